@@ -1,0 +1,63 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The settings of every Swift target. Strict memory safety makes the compiler mark each unsafe expression;
+/// `Confab/Lws` is the only folder of the library that has any.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "confab",
+  platforms: [.macOS(.v26)],
+  products: [
+    .library(name: "Confab", targets: ["Confab"]),
+    .library(name: "ConfabChat", targets: ["ConfabChat"]),
+    .executable(name: "confab", targets: ["ConfabCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CLibwebsockets",
+      pkgConfig: "libwebsockets",
+      providers: [.apt(["libwebsockets-dev"]), .brew(["libwebsockets", "libuv"])]
+    ),
+    .target(
+      name: "Confab",
+      dependencies: [
+        "CLibwebsockets",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: settings
+    ),
+    .target(
+      name: "ConfabChat",
+      dependencies: ["Confab"],
+      resources: [.copy("Page")],
+      swiftSettings: settings
+    ),
+    .executableTarget(
+      name: "ConfabCLI",
+      dependencies: [
+        "Confab", "ConfabChat",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: settings
+    ),
+    .testTarget(name: "ConfabTests", dependencies: ["Confab"], swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,29 @@
+/* Only what Swift cannot import from the libraries' own headers; each part says why. */
+#ifndef CLIBWEBSOCKETS_SHIM_H
+#define CLIBWEBSOCKETS_SHIM_H
+
+#include <fcntl.h>
+#include <libwebsockets.h>
+#include <sys/socket.h>
+#include <uv.h> /* libwebsockets.h brings it only when lws was built with libuv: fail here, not at a symbol */
+
+/* accept4 is declared under _GNU_SOURCE only, which a module cannot define for another one. Where there is none, fcntl
+ * takes its place. */
+#ifdef __linux__
+extern int accept4(int, struct sockaddr *, socklen_t *, int);
+#endif
+static inline int shim_accept(int listener)
+{
+#ifdef __linux__
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+    int accepted = accept(listener, NULL, NULL);
+    if (accepted >= 0) {
+        fcntl(accepted, F_SETFD, FD_CLOEXEC);
+        fcntl(accepted, F_SETFL, O_NONBLOCK);
+    }
+    return accepted;
+#endif
+}
+
+#endif

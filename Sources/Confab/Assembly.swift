@@ -1,0 +1,45 @@
+/// A message that arrives in pieces: the fragments of RFC 6455, section 5.4, and parts of a frame that is larger than
+/// the receive buffer.
+struct Assembly {
+  private(set) var bytes: [UInt8] = []
+  private(set) var kind = Message.Kind.binary
+  /// Whether no message has begun.
+  private(set) var isEmpty = true
+  private var fragments: Int32 = 0
+  private var text = Utf8Validator()
+
+  /// Why a piece is refused.
+  enum Refusal: Error { case tooBig, tooManyFragments, notUtf8 }
+
+  /// Adds a piece, which is borrowed.
+  ///
+  /// - Parameters:
+  ///   - remaining: how many bytes of the same frame are still to come, as the peer claims.
+  ///   - isFinal: whether it ends the message.
+  mutating func add(
+    _ piece: Span<UInt8>, kind: Message.Kind, remaining: Int, isFinal: Bool, limits: Configuration
+  ) throws(Refusal) {
+    if isEmpty {
+      isEmpty = false
+      self.kind = kind
+    }
+    guard remaining <= limits.maxMessageSize - bytes.count - piece.count else { throw .tooBig }
+    if remaining == 0 {
+      fragments += 1
+      guard fragments <= limits.maxFragments else { throw .tooManyFragments }
+    }
+    if self.kind == .text {
+      guard text.accept(piece), !isFinal || text.isComplete else { throw .notUtf8 }
+    }
+    bytes.append(piece)
+  }
+
+  /// The same checks for a message that has arrived in one piece.
+  static func check(_ message: Message, limits: Configuration) throws(Refusal) {
+    guard message.bytes.count <= limits.maxMessageSize else { throw .tooBig }
+    if message.kind == .text {
+      var text = Utf8Validator()
+      guard text.accept(message.bytes), text.isComplete else { throw .notUtf8 }
+    }
+  }
+}

@@ -1,0 +1,50 @@
+/// Why a connection ends: the status codes of RFC 6455, section 7.4, and IANA's registry.
+public struct CloseCode: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+  public var rawValue: UInt16
+  public init(rawValue: UInt16) { self.rawValue = rawValue }
+
+  public static let normal = CloseCode(rawValue: 1000)
+  public static let goingAway = CloseCode(rawValue: 1001)
+  public static let protocolError = CloseCode(rawValue: 1002)
+  public static let unsupportedData = CloseCode(rawValue: 1003)
+  /// The close frame had no code. Never sent.
+  public static let noStatus = CloseCode(rawValue: 1005)
+  /// There was no close frame. Never sent.
+  public static let abnormal = CloseCode(rawValue: 1006)
+  public static let invalidPayload = CloseCode(rawValue: 1007)
+  public static let policyViolation = CloseCode(rawValue: 1008)
+  public static let messageTooBig = CloseCode(rawValue: 1009)
+  public static let internalError = CloseCode(rawValue: 1011)
+  public static let serviceRestart = CloseCode(rawValue: 1012)
+  public static let tryAgainLater = CloseCode(rawValue: 1013)
+
+  /// Whether a close frame may carry the code, RFC 6455, section 7.4.2: those of the protocol that are not reserved,
+  /// registered ones (3000 to 3999) and private ones (4000 to 4999).
+  public var isSendable: Bool {
+    switch rawValue {
+    case 1000...1003, 1007...1014, 3000...4999: true
+    default: false
+    }
+  }
+
+  public var description: String { "\(rawValue)" }
+}
+
+/// How a connection ended.
+public struct Close: Equatable, Sendable {
+  /// The code of the close frame that began the closing handshake, whichever side sent it; ``CloseCode/noStatus`` when
+  /// it had none, ``CloseCode/abnormal`` when there was no close frame.
+  ///
+  /// libwebsockets 4.1 reports 1012, 1013 and 1014 from a peer as 1002 (lib/roles/ws/ops-ws.c, `lws_ws_rx_sm`).
+  public var code: CloseCode
+  /// The reason in that frame, UTF-8 of at most 123 bytes; empty when there was none.
+  public var reason: String
+  /// Whether both sides sent a close frame, RFC 6455, section 7.1.4.
+  public var isClean: Bool
+
+  public init(code: CloseCode, reason: String, isClean: Bool) {
+    self.code = code
+    self.reason = reason
+    self.isClean = isClean
+  }
+}

@@ -1,0 +1,31 @@
+/// Why a server could not start.
+public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What went wrong. More may come: give a `switch` a `default`.
+  public struct Code: Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+
+    /// A setting has a value that can't work; the message names it.
+    public static let invalidConfiguration = Code(description: "invalid configuration")
+    /// The host could not be resolved.
+    public static let unknownHost = Code(description: "unknown host")
+    /// Another program listens on the port.
+    public static let addressInUse = Code(description: "address in use")
+    /// The system refused to listen, for another reason.
+    public static let cannotListen = Code(description: "cannot listen")
+    /// libwebsockets or libuv could not be set up.
+    public static let engineFailed = Code(description: "engine failed")
+    /// The server has been started before. A server runs once.
+    public static let alreadyStarted = Code(description: "already started")
+  }
+
+  public var code: Code
+  /// One sentence: what was wrong, with the value, and what to do.
+  public var message: String
+
+  public init(_ code: Code, _ message: String) {
+    self.code = code
+    self.message = message
+  }
+
+  public var description: String { message }
+}

@@ -1,0 +1,117 @@
+public import Logging
+
+/// Every setting of a server: its unit, its default, and what happens at the limit.
+public struct Configuration: Sendable {
+  // MARK: Where to listen
+
+  /// The host name or address to listen on. The default, nil, is this machine only: 127.0.0.1 and ::1, or the one of
+  /// them that there is. `0.0.0.0` or `::` is every address.
+  public var host: String?
+  /// The TCP port, 0 to 65,535. 0 takes a free one, see ``Server/port``. The default is 8080.
+  public var port: Int
+  /// Event loops, each a thread with its own listener. The default is 1.
+  public var loops = 1
+
+  // MARK: What to serve
+
+  /// Folders served over HTTP. The default is none.
+  public var mounts: [Mount] = []
+  /// The subprotocols the server speaks (RFC 6455, section 1.9): tokens. A client that offers some of them gets the
+  /// first of its list, one that offers none goes on without. The default is none.
+  public var subprotocols: [String] = []
+
+  // MARK: Limits
+
+  /// The longest message that is accepted, in bytes. The default is 1 MiB. Over it the connection is closed with 1009,
+  /// as soon as it can be seen, without keeping the message.
+  public var maxMessageSize = 1 << 20
+  /// The most fragments of one message, empty ones included. The default is 16,384. Over it: 1008.
+  public var maxFragments = 16_384
+  /// How far a reader may fall behind the newest batch of messages, in bytes. The default is 1 MiB. Who is further
+  /// behind is closed with 1013; nobody else is held up.
+  public var maxBacklog = 1 << 20
+  /// The backlog from which ``Connection/send(_:)`` says ``Connection/SendResult/backlogged``, in bytes. The default is
+  /// 64 KiB.
+  public var backlogMark = 64 << 10
+  /// How long a closing handshake may take: what the peer has still to read, and its answer. The default is 5 s. Then
+  /// the connection is cut off.
+  public var closeTimeout: Duration = .seconds(5)
+  /// How long ``Server/stop()`` lets closing handshakes take. The default is 5 s.
+  public var stopTimeout: Duration = .seconds(5)
+
+  // MARK: Memory
+
+  /// What one read takes from a socket, in bytes, 128 to 65,536; each connection has a buffer of this size. The default
+  /// is 1024.
+  public var receiveBufferSize = 1024
+  /// SO_SNDBUF of each connection, in bytes: what the kernel holds for a reader that does not read. Linux takes double.
+  /// The default, 0, leaves it to the kernel.
+  public var sendBufferSize = 0
+
+  // MARK: Telling
+
+  /// Where the server and libwebsockets log to.
+  public var logger: Logger
+
+  public init(
+    host: String? = nil, port: Int = 8080, mounts: [Mount] = [], logger: Logger = Logger(label: "confab")
+  ) {
+    self.host = host
+    self.port = port
+    self.mounts = mounts
+    self.logger = logger
+  }
+
+  func validate() throws(ConfabError) {
+    func require(_ condition: Bool, _ message: String) throws(ConfabError) {
+      if !condition { throw ConfabError(.invalidConfiguration, message) }
+    }
+    try require((0...65_535).contains(port), "port must be 0 to 65535, not \(port)")
+    try require((1...64).contains(loops), "loops must be 1 to 64, not \(loops)")
+    try require(maxMessageSize >= 1, "maxMessageSize must be at least 1 byte, not \(maxMessageSize)")
+    try require(maxFragments >= 1, "maxFragments must be at least 1, not \(maxFragments)")
+    try require(maxBacklog >= 0, "maxBacklog must not be negative, but is \(maxBacklog)")
+    try require(backlogMark >= 0, "backlogMark must not be negative, but is \(backlogMark)")
+    try require(
+      (128...65_536).contains(receiveBufferSize), "receiveBufferSize must be 128 to 65536, not \(receiveBufferSize)")
+    try require(
+      (0...(1 << 30)).contains(sendBufferSize), "sendBufferSize must be 0 to 1073741824, not \(sendBufferSize)")
+    try require(closeTimeout > .zero && stopTimeout >= .zero, "closeTimeout and stopTimeout must not be negative")
+    for name in subprotocols {
+      try require(name.isToken, "'\(name)' is not a subprotocol: it must be a token (RFC 7230, section 3.2.6)")
+    }
+    for mount in mounts {
+      try require(mount.path.hasPrefix("/"), "the path of a mount must begin with '/', but is '\(mount.path)'")
+    }
+  }
+}
+
+/// A folder that is served over HTTP, by libwebsockets' static mount (`lws_http_mount`).
+public struct Mount: Sendable {
+  /// Where it appears: `/` or a path without a slash at its end.
+  public var path: String
+  /// The folder on disk.
+  public var directory: String
+  /// What a request for a folder gets.
+  public var index: String
+
+  public init(path: String = "/", directory: String, index: String = "index.html") {
+    self.path = path
+    self.directory = directory
+    self.index = index
+  }
+}
+
+extension String {
+  /// Whether it is a token of HTTP, RFC 7230, section 3.2.6.
+  var isToken: Bool {
+    !isEmpty && utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"):
+        true
+      default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+      }
+    }
+  }
+}

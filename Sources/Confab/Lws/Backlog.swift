@@ -1,0 +1,196 @@
+/// Where a connection stands with the log that it has joined.
+enum Place {
+  /// It has joined none.
+  case none
+  /// It shares the cursor of its ``Fanout``'s group.
+  case group
+  /// It has a cursor of its own, and reads no further than the position `until`.
+  case apart(Cursor, until: Int)
+}
+
+/// Messages for one connection alone, each behind what had been appended to its log before.
+final class Outbox {
+  private var queue = SegmentQueue()
+  private var position = 0
+  /// The bytes up to `end` go out once the log has been read up to `after`.
+  private var marks: [(after: Int, end: Int)] = []
+
+  init() { queue.enter(at: 0) }
+
+  /// The bytes that wait.
+  var count: Int { queue.end - position }
+
+  func append(_ message: Message, after: Int) {
+    queue.append(message)
+    mark(after)
+  }
+
+  func append(_ frames: Slice, after: Int) {
+    queue.append(frames)
+    mark(after)
+  }
+
+  private func mark(_ after: Int) {
+    if let last = marks.indices.last, marks[last].after == after {
+      marks[last].end = queue.end
+    } else {
+      marks.append((after, queue.end))
+    }
+  }
+
+  /// Where the log has to be read up to before the next bytes go out.
+  var nextMark: Int? { marks.first?.after }
+
+  func read() -> Slice? {
+    marks.first.flatMap { queue.read(at: position, upTo: $0.end) }
+  }
+
+  func advance(by count: Int) {
+    queue.move(from: position, to: position + count)
+    position += count
+    if let first = marks.first, first.end == position { marks.removeFirst() }
+  }
+}
+
+extension Connection {
+  var backlog: Int {
+    var sum = outbox?.count ?? 0
+    switch place {
+    case .none: break
+    case .group: if let fanout { sum += fanout.log.end - fanout.position }
+    case .apart(let cursor, let until): if let fanout { sum += min(fanout.log.end, until) - cursor.position }
+    }
+    if let socket, socket.isBlocked { sum += Segment.limit }
+    return sum
+  }
+
+  func queue(_ message: Message) -> SendResult {
+    guard state == .open else { return .dropped }
+    guard (outbox?.count ?? 0) <= loop.configuration.maxBacklog else {
+      evict()
+      return .dropped
+    }
+    fanout?.setApart(self)
+    let outbox = self.outbox ?? Outbox()
+    self.outbox = outbox
+    outbox.append(message, after: fanout?.log.end ?? 0)
+    loop.schedule(self)
+    guard backlog > loop.configuration.backlogMark else { return .queued }
+    owesDrained = true
+    return .backlogged
+  }
+
+  /// Leaves the log. What it has not been sent of it goes with its own messages, in the same order.
+  func leaveLog() {
+    guard let fanout else { return }
+    fanout.setApart(self)
+    let rest = Outbox()
+    while let (slice, source) = nextSlice(upTo: fanout.log.end) {
+      rest.append(slice, after: 0)
+      advance(source, by: slice.count)
+    }
+    outbox = rest.count > 0 ? rest : nil
+    fanout.remove(self)
+    if outbox != nil { loop.schedule(self) }
+  }
+
+  private enum Source { case log, outbox }
+
+  /// What goes out next: of the log up to `limit`, or of the outbox where the log has been read up to its mark.
+  private func nextSlice(upTo limit: Int) -> (Slice, Source)? {
+    let mark = outbox?.nextMark ?? .max
+    if let fanout, case .apart(let cursor, let until) = place, cursor.position < mark,
+      let slice = fanout.log.read(cursor, upTo: min(limit, until, mark))
+    {
+      return (slice, .log)
+    }
+    if mark > limit { return nil }
+    return outbox?.read().map { ($0, .outbox) }
+  }
+
+  private func advance(_ source: Source, by count: Int) {
+    switch source {
+    case .log:
+      guard let fanout, case .apart(var cursor, let until) = place else { return }
+      fanout.log.advance(&cursor, by: count)
+      place = .apart(cursor, until: until)
+    case .outbox:
+      outbox?.advance(by: count)
+      if outbox?.count == 0 { outbox = nil }
+    }
+  }
+
+  /// Writes what can be written now, and tells whether nothing is left. The turn has ended, or the socket is writable.
+  func writeBacklog() -> Bool {
+    guard let socket, ending?.isFrameSent != true, state != .closed else { return false }
+    let limit = fanout?.position ?? 0
+    var writes = 0
+    while !socket.isBlocked && writes < Connection.writesAtOnce {
+      guard let (slice, source) = nextSlice(upTo: limit) else { return caughtUp() }
+      guard socket.write(slice) == .taken else {
+        drop()
+        return false
+      }
+      advance(source, by: slice.count)
+      writes += 1
+    }
+    socket.requestWritable()
+    return false
+  }
+
+  /// So many segments are written before others get their turn.
+  private static let writesAtOnce = 16
+
+  /// There is nothing to write: whether there will not be, before something new is said.
+  private func caughtUp() -> Bool {
+    if outbox != nil { return false }
+    if case .apart(let cursor, let until) = place, until < .max, cursor.position < until { return false }
+    fanout?.admit(self)
+    if owesDrained && state == .open {
+      owesDrained = false
+      loop.handler.drained(self)
+    }
+    return true
+  }
+
+  // MARK: Closing
+
+  /// Begins the closing handshake: the close frame goes out behind the backlog, or at once when that is discarded.
+  func beginClose(_ code: CloseCode, reason: String, discardingBacklog: Bool, patience: Duration) {
+    guard state == .open, let socket else { return }
+    state = .closing
+    let reason = String(reason.prefix(utf8Count: 123))
+    ending = Ending(
+      side: .server, close: Close(code: code, reason: reason, isClean: false), patience: patience)
+    assembly = Assembly()
+    if discardingBacklog {
+      discardBacklog()
+    } else if let fanout {
+      fanout.setApart(self)
+      if case .apart(let cursor, _) = place { place = .apart(cursor, until: fanout.log.end) }
+    }
+    socket.setTimer(patience)
+    socket.wakeLws()
+    loop.schedule(self)
+  }
+
+  /// The peer has not read what it was sent for too long.
+  func evict() {
+    beginClose(
+      .tryAgainLater, reason: "more than \(loop.configuration.maxBacklog) bytes unread", discardingBacklog: true,
+      patience: loop.configuration.closeTimeout)
+  }
+
+  /// The socket is broken: ends without a close frame. ``Handler/closed(_:_:)`` follows in a later turn.
+  func drop() {
+    state = .closing
+    discardBacklog()
+    socket?.abort()
+  }
+
+  func discardBacklog() {
+    fanout?.remove(self)
+    outbox = nil
+    owesDrained = false
+  }
+}

@@ -1,0 +1,52 @@
+internal import CLibwebsockets
+
+// The data path of the server. Everything from the socket to the log happens in one call on the loop's thread; the way
+// out begins when the loop's turn ends, so that what one turn brings is written at once.
+//
+//   socket -> lws -> confabCallback (LWS_CALLBACK_RECEIVE)     here
+//     -> Connection.receive -> Message                         Receive.swift
+//     -> Handler.received                                      the chat, or yours
+//     -> BroadcastLog.append                                   ../Log
+//   [the turn ends: EventLoop.turnEnded]                       EventLoop.swift
+//     -> Fanout.flush -> lws_write                             Fanout.swift: who keeps up
+//     -> Connection.writeBacklog -> lws_write                  Backlog.swift: who lags, or has its own messages
+
+/// The one function that libwebsockets calls. A result other than 0 ends the connection.
+func confabCallback(
+  _ wsi: OpaquePointer?, _ reason: lws_callback_reasons, _ user: UnsafeMutableRawPointer?,
+  _ data: UnsafeMutableRawPointer?, _ length: Int
+) -> Int32 {
+  switch reason {
+  case LWS_CALLBACK_RECEIVE:
+    return unsafe Socket(wsi!).received(UnsafeRawBufferPointer(start: data, count: length)) ? 0 : -1
+
+  case LWS_CALLBACK_SERVER_WRITEABLE:
+    unsafe Socket(wsi!).connection.becameWritable()
+    return 0
+
+  case LWS_CALLBACK_ESTABLISHED:
+    unsafe EventLoop.of(wsi!).open(Socket(wsi!), Request(wsi!))
+    return 0
+
+  case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+    return unsafe Socket(wsi!).connection.peerCloses(UnsafeRawBufferPointer(start: data, count: length)) ? 0 : -1
+
+  case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
+    unsafe Socket(wsi!).boundConnection?.lwsCloses()
+    return 0
+
+  case LWS_CALLBACK_TIMER:
+    return unsafe Socket(wsi!).boundConnection?.timedOut() ?? true ? 0 : -1
+
+  case LWS_CALLBACK_CLOSED:
+    unsafe Socket(wsi!).boundConnection?.ended()
+    return 0
+
+  case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+    return unsafe UpgradeGate(wsi!).admits() ? 0 : -1
+
+  default:
+    // Requests that no mount answers get 404, and the like.
+    return unsafe lws_callback_http_dummy(wsi, reason, user, data, length)
+  }
+}

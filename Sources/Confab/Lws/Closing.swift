@@ -1,0 +1,97 @@
+internal import CLibwebsockets
+
+extension Connection {
+  /// How long a peer that broke the protocol gets for its side of the closing handshake.
+  private static let failureTimeout = Duration.milliseconds(300)
+
+  /// LWS_CALLBACK_SERVER_WRITEABLE: writes on; when all is written and the connection is closing, the close frame comes
+  /// next.
+  ///
+  /// That is left to LWS_CALLBACK_TIMER. A callback that returns -1 from here has lws close the connection twice in a row
+  /// when it runs on libuv and was built for debugging, as Debian's 4.1.6 is; the second call cuts it off before the
+  /// close frame is out (lib/core-net/service.c, "close_and_handled uv repeat test").
+  func becameWritable() {
+    if writeBacklog(), state == .closing { socket?.setTimer(.microseconds(1)) }
+  }
+
+  /// Whether lws may send the close frame now: the callback that runs then returns -1.
+  func sendCloseFrame() -> Bool {
+    guard let socket, let ending, ending.side == .server, !ending.isFrameSent, !socket.isBlocked else { return false }
+    socket.setCloseFrame(ending.close)
+    self.ending?.isFrameSent = true
+    return true
+  }
+
+  /// Closes for what the peer has sent. False ends the connection, as above.
+  func fail(_ code: CloseCode, _ reason: String) -> Bool {
+    beginClose(code, reason: reason, discardingBacklog: true, patience: Connection.failureTimeout)
+    return !sendCloseFrame()
+  }
+
+  /// LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: lws answers with the same close frame, unless the result is false. Nothing may
+  /// be written from now on.
+  func peerCloses(_ payload: UnsafeRawBufferPointer) -> Bool {
+    let payload = unsafe [UInt8](payload)
+    let code = payload.count < 2 ? CloseCode.noStatus : CloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
+    let reason = String(validating: payload.dropFirst(2), as: UTF8.self)
+    // What lws lets through: it knows the codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
+    if payload.count == 1 || code.rawValue >= 5000 { return fail(.protocolError, "bad close code") }
+    guard let reason else { return fail(.invalidPayload, "close reason that is not UTF-8") }
+    state = .closing
+    ending = Ending(
+      side: .peer, close: Close(code: code, reason: reason, isClean: true), patience: .zero, isFrameSent: true)
+    discardBacklog()
+    return true
+  }
+
+  /// LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: lws begins to close, because a callback has said so, the peer has broken the
+  /// protocol, or the socket has ended.
+  func lwsCloses() {
+    guard let socket else { return }
+    if ending == nil {
+      state = .closing
+      discardBacklog()
+      ending = socket.closeFrame.map {
+        Ending(side: .server, close: $0, patience: Connection.failureTimeout, isFrameSent: true)
+      }
+    }
+    // lws itself would wait for 5 s.
+    if let ending, ending.side == .server { socket.setTimer(ending.patience) }
+  }
+
+  /// LWS_CALLBACK_TIMER: it is time for the close frame, or the closing handshake has taken too long. False ends the
+  /// connection.
+  func timedOut() -> Bool {
+    guard state == .closing else { return true }
+    if !(backlog == 0 && sendCloseFrame()) { socket?.abort() }
+    return false
+  }
+
+  /// LWS_CALLBACK_CLOSED: the socket is about to be closed, `struct lws` to be freed.
+  func ended() {
+    guard let socket else { return }
+    var close = ending?.close ?? Close(code: .abnormal, reason: "", isClean: false)
+    // lws does not tell whether the peer has answered; one that has waits for us to end the TCP connection.
+    if let ending, ending.side == .server, ending.isFrameSent { close.isClean = socket.isPeerOpen }
+    state = .closed
+    discardBacklog()
+    assembly = Assembly()
+    socket.bind(nil)
+    self.socket = nil
+    loop.remove(self)
+    loop.handler.closed(self, close)
+  }
+}
+
+extension Socket {
+  /// The close frame that lws is about to send of its own accord.
+  fileprivate var closeFrame: Close? {
+    let length = Int(unsafe lws_get_close_length(wsi))
+    guard length >= 2, let start = unsafe lws_get_close_payload(wsi) else { return nil }
+    let payload = unsafe UnsafeBufferPointer(start: start, count: length)
+    let code = unsafe UInt16(payload[0]) << 8 | UInt16(payload[1])
+    return Close(
+      code: CloseCode(rawValue: code), reason: unsafe String(decoding: payload.dropFirst(2), as: UTF8.self),
+      isClean: false)
+  }
+}

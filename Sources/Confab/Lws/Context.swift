@@ -1,0 +1,146 @@
+internal import CLibwebsockets
+internal import Glibc
+internal import Synchronization
+
+/// The libwebsockets context of one event loop, on its libuv loop, with one vhost that listens nowhere: sockets come
+/// from a ``Listener``.
+@safe final class Context {
+  /// The event loop that it serves. Set before the loop runs.
+  private(set) weak var loop: EventLoop?
+  private let context: OpaquePointer
+  private var vhost: OpaquePointer?
+  /// What lws refers to by address as long as the context lives.
+  private let memory: Memory
+
+  /// lws keeps what all contexts share without locks: contexts are made one after the other.
+  private static let making = Mutex(())
+
+  init(_ configuration: Configuration, on uv: UvLoop) throws(ConfabError) {
+    for mount in configuration.mounts where !isDirectory(mount.directory) {
+      throw ConfabError(.invalidConfiguration, "there is no folder '\(mount.directory)' to serve at \(mount.path)")
+    }
+    let memory = Memory(configuration)
+    var info = unsafe lws_context_creation_info()
+    unsafe info.port = CONTEXT_PORT_NO_LISTEN_SERVER
+    unsafe info.options = UInt64(
+      LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
+      | LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE)
+    unsafe info.protocols = UnsafePointer(memory.protocols)
+    unsafe info.mounts = memory.mounts.map { unsafe UnsafePointer($0) }
+    unsafe info.pt_serv_buf_size = UInt32(Context.serviceBufferSize)
+    unsafe info.server_string = memory.string("confab")
+    unsafe info.vhost_name = memory.string("confab")
+    let loops = unsafe memory.allocate(UnsafeMutableRawPointer?.self, [UnsafeMutableRawPointer(uv.loop)])
+    unsafe info.foreign_loops = unsafe loops
+
+    // nonisolated(unsafe): the lock's closure is run here and now.
+    nonisolated(unsafe) let request = unsafe info
+    nonisolated(unsafe) var made: (context: OpaquePointer, vhost: OpaquePointer)?
+    Context.making.withLock { _ in
+      var request = unsafe request
+      guard let context = unsafe lws_create_context(&request) else { return }
+      if let vhost = unsafe lws_create_vhost(context, &request) {
+        unsafe made = unsafe (context, vhost)
+      } else {
+        unsafe lws_context_destroy(context)
+      }
+    }
+    guard let made = unsafe made else {
+      throw ConfabError(
+        .engineFailed,
+        "libwebsockets could not make a context on libuv; is its plugin there? (Debian: libwebsockets-evlib-uv)")
+    }
+    self.memory = memory
+    unsafe context = made.context
+    unsafe vhost = made.vhost
+  }
+
+  /// The scratch buffer of a context: a read takes this much at the most, and HTTP responses are made in it.
+  private static let serviceBufferSize = 64 * 1024
+
+  func serve(_ loop: EventLoop) {
+    self.loop = loop
+    // Unretained: the event loop owns this context.
+    unsafe memory.owner.pointee = Unmanaged.passUnretained(self).toOpaque()
+  }
+
+  static func of(_ wsi: OpaquePointer) -> Context {
+    let owner = unsafe lws_get_protocol(wsi).pointee.user!.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+    return unsafe Unmanaged<Context>.fromOpaque(owner.pointee!).takeUnretainedValue()
+  }
+
+  /// Hands an accepted socket to lws, which closes it when it can't take it.
+  func adopt(_ descriptor: Int32) {
+    guard let vhost = unsafe vhost else {
+      _ = close(descriptor)
+      return
+    }
+    unsafe _ = lws_adopt_socket_vhost(vhost, descriptor)
+  }
+
+  /// Closes every connection, without close frames. lws frees the rest as its libuv handles close.
+  func destroy() {
+    unsafe vhost = nil
+    unsafe lws_context_destroy(context)
+  }
+}
+
+private func isDirectory(_ path: String) -> Bool {
+  var status = stat()
+  return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+}
+
+/// C memory that lws refers to, freed with this object, after the context.
+@safe private final class Memory {
+  private var allocations = unsafe [UnsafeMutableRawPointer]()
+  private(set) var protocols: UnsafeMutablePointer<lws_protocols>
+  private(set) var mounts: UnsafeMutablePointer<lws_http_mount>?
+  /// Points to the ``Context``.
+  private(set) var owner: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+
+  init(_ configuration: Configuration) {
+    unsafe protocols = UnsafeMutablePointer(bitPattern: 8)!
+    unsafe owner = UnsafeMutablePointer(bitPattern: 8)!
+    unsafe owner = allocate(UnsafeMutableRawPointer?.self, [nil])
+    // The first one is for HTTP and for clients that ask for no subprotocol. No client can ask for it: not a token.
+    let names = ["no subprotocol"] + configuration.subprotocols
+    unsafe protocols = allocate(
+      lws_protocols.self,
+      names.map { name in
+        var one = unsafe lws_protocols()
+        unsafe one.name = string(name)
+        unsafe one.callback = unsafe confabCallback
+        unsafe one.per_session_data_size = MemoryLayout<UnsafeMutableRawPointer?>.size
+        unsafe one.rx_buffer_size = configuration.receiveBufferSize
+        unsafe one.tx_packet_size = Segment.limit
+        unsafe one.user = UnsafeMutableRawPointer(owner)
+        return unsafe one
+      } + [unsafe lws_protocols()])
+    unsafe mounts = configuration.mounts.reversed().reduce(nil) { next, mount in
+      var one = unsafe lws_http_mount()
+      unsafe one.mount_next = next.map { unsafe UnsafePointer($0) }
+      unsafe one.mountpoint = string(mount.path)
+      unsafe one.mountpoint_len = UInt8(mount.path.utf8.count)
+      unsafe one.origin = string(mount.directory)
+      unsafe one.def = string(mount.index)
+      unsafe one.origin_protocol = UInt8(LWSMPRO_FILE.rawValue)
+      return unsafe allocate(lws_http_mount.self, [one])
+    }
+  }
+
+  deinit { for unsafe allocation in unsafe allocations { unsafe free(allocation) } }
+
+  func allocate<Value>(_ type: Value.Type, _ values: [Value]) -> UnsafeMutablePointer<Value> {
+    let memory = unsafe malloc(max(1, MemoryLayout<Value>.stride * values.count))!
+    unsafe allocations.append(memory)
+    let start = unsafe memory.bindMemory(to: type, capacity: values.count)
+    for (index, value) in values.enumerated() { unsafe (start + index).initialize(to: value) }
+    return unsafe start
+  }
+
+  func string(_ value: String) -> UnsafePointer<CChar> {
+    let copy = unsafe strdup(value)!
+    unsafe allocations.append(copy)
+    return unsafe UnsafePointer(copy)
+  }
+}

@@ -1,0 +1,208 @@
+internal import CLibwebsockets
+internal import Synchronization
+
+/// One thread with the connections that it has accepted. All that happens to a connection happens on its loop.
+public final class EventLoop: @unchecked Sendable {
+  // @unchecked: all but `mailbox` is used on the loop's thread only, or before it runs.
+
+  /// 0, 1, … in the order in which the server made its loops.
+  public let index: Int
+  let configuration: Configuration
+  private(set) var handler: any Handler
+
+  private let uv: UvLoop
+  private let context: Context
+  private let listeners: [Listener]
+
+  /// All open connections, each at its ``Connection/index``. This is what keeps them alive.
+  private(set) var connections: ContiguousArray<Connection> = []
+  private var fanouts: [ObjectIdentifier: Fanout] = [:]
+
+  // What is to be done when the turn ends.
+  private var grown: ContiguousArray<Fanout> = []
+  private var scheduled: ContiguousArray<Connection> = []
+  private var burst: Burst
+
+  private let mailbox = Mutex(Mailbox())
+  private struct Mailbox {
+    var jobs: [@Sendable () -> Void] = []
+    var isOpen = true
+  }
+  private var isStopping = false
+
+  init(
+    index: Int, configuration: Configuration, descriptors: [Int32],
+    makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+  ) throws(ConfabError) {
+    self.index = index
+    self.configuration = configuration
+    handler = Unstarted()
+    burst = Burst(receiveBufferSize: configuration.receiveBufferSize)
+    uv = try UvLoop()
+    context = try Context(configuration, on: uv)
+    listeners = descriptors.map { Listener($0, sendBufferSize: configuration.sendBufferSize) }
+    self.makeHandler = makeHandler
+  }
+  private let makeHandler: @Sendable (EventLoop) -> any Handler
+
+  /// Takes the place of the handler until the loop's thread has made it.
+  private final class Unstarted: Handler {
+    func received(_ message: Message, from connection: Connection) {}
+  }
+
+  // MARK: Calling
+
+  /// Whether the caller is on the loop's thread.
+  public var isCurrent: Bool { uv.isCurrent }
+
+  /// Runs `job` on the loop's thread, in the order of the calls, in a turn to come. Any thread.
+  ///
+  /// - Returns: false when the loop has ended: the job is then not run.
+  @discardableResult
+  public func execute(_ job: @escaping @Sendable () -> Void) -> Bool {
+    mailbox.withLock { mailbox in
+      guard mailbox.isOpen else { return false }
+      mailbox.jobs.append(job)
+      // Within the lock: the loop is not closed before.
+      uv.wake()
+      return true
+    }
+  }
+
+  /// The open connections of this loop. Loop thread only.
+  public var connectionCount: Int {
+    preconditionCurrent()
+    return connections.count
+  }
+
+  func preconditionCurrent() {
+    precondition(uv.isCurrent, "not on the thread of event loop \(index): use EventLoop.execute")
+  }
+
+  private func runJobs() {
+    for job in mailbox.withLock({ swap(&$0.jobs, with: []) }) { job() }
+  }
+
+  // MARK: Connections
+
+  func open(_ socket: Socket, _ request: Request) {
+    let connection = Connection(id: nextConnectionID(), loop: self, socket: socket)
+    socket.bind(connection)
+    connection.index = connections.count
+    connections.append(connection)
+    handler.opened(connection, request: request)
+    if isStopping { stop(connection) }
+  }
+
+  func remove(_ connection: Connection) {
+    let last = connections.removeLast()
+    if connection.index < connections.count {
+      connections[connection.index] = last
+      last.index = connection.index
+    }
+  }
+
+  // MARK: The turn
+
+  /// Has `fanout` written when the turn ends. Any thread.
+  func schedule(_ fanout: Fanout) {
+    if isCurrent { grown.append(fanout) } else { execute { self.grown.append(fanout) } }
+  }
+
+  /// Has the connection's own backlog written when the turn ends.
+  func schedule(_ connection: Connection) {
+    if connection.isScheduled { return }
+    connection.isScheduled = true
+    scheduled.append(connection)
+  }
+
+  /// Notes a read, to see bursts.
+  func noteRead(of count: Int, by connection: Connection) { burst.note(count, connection.id) }
+
+  /// All sockets that were readable have been read: writes what that has brought.
+  private func turnEnded() {
+    if burst.isUnfinished() {
+      uv.pollWithoutBlocking()
+      return
+    }
+    while !grown.isEmpty || !scheduled.isEmpty {
+      for fanout in swap(&grown, with: []) { fanout.flush() }
+      for connection in swap(&scheduled, with: []) {
+        connection.isScheduled = false
+        if connection.writeBacklog(), connection.state == .closing { connection.socket?.requestWritable() }
+      }
+    }
+    if isStopping && connections.isEmpty { finish() }
+  }
+
+  func fanout(of log: BroadcastLog) -> Fanout {
+    let key = ObjectIdentifier(log)
+    if let fanout = fanouts[key] { return fanout }
+    let fanout = Fanout(log, on: self)
+    fanouts[key] = fanout
+    return fanout
+  }
+
+  func forget(_ fanout: Fanout) { fanouts[ObjectIdentifier(fanout.log)] = nil }
+
+  /// The loop that a connection of lws belongs to.
+  static func of(_ wsi: OpaquePointer) -> EventLoop { unsafe Context.of(wsi).loop! }
+
+  // MARK: Running
+
+  /// Starts the loop's thread. `whenEnded` is called on it as the last thing.
+  func start(whenEnded: @escaping @Sendable () -> Void) {
+    uv.start(
+      onStart: {
+        self.handler = self.makeHandler(self)
+        self.context.serve(self)
+        for listener in self.listeners { listener.start(on: self.uv, adoptingInto: self.context) }
+      },
+      onWake: { self.runJobs() },
+      onTurnEnd: { self.turnEnded() },
+      onEnd: {
+        self.handler = Unstarted()
+        whenEnded()
+      })
+  }
+
+  /// Stops listening, closes every connection with 1001 and ends the loop, in ``Configuration/stopTimeout`` at the most.
+  /// Any thread.
+  func stop() {
+    execute {
+      guard !self.isStopping else { return }
+      self.isStopping = true
+      for listener in self.listeners { listener.stop() }
+      for connection in self.connections { self.stop(connection) }
+      self.uv.after(self.configuration.stopTimeout) { self.finish() }
+    }
+  }
+
+  /// Frees a loop that was never started.
+  func discard() {
+    for listener in listeners { listener.stop() }
+    finish()
+    uv.closeLoop()
+  }
+
+  private func stop(_ connection: Connection) {
+    connection.close(.goingAway, reason: "the server is stopping")
+  }
+
+  /// Ends what is left. The loop's thread ends once lws has closed everything.
+  private func finish() {
+    guard mailbox.withLock({ swap(&$0.isOpen, with: false) }) else { return }
+    runJobs()
+    context.destroy()
+    uv.close()
+  }
+}
+
+private let connectionIDs = Atomic<UInt64>(0)
+private func nextConnectionID() -> UInt64 { connectionIDs.wrappingAdd(1, ordering: .relaxed).newValue }
+
+/// The old value of `variable`.
+private func swap<Value>(_ variable: inout Value, with value: Value) -> Value {
+  defer { variable = value }
+  return variable
+}

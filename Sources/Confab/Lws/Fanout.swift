@@ -1,0 +1,147 @@
+internal import Synchronization
+
+/// One log on one event loop: writes what is appended to it to the loop's members.
+///
+/// Members that keep up form the *group*: they share one cursor, and each gets one write a segment. A member whose
+/// socket is full, or that has something else to be sent first, stands *apart*, with a cursor of its own, until it has
+/// caught up with the group (Backlog.swift).
+///
+/// Loop thread only, but for ``logGrew()``.
+final class Fanout: LogReader, @unchecked Sendable {
+  // @unchecked: all but `isScheduled` is used on the loop's thread only.
+  let log: BroadcastLog
+  private unowned let loop: EventLoop
+  /// The group's cursor.
+  private var cursor: Cursor
+  /// The sockets and nothing else, side by side: what a delivery touches.
+  private var group: ContiguousArray<Socket> = []
+  private var apart: ContiguousArray<Connection> = []
+  private let isScheduled = Atomic(false)
+
+  init(_ log: BroadcastLog, on loop: EventLoop) {
+    self.log = log
+    self.loop = loop
+    cursor = log.makeCursor()
+    log.add(self)
+  }
+
+  /// The position up to which the group has been written: others may catch up to here, and wait for it otherwise.
+  var position: Int { cursor.position }
+
+  func logGrew() {
+    if isScheduled.load(ordering: .relaxed) || isScheduled.exchange(true, ordering: .acquiring) { return }
+    loop.schedule(self)
+  }
+
+  /// Writes what has been appended since the last time. The turn has ended.
+  func flush() {
+    isScheduled.store(false, ordering: .releasing)
+    let newest = cursor.position
+    var count = writeNext()
+    while count > 0 {
+      log.advance(&cursor, by: count)
+      count = writeNext()
+    }
+    evict(behind: newest)
+  }
+
+  /// Writes the next segment to the group. A function of its own, so that it has let go of the segment's bytes when the
+  /// log reuses their memory.
+  private func writeNext() -> Int {
+    guard let slice = log.read(cursor) else { return 0 }
+    unsafe slice.withBytes { bytes in
+      var next = 0
+      while next < group.count {
+        let socket = group[next]
+        if socket.isBlocked {
+          setApart(socket.connection)
+          socket.requestWritable()
+        } else if unsafe socket.write(bytes) == .failed {
+          socket.connection.drop()
+        } else {
+          next += 1
+        }
+      }
+    }
+    return slice.count
+  }
+
+  /// Closes the members that have not read what lies further back than the limit from the newest batch. One message
+  /// alone, however large, evicts nobody.
+  private func evict(behind newest: Int) {
+    let limit = newest - loop.configuration.maxBacklog
+    guard !apart.isEmpty, log.start < limit else { return }
+    for connection in apart.reversed() {
+      if case .apart(let cursor, _) = connection.place, cursor.position < limit { connection.evict() }
+    }
+  }
+
+  // MARK: Members
+
+  /// Begins to read for `connection`, at the end of the log.
+  func add(_ connection: Connection) {
+    connection.fanout = self
+    connection.place = .apart(log.makeCursor(), until: .max)
+    insertApart(connection)
+    admit(connection)
+    if case .apart = connection.place { loop.schedule(connection) }
+  }
+
+  func remove(_ connection: Connection) {
+    switch connection.place {
+    case .none: return
+    case .group: removeFromGroup(connection)
+    case .apart(let cursor, _):
+      removeFromApart(connection)
+      log.remove(cursor)
+    }
+    connection.place = .none
+    connection.fanout = nil
+    if group.isEmpty && apart.isEmpty {
+      log.remove(self)
+      log.remove(cursor)
+      loop.forget(self)
+    }
+  }
+
+  /// Takes a member out of the group; it reads on from the group's position.
+  func setApart(_ connection: Connection) {
+    guard case .group = connection.place else { return }
+    removeFromGroup(connection)
+    connection.place = .apart(log.copy(cursor), until: .max)
+    insertApart(connection)
+  }
+
+  /// Takes a member that has caught up, and has nothing else to be sent, into the group.
+  func admit(_ connection: Connection) {
+    guard case .apart(let own, .max) = connection.place, own.position == cursor.position,
+      connection.outbox == nil, let socket = connection.socket
+    else { return }
+    removeFromApart(connection)
+    log.remove(own)
+    connection.place = .group
+    connection.slot = group.count
+    group.append(socket)
+  }
+
+  private func removeFromGroup(_ connection: Connection) {
+    let last = group.removeLast()
+    if connection.slot < group.count {
+      group[connection.slot] = last
+      last.connection.slot = connection.slot
+    }
+  }
+
+  private func insertApart(_ connection: Connection) {
+    connection.slot = apart.count
+    apart.append(connection)
+  }
+
+  private func removeFromApart(_ connection: Connection) {
+    let last = apart.removeLast()
+    if connection.slot < apart.count {
+      apart[connection.slot] = last
+      last.slot = connection.slot
+    }
+  }
+}

@@ -1,0 +1,52 @@
+internal import CLibwebsockets
+
+extension Socket {
+  /// Takes a piece of a message, see ``Connection/receive(_:_:)``.
+  func received(_ piece: UnsafeRawBufferPointer) -> Bool {
+    let bytes = unsafe Span<UInt8>(_unsafeBytes: piece)
+    return connection.receive(bytes, self)
+  }
+
+  // What lws tells of the piece in LWS_CALLBACK_RECEIVE.
+  var isFinalFragment: Bool { unsafe lws_is_final_fragment(wsi) != 0 }
+  var isBinary: Bool { unsafe lws_frame_is_binary(wsi) != 0 }
+  var remainingPayload: Int { unsafe lws_remaining_packet_payload(wsi) }
+}
+
+extension Connection {
+  /// Takes a piece of a message, joins it with the ones before, and hands a whole message to the handler. False ends
+  /// the connection with the close frame that has been set.
+  func receive(_ piece: Span<UInt8>, _ socket: Socket) -> Bool {
+    guard state == .open else { return true }
+    let isFinal = socket.isFinalFragment
+    let kind = socket.isBinary ? Message.Kind.binary : .text
+    loop.noteRead(of: piece.count, by: self)
+    do {
+      if isFinal && assembly.isEmpty {
+        let message = Message(kind, piece)
+        try Assembly.check(message, limits: loop.configuration)
+        loop.handler.received(message, from: self)
+        return true
+      }
+      try assembly.add(
+        piece, kind: kind, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.configuration)
+      if isFinal {
+        let whole = assembly
+        assembly = Assembly()
+        loop.handler.received(Message(whole.kind, whole.bytes.span), from: self)
+      }
+      return true
+    } catch {
+      return fail(error)
+    }
+  }
+
+  private func fail(_ refusal: Assembly.Refusal) -> Bool {
+    let limits = loop.configuration
+    return switch refusal {
+    case .tooBig: fail(.messageTooBig, "more than \(limits.maxMessageSize) bytes")
+    case .tooManyFragments: fail(.policyViolation, "more than \(limits.maxFragments) fragments")
+    case .notUtf8: fail(.invalidPayload, "text that is not UTF-8")
+    }
+  }
+}

@@ -1,0 +1,71 @@
+internal import CLibwebsockets
+
+/// The HTTP request that a client opened its WebSocket with (RFC 6455, section 4.1). It can't outlive the call that it
+/// is handed to; what is asked of it is copied.
+@safe public struct Request: ~Escapable {
+  private let wsi: OpaquePointer
+
+  @_lifetime(immortal)
+  init(_ wsi: OpaquePointer) { unsafe self.wsi = wsi }
+
+  /// The path, percent-decoded, beginning with `/`. libwebsockets has resolved `.` and `..` in it.
+  public var path: String { unsafe wsi.header(WSI_TOKEN_GET_URI) ?? "/" }
+
+  /// What followed `?`, as the client sent it; nil when there was no query.
+  public var query: String? { unsafe wsi.header(WSI_TOKEN_HTTP_URI_ARGS) }
+
+  /// The value of a header, its name in any case; nil when it was not sent.
+  public subscript(header name: String) -> String? {
+    let name = name.lowercased() + ":"
+    if let token = headerTokens[name] { return unsafe wsi.header(token) }
+    let length = unsafe lws_hdr_custom_length(wsi, name, Int32(name.utf8.count))
+    guard length >= 0 else { return nil }
+    return unsafe text(count: Int(length)) {
+      unsafe lws_hdr_custom_copy(wsi, $0, $1, name, Int32(name.utf8.count))
+    }
+  }
+
+  /// The web origin of the page that the client runs in; browsers send it, RFC 6454, section 7.
+  public var origin: String? { self[header: "origin"] }
+
+  /// The subprotocol that was agreed upon: one of ``Configuration/subprotocols``, or nil.
+  public var subprotocol: String? {
+    guard unsafe lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 else { return nil }
+    return unsafe String(cString: lws_get_protocol(wsi).pointee.name)
+  }
+
+  /// The client's numeric address; empty when it has gone already.
+  public var remoteHost: String { address?.host ?? "" }
+  /// The client's port.
+  public var remotePort: Int { address?.port ?? 0 }
+
+  private var address: SocketAddress? { unsafe SocketAddress(of: lws_get_socket_fd(wsi), getpeername) }
+}
+
+extension OpaquePointer {
+  /// A header of `struct lws`; nil when it was not sent. Headers are there until LWS_CALLBACK_ESTABLISHED returns.
+  func header(_ token: lws_token_indexes) -> String? {
+    let length = unsafe lws_hdr_total_length(self, token)
+    guard length > 0 else { return nil }
+    return unsafe text(count: Int(length)) { unsafe lws_hdr_copy(self, $0, $1, token) }
+  }
+}
+
+/// What `copy` writes to a buffer for `count` bytes and a zero.
+private func text(count: Int, _ copy: (UnsafeMutablePointer<CChar>, Int32) -> Int32) -> String {
+  unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: count + 1) { buffer in
+    let length = unsafe copy(buffer.baseAddress!, Int32(count + 1))
+    return unsafe String(decoding: UnsafeRawBufferPointer(start: buffer.baseAddress!, count: max(0, Int(length))), as: UTF8.self)
+  }
+}
+
+/// The headers that lws knows, by their name with a colon.
+private let headerTokens: [String: lws_token_indexes] = {
+  var tokens: [String: lws_token_indexes] = [:]
+  for raw in 0..<WSI_TOKEN_COUNT.rawValue {
+    let token = lws_token_indexes(raw)
+    guard let name = unsafe lws_token_to_string(token) else { continue }
+    tokens[unsafe String(cString: name.withMemoryRebound(to: CChar.self, capacity: 1) { unsafe $0 })] = token
+  }
+  return tokens
+}()

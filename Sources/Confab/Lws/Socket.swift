@@ -1,0 +1,102 @@
+internal import CLibwebsockets
+internal import Glibc
+
+/// One libwebsockets connection, `struct lws *`: what the rest asks of it, as safe calls.
+///
+/// Loop thread only, and not after LWS_CALLBACK_CLOSED: ``Connection/socket`` is nil from then on, and a ``Fanout`` has
+/// let go of it before.
+@safe struct Socket {
+  let wsi: OpaquePointer
+
+  init(_ wsi: OpaquePointer) { unsafe self.wsi = wsi }
+
+  /// The connection of an established websocket.
+  ///
+  /// The session memory of lws holds it unretained, from LWS_CALLBACK_ESTABLISHED to LWS_CALLBACK_CLOSED, for as long as
+  /// ``EventLoop/connections`` keeps it alive.
+  var connection: Connection {
+    unsafe Unmanaged<Connection>.fromOpaque(session!.pointee!).takeUnretainedValue()
+  }
+
+  /// The same, or nil: lws makes some callbacks for requests that never became a websocket, too.
+  var boundConnection: Connection? {
+    guard let bound = unsafe session?.pointee else { return nil }
+    return unsafe Unmanaged<Connection>.fromOpaque(bound).takeUnretainedValue()
+  }
+
+  /// Makes `connection` the answer to ``connection``.
+  func bind(_ connection: Connection?) {
+    unsafe session?.pointee = connection.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
+  }
+
+  /// The per-session memory, one pointer: see ``Context``.
+  private var session: UnsafeMutablePointer<UnsafeMutableRawPointer?>? {
+    unsafe lws_wsi_user(wsi)?.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+  }
+
+  /// What writing has come to.
+  enum Written { case taken, failed }
+
+  /// Sends bytes that are whole frames as they are. At most one segment, and never while ``isBlocked``.
+  ///
+  /// LWS_WRITE_HTTP makes the ws role skip framing and extensions (lib/roles/ws/ops-ws.c, `send_raw`). What a full
+  /// socket does not take, lws copies and sends before anything else; the socket is blocked until then.
+  func write(_ bytes: UnsafeRawBufferPointer) -> Written {
+    let start = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
+      .assumingMemoryBound(to: UInt8.self)
+    return unsafe lws_write(wsi, start, bytes.count, LWS_WRITE_HTTP) < 0 ? .failed : .taken
+  }
+
+  func write(_ slice: Slice) -> Written {
+    unsafe slice.withBytes { unsafe write($0) }
+  }
+
+  /// Whether lws holds bytes that the kernel has not taken yet.
+  var isBlocked: Bool { unsafe lws_partial_buffered(wsi) != 0 }
+
+  /// Asks for LWS_CALLBACK_SERVER_WRITEABLE, once the kernel takes more.
+  func requestWritable() { unsafe _ = lws_callback_on_writable(wsi) }
+
+  /// Asks for LWS_CALLBACK_TIMER after `time`, in place of an earlier wish.
+  func setTimer(_ time: Duration) {
+    let (seconds, attoseconds) = time.components
+    unsafe lws_set_timer_usecs(wsi, lws_usec_t(seconds) * 1_000_000 + lws_usec_t(attoseconds / 1_000_000_000_000))
+  }
+
+  /// Has lws take notice of a timer that was set outside of its callbacks: with libuv it looks at its timers after it has
+  /// served a socket (lib/event-libs/libuv/libuv.c, lws_uv_idle).
+  func wakeLws() { unsafe lws_cancel_service_pt(wsi) }
+
+  /// Sets what the close frame says that lws sends when the callback that is running returns -1.
+  func setCloseFrame(_ close: Close) {
+    guard close.code.isSendable else { return }
+    var reason = Array(close.reason.utf8)
+    unsafe lws_close_reason(wsi, lws_close_status(UInt32(close.code.rawValue)), &reason, reason.count)
+  }
+
+  /// Ends the TCP connection at once, without a close frame: LWS_CALLBACK_CLOSED follows in a later turn.
+  ///
+  /// A socket that lws still has bytes for would otherwise get 5 s to take them (lib/core-net/close.c,
+  /// LRS_FLUSHING_BEFORE_CLOSE).
+  func abort() {
+    var linger = linger(l_onoff: 1, l_linger: 0)
+    unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+    _ = shutdown(descriptor, Int32(SHUT_RDWR))
+  }
+
+  /// Whether the peer still has its side open: nothing to read, but neither end nor error.
+  var isPeerOpen: Bool {
+    var byte: UInt8 = 0
+    let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
+    return count > 0 || (count < 0 && errno == EAGAIN)
+  }
+
+  var descriptor: Int32 { unsafe lws_get_socket_fd(wsi) }
+}
+
+extension Slice {
+  /// The bytes, valid during the call.
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    unsafe bytes.withUnsafeBytes { unsafe body(UnsafeRawBufferPointer(rebasing: $0[range])) }
+  }
+}

@@ -1,0 +1,147 @@
+internal import CLibwebsockets
+
+/// A libuv loop with a thread of its own, and the handles that an event loop needs.
+///
+/// Loop thread only, but for ``wake()`` and ``isCurrent``, and for what comes before ``start``.
+@safe final class UvLoop: @unchecked Sendable {
+  // @unchecked: as said above.
+
+  /// Allocated and freed by this object; a loop must not move.
+  let loop = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
+  private let prepare = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
+  private let check = UnsafeMutablePointer<uv_check_t>.allocate(capacity: 1)
+  private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
+  private let async = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
+  private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
+
+  private var thread = uv_thread_t()
+  private var hasThread = false
+  private var onStart: () -> Void = {}
+  private var onWake: () -> Void = {}
+  private var onTurnEnd: () -> Void = {}
+  private var onEnd: () -> Void = {}
+  private var onTimer: () -> Void = {}
+  /// Whether this turn is to be joined with the next one: its end is then not told before the next poll.
+  private var isJoiningTurns = false
+
+  init() throws(ConfabError) {
+    let failure = unsafe uv_loop_init(loop)
+    guard failure == 0 else { throw ConfabError(.engineFailed, "libuv could not make a loop: \(uvMessage(failure))") }
+    unsafe uv_prepare_init(loop, prepare)
+    unsafe uv_check_init(loop, check)
+    unsafe uv_idle_init(loop, idle)
+    unsafe uv_timer_init(loop, timer)
+    // The handles refer to this object unretained: they are closed, and the loop has ended, before it is freed.
+    let this = unsafe Unmanaged.passUnretained(self).toOpaque()
+    unsafe uv_async_init(loop, async) { handle in unsafe UvLoop.of(handle!.pointee.data).onWake() }
+    unsafe prepare.pointee.data = this
+    unsafe check.pointee.data = this
+    unsafe idle.pointee.data = this
+    unsafe async.pointee.data = this
+    unsafe timer.pointee.data = this
+    // Both sides of the poll: what sockets bring is written right after it, what timers bring right before.
+    unsafe uv_check_start(check) { handle in
+      let this = unsafe UvLoop.of(handle!.pointee.data)
+      this.stopJoining()
+      this.onTurnEnd()
+    }
+    unsafe uv_prepare_start(prepare) { handle in
+      let this = unsafe UvLoop.of(handle!.pointee.data)
+      if !this.isJoiningTurns { this.onTurnEnd() }
+    }
+  }
+
+  private static func of(_ data: UnsafeMutableRawPointer?) -> UvLoop {
+    unsafe Unmanaged<UvLoop>.fromOpaque(data!).takeUnretainedValue()
+  }
+
+  deinit {
+    unsafe loop.deallocate()
+    unsafe prepare.deallocate()
+    unsafe check.deallocate()
+    unsafe idle.deallocate()
+    unsafe async.deallocate()
+    unsafe timer.deallocate()
+  }
+
+  // MARK: Running
+
+  /// Runs the loop on a new thread until ``close()`` and every other handle is closed.
+  ///
+  /// - Parameters:
+  ///   - onStart: called first, on the thread.
+  ///   - onWake: called after ``wake()``, once for any number of calls.
+  ///   - onTurnEnd: called after and before each poll.
+  ///   - onEnd: called last, on the thread, with the loop closed.
+  func start(
+    onStart: @escaping () -> Void, onWake: @escaping () -> Void, onTurnEnd: @escaping () -> Void,
+    onEnd: @escaping () -> Void
+  ) {
+    (self.onStart, self.onWake, self.onTurnEnd, self.onEnd) = (onStart, onWake, onTurnEnd, onEnd)
+    // The thread holds a reference, which it gives back when it ends: see run().
+    let this = unsafe Unmanaged.passRetained(self).toOpaque()
+    let failure = unsafe uv_thread_create(
+      &thread, { data in unsafe Unmanaged<UvLoop>.fromOpaque(data!).takeRetainedValue().run() }, this)
+    precondition(failure == 0, "no thread can be made: \(uvMessage(failure))")
+  }
+
+  private func run() {
+    thread = uv_thread_self()
+    hasThread = true
+    onStart()
+    unsafe uv_run(loop, UV_RUN_DEFAULT)
+    closeLoop()
+    onEnd()
+    (onStart, onWake, onTurnEnd, onEnd, onTimer) = ({}, {}, {}, {}, {})
+  }
+
+  /// Runs what the closing of handles still needs, for a loop that was never started or has come to its end.
+  func closeLoop() {
+    unsafe uv_run(loop, UV_RUN_DEFAULT)
+    let failure = unsafe uv_loop_close(loop)
+    precondition(failure == 0, "a handle was left open")
+  }
+
+  var isCurrent: Bool {
+    var (own, caller) = (thread, uv_thread_self())
+    return unsafe hasThread && uv_thread_equal(&own, &caller) != 0
+  }
+
+  /// Any thread, until ``close()``.
+  func wake() { unsafe _ = uv_async_send(async) }
+
+  /// Lets the next poll return at once, and the turn go on until after it.
+  func pollWithoutBlocking() {
+    isJoiningTurns = true
+    unsafe _ = uv_idle_start(idle) { _ in }
+  }
+
+  private func stopJoining() {
+    guard isJoiningTurns else { return }
+    isJoiningTurns = false
+    unsafe _ = uv_idle_stop(idle)
+  }
+
+  /// Calls `body` once after `time`, in place of an earlier wish.
+  func after(_ time: Duration, _ body: @escaping () -> Void) {
+    onTimer = body
+    let milliseconds = time.components.seconds * 1000 + time.components.attoseconds / 1_000_000_000_000_000
+    unsafe _ = uv_timer_start(timer, { unsafe UvLoop.of($0!.pointee.data).onTimer() }, UInt64(milliseconds), 0)
+  }
+
+  /// Closes this object's handles. The loop ends when all others are closed as well.
+  func close() {
+    unsafe closeHandle(prepare)
+    unsafe closeHandle(check)
+    unsafe closeHandle(idle)
+    unsafe closeHandle(async)
+    unsafe closeHandle(timer)
+  }
+
+  private func closeHandle<Handle>(_ handle: UnsafeMutablePointer<Handle>) {
+    unsafe uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), nil)
+  }
+}
+
+/// libuv's description of an error.
+func uvMessage(_ failure: Int32) -> String { unsafe String(cString: uv_strerror(failure)) }

@@ -1,0 +1,45 @@
+/// A whole WebSocket message, text or binary, its fragments joined. Its bytes are borrowed.
+///
+/// The compiler lets no message outlive the call that it is handed to. What should live longer is copied:
+/// `String(message)`, `Array(message)`.
+public struct Message: ~Escapable {
+  /// What a message carries. The raw values are the opcodes of RFC 6455, section 5.2.
+  public enum Kind: UInt8, Sendable {
+    /// UTF-8. The server has checked it, section 8.1.
+    case text = 1
+    case binary = 2
+  }
+
+  public let kind: Kind
+  /// The payload, unmasked, at least 0 and at most ``Configuration/maxMessageSize`` bytes when it was received.
+  public let bytes: Span<UInt8>
+
+  /// A message to send: it borrows `bytes`.
+  @_lifetime(copy bytes)
+  public init(_ kind: Kind, _ bytes: Span<UInt8>) {
+    self.kind = kind
+    self.bytes = bytes
+  }
+}
+
+extension [UInt8] {
+  /// A copy of the message's payload.
+  public init(_ message: Message) {
+    self.init()
+    append(message.bytes)
+  }
+
+  /// Appends a copy of `bytes`.
+  mutating func append(_ bytes: Span<UInt8>) {
+    append(addingCapacity: bytes.count) { output in
+      for index in bytes.indices { output.append(bytes[index]) }
+    }
+  }
+}
+
+extension String {
+  /// A copy of the message's payload as text. A binary message that is not UTF-8 gets U+FFFD where it is not.
+  public init(_ message: Message) {
+    self.init(decoding: [UInt8](message), as: UTF8.self)
+  }
+}

@@ -1,0 +1,122 @@
+public import ServiceLifecycle
+internal import Synchronization
+
+/// A WebSocket server: listens, accepts, and hands connections and messages to handlers.
+///
+/// ```swift
+/// let server = try Server(Configuration(port: 8080)) { loop in Echo() }
+/// try await server.run()
+/// ```
+///
+/// All calls are for any thread.
+public final class Server: Service, Sendable {
+  public let configuration: Configuration
+  /// What it listens on.
+  public let addresses: [ListeningAddress]
+  /// The port it listens on: the one that was taken if the configuration says 0.
+  public var port: Int { addresses[0].port }
+  /// Its event loops.
+  public let loops: [EventLoop]
+
+  private enum Phase { case made, running(Int), ended }
+  private struct State {
+    var phase = Phase.made
+    var waiting: [CheckedContinuation<Void, Never>] = []
+  }
+  private let state = Mutex(State())
+
+  /// Takes the port. From then on clients can connect, and are served once the server has been started.
+  ///
+  /// - Parameter makeHandler: called once for each event loop, on its thread, when it starts.
+  public init(
+    _ configuration: Configuration = Configuration(),
+    handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+  ) throws(ConfabError) {
+    try configuration.validate()
+    LwsLog.bridge(to: configuration.logger)
+    let bound = try Bound(configuration)
+    var loops: [EventLoop] = []
+    do throws(ConfabError) {
+      for (index, descriptors) in bound.descriptors.enumerated() {
+        loops.append(
+          try EventLoop(
+            index: index, configuration: configuration, descriptors: descriptors, makeHandler: makeHandler))
+      }
+    } catch {
+      for loop in loops { loop.discard() }
+      bound.closeAll()
+      throw error
+    }
+    self.configuration = configuration
+    self.addresses = bound.addresses
+    self.loops = loops
+  }
+
+  deinit {
+    switch state.withLock({ $0.phase }) {
+    case .made: for loop in loops { loop.discard() }
+    case .running: stop()
+    case .ended: break
+    }
+  }
+
+  /// Starts the event loops, each on a thread of its own. A server runs once.
+  public func start() throws(ConfabError) {
+    let isFirst = state.withLock { state in
+      guard case .made = state.phase else { return false }
+      state.phase = .running(loops.count)
+      return true
+    }
+    guard isFirst else { throw ConfabError(.alreadyStarted, "the server has been started before; make a new one") }
+    for loop in loops {
+      loop.start { [weak self] in self?.loopEnded() }
+    }
+  }
+
+  /// Begins to stop: no new connections, and the others are closed with 1001. After ``Configuration/stopTimeout`` what is
+  /// left is cut off. Returns at once; ``waitUntilStopped()`` tells when it is done.
+  public func stop() {
+    for loop in loops { loop.stop() }
+  }
+
+  /// Returns when the server has stopped: every connection has had its ``Handler/closed(_:_:)``, every thread has ended.
+  public func waitUntilStopped() async {
+    await withCheckedContinuation { continuation in
+      let hasEnded = state.withLock { state in
+        if case .running = state.phase {
+          state.waiting.append(continuation)
+          return false
+        }
+        return true
+      }
+      if hasEnded { continuation.resume() }
+    }
+  }
+
+  /// Starts, if that has not been done, and serves until the task is cancelled or a service group shuts down; then stops
+  /// as ``stop()`` says.
+  public func run() async throws {
+    let isMade = state.withLock { if case .made = $0.phase { true } else { false } }
+    if isMade { try start() }
+    await withTaskCancellationHandler {
+      await withGracefulShutdownHandler {
+        await waitUntilStopped()
+      } onGracefulShutdown: {
+        self.stop()
+      }
+    } onCancel: {
+      self.stop()
+    }
+  }
+
+  private func loopEnded() {
+    let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+      guard case .running(let loops) = state.phase else { return [] }
+      state.phase = loops > 1 ? .running(loops - 1) : .ended
+      guard case .ended = state.phase else { return [] }
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+}

@@ -1,0 +1,59 @@
+/// Checks that text is UTF-8 (RFC 3629), piece by piece: a piece may end inside a character.
+struct Utf8Validator {
+  /// Bytes that the current character still needs.
+  private var needed: UInt8 = 0
+  /// What its next byte must lie in.
+  private var low: UInt8 = 0x80
+  private var high: UInt8 = 0xBF
+
+  /// Whether the text could end here.
+  var isComplete: Bool { needed == 0 }
+
+  /// Whether the text so far, with `piece`, is the beginning of valid UTF-8.
+  mutating func accept(_ piece: Span<UInt8>) -> Bool {
+    var index = 0
+    while index < piece.count {
+      if needed == 0 {
+        index = piece.endOfAscii(from: index)
+        guard index < piece.count else { return true }
+        guard begin(piece[index]) else { return false }
+      } else {
+        guard low...high ~= piece[index] else { return false }
+        (low, high) = (0x80, 0xBF)
+        needed -= 1
+      }
+      index += 1
+    }
+    return true
+  }
+
+  /// Takes the first byte of a character that is not ASCII: the table of RFC 3629, section 4.
+  private mutating func begin(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0xC2...0xDF: needed = 1
+    case 0xE0: (needed, low) = (2, 0xA0)
+    case 0xED: (needed, high) = (2, 0x9F)
+    case 0xE1...0xEF: needed = 2
+    case 0xF0: (needed, low) = (3, 0x90)
+    case 0xF4: (needed, high) = (3, 0x8F)
+    case 0xF1...0xF3: needed = 3
+    default: return false
+    }
+    return true
+  }
+}
+
+extension Span<UInt8> {
+  /// The index of the first byte from `index` on that is not ASCII, or the count.
+  fileprivate func endOfAscii(from index: Int) -> Int {
+    var index = index
+    while count - index >= 16 {
+      var bits: UInt8 = 0
+      for offset in 0..<16 { bits |= self[index + offset] }
+      if bits >= 0x80 { break }
+      index += 16
+    }
+    while index < count, self[index] < 0x80 { index += 1 }
+    return index
+  }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Confab
+import Foundation
+
+@main
+struct ConfabCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "confab",
+    abstract: "A group chat and WebSocket server.",
+    version: "0.1.0",
+    subcommands: [Serve.self],
+    defaultSubcommand: Serve.self
+  )
+
+  /// Every failure is one line on standard error, and an exit code that is not 0.
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      let code = exitCode(for: error)
+      if code.isSuccess { exit(withError: error) }
+      FileHandle.standardError.write(Data("confab: \(message(for: error))\n".utf8))
+      Foundation.exit(code.rawValue)
+    }
+  }
+}

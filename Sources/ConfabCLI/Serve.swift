@@ -1,0 +1,84 @@
+public import ArgumentParser
+import Confab
+import ConfabChat
+import Foundation
+public import Logging
+import ServiceLifecycle
+import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Serve the chat and its page. This is what 'confab' alone does.",
+    discussion: """
+      Browsers open http://localhost:8080/. Any WebSocket client can take part, at ws://localhost:8080/: what one sends \
+      comes back to it and goes to everyone else in the room. The path of the address is the room.
+
+      SIGINT and SIGTERM stop it: everyone is told (close code 1001), and it ends within --stop-timeout.
+
+      Sizes are in bytes, or with a unit: 64KiB, 1MiB.
+      """
+  )
+
+  private static let defaults = Configuration()
+
+  @Option(help: "Host or address to listen on. (default: this machine only, 127.0.0.1 and ::1)")
+  var host: String?
+
+  @Option(help: "Port to listen on; 0 takes a free one.")
+  var port = defaults.port
+
+  @Option(help: ArgumentHelp("Folder to serve in place of the chat page.", valueName: "dir"))
+  var webRoot: String?
+
+  @Option(help: "trace, debug, info, notice, warning, error or critical. Logs go to standard error.")
+  var logLevel = Logger.Level.notice
+
+  @Option(help: ArgumentHelp("Event loops, each a thread.", valueName: "count"))
+  var loops = defaults.loops
+
+  @Option(help: ArgumentHelp("Longest message accepted. Over it the client is closed with 1009.", valueName: "size"))
+  var maxMessageSize = ByteCount(defaults.maxMessageSize)
+
+  @Option(
+    help: ArgumentHelp(
+      "How far a reader may fall behind. Who is further behind is closed with 1013.", valueName: "size"))
+  var maxBacklog = ByteCount(defaults.maxBacklog)
+
+  @Option(help: ArgumentHelp("Receive buffer of each connection.", valueName: "size"))
+  var receiveBuffer = ByteCount(defaults.receiveBufferSize)
+
+  @Option(help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
+  var sendBuffer = ByteCount(defaults.sendBufferSize)
+
+  @Option(help: ArgumentHelp("How long clients get to close when the server stops.", valueName: "seconds"))
+  var stopTimeout = 5.0
+
+  func run() async throws {
+    LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+    var logger = Logger(label: "confab")
+    logger.logLevel = logLevel
+
+    Server.raiseDescriptorLimit()
+    let chat = Chat()
+    let server = try Server(makeConfiguration(logger)) { loop in chat.handler(on: loop) }
+    try server.start()
+    FileHandle.standardOutput.write(Data("Confab is listening on \(server.addresses[0].url)\n".utf8))
+    try await ServiceGroup(
+      services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: logger
+    ).run()
+  }
+
+  private func makeConfiguration(_ logger: Logger) -> Configuration {
+    var configuration = Configuration(
+      host: host, port: port, mounts: [webRoot.map { Mount(directory: $0) } ?? .chatPage], logger: logger)
+    configuration.loops = loops
+    configuration.maxMessageSize = maxMessageSize.bytes
+    configuration.maxBacklog = maxBacklog.bytes
+    configuration.receiveBufferSize = receiveBuffer.bytes
+    configuration.sendBufferSize = sendBuffer.bytes
+    configuration.stopTimeout = .seconds(stopTimeout)
+    return configuration
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -1,0 +1,39 @@
+public import Confab
+internal import Synchronization
+
+/// A group chat: what one says comes back to the sender and goes to everyone else in the room, in one order for all.
+///
+/// The path of the request is the room; `/` is the lobby. A room is there from the first who enters to the last who
+/// leaves. One chat serves all event loops of a server, or of several:
+///
+/// ```swift
+/// let chat = Chat()
+/// let server = try Server(Configuration(mounts: [.chatPage])) { loop in chat.handler(on: loop) }
+/// ```
+public final class Chat: Sendable {
+  private let rooms = Mutex<[String: Room]>([:])
+
+  public init() {}
+
+  /// The chat's handler for an event loop.
+  public func handler(on loop: EventLoop) -> any Handler { PlainProtocol(chat: self) }
+
+  /// The rooms that somebody is in, with their number of people. Any thread.
+  public var occupancy: [String: Int] { rooms.withLock { $0.mapValues(\.people) } }
+
+  func enter(_ name: String) -> Room {
+    rooms.withLock { rooms in
+      let room = rooms[name] ?? Room(name: name)
+      rooms[name] = room
+      room.people += 1
+      return room
+    }
+  }
+
+  func leave(_ room: Room) {
+    rooms.withLock { rooms in
+      room.people -= 1
+      if room.people == 0 { rooms[room.name] = nil }
+    }
+  }
+}
