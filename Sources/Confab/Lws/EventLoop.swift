@@ -125,6 +125,11 @@ public final class EventLoop: @unchecked Sendable {
       uv.pollWithoutBlocking()
       return
     }
+    settle()
+    if isStopping && connections.isEmpty { finish() }
+  }
+
+  private func settle() {
     while !grown.isEmpty || !scheduled.isEmpty {
       for fanout in swap(&grown, with: []) { fanout.flush() }
       for connection in swap(&scheduled, with: []) {
@@ -132,7 +137,6 @@ public final class EventLoop: @unchecked Sendable {
         if connection.writeBacklog(), connection.state == .closing { connection.socket?.requestWritable() }
       }
     }
-    if isStopping && connections.isEmpty { finish() }
   }
 
   func fanout(of log: BroadcastLog) -> Fanout {
@@ -194,6 +198,7 @@ public final class EventLoop: @unchecked Sendable {
     guard mailbox.withLock({ swap(&$0.isOpen, with: false) }) else { return }
     runJobs()
     context.destroy()
+    settle()
     uv.close()
   }
 }

@@ -17,6 +17,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   private var group: ContiguousArray<Socket> = []
   private var apart: ContiguousArray<Connection> = []
   private let isScheduled = Atomic(false)
+  private var isRetired = false
 
   init(_ log: BroadcastLog, on loop: EventLoop) {
     self.log = log
@@ -35,6 +36,7 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   /// Writes what has been appended since the last time. The turn has ended.
   func flush() {
+    if isRetired { return }
     isScheduled.store(false, ordering: .releasing)
     let newest = cursor.position
     var count = writeNext()
@@ -43,6 +45,7 @@ final class Fanout: LogReader, @unchecked Sendable {
       count = writeNext()
     }
     evict(behind: newest)
+    if group.isEmpty && apart.isEmpty { retire() }
   }
 
   /// Writes the next segment to the group. A function of its own, so that it has let go of the segment's bytes when the
@@ -97,11 +100,15 @@ final class Fanout: LogReader, @unchecked Sendable {
     }
     connection.place = .none
     connection.fanout = nil
-    if group.isEmpty && apart.isEmpty {
-      log.remove(self)
-      log.remove(cursor)
-      loop.forget(self)
-    }
+    if group.isEmpty && apart.isEmpty { loop.schedule(self) }
+  }
+
+  /// Lets go of the log: nobody has been a member when a turn ended.
+  private func retire() {
+    isRetired = true
+    log.remove(self)
+    log.remove(cursor)
+    loop.forget(self)
   }
 
   /// Takes a member out of the group; it reads on from the group's position.

@@ -11,8 +11,17 @@ internal import CLibwebsockets
   /// The path, percent-decoded, beginning with `/`. libwebsockets has resolved `.` and `..` in it.
   public var path: String { unsafe wsi.header(WSI_TOKEN_GET_URI) ?? "/" }
 
-  /// What followed `?`, as the client sent it; nil when there was no query.
-  public var query: String? { unsafe wsi.header(WSI_TOKEN_HTTP_URI_ARGS) }
+  /// The parts of the query, `name=value`, which `&` separates; percent-decoded. Empty when there was no query.
+  public var query: [String] {
+    var parts: [String] = []
+    while true {
+      let index = Int32(parts.count)
+      let length = unsafe lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, index)
+      if length <= 0 { return parts }
+      unsafe parts.append(
+        text(count: Int(length)) { unsafe lws_hdr_copy_fragment(wsi, $0, $1, WSI_TOKEN_HTTP_URI_ARGS, index) })
+    }
+  }
 
   /// The value of a header, its name in any case; nil when it was not sent.
   public subscript(header name: String) -> String? {

@@ -1,0 +1,61 @@
+import Testing
+
+@testable import Confab
+
+struct ConfigurationTests {
+  @Test func theDefaultsAreValid() throws {
+    try Configuration().validate()
+  }
+
+  /// Every error names the setting and the value.
+  @Test func errorsNameWhatIsWrong() {
+    func expect(_ message: String, _ change: (inout Configuration) -> Void) {
+      var configuration = Configuration()
+      change(&configuration)
+      #expect(throws: ConfabError(.invalidConfiguration, message)) { try configuration.validate() }
+    }
+    expect("port must be 0 to 65535, not 65536") { $0.port = 65_536 }
+    expect("port must be 0 to 65535, not -1") { $0.port = -1 }
+    expect("loops must be 1 to 64, not 0") { $0.loops = 0 }
+    expect("maxMessageSize must be at least 1 byte, not 0") { $0.maxMessageSize = 0 }
+    expect("maxBacklog must not be negative, but is -5") { $0.maxBacklog = -5 }
+    expect("receiveBufferSize must be 128 to 65536, not 12") { $0.receiveBufferSize = 12 }
+  }
+
+  @Test func subprotocolsMustBeTokens() {
+    var configuration = Configuration()
+    configuration.subprotocols = ["chat.v1", "not a token"]
+    #expect(throws: ConfabError.self) { try configuration.validate() }
+    configuration.subprotocols = ["chat.v1"]
+    #expect(throws: Never.self) { try configuration.validate() }
+  }
+
+  @Test func aFolderThatIsNotThereIsAnError() {
+    var configuration = Configuration(port: 0)
+    configuration.mounts = [Mount(directory: "/no/such/folder")]
+    #expect(
+      throws: ConfabError(.invalidConfiguration, "there is no folder '/no/such/folder' to serve at /")
+    ) { try Server(configuration) { _ in Silent() } }
+  }
+
+  @Test func aPortThatIsTakenIsAnError() throws {
+    let first = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }
+    for loops in [1, 2] {
+      var configuration = Configuration(host: "127.0.0.1", port: first.port)
+      configuration.loops = loops
+      #expect(
+        throws: ConfabError(
+          .addressInUse,
+          "another program listens on http://127.0.0.1:\(first.port)/; stop it, or choose another port")
+      ) { try Server(configuration) { _ in Silent() } }
+    }
+  }
+
+  @Test func aHostThatIsUnknownIsAnError() {
+    #expect(throws: ConfabError.self) { try Server(Configuration(host: "no.such.host.invalid")) { _ in Silent() } }
+  }
+}
+
+final class Silent: Handler {
+  func received(_ message: Message, from connection: Connection) {}
+}

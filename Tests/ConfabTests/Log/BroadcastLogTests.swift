@@ -1,0 +1,132 @@
+import Testing
+
+@testable import Confab
+
+struct BroadcastLogTests {
+  @Test func keepsNothingWithoutReaders() {
+    let log = BroadcastLog()
+    for _ in 0..<100 { log.append(.text, Array("nobody hears this".utf8)) }
+    #expect(log.retained == 0)
+    #expect(log.end == 100 * 19)
+  }
+
+  @Test func aCursorReadsWhatIsAppendedAfterIt() {
+    let log = BroadcastLog()
+    log.append(.text, Array("before".utf8))
+    var cursor = log.makeCursor()
+    log.append(.text, Array("after".utf8))
+    log.append(.binary, [1, 2, 3])
+    #expect(log.readAll(&cursor).map(\.contents) == [referenceFrames(1, Array("after".utf8)) + [0x82, 3, 1, 2, 3]])
+    #expect(log.retained == 0)
+    log.remove(cursor)
+  }
+
+  @Test func readersThatLagShareTheBytes() {
+    let log = BroadcastLog()
+    let cursors = (0..<1000).map { _ in log.makeCursor() }
+    for _ in 0..<64 { log.append(.binary, [UInt8](repeating: 1, count: 16_000)) }
+    #expect(log.retained == 64 * 16_004)
+    cursors.dropLast().forEach(log.remove)
+    #expect(log.retained == 64 * 16_004)
+    log.remove(cursors.last!)
+    #expect(log.retained == 0)
+  }
+
+  @Test func aLimitStopsReadingBetweenMessages() {
+    let log = BroadcastLog()
+    let cursor = log.makeCursor()
+    log.append(.text, [1])
+    let mark = log.end
+    log.append(.text, [2])
+    #expect(log.read(cursor, upTo: mark)?.contents == [0x81, 1, 1])
+    #expect(log.read(cursor, upTo: cursor.position) == nil)
+    log.remove(cursor)
+  }
+
+  @Test func aSliceIsOneWrite() {
+    let log = BroadcastLog()
+    var cursor = log.makeCursor()
+    var generator = SeededGenerator(state: 1)
+    for _ in 0..<200 { log.append(.binary, randomBytes(Int.random(in: 0...40_000, using: &generator), using: &generator)) }
+    for slice in log.readAll(&cursor) {
+      #expect(slice.count <= Segment.limit)
+      #expect(areWholeFrames(slice.contents))
+    }
+    log.remove(cursor)
+  }
+
+  @Test func readersAreToldWithinAppend() {
+    final class Reader: LogReader, @unchecked Sendable {
+      var count = 0
+      func logGrew() { count += 1 }
+    }
+    let (log, reader) = (BroadcastLog(), Reader())
+    log.add(reader)
+    log.append(.text, [])
+    log.append(.text, [])
+    log.remove(reader)
+    log.append(.text, [])
+    #expect(reader.count == 2)
+  }
+
+  /// Appends, cursors that join, lag, copy themselves and leave, in random order: every cursor reads exactly the bytes
+  /// from where it began, and the log keeps what the slowest one needs, not a segment more.
+  @Test(arguments: 0..<60)
+  func everyCursorReadsExactlyTheBytesFromWhereItBegan(_ seed: UInt64) {
+    struct Reader {
+      var cursor: Cursor
+      let start: Int
+      var bytes: [UInt8] = []
+    }
+    var generator = SeededGenerator(state: seed)
+    let log = BroadcastLog()
+    var everything: [UInt8] = []
+    var readers: [Reader] = []
+
+    func read(_ index: Int, slices: Int) {
+      for _ in 0..<slices {
+        guard let slice = log.read(readers[index].cursor) else { return }
+        readers[index].bytes += slice.contents
+        log.advance(&readers[index].cursor, by: slice.count)
+      }
+    }
+
+    for _ in 0..<400 {
+      switch Int.random(in: 0..<12, using: &generator) {
+      case 0...4:
+        let size = [0, 5, 200, 5000, 16_384, 40_000].randomElement(using: &generator)!
+        let payload = randomBytes(size, using: &generator)
+        log.append(.binary, payload)
+        everything += referenceFrames(2, payload)
+      case 5, 6:
+        readers.append(Reader(cursor: log.makeCursor(), start: log.end))
+      case 7...9 where !readers.isEmpty:
+        read(readers.indices.randomElement(using: &generator)!, slices: Int.random(in: 1...4, using: &generator))
+      case 10 where !readers.isEmpty:
+        let model = readers.randomElement(using: &generator)!
+        readers.append(Reader(cursor: log.copy(model.cursor), start: model.cursor.position))
+      case 11 where !readers.isEmpty:
+        log.remove(readers.remove(at: readers.indices.randomElement(using: &generator)!).cursor)
+      default: break
+      }
+      #expect(log.end == everything.count)
+      let slowest = readers.map(\.cursor.position).min() ?? log.end
+      #expect(log.start <= slowest && slowest - log.start < 2 * Segment.limit)
+    }
+    for index in readers.indices {
+      read(index, slices: .max)
+      #expect(readers[index].bytes == Array(everything[readers[index].start...]))
+    }
+    #expect(log.retained == 0)
+    for reader in readers { log.remove(reader.cursor) }
+  }
+
+  private func areWholeFrames(_ bytes: [UInt8]) -> Bool {
+    var index = 0
+    while index + 1 < bytes.count {
+      let length = bytes[index + 1]
+      index += length < 126 ? 2 + Int(length) : 4 + Int(bytes[index + 2]) * 256 + Int(bytes[index + 3])
+    }
+    return index == bytes.count
+  }
+}

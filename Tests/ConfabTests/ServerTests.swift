@@ -1,0 +1,98 @@
+import Confab
+import Synchronization
+import Testing
+
+@Suite(.serialized) struct ServerTests {
+  @Test func stoppingTellsEveryoneAndEndsEveryThread() async throws {
+    let clients = Mutex(0)
+    var port = 0
+    try await withServer({ $0.loops = 2 }) { server, events in
+      port = server.port
+      let connected = try (0..<6).map { _ in try RawClient(port: port) }
+      for _ in connected { #expect(await events.next() == opened) }
+      server.stop()
+      for client in connected {
+        #expect(try client.receive() == .close(1001, "the server is stopping"))
+        try client.send(8, [0x03, 0xE9])
+        #expect(try client.receive() == nil)
+        clients.withLock { $0 += 1 }
+      }
+      for _ in connected {
+        #expect(
+          await events.next() == .closed(Close(code: .goingAway, reason: "the server is stopping", isClean: true)))
+      }
+      await server.waitUntilStopped()
+      for loop in server.loops { #expect(!loop.execute {}) }
+    }
+    #expect(clients.withLock { $0 } == 6)
+    #expect(throws: RawClient.Failure.self) { try RawClient(port: port) }
+  }
+
+  @Test func stoppingDoesNotWaitForThoseWhoDoNotAnswer() async throws {
+    try await withServer({ $0.stopTimeout = .milliseconds(100) }) { server, events in
+      let client = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+      server.stop()
+      await server.waitUntilStopped()
+      guard case .closed? = await events.next() else { throw RawClient.Failure(description: "no close") }
+      #expect(try client.receive() == .close(1001, "the server is stopping"))
+      #expect(try client.receive() == nil)
+    }
+  }
+
+  @Test func aServerRunsOnce() async throws {
+    try await withServer { server, _ in
+      #expect(throws: ConfabError(.alreadyStarted, "the server has been started before; make a new one")) {
+        try server.start()
+      }
+    }
+  }
+
+  @Test func runEndsWhenItsTaskIsCancelled() async throws {
+    let server = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }
+    let run = Task { try await server.run() }
+    _ = try RawClient(port: server.port)
+    run.cancel()
+    try await run.value
+  }
+
+  @Test func aServerThatIsNeverStartedLetsGoOfItsPort() throws {
+    let port = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }.port
+    _ = try Server(Configuration(host: "127.0.0.1", port: port)) { _ in Silent() }
+  }
+
+  @Test func jobsRunOnTheLoopInTheirOrder() async throws {
+    try await withServer { server, _ in
+      let loop = server.loops[0]
+      #expect(!loop.isCurrent)
+      let order = Mutex<[Int]>([])
+      await withCheckedContinuation { done in
+        for number in 0..<100 {
+          loop.execute {
+            #expect(loop.isCurrent)
+            order.withLock { $0.append(number) }
+          }
+        }
+        loop.execute { done.resume() }
+      }
+      #expect(order.withLock { $0 } == Array(0..<100))
+    }
+  }
+
+  /// RFC 6455, section 4.2: what is not a WebSocket handshake gets an HTTP status, and the server goes on.
+  @Test(arguments: [
+    ("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 8\r\n\r\n", "426"),
+    ("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: short\r\nSec-WebSocket-Version: 13\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", "400"),
+    ("POST / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", "405"),
+    ("GET /nothing/here HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
+  ])
+  func whatIsNoHandshakeGetsAnHttpStatus(_ request: String, _ status: String) async throws {
+    try await withServer { server, events in
+      let refused = try RawClient(port: server.port, request: request)
+      #expect(refused.response.split(separator: " ").dropFirst().first == Substring(status))
+      _ = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+    }
+  }
+}

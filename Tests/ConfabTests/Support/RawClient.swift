@@ -1,0 +1,138 @@
+import Glibc
+
+/// A WebSocket client on a plain blocking socket, written for the tests: shares nothing with the library. Every wait is
+/// bounded.
+final class RawClient {
+  struct Failure: Error, CustomStringConvertible { var description: String }
+  struct ReceivedFrame: Equatable {
+    var opcode: UInt8
+    var isFinal: Bool
+    var payload: [UInt8]
+
+    static func text(_ text: String) -> ReceivedFrame { .init(opcode: 1, isFinal: true, payload: Array(text.utf8)) }
+    static func close(_ code: Int, _ reason: String = "") -> ReceivedFrame {
+      .init(opcode: 8, isFinal: true, payload: [UInt8(code >> 8), UInt8(code & 255)] + Array(reason.utf8))
+    }
+  }
+
+  let descriptor: Int32
+  private(set) var response = ""
+  private var buffer: [UInt8] = []
+  private var isOpen = true
+
+  /// Connects and, unless `request` is given, upgrades.
+  init(
+    port: Int, path: String = "/", headers: [String] = [], receiveBuffer: Int32? = nil, request: String? = nil
+  ) throws {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    if var size = receiveBuffer {
+      unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4)
+    }
+    var timeout = timeval(tv_sec: 10, tv_usec: 0)
+    unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = in_port_t(port).bigEndian
+    address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
+    let failure = unsafe withUnsafePointer(to: &address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard failure == 0 else { throw Failure(description: "cannot connect: \(errno)") }
+    let lines =
+      [
+        "GET \(path) HTTP/1.1", "Host: localhost:\(port)", "Upgrade: websocket", "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13",
+      ] + headers
+    try write(Array((request ?? lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
+    while let byte = try next() {
+      response.unicodeScalars.append(Unicode.Scalar(byte))
+      if response.hasSuffix("\r\n\r\n") { break }
+    }
+    if request == nil && !response.hasPrefix("HTTP/1.1 101 ") { throw Failure(description: "refused: \(response)") }
+  }
+
+  deinit { hangUp() }
+
+  /// Ends the TCP connection, with a reset if asked to.
+  func hangUp(reset: Bool = false) {
+    guard isOpen else { return }
+    isOpen = false
+    if reset {
+      var linger = linger(l_onoff: 1, l_linger: 0)
+      unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+    }
+    close(descriptor)
+  }
+
+  func send(_ opcode: UInt8, _ payload: [UInt8], isFinal: Bool = true) throws {
+    try write(RawClient.frame(opcode, payload, isFinal: isFinal))
+  }
+
+  func send(_ text: String) throws { try send(1, Array(text.utf8)) }
+
+  static func frame(_ opcode: UInt8, _ payload: [UInt8], isFinal: Bool = true) -> [UInt8] {
+    var bytes: [UInt8] = [(isFinal ? 0x80 : 0) | opcode]
+    switch payload.count {
+    case 0...125: bytes.append(0x80 | UInt8(payload.count))
+    case 126...65_535: bytes += [0x80 | 126, UInt8(payload.count >> 8), UInt8(payload.count & 255)]
+    default: bytes += [0x80 | 127] + (0..<8).map { UInt8((payload.count >> (56 - 8 * $0)) & 255) }
+    }
+    let mask: [UInt8] = [0x12, 0x34, 0x56, 0x78]
+    bytes += mask
+    bytes += payload.enumerated().map { $1 ^ mask[$0 & 3] }
+    return bytes
+  }
+
+  func write(_ bytes: [UInt8]) throws {
+    var sent = 0
+    while sent < bytes.count {
+      let count = unsafe bytes[sent...].withUnsafeBytes {
+        unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+      }
+      guard count > 0 else { throw Failure(description: "cannot send: \(errno)") }
+      sent += count
+    }
+  }
+
+  /// The next frame; nil when the server has ended the TCP connection.
+  func receive() throws -> ReceivedFrame? {
+    guard let first = try next(), let second = try next() else { return nil }
+    var length = Int(second & 127)
+    if length == 126 { length = try Int(require()) << 8 | Int(require()) }
+    if length == 127 { length = try (0..<8).reduce(0) { sum, _ in try sum << 8 | Int(require()) } }
+    let payload = try (0..<length).map { _ in try require() }
+    return ReceivedFrame(opcode: first & 15, isFinal: first & 0x80 != 0, payload: payload)
+  }
+
+  /// The next message, fragments joined.
+  func receiveMessage() throws -> [UInt8] {
+    var payload: [UInt8] = []
+    while let frame = try receive() {
+      payload += frame.payload
+      if frame.isFinal { return payload }
+    }
+    throw Failure(description: "the connection has ended")
+  }
+
+  private func require() throws -> UInt8 {
+    guard let byte = try next() else { throw Failure(description: "the connection ends within a frame") }
+    return byte
+  }
+
+  private var position = 0
+  private func next() throws -> UInt8? {
+    if position == buffer.count {
+      buffer = [UInt8](repeating: 0, count: 65_536)
+      position = 0
+      let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+      if count < 0 && errno == EAGAIN { throw Failure(description: "nothing has come for 10 s") }
+      buffer.removeLast(buffer.count - max(count, 0))
+      if count <= 0 { return nil }
+    }
+    defer { position += 1 }
+    return buffer[position]
+  }
+}
