@@ -58,6 +58,13 @@ let package = Package(
       ],
       swiftSettings: settings
     ),
-    .testTarget(name: "ConfabTests", dependencies: ["Confab"], swiftSettings: settings),
+    .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
+    .testTarget(name: "ConfabTests", dependencies: ["Confab", "ConfabTestSupport"], swiftSettings: settings),
+    .executableTarget(
+      name: "LifecycleCheck",
+      dependencies: ["Confab", "ConfabChat", "ConfabTestSupport"],
+      path: "Tests/Lifecycle",
+      swiftSettings: settings
+    ),
   ]
 )

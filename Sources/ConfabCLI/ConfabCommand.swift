@@ -24,7 +24,8 @@ struct ConfabCommand: AsyncParsableCommand {
     } catch {
       let code = exitCode(for: error)
       if code.isSuccess { exit(withError: error) }
-      FileHandle.standardError.write(Data("confab: \(message(for: error))\n".utf8))
+      let line = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
+      FileHandle.standardError.write(Data("confab: \(line)\n".utf8))
       Foundation.exit(code.rawValue)
     }
   }

@@ -61,11 +61,20 @@ struct Serve: AsyncParsableCommand {
     Server.raiseDescriptorLimit()
     let chat = Chat()
     let server = try Server(makeConfiguration(logger)) { loop in chat.handler(on: loop) }
-    try server.start()
-    FileHandle.standardOutput.write(Data("Confab is listening on \(server.addresses[0].url)\n".utf8))
     try await ServiceGroup(
-      services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: logger
+      services: [Announced(server: server)], gracefulShutdownSignals: [.sigint, .sigterm], logger: logger
     ).run()
+  }
+
+  /// The server, and the line that says it is ready: from then on signals are handled and clients are served.
+  private struct Announced: Service {
+    let server: Server
+
+    func run() async throws {
+      try server.start()
+      FileHandle.standardOutput.write(Data("Confab is listening on \(server.addresses[0].url)\n".utf8))
+      try await server.run()
+    }
   }
 
   private func makeConfiguration(_ logger: Logger) -> Configuration {

@@ -7,7 +7,8 @@ internal import Synchronization
 @safe final class Context {
   /// The event loop that it serves. Set before the loop runs.
   private(set) weak var loop: EventLoop?
-  private let context: OpaquePointer
+  /// Where lws writes nil when the context is gone.
+  private let context: UnsafeMutablePointer<OpaquePointer?>
   private var vhost: OpaquePointer?
   /// What lws refers to by address as long as the context lives.
   private let memory: Memory
@@ -33,6 +34,8 @@ internal import Synchronization
     let loops = unsafe memory.allocate(UnsafeMutableRawPointer?.self, [UnsafeMutableRawPointer(uv.loop)])
     unsafe info.foreign_loops = unsafe loops
 
+    let pointer = unsafe memory.allocate(OpaquePointer?.self, [nil])
+    unsafe info.pcontext = unsafe pointer
     // nonisolated(unsafe): the lock's closure is run here and now.
     nonisolated(unsafe) let request = unsafe info
     nonisolated(unsafe) var made: (context: OpaquePointer, vhost: OpaquePointer)?
@@ -51,7 +54,8 @@ internal import Synchronization
         "libwebsockets could not make a context on libuv; is its plugin there? (Debian: libwebsockets-evlib-uv)")
     }
     self.memory = memory
-    unsafe context = made.context
+    unsafe context = unsafe pointer
+    unsafe context.pointee = made.context
     unsafe vhost = made.vhost
   }
 
@@ -78,10 +82,11 @@ internal import Synchronization
     unsafe _ = lws_adopt_socket_vhost(vhost, descriptor)
   }
 
-  /// Closes every connection, without close frames. lws frees the rest as its libuv handles close.
+  /// Closes every connection, without close frames. Called once while the libuv loop runs and once when it has ended:
+  /// on a loop that lws does not own, the second call frees what the closing of the loop's handles had to wait for.
   func destroy() {
     unsafe vhost = nil
-    unsafe lws_context_destroy(context)
+    if let context = unsafe context.pointee { unsafe lws_context_destroy(context) }
   }
 }
 

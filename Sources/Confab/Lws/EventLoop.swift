@@ -164,6 +164,7 @@ public final class EventLoop: @unchecked Sendable {
       },
       onWake: { self.runJobs() },
       onTurnEnd: { self.turnEnded() },
+      onHandlesClosed: { self.context.destroy() },
       onEnd: {
         self.handler = Unstarted()
         whenEnded()
@@ -186,7 +187,7 @@ public final class EventLoop: @unchecked Sendable {
   func discard() {
     for listener in listeners { listener.stop() }
     finish()
-    uv.closeLoop()
+    uv.closeLoop { context.destroy() }
   }
 
   private func stop(_ connection: Connection) {

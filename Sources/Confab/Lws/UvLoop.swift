@@ -19,6 +19,7 @@ internal import CLibwebsockets
   private var onStart: () -> Void = {}
   private var onWake: () -> Void = {}
   private var onTurnEnd: () -> Void = {}
+  private var onHandlesClosed: () -> Void = {}
   private var onEnd: () -> Void = {}
   private var onTimer: () -> Void = {}
   /// Whether this turn is to be joined with the next one: its end is then not told before the next poll.
@@ -72,12 +73,14 @@ internal import CLibwebsockets
   ///   - onStart: called first, on the thread.
   ///   - onWake: called after ``wake()``, once for any number of calls.
   ///   - onTurnEnd: called after and before each poll.
+  ///   - onHandlesClosed: called when no handle is left, before the loop is closed.
   ///   - onEnd: called last, on the thread, with the loop closed.
   func start(
     onStart: @escaping () -> Void, onWake: @escaping () -> Void, onTurnEnd: @escaping () -> Void,
-    onEnd: @escaping () -> Void
+    onHandlesClosed: @escaping () -> Void, onEnd: @escaping () -> Void
   ) {
-    (self.onStart, self.onWake, self.onTurnEnd, self.onEnd) = (onStart, onWake, onTurnEnd, onEnd)
+    (self.onStart, self.onWake, self.onTurnEnd) = (onStart, onWake, onTurnEnd)
+    (self.onHandlesClosed, self.onEnd) = (onHandlesClosed, onEnd)
     // The thread holds a reference, which it gives back when it ends: see run().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
     let failure = unsafe uv_thread_create(
@@ -89,14 +92,15 @@ internal import CLibwebsockets
     thread = uv_thread_self()
     hasThread = true
     onStart()
-    unsafe uv_run(loop, UV_RUN_DEFAULT)
-    closeLoop()
+    closeLoop(onHandlesClosed)
     onEnd()
-    (onStart, onWake, onTurnEnd, onEnd, onTimer) = ({}, {}, {}, {}, {})
+    (onStart, onWake, onTurnEnd, onHandlesClosed, onEnd, onTimer) = ({}, {}, {}, {}, {}, {})
   }
 
-  /// Runs what the closing of handles still needs, for a loop that was never started or has come to its end.
-  func closeLoop() {
+  /// Runs until ``close()`` has been called and every handle is closed. Also for a loop that was never started.
+  func closeLoop(_ onHandlesClosed: () -> Void) {
+    unsafe uv_run(loop, UV_RUN_DEFAULT)
+    onHandlesClosed()
     unsafe uv_run(loop, UV_RUN_DEFAULT)
     let failure = unsafe uv_loop_close(loop)
     precondition(failure == 0, "a handle was left open")

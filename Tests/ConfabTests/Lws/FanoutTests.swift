@@ -1,4 +1,5 @@
 import Confab
+import ConfabTestSupport
 import Synchronization
 import Testing
 

@@ -2,26 +2,34 @@ import Glibc
 
 /// A WebSocket client on a plain blocking socket, written for the tests: shares nothing with the library. Every wait is
 /// bounded.
-final class RawClient {
-  struct Failure: Error, CustomStringConvertible { var description: String }
-  struct ReceivedFrame: Equatable {
-    var opcode: UInt8
-    var isFinal: Bool
-    var payload: [UInt8]
+package final class RawClient {
+  package struct Failure: Error, CustomStringConvertible {
+    package var description: String
 
-    static func text(_ text: String) -> ReceivedFrame { .init(opcode: 1, isFinal: true, payload: Array(text.utf8)) }
-    static func close(_ code: Int, _ reason: String = "") -> ReceivedFrame {
+    package init(description: String) { self.description = description }
+  }
+  package struct ReceivedFrame: Equatable {
+    package var opcode: UInt8
+    package var isFinal: Bool
+    package var payload: [UInt8]
+
+    package init(opcode: UInt8, isFinal: Bool, payload: [UInt8]) {
+      (self.opcode, self.isFinal, self.payload) = (opcode, isFinal, payload)
+    }
+
+    package static func text(_ text: String) -> ReceivedFrame { .init(opcode: 1, isFinal: true, payload: Array(text.utf8)) }
+    package static func close(_ code: Int, _ reason: String = "") -> ReceivedFrame {
       .init(opcode: 8, isFinal: true, payload: [UInt8(code >> 8), UInt8(code & 255)] + Array(reason.utf8))
     }
   }
 
-  let descriptor: Int32
-  private(set) var response = ""
+  package let descriptor: Int32
+  package private(set) var response = ""
   private var buffer: [UInt8] = []
   private var isOpen = true
 
   /// Connects and, unless `request` is given, upgrades.
-  init(
+  package init(
     port: Int, path: String = "/", headers: [String] = [], receiveBuffer: Int32? = nil, request: String? = nil
   ) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -57,7 +65,7 @@ final class RawClient {
   deinit { hangUp() }
 
   /// Ends the TCP connection, with a reset if asked to.
-  func hangUp(reset: Bool = false) {
+  package func hangUp(reset: Bool = false) {
     guard isOpen else { return }
     isOpen = false
     if reset {
@@ -67,13 +75,13 @@ final class RawClient {
     close(descriptor)
   }
 
-  func send(_ opcode: UInt8, _ payload: [UInt8], isFinal: Bool = true) throws {
+  package func send(_ opcode: UInt8, _ payload: [UInt8], isFinal: Bool = true) throws {
     try write(RawClient.frame(opcode, payload, isFinal: isFinal))
   }
 
-  func send(_ text: String) throws { try send(1, Array(text.utf8)) }
+  package func send(_ text: String) throws { try send(1, Array(text.utf8)) }
 
-  static func frame(_ opcode: UInt8, _ payload: [UInt8], isFinal: Bool = true) -> [UInt8] {
+  package static func frame(_ opcode: UInt8, _ payload: [UInt8], isFinal: Bool = true) -> [UInt8] {
     var bytes: [UInt8] = [(isFinal ? 0x80 : 0) | opcode]
     switch payload.count {
     case 0...125: bytes.append(0x80 | UInt8(payload.count))
@@ -86,7 +94,7 @@ final class RawClient {
     return bytes
   }
 
-  func write(_ bytes: [UInt8]) throws {
+  package func write(_ bytes: [UInt8]) throws {
     var sent = 0
     while sent < bytes.count {
       let count = unsafe bytes[sent...].withUnsafeBytes {
@@ -98,7 +106,7 @@ final class RawClient {
   }
 
   /// The next frame; nil when the server has ended the TCP connection.
-  func receive() throws -> ReceivedFrame? {
+  package func receive() throws -> ReceivedFrame? {
     guard let first = try next(), let second = try next() else { return nil }
     var length = Int(second & 127)
     if length == 126 { length = try Int(require()) << 8 | Int(require()) }
@@ -108,7 +116,7 @@ final class RawClient {
   }
 
   /// The next message, fragments joined.
-  func receiveMessage() throws -> [UInt8] {
+  package func receiveMessage() throws -> [UInt8] {
     var payload: [UInt8] = []
     while let frame = try receive() {
       payload += frame.payload

@@ -1,0 +1,48 @@
+import Confab
+import ConfabChat
+import ConfabTestSupport
+import Dispatch
+
+/// Starts and stops servers with live connections, for a memory checker to watch: `lifecycle-check [ROUNDS]`.
+@main
+struct LifecycleCheck {
+  /// Not async: that would end the process's first thread before the others, which valgrind does not survive.
+  static func main() {
+    let done = DispatchSemaphore(value: 0)
+    Task.detached {
+      do { try await run() } catch { fatalError("\(error)") }
+      done.signal()
+    }
+    done.wait()
+  }
+
+  private static func run() async throws {
+    let rounds = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 100
+    for round in 0..<rounds {
+      var configuration = Configuration(host: "127.0.0.1", port: 0, mounts: [.chatPage])
+      configuration.loops = 1 + round % 2
+      configuration.stopTimeout = .milliseconds(round % 3 == 0 ? 0 : 200)
+      configuration.sendBufferSize = 16_384
+      let chat = Chat()
+      let server = try Server(configuration) { loop in chat.handler(on: loop) }
+      try server.start()
+      let clients = try (0..<8).map { try RawClient(port: server.port, path: "/room/\($0 % 3)", receiveBuffer: 8192) }
+      for (number, client) in clients.enumerated() {
+        try client.send("round \(round)")
+        // More than the socket takes: some of them lag when the server stops.
+        if number % 2 == 0 { try client.send(2, [UInt8](repeating: 1, count: 100_000)) }
+        // Half a message.
+        if number % 3 == 0 { try client.send(1, [0x61], isFinal: false) }
+      }
+      let visitor = try RawClient(port: server.port, request: "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      guard visitor.response.hasPrefix("HTTP/1.1 200 ") else { throw RawClient.Failure(description: visitor.response) }
+      clients[0].hangUp(reset: true)
+      server.stop()
+      await server.waitUntilStopped()
+      guard chat.occupancy.isEmpty else {
+        throw RawClient.Failure(description: "rooms are left after round \(round): \(chat.occupancy)")
+      }
+    }
+    print("\(rounds) rounds")
+  }
+}

@@ -1,0 +1,62 @@
+"""Starts the built program for tests, and ends it by its pid."""
+
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CONFAB = pathlib.Path(os.environ.get("CONFAB", ROOT / ".build" / "release" / "confab"))
+
+
+class Confab:
+    """A running server on a port that the system chose."""
+
+    def __init__(self, *options, cwd=None):
+        self.process = subprocess.Popen(
+            [CONFAB, "serve", "--port", "0", *map(str, options)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
+        self.line = self.process.stdout.readline()
+        match = re.fullmatch(r"Confab is listening on http://127\.0\.0\.1:(\d+)/\n", self.line)
+        if not match:
+            self.process.kill()
+            raise AssertionError(f"no ready line: {self.line!r} {self.process.stderr.read()}")
+        self.port = int(match[1])
+        self.ws = f"ws://127.0.0.1:{self.port}/"
+        self.http = f"http://127.0.0.1:{self.port}/"
+
+    def memory(self):
+        """Resident memory in bytes."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    def stop(self, signal=15):
+        """Stops it and returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal)
+        try:
+            code = self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self.errors = self.process.stderr.read()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+
+@contextlib.contextmanager
+def confab(*options, **keywords):
+    server = Confab(*options, **keywords)
+    try:
+        yield server
+    finally:
+        if server.process.returncode is None:
+            code = server.stop()
+            assert code == 0, f"exit code {code}: {server.errors}"
+
+
+def run(*arguments):
+    """Runs the program to its end, which must come by itself."""
+    return subprocess.run([CONFAB, *map(str, arguments)], capture_output=True, text=True, timeout=20)

@@ -1,0 +1,16 @@
+"""Makes the helpers beside this file importable, and gives each test a server of its own."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from confab_process import confab  # noqa: E402
+
+
+@pytest.fixture
+def server():
+    with confab() as server:
+        yield server
