@@ -18,7 +18,11 @@ public final class Server: Service, Sendable {
   /// Its event loops.
   public let loops: [EventLoop]
 
-  private enum Phase { case made, running(Int), ended }
+  private enum Phase {
+    case made
+    case running(Int)
+    case ended
+  }
   private struct State {
     var phase = Phase.made
     var waiting: [CheckedContinuation<Void, Never>] = []

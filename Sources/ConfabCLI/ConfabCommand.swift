@@ -7,6 +7,10 @@ struct ConfabCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "confab",
     abstract: "A group chat and WebSocket server.",
+    discussion: """
+      'confab' alone serves the chat on http://localhost:8080/, to this machine. 'confab serve --help' tells the options; \
+      they may also be given without 'serve'.
+      """,
     version: "0.1.0",
     subcommands: [Serve.self],
     defaultSubcommand: Serve.self

@@ -1,8 +1,8 @@
-public import ArgumentParser
+import ArgumentParser
 import Confab
 import ConfabChat
 import Foundation
-public import Logging
+import Logging
 import ServiceLifecycle
 import UnixSignals
 
@@ -30,7 +30,15 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Folder to serve in place of the chat page.", valueName: "dir"))
   var webRoot: String?
 
-  @Option(help: "trace, debug, info, notice, warning, error or critical. Logs go to standard error.")
+  @Option(
+    help: "trace, debug, info, notice, warning, error or critical. Logs go to standard error. (default: notice)",
+    transform: { text in
+      guard let level = Logger.Level(rawValue: text) else {
+        throw ValidationError(
+          "'\(text)' is no log level; there are trace, debug, info, notice, warning, error, critical")
+      }
+      return level
+    })
   var logLevel = Logger.Level.notice
 
   @Option(help: ArgumentHelp("Event loops, each a thread.", valueName: "count"))
@@ -47,7 +55,8 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Receive buffer of each connection.", valueName: "size"))
   var receiveBuffer = ByteCount(defaults.receiveBufferSize)
 
-  @Option(help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
+  @Option(
+    help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
   var sendBuffer = ByteCount(defaults.sendBufferSize)
 
   @Option(help: ArgumentHelp("How long clients get to close when the server stops.", valueName: "seconds"))
@@ -89,5 +98,3 @@ struct Serve: AsyncParsableCommand {
     return configuration
   }
 }
-
-extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -117,20 +117,32 @@ import Testing
   }
 
   /// What a message may not be, and the close code that says so.
-  @Test(arguments: [
-    ([RawClient.frame(2, Array(repeating: 0, count: 1001))], 1009),
-    ([RawClient.frame(2, Array(repeating: 0, count: 600), isFinal: false), RawClient.frame(0, Array(repeating: 0, count: 600))], 1009),
-    ([[0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4] + Array(repeating: 0, count: 2000)], 1009),
-    ([RawClient.frame(1, [0xFF])], 1007),
-    ([RawClient.frame(1, [0xE7, 0xBE]), RawClient.frame(1, [0x41])], 1007),
-    ([RawClient.frame(1, [0xE7], isFinal: false), RawClient.frame(0, [0x41])], 1007),
-    (Array(repeating: RawClient.frame(0, [], isFinal: false), count: 6), 1002),
-    ([RawClient.frame(1, [], isFinal: false)] + Array(repeating: RawClient.frame(0, [], isFinal: false), count: 6), 1008),
-    ([RawClient.frame(3, [])], 1002),
-    ([RawClient.frame(8, [0x03])], 1002),
-    ([RawClient.frame(8, [0xFF, 0xFF])], 1002),
-    ([RawClient.frame(8, [0x03, 0xE8, 0xFF])], 1007),
-  ] as [([[UInt8]], Int)])
+  @Test(
+    arguments: [
+      ([RawClient.frame(2, Array(repeating: 0, count: 1001))], 1009),
+      (
+        [
+          RawClient.frame(2, Array(repeating: 0, count: 600), isFinal: false),
+          RawClient.frame(0, Array(repeating: 0, count: 600)),
+        ], 1009
+      ),
+      (
+        [[0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4] + Array(repeating: 0, count: 2000)],
+        1009
+      ),
+      ([RawClient.frame(1, [0xFF])], 1007),
+      ([RawClient.frame(1, [0xE7, 0xBE]), RawClient.frame(1, [0x41])], 1007),
+      ([RawClient.frame(1, [0xE7], isFinal: false), RawClient.frame(0, [0x41])], 1007),
+      (Array(repeating: RawClient.frame(0, [], isFinal: false), count: 6), 1002),
+      (
+        [RawClient.frame(1, [], isFinal: false)] + Array(repeating: RawClient.frame(0, [], isFinal: false), count: 6),
+        1008
+      ),
+      ([RawClient.frame(3, [])], 1002),
+      ([RawClient.frame(8, [0x03])], 1002),
+      ([RawClient.frame(8, [0xFF, 0xFF])], 1002),
+      ([RawClient.frame(8, [0x03, 0xE8, 0xFF])], 1007),
+    ] as [([[UInt8]], Int)])
   func whatBreaksTheRulesIsClosedWithTheRightCode(_ frames: [[UInt8]], _ code: Int) async throws {
     try await withServer({
       $0.maxMessageSize = 1000

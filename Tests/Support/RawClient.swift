@@ -17,7 +17,9 @@ package final class RawClient {
       (self.opcode, self.isFinal, self.payload) = (opcode, isFinal, payload)
     }
 
-    package static func text(_ text: String) -> ReceivedFrame { .init(opcode: 1, isFinal: true, payload: Array(text.utf8)) }
+    package static func text(_ text: String) -> ReceivedFrame {
+      .init(opcode: 1, isFinal: true, payload: Array(text.utf8))
+    }
     package static func close(_ code: Int, _ reason: String = "") -> ReceivedFrame {
       .init(opcode: 8, isFinal: true, payload: [UInt8(code >> 8), UInt8(code & 255)] + Array(reason.utf8))
     }

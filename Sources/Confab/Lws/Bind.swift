@@ -25,7 +25,7 @@ struct Bound {
         for address in try SocketAddress.resolve(host) {
           port = try listen(address.with(port: port))
         }
-      } catch where configuration.host == nil && error.code == .cannotListen {
+      } catch  where configuration.host == nil && error.code == .cannotListen {
         failure = error  // This machine has only one of IPv4 and IPv6.
       } catch {
         closeAll()
@@ -108,7 +108,8 @@ struct SocketAddress: CustomStringConvertible {
     let port = in_port_t(port).bigEndian
     unsafe withUnsafeMutableBytes(of: &copy.storage) {
       // The port has the same place in sockaddr_in and sockaddr_in6.
-      unsafe $0.storeBytes(of: port, toByteOffset: MemoryLayout<sockaddr_in>.offset(of: \.sin_port)!, as: in_port_t.self)
+      unsafe $0.storeBytes(
+        of: port, toByteOffset: MemoryLayout<sockaddr_in>.offset(of: \.sin_port)!, as: in_port_t.self)
     }
     return copy
   }

@@ -32,7 +32,8 @@ extension Connection {
   /// be written from now on.
   func peerCloses(_ payload: UnsafeRawBufferPointer) -> Bool {
     let payload = unsafe [UInt8](payload)
-    let code = payload.count < 2 ? CloseCode.noStatus : CloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
+    let code =
+      payload.count < 2 ? CloseCode.noStatus : CloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
     let reason = String(validating: payload.dropFirst(2), as: UTF8.self)
     // What lws lets through: it knows the codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
     if payload.count == 1 || code.rawValue >= 5000 { return fail(.protocolError, "bad close code") }

@@ -25,7 +25,7 @@ internal import Synchronization
     unsafe info.port = CONTEXT_PORT_NO_LISTEN_SERVER
     unsafe info.options = UInt64(
       LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
-      | LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE)
+        | LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE)
     unsafe info.protocols = UnsafePointer(memory.protocols)
     unsafe info.mounts = memory.mounts.map { unsafe UnsafePointer($0) }
     unsafe info.pt_serv_buf_size = UInt32(Context.serviceBufferSize)
@@ -133,7 +133,7 @@ private func isDirectory(_ path: String) -> Bool {
     }
   }
 
-  deinit { for unsafe allocation in unsafe allocations { unsafe free(allocation) } }
+  deinit { unsafe allocations.forEach { unsafe free($0) } }
 
   func allocate<Value>(_ type: Value.Type, _ values: [Value]) -> UnsafeMutablePointer<Value> {
     let memory = unsafe malloc(max(1, MemoryLayout<Value>.stride * values.count))!

@@ -64,7 +64,8 @@ extension OpaquePointer {
 private func text(count: Int, _ copy: (UnsafeMutablePointer<CChar>, Int32) -> Int32) -> String {
   unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: count + 1) { buffer in
     let length = unsafe copy(buffer.baseAddress!, Int32(count + 1))
-    return unsafe String(decoding: UnsafeRawBufferPointer(start: buffer.baseAddress!, count: max(0, Int(length))), as: UTF8.self)
+    return unsafe String(
+      decoding: UnsafeRawBufferPointer(start: buffer.baseAddress!, count: max(0, Int(length))), as: UTF8.self)
   }
 }
 

@@ -47,7 +47,9 @@ struct BroadcastLogTests {
     let log = BroadcastLog()
     var cursor = log.makeCursor()
     var generator = SeededGenerator(state: 1)
-    for _ in 0..<200 { log.append(.binary, randomBytes(Int.random(in: 0...40_000, using: &generator), using: &generator)) }
+    for _ in 0..<200 {
+      log.append(.binary, randomBytes(Int.random(in: 0...40_000, using: &generator), using: &generator))
+    }
     for slice in log.readAll(&cursor) {
       #expect(slice.count <= Segment.limit)
       #expect(areWholeFrames(slice.contents))

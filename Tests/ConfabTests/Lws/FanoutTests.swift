@@ -8,9 +8,12 @@ import Testing
   @Test func everyMemberGetsEveryMessageInOneOrder() async throws {
     for loops in [1, 3] {
       let log = BroadcastLog()
-      try await withServer({ $0.loops = loops }, onOpen: { $0.join(log) }, onMessage: { text, _ in
-        log.append(Message(.text, Array(text.utf8).span))
-      }) { server, events in
+      try await withServer(
+        { $0.loops = loops }, onOpen: { $0.join(log) },
+        onMessage: { text, _ in
+          log.append(Message(.text, Array(text.utf8).span))
+        }
+      ) { server, events in
         let clients = try (0..<9).map { _ in try RawClient(port: server.port) }
         for _ in clients { #expect(await events.next() == opened) }
         for round in 0..<20 {
@@ -45,17 +48,20 @@ import Testing
   @Test func whatIsSentToOneKeepsItsPlaceAmongWhatIsSaidToAll() async throws {
     let log = BroadcastLog()
     // Bytes enough to fill the socket, so that the connection has to read on by itself.
-    try await withServer({ $0.sendBufferSize = 16_384 }, onOpen: { $0.join(log) }, onMessage: { text, connection in
-      let filler = [UInt8](repeating: 120, count: 50_000)
-      for number in 0..<6 {
-        log.append(Message(.text, Array("all \(number)".utf8).span))
-        connection.send("one \(number)")
-        log.append(Message(.binary, filler.span))
+    try await withServer(
+      { $0.sendBufferSize = 16_384 }, onOpen: { $0.join(log) },
+      onMessage: { text, connection in
+        let filler = [UInt8](repeating: 120, count: 50_000)
+        for number in 0..<6 {
+          log.append(Message(.text, Array("all \(number)".utf8).span))
+          connection.send("one \(number)")
+          log.append(Message(.binary, filler.span))
+        }
+        connection.leave()
+        log.append(Message(.text, Array("not for those who left".utf8).span))
+        connection.send("after")
       }
-      connection.leave()
-      log.append(Message(.text, Array("not for those who left".utf8).span))
-      connection.send("after")
-    }) { server, events in
+    ) { server, events in
       let client = try RawClient(port: server.port, receiveBuffer: 8192)
       try client.send("go")
       var received: [String] = []
@@ -88,11 +94,14 @@ import Testing
 
   @Test func closingStillDeliversWhatWasSaidBefore() async throws {
     let log = BroadcastLog()
-    try await withServer({ $0.sendBufferSize = 16_384 }, onOpen: { $0.join(log) }, onMessage: { _, connection in
-      log.append(Message(.binary, [UInt8](repeating: 1, count: 500_000).span))
-      connection.close(.goingAway)
-      log.append(Message(.text, Array("not for those who left".utf8).span))
-    }) { server, events in
+    try await withServer(
+      { $0.sendBufferSize = 16_384 }, onOpen: { $0.join(log) },
+      onMessage: { _, connection in
+        log.append(Message(.binary, [UInt8](repeating: 1, count: 500_000).span))
+        connection.close(.goingAway)
+        log.append(Message(.text, Array("not for those who left".utf8).span))
+      }
+    ) { server, events in
       let client = try RawClient(port: server.port, receiveBuffer: 8192)
       try client.send("go")
       #expect(try client.receiveMessage().count == 500_000)
