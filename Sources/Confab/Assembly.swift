@@ -8,6 +8,17 @@ struct Assembly {
   private var fragments: Int32 = 0
   private var text = Utf8Validator()
 
+  /// What is accepted: a part of the ``Configuration``, small enough to be looked at for each message.
+  struct Limits {
+    let maxMessageSize: Int
+    let maxFragments: Int
+
+    init(_ configuration: Configuration) {
+      maxMessageSize = configuration.maxMessageSize
+      maxFragments = configuration.maxFragments
+    }
+  }
+
   /// Why a piece is refused.
   enum Refusal: Error { case tooBig, tooManyFragments, notUtf8 }
 
@@ -17,7 +28,7 @@ struct Assembly {
   ///   - remaining: how many bytes of the same frame are still to come, as the peer claims.
   ///   - isFinal: whether it ends the message.
   mutating func add(
-    _ piece: Span<UInt8>, kind: Message.Kind, remaining: Int, isFinal: Bool, limits: Configuration
+    _ piece: Span<UInt8>, kind: Message.Kind, remaining: Int, isFinal: Bool, limits: Limits
   ) throws(Refusal) {
     if isEmpty {
       isEmpty = false
@@ -35,7 +46,7 @@ struct Assembly {
   }
 
   /// The same checks for a message that has arrived in one piece.
-  static func check(_ message: Message, limits: Configuration) throws(Refusal) {
+  static func check(_ message: Message, limits: Limits) throws(Refusal) {
     guard message.bytes.count <= limits.maxMessageSize else { throw .tooBig }
     if message.kind == .text {
       var text = Utf8Validator()

@@ -3,11 +3,11 @@ import Testing
 @testable import Confab
 
 struct AssemblyTests {
-  private var limits: Configuration {
-    var limits = Configuration()
-    limits.maxMessageSize = 100
-    limits.maxFragments = 3
-    return limits
+  private var limits: Assembly.Limits {
+    var configuration = Configuration()
+    configuration.maxMessageSize = 100
+    configuration.maxFragments = 3
+    return Assembly.Limits(configuration)
   }
 
   @Test func joinsFragmentsOfTheFirstOnesKind() throws {

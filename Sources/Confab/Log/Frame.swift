@@ -5,8 +5,8 @@ struct Frame: ~Escapable {
   /// The most payload that one frame carries, in bytes. A longer message is cut into fragments of this size,
   /// section 5.4.
   ///
-  /// One write carries whole frames only and is about this long: libwebsockets puts PONG and CLOSE between two
-  /// writes, where half a frame would break the stream, and it copies what a full socket does not take.
+  /// One write carries whole frames only: libwebsockets puts PONG and CLOSE between two writes, where half a frame
+  /// would break the stream.
   static let maxPayload = 16 * 1024
   /// The longest header of a frame with at most ``maxPayload`` bytes.
   static let maxHeader = 4

@@ -1,7 +1,11 @@
 /// A stretch of a log: whole frames, as they go to the sockets, for one write.
 struct Segment {
-  /// The most bytes in one segment: one frame of the greatest size fits.
-  static let limit = Frame.maxPayload + Frame.maxHeader
+  /// The most bytes in one segment, and in one write: four frames of the greatest size fit. Larger ones would save few
+  /// writes more, and what a full socket does not take of one, libwebsockets copies.
+  static let limit = 4 * (Frame.maxPayload + Frame.maxHeader)
+
+  /// The last segment keeps its memory for what comes next if it has no more than this, in bytes.
+  static let reusedCapacity = 16 * 1024
 
   /// The position of the first byte in the log.
   var start: Int
@@ -95,7 +99,7 @@ struct SegmentQueue {
     while segments[head].cursors == 0 {
       guard head < last else {
         segments[head].start = segments[head].end
-        segments[head].bytes.removeAll(keepingCapacity: true)
+        segments[head].bytes.removeAll(keepingCapacity: segments[head].bytes.capacity <= Segment.reusedCapacity)
         return
       }
       segments[head].bytes = []

@@ -1,40 +1,47 @@
-/// Tells when a turn should not be written yet, because one of its reads filled the receive buffer: more of the same
-/// burst is waiting in the socket, and one write can take it all.
-struct Burst {
-  /// So many turns are joined, …
-  private static let maxTurns = 8
-  /// … and so many bytes, at the most.
-  private static let maxBytes = 48 * 1024
+/// Tells which connections have more to read, because a read of theirs filled the receive buffer. They are read again
+/// before the turn ends, so that one write takes the whole burst, however small the buffer is.
+struct Burst<Reader: AnyObject> {
+  /// So many bytes of payload are read in one turn before it is written, …
+  private static var maxBytes: Int { Segment.limit }
+  /// … in so many rounds, at the most.
+  private static var maxRounds: Int { 64 }
 
-  private let receiveBufferSize: Int
-  private var reader: UInt64 = 0
+  /// What one read of lws takes at the most.
+  private let capacity: Int
+  private var reader: Reader?
   private var readBytes = 0
-  private var sawFullRead = false
-  private var turns = 0
   private var bytes = 0
+  private var rounds = 0
+  private var unfinished: ContiguousArray<Reader> = []
 
-  init(receiveBufferSize: Int) { self.receiveBufferSize = receiveBufferSize }
+  /// - Parameter receiveBufferSize: lws reads some bytes more than that, LWS_PRE.
+  init(receiveBufferSize: Int) { capacity = receiveBufferSize + 16 }
 
-  /// A connection has received `count` bytes of payload, in one frame or a piece of one.
-  mutating func note(_ count: Int, _ connection: UInt64) {
-    if connection != reader {
-      reader = connection
+  /// `reader`, a connection, has received `count` bytes of payload, in one frame or a piece of one.
+  mutating func note(_ count: Int, _ reader: Reader) {
+    if reader !== self.reader {
+      self.reader = reader
       readBytes = 0
     }
-    // The frame had a header of 6 bytes at least: 2, and the mask.
-    readBytes += count + 6
+    let frame = count + (count < 126 ? 6 : 8)
     bytes += count
-    if readBytes >= receiveBufferSize { sawFullRead = true }
+    // What is not told: the beginning of a frame that did not fit. Another one like the last would not have.
+    let wasFull = readBytes + frame > capacity
+    readBytes += frame
+    if !wasFull && readBytes + frame > capacity { unfinished.append(reader) }
   }
 
-  /// Whether another turn should come first. The turn has ended.
-  mutating func isUnfinished() -> Bool {
-    let more = sawFullRead && turns < Burst.maxTurns && bytes < Burst.maxBytes
-    reader = 0
-    readBytes = 0
-    sawFullRead = false
-    turns = more ? turns + 1 : 0
-    if !more { bytes = 0 }
-    return more
+  /// The connections to be read again now; none when the turn has ended.
+  mutating func next() -> ContiguousArray<Reader> {
+    reader = nil
+    rounds += 1
+    if bytes < Burst.maxBytes && rounds <= Burst.maxRounds && !unfinished.isEmpty {
+      defer { unfinished = [] }
+      return unfinished
+    }
+    unfinished.removeAll(keepingCapacity: true)
+    bytes = 0
+    rounds = 0
+    return []
   }
 }

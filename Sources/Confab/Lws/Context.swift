@@ -82,6 +82,11 @@ internal import Synchronization
     unsafe _ = lws_adopt_socket_vhost(vhost, descriptor)
   }
 
+  /// Has lws serve a socket that has been polled.
+  func service(_ poll: UnsafeMutablePointer<pollfd>) {
+    unsafe _ = lws_service_fd(context.pointee, poll)
+  }
+
   /// Closes every connection, without close frames. Called once while the libuv loop runs and once when it has ended:
   /// on a loop that lws does not own, the second call frees what the closing of the loop's handles had to wait for.
   func destroy() {

@@ -8,6 +8,7 @@ public final class EventLoop: @unchecked Sendable {
   /// 0, 1, … in the order in which the server made its loops.
   public let index: Int
   let configuration: Configuration
+  let limits: Assembly.Limits
   private(set) var handler: any Handler
 
   private let uv: UvLoop
@@ -21,7 +22,7 @@ public final class EventLoop: @unchecked Sendable {
   // What is to be done when the turn ends.
   private var grown: ContiguousArray<Fanout> = []
   private var scheduled: ContiguousArray<Connection> = []
-  private var burst: Burst
+  private var burst: Burst<Connection>
 
   private let mailbox = Mutex(Mailbox())
   private struct Mailbox {
@@ -36,6 +37,7 @@ public final class EventLoop: @unchecked Sendable {
   ) throws(ConfabError) {
     self.index = index
     self.configuration = configuration
+    limits = Assembly.Limits(configuration)
     handler = Unstarted()
     burst = Burst(receiveBufferSize: configuration.receiveBufferSize)
     uv = try UvLoop()
@@ -117,13 +119,14 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   /// Notes a read, to see bursts.
-  func noteRead(of count: Int, by connection: Connection) { burst.note(count, connection.id) }
+  func noteRead(of count: Int, by connection: Connection) { burst.note(count, connection) }
 
   /// All sockets that were readable have been read: writes what that has brought.
   private func turnEnded() {
-    if burst.isUnfinished() {
-      uv.pollWithoutBlocking()
-      return
+    var unfinished = burst.next()
+    while !unfinished.isEmpty {
+      for connection in unfinished { connection.socket?.read(on: context) }
+      unfinished = burst.next()
     }
     settle()
     if isStopping && connections.isEmpty { finish() }

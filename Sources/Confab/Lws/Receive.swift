@@ -7,6 +7,12 @@ extension Socket {
     return connection.receive(bytes, self)
   }
 
+  /// Reads as if the socket had been polled and found readable; nothing happens when there is nothing to read.
+  func read(on context: Context) {
+    var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: Int16(POLLIN))
+    unsafe context.service(&poll)
+  }
+
   // What lws tells of the piece in LWS_CALLBACK_RECEIVE.
   var isFinalFragment: Bool { unsafe lws_is_final_fragment(wsi) != 0 }
   var isBinary: Bool { unsafe lws_frame_is_binary(wsi) != 0 }
@@ -24,12 +30,12 @@ extension Connection {
     do {
       if isFinal && assembly.isEmpty {
         let message = Message(kind, piece)
-        try Assembly.check(message, limits: loop.configuration)
+        try Assembly.check(message, limits: loop.limits)
         loop.handler.received(message, from: self)
         return true
       }
       try assembly.add(
-        piece, kind: kind, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.configuration)
+        piece, kind: kind, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.limits)
       if isFinal {
         let whole = assembly
         assembly = Assembly()
@@ -42,7 +48,7 @@ extension Connection {
   }
 
   private func fail(_ refusal: Assembly.Refusal) -> Bool {
-    let limits = loop.configuration
+    let limits = loop.limits
     return switch refusal {
     case .tooBig: fail(.messageTooBig, "more than \(limits.maxMessageSize) bytes")
     case .tooManyFragments: fail(.policyViolation, "more than \(limits.maxFragments) fragments")

@@ -10,7 +10,6 @@ internal import CLibwebsockets
   let loop = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
   private let prepare = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
   private let check = UnsafeMutablePointer<uv_check_t>.allocate(capacity: 1)
-  private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
   private let async = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
   private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
 
@@ -22,33 +21,26 @@ internal import CLibwebsockets
   private var onHandlesClosed: () -> Void = {}
   private var onEnd: () -> Void = {}
   private var onTimer: () -> Void = {}
-  /// Whether this turn is to be joined with the next one: its end is then not told before the next poll.
-  private var isJoiningTurns = false
 
   init() throws(ConfabError) {
     let failure = unsafe uv_loop_init(loop)
     guard failure == 0 else { throw ConfabError(.engineFailed, "libuv could not make a loop: \(uvMessage(failure))") }
     unsafe uv_prepare_init(loop, prepare)
     unsafe uv_check_init(loop, check)
-    unsafe uv_idle_init(loop, idle)
     unsafe uv_timer_init(loop, timer)
     // The handles refer to this object unretained: they are closed, and the loop has ended, before it is freed.
     let this = unsafe Unmanaged.passUnretained(self).toOpaque()
     unsafe uv_async_init(loop, async) { handle in unsafe UvLoop.of(handle!.pointee.data).onWake() }
     unsafe prepare.pointee.data = this
     unsafe check.pointee.data = this
-    unsafe idle.pointee.data = this
     unsafe async.pointee.data = this
     unsafe timer.pointee.data = this
     // Both sides of the poll: what sockets bring is written right after it, what timers bring right before.
     unsafe uv_check_start(check) { handle in
-      let this = unsafe UvLoop.of(handle!.pointee.data)
-      this.stopJoining()
-      this.onTurnEnd()
+      unsafe UvLoop.of(handle!.pointee.data).onTurnEnd()
     }
     unsafe uv_prepare_start(prepare) { handle in
-      let this = unsafe UvLoop.of(handle!.pointee.data)
-      if !this.isJoiningTurns { this.onTurnEnd() }
+      unsafe UvLoop.of(handle!.pointee.data).onTurnEnd()
     }
   }
 
@@ -60,7 +52,6 @@ internal import CLibwebsockets
     unsafe loop.deallocate()
     unsafe prepare.deallocate()
     unsafe check.deallocate()
-    unsafe idle.deallocate()
     unsafe async.deallocate()
     unsafe timer.deallocate()
   }
@@ -114,18 +105,6 @@ internal import CLibwebsockets
   /// Any thread, until ``close()``.
   func wake() { unsafe _ = uv_async_send(async) }
 
-  /// Lets the next poll return at once, and the turn go on until after it.
-  func pollWithoutBlocking() {
-    isJoiningTurns = true
-    unsafe _ = uv_idle_start(idle) { _ in }
-  }
-
-  private func stopJoining() {
-    guard isJoiningTurns else { return }
-    isJoiningTurns = false
-    unsafe _ = uv_idle_stop(idle)
-  }
-
   /// Calls `body` once after `time`, in place of an earlier wish.
   func after(_ time: Duration, _ body: @escaping () -> Void) {
     onTimer = body
@@ -137,7 +116,6 @@ internal import CLibwebsockets
   func close() {
     unsafe closeHandle(prepare)
     unsafe closeHandle(check)
-    unsafe closeHandle(idle)
     unsafe closeHandle(async)
     unsafe closeHandle(timer)
   }

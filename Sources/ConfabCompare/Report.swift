@@ -1,0 +1,91 @@
+import Foundation
+
+/// Medians of the rounds, and how the servers compare in them.
+struct Report {
+  let scenarios: [Scenario]
+  let servers: [String]
+  let measurements: [Measurement]
+
+  private func rounds(_ scenario: Scenario, _ server: String) -> [Measurement] {
+    measurements.filter { $0.scenario == scenario.name && $0.server == server }.sorted { $0.round < $1.round }
+  }
+
+  func values(_ scenario: Scenario, _ server: String, _ key: KeyPath<Measurement, Double>) -> [Double] {
+    rounds(scenario, server).map { $0[keyPath: key] }
+  }
+
+  func median(_ scenario: Scenario, _ server: String, _ key: KeyPath<Measurement, Double>) -> Double {
+    values(scenario, server, key).median
+  }
+
+  /// What the first server took, as a part of what `server` took: the median of the rounds' ratios.
+  func ratio(_ scenario: Scenario, to server: String, _ key: KeyPath<Measurement, Double>) -> Double {
+    zip(values(scenario, servers[0], key), values(scenario, server, key)).map { $0 / max($1, .leastNormalMagnitude) }
+      .median
+  }
+
+  var table: String {
+    var lines = ["", "Machine: \(machine). Date: \(date). Rounds: \(rounds)."]
+    for scenario in scenarios {
+      let unit = scenario.isIdle || scenario.name == "connect" ? "connection" : "delivery"
+      lines += ["", "### \(scenario.title)", ""]
+      lines.append(
+        "| server | CPU µs/\(unit) | least – most | \(servers[0]) takes | a second | p50 µs | p99 µs "
+          + "| B/connection | peak MiB | load CPU µs | right |")
+      lines.append("| --- |" + String(repeating: " ---: |", count: 10))
+      for server in servers { lines.append(row(scenario, server)) }
+    }
+    let compared = scenarios.filter { !$0.isIdle && !$0.isPaced && $0.name != "connect" }
+    if servers.count > 1 && !compared.isEmpty {
+      lines.append("")
+      for server in servers.dropFirst() {
+        let mean = exp(compared.map { log(ratio($0, to: server, \.cpu)) }.reduce(0, +) / Double(compared.count))
+        lines.append(
+          "CPU per delivery, \(servers[0]) ÷ \(server), geometric mean of \(compared.count) scenarios: "
+            + "\(mean.formatted(2))")
+      }
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private func row(_ scenario: Scenario, _ server: String) -> String {
+    let cpu = values(scenario, server, \.cpu)
+    let all = rounds(scenario, server)
+    func cell(_ key: KeyPath<Measurement, Double>, _ digits: Int) -> String {
+      median(scenario, server, key).formatted(digits)
+    }
+    let ratio = server == servers[0] ? "" : "\(ratio(scenario, to: server, \.cpu).formatted(2)) ×"
+    let pace = scenario.isIdle ? ["", "", ""] : [cell(\.perSecond, 0), cell(\.p50, 0), cell(\.p99, 0)]
+    let cells =
+      [server, cpu.median.formatted(2), "\((cpu.min() ?? 0).formatted(2)) – \((cpu.max() ?? 0).formatted(2))", ratio]
+      + pace + [
+        cell(\.memory, 0), (median(scenario, server, \.peak) / 1_048_576).formatted(1),
+        scenario.isIdle ? "" : cell(\.loadCPU, 2), "\(all.count { $0.isRight })/\(all.count)",
+      ]
+    return "| " + cells.joined(separator: " | ") + " |"
+  }
+
+  private var rounds: Int { (measurements.map(\.round).max() ?? -1) + 1 }
+  private var machine: String {
+    let info = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    let model = info.split(separator: "\n").first { $0.hasPrefix("model name") }?.split(separator: ":").last
+    return "\(ProcessInfo.processInfo.activeProcessorCount) cores,\(model ?? " unknown")"
+  }
+  private var date: String {
+    let formatter = ISO8601DateFormatter()
+    formatter.formatOptions = .withFullDate
+    return formatter.string(from: Date())
+  }
+}
+
+extension [Double] {
+  var median: Double {
+    guard !isEmpty else { return 0 }
+    let sorted = sorted()
+    return count % 2 == 1 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2
+  }
+}
+
+extension Double {
+  func formatted(_ digits: Int) -> String { String(format: "%.\(digits)f", self) }
+}
