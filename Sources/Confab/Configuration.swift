@@ -76,12 +76,15 @@ public struct Configuration: Sendable {
       (128...65_536).contains(receiveBufferSize), "receiveBufferSize must be 128 to 65536, not \(receiveBufferSize)")
     try require(
       (0...(1 << 30)).contains(sendBufferSize), "sendBufferSize must be 0 to 1073741824, not \(sendBufferSize)")
-    try require(closeTimeout > .zero && stopTimeout >= .zero, "closeTimeout and stopTimeout must not be negative")
+    for (name, timeout) in [("closeTimeout", closeTimeout), ("stopTimeout", stopTimeout)] {
+      try require(timeout >= .zero && timeout <= .seconds(86_400), "\(name) must be 0 to 86400 s, not \(timeout)")
+    }
     for name in subprotocols {
       try require(name.isToken, "'\(name)' is not a subprotocol: it must be a token (RFC 7230, section 3.2.6)")
     }
     for mount in mounts {
       try require(mount.path.hasPrefix("/"), "the path of a mount must begin with '/', but is '\(mount.path)'")
+      try require(mount.path.utf8.count < 256, "the path of a mount must be shorter than 256 bytes: '\(mount.path)'")
     }
   }
 }

@@ -95,7 +95,8 @@ public final class Connection: @unchecked Sendable {
     }
   }
 
-  /// Ends what ``join(_:)`` began. What was appended before still arrives.
+  /// Ends what ``join(_:)`` began. What was appended before still arrives; who has more than
+  /// ``Configuration/maxBacklog`` of it unread is closed with 1013.
   public func leave() {
     onLoop { if state == .open { leaveLog() } }
   }
@@ -127,6 +128,8 @@ struct Ending {
   var patience: Duration
   /// Whether our close frame is out, or in the hands of lws.
   var isFrameSent = false
+  /// Whether it is to be sent in the next LWS_CALLBACK_TIMER.
+  var isFrameDue = false
 }
 
 extension String {

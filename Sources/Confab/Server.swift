@@ -48,7 +48,7 @@ public final class Server: Service, Sendable {
       }
     } catch {
       for loop in loops { loop.discard() }
-      bound.closeAll()
+      for descriptors in bound.descriptors[loops.count...] { bound.close(descriptors) }
       throw error
     }
     self.configuration = configuration

@@ -62,6 +62,12 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("How long clients get to close when the server stops.", valueName: "seconds"))
   var stopTimeout = 5.0
 
+  func validate() throws {
+    guard (0...86_400).contains(stopTimeout) else {
+      throw ValidationError("--stop-timeout must be 0 to 86400 seconds, not \(stopTimeout)")
+    }
+  }
+
   func run() async throws {
     LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
     var logger = Logger(label: "confab")

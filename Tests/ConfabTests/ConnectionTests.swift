@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct ConnectionTests {
   @Test func eventsComeInOrderAndCloseExactlyOnce() async throws {
     try await withServer { server, events in
-      let client = try RawClient(port: server.port, path: "/a%20room?x=1&y=a%26b")
+      let client = try RawClient(port: server.port, path: "/a%20room?x=1&&y=a%26b")
       #expect(await events.next() == .opened(path: "/a room", query: ["x=1", "y=a&b"], subprotocol: nil))
       try client.send("群聊")
       try client.send(2, [1], isFinal: false)
@@ -184,6 +184,32 @@ import Testing
       #expect(await events.next() == .drained)
     }
     #expect(results.withLock { $0 } == [.queued, .backlogged, .backlogged, .backlogged, .backlogged])
+  }
+
+  @Test func whatIsSentInDrainedArrivesEvenBeforeAClose() async throws {
+    final class Streamer: Handler {
+      private var rounds = 0
+      func opened(_ connection: Connection, request: Request) { send(to: connection) }
+      func received(_ message: Message, from connection: Connection) {}
+      func drained(_ connection: Connection) {
+        rounds += 1
+        send(to: connection)
+        if rounds == 3 { connection.close(.normal, reason: "done") }
+      }
+      private func send(to connection: Connection) {
+        connection.send(Message(.binary, [UInt8](repeating: 1, count: 3_000_000).span))
+      }
+    }
+    var configuration = Configuration(host: "127.0.0.1", port: 0)
+    configuration.maxBacklog = 64 << 20
+    configuration.stopTimeout = .zero
+    let server = try Server(configuration) { _ in Streamer() }
+    try server.start()
+    let client = try RawClient(port: server.port)
+    for _ in 0..<4 { #expect(try client.receiveMessage().count == 3_000_000) }
+    #expect(try client.receive() == .close(1000, "done"))
+    server.stop()
+    await server.waitUntilStopped()
   }
 
   @Test func sendingBeyondTheLimitClosesWith1013() async throws {

@@ -2,6 +2,7 @@ import Confab
 import ConfabChat
 import ConfabTestSupport
 import Dispatch
+import Foundation
 
 /// Starts and stops servers with live connections, for a memory checker to watch: `lifecycle-check [ROUNDS]`.
 @main
@@ -16,9 +17,20 @@ struct LifecycleCheck {
     done.wait()
   }
 
+  private static func openDescriptors() -> Int {
+    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+  }
+
   private static func run() async throws {
     let rounds = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 100
+    var descriptors: Int?
     for round in 0..<rounds {
+      // Nothing may be left of servers that do not come to run, either.
+      _ = try? Server(Configuration(port: 0, mounts: [Mount(directory: "/no/such/folder")])) { _ in Silent() }
+      let unused = try Server(Configuration(port: 0)) { _ in Silent() }
+      unused.stop()
+      unused.loops[0].execute { fatalError("a job of a loop that never ran") }
+
       var configuration = Configuration(host: "127.0.0.1", port: 0, mounts: [.chatPage])
       configuration.loops = 1 + round % 2
       configuration.stopTimeout = .milliseconds(round % 3 == 0 ? 0 : 200)
@@ -42,7 +54,16 @@ struct LifecycleCheck {
       guard chat.occupancy.isEmpty else {
         throw RawClient.Failure(description: "rooms are left after round \(round): \(chat.occupancy)")
       }
+      descriptors = descriptors ?? openDescriptors()
+    }
+    guard let descriptors, openDescriptors() <= descriptors + 8 else {
+      throw RawClient.Failure(
+        description: "descriptors: \(openDescriptors()) now, \(descriptors ?? 0) after the first round")
     }
     print("\(rounds) rounds")
   }
+}
+
+private final class Silent: Handler {
+  func received(_ message: Message, from connection: Connection) {}
 }

@@ -8,9 +8,15 @@ import Synchronization
 public final class BroadcastLog: Sendable {
   struct State {
     var queue = SegmentQueue()
-    var readers: [any LogReader] = []
+    var readers: [Reader] = []
+  }
+  struct Reader {
+    let reader: any LogReader
+    /// Up to where it has read, when it last told.
+    var position: Int
   }
   let state = Mutex(State())
+  private let pressed = Atomic(false)
 
   public init() {}
 
@@ -20,7 +26,7 @@ public final class BroadcastLog: Sendable {
   public func append(_ message: Message) {
     state.withLock { state in
       state.queue.append(message)
-      for reader in state.readers { reader.logGrew() }
+      for entry in state.readers { entry.reader.logGrew() }
     }
   }
 
@@ -34,10 +40,36 @@ public final class BroadcastLog: Sendable {
   var start: Int { state.withLock { $0.queue.start } }
 
   func add(_ reader: any LogReader) {
-    state.withLock { $0.readers.append(reader) }
+    state.withLock { $0.readers.append(Reader(reader: reader, position: $0.queue.end)) }
   }
 
   func remove(_ reader: any LogReader) {
-    state.withLock { $0.readers.removeAll { $0 === reader } }
+    state.withLock { state in
+      state.readers.removeAll { $0.reader === reader }
+      if state.readers.isEmpty { pressed.store(false, ordering: .relaxed) }
+    }
+  }
+
+  // MARK: Pressure
+
+  /// Whether some reader can't keep up with those who append: they should wait. That happens among several event loops,
+  /// when one has more to write than another brings; a loop alone reads no more than it has written.
+  var isPressed: Bool { pressed.load(ordering: .relaxed) }
+
+  /// Tells that `reader` has read up to `position`. The log is pressed when a reader is more than `limit` behind the end,
+  /// until none is more than half of that.
+  func note(_ reader: any LogReader, at position: Int, limit: Int) {
+    state.withLock { state in
+      guard state.readers.count > 1 else { return }
+      for index in state.readers.indices where state.readers[index].reader === reader {
+        state.readers[index].position = position
+      }
+      let lag = state.queue.end - (state.readers.map(\.position).min() ?? state.queue.end)
+      if lag > limit {
+        pressed.store(true, ordering: .relaxed)
+      } else if lag <= limit / 2, pressed.exchange(false, ordering: .relaxed) {
+        for entry in state.readers { entry.reader.logRelieved() }
+      }
+    }
   }
 }

@@ -8,10 +8,13 @@ struct Cursor {
   fileprivate(set) var position: Int
 }
 
-/// What keeps up with a log, and wants to know when it has grown.
+/// What keeps up with a log, and wants to know when it has grown. Both calls come with the log's lock held: they must
+/// return at once and not call the log.
 protocol LogReader: AnyObject, Sendable {
-  /// Called on the thread that appends, with the log's lock held: it must return at once and not call the log.
+  /// Called on the thread that appends.
   func logGrew()
+  /// Called when ``BroadcastLog/isPressed`` has become false, on the thread that noticed.
+  func logRelieved()
 }
 
 extension BroadcastLog {

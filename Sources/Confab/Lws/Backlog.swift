@@ -83,6 +83,7 @@ extension Connection {
   /// Leaves the log. What it has not been sent of it goes with its own messages, in the same order.
   func leaveLog() {
     guard let fanout else { return }
+    guard backlog <= loop.configuration.maxBacklog + Segment.limit else { return evict() }
     fanout.setApart(self)
     let rest = Outbox()
     while let (slice, source) = nextSlice(upTo: fanout.log.end) {
@@ -141,15 +142,20 @@ extension Connection {
   /// So many segments are written before others get their turn.
   private static let writesAtOnce = 16
 
-  /// There is nothing to write: whether there will not be, before something new is said.
+  /// There is nothing to write now: whether all that was said has been written.
   private func caughtUp() -> Bool {
+    guard isCaughtUp else { return false }
+    fanout?.admit(self)
+    guard owesDrained && state == .open else { return true }
+    owesDrained = false
+    loop.handler.drained(self)
+    // The handler may have sent more.
+    return isCaughtUp
+  }
+
+  private var isCaughtUp: Bool {
     if outbox != nil { return false }
     if case .apart(let cursor, let until) = place, until < .max, cursor.position < until { return false }
-    fanout?.admit(self)
-    if owesDrained && state == .open {
-      owesDrained = false
-      loop.handler.drained(self)
-    }
     return true
   }
 
@@ -174,8 +180,9 @@ extension Connection {
     loop.schedule(self)
   }
 
-  /// The peer has not read what it was sent for too long.
+  /// The peer has not read what it was sent for too long. If it was closing already, it does not get the rest.
   func evict() {
+    if state == .closing { return drop() }
     beginClose(
       .tryAgainLater, reason: "more than \(loop.configuration.maxBacklog) bytes unread", discardingBacklog: true,
       patience: loop.configuration.closeTimeout)

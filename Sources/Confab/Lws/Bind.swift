@@ -28,7 +28,7 @@ struct Bound {
       } catch  where configuration.host == nil && error.code == .cannotListen {
         failure = error  // This machine has only one of IPv4 and IPv6.
       } catch {
-        closeAll()
+        for descriptors in descriptors { close(descriptors) }
         throw error
       }
     }
@@ -40,21 +40,22 @@ struct Bound {
     // Two servers that both say SO_REUSEPORT would share the port without noticing: the first try is without.
     let first = try address.listen(shared: false)
     guard let bound = unsafe SocketAddress(of: first, getsockname) else {
-      close(first)
+      _ = Glibc.close(first)
       throw ConfabError(.cannotListen, "cannot tell the port of \(address)")
     }
     if descriptors.count == 1 {
       descriptors[0].append(first)
     } else {
-      close(first)
+      _ = Glibc.close(first)
       for loop in descriptors.indices { descriptors[loop].append(try bound.listen(shared: true)) }
     }
     addresses.append(ListeningAddress(host: bound.host, port: bound.port))
     return bound.port
   }
 
-  func closeAll() {
-    for descriptor in descriptors.joined() { close(descriptor) }
+  /// Gives up the sockets of one event loop.
+  func close(_ descriptors: [Int32]) {
+    for descriptor in descriptors { _ = Glibc.close(descriptor) }
   }
 }
 

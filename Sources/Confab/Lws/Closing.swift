@@ -11,7 +11,9 @@ extension Connection {
   /// when it runs on libuv and was built for debugging, as Debian's 4.1.6 is; the second call cuts it off before the
   /// close frame is out (lib/core-net/service.c, "close_and_handled uv repeat test").
   func becameWritable() {
-    if writeBacklog(), state == .closing { socket?.setTimer(.microseconds(1)) }
+    guard writeBacklog(), state == .closing, ending?.isFrameSent == false else { return }
+    ending?.isFrameDue = true
+    socket?.setTimer(.microseconds(1))
   }
 
   /// Whether lws may send the close frame now: the callback that runs then returns -1.
@@ -64,7 +66,15 @@ extension Connection {
   /// connection.
   func timedOut() -> Bool {
     guard state == .closing else { return true }
-    if !(backlog == 0 && sendCloseFrame()) { socket?.abort() }
+    if let socket, let ending, ending.isFrameDue {
+      self.ending?.isFrameDue = false
+      if sendCloseFrame() { return false }
+      // A pong of lws's own has blocked the socket.
+      socket.setTimer(ending.patience)
+      socket.requestWritable()
+      return true
+    }
+    socket?.abort()
     return false
   }
 

@@ -23,6 +23,8 @@ public final class EventLoop: @unchecked Sendable {
   private var grown: ContiguousArray<Fanout> = []
   private var scheduled: ContiguousArray<Connection> = []
   private var burst: Burst<Connection>
+  /// Connections that are not read, because of the log that they append to.
+  private var paused: ContiguousArray<Connection> = []
 
   private let mailbox = Mutex(Mailbox())
   private struct Mailbox {
@@ -40,8 +42,15 @@ public final class EventLoop: @unchecked Sendable {
     limits = Assembly.Limits(configuration)
     handler = Unstarted()
     burst = Burst(receiveBufferSize: configuration.receiveBufferSize)
-    uv = try UvLoop()
-    context = try Context(configuration, on: uv)
+    let uv = try UvLoop()
+    self.uv = uv
+    do throws(ConfabError) {
+      context = try Context(configuration, on: uv)
+    } catch {
+      uv.close()
+      uv.closeLoop {}
+      throw error
+    }
     listeners = descriptors.map { Listener($0, sendBufferSize: configuration.sendBufferSize) }
     self.makeHandler = makeHandler
   }
@@ -129,17 +138,33 @@ public final class EventLoop: @unchecked Sendable {
       unfinished = burst.next()
     }
     settle()
+    resumeReading()
     if isStopping && connections.isEmpty { finish() }
   }
 
-  private func settle() {
-    while !grown.isEmpty || !scheduled.isEmpty {
-      for fanout in swap(&grown, with: []) { fanout.flush() }
-      for connection in swap(&scheduled, with: []) {
-        connection.isScheduled = false
-        if connection.writeBacklog(), connection.state == .closing { connection.socket?.requestWritable() }
-      }
+  /// Stops reading from a connection until the log that it has joined is relieved: TCP then slows down its peer.
+  func pauseReading(_ connection: Connection) {
+    connection.socket?.setReading(false)
+    paused.append(connection)
+  }
+
+  private func resumeReading() {
+    paused.removeAll { connection in
+      if let fanout = connection.fanout, fanout.log.isPressed { return false }
+      connection.socket?.setReading(true)
+      return true
     }
+  }
+
+  /// Writes once what there is. What comes up meanwhile, from other loops or from handlers, has its turn after the
+  /// sockets have been polled again: nobody can keep the loop from that.
+  private func settle() {
+    for fanout in swap(&grown, with: []) { fanout.flush() }
+    for connection in swap(&scheduled, with: []) {
+      connection.isScheduled = false
+      if connection.writeBacklog(), connection.state == .closing { connection.socket?.requestWritable() }
+    }
+    if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }
   }
 
   func fanout(of log: BroadcastLog) -> Fanout {
@@ -186,9 +211,10 @@ public final class EventLoop: @unchecked Sendable {
     }
   }
 
-  /// Frees a loop that was never started.
+  /// Frees a loop that was never started. Jobs that wait for it are not run.
   func discard() {
     for listener in listeners { listener.stop() }
+    mailbox.withLock { $0.jobs = [] }
     finish()
     uv.closeLoop { context.destroy() }
   }
@@ -202,6 +228,7 @@ public final class EventLoop: @unchecked Sendable {
     guard mailbox.withLock({ swap(&$0.isOpen, with: false) }) else { return }
     runJobs()
     context.destroy()
+    // What was closed just now may have been the last that a log was read for.
     settle()
     uv.close()
   }

@@ -34,17 +34,17 @@ final class Fanout: LogReader, @unchecked Sendable {
     loop.schedule(self)
   }
 
+  func logRelieved() { loop.execute {} }
+
   /// Writes what has been appended since the last time. The turn has ended.
   func flush() {
     if isRetired { return }
     isScheduled.store(false, ordering: .releasing)
     let newest = cursor.position
-    var count = writeNext()
-    while count > 0 {
-      log.advance(&cursor, by: count)
-      count = writeNext()
-    }
+    let end = log.end
+    while cursor.position < end { log.advance(&cursor, by: writeNext()) }
     evict(behind: newest)
+    log.note(self, at: cursor.position, limit: loop.configuration.maxBacklog + Segment.limit)
     if group.isEmpty && apart.isEmpty { retire() }
   }
 

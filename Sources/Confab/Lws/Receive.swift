@@ -13,6 +13,9 @@ extension Socket {
     unsafe context.service(&poll)
   }
 
+  /// Stops reading, or goes on with what has come meanwhile.
+  func setReading(_ isOn: Bool) { unsafe _ = lws_rx_flow_control(wsi, isOn ? 1 : 0) }
+
   // What lws tells of the piece in LWS_CALLBACK_RECEIVE.
   var isFinalFragment: Bool { unsafe lws_is_final_fragment(wsi) != 0 }
   var isBinary: Bool { unsafe lws_frame_is_binary(wsi) != 0 }
@@ -31,7 +34,7 @@ extension Connection {
       if isFinal && assembly.isEmpty {
         let message = Message(kind, piece)
         try Assembly.check(message, limits: loop.limits)
-        loop.handler.received(message, from: self)
+        deliver(message)
         return true
       }
       try assembly.add(
@@ -39,12 +42,17 @@ extension Connection {
       if isFinal {
         let whole = assembly
         assembly = Assembly()
-        loop.handler.received(Message(whole.kind, whole.bytes.span), from: self)
+        deliver(Message(whole.kind, whole.bytes.span))
       }
       return true
     } catch {
       return fail(error)
     }
+  }
+
+  private func deliver(_ message: Message) {
+    loop.handler.received(message, from: self)
+    if let fanout, fanout.log.isPressed { loop.pauseReading(self) }
   }
 
   private func fail(_ refusal: Assembly.Refusal) -> Bool {

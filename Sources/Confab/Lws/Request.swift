@@ -14,13 +14,18 @@ internal import CLibwebsockets
   /// The parts of the query, `name=value`, which `&` separates; percent-decoded. Empty when there was no query.
   public var query: [String] {
     var parts: [String] = []
-    while true {
-      let index = Int32(parts.count)
-      let length = unsafe lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, index)
-      if length <= 0 { return parts }
-      unsafe parts.append(
-        text(count: Int(length)) { unsafe lws_hdr_copy_fragment(wsi, $0, $1, WSI_TOKEN_HTTP_URI_ARGS, index) })
+    let length = Int(unsafe lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS))
+    for index in 0... {
+      var isThere = false
+      let part = unsafe text(count: length) {
+        let count = unsafe lws_hdr_copy_fragment(wsi, $0, $1, WSI_TOKEN_HTTP_URI_ARGS, Int32(index))
+        isThere = count >= 0
+        return count
+      }
+      if !isThere { break }
+      if !part.isEmpty { parts.append(part) }
     }
+    return parts
   }
 
   /// The value of a header, its name in any case; nil when it was not sent.

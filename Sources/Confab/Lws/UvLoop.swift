@@ -1,4 +1,6 @@
 internal import CLibwebsockets
+internal import Glibc
+internal import Synchronization
 
 /// A libuv loop with a thread of its own, and the handles that an event loop needs.
 ///
@@ -10,11 +12,12 @@ internal import CLibwebsockets
   let loop = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
   private let prepare = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
   private let check = UnsafeMutablePointer<uv_check_t>.allocate(capacity: 1)
+  private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
   private let async = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
   private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
 
-  private var thread = uv_thread_t()
-  private var hasThread = false
+  /// The thread that runs the loop; 0 before there is one.
+  private let thread = Atomic<UInt>(0)
   private var onStart: () -> Void = {}
   private var onWake: () -> Void = {}
   private var onTurnEnd: () -> Void = {}
@@ -27,6 +30,7 @@ internal import CLibwebsockets
     guard failure == 0 else { throw ConfabError(.engineFailed, "libuv could not make a loop: \(uvMessage(failure))") }
     unsafe uv_prepare_init(loop, prepare)
     unsafe uv_check_init(loop, check)
+    unsafe uv_idle_init(loop, idle)
     unsafe uv_timer_init(loop, timer)
     // The handles refer to this object unretained: they are closed, and the loop has ended, before it is freed.
     let this = unsafe Unmanaged.passUnretained(self).toOpaque()
@@ -52,6 +56,7 @@ internal import CLibwebsockets
     unsafe loop.deallocate()
     unsafe prepare.deallocate()
     unsafe check.deallocate()
+    unsafe idle.deallocate()
     unsafe async.deallocate()
     unsafe timer.deallocate()
   }
@@ -74,14 +79,16 @@ internal import CLibwebsockets
     (self.onHandlesClosed, self.onEnd) = (onHandlesClosed, onEnd)
     // The thread holds a reference, which it gives back when it ends: see run().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
+    var created = uv_thread_t()
     let failure = unsafe uv_thread_create(
-      &thread, { data in unsafe Unmanaged<UvLoop>.fromOpaque(data!).takeRetainedValue().run() }, this)
+      &created, { data in unsafe Unmanaged<UvLoop>.fromOpaque(data!).takeRetainedValue().run() }, this)
     precondition(failure == 0, "no thread can be made: \(uvMessage(failure))")
   }
 
   private func run() {
-    thread = uv_thread_self()
-    hasThread = true
+    thread.store(UInt(uv_thread_self()), ordering: .relaxed)
+    // Nobody joins it: that it has ended is told by onEnd.
+    pthread_detach(uv_thread_self())
     onStart()
     closeLoop(onHandlesClosed)
     onEnd()
@@ -98,12 +105,16 @@ internal import CLibwebsockets
   }
 
   var isCurrent: Bool {
-    var (own, caller) = (thread, uv_thread_self())
-    return unsafe hasThread && uv_thread_equal(&own, &caller) != 0
+    thread.load(ordering: .relaxed) == UInt(uv_thread_self())
   }
 
   /// Any thread, until ``close()``.
   func wake() { unsafe _ = uv_async_send(async) }
+
+  /// Lets the next poll return at once.
+  func pollWithoutBlocking() {
+    unsafe _ = uv_idle_start(idle) { handle in unsafe _ = uv_idle_stop(handle) }
+  }
 
   /// Calls `body` once after `time`, in place of an earlier wish.
   func after(_ time: Duration, _ body: @escaping () -> Void) {
@@ -116,6 +127,7 @@ internal import CLibwebsockets
   func close() {
     unsafe closeHandle(prepare)
     unsafe closeHandle(check)
+    unsafe closeHandle(idle)
     unsafe closeHandle(async)
     unsafe closeHandle(timer)
   }

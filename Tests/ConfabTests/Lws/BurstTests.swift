@@ -7,8 +7,8 @@ struct BurstTests {
 
   @Test func aShortReadEndsTheTurn() {
     var burst = Burst<Reader>(receiveBufferSize: 1000)
-    burst.note(500, Reader())
-    burst.note(600, Reader())
+    burst.note(300, Reader())
+    burst.note(400, Reader())
     #expect(burst.next().isEmpty)
   }
 

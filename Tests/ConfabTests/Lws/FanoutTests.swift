@@ -109,4 +109,44 @@ import Testing
     }
     #expect(log.retained == 0)
   }
+
+  /// Neither leaving nor closing keeps more for a reader that does not read than the limit allows.
+  @Test(arguments: [false, true])
+  func aReaderThatStallsGetsNoMoreByLeavingOrClosing(_ closes: Bool) async throws {
+    let (log, other) = (BroadcastLog(), BroadcastLog())
+    try await withServer(
+      {
+        $0.sendBufferSize = 16_384
+        $0.maxBacklog = 300_000
+        $0.stopTimeout = .zero
+      }, onOpen: { $0.join(log) },
+      onMessage: { text, connection in
+        if text == "stall" {
+          // It reads nothing: the socket takes some of this, the rest waits.
+          log.append(Message(.binary, [UInt8](repeating: 1, count: 250_000).span))
+          connection.loop.execute {
+            if closes { connection.close() } else { connection.join(other) }
+          }
+        } else {
+          log.append(Message(.binary, [UInt8](repeating: 1, count: 200_000).span))
+          other.append(Message(.binary, [UInt8](repeating: 1, count: 200_000).span))
+        }
+      }
+    ) { server, events in
+      let stalled = try RawClient(port: server.port, receiveBuffer: 8192)
+      #expect(await events.next() == opened)
+      try stalled.send("stall")
+      #expect(await events.next() == .text("stall"))
+      let speaker = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+      for _ in 0..<10 {
+        try speaker.send("more")
+        var event = await events.next()
+        if case .closed = event { event = await events.next() }  // The stalled one, cut off.
+        #expect(event == .text("more"))
+        #expect(try speaker.receiveMessage().count == 200_000)
+      }
+      #expect(log.retained + other.retained < 2 * (300_000 + 250_000))
+    }
+  }
 }
