@@ -1,10 +1,8 @@
 /// A message that arrives in pieces: the fragments of RFC 6455, section 5.4, and parts of a frame that is larger than
 /// the receive buffer.
-struct Assembly {
+final class Assembly {
   private(set) var bytes: [UInt8] = []
-  private(set) var kind = Message.Kind.binary
-  /// Whether no message has begun.
-  private(set) var isEmpty = true
+  let kind: Message.Kind
   private var fragments: Int32 = 0
   private var text = Utf8Validator()
 
@@ -22,28 +20,30 @@ struct Assembly {
   /// Why a piece is refused.
   enum Refusal: Error { case tooBig, tooManyFragments, notUtf8 }
 
+  init(_ kind: Message.Kind) { self.kind = kind }
+
   /// Adds a piece, which is borrowed.
   ///
   /// - Parameters:
   ///   - remaining: how many bytes of the same frame are still to come, as the peer claims.
   ///   - isFinal: whether it ends the message.
-  mutating func add(
-    _ piece: Span<UInt8>, kind: Message.Kind, remaining: Int, isFinal: Bool, limits: Limits
+  func add(
+    _ piece: Span<UInt8>, remaining: Int, isFinal: Bool, limits: Limits
   ) throws(Refusal) {
-    if isEmpty {
-      isEmpty = false
-      self.kind = kind
-    }
     guard remaining <= limits.maxMessageSize - bytes.count - piece.count else { throw .tooBig }
     if remaining == 0 {
       fragments += 1
       guard fragments <= limits.maxFragments else { throw .tooManyFragments }
     }
-    if self.kind == .text {
+    if kind == .text {
       guard text.accept(piece), !isFinal || text.isComplete else { throw .notUtf8 }
     }
+    if bytes.isEmpty { bytes.reserveCapacity(piece.count + min(remaining, Assembly.reserved)) }
     bytes.append(piece)
   }
+
+  /// So much is reserved for what a frame's header claims; the rest grows as it comes.
+  private static let reserved = 16 * 1024
 
   /// The same checks for a message that has arrived in one piece.
   static func check(_ message: Message, limits: Limits) throws(Refusal) {

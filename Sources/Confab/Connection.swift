@@ -23,16 +23,16 @@ public final class Connection: @unchecked Sendable {
   /// How the connection is ending, from the moment that a side began to.
   var ending: Ending?
   /// Its index in ``EventLoop/connections``.
-  var index = 0
-  /// Pieces of a message that has not arrived whole.
-  var assembly = Assembly()
+  var index: Int32 = 0
+  /// A message that has not arrived whole.
+  var assembly: Assembly?
 
   // What it still has to be sent: see Lws/Backlog.swift and Lws/Fanout.swift.
   /// The fan-out of the log that it has joined.
   var fanout: Fanout?
   var place = Place.none
   /// Its index among the fan-out's members of the same place.
-  var slot = 0
+  var slot: Int32 = 0
   /// Messages for it alone.
   var outbox: Outbox?
   /// Whether it is among the loop's connections to be looked after when the turn ends.
@@ -119,17 +119,21 @@ public final class Connection: @unchecked Sendable {
 }
 
 /// How a connection is ending.
-struct Ending {
+final class Ending {
   enum Side { case peer, server }
   /// Who began.
-  var side: Side
-  var close: Close
+  let side: Side
+  let close: Close
   /// How long the peer gets to answer our close frame.
-  var patience: Duration
+  let patience: Duration
   /// Whether our close frame is out, or in the hands of lws.
   var isFrameSent = false
   /// Whether it is to be sent in the next LWS_CALLBACK_TIMER.
   var isFrameDue = false
+
+  init(side: Side, close: Close, patience: Duration, isFrameSent: Bool = false) {
+    (self.side, self.close, self.patience, self.isFrameSent) = (side, close, patience, isFrameSent)
+  }
 }
 
 extension String {

@@ -11,37 +11,35 @@ struct AssemblyTests {
   }
 
   @Test func joinsFragmentsOfTheFirstOnesKind() throws {
-    var assembly = Assembly()
-    #expect(assembly.isEmpty)
-    try add(&assembly, "群".utf8.dropLast(), kind: .text)
-    try add(&assembly, "群".utf8.suffix(1), kind: .text, isFinal: true)
+    let assembly = Assembly(.text)
+    try add(assembly, "群".utf8.dropLast())
+    try add(assembly, "群".utf8.suffix(1), isFinal: true)
     #expect(assembly.bytes == Array("群".utf8))
     #expect(assembly.kind == .text)
-    #expect(!assembly.isEmpty)
   }
 
   @Test func refusesTooManyBytesBeforeTheyCome() throws {
-    var assembly = Assembly()
-    try add(&assembly, Array(repeating: 0, count: 60), remaining: 40)
-    #expect(throws: Assembly.Refusal.tooBig) { try add(&assembly, [0], remaining: 40) }
-    var claimed = Assembly()
-    #expect(throws: Assembly.Refusal.tooBig) { try add(&claimed, [0], remaining: .max) }
+    let assembly = Assembly(.binary)
+    try add(assembly, Array(repeating: 0, count: 60), remaining: 40)
+    #expect(throws: Assembly.Refusal.tooBig) { try add(assembly, [0], remaining: 40) }
+    let claimed = Assembly(.binary)
+    #expect(throws: Assembly.Refusal.tooBig) { try add(claimed, [0], remaining: .max) }
   }
 
   @Test func refusesTooManyFragmentsEmptyOnesIncluded() throws {
-    var assembly = Assembly()
-    for _ in 0..<3 { try add(&assembly, []) }
-    #expect(throws: Assembly.Refusal.tooManyFragments) { try add(&assembly, []) }
+    let assembly = Assembly(.binary)
+    for _ in 0..<3 { try add(assembly, []) }
+    #expect(throws: Assembly.Refusal.tooManyFragments) { try add(assembly, []) }
   }
 
   @Test func refusesTextThatIsNotUtf8() throws {
-    var assembly = Assembly()
-    #expect(throws: Assembly.Refusal.notUtf8) { try add(&assembly, [0xFF], kind: .text) }
-    var truncated = Assembly()
-    try add(&truncated, [0xE7], kind: .text)
-    #expect(throws: Assembly.Refusal.notUtf8) { try add(&truncated, [], kind: .text, isFinal: true) }
-    var binary = Assembly()
-    try add(&binary, [0xFF], isFinal: true)
+    let assembly = Assembly(.text)
+    #expect(throws: Assembly.Refusal.notUtf8) { try add(assembly, [0xFF]) }
+    let truncated = Assembly(.text)
+    try add(truncated, [0xE7])
+    #expect(throws: Assembly.Refusal.notUtf8) { try add(truncated, [], isFinal: true) }
+    let binary = Assembly(.binary)
+    try add(binary, [0xFF], isFinal: true)
   }
 
   @Test func checksMessagesInOnePiece() throws {
@@ -53,9 +51,8 @@ struct AssemblyTests {
   }
 
   private func add(
-    _ assembly: inout Assembly, _ bytes: some Sequence<UInt8>, kind: Message.Kind = .binary, remaining: Int = 0,
-    isFinal: Bool = false
+    _ assembly: Assembly, _ bytes: some Sequence<UInt8>, remaining: Int = 0, isFinal: Bool = false
   ) throws {
-    try assembly.add(Array(bytes).span, kind: kind, remaining: remaining, isFinal: isFinal, limits: limits)
+    try assembly.add(Array(bytes).span, remaining: remaining, isFinal: isFinal, limits: limits)
   }
 }

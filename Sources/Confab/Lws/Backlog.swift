@@ -168,7 +168,7 @@ extension Connection {
     let reason = String(reason.prefix(utf8Count: 123))
     ending = Ending(
       side: .server, close: Close(code: code, reason: reason, isClean: false), patience: patience)
-    assembly = Assembly()
+    assembly = nil
     if discardingBacklog {
       discardBacklog()
     } else if let fanout {

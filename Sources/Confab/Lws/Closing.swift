@@ -86,7 +86,7 @@ extension Connection {
     if let ending, ending.side == .server, ending.isFrameSent { close.isClean = socket.isPeerOpen }
     state = .closed
     discardBacklog()
-    assembly = Assembly()
+    assembly = nil
     socket.bind(nil)
     self.socket = nil
     loop.remove(self)

@@ -99,7 +99,7 @@ public final class EventLoop: @unchecked Sendable {
   func open(_ socket: Socket, _ request: Request) {
     let connection = Connection(id: nextConnectionID(), loop: self, socket: socket)
     socket.bind(connection)
-    connection.index = connections.count
+    connection.index = Int32(connections.count)
     connections.append(connection)
     handler.opened(connection, request: request)
     if isStopping { stop(connection) }
@@ -108,7 +108,7 @@ public final class EventLoop: @unchecked Sendable {
   func remove(_ connection: Connection) {
     let last = connections.removeLast()
     if connection.index < connections.count {
-      connections[connection.index] = last
+      connections[Int(connection.index)] = last
       last.index = connection.index
     }
   }

@@ -127,27 +127,27 @@ final class Fanout: LogReader, @unchecked Sendable {
     removeFromApart(connection)
     log.remove(own)
     connection.place = .group
-    connection.slot = group.count
+    connection.slot = Int32(group.count)
     group.append(socket)
   }
 
   private func removeFromGroup(_ connection: Connection) {
     let last = group.removeLast()
     if connection.slot < group.count {
-      group[connection.slot] = last
+      group[Int(connection.slot)] = last
       last.connection.slot = connection.slot
     }
   }
 
   private func insertApart(_ connection: Connection) {
-    connection.slot = apart.count
+    connection.slot = Int32(apart.count)
     apart.append(connection)
   }
 
   private func removeFromApart(_ connection: Connection) {
     let last = apart.removeLast()
     if connection.slot < apart.count {
-      apart[connection.slot] = last
+      apart[Int(connection.slot)] = last
       last.slot = connection.slot
     }
   }

@@ -31,18 +31,18 @@ extension Connection {
     let kind = socket.isBinary ? Message.Kind.binary : .text
     loop.noteRead(of: piece.count, by: self)
     do {
-      if isFinal && assembly.isEmpty {
+      if isFinal && assembly == nil {
         let message = Message(kind, piece)
         try Assembly.check(message, limits: loop.limits)
         deliver(message)
         return true
       }
-      try assembly.add(
-        piece, kind: kind, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.limits)
+      let whole = assembly ?? Assembly(kind)
+      assembly = isFinal ? nil : whole
+      try whole.add(piece, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.limits)
       if isFinal {
-        let whole = assembly
-        assembly = Assembly()
-        deliver(Message(whole.kind, whole.bytes.span))
+        let bytes = whole.bytes
+        deliver(Message(whole.kind, bytes.span))
       }
       return true
     } catch {

@@ -137,5 +137,8 @@ internal import Synchronization
   }
 }
 
+/// The cores that this process may use.
+let availableCores = Int(uv_available_parallelism())
+
 /// libuv's description of an error.
 func uvMessage(_ failure: Int32) -> String { unsafe String(cString: uv_strerror(failure)) }

@@ -52,6 +52,7 @@ func withServer(
   logger.logLevel = .critical
   var configuration = Configuration(host: "127.0.0.1", port: 0, logger: logger)
   configuration.stopTimeout = .seconds(2)
+  configuration.loops = 1
   change(&configuration)
   let (stream, continuation) = AsyncStream.makeStream(of: Event.self)
   let server = try Server(configuration) { _ in Recorder(continuation, onOpen: onOpen, onMessage: onMessage) }
