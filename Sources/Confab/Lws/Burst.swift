@@ -1,10 +1,15 @@
-/// Tells which connections have more to read, because a read of theirs filled the receive buffer. They are read again
-/// before the turn ends, so that one write takes the whole burst, however small the buffer is.
+/// Decides how long to read before what has come is written, so that one write takes a whole burst.
+///
+/// A connection has more to read when a read of its filled the receive buffer: it is read again at once, so a small
+/// buffer costs no writes. And after a turn that brought something, the sockets are polled once more: what others have
+/// sent meanwhile comes with it. lws on libuv does that poll in any case (lib/event-libs/libuv/libuv.c, lws_uv_idle).
 struct Burst<Reader: AnyObject> {
-  /// So many bytes of payload are read in one turn before it is written, …
+  /// So many bytes of payload are read before they are written, …
   private static var maxBytes: Int { Segment.limit }
-  /// … in so many rounds, at the most.
+  /// … in so many reads of one connection …
   private static var maxRounds: Int { 64 }
+  /// … and so many turns, at the most.
+  private static var maxTurns: Int { 4 }
 
   /// What one read of lws takes at the most.
   private let capacity: Int
@@ -12,6 +17,8 @@ struct Burst<Reader: AnyObject> {
   private var readBytes = 0
   private var bytes = 0
   private var rounds = 0
+  private var turns = 0
+  private var bytesBefore = 0
   private var unfinished: ContiguousArray<Reader> = []
 
   /// - Parameter receiveBufferSize: lws reads some bytes more than that, LWS_PRE.
@@ -31,7 +38,7 @@ struct Burst<Reader: AnyObject> {
     if !wasFull && readBytes + frame > capacity { unfinished.append(reader) }
   }
 
-  /// The connections to be read again now; none when the turn has ended.
+  /// The connections to be read again now.
   mutating func next() -> ContiguousArray<Reader> {
     reader = nil
     rounds += 1
@@ -40,8 +47,18 @@ struct Burst<Reader: AnyObject> {
       return unfinished
     }
     unfinished.removeAll(keepingCapacity: true)
-    bytes = 0
     rounds = 0
     return []
+  }
+
+  /// Whether to poll once more before writing. Nothing is left of the burst when the answer is no.
+  mutating func goesOn() -> Bool {
+    if bytes > bytesBefore && bytes < Burst.maxBytes && turns < Burst.maxTurns {
+      bytesBefore = bytes
+      turns += 1
+      return true
+    }
+    (bytes, bytesBefore, turns) = (0, 0, 0)
+    return false
   }
 }

@@ -23,6 +23,7 @@ public final class EventLoop: @unchecked Sendable {
   private var grown: ContiguousArray<Fanout> = []
   private var scheduled: ContiguousArray<Connection> = []
   private var burst: Burst<Connection>
+  private var isPollingOnceMore = false
   /// Connections that are not read, because of the log that they append to.
   private var paused: ContiguousArray<Connection> = []
 
@@ -131,12 +132,22 @@ public final class EventLoop: @unchecked Sendable {
   func noteRead(of count: Int, by connection: Connection) { burst.note(count, connection) }
 
   /// All sockets that were readable have been read: writes what that has brought.
-  private func turnEnded() {
+  private func polled() {
     var unfinished = burst.next()
     while !unfinished.isEmpty {
       for connection in unfinished { connection.socket?.read(on: context) }
       unfinished = burst.next()
     }
+    isPollingOnceMore = burst.goesOn()
+    if isPollingOnceMore { uv.pollWithoutBlocking() } else { endTurn() }
+  }
+
+  /// A poll is about to begin: what timers and the like have brought does not wait for it.
+  private func beforePoll() {
+    if !isPollingOnceMore { endTurn() }
+  }
+
+  private func endTurn() {
     settle()
     resumeReading()
     if isStopping && connections.isEmpty { finish() }
@@ -191,7 +202,8 @@ public final class EventLoop: @unchecked Sendable {
         for listener in self.listeners { listener.start(on: self.uv, adoptingInto: self.context) }
       },
       onWake: { self.runJobs() },
-      onTurnEnd: { self.turnEnded() },
+      onPolled: { self.polled() },
+      beforePoll: { self.beforePoll() },
       onHandlesClosed: { self.context.destroy() },
       onEnd: {
         self.handler = Unstarted()

@@ -20,7 +20,8 @@ internal import Synchronization
   private let thread = Atomic<UInt>(0)
   private var onStart: () -> Void = {}
   private var onWake: () -> Void = {}
-  private var onTurnEnd: () -> Void = {}
+  private var onPolled: () -> Void = {}
+  private var beforePoll: () -> Void = {}
   private var onHandlesClosed: () -> Void = {}
   private var onEnd: () -> Void = {}
   private var onTimer: () -> Void = {}
@@ -39,12 +40,13 @@ internal import Synchronization
     unsafe check.pointee.data = this
     unsafe async.pointee.data = this
     unsafe timer.pointee.data = this
-    // Both sides of the poll: what sockets bring is written right after it, what timers bring right before.
     unsafe uv_check_start(check) { handle in
-      unsafe UvLoop.of(handle!.pointee.data).onTurnEnd()
+      let this = unsafe UvLoop.of(handle!.pointee.data)
+      unsafe _ = uv_idle_stop(this.idle)
+      this.onPolled()
     }
     unsafe uv_prepare_start(prepare) { handle in
-      unsafe UvLoop.of(handle!.pointee.data).onTurnEnd()
+      unsafe UvLoop.of(handle!.pointee.data).beforePoll()
     }
   }
 
@@ -68,14 +70,15 @@ internal import Synchronization
   /// - Parameters:
   ///   - onStart: called first, on the thread.
   ///   - onWake: called after ``wake()``, once for any number of calls.
-  ///   - onTurnEnd: called after and before each poll.
+  ///   - onPolled: called after each poll, when its sockets have been served.
+  ///   - beforePoll: called before each.
   ///   - onHandlesClosed: called when no handle is left, before the loop is closed.
   ///   - onEnd: called last, on the thread, with the loop closed.
   func start(
-    onStart: @escaping () -> Void, onWake: @escaping () -> Void, onTurnEnd: @escaping () -> Void,
-    onHandlesClosed: @escaping () -> Void, onEnd: @escaping () -> Void
+    onStart: @escaping () -> Void, onWake: @escaping () -> Void, onPolled: @escaping () -> Void,
+    beforePoll: @escaping () -> Void, onHandlesClosed: @escaping () -> Void, onEnd: @escaping () -> Void
   ) {
-    (self.onStart, self.onWake, self.onTurnEnd) = (onStart, onWake, onTurnEnd)
+    (self.onStart, self.onWake, self.onPolled, self.beforePoll) = (onStart, onWake, onPolled, beforePoll)
     (self.onHandlesClosed, self.onEnd) = (onHandlesClosed, onEnd)
     // The thread holds a reference, which it gives back when it ends: see run().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
@@ -92,7 +95,8 @@ internal import Synchronization
     onStart()
     closeLoop(onHandlesClosed)
     onEnd()
-    (onStart, onWake, onTurnEnd, onHandlesClosed, onEnd, onTimer) = ({}, {}, {}, {}, {}, {})
+    (onStart, onWake, onPolled, beforePoll) = ({}, {}, {}, {})
+    (onHandlesClosed, onEnd, onTimer) = ({}, {}, {})
   }
 
   /// Runs until ``close()`` has been called and every handle is closed. Also for a loop that was never started.
@@ -113,7 +117,7 @@ internal import Synchronization
 
   /// Lets the next poll return at once.
   func pollWithoutBlocking() {
-    unsafe _ = uv_idle_start(idle) { handle in unsafe _ = uv_idle_stop(handle) }
+    unsafe _ = uv_idle_start(idle) { _ in }
   }
 
   /// Calls `body` once after `time`, in place of an earlier wish.

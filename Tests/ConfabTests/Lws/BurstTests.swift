@@ -30,6 +30,15 @@ struct BurstTests {
     #expect(burst.next().count == 1)
   }
 
+  @Test func aTurnThatBroughtNothingEndsTheBurst() {
+    var burst = Burst<Reader>(receiveBufferSize: 1000)
+    #expect(!burst.goesOn())
+    burst.note(10, Reader())
+    #expect(burst.goesOn())
+    #expect(!burst.goesOn())
+    #expect(!burst.goesOn())
+  }
+
   /// However much there is to read, what has come is written in the end.
   @Test(arguments: [1, 1000, 100_000])
   func oneTurnReadsUpToALimit(_ size: Int) {
@@ -39,9 +48,8 @@ struct BurstTests {
     repeat {
       rounds += 1
       for _ in 0..<max(1, 200 / size) { burst.note(size, reader) }
-    } while !burst.next().isEmpty
-    #expect(rounds <= 65)
-    burst.note(1, reader)
-    #expect(burst.next().isEmpty)
+    } while !burst.next().isEmpty || burst.goesOn()
+    #expect(rounds <= 5 * 65)
+    #expect(!burst.goesOn())
   }
 }
