@@ -15,7 +15,7 @@ struct CompareCommand: AsyncParsableCommand {
       A peer is given by its command, which {port} stands in: --peer 'ws=node server.js {port}'. It must do what the \
       chat does: send each message back to its sender and to everyone else.
       """,
-    subcommands: [Run.self, Nio.self, Load.self],
+    subcommands: [Run.self, Codecs.self, Nio.self, Load.self],
     defaultSubcommand: Run.self
   )
 }

@@ -139,6 +139,16 @@ extension Connection {
     return false
   }
 
+  /// Writes what the turn has brought before the peer's close frame, as far as the socket takes it; lws answers that
+  /// frame behind it. From then on nothing may be written.
+  func writeLastWords() {
+    guard let socket, state == .open else { return }
+    fanout?.setApart(self)
+    while !socket.isBlocked, let (slice, source) = nextSlice(upTo: fanout?.log.end ?? 0), socket.write(slice) == .taken {
+      advance(source, by: slice.count)
+    }
+  }
+
   /// So many segments are written before others get their turn.
   private static let writesAtOnce = 16
 

@@ -40,6 +40,7 @@ extension Connection {
     // What lws lets through: it knows the codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
     if payload.count == 1 || code.rawValue >= 5000 { return fail(.protocolError, "bad close code") }
     guard let reason else { return fail(.invalidPayload, "close reason that is not UTF-8") }
+    writeLastWords()
     state = .closing
     ending = Ending(
       side: .peer, close: Close(code: code, reason: reason, isClean: true), patience: .zero, isFrameSent: true)
