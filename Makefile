@@ -6,13 +6,18 @@ PYTHON := .build/python/bin/python
 CONFAB := .build/release/confab
 ROUNDS ?= 100
 
-.PHONY: run build test test-unit test-clients test-browser test-leaks format lint clean deps
+.PHONY: run build compare test test-unit test-clients test-browser test-leaks format lint clean deps
 
 run: build
 	$(CONFAB) serve $(ARGS)
 
 build: deps
 	swift build -c release --product confab
+
+# Confab beside the pure-Swift codec: ARGS="--rounds 10", or "codecs" for what they accept. `--help` tells the rest.
+compare: deps
+	swift build -c release
+	.build/release/confab-compare $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
 test: lint test-unit test-clients test-browser test-leaks
@@ -37,8 +42,8 @@ format:
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests
-	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -v '^Sources/Confab/Lws/'
-	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -v '^Sources/Confab/Lws/'
+	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabCompare)/'
+	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabCompare)/'
 
 clean:
 	swift package clean

@@ -73,6 +73,7 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOWebSocket", package: "swift-nio"),
       ],
+      exclude: ["Results"],
       swiftSettings: settings
     ),
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),

@@ -57,7 +57,8 @@ struct Codecs: AsyncParsableCommand {
       if nio.messages != verdict.messages { row.nioDelivers += 1 }
       rows[verdict.violation] = row
     }
-    print("\(count) streams, of which \(rows.values.reduce(0) { $0 + $1.count }) do not end within a frame or message.\n")
+    print(
+      "\(count) streams, of which \(rows.values.reduce(0) { $0 + $1.count }) do not end within a frame or message.\n")
     print("| what the stream has first | streams | Confab | SwiftNIO | RFC 6455 |\n| --- | ---: | --- | --- | --- |")
     for violation in Violation.allCases {
       guard let row = rows[violation] else { continue }
@@ -102,7 +103,9 @@ struct Codecs: AsyncParsableCommand {
       // Whoever goes on answers a ping that comes last; who waits for more of a frame does not, and is given up on. A
       // second one, because the first pong may overtake the messages of the same turn.
       var pings = ["the end", "really"].map { Array($0.utf8) }
-      let givingUp = channel.channel.eventLoop.scheduleTask(in: .milliseconds(120)) { channel.channel.close(promise: nil) }
+      let givingUp = channel.channel.eventLoop.scheduleTask(in: .milliseconds(120)) {
+        channel.channel.close(promise: nil)
+      }
       defer { givingUp.cancel() }
       do {
         for try await buffer in inbound {

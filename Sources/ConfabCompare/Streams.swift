@@ -26,7 +26,8 @@ struct ByteStream {
     .init(name: "binary", bytes: frame(2, [0, 255, 254])),
     .init(name: "empty text", bytes: text("")),
     .init(name: "126 bytes", bytes: frame(2, Array(repeating: 1, count: 126))),
-    .init(name: "fragments", bytes: frame(1, [0x48], isFinal: false) + frame(0, [0x65], isFinal: false) + frame(0, [0x79])),
+    .init(
+      name: "fragments", bytes: frame(1, [0x48], isFinal: false) + frame(0, [0x65], isFinal: false) + frame(0, [0x79])),
     .init(name: "empty fragments", bytes: frame(2, [], isFinal: false) + frame(0, [], isFinal: false) + frame(0, [7])),
     .init(name: "ping between fragments", bytes: frame(1, [0x48], isFinal: false) + frame(9, [1]) + frame(0, [0x65])),
     .init(name: "unasked pong", bytes: frame(10, [1, 2]) + text("after")),

@@ -42,13 +42,16 @@ enum Violation: String, CaseIterable {
     case .tooLarge: "7.4.1: 1009 indicates … a message that is too big for it to process"
     case .reserved: "5.2: MUST be 0 unless an extension is negotiated … MUST _Fail the WebSocket Connection_"
     case .opcode: "5.2: If an unknown opcode is received, … MUST _Fail the WebSocket Connection_"
-    case .continuation: "5.4: A fragmented message consists of a single frame with the FIN bit clear and an opcode other than 0"
-    case .interleaved: "5.4: The fragments of one message MUST NOT be interleaved between the fragments of another message"
+    case .continuation:
+      "5.4: A fragmented message consists of a single frame with the FIN bit clear and an opcode other than 0"
+    case .interleaved:
+      "5.4: The fragments of one message MUST NOT be interleaved between the fragments of another message"
     case .fragmentedControl: "5.5: control frames … MUST NOT be fragmented"
     case .longControl: "5.5: All control frames MUST have a payload length of 125 bytes or less"
     case .closeLength: "5.5.1: the first two bytes of the body MUST be a 2-byte unsigned integer"
     case .closeCode: "7.4.1, 7.4.2: … MUST NOT be set as a status code in a Close control frame by an endpoint"
-    case .registeredCloseCode: "7.4.2: 1000-2999 are reserved for definition by … extensions: since then, they are valid"
+    case .registeredCloseCode:
+      "7.4.2: 1000-2999 are reserved for definition by … extensions: since then, they are valid"
     case .closeReason: "5.5.1: UTF-8-encoded data; 8.1: MUST _Fail the WebSocket Connection_"
     case .text: "8.1: When an endpoint is to interpret a byte stream as UTF-8 but finds that … it is not … MUST _Fail_"
     }

@@ -144,7 +144,8 @@ extension Connection {
   func writeLastWords() {
     guard let socket, state == .open else { return }
     fanout?.setApart(self)
-    while !socket.isBlocked, let (slice, source) = nextSlice(upTo: fanout?.log.end ?? 0), socket.write(slice) == .taken {
+    while !socket.isBlocked, let (slice, source) = nextSlice(upTo: fanout?.log.end ?? 0), socket.write(slice) == .taken
+    {
       advance(source, by: slice.count)
     }
   }
