@@ -91,7 +91,8 @@ public final class Connection: @unchecked Sendable {
     onLoop {
       guard state == .open, fanout?.log !== log else { return }
       leaveLog()
-      loop.fanout(of: log).add(self)
+      // Leaving closes one who has too much unread.
+      if state == .open { loop.fanout(of: log).add(self) }
     }
   }
 

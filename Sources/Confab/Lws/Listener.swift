@@ -40,8 +40,8 @@ internal import Glibc
   /// Stops listening. Any thread before ``start``, then the loop's.
   func stop() {
     if context != nil {
-      unsafe uv_close(UnsafeMutableRawPointer(poll).assumingMemoryBound(to: uv_handle_t.self), nil)
-      unsafe uv_close(UnsafeMutableRawPointer(timer).assumingMemoryBound(to: uv_handle_t.self), nil)
+      unsafe closeHandle(poll)
+      unsafe closeHandle(timer)
       context = nil
     }
     close(descriptor)

@@ -135,14 +135,15 @@ internal import Synchronization
     unsafe closeHandle(async)
     unsafe closeHandle(timer)
   }
-
-  private func closeHandle<Handle>(_ handle: UnsafeMutablePointer<Handle>) {
-    unsafe uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), nil)
-  }
 }
 
 /// The cores that this process may use.
 let availableCores = Int(uv_available_parallelism())
+
+/// Closes a handle of libuv, whichever kind it is. Its memory must stay until the loop has ended.
+func closeHandle<Handle>(_ handle: UnsafeMutablePointer<Handle>) {
+  unsafe uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), nil)
+}
 
 /// libuv's description of an error.
 func uvMessage(_ failure: Int32) -> String { unsafe String(cString: uv_strerror(failure)) }
