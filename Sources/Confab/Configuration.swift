@@ -42,9 +42,6 @@ public struct Configuration: Sendable {
 
   // MARK: Memory
 
-  /// What one read takes from a socket, in bytes, 64 to 65,536; each connection has a buffer of this size. The default
-  /// is 896: a read that fills it is followed by another at once, so a larger one saves little.
-  public var receiveBufferSize = 896
   /// SO_SNDBUF of each connection, in bytes: what the kernel holds for a reader that does not read. The default is
   /// 128 KiB. Linux takes double, and no more than its `net.core.wmem_max` allows; 0 leaves it to the kernel, which goes
   /// up to 4 MiB. It bounds the rate to one client as well: this many bytes twice, for each round trip.
@@ -74,8 +71,6 @@ public struct Configuration: Sendable {
     try require(maxFragments >= 1, "maxFragments must be at least 1, not \(maxFragments)")
     try require(maxBacklog >= 0, "maxBacklog must not be negative, but is \(maxBacklog)")
     try require(backlogMark >= 0, "backlogMark must not be negative, but is \(backlogMark)")
-    try require(
-      (64...65_536).contains(receiveBufferSize), "receiveBufferSize must be 64 to 65536, not \(receiveBufferSize)")
     try require(
       (0...(1 << 30)).contains(sendBufferSize), "sendBufferSize must be 0 to 1073741824, not \(sendBufferSize)")
     for (name, timeout) in [("closeTimeout", closeTimeout), ("stopTimeout", stopTimeout)] {

@@ -17,28 +17,30 @@ public final class Connection: @unchecked Sendable {
   }
   private var storedContext: AnyObject?
 
+  // An idle connection is this and what lws has for it; the order leaves no gaps.
+
   /// Nil from LWS_CALLBACK_CLOSED on.
   var socket: Socket?
-  var state = ReadyState.open
   /// How the connection is ending, from the moment that a side began to.
   var ending: Ending?
-  /// Its index in ``EventLoop/connections``.
-  var index: Int32 = 0
   /// A message that has not arrived whole.
   var assembly: Assembly?
 
   // What it still has to be sent: see Lws/Backlog.swift and Lws/Fanout.swift.
   /// The fan-out of the log that it has joined.
   var fanout: Fanout?
-  var place = Place.none
-  /// Its index among the fan-out's members of the same place.
-  var slot: Int32 = 0
   /// Messages for it alone.
   var outbox: Outbox?
+  var place = Place.none
   /// Whether it is among the loop's connections to be looked after when the turn ends.
   var isScheduled = false
   /// Whether ``Handler/drained(_:)`` is owed.
   var owesDrained = false
+  var state = ReadyState.open
+  /// Its index in ``EventLoop/connections``.
+  var index: Int32 = 0
+  /// Its index among the fan-out's members of the same place.
+  var slot: Int32 = 0
 
   init(id: UInt64, loop: EventLoop, socket: Socket) {
     self.id = id
@@ -125,6 +127,8 @@ final class Ending {
   /// Who began.
   let side: Side
   let close: Close
+  /// The position in the log that it has joined which our close frame comes behind.
+  var position = Int.max
   /// How long the peer gets to answer our close frame.
   let patience: Duration
   /// Whether our close frame is out, or in the hands of lws.

@@ -52,9 +52,6 @@ struct Serve: AsyncParsableCommand {
       "How far a reader may fall behind. Who is further behind is closed with 1013.", valueName: "size"))
   var maxBacklog = ByteCount(defaults.maxBacklog)
 
-  @Option(help: ArgumentHelp("Receive buffer of each connection.", valueName: "size"))
-  var receiveBuffer = ByteCount(defaults.receiveBufferSize)
-
   @Option(
     help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
   var sendBuffer = ByteCount(defaults.sendBufferSize)
@@ -98,7 +95,6 @@ struct Serve: AsyncParsableCommand {
     configuration.loops = loops
     configuration.maxMessageSize = maxMessageSize.bytes
     configuration.maxBacklog = maxBacklog.bytes
-    configuration.receiveBufferSize = receiveBuffer.bytes
     configuration.sendBufferSize = sendBuffer.bytes
     configuration.stopTimeout = .seconds(stopTimeout)
     return configuration

@@ -19,7 +19,6 @@ struct ConfigurationTests {
     expect("loops must be 1 to 64, not 0") { $0.loops = 0 }
     expect("maxMessageSize must be at least 1 byte, not 0") { $0.maxMessageSize = 0 }
     expect("maxBacklog must not be negative, but is -5") { $0.maxBacklog = -5 }
-    expect("receiveBufferSize must be 64 to 65536, not 12") { $0.receiveBufferSize = 12 }
   }
 
   @Test func subprotocolsMustBeTokens() {

@@ -4,8 +4,8 @@ enum Place {
   case none
   /// It shares the cursor of its ``Fanout``'s group.
   case group
-  /// It has a cursor of its own, and reads no further than the position `until`.
-  case apart(Cursor, until: Int)
+  /// It has a cursor of its own.
+  case apart(Cursor)
 }
 
 /// Messages for one connection alone, each behind what had been appended to its log before.
@@ -53,12 +53,15 @@ final class Outbox {
 }
 
 extension Connection {
+  /// The position in the log behind which it reads nothing.
+  var end: Int { ending?.position ?? .max }
+
   var backlog: Int {
     var sum = outbox?.count ?? 0
     switch place {
     case .none: break
     case .group: if let fanout { sum += fanout.log.end - fanout.position }
-    case .apart(let cursor, let until): if let fanout { sum += min(fanout.log.end, until) - cursor.position }
+    case .apart(let cursor): if let fanout { sum += min(fanout.log.end, end) - cursor.position }
     }
     if let socket, socket.isBlocked { sum += Segment.limit }
     return sum
@@ -100,8 +103,8 @@ extension Connection {
   /// What goes out next: of the log up to `limit`, or of the outbox where the log has been read up to its mark.
   private func nextSlice(upTo limit: Int) -> (Slice, Source)? {
     let mark = outbox?.nextMark ?? .max
-    if let fanout, case .apart(let cursor, let until) = place, cursor.position < mark,
-      let slice = fanout.log.read(cursor, upTo: min(limit, until, mark))
+    if let fanout, case .apart(let cursor) = place, cursor.position < mark,
+      let slice = fanout.log.read(cursor, upTo: min(limit, end, mark))
     {
       return (slice, .log)
     }
@@ -112,9 +115,9 @@ extension Connection {
   private func advance(_ source: Source, by count: Int) {
     switch source {
     case .log:
-      guard let fanout, case .apart(var cursor, let until) = place else { return }
+      guard let fanout, case .apart(var cursor) = place else { return }
       fanout.log.advance(&cursor, by: count)
-      place = .apart(cursor, until: until)
+      place = .apart(cursor)
     case .outbox:
       outbox?.advance(by: count)
       if outbox?.count == 0 { outbox = nil }
@@ -166,7 +169,7 @@ extension Connection {
 
   private var isCaughtUp: Bool {
     if outbox != nil { return false }
-    if case .apart(let cursor, let until) = place, until < .max, cursor.position < until { return false }
+    if case .apart(let cursor) = place, end < .max, cursor.position < end { return false }
     return true
   }
 
@@ -184,7 +187,7 @@ extension Connection {
       discardBacklog()
     } else if let fanout {
       fanout.setApart(self)
-      if case .apart(let cursor, _) = place { place = .apart(cursor, until: fanout.log.end) }
+      ending?.position = fanout.log.end
     }
     socket.setTimer(patience)
     socket.wakeLws()

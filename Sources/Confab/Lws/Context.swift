@@ -20,6 +20,7 @@ internal import Synchronization
     for mount in configuration.mounts where !isDirectory(mount.directory) {
       throw ConfabError(.invalidConfiguration, "there is no folder '\(mount.directory)' to serve at \(mount.path)")
     }
+    ReceiveBuffer.install()
     let memory = Memory(configuration)
     var info = unsafe lws_context_creation_info()
     unsafe info.port = CONTEXT_PORT_NO_LISTEN_SERVER
@@ -82,11 +83,6 @@ internal import Synchronization
     unsafe _ = lws_adopt_socket_vhost(vhost, descriptor)
   }
 
-  /// Has lws serve a socket that has been polled.
-  func service(_ poll: UnsafeMutablePointer<pollfd>) {
-    unsafe _ = lws_service_fd(context.pointee, poll)
-  }
-
   /// Closes every connection, without close frames. Called once while the libuv loop runs and once when it has ended:
   /// on a loop that lws does not own, the second call frees what the closing of the loop's handles had to wait for.
   func destroy() {
@@ -120,8 +116,7 @@ private func isDirectory(_ path: String) -> Bool {
         var one = unsafe lws_protocols()
         unsafe one.name = string(name)
         unsafe one.callback = unsafe confabCallback
-        unsafe one.per_session_data_size = MemoryLayout<UnsafeMutableRawPointer?>.size
-        unsafe one.rx_buffer_size = configuration.receiveBufferSize
+        unsafe one.rx_buffer_size = ReceiveBuffer.size
         unsafe one.tx_packet_size = Segment.limit
         unsafe one.user = UnsafeMutableRawPointer(owner)
         return unsafe one

@@ -22,7 +22,7 @@ public final class EventLoop: @unchecked Sendable {
   // What is to be done when the turn ends.
   private var grown: ContiguousArray<Fanout> = []
   private var scheduled: ContiguousArray<Connection> = []
-  private var burst: Burst<Connection>
+  private var burst = Burst()
   private var isPollingOnceMore = false
   /// Connections that are not read, because of the log that they append to.
   private var paused: ContiguousArray<Connection> = []
@@ -42,7 +42,6 @@ public final class EventLoop: @unchecked Sendable {
     self.configuration = configuration
     limits = Assembly.Limits(configuration)
     handler = Unstarted()
-    burst = Burst(receiveBufferSize: configuration.receiveBufferSize)
     let uv = try UvLoop()
     self.uv = uv
     do throws(ConfabError) {
@@ -129,15 +128,10 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   /// Notes a read, to see bursts.
-  func noteRead(of count: Int, by connection: Connection) { burst.note(count, connection) }
+  func noteRead(of count: Int) { burst.note(count) }
 
   /// All sockets that were readable have been read: writes what that has brought.
   private func polled() {
-    var unfinished = burst.next()
-    while !unfinished.isEmpty {
-      for connection in unfinished { connection.socket?.read(on: context) }
-      unfinished = burst.next()
-    }
     isPollingOnceMore = burst.goesOn()
     if isPollingOnceMore { uv.pollWithoutBlocking() } else { endTurn() }
   }

@@ -75,7 +75,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     let limit = newest - loop.configuration.maxBacklog
     guard !apart.isEmpty, log.start < limit else { return }
     for connection in apart.reversed() {
-      if case .apart(let cursor, _) = connection.place, cursor.position < limit { connection.evict() }
+      if case .apart(let cursor) = connection.place, cursor.position < limit { connection.evict() }
     }
   }
 
@@ -84,7 +84,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Begins to read for `connection`, at the end of the log.
   func add(_ connection: Connection) {
     connection.fanout = self
-    connection.place = .apart(log.makeCursor(), until: .max)
+    connection.place = .apart(log.makeCursor())
     insertApart(connection)
     admit(connection)
     if case .apart = connection.place { loop.schedule(connection) }
@@ -94,7 +94,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     switch connection.place {
     case .none: return
     case .group: removeFromGroup(connection)
-    case .apart(let cursor, _):
+    case .apart(let cursor):
       removeFromApart(connection)
       log.remove(cursor)
     }
@@ -115,14 +115,14 @@ final class Fanout: LogReader, @unchecked Sendable {
   func setApart(_ connection: Connection) {
     guard case .group = connection.place else { return }
     removeFromGroup(connection)
-    connection.place = .apart(log.copy(cursor), until: .max)
+    connection.place = .apart(log.copy(cursor))
     insertApart(connection)
   }
 
   /// Takes a member that has caught up, and has nothing else to be sent, into the group.
   func admit(_ connection: Connection) {
-    guard case .apart(let own, .max) = connection.place, own.position == cursor.position,
-      connection.outbox == nil, let socket = connection.socket
+    guard case .apart(let own) = connection.place, own.position == cursor.position,
+      connection.end == .max, connection.outbox == nil, let socket = connection.socket
     else { return }
     removeFromApart(connection)
     log.remove(own)

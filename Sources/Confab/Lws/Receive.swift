@@ -7,12 +7,6 @@ extension Socket {
     return connection.receive(bytes, self)
   }
 
-  /// Reads as if the socket had been polled and found readable; nothing happens when there is nothing to read.
-  func read(on context: Context) {
-    var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: Int16(POLLIN))
-    unsafe context.service(&poll)
-  }
-
   /// Stops reading, or goes on with what has come meanwhile.
   func setReading(_ isOn: Bool) { unsafe _ = lws_rx_flow_control(wsi, isOn ? 1 : 0) }
 
@@ -29,7 +23,7 @@ extension Connection {
     guard state == .open else { return true }
     let isFinal = socket.isFinalFragment
     let kind = socket.isBinary ? Message.Kind.binary : .text
-    loop.noteRead(of: piece.count, by: self)
+    loop.noteRead(of: piece.count)
     do {
       if isFinal && assembly == nil {
         let message = Message(kind, piece)

@@ -12,26 +12,20 @@ internal import Glibc
 
   /// The connection of an established websocket.
   ///
-  /// The session memory of lws holds it unretained, from LWS_CALLBACK_ESTABLISHED to LWS_CALLBACK_CLOSED, for as long as
+  /// lws holds it unretained, from LWS_CALLBACK_ESTABLISHED to LWS_CALLBACK_CLOSED, for as long as
   /// ``EventLoop/connections`` keeps it alive.
   var connection: Connection {
-    unsafe Unmanaged<Connection>.fromOpaque(session!.pointee!).takeUnretainedValue()
+    unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi)).takeUnretainedValue()
   }
 
   /// The same, or nil: lws makes some callbacks for requests that never became a websocket, too.
   var boundConnection: Connection? {
-    guard let bound = unsafe session?.pointee else { return nil }
-    return unsafe Unmanaged<Connection>.fromOpaque(bound).takeUnretainedValue()
+    unsafe lws_wsi_user(wsi) == nil ? nil : connection
   }
 
   /// Makes `connection` the answer to ``connection``.
   func bind(_ connection: Connection?) {
-    unsafe session?.pointee = connection.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
-  }
-
-  /// The per-session memory, one pointer: see ``Context``.
-  private var session: UnsafeMutablePointer<UnsafeMutableRawPointer?>? {
-    unsafe lws_wsi_user(wsi)?.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+    unsafe lws_set_wsi_user(wsi, connection.map { unsafe Unmanaged.passUnretained($0).toOpaque() })
   }
 
   /// What writing has come to.
