@@ -22,6 +22,8 @@ public final class EventLoop: @unchecked Sendable {
   // What is to be done when the turn ends.
   private var grown: ContiguousArray<Fanout> = []
   private var scheduled: ContiguousArray<Connection> = []
+  // The same while it is done; what comes up then is for the next turn. Both keep their memory.
+  private var settling: (fanouts: ContiguousArray<Fanout>, connections: ContiguousArray<Connection>) = ([], [])
   private var burst = Burst()
   private var isPollingOnceMore = false
   /// Connections that are not read, because of the log that they append to.
@@ -164,11 +166,15 @@ public final class EventLoop: @unchecked Sendable {
   /// Writes once what there is. What comes up meanwhile, from other loops or from handlers, has its turn after the
   /// sockets have been polled again: nobody can keep the loop from that.
   private func settle() {
-    for fanout in swap(&grown, with: []) { fanout.flush() }
-    for connection in swap(&scheduled, with: []) {
+    swap(&grown, &settling.fanouts)
+    for fanout in settling.fanouts { fanout.flush() }
+    settling.fanouts.removeAll(keepingCapacity: true)
+    swap(&scheduled, &settling.connections)
+    for connection in settling.connections {
       connection.isScheduled = false
       if connection.writeBacklog(), connection.state == .closing { connection.socket?.requestWritable() }
     }
+    settling.connections.removeAll(keepingCapacity: true)
     if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }
   }
 
