@@ -78,6 +78,8 @@ let package = Package(
     ),
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
     .testTarget(name: "ConfabTests", dependencies: ["Confab", "ConfabTestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
     .executableTarget(
       name: "LifecycleCheck",
       dependencies: ["Confab", "ConfabChat", "ConfabTestSupport"],

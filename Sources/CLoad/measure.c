@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "measure.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,40 @@ double cpu_of(int process)
 {
     clockid_t clock;
     return clock_getcpuclockid(process, &clock) ? 0 : seconds_of(clock);
+}
+
+void threads_of(int process, struct threads *threads)
+{
+    char path[64];
+    struct dirent *entry;
+    snprintf(path, sizeof path, "/proc/%d/task", process);
+    DIR *folder = opendir(path);
+    for (threads->count = 0; folder && (entry = readdir(folder)) && threads->count < 128;) {
+        unsigned long long nanoseconds = 0;
+        int id = atoi(entry->d_name);
+        if (!id) continue;
+        snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", process, id);
+        FILE *file = fopen(path, "r");
+        if (!file) continue;
+        if (fscanf(file, "%llu", &nanoseconds) == 1) {
+            threads->id[threads->count] = id;
+            threads->cpu[threads->count++] = (double)nanoseconds * 1e-9;
+        }
+        fclose(file);
+    }
+    if (folder) closedir(folder);
+}
+
+double busiest_thread(const struct threads *before, const struct threads *after)
+{
+    double most = 0;
+    for (int a = 0; a < after->count; a++) {
+        double used = after->cpu[a];
+        for (int b = 0; b < before->count; b++)
+            if (before->id[b] == after->id[a]) used -= before->cpu[b];
+        if (used > most) most = used;
+    }
+    return most;
 }
 
 double memory_of(int process, const char *key)

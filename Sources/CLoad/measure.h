@@ -7,6 +7,11 @@
 double now(void);                                     /* seconds */
 double cpu_of(int process);                           /* seconds of CPU time that it has used */
 double own_cpu(void);
+
+struct threads { int count, id[128]; double cpu[128]; }; /* seconds of CPU time that each has used */
+void threads_of(int process, struct threads *threads);
+double busiest_thread(const struct threads *before, const struct threads *after);
+
 double memory_of(int process, const char *key);       /* bytes; a key of /proc/PID/status, "VmRSS:" */
 
 struct histogram { unsigned buckets[4096]; uint64_t count; double longest; };

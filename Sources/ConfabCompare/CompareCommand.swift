@@ -9,13 +9,13 @@ struct CompareCommand: AsyncParsableCommand {
     abstract: "Confab beside the pure-Swift codec, SwiftNIO's, and other servers, on the same work.",
     discussion: """
       Each server runs as a process of its own, on one core; a load generator on another one gives it work, checks every \
-      delivery, and tells what it took. The servers take turns, round by round; the table has medians, and ratios to the \
+      delivery, and tells what it took. Confab runs with a backlog limit of 1 GiB, since the others have none. The servers take turns, round by round; the table has medians, and ratios to the \
       first peer that are medians of the rounds' ratios.
 
       A peer is given by its command, which {port} stands in: --peer 'ws=node server.js {port}'. It must do what the \
       chat does: send each message back to its sender and to everyone else.
       """,
-    subcommands: [Run.self, Codecs.self, Nio.self, Load.self],
+    subcommands: [Run.self, Codecs.self, Allocations.self, Nio.self, Load.self],
     defaultSubcommand: Run.self
   )
 }
@@ -48,6 +48,9 @@ struct Run: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Another server.", valueName: "name=command {port}"))
   var peer: [String] = []
 
+  @Option(help: ArgumentHelp("What the servers may run on, as taskset takes it. The load has the last core."))
+  var cores = "0"
+
   @Option(help: ArgumentHelp("Options for confab.", valueName: "options"))
   var confab = ""
 
@@ -68,7 +71,7 @@ struct Run: AsyncParsableCommand {
         // Another one begins in each round.
         let turn = round % servers.count
         for server in servers[turn...] + servers[..<turn] {
-          let measurement = try await server.measure(scenario, seconds: seconds, round: round)
+          let measurement = try await server.measure(scenario, seconds: seconds, round: round, cores: cores)
           progress(measurement, of: scenario)
           all.append(measurement)
         }
@@ -104,15 +107,8 @@ struct Run: AsyncParsableCommand {
   }
 
   private func chosenServers() throws -> [ServerProcess] {
-    let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
-    let own = "\(folder)/confab-compare"
-    var servers = [
-      ServerProcess(name: "Confab", command: "\(folder)/confab serve --port {port} --log-level error \(confab)"),
-      ServerProcess(name: "SwiftNIO", command: "\(own) nio --port {port}"),
-    ]
-    if !bestOnly {
-      servers.append(ServerProcess(name: "SwiftNIO, encoder", command: "\(own) nio --port {port} --encoder"))
-    }
+    var servers = [ServerProcess.confab(confab), .swiftNIO]
+    if !bestOnly { servers.append(.swiftNIOEncoder) }
     for text in peer {
       let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
       guard parts.count == 2, parts[1].contains("{port}") else {

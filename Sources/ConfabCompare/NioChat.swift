@@ -1,3 +1,5 @@
+import Dispatch
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -26,6 +28,11 @@ enum NioChat {
         channel.eventLoop.makeCompletedFuture { try configure(channel, room) }
       }
       .bind(host: "127.0.0.1", port: port).wait()
+    // Exits rather than dies: what records it has its last word.
+    signal(SIGTERM, SIG_IGN)
+    let stop = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
+    stop.setEventHandler { exit(0) }
+    stop.resume()
     try channel.closeFuture.wait()
   }
 

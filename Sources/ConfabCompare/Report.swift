@@ -30,9 +30,9 @@ struct Report {
       let unit = scenario.isIdle || scenario.name == "connect" ? "connection" : "delivery"
       lines += ["", "### \(scenario.title)", ""]
       lines.append(
-        "| server | CPU µs/\(unit) | least – most | \(servers[0]) takes | a second | p50 µs | p99 µs "
-          + "| B/connection | peak MiB | load CPU µs | right |")
-      lines.append("| --- |" + String(repeating: " ---: |", count: 10))
+        "| server | CPU µs/\(unit) | least – most | \(servers[0]) takes | busiest thread | a second | p50 µs | p99 µs "
+          + "| B/connection | grows by MiB | load CPU µs | right |")
+      lines.append("| --- |" + String(repeating: " ---: |", count: 11))
       for server in servers { lines.append(row(scenario, server)) }
     }
     let compared = scenarios.filter { !$0.isIdle && !$0.isPaced && $0.name != "connect" }
@@ -55,12 +55,15 @@ struct Report {
       median(scenario, server, key).formatted(digits)
     }
     let ratio = server == servers[0] ? "" : "\(ratio(scenario, to: server, \.cpu).formatted(2)) ×"
-    let pace = scenario.isIdle ? ["", "", ""] : [cell(\.perSecond, 0), cell(\.p50, 0), cell(\.p99, 0)]
+    let isIdle = scenario.isIdle
+    let pace =
+      isIdle ? ["", "", "", ""] : [cell(\.busiestThread, 2), cell(\.perSecond, 0), cell(\.p50, 0), cell(\.p99, 0)]
+    let right = "\(all.count { $0.isRight })/\(all.count)" + (all.allSatisfy(\.isOneOrder) ? "" : ", not one order")
     let cells =
       [server, cpu.median.formatted(2), "\((cpu.min() ?? 0).formatted(2)) – \((cpu.max() ?? 0).formatted(2))", ratio]
       + pace + [
-        cell(\.memory, 0), (median(scenario, server, \.peak) / 1_048_576).formatted(1),
-        scenario.isIdle ? "" : cell(\.loadCPU, 2), "\(all.count { $0.isRight })/\(all.count)",
+        cell(\.memory, 0), isIdle ? "" : (median(scenario, server, \.growth) / 1_048_576).formatted(1),
+        isIdle ? "" : cell(\.loadCPU, 2), right,
       ]
     return "| " + cells.joined(separator: " | ") + " |"
   }

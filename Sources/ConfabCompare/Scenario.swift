@@ -22,6 +22,7 @@ struct Scenario {
     load.size = Int32(size)
     load.rate = rate
     load.stalled = Int32(stalled)
+    load.patience = 10
     return Scenario(name, title, load)
   }
 
@@ -42,8 +43,18 @@ struct Scenario {
     .fanout("room-16k", "100 connections, 16 KiB messages", connections: 100, senders: 4, window: 1, size: 16_384),
     .fanout("pace-100", "100 connections, 300 messages/s", connections: 100, senders: 1, window: 0, rate: 300),
     .fanout("pace-1000", "1,000 connections, 50 messages/s", connections: 1000, senders: 10, window: 0, rate: 50),
+    .fanout(
+      "pace-16k", "100 connections, 200 messages/s of 16 KiB", connections: 100, senders: 1, window: 0, size: 16_384,
+      rate: 200),
+    .fanout(
+      "stalled-200", "the same, and 200 that never read", connections: 100, senders: 1, window: 0, size: 16_384,
+      rate: 200, stalled: 200),
+    .fanout(
+      "stalled-1000", "the same, and 1,000 that never read", connections: 100, senders: 1, window: 0, size: 16_384,
+      rate: 200, stalled: 1000),
+    .fanout("15k", "15,000 connections, 10 senders", connections: 15_000, senders: 10, window: 1),
     .connect("connect", "connect, say, hear, close", atATime: 8),
-    .fanout("idle", "5,000 idle connections", connections: 5000, senders: 1, window: 0),
+    .fanout("idle", "15,000 idle connections", connections: 15_000, senders: 1, window: 0),
   ]
 
   var isIdle: Bool { load.mode == LOAD_FANOUT && load.window == 0 && load.rate == 0 }
@@ -62,14 +73,18 @@ struct Measurement: Codable {
   var perSecond: Double
   /// CPU time of the server for each of them, microseconds; idle: for each connection made.
   var cpu: Double
+  /// The same of the server's busiest thread alone: its inverse is what the server could do, had it the cores for it.
+  var busiestThread: Double
   /// The same of the load generator.
   var loadCPU: Double
   /// From send to delivery, microseconds.
   var p50, p99: Double
   /// Resident memory of the server, bytes for each connection, all being idle.
   var memory: Double
-  /// The most resident memory, bytes.
-  var peak: Double
+  /// What it grows by under the load, at the most, bytes.
+  var growth: Double
+  /// Everyone heard everything in one order.
+  var isOneOrder: Bool
 
   init(server: String, scenario: Scenario, round: Int, _ result: load_result) {
     (self.server, self.scenario, self.round) = (server, scenario.name, round)
@@ -78,9 +93,11 @@ struct Measurement: Codable {
     let events = Double(scenario.load.mode == LOAD_CONNECT ? result.cycles : result.deliveries)
     perSecond = result.seconds > 0 ? events / result.seconds : 0
     cpu = scenario.isIdle ? result.connect_cpu * 1e6 : result.server_cpu / max(events, 1) * 1e6
+    busiestThread = result.busiest_thread_cpu / max(events, 1) * 1e6
     loadCPU = result.own_cpu / max(events, 1) * 1e6
     (p50, p99) = (result.p50, result.p99)
-    memory = (result.rss_connected - result.rss_before) / Double(scenario.load.connections)
-    peak = result.rss_peak
+    memory = (result.rss_connected - result.rss_before) / Double(scenario.load.connections + scenario.load.stalled)
+    growth = result.rss_peak - result.rss_connected
+    isOneOrder = result.disordered == 0
   }
 }

@@ -85,7 +85,7 @@ func judge(_ bytes: [UInt8], limit: UInt64) -> (violation: Violation, isCut: Boo
     let length = extra == 0 ? UInt64(short) : lengthBytes.reduce(0) { $0 << 8 | UInt64($1) }
     if length >> 63 != 0 { return (.highLength, false, messages) }
     if extra == 2 && length < 126 || extra == 8 && length < 65_536 { return (.longLength, false, messages) }
-    if length + UInt64(message?.bytes.count ?? 0) > limit { return (.tooLarge, false, messages) }
+    if !isControl && length + UInt64(message?.bytes.count ?? 0) > limit { return (.tooLarge, false, messages) }
     guard let mask = take(4).map(Array.init), let masked = take(Int(length)) else { return (.none, true, messages) }
     let payload = masked.enumerated().map { $1 ^ mask[$0 & 3] }
     switch opcode {

@@ -22,6 +22,7 @@ struct load_options {
     int stalled;     /* clients besides, that never read */
     int size;        /* bytes of payload, 16 at least */
     double warmup, seconds;
+    double patience; /* seconds to wait for what is still under way at the end */
 };
 
 struct load_result {
@@ -30,8 +31,10 @@ struct load_result {
     uint64_t deliveries, cycles;  /* messages heard; LOAD_CONNECT: connections */
     uint64_t reads;               /* recv calls that brought something */
     double server_cpu, own_cpu;   /* seconds */
+    double busiest_thread_cpu;    /* of the server, seconds: what limits how much it can do */
     double p50, p99, longest;     /* from send to delivery, or of a connection's cycle; microseconds */
     uint64_t lost, wrong, closed; /* over the whole run: missing, not as they were sent, connections that ended */
+    uint64_t disordered;          /* clients that heard all, but in another order than the first one */
     double rss_before, rss_connected, rss_after, rss_peak; /* bytes of the server: alone, all connected and idle, … */
     double connect_cpu;           /* seconds of the server's for one connection, when all connect at the start */
 };
