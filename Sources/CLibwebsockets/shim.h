@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <uv.h> /* libwebsockets.h brings it only when lws was built with libuv: fail here, not at a symbol */
 
@@ -12,18 +14,31 @@
 #ifdef __linux__
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
 #endif
-static inline int shim_accept(int listener)
+static inline int shim_accept(int listener, struct sockaddr *address, socklen_t *length)
 {
 #ifdef __linux__
-    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 #else
-    int accepted = accept(listener, NULL, NULL);
+    int accepted = accept(listener, address, length);
     if (accepted >= 0) {
         fcntl(accepted, F_SETFD, FD_CLOEXEC);
         fcntl(accepted, F_SETFL, O_NONBLOCK);
     }
     return accepted;
 #endif
+}
+
+/* struct tcp_info differs from system to system, and Glibc's module has none: milliseconds since data was received. */
+static inline unsigned shim_silence(int socket)
+{
+#ifdef __linux__
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
+        return info.tcpi_last_data_recv;
+#endif
+    (void)socket;
+    return 0;
 }
 
 #endif

@@ -21,7 +21,19 @@ public struct Configuration: Sendable {
   /// first of its list, one that offers none goes on without. The default is none.
   public var subprotocols: [String] = []
 
-  // MARK: Limits
+  // MARK: Who is let in
+
+  /// Web origins whose pages may connect, as browsers send them, `https://example.org`; `*` is every one. The default is
+  /// none beyond these: listening on loopback only, pages from loopback at any port, and those opened from a file
+  /// (`null`); listening on anything else, pages from the host and port that the request is for. Another origin gets
+  /// status 403. A client that sends no origin is no browser, and let in.
+  public var allowedOrigins: [String] = []
+  /// Whether a client that sends no origin gets status 403. The default is false.
+  public var requiresOrigin = false
+  /// Host names that requests may be for, without port. The default is none: any. Another one gets status 403.
+  public var allowedHosts: [String] = []
+
+  // MARK: Limits, which ``limits`` has as a table. 0 is no limit where it is allowed.
 
   /// The longest message that is accepted, in bytes. The default is 1 MiB. Over it the connection is closed with 1009,
   /// as soon as it can be seen, without keeping the message.
@@ -31,12 +43,45 @@ public struct Configuration: Sendable {
   /// How far a reader may fall behind the newest batch of messages, in bytes. The default is 1 MiB. Who is further
   /// behind is closed with 1013; nobody else is held up.
   public var maxBacklog = 1 << 20
-  /// The backlog from which ``Connection/send(_:)`` says ``Connection/SendResult/backlogged``, in bytes. The default is
-  /// 64 KiB.
-  public var backlogMark = 64 << 10
+
+  /// The most connections at a time, on all event loops together. The default is 65,536, and never more than the
+  /// process has file descriptors for. One more gets status 503.
+  public var maxConnections = 65_536
+  /// The most connections of one address at a time; of IPv6, of one /64 network. The default is 256. One more gets
+  /// status 429. Peers on loopback are exempt, see ``limitsLoopback``.
+  public var maxConnectionsPerAddress = 256
+  /// The most new connections a second, on all event loops together. The default is 1,000. More wait in the kernel's
+  /// queue. Peers on loopback are exempt.
+  public var maxAcceptRate = 1000
+  /// The longest head of a request, in bytes, header names not counted. The default is 8 KiB. Over it: status 431.
+  public var maxHeaderSize = 8 << 10
+  /// The longest path of a request, in bytes, decoded. The default is 1 KiB. Over it: status 414.
+  public var maxPathLength = 1 << 10
+  /// How long a client may take from TCP connection to the end of its first request. The default is 10 s. Then: status
+  /// 408, or nothing within a TLS handshake.
+  public var handshakeTimeout: Duration = .seconds(10)
+
+  /// The most messages a second of one connection. The default is 500. A connection with more is not read for a while,
+  /// so that TCP slows the peer down; nothing is lost. Peers on loopback are exempt.
+  public var maxMessageRate = 500
+  /// The most bytes of messages a second of one connection. The default is 4 MiB. As ``maxMessageRate``.
+  public var maxByteRate = 4 << 20
+  /// The most pings a second of one connection. The default is 50. As ``maxMessageRate``.
+  public var maxPingRate = 50
+  /// How long a connection may be silent before it is sent a ping. The default is 30 s.
+  public var pingInterval: Duration = .seconds(30)
+  /// How long a connection may be silent before it is cut off. The default is 60 s.
+  public var idleTimeout: Duration = .seconds(60)
   /// How long a closing handshake may take: what the peer has still to read, and its answer. The default is 5 s. Then
   /// the connection is cut off.
   public var closeTimeout: Duration = .seconds(5)
+  /// Whether limits of rates and addresses are for peers on loopback, too. The default is false: these are programs of
+  /// this machine, or a proxy on it that stands for many peers and has limits of its own.
+  public var limitsLoopback = false
+
+  /// The backlog from which ``Connection/send(_:)`` says ``Connection/SendResult/backlogged``, in bytes. The default is
+  /// 64 KiB.
+  public var backlogMark = 64 << 10
   /// How long ``Server/stop()`` lets closing handshakes take. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
 
@@ -67,14 +112,19 @@ public struct Configuration: Sendable {
     }
     try require((0...65_535).contains(port), "port must be 0 to 65535, not \(port)")
     try require((1...64).contains(loops), "loops must be 1 to 64, not \(loops)")
-    try require(maxMessageSize >= 1, "maxMessageSize must be at least 1 byte, not \(maxMessageSize)")
-    try require(maxFragments >= 1, "maxFragments must be at least 1, not \(maxFragments)")
-    try require(maxBacklog >= 0, "maxBacklog must not be negative, but is \(maxBacklog)")
+    for limit in Configuration.limits { try limit.validate(self) }
+    try require(
+      pingInterval == .zero || idleTimeout == .zero || pingInterval < idleTimeout,
+      "pingInterval must be less than idleTimeout, but is \(pingInterval.inSeconds) s with \(idleTimeout.inSeconds) s")
     try require(backlogMark >= 0, "backlogMark must not be negative, but is \(backlogMark)")
     try require(
       (0...(1 << 30)).contains(sendBufferSize), "sendBufferSize must be 0 to 1073741824, not \(sendBufferSize)")
-    for (name, timeout) in [("closeTimeout", closeTimeout), ("stopTimeout", stopTimeout)] {
-      try require(timeout >= .zero && timeout <= .seconds(86_400), "\(name) must be 0 to 86400 s, not \(timeout)")
+    try require(
+      stopTimeout >= .zero && stopTimeout <= .seconds(86_400), "stopTimeout must be 0 to 86400 s, not \(stopTimeout)")
+    for origin in allowedOrigins {
+      try require(
+        origin == "*" || origin == "null" || Origin(origin) != nil,
+        "'\(origin)' is no origin: it must be like https://example.org, or null, or *")
     }
     for name in subprotocols {
       try require(name.isToken, "'\(name)' is not a subprotocol: it must be a token (RFC 7230, section 3.2.6)")

@@ -25,6 +25,8 @@ public final class Connection: @unchecked Sendable {
   var ending: Ending?
   /// A message that has not arrived whole.
   var assembly: Assembly?
+  /// What it sends, if limits of rates are for it.
+  var meter: RateMeter?
 
   // What it still has to be sent: see Lws/Backlog.swift and Lws/Fanout.swift.
   /// The fan-out of the log that it has joined.
@@ -36,7 +38,13 @@ public final class Connection: @unchecked Sendable {
   var isScheduled = false
   /// Whether ``Handler/drained(_:)`` is owed.
   var owesDrained = false
+  /// Whether it has been sent a ping since it was heard of.
+  var isPinged = false
+  /// Whether it is not read for a while.
+  var isPaused = false
   var state = ReadyState.open
+  /// When the peer was heard of, see ``EventLoop/sweptAt``.
+  var heardAt: UInt32 = 0
   /// Its index in ``EventLoop/connections``.
   var index: Int32 = 0
   /// Its index among the fan-out's members of the same place.

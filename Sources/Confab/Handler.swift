@@ -4,6 +4,11 @@
 /// For each connection the calls come in this order: ``opened(_:request:)`` once, any number of
 /// ``received(_:from:)`` and ``drained(_:)``, ``closed(_:_:)`` once.
 public protocol Handler: AnyObject {
+  /// Whether a client may connect: nil, which is the default, or how its request is answered instead. Asked before
+  /// ``opened(_:request:)``, once the request has passed all checks of the server. ``Request/subprotocol`` is not known
+  /// yet.
+  func denial(of request: borrowing Request) -> Denial?
+
   /// A client has connected. `request` is the HTTP request that it did so with; it can't outlive the call.
   func opened(_ connection: Connection, request: Request)
 
@@ -19,6 +24,7 @@ public protocol Handler: AnyObject {
 }
 
 extension Handler {
+  public func denial(of request: borrowing Request) -> Denial? { nil }
   public func opened(_ connection: Connection, request: Request) {}
   public func drained(_ connection: Connection) {}
   public func closed(_ connection: Connection, _ close: Close) {}

@@ -28,6 +28,10 @@ public final class Server: Service, Sendable {
     var waiting: [CheckedContinuation<Void, Never>] = []
   }
   private let state = Mutex(State())
+  private let admission: Admission
+
+  /// What the server has done so far.
+  public var statistics: Statistics { admission.statistics }
 
   /// Takes the port. From then on clients can connect, and are served once the server has been started.
   ///
@@ -39,12 +43,17 @@ public final class Server: Service, Sendable {
     try configuration.validate()
     LwsLog.bridge(to: configuration.logger)
     let bound = try Bound(configuration)
+    let admission = Admission(configuration)
+    let originPolicy = OriginPolicy(
+      allowed: configuration.allowedOrigins, isRequired: configuration.requiresOrigin,
+      listensOnLoopbackOnly: bound.addresses.allSatisfy(\.isLoopback))
     var loops: [EventLoop] = []
     do throws(ConfabError) {
       for (index, descriptors) in bound.descriptors.enumerated() {
         loops.append(
           try EventLoop(
-            index: index, configuration: configuration, descriptors: descriptors, makeHandler: makeHandler))
+            index: index, configuration: configuration, admission: admission, originPolicy: originPolicy,
+            descriptors: descriptors, makeHandler: makeHandler))
       }
     } catch {
       for loop in loops { loop.discard() }
@@ -52,6 +61,7 @@ public final class Server: Service, Sendable {
       throw error
     }
     self.configuration = configuration
+    self.admission = admission
     self.addresses = bound.addresses
     self.loops = loops
   }

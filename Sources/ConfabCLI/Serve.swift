@@ -44,26 +44,15 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Event loops, each a thread.", valueName: "count"))
   var loops = defaults.loops
 
-  @Option(help: ArgumentHelp("Longest message accepted. Over it the client is closed with 1009.", valueName: "size"))
-  var maxMessageSize = ByteCount(defaults.maxMessageSize)
-
-  @Option(
-    help: ArgumentHelp(
-      "How far a reader may fall behind. Who is further behind is closed with 1013.", valueName: "size"))
-  var maxBacklog = ByteCount(defaults.maxBacklog)
+  @OptionGroup(title: "Who is let in") var access: AccessOptions
+  @OptionGroup(title: "Limits") var limits: LimitOptions
 
   @Option(
     help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
   var sendBuffer = ByteCount(defaults.sendBufferSize)
 
   @Option(help: ArgumentHelp("How long clients get to close when the server stops.", valueName: "seconds"))
-  var stopTimeout = 5.0
-
-  func validate() throws {
-    guard (0...86_400).contains(stopTimeout) else {
-      throw ValidationError("--stop-timeout must be 0 to 86400 seconds, not \(stopTimeout)")
-    }
-  }
+  var stopTimeout = Seconds(defaults.stopTimeout)
 
   func run() async throws {
     LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
@@ -71,7 +60,7 @@ struct Serve: AsyncParsableCommand {
     logger.logLevel = logLevel
 
     Server.raiseDescriptorLimit()
-    let chat = Chat()
+    let chat = Chat(maxRooms: limits.maxRooms)
     let server = try Server(makeConfiguration(logger)) { loop in chat.handler(on: loop) }
     try await ServiceGroup(
       services: [Announced(server: server)], gracefulShutdownSignals: [.sigint, .sigterm], logger: logger
@@ -93,10 +82,10 @@ struct Serve: AsyncParsableCommand {
     var configuration = Configuration(
       host: host, port: port, mounts: [webRoot.map { Mount(directory: $0) } ?? .chatPage], logger: logger)
     configuration.loops = loops
-    configuration.maxMessageSize = maxMessageSize.bytes
-    configuration.maxBacklog = maxBacklog.bytes
+    access.apply(to: &configuration)
+    limits.apply(to: &configuration)
     configuration.sendBufferSize = sendBuffer.bytes
-    configuration.stopTimeout = .seconds(stopTimeout)
+    configuration.stopTimeout = stopTimeout.duration
     return configuration
   }
 }

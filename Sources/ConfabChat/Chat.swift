@@ -12,14 +12,25 @@ internal import Synchronization
 /// ```
 public final class Chat: Sendable {
   private let rooms = Mutex<[String: Room]>([:])
+  private let maxRooms: Int
 
-  public init() {}
+  /// What ``init(maxRooms:)`` has unless it is told otherwise: 10,000.
+  public static let defaultMaxRooms = 10_000
+
+  /// - Parameter maxRooms: how many rooms there may be at a time; 0 is no limit. Who would open one more gets status
+  ///   503.
+  public init(maxRooms: Int = Chat.defaultMaxRooms) { self.maxRooms = maxRooms }
 
   /// The chat's handler for an event loop.
   public func handler(on loop: EventLoop) -> any Handler { PlainProtocol(chat: self) }
 
   /// The rooms that somebody is in, with their number of people. Any thread.
   public var occupancy: [String: Int] { rooms.withLock { $0.mapValues(\.people) } }
+
+  /// Whether a room is there, or may be opened.
+  func hasRoom(for name: String) -> Bool {
+    maxRooms == 0 || rooms.withLock { $0.count < maxRooms || $0[name] != nil }
+  }
 
   func enter(_ name: String) -> Room {
     rooms.withLock { rooms in

@@ -7,6 +7,10 @@ final class PlainProtocol: Handler {
 
   init(chat: Chat) { self.chat = chat }
 
+  func denial(of request: borrowing Request) -> Denial? {
+    chat.hasRoom(for: request.path) ? nil : Denial(status: 503, reason: "there are too many rooms")
+  }
+
   func opened(_ connection: Connection, request: Request) {
     let room = chat.enter(request.path)
     connection.context = room

@@ -17,8 +17,15 @@ struct ConfigurationTests {
     expect("port must be 0 to 65535, not 65536") { $0.port = 65_536 }
     expect("port must be 0 to 65535, not -1") { $0.port = -1 }
     expect("loops must be 1 to 64, not 0") { $0.loops = 0 }
-    expect("maxMessageSize must be at least 1 byte, not 0") { $0.maxMessageSize = 0 }
-    expect("maxBacklog must not be negative, but is -5") { $0.maxBacklog = -5 }
+    expect("maxMessageSize must be 1 to 1073741824, not 0") { $0.maxMessageSize = 0 }
+    expect("maxBacklog must be 0 to 1073741824, not -5") { $0.maxBacklog = -5 }
+    expect("idleTimeout must be 0 to 86400 s, not 86400.001") { $0.idleTimeout = .milliseconds(86_400_001) }
+    expect("pingInterval must be less than idleTimeout, but is 30 s with 10 s") {
+      $0.idleTimeout = .seconds(10)
+    }
+    expect("'example.org' is no origin: it must be like https://example.org, or null, or *") {
+      $0.allowedOrigins = ["https://example.org", "example.org"]
+    }
   }
 
   @Test func subprotocolsMustBeTokens() {

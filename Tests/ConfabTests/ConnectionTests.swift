@@ -42,6 +42,7 @@ import Testing
     var configuration = Configuration(host: "127.0.0.1", port: 0)
     configuration.stopTimeout = .zero
     configuration.subprotocols = ["one", "two"]
+    configuration.allowedOrigins = ["https://example.org"]
     let server = try Server(configuration) { _ in Asker(answer) }
     try server.start()
     let client = try RawClient(

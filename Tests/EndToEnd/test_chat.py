@@ -1,13 +1,18 @@
 """The plain protocol, with clients that share no code with the server."""
 
 import asyncio
+import concurrent.futures
+import contextlib
 import os
 import random
+import socket
+import threading
 
 import pytest
 import websockets
 
 from confab_process import confab
+from raw_client import HANDSHAKE, RawClient, frame, head
 
 
 def go(coroutine):
@@ -98,8 +103,42 @@ def test_everyone_sees_everything_in_one_order(loops):
         for client in clients:
             await client.close()
 
-    with confab("--loops", loops) as server:
+    with confab("--loops", loops, "--max-backlog", "64MiB") as server:
         go(main(server))
+
+
+@pytest.mark.parametrize("loops", [1, 2])
+def test_a_flooded_room_does_not_starve_another(loops):
+    is_over = threading.Event()
+
+    def flood(port):
+        with RawClient(port) as client:
+            client.send(head(HANDSHAKE, "GET /flood HTTP/1.1"))
+            assert client.answer()[0] == 101
+            client.socket.settimeout(None)
+            while not is_over.is_set():
+                client.send(frame(1, b"x" * 20_000))
+                with contextlib.suppress(BlockingIOError):
+                    while client.socket.recv(1 << 20, socket.MSG_DONTWAIT):
+                        pass
+
+    async def main(server):
+        async with contextlib.AsyncExitStack() as stack:
+            quiet = [await stack.enter_async_context(connect(server.ws + "quiet")) for _ in range(4)]
+            for number in range(50):
+                await quiet[number % 4].send(f"{number}")
+                for client in quiet:
+                    assert await asyncio.wait_for(client.recv(), 2) == f"{number}"
+
+    with confab("--loops", loops, "--max-backlog", "1GiB") as server:
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            floods = [pool.submit(flood, server.port) for _ in range(4)]
+            try:
+                go(main(server))
+            finally:
+                is_over.set()
+            for one in floods:
+                one.result()
 
 
 def test_clients_that_vanish_do_no_harm(server):

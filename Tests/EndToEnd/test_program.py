@@ -99,7 +99,7 @@ def test_sizes_have_units():
 def test_the_page_is_found_from_any_folder(tmp_path):
     with confab(cwd=tmp_path) as server:
         status, headers, page = get(server.http)
-        assert status == 200 and headers["content-type"] == "text/html"
+        assert status == 200 and headers["content-type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         files = re.findall(rb'(?:src|href)="([^"]+)"', page)

@@ -196,6 +196,7 @@ extension Connection {
 
   /// The peer has not read what it was sent for too long. If it was closing already, it does not get the rest.
   func evict() {
+    note(.tooFarBehind, "more than \(loop.configuration.maxBacklog) bytes unread")
     if state == .closing { return drop() }
     beginClose(
       .tryAgainLater, reason: "more than \(loop.configuration.maxBacklog) bytes unread", discardingBacklog: true,

@@ -1,4 +1,3 @@
-internal import CLibwebsockets
 internal import Glibc
 
 /// An address that a server listens on.
@@ -6,6 +5,8 @@ public struct ListeningAddress: Hashable, Sendable {
   /// A numeric address.
   public var host: String
   public var port: Int
+  /// Whether only programs of this machine reach it.
+  public var isLoopback: Bool { host == "::1" || host.hasPrefix("127.") }
   /// The page's address.
   public var url: String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)/" }
 }
@@ -56,115 +57,5 @@ struct Bound {
   /// Gives up the sockets of one event loop.
   func close(_ descriptors: [Int32]) {
     for descriptor in descriptors { _ = Glibc.close(descriptor) }
-  }
-}
-
-/// An IPv4 or IPv6 address with a port.
-struct SocketAddress: CustomStringConvertible {
-  private var storage: sockaddr_storage
-  private var length: socklen_t
-
-  /// What `function`, getsockname or getpeername, says of a socket.
-  init?(
-    of descriptor: Int32,
-    _ function: (Int32, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?) -> Int32
-  ) {
-    storage = sockaddr_storage()
-    length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    let failure = unsafe withUnsafeMutablePointer(to: &storage) { storage in
-      unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe function(descriptor, $0, &length) }
-    }
-    if failure != 0 { return nil }
-  }
-
-  private init(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) {
-    storage = sockaddr_storage()
-    self.length = length
-    unsafe withUnsafeMutableBytes(of: &storage) {
-      unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: Int(length)))
-    }
-  }
-
-  static func resolve(_ host: String) throws(ConfabError) -> [SocketAddress] {
-    var hints = unsafe addrinfo()
-    unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-    unsafe hints.ai_flags = AI_PASSIVE
-    var list: UnsafeMutablePointer<addrinfo>?
-    let failure = unsafe getaddrinfo(host, nil, &hints, &list)
-    guard failure == 0 else {
-      throw ConfabError(.unknownHost, "cannot find host '\(host)': \(unsafe String(cString: gai_strerror(failure)))")
-    }
-    defer { unsafe freeaddrinfo(list) }
-    var addresses: [SocketAddress] = []
-    var next = unsafe list
-    while let entry = unsafe next {
-      unsafe addresses.append(SocketAddress(entry.pointee.ai_addr, entry.pointee.ai_addrlen))
-      unsafe next = entry.pointee.ai_next
-    }
-    return addresses
-  }
-
-  func with(port: Int) -> SocketAddress {
-    var copy = self
-    let port = in_port_t(port).bigEndian
-    unsafe withUnsafeMutableBytes(of: &copy.storage) {
-      // The port has the same place in sockaddr_in and sockaddr_in6.
-      unsafe $0.storeBytes(
-        of: port, toByteOffset: MemoryLayout<sockaddr_in>.offset(of: \.sin_port)!, as: in_port_t.self)
-    }
-    return copy
-  }
-
-  var port: Int { Int(numeric.port) ?? 0 }
-  var host: String { numeric.host }
-  var description: String { ListeningAddress(host: host, port: port).url }
-
-  private var numeric: (host: String, port: String) {
-    var (host, port) = ([CChar](repeating: 0, count: Int(NI_MAXHOST)), [CChar](repeating: 0, count: 32))
-    _ = unsafe withAddress {
-      unsafe getnameinfo(
-        $0, length, &host, socklen_t(host.count), &port, socklen_t(port.count), NI_NUMERICHOST | NI_NUMERICSERV)
-    }
-    func text(_ characters: [CChar]) -> String {
-      String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-    return (text(host), text(port))
-  }
-
-  private func withAddress<Result>(_ body: (UnsafePointer<sockaddr>) -> Result) -> Result {
-    unsafe withUnsafePointer(to: storage) {
-      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe body($0) }
-    }
-  }
-
-  /// A socket that listens here.
-  func listen(shared: Bool) throws(ConfabError) -> Int32 {
-    let family = Int32(storage.ss_family)
-    let descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    guard descriptor >= 0 else { throw listenError(errno) }
-    setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
-    if shared { setOption(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
-    // IPv4 has a socket of its own.
-    if family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
-    guard unsafe withAddress({ unsafe bind(descriptor, $0, length) }) == 0,
-      Glibc.listen(descriptor, 4096) == 0
-    else {
-      let error = listenError(errno)
-      close(descriptor)
-      throw error
-    }
-    return descriptor
-  }
-
-  private func listenError(_ number: Int32) -> ConfabError {
-    let url = description
-    return switch number {
-    case EADDRINUSE:
-      ConfabError(.addressInUse, "another program listens on \(url); stop it, or choose another port")
-    case EACCES:
-      ConfabError(.cannotListen, "may not listen on \(url): ports below 1024 need privileges; choose another port")
-    default:
-      ConfabError(.cannotListen, "cannot listen on \(url): \(unsafe String(cString: strerror(number)))")
-    }
   }
 }

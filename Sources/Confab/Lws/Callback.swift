@@ -43,10 +43,24 @@ func confabCallback(
     return 0
 
   case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-    return unsafe UpgradeGate(wsi!).admits() ? 0 : -1
+    return unsafe Gate(wsi!).admitsUpgrade() ? 0 : -1
+
+  case LWS_CALLBACK_FILTER_HTTP_CONNECTION:
+    return unsafe Gate(wsi!).admitsRequest() ? 0 : -1
+
+  case LWS_CALLBACK_HTTP:
+    unsafe Gate(wsi!).rejectUnserved()
+    return -1
+
+  case LWS_CALLBACK_RAW_RX:
+    unsafe Gate(wsi!).rejectUnknown()
+    return -1
+
+  case LWS_CALLBACK_WSI_DESTROY:
+    unsafe Context.of(wsi!)?.loop?.left(Socket(wsi!))
+    return 0
 
   default:
-    // Requests that no mount answers get 404, and the like.
     return unsafe lws_callback_http_dummy(wsi, reason, user, data, length)
   }
 }

@@ -25,7 +25,8 @@ extension Connection {
   }
 
   /// Closes for what the peer has sent. False ends the connection, as above.
-  func fail(_ code: CloseCode, _ reason: String) -> Bool {
+  func fail(_ refusal: Refusal, _ code: CloseCode, _ reason: String) -> Bool {
+    note(refusal, reason)
     beginClose(code, reason: reason, discardingBacklog: true, patience: Connection.failureTimeout)
     return !sendCloseFrame()
   }
@@ -38,8 +39,8 @@ extension Connection {
       payload.count < 2 ? CloseCode.noStatus : CloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
     let reason = String(validating: payload.dropFirst(2), as: UTF8.self)
     // What lws lets through: it knows the codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
-    if payload.count == 1 || code.rawValue >= 5000 { return fail(.protocolError, "bad close code") }
-    guard let reason else { return fail(.invalidPayload, "close reason that is not UTF-8") }
+    if payload.count == 1 || code.rawValue >= 5000 { return fail(.protocolError, .protocolError, "bad close code") }
+    guard let reason else { return fail(.notUtf8, .invalidPayload, "close reason that is not UTF-8") }
     writeLastWords()
     state = .closing
     ending = Ending(
@@ -58,6 +59,7 @@ extension Connection {
       ending = socket.closeFrame.map {
         Ending(side: .server, close: $0, patience: Connection.failureTimeout, isFrameSent: true)
       }
+      if let ending { note(.protocolError, "libwebsockets closes with \(ending.close.code)") }
     }
     // lws itself would wait for 5 s.
     if let ending, ending.side == .server { socket.setTimer(ending.patience) }
@@ -75,6 +77,7 @@ extension Connection {
       socket.requestWritable()
       return true
     }
+    if ending?.side == .server { note(.closeTimeout, "has not closed in time") }
     socket?.abort()
     return false
   }

@@ -26,7 +26,15 @@ internal import Synchronization
     unsafe info.port = CONTEXT_PORT_NO_LISTEN_SERVER
     unsafe info.options = UInt64(
       LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
-        | LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE)
+        | LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE
+        // What begins with no method that lws knows comes to LWS_CALLBACK_RAW_RX, to be answered.
+        | LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG)
+    // A request that is over the limit is answered as long as it fits in here; beyond, lws drops it.
+    unsafe info.max_http_header_data = UInt16(configuration.maxHeaderSize * 2)
+    // The loop sees to it that a request comes in time, and answers those that don't. This is for what it can't see.
+    unsafe info.timeout_secs = UInt32(configuration.handshakeTimeout.components.seconds + 5)
+    unsafe info.keepalive_timeout = 5
+    unsafe info.retry_and_idle_policy = UnsafePointer(memory.noKeepAlive)
     unsafe info.protocols = UnsafePointer(memory.protocols)
     unsafe info.mounts = memory.mounts.map { unsafe UnsafePointer($0) }
     unsafe info.pt_serv_buf_size = UInt32(Context.serviceBufferSize)
@@ -69,18 +77,26 @@ internal import Synchronization
     unsafe memory.owner.pointee = Unmanaged.passUnretained(self).toOpaque()
   }
 
-  static func of(_ wsi: OpaquePointer) -> Context {
-    let owner = unsafe lws_get_protocol(wsi).pointee.user!.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
-    return unsafe Unmanaged<Context>.fromOpaque(owner.pointee!).takeUnretainedValue()
+  /// The context of a connection; nil for what lws opens for itself.
+  static func of(_ wsi: OpaquePointer) -> Context? {
+    guard let user = unsafe lws_get_protocol(wsi)?.pointee.user else { return nil }
+    let owner = unsafe user.assumingMemoryBound(to: UnsafeMutableRawPointer?.self).pointee
+    return unsafe owner.map { unsafe Unmanaged<Context>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// Hands an accepted socket to lws, which closes it when it can't take it.
-  func adopt(_ descriptor: Int32) {
+  /// Hands an accepted socket to lws. Nil when it can't take it: the socket has been closed then.
+  func adopt(_ descriptor: Int32, _ ticket: Admission.Ticket) -> Socket? {
     guard let vhost = unsafe vhost else {
       _ = close(descriptor)
-      return
+      return nil
     }
-    unsafe _ = lws_adopt_socket_vhost(vhost, descriptor)
+    var description = unsafe lws_adopt_desc_t()
+    unsafe description.vh = vhost
+    unsafe description.type = lws_adoption_type(
+      rawValue: LWS_ADOPT_SOCKET.rawValue | LWS_ADOPT_HTTP.rawValue | LWS_ADOPT_ALLOW_SSL.rawValue)
+    unsafe description.fd.sockfd = descriptor
+    unsafe description.opaque = UnsafeMutableRawPointer(bitPattern: ticket.rawValue)
+    return unsafe lws_adopt_descriptor_vhost_via_info(&description).map { unsafe Socket($0) }
   }
 
   /// Closes every connection, without close frames. Called once while the libuv loop runs and once when it has ended:
@@ -101,12 +117,17 @@ private func isDirectory(_ path: String) -> Bool {
   private var allocations = unsafe [UnsafeMutableRawPointer]()
   private(set) var protocols: UnsafeMutablePointer<lws_protocols>
   private(set) var mounts: UnsafeMutablePointer<lws_http_mount>?
+  /// lws would have two timers for each connection, in a list that each new one is sorted into from its beginning. The
+  /// loop does it without: see KeepAlive.swift.
+  private(set) var noKeepAlive: UnsafeMutablePointer<lws_retry_bo_t>
   /// Points to the ``Context``.
   private(set) var owner: UnsafeMutablePointer<UnsafeMutableRawPointer?>
 
   init(_ configuration: Configuration) {
     unsafe protocols = UnsafeMutablePointer(bitPattern: 8)!
+    unsafe noKeepAlive = UnsafeMutablePointer(bitPattern: 8)!
     unsafe owner = UnsafeMutablePointer(bitPattern: 8)!
+    unsafe noKeepAlive = allocate(lws_retry_bo_t.self, [lws_retry_bo_t()])
     unsafe owner = allocate(UnsafeMutableRawPointer?.self, [nil])
     // The first one is for HTTP and for clients that ask for no subprotocol. No client can ask for it: not a token.
     let names = ["no subprotocol"] + configuration.subprotocols
@@ -121,6 +142,7 @@ private func isDirectory(_ path: String) -> Bool {
         unsafe one.user = UnsafeMutableRawPointer(owner)
         return unsafe one
       } + [unsafe lws_protocols()])
+    let types = unsafe mimeTypes()
     unsafe mounts = configuration.mounts.reversed().reduce(nil) { next, mount in
       var one = unsafe lws_http_mount()
       unsafe one.mount_next = next.map { unsafe UnsafePointer($0) }
@@ -129,11 +151,33 @@ private func isDirectory(_ path: String) -> Bool {
       unsafe one.origin = string(mount.directory)
       unsafe one.def = string(mount.index)
       unsafe one.origin_protocol = UInt8(LWSMPRO_FILE.rawValue)
+      unsafe one.extra_mimetypes = types
+      // Browsers keep the file, and ask each time whether it has changed (ETag).
+      unsafe one.cache_max_age = 1
+      unsafe one.cache_reusable = 1
+      unsafe one.cache_revalidate = 1
       return unsafe allocate(lws_http_mount.self, [one])
     }
   }
 
   deinit { unsafe allocations.forEach { unsafe free($0) } }
+
+  /// The types of files that lws does not know, as a list of its kind; `*` is any other file.
+  private func mimeTypes() -> UnsafePointer<lws_protocol_vhost_options>? {
+    let types = [
+      (".mjs", "text/javascript"), (".js", "text/javascript"), (".css", "text/css; charset=utf-8"),
+      (".html", "text/html; charset=utf-8"), (".txt", "text/plain; charset=utf-8"), (".svg", "image/svg+xml"),
+      (".json", "application/json"), (".webmanifest", "application/manifest+json"), (".wasm", "application/wasm"),
+      (".woff2", "font/woff2"), (".webp", "image/webp"), ("*", "application/octet-stream"),
+    ]
+    return unsafe types.reversed().reduce(nil) { next, type in
+      var one = unsafe lws_protocol_vhost_options()
+      unsafe one.next = next
+      unsafe one.name = string(type.0)
+      unsafe one.value = string(type.1)
+      return unsafe UnsafePointer(allocate(lws_protocol_vhost_options.self, [one]))
+    }
+  }
 
   func allocate<Value>(_ type: Value.Type, _ values: [Value]) -> UnsafeMutablePointer<Value> {
     let memory = unsafe malloc(max(1, MemoryLayout<Value>.stride * values.count))!

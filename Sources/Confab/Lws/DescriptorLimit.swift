@@ -12,3 +12,10 @@ extension Server {
     unsafe _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 }
+
+/// How many connections the process has file descriptors for, some kept back for all else that it opens.
+func descriptorsForConnections() -> Int {
+  var limit = rlimit()
+  guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
+  return max(1, Int(clamping: limit.rlim_cur) - 64)
+}

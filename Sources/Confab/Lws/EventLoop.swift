@@ -9,11 +9,24 @@ public final class EventLoop: @unchecked Sendable {
   public let index: Int
   let configuration: Configuration
   let limits: Assembly.Limits
+  let admission: Admission
+  let originPolicy: OriginPolicy
   private(set) var handler: any Handler
 
   private let uv: UvLoop
-  private let context: Context
+  let context: Context
   private let listeners: [Listener]
+  private let sweepTimer: UvTimer
+  private let stopTimer: UvTimer
+  /// Runs while connections wait to be read again because of a rate.
+  private let resumeTimer: UvTimer
+
+  /// Connections of which no whole request has come yet, and when that is too late. See Handshakes.swift.
+  var handshakes: [Socket: UInt64] = [:]
+  /// The index in ``connections`` that the next sweep begins at. See KeepAlive.swift.
+  var sweepIndex = 0
+  /// Milliseconds on a clock that goes on with each sweep.
+  var sweptAt: UInt32 = 0
 
   /// All open connections, each at its ``Connection/index``. This is what keeps them alive.
   private(set) var connections: ContiguousArray<Connection> = []
@@ -26,7 +39,7 @@ public final class EventLoop: @unchecked Sendable {
   private var settling: (fanouts: ContiguousArray<Fanout>, connections: ContiguousArray<Connection>) = ([], [])
   private var burst = Burst()
   private var isPollingOnceMore = false
-  /// Connections that are not read, because of the log that they append to.
+  /// Connections that are not read, because of the log that they append to, or of a rate.
   private var paused: ContiguousArray<Connection> = []
 
   private let mailbox = Mutex(Mailbox())
@@ -37,23 +50,27 @@ public final class EventLoop: @unchecked Sendable {
   private var isStopping = false
 
   init(
-    index: Int, configuration: Configuration, descriptors: [Int32],
+    index: Int, configuration: Configuration, admission: Admission, originPolicy: OriginPolicy, descriptors: [Int32],
     makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
     self.index = index
     self.configuration = configuration
     limits = Assembly.Limits(configuration)
+    self.admission = admission
+    self.originPolicy = originPolicy
     handler = Unstarted()
     let uv = try UvLoop()
     self.uv = uv
+    (sweepTimer, stopTimer, resumeTimer) = unsafe (UvTimer(on: uv.loop), UvTimer(on: uv.loop), UvTimer(on: uv.loop))
     do throws(ConfabError) {
       context = try Context(configuration, on: uv)
     } catch {
+      for timer in [sweepTimer, stopTimer, resumeTimer] { timer.close() }
       uv.close()
       uv.closeLoop {}
       throw error
     }
-    listeners = descriptors.map { Listener($0, sendBufferSize: configuration.sendBufferSize) }
+    listeners = descriptors.map { Listener($0) }
     self.makeHandler = makeHandler
   }
   private let makeHandler: @Sendable (EventLoop) -> any Handler
@@ -88,6 +105,9 @@ public final class EventLoop: @unchecked Sendable {
     return connections.count
   }
 
+  /// Milliseconds on a clock that goes on with each turn.
+  var now: UInt64 { unsafe uv_now(uv.loop) }
+
   func preconditionCurrent() {
     precondition(uv.isCurrent, "not on the thread of event loop \(index): use EventLoop.execute")
   }
@@ -100,6 +120,8 @@ public final class EventLoop: @unchecked Sendable {
 
   func open(_ socket: Socket, _ request: Request) {
     let connection = Connection(id: nextConnectionID(), loop: self, socket: socket)
+    if !socket.ticket.isExempt { connection.meter = RateMeter(configuration, now: now) }
+    connection.heard()
     socket.bind(connection)
     connection.index = Int32(connections.count)
     connections.append(connection)
@@ -149,15 +171,27 @@ public final class EventLoop: @unchecked Sendable {
     if isStopping && connections.isEmpty { finish() }
   }
 
-  /// Stops reading from a connection until the log that it has joined is relieved: TCP then slows down its peer.
+  /// Stops reading from a connection until the log that it has joined is relieved, and its peer within its rates: TCP
+  /// then slows the peer down.
   func pauseReading(_ connection: Connection) {
+    if connection.isPaused { return }
+    connection.isPaused = true
     connection.socket?.setReading(false)
     paused.append(connection)
+    if connection.meter != nil && !resumeTimer.isActive {
+      resumeTimer.start(after: EventLoop.resumeInterval, every: EventLoop.resumeInterval) { self.resumeReading() }
+    }
   }
 
+  private static let resumeInterval = Duration.milliseconds(20)
+
   private func resumeReading() {
+    if paused.isEmpty { return resumeTimer.stop() }
     paused.removeAll { connection in
       if let fanout = connection.fanout, fanout.log.isPressed { return false }
+      if let meter = connection.meter, meter.readableAt > now, connection.state == .open { return false }
+      connection.isPaused = false
+      connection.heard()
       connection.socket?.setReading(true)
       return true
     }
@@ -189,7 +223,7 @@ public final class EventLoop: @unchecked Sendable {
   func forget(_ fanout: Fanout) { fanouts[ObjectIdentifier(fanout.log)] = nil }
 
   /// The loop that a connection of lws belongs to.
-  static func of(_ wsi: OpaquePointer) -> EventLoop { unsafe Context.of(wsi).loop! }
+  static func of(_ wsi: OpaquePointer) -> EventLoop { unsafe Context.of(wsi)!.loop! }
 
   // MARK: Running
 
@@ -199,7 +233,9 @@ public final class EventLoop: @unchecked Sendable {
       onStart: {
         self.handler = self.makeHandler(self)
         self.context.serve(self)
-        for listener in self.listeners { listener.start(on: self.uv, adoptingInto: self.context) }
+        self.sweep()
+        for listener in self.listeners { listener.start(on: self.uv, for: self) }
+        self.sweepTimer.start(after: EventLoop.sweepInterval, every: EventLoop.sweepInterval) { self.sweep() }
       },
       onWake: { self.runJobs() },
       onPolled: { self.polled() },
@@ -219,7 +255,7 @@ public final class EventLoop: @unchecked Sendable {
       self.isStopping = true
       for listener in self.listeners { listener.stop() }
       for connection in self.connections { self.stop(connection) }
-      self.uv.after(self.configuration.stopTimeout) { self.finish() }
+      self.stopTimer.start(after: self.configuration.stopTimeout) { self.finish() }
     }
   }
 
@@ -242,6 +278,7 @@ public final class EventLoop: @unchecked Sendable {
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()
+    for timer in [sweepTimer, stopTimer, resumeTimer] { timer.close() }
     uv.close()
   }
 }

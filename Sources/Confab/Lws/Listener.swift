@@ -7,42 +7,40 @@ internal import Glibc
   /// So many connections are accepted before those that exist get their turn.
   private static let acceptsAtOnce = 64
   /// How long it waits when the process has no descriptor left: the socket stays readable, so polling would spin.
-  private static let pause = 100 as UInt64
+  private static let pause = Duration.milliseconds(100)
 
   private let descriptor: Int32
-  private let sendBufferSize: Int
   private let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
-  private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
-  private var context: Context?
+  /// Runs while it does not accept.
+  private var timer: UvTimer?
+  /// Nil when it does not listen. The loop owns this object.
+  private weak var loop: EventLoop?
+  /// New connections of peers that limits are for.
+  private var bucket = TokenBucket(rate: 0, now: 0)
 
   /// Takes over a socket that listens.
-  init(_ descriptor: Int32, sendBufferSize: Int) {
-    self.descriptor = descriptor
-    self.sendBufferSize = sendBufferSize
-  }
+  init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-  deinit {
-    unsafe poll.deallocate()
-    unsafe timer.deallocate()
-  }
+  deinit { unsafe poll.deallocate() }
 
-  func start(on uv: UvLoop, adoptingInto context: Context) {
-    self.context = context
+  func start(on uv: UvLoop, for loop: EventLoop) {
+    self.loop = loop
+    let rate = loop.configuration.maxAcceptRate
+    // Each loop has its part of the rate.
+    bucket = TokenBucket(rate: rate == 0 ? 0 : max(1, rate / loop.configuration.loops), now: loop.now)
     unsafe uv_poll_init(uv.loop, poll, descriptor)
-    unsafe uv_timer_init(uv.loop, timer)
+    timer = unsafe UvTimer(on: uv.loop)
     // Unretained: the event loop keeps this object until its libuv loop has ended.
-    let this = unsafe Unmanaged.passUnretained(self).toOpaque()
-    unsafe poll.pointee.data = this
-    unsafe timer.pointee.data = this
+    unsafe poll.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     startPolling()
   }
 
   /// Stops listening. Any thread before ``start``, then the loop's.
   func stop() {
-    if context != nil {
+    if loop != nil {
       unsafe closeHandle(poll)
-      unsafe closeHandle(timer)
-      context = nil
+      timer?.close()
+      loop = nil
     }
     close(descriptor)
   }
@@ -58,23 +56,48 @@ internal import Glibc
   }
 
   private func accept() {
-    guard let context else { return }
+    guard let loop else { return }
     for _ in 0..<Listener.acceptsAtOnce {
-      let accepted = shim_accept(descriptor)
-      guard accepted >= 0 else {
-        if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) { pausePolling() }
+      guard let (accepted, peer) = SocketAddress.accept(from: descriptor) else {
+        if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) { pausePolling(Listener.pause) }
         return
       }
-      setOption(accepted, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-      if sendBufferSize > 0 { setOption(accepted, SOL_SOCKET, SO_SNDBUF, Int32(sendBufferSize)) }
-      context.adopt(accepted)
+      switch loop.admission.admit(peer) {
+      case .success(let ticket):
+        setOption(accepted, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        let sendBufferSize = loop.configuration.sendBufferSize
+        if sendBufferSize > 0 { setOption(accepted, SOL_SOCKET, SO_SNDBUF, Int32(sendBufferSize)) }
+        loop.adopt(accepted, ticket)
+        if !ticket.isExempt, let wait = exceededRate(peer) { return pausePolling(wait) }
+      case .failure(let rejection):
+        loop.admission.refusals.note(rejection.refusal, peer.endpoint, rejection.detail)
+        turnAway(accepted, rejection)
+      }
     }
   }
 
-  private func pausePolling() {
+  private func exceededRate(_ peer: SocketAddress) -> Duration? {
+    guard let loop else { return nil }
+    let wait = bucket.take(1, now: loop.now)
+    guard wait > 0 else { return nil }
+    let rate = loop.configuration.maxAcceptRate
+    loop.admission.refusals.note(.acceptRate, peer.endpoint, "more than \(rate) new connections a second")
+    return .milliseconds(wait)
+  }
+
+  /// Answers as far as the socket takes it at once, and closes it.
+  private func turnAway(_ accepted: Int32, _ rejection: Admission.Rejection) {
+    let response = Response(rejection.refusal.status ?? 503, rejection.detail, headers: ["Retry-After: 10"])
+    unsafe response.bytes.withUnsafeBytes {
+      unsafe _ = send(accepted, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+    }
+    shutdown(accepted, Int32(SHUT_WR))
+    close(accepted)
+  }
+
+  private func pausePolling(_ time: Duration) {
     unsafe uv_poll_stop(poll)
-    unsafe _ = uv_timer_start(
-      timer, { unsafe Listener.of($0!.pointee.data).startPolling() }, Listener.pause, 0)
+    timer?.start(after: time) { [unowned self] in startPolling() }
   }
 }
 

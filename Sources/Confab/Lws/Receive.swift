@@ -24,6 +24,8 @@ extension Connection {
     let isFinal = socket.isFinalFragment
     let kind = socket.isBinary ? Message.Kind.binary : .text
     loop.noteRead(of: piece.count)
+    heard()
+    if let meter, let rate = meter.takePiece(of: piece.count, endsMessage: isFinal, now: loop.now) { slowDown(rate) }
     do {
       if isFinal && assembly == nil {
         let message = Message(kind, piece)
@@ -49,12 +51,17 @@ extension Connection {
     if let fanout, fanout.log.isPressed { loop.pauseReading(self) }
   }
 
+  private func slowDown(_ rate: Refusal) {
+    if !isPaused { note(rate, "sends more a second than it may: it is read more slowly") }
+    loop.pauseReading(self)
+  }
+
   private func fail(_ refusal: Assembly.Refusal) -> Bool {
     let limits = loop.limits
     return switch refusal {
-    case .tooBig: fail(.messageTooBig, "more than \(limits.maxMessageSize) bytes")
-    case .tooManyFragments: fail(.policyViolation, "more than \(limits.maxFragments) fragments")
-    case .notUtf8: fail(.invalidPayload, "text that is not UTF-8")
+    case .tooBig: fail(.messageTooBig, .messageTooBig, "more than \(limits.maxMessageSize) bytes")
+    case .tooManyFragments: fail(.tooManyFragments, .policyViolation, "more than \(limits.maxFragments) fragments")
+    case .notUtf8: fail(.notUtf8, .invalidPayload, "text that is not UTF-8")
     }
   }
 }

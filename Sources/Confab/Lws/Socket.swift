@@ -86,6 +86,23 @@ internal import Glibc
   }
 
   var descriptor: Int32 { unsafe lws_get_socket_fd(wsi) }
+
+  /// The peer's address with its port, as text for logs.
+  var peer: String { unsafe SocketAddress(of: descriptor, getpeername)?.endpoint ?? "a peer that has gone" }
+
+  /// Answers a request. The connection is to be ended then.
+  func answer(_ response: Response) {
+    unsafe response.bytes.withUnsafeBytes { unsafe _ = write($0) }
+  }
+
+  /// Has lws end the connection in a turn to come, without a word.
+  func kill() {
+    unsafe lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC)
+    wakeLws()
+  }
+
+  /// What ``Admission`` has given out for the connection.
+  var ticket: Admission.Ticket { unsafe Admission.Ticket(rawValue: Int(bitPattern: lws_get_opaque_user_data(wsi))) }
 }
 
 extension Slice {

@@ -14,7 +14,6 @@ internal import Synchronization
   private let check = UnsafeMutablePointer<uv_check_t>.allocate(capacity: 1)
   private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
   private let async = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
-  private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
 
   /// The thread that runs the loop; 0 before there is one.
   private let thread = Atomic<UInt>(0)
@@ -24,7 +23,6 @@ internal import Synchronization
   private var beforePoll: () -> Void = {}
   private var onHandlesClosed: () -> Void = {}
   private var onEnd: () -> Void = {}
-  private var onTimer: () -> Void = {}
 
   init() throws(ConfabError) {
     let failure = unsafe uv_loop_init(loop)
@@ -32,14 +30,12 @@ internal import Synchronization
     unsafe uv_prepare_init(loop, prepare)
     unsafe uv_check_init(loop, check)
     unsafe uv_idle_init(loop, idle)
-    unsafe uv_timer_init(loop, timer)
     // The handles refer to this object unretained: they are closed, and the loop has ended, before it is freed.
     let this = unsafe Unmanaged.passUnretained(self).toOpaque()
     unsafe uv_async_init(loop, async) { handle in unsafe UvLoop.of(handle!.pointee.data).onWake() }
     unsafe prepare.pointee.data = this
     unsafe check.pointee.data = this
     unsafe async.pointee.data = this
-    unsafe timer.pointee.data = this
     unsafe uv_check_start(check) { handle in
       let this = unsafe UvLoop.of(handle!.pointee.data)
       unsafe _ = uv_idle_stop(this.idle)
@@ -60,7 +56,6 @@ internal import Synchronization
     unsafe check.deallocate()
     unsafe idle.deallocate()
     unsafe async.deallocate()
-    unsafe timer.deallocate()
   }
 
   // MARK: Running
@@ -96,7 +91,7 @@ internal import Synchronization
     closeLoop(onHandlesClosed)
     onEnd()
     (onStart, onWake, onPolled, beforePoll) = ({}, {}, {}, {})
-    (onHandlesClosed, onEnd, onTimer) = ({}, {}, {})
+    (onHandlesClosed, onEnd) = ({}, {})
   }
 
   /// Runs until ``close()`` has been called and every handle is closed. Also for a loop that was never started.
@@ -120,20 +115,12 @@ internal import Synchronization
     unsafe _ = uv_idle_start(idle) { _ in }
   }
 
-  /// Calls `body` once after `time`, in place of an earlier wish.
-  func after(_ time: Duration, _ body: @escaping () -> Void) {
-    onTimer = body
-    let milliseconds = time.components.seconds * 1000 + time.components.attoseconds / 1_000_000_000_000_000
-    unsafe _ = uv_timer_start(timer, { unsafe UvLoop.of($0!.pointee.data).onTimer() }, UInt64(milliseconds), 0)
-  }
-
   /// Closes this object's handles. The loop ends when all others are closed as well.
   func close() {
     unsafe closeHandle(prepare)
     unsafe closeHandle(check)
     unsafe closeHandle(idle)
     unsafe closeHandle(async)
-    unsafe closeHandle(timer)
   }
 }
 

@@ -1,0 +1,90 @@
+internal import CLibwebsockets
+internal import Glibc
+internal import Synchronization
+
+/// Counts the connections of a server, in all and by address, and says whether one more is let in. Any thread.
+final class Admission: Sendable {
+  private let configuration: Configuration
+  private let limit: Int
+  let refusals: RefusalLog
+  private let total = Atomic(0)
+  private let accepted = Atomic(0)
+  private let addresses = Mutex(AddressTable())
+
+  init(_ configuration: Configuration) {
+    self.configuration = configuration
+    limit = min(configuration.maxConnections, descriptorsForConnections())
+    refusals = RefusalLog(configuration.logger)
+  }
+
+  var statistics: Statistics {
+    Statistics(
+      connections: total.load(ordering: .relaxed), accepted: accepted.load(ordering: .relaxed),
+      refusals: refusals.counts)
+  }
+
+  /// What a connection holds from ``admit(_:)`` to ``leave(_:)``.
+  struct Ticket {
+    /// 0: exempt from limits of rates and addresses. Otherwise 1 + the place in the table of addresses.
+    let rawValue: Int
+    var isExempt: Bool { rawValue == 0 }
+  }
+
+  /// Lets a connection in, or tells why not.
+  func admit(_ peer: SocketAddress) -> Result<Ticket, Rejection> {
+    if total.wrappingAdd(1, ordering: .relaxed).newValue > limit {
+      total.wrappingSubtract(1, ordering: .relaxed)
+      return .failure(Rejection(.tooManyConnections, "there are \(limit) connections, which is the limit"))
+    }
+    var ticket = Ticket(rawValue: 0)
+    if configuration.limitsLoopback || !peer.isLoopback {
+      let most = configuration.maxConnectionsPerAddress
+      guard let place = addresses.withLock({ $0.add(peer.network, upTo: most == 0 ? .max : most) }) else {
+        total.wrappingSubtract(1, ordering: .relaxed)
+        return .failure(
+          Rejection(.tooManyFromAddress, "there are \(most) connections from this address, which is the limit"))
+      }
+      ticket = Ticket(rawValue: place + 1)
+    }
+    accepted.wrappingAdd(1, ordering: .relaxed)
+    return .success(ticket)
+  }
+
+  func leave(_ ticket: Ticket) {
+    total.wrappingSubtract(1, ordering: .relaxed)
+    if !ticket.isExempt { addresses.withLock { $0.remove(at: ticket.rawValue - 1) } }
+  }
+
+  struct Rejection: Error {
+    let refusal: Refusal
+    let detail: String
+    init(_ refusal: Refusal, _ detail: String) { (self.refusal, self.detail) = (refusal, detail) }
+  }
+}
+
+/// How many connections there are of each address.
+struct AddressTable {
+  private var places: [SocketAddress.Network: Int] = [:]
+  private var entries: [(network: SocketAddress.Network, count: Int)] = []
+  private var free: [Int] = []
+
+  /// Counts one more, and tells its place; nil when there are `limit` already.
+  mutating func add(_ network: SocketAddress.Network, upTo limit: Int) -> Int? {
+    if let place = places[network] {
+      guard entries[place].count < limit else { return nil }
+      entries[place].count += 1
+      return place
+    }
+    let place = free.popLast() ?? entries.count
+    if place == entries.count { entries.append((network, 1)) } else { entries[place] = (network, 1) }
+    places[network] = place
+    return place
+  }
+
+  mutating func remove(at place: Int) {
+    entries[place].count -= 1
+    guard entries[place].count == 0 else { return }
+    places[entries[place].network] = nil
+    free.append(place)
+  }
+}

@@ -1,0 +1,209 @@
+internal import CLibwebsockets
+
+/// Decides on requests, before libwebsockets acts on them: lws itself lets nearly every request pass.
+///
+/// The callbacks' `in` is not looked at: on a kept-alive connection it may point to freed memory (CVE-2025-11677).
+/// Headers are taken by copy, once they are known to be there.
+@safe struct Gate {
+  private let wsi: OpaquePointer
+  private let loop: EventLoop
+  private var request: Request { unsafe Request(wsi) }
+
+  init(_ wsi: OpaquePointer) {
+    unsafe self.wsi = wsi
+    loop = unsafe EventLoop.of(wsi)
+  }
+
+  /// Why a request is refused.
+  private struct Rejection: Error {
+    let refusal: Refusal
+    let detail: String
+    var status: Int?
+    var headers: [String] = []
+  }
+
+  // MARK: What is asked
+
+  /// LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: whether the client goes on to the handshake. Otherwise it has been answered.
+  func admitsUpgrade() -> Bool {
+    loop.requestArrived(unsafe Socket(wsi))
+    // lws has answered other upgrades with 403 already, and comes here nevertheless.
+    guard let upgrade = unsafe wsi.header(WSI_TOKEN_UPGRADE), upgrade.lowercased() == "websocket" else {
+      if unsafe wsi.header(WSI_TOKEN_UPGRADE)?.lowercased() == "h2c" {
+        reject(Rejection(refusal: .badRequest, detail: "no upgrade but to 'websocket'"))
+      } else {
+        loop.admission.refusals.note(.badRequest, unsafe Socket(wsi).peer, "no upgrade but to 'websocket'")
+      }
+      return false
+    }
+    return decide {
+      () throws(Rejection) in
+      try checkHead()
+      try checkHandshake()
+      try checkOrigin()
+      if let denial = loop.handler.denial(of: request) {
+        throw Rejection(refusal: .refusedByHandler, detail: denial.reason, status: denial.status)
+      }
+    }
+  }
+
+  /// LWS_CALLBACK_FILTER_HTTP_CONNECTION: whether a request that asks for no upgrade is served from a mount.
+  func admitsRequest() -> Bool {
+    loop.requestArrived(unsafe Socket(wsi))
+    return decide {
+      () throws(Rejection) in
+      try checkHead()
+      guard loop.configuration.mounts.serve(request.path) else { throw notFound }
+    }
+  }
+
+  /// LWS_CALLBACK_HTTP: no mount has answered.
+  func rejectUnserved() { reject(notFound) }
+
+  /// LWS_CALLBACK_RAW_RX: lws takes what begins with no method that it knows, and CONNECT, for another protocol.
+  func rejectUnknown() {
+    reject(Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: [Gate.allow]))
+  }
+
+  /// The client has not sent a whole request in time.
+  func rejectLate() {
+    let limit = loop.configuration.handshakeTimeout.inSeconds
+    reject(Rejection(refusal: .handshakeTimeout, detail: "no request within \(limit) s"))
+  }
+
+  private func decide(_ check: () throws(Rejection) -> Void) -> Bool {
+    do throws(Rejection) {
+      try check()
+      return true
+    } catch {
+      reject(error)
+      return false
+    }
+  }
+
+  private func reject(_ rejection: Rejection) {
+    let socket = unsafe Socket(wsi)
+    loop.admission.refusals.note(rejection.refusal, socket.peer, rejection.detail)
+    let status = rejection.status ?? rejection.refusal.status ?? 400
+    let isHead = unsafe lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0
+    socket.answer(Response(status, rejection.detail, headers: rejection.headers, isHead: isHead))
+  }
+
+  private var notFound: Rejection {
+    Rejection(refusal: .notFound, detail: "nothing is served at \(request.path)")
+  }
+
+  private static let allow = "Allow: GET, HEAD"
+
+  // MARK: What is checked
+
+  /// What every request must be like: RFC 9112, sections 2 to 6; bodies are not for this server.
+  private func checkHead() throws(Rejection) {
+    func bad(_ detail: String) -> Rejection { Rejection(refusal: .badRequest, detail: detail) }
+    let configuration = loop.configuration
+    guard unsafe wsi.has(WSI_TOKEN_GET_URI) != wsi.has(WSI_TOKEN_HEAD_URI) else {
+      throw Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: [Gate.allow])
+    }
+    let size = unsafe wsi.headerSize
+    guard size <= configuration.maxHeaderSize else {
+      throw Rejection(
+        refusal: .headersTooLarge, detail: "more than \(configuration.maxHeaderSize) bytes of headers")
+    }
+    guard request.path.utf8.count <= configuration.maxPathLength else {
+      throw Rejection(
+        refusal: .pathTooLong, detail: "a path of more than \(configuration.maxPathLength) bytes")
+    }
+    if unsafe wsi.has(WSI_TOKEN_HTTP_TRANSFER_ENCODING) {
+      throw Rejection(refusal: .bodyNotAllowed, detail: "a body, with Transfer-Encoding")
+    }
+    if let length = unsafe wsi.header(WSI_TOKEN_HTTP_CONTENT_LENGTH) {
+      // Several are joined by lws, and so are no number.
+      guard !length.isEmpty, length.utf8.allSatisfy({ 48...57 ~= $0 }) else {
+        throw bad("Content-Length is '\(length)'")
+      }
+      guard length.utf8.allSatisfy({ $0 == 48 }) else {
+        throw Rejection(refusal: .bodyNotAllowed, detail: "a body of \(length) bytes")
+      }
+    }
+    let host = unsafe wsi.header(WSI_TOKEN_HOST)
+    let version = unsafe wsi.header(WSI_TOKEN_HTTP)
+    guard version == "HTTP/1.1" || version == "HTTP/1.0" else { throw bad("not HTTP/1.1") }
+    if host == nil && version == "HTTP/1.1" { throw bad("no Host header") }
+    guard let host else { return }
+    guard let authority = Authority(host) else { throw bad("Host is '\(host)'") }
+    let hosts = configuration.allowedHosts
+    guard hosts.isEmpty || hosts.contains(where: { $0.lowercased() == authority.host }) else {
+      throw Rejection(
+        refusal: .hostNotAllowed,
+        detail: "host '\(authority.host)' is not served here (--allow-host \(authority.host) would let it in)")
+    }
+  }
+
+  /// What an opening handshake must have: RFC 6455, section 4.2.1.
+  private func checkHandshake() throws(Rejection) {
+    func bad(_ detail: String) -> Rejection { Rejection(refusal: .badRequest, detail: detail) }
+    guard unsafe wsi.has(WSI_TOKEN_GET_URI) else { throw bad("a handshake must be a GET") }
+    guard unsafe wsi.header(WSI_TOKEN_HTTP) == "HTTP/1.1" else { throw bad("a handshake must be HTTP/1.1") }
+    let connection = unsafe wsi.header(WSI_TOKEN_CONNECTION) ?? ""
+    guard connection.listElements.contains(where: { $0.lowercased() == "upgrade" }) else {
+      throw bad("no 'Connection: Upgrade'")
+    }
+    guard unsafe wsi.header(WSI_TOKEN_VERSION) == "13" else {
+      throw Rejection(
+        refusal: .versionNotSupported, detail: "only version 13 of WebSocket is spoken",
+        headers: ["Sec-WebSocket-Version: 13", "Upgrade: websocket"])
+    }
+    guard let key = unsafe wsi.header(WSI_TOKEN_KEY), key.isHandshakeKey else {
+      throw bad("Sec-WebSocket-Key must be 16 bytes in base64")
+    }
+  }
+
+  private func checkOrigin() throws(Rejection) {
+    let origin = request.origin
+    guard !loop.originPolicy.admits(origin: origin, host: unsafe wsi.header(WSI_TOKEN_HOST)) else { return }
+    let remedy =
+      origin.map { "origin '\($0)' is not let in (--allow-origin \($0) would do it)" }
+      ?? "no Origin header, which --require-origin asks for"
+    throw Rejection(refusal: .originNotAllowed, detail: remedy)
+  }
+}
+
+extension OpaquePointer {
+  fileprivate func has(_ token: lws_token_indexes) -> Bool { unsafe lws_hdr_total_length(self, token) > 0 }
+
+  /// The bytes of all headers that lws knows, and of the request's line. Headers that it does not know are bounded by
+  /// its table alone, see ``Context``.
+  fileprivate var headerSize: Int {
+    var size = 0
+    for raw in 0..<WSI_TOKEN_COUNT.rawValue {
+      size += unsafe Int(max(0, lws_hdr_total_length(self, lws_token_indexes(raw))))
+    }
+    return size
+  }
+}
+
+extension String {
+  /// The elements of a comma-separated list, RFC 9110, section 5.6.1.
+  var listElements: [Substring] {
+    split(separator: ",").map { $0.trimming { $0 == " " || $0 == "\t" } }.filter { !$0.isEmpty }
+  }
+
+  /// Whether it is the base64 of 16 bytes.
+  fileprivate var isHandshakeKey: Bool {
+    utf8.count == 24 && hasSuffix("==")
+      && utf8.dropLast(2).allSatisfy { byte in
+        switch byte {
+        case 48...57, 65...90, 97...122, UInt8(ascii: "+"), UInt8(ascii: "/"): true
+        default: false
+        }
+      }
+  }
+}
+
+extension Substring {
+  fileprivate func trimming(_ isTrimmed: (Character) -> Bool) -> Substring {
+    var text = drop(while: isTrimmed)
+    while let last = text.last, isTrimmed(last) { text.removeLast() }
+    return text
+  }
+}

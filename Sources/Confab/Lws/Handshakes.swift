@@ -1,0 +1,41 @@
+internal import CLibwebsockets
+
+// From TCP connection to the first request, which has to come in time.
+
+extension EventLoop {
+  /// Takes over an accepted socket.
+  func adopt(_ descriptor: Int32, _ ticket: Admission.Ticket) {
+    guard let socket = context.adopt(descriptor, ticket) else { return admission.leave(ticket) }
+    handshakes[socket] = now + configuration.handshakeTimeout.milliseconds
+  }
+
+  /// The head of a request is complete.
+  func requestArrived(_ socket: Socket) { handshakes[socket] = nil }
+
+  /// LWS_CALLBACK_WSI_DESTROY: a connection of any kind is over.
+  func left(_ socket: Socket) {
+    admission.leave(socket.ticket)
+    if handshakes.removeValue(forKey: socket) != nil {
+      admission.refusals.note(.notUnderstood, "a peer", "has gone, or was dropped, without a whole request")
+    }
+  }
+
+  /// Answers those whose request has not come in time.
+  func endLateHandshakes() {
+    for (socket, deadline) in handshakes where deadline <= now {
+      handshakes[socket] = nil
+      socket.rejectLate()
+    }
+  }
+}
+
+extension Socket: Hashable {
+  static func == (one: Socket, other: Socket) -> Bool { unsafe one.wsi == other.wsi }
+  func hash(into hasher: inout Hasher) { unsafe hasher.combine(wsi) }
+
+  /// Status 408, and the end.
+  fileprivate func rejectLate() {
+    unsafe Gate(wsi).rejectLate()
+    kill()
+  }
+}

@@ -1,0 +1,77 @@
+internal import CLibwebsockets
+
+// Peers that have gone without a word: who is silent is sent a ping, and cut off when nothing comes back.
+//
+// No connection has a timer: the loop looks at a part of them in each sweep, and at all within a fraction of the
+// shortest time that it has to tell apart.
+
+extension EventLoop {
+  static let sweepInterval = Duration.milliseconds(250)
+
+  /// What is to be done from time to time.
+  func sweep() {
+    sweptAt = UInt32(truncatingIfNeeded: now)
+    endLateHandshakes()
+    visitSilent()
+  }
+
+  private func visitSilent() {
+    let (ping, idle) = (configuration.pingInterval.milliseconds, configuration.idleTimeout.milliseconds)
+    guard let shortest = [ping, idle].filter({ $0 > 0 }).min(), !connections.isEmpty else { return }
+    // At most one in so many is looked at each time.
+    let parts = max(1, Int(min(shortest, 64_000) / (8 * EventLoop.sweepInterval.milliseconds)))
+    for _ in 0...(connections.count / parts) {
+      if sweepIndex >= connections.count { sweepIndex = 0 }
+      if connections.isEmpty { return }
+      let connection = connections[sweepIndex]
+      sweepIndex += 1
+      let silence = connection.silence(atLeast: min(ping == 0 ? idle : ping, idle == 0 ? ping : idle))
+      if idle > 0 && silence >= idle {
+        connection.cutOff(.idle, "silent for \(configuration.idleTimeout.inSeconds) s")
+      } else if ping > 0 && silence >= ping {
+        connection.ping()
+      } else {
+        connection.isPinged = false
+      }
+    }
+  }
+}
+
+extension Connection {
+  /// The peer has sent something.
+  func heard() { heardAt = loop.sweptAt }
+
+  /// For how many milliseconds nothing has come. What the kernel knows counts too, since lws keeps pings to itself, and
+  /// pongs without payload; it is asked only when no message has come for as long as matters.
+  fileprivate func silence(atLeast threshold: UInt64) -> UInt64 {
+    let silence = UInt64(loop.sweptAt &- heardAt)
+    guard silence >= threshold, let socket else { return silence }
+    return min(silence, socket.silence)
+  }
+
+  /// Sends a ping (RFC 6455, section 5.5.2), once in a time of silence. All that is written is whole frames, so it may
+  /// come between any two. Who does not take what it was sent is not asked. It has no payload, since lws would take a
+  /// page of memory for the pong's, see ReceiveBuffer.swift.
+  fileprivate func ping() {
+    guard !isPinged, state == .open, let socket, !socket.isBlocked else { return }
+    isPinged = true
+    let frame: [UInt8] = [0x89, 0]
+    unsafe frame.withUnsafeBytes { if unsafe socket.write($0) == .failed { drop() } }
+  }
+
+  /// Ends the connection without a close frame, which nobody would answer.
+  func cutOff(_ refusal: Refusal, _ detail: String) {
+    note(refusal, detail)
+    drop()
+  }
+
+  /// Counts and logs what the peer is refused.
+  func note(_ refusal: Refusal, _ detail: @autoclosure () -> String) {
+    loop.admission.refusals.note(refusal, socket?.peer ?? "a peer that has gone", detail())
+  }
+}
+
+extension Socket {
+  /// For how many milliseconds the kernel has received nothing. Where it does not tell, none.
+  fileprivate var silence: UInt64 { UInt64(shim_silence(descriptor)) }
+}

@@ -1,0 +1,42 @@
+internal import CLibwebsockets
+
+/// A timer of libuv. Loop thread only.
+@safe final class UvTimer {
+  /// Freed with this object, which the owner keeps until the libuv loop has ended.
+  private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
+  private var body: () -> Void = {}
+
+  init(on loop: UnsafeMutablePointer<uv_loop_t>) {
+    unsafe uv_timer_init(loop, timer)
+    // Unretained: the handle is closed, and the loop has ended, before this object is freed.
+    unsafe timer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+  }
+
+  deinit { unsafe timer.deallocate() }
+
+  /// Calls `body` after `time`, and then each `period` unless it is 0, in place of an earlier wish.
+  func start(after time: Duration, every period: Duration = .zero, _ body: @escaping () -> Void) {
+    self.body = body
+    unsafe _ = uv_timer_start(
+      timer, { handle in unsafe Unmanaged<UvTimer>.fromOpaque(handle!.pointee.data!).takeUnretainedValue().body() },
+      time.milliseconds, period.milliseconds)
+  }
+
+  var isActive: Bool {
+    unsafe uv_is_active(UnsafeMutableRawPointer(timer).assumingMemoryBound(to: uv_handle_t.self)) != 0
+  }
+
+  func stop() { unsafe _ = uv_timer_stop(timer) }
+
+  func close() {
+    unsafe closeHandle(timer)
+    body = {}
+  }
+}
+
+extension Duration {
+  /// Whole milliseconds, rounded up: a timer must not be early.
+  var milliseconds: UInt64 {
+    UInt64(components.seconds) * 1000 + UInt64((components.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+  }
+}

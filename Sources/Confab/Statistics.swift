@@ -1,0 +1,63 @@
+internal import Logging
+internal import Synchronization
+
+/// What a server has done, and what it has refused, since it was made.
+public struct Statistics: Equatable, Sendable {
+  /// Connections that there are now, those that are still shaking hands or fetch the page among them.
+  public var connections = 0
+  /// Connections that have been let in, in all.
+  public var accepted = 0
+  /// How often the server has refused, ended or slowed down something, by reason; without those that have not occurred.
+  public var refusals: [Refusal: Int] = [:]
+}
+
+/// Counts what is refused, and tells the log: a line each, as long as there are few.
+final class RefusalLog: Sendable {
+  /// So many lines a second at the most; what is left out is counted in the next one.
+  static let linesPerSecond = 10
+
+  private let logger: Logger
+  private let state = Mutex(State())
+  private struct State {
+    var counts: [Refusal: Int] = [:]
+    var second = ContinuousClock.now
+    var lines = 0
+    var unsaid = 0
+  }
+
+  init(_ logger: Logger) { self.logger = logger }
+
+  var counts: [Refusal: Int] { state.withLock { $0.counts } }
+
+  /// Any thread. `peer` and `detail` may hold what a peer has sent: it is made printable here.
+  func note(_ refusal: Refusal, _ peer: @autoclosure () -> String, _ detail: @autoclosure () -> String) {
+    let level = refusal.isRoutine ? Logger.Level.info : .notice
+    let isLogged = level >= logger.logLevel
+    let unsaid: Int? = state.withLock { state in
+      state.counts[refusal, default: 0] += 1
+      guard isLogged else { return nil }
+      let now = ContinuousClock.now
+      if now - state.second >= .seconds(1) { (state.second, state.lines) = (now, 0) }
+      guard state.lines < RefusalLog.linesPerSecond else {
+        state.unsaid += 1
+        return nil
+      }
+      state.lines += 1
+      defer { state.unsaid = 0 }
+      return state.unsaid
+    }
+    guard let unsaid else { return }
+    let more = unsaid > 0 ? " (and \(unsaid) more before this)" : ""
+    logger.log(level: level, "\(refusal.rawValue): \(peer().printable): \(detail().printable)\(more)")
+  }
+}
+
+extension Refusal {
+  /// What happens every day, and to nobody's harm.
+  fileprivate var isRoutine: Bool {
+    switch self {
+    case .notFound, .notUnderstood, .idle, .closeTimeout, .acceptRate, .messageRate, .byteRate, .pingRate: true
+    default: false
+    }
+  }
+}

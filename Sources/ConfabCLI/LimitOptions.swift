@@ -1,0 +1,100 @@
+import ArgumentParser
+import Confab
+import ConfabChat
+
+private let defaults = Configuration()
+
+/// Who may connect.
+struct AccessOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      """
+      Web origin whose pages may connect, like https://example.org; '*' is every one. May be given several times. \
+      (default: listening on this machine only, pages from this machine; otherwise, pages from the same host)
+      """,
+      valueName: "origin"))
+  var allowOrigin: [String] = []
+
+  @Flag(help: "Refuse clients that send no Origin header: all that are no browsers.")
+  var requireOrigin = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Host name that requests may be for. May be given several times. (default: any)", valueName: "host"))
+  var allowHost: [String] = []
+
+  func apply(to configuration: inout Configuration) {
+    configuration.allowedOrigins = allowOrigin
+    configuration.requiresOrigin = requireOrigin
+    configuration.allowedHosts = allowHost
+  }
+}
+
+/// The limits, as ``Configuration/limits`` has them.
+struct LimitOptions: ParsableArguments {
+  @Option(help: .limit("maxMessageSize", "size"))
+  var maxMessageSize = ByteCount(defaults.maxMessageSize)
+  @Option(help: .limit("maxFragments", "count"))
+  var maxFragments = defaults.maxFragments
+  @Option(help: .limit("maxBacklog", "size"))
+  var maxBacklog = ByteCount(defaults.maxBacklog)
+  @Option(help: .limit("maxConnections", "count"))
+  var maxConnections = defaults.maxConnections
+  @Option(help: .limit("maxConnectionsPerAddress", "count"))
+  var maxConnectionsPerAddress = defaults.maxConnectionsPerAddress
+  @Option(help: .limit("maxAcceptRate", "count"))
+  var maxAcceptRate = defaults.maxAcceptRate
+  @Option(help: .limit("maxHeaderSize", "size"))
+  var maxHeaderSize = ByteCount(defaults.maxHeaderSize)
+  @Option(help: .limit("maxPathLength", "size"))
+  var maxPathLength = ByteCount(defaults.maxPathLength)
+  @Option(help: .limit("handshakeTimeout", "seconds"))
+  var handshakeTimeout = Seconds(defaults.handshakeTimeout)
+  @Option(help: .limit("maxMessageRate", "count"))
+  var maxMessageRate = defaults.maxMessageRate
+  @Option(help: .limit("maxByteRate", "size"))
+  var maxByteRate = ByteCount(defaults.maxByteRate)
+  @Option(help: .limit("maxPingRate", "count"))
+  var maxPingRate = defaults.maxPingRate
+  @Option(help: .limit("pingInterval", "seconds"))
+  var pingInterval = Seconds(defaults.pingInterval)
+  @Option(help: .limit("idleTimeout", "seconds"))
+  var idleTimeout = Seconds(defaults.idleTimeout)
+  @Option(help: .limit("closeTimeout", "seconds"))
+  var closeTimeout = Seconds(defaults.closeTimeout)
+
+  @Option(
+    help: ArgumentHelp("Rooms at a time: who would open one more gets status 503; 0 is no limit.", valueName: "count"))
+  var maxRooms = Chat.defaultMaxRooms
+
+  @Flag(help: "Limit rates and connections of peers on this machine, too.")
+  var limitLoopback = false
+
+  func apply(to configuration: inout Configuration) {
+    configuration.maxMessageSize = maxMessageSize.bytes
+    configuration.maxFragments = maxFragments
+    configuration.maxBacklog = maxBacklog.bytes
+    configuration.maxConnections = maxConnections
+    configuration.maxConnectionsPerAddress = maxConnectionsPerAddress
+    configuration.maxAcceptRate = maxAcceptRate
+    configuration.maxHeaderSize = maxHeaderSize.bytes
+    configuration.maxPathLength = maxPathLength.bytes
+    configuration.handshakeTimeout = handshakeTimeout.duration
+    configuration.maxMessageRate = maxMessageRate
+    configuration.maxByteRate = maxByteRate.bytes
+    configuration.maxPingRate = maxPingRate
+    configuration.pingInterval = pingInterval.duration
+    configuration.idleTimeout = idleTimeout.duration
+    configuration.closeTimeout = closeTimeout.duration
+    configuration.limitsLoopback = limitLoopback
+  }
+}
+
+extension ArgumentHelp {
+  /// What the library says of a limit.
+  fileprivate static func limit(_ name: String, _ valueName: String) -> ArgumentHelp {
+    guard let limit = Configuration.limits.first(where: { $0.name == name }) else { preconditionFailure(name) }
+    let off = limit.canBeOff ? " 0 is no limit." : ""
+    return ArgumentHelp("\(limit.subject). Over it: \(limit.effect).\(off)", valueName: valueName)
+  }
+}

@@ -1,0 +1,60 @@
+import Testing
+
+@testable import Confab
+
+struct OriginTests {
+  @Test(arguments: [
+    ("", "chat.example.org", true),
+    ("null", "chat.example.org", false),
+    ("http://chat.example.org", "chat.example.org", true),
+    ("http://chat.example.org", "chat.example.org:80", true),
+    ("http://Chat.Example.Org", "chat.example.org", true),
+    ("https://chat.example.org", "chat.example.org", true),
+    ("https://chat.example.org", "chat.example.org:443", true),
+    ("https://chat.example.org", "chat.example.org:80", false),
+    ("http://chat.example.org:8080", "chat.example.org:8080", true),
+    ("http://chat.example.org", "chat.example.org:8080", false),
+    ("http://[2001:db8::1]:8080", "[2001:db8::1]:8080", true),
+    ("http://localhost:8080", "chat.example.org:8080", false),
+    ("https://app.example.com", "chat.example.org", true),
+    ("https://app.example.com:443", "chat.example.org", true),
+    ("http://app.example.com", "chat.example.org", false),
+    ("http://chat.example.org", "", false),
+  ])
+  func listeningOnEveryAddressPagesOfTheSameHostAreLetIn(_ origin: String, _ host: String, isLetIn: Bool) {
+    let policy = OriginPolicy(
+      allowed: ["https://app.example.com"], isRequired: false, listensOnLoopbackOnly: false)
+    // Empty here is a header that was not sent.
+    let (origin, host) = (origin.isEmpty ? nil : origin, host.isEmpty ? nil : host)
+    #expect(policy.admits(origin: origin, host: host) == isLetIn)
+  }
+
+  @Test(arguments: [
+    ("null", true), ("http://localhost", true), ("https://dev.localhost:3000", true), ("http://127.1.2.3:80", true),
+    ("http://[::1]", true), ("http://127.0.0.1.example.org", false), ("http://example.org", false),
+    ("http://127.0.0.256", false), ("http://localhost.example.org", false), ("http://127.0.0.1:99999", false),
+    ("http://user@localhost", false), ("javascript://localhost/", false),
+  ])
+  func listeningOnThisMachineOnlyItsPagesAreLetIn(_ origin: String, isLetIn: Bool) {
+    let policy = OriginPolicy(allowed: [], isRequired: true, listensOnLoopbackOnly: true)
+    #expect(policy.admits(origin: origin, host: "localhost") == isLetIn)
+    #expect(!policy.admits(origin: nil, host: "localhost"))
+  }
+
+  @Test func authoritiesHaveAHostAndPerhapsAPort() throws {
+    for (text, host, port) in [
+      ("example.org", "example.org", nil), ("EXAMPLE.org:80", "example.org", 80), ("[::1]:1", "[::1]", 1),
+      ("[::1]", "[::1]", nil),
+    ] as [(String, String, Int?)] {
+      let authority = try #require(Authority(text))
+      #expect((authority.host, authority.port) == (host, port))
+    }
+  }
+
+  @Test(arguments: [
+    "", ":80", "a b", "a:", "a:b", "a:65536", "a:-1", "a:+1", "[::1", "[::1]x", "a/b", "a@b", "a:1:2", "ä",
+  ])
+  func whatIsNoAuthority(_ text: String) {
+    #expect(Authority(text) == nil)
+  }
+}

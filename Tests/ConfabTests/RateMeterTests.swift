@@ -1,0 +1,46 @@
+import Testing
+
+@testable import Confab
+
+struct RateMeterTests {
+  @Test func aSecondsWorthMayComeAtOnceAndThenAtTheRate() {
+    var bucket = TokenBucket(rate: 100, now: 5000)
+    for _ in 0..<100 {
+      let wait = bucket.take(1, now: 5000)
+      #expect(wait == 0)
+    }
+    var wait = bucket.take(1, now: 5000)
+    #expect(wait == 10)
+    wait = bucket.take(1, now: 5020)
+    #expect(wait == 0)
+    wait = bucket.take(400, now: 5020)
+    #expect(wait == 4000)
+    // Rest does not add up beyond a second's worth.
+    wait = bucket.take(100, now: 100_000)
+    #expect(wait == 0)
+    wait = bucket.take(1, now: 100_000)
+    #expect(wait == 10)
+  }
+
+  @Test func zeroIsNoLimit() {
+    var bucket = TokenBucket(rate: 0, now: 0)
+    let wait = bucket.take(1 << 40, now: 0)
+    #expect(wait == 0)
+  }
+
+  @Test func theRateThatIsExceededIsTold() {
+    var configuration = Configuration()
+    (configuration.maxMessageRate, configuration.maxByteRate, configuration.maxPingRate) = (2, 1000, 1)
+    let meter = RateMeter(configuration, now: 0)
+    #expect(meter.takePiece(of: 400, endsMessage: true, now: 0) == nil)
+    #expect(meter.takePiece(of: 400, endsMessage: false, now: 0) == nil)
+    #expect(meter.takePiece(of: 400, endsMessage: false, now: 0) == .byteRate)
+    #expect(meter.readableAt == 200)
+    #expect(meter.takePiece(of: 0, endsMessage: true, now: 300) == nil)
+    #expect(meter.takePiece(of: 0, endsMessage: true, now: 300) == .messageRate)
+    #expect(meter.readableAt == 500)
+    #expect(meter.takePing(now: 300) == nil)
+    #expect(meter.takePing(now: 300) == .pingRate)
+    #expect(meter.readableAt == 1300)
+  }
+}

@@ -1,0 +1,110 @@
+"""A WebSocket and HTTP client of bare sockets, for what well-behaved libraries don't send."""
+
+import os
+import socket
+import struct
+
+HANDSHAKE = {
+    "Host": "localhost",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
+
+def head(headers, line="GET / HTTP/1.1"):
+    """The head of a request; a header that is None is left out."""
+    lines = [line] + [f"{name}: {value}" for name, value in headers.items() if value is not None]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def handshake(**changes):
+    """An opening handshake; `_` in a name stands for `-`."""
+    return head(HANDSHAKE | {name.replace("_", "-"): value for name, value in changes.items()})
+
+
+def frame(opcode, payload=b"", final=True, mask=b"\x12\x34\x56\x78"):
+    length = len(payload)
+    size = bytes([0x80 | length]) if length < 126 else (
+        b"\xfe" + struct.pack("!H", length) if length < 65536 else b"\xff" + struct.pack("!Q", length))
+    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    return bytes([opcode | (0x80 if final else 0)]) + size + mask + masked
+
+
+class RawClient:
+    def __init__(self, port, *, host="127.0.0.1", receive_buffer=None, timeout=10):
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        self.socket.connect((host, port))
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def answer(self):
+        """The status, headers and body that come next; None when the connection ends instead."""
+        line = self.file.readline()
+        if not line:
+            return None
+        headers = {}
+        while (header := self.file.readline()) not in (b"\r\n", b""):
+            name, _, value = header.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        length = int(headers.get("content-length", 0))
+        return int(line.split()[1]), headers, self.file.read(length)
+
+    def open(self, **changes):
+        """Shakes hands."""
+        self.send(handshake(**changes))
+        status, headers, body = self.answer()
+        assert status == 101, (status, body)
+        return headers
+
+    def frame(self):
+        """Opcode and payload of the next frame; None when the connection ends."""
+        start = self.file.read(2)
+        if len(start) < 2:
+            return None
+        length = start[1] & 127
+        if length >= 126:
+            length, = struct.unpack("!H" if length == 126 else "!Q", self.file.read(2 if length == 126 else 8))
+        return start[0] & 15, self.file.read(length)
+
+    def close_code(self):
+        """The code of the close frame that comes, whatever comes before; None when the connection ends without."""
+        while (one := self.frame()) is not None:
+            if one[0] == 8:
+                return struct.unpack("!H", one[1][:2])[0] if len(one[1]) >= 2 else 1005
+        return None
+
+    def ends(self):
+        """Whether the server ends the connection, having sent nothing more."""
+        try:
+            return self.file.read(1) == b""
+        except ConnectionResetError:
+            return True
+
+
+def request(port, data, **keywords):
+    """The answer to one request."""
+    with RawClient(port, **keywords) as client:
+        client.send(data)
+        return client.answer()
+
+
+def random_key():
+    import base64
+    return base64.b64encode(os.urandom(16)).decode()
