@@ -28,13 +28,6 @@ extension [UInt8] {
     self.init()
     append(message.bytes)
   }
-
-  /// Appends a copy of `bytes`.
-  mutating func append(_ bytes: Span<UInt8>) {
-    append(addingCapacity: bytes.count) { output in
-      for index in bytes.indices { output.append(bytes[index]) }
-    }
-  }
 }
 
 extension String {

@@ -42,18 +42,3 @@ struct Utf8Validator {
     return true
   }
 }
-
-extension Span<UInt8> {
-  /// The index of the first byte from `index` on that is not ASCII, or the count.
-  fileprivate func endOfAscii(from index: Int) -> Int {
-    var index = index
-    while count - index >= 16 {
-      var bits: UInt8 = 0
-      for offset in 0..<16 { bits |= self[index + offset] }
-      if bits >= 0x80 { break }
-      index += 16
-    }
-    while index < count, self[index] < 0x80 { index += 1 }
-    return index
-  }
-}

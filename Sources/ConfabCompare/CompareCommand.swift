@@ -51,7 +51,7 @@ struct Run: AsyncParsableCommand {
   @Option(help: ArgumentHelp("What the servers may run on, as taskset takes it. The load has the last core."))
   var cores = "0"
 
-  @Option(help: ArgumentHelp("Options for confab.", valueName: "options"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Options for confab.", valueName: "options"))
   var confab = ""
 
   @Flag(help: "Leave out the peer that writes through NIO's frame encoder.")

@@ -4,7 +4,11 @@ extension Socket {
   /// Takes a piece of a message, see ``Connection/receive(_:_:)``.
   func received(_ piece: UnsafeRawBufferPointer) -> Bool {
     let bytes = unsafe Span<UInt8>(_unsafeBytes: piece)
-    return connection.receive(bytes, self)
+    // The loop keeps the connection alive meanwhile: counting a reference for each message would take longer than all
+    // else that is done to it here.
+    return unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi))._withUnsafeGuaranteedRef {
+      $0.receive(bytes, self)
+    }
   }
 
   /// Stops reading, or goes on with what has come meanwhile.
