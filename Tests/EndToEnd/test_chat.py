@@ -47,6 +47,16 @@ def test_payloads_of_any_size(server, size):
     go(main())
 
 
+def test_who_has_the_answer_to_the_handshake_hears_what_is_said_from_then_on():
+    with confab("--loops", 4) as server:
+        for _ in range(300):
+            with RawClient(server.port) as alice, RawClient(server.port) as bob:
+                alice.open()
+                bob.open()
+                alice.send(frame(1, b"hello"))
+                assert bob.frame() == (1, b"hello")
+
+
 def test_fragments_are_joined_and_control_frames_come_between(server):
     async def main():
         async with connect(server.ws) as alice, connect(server.ws) as bob:

@@ -24,8 +24,8 @@ func confabCallback(
     unsafe Socket(wsi!).connection.becameWritable()
     return 0
 
-  case LWS_CALLBACK_ESTABLISHED:
-    unsafe EventLoop.of(wsi!).open(Socket(wsi!), Request(wsi!))
+  case LWS_CALLBACK_ADD_HEADERS:
+    unsafe Gate(wsi!).answersUpgrade()
     return 0
 
   case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
@@ -57,6 +57,8 @@ func confabCallback(
     return -1
 
   case LWS_CALLBACK_WSI_DESTROY:
+    // A handshake that fails when it is answered comes here without LWS_CALLBACK_CLOSED.
+    unsafe Socket(wsi!).boundConnection?.ended()
     unsafe Context.of(wsi!)?.loop?.left(Socket(wsi!))
     return 0
 

@@ -23,6 +23,8 @@ public final class EventLoop: @unchecked Sendable {
 
   /// Connections of which no whole request has come yet, and when that is too late. See Handshakes.swift.
   var handshakes: [Socket: UInt64] = [:]
+  /// The connection whose upgrade has been admitted, until it is answered within the same call.
+  var upgrading: Socket?
   /// The index in ``connections`` that the next sweep begins at. See KeepAlive.swift.
   var sweepIndex = 0
   /// Milliseconds on a clock that goes on with each sweep.

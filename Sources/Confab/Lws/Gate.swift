@@ -36,7 +36,7 @@ internal import CLibwebsockets
       }
       return false
     }
-    return decide {
+    let isAdmitted = decide {
       () throws(Rejection) in
       try checkHead()
       try checkHandshake()
@@ -45,6 +45,18 @@ internal import CLibwebsockets
         throw Rejection(refusal: .refusedByHandler, detail: denial.reason, status: denial.status)
       }
     }
+    loop.upgrading = isAdmitted ? unsafe Socket(wsi) : nil
+    return isAdmitted
+  }
+
+  /// LWS_CALLBACK_ADD_HEADERS: lws is about to answer a request. If it is the upgrade that has just been admitted, the
+  /// connection begins here, not in LWS_CALLBACK_ESTABLISHED, which comes when the answer is out already: a client that
+  /// has the answer is to hear what is said from then on, on whatever loop. Nothing is written before the turn ends.
+  func answersUpgrade() {
+    let socket = unsafe Socket(wsi)
+    guard loop.upgrading == socket else { return }
+    loop.upgrading = nil
+    loop.open(socket, request)
   }
 
   /// LWS_CALLBACK_FILTER_HTTP_CONNECTION: whether a request that asks for no upgrade is served from a mount.

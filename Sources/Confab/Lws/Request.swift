@@ -57,7 +57,7 @@ internal import CLibwebsockets
 }
 
 extension OpaquePointer {
-  /// A header of `struct lws`; nil when it was not sent. Headers are there until LWS_CALLBACK_ESTABLISHED returns.
+  /// A header of `struct lws`; nil when it was not sent. Headers are there until the handshake has been answered.
   func header(_ token: lws_token_indexes) -> String? {
     let length = unsafe lws_hdr_total_length(self, token)
     guard length > 0 else { return nil }

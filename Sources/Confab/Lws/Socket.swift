@@ -12,7 +12,7 @@ internal import Glibc
 
   /// The connection of an established websocket.
   ///
-  /// lws holds it unretained, from LWS_CALLBACK_ESTABLISHED to LWS_CALLBACK_CLOSED, for as long as
+  /// lws holds it unretained, from ``Gate/answersUpgrade()`` to LWS_CALLBACK_CLOSED, for as long as
   /// ``EventLoop/connections`` keeps it alive.
   var connection: Connection {
     unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi)).takeUnretainedValue()
