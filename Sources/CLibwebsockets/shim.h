@@ -6,6 +6,7 @@
 #include <libwebsockets.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <uv.h> /* libwebsockets.h brings it only when lws was built with libuv: fail here, not at a symbol */
 
@@ -39,6 +40,25 @@ static inline unsigned shim_silence(int socket)
 #endif
     (void)socket;
     return 0;
+}
+
+/* Has lws tell of each connection whose poll events change, by LWS_CALLBACK_GET_THREAD_ID (lib/core-net/pollfd.c): it
+ * does so once it knows the thread that it serves from, which on libuv it never asks for. The function that would is
+ * exported for lws's event libraries, and in no header; weak, because other versions may not have it. uv_stop() keeps it
+ * from running the loop. */
+extern int _lws_plat_service_tsi(struct lws_context *, int, int) __attribute__((weak));
+static inline void shim_report_poll_changes(struct lws_context *context, uv_loop_t *loop)
+{
+    if (_lws_plat_service_tsi) {
+        uv_stop(loop);
+        _lws_plat_service_tsi(context, -1, 0);
+    }
+}
+
+/* Whether a libuv loop polls a descriptor for output: nothing tells it of the handles of lws. */
+static inline int shim_polls_output(const uv_loop_t *loop, int fd)
+{
+    return fd >= 0 && (unsigned)fd < loop->nwatchers && loop->watchers[fd] && (loop->watchers[fd]->pevents & POLLOUT);
 }
 
 #endif

@@ -42,6 +42,13 @@ public final class Connection: @unchecked Sendable {
   var isPinged = false
   /// Whether it is not read for a while.
   var isPaused = false
+  // See Lws/Pings.swift.
+  /// Whether a ping has come that lws has not answered yet.
+  var owesPong = false
+  /// Whether the loop polls the socket for output …
+  var isPollingOutput = false
+  /// … because the server wants to write.
+  var isWritableRequested = false
   var state = ReadyState.open
   /// When the peer was heard of, see ``EventLoop/sweptAt``.
   var heardAt: UInt32 = 0

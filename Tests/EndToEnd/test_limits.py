@@ -127,6 +127,19 @@ def test_who_sends_too_fast_is_read_more_slowly_and_loses_nothing(options, expec
         assert expected in server.errors
 
 
+def test_every_ping_is_answered_and_too_many_more_slowly():
+    pings = [f"{number}".encode() for number in range(300)]
+    with confab("--limit-loopback", "--max-ping-rate", 100, "--log-level", "info") as server:
+        with RawClient(server.port) as client:
+            client.open()
+            start = time.monotonic()
+            client.send(b"".join(frame(9, payload) for payload in pings))
+            assert [client.frame() for _ in pings] == [(10, payload) for payload in pings]
+            assert 1.5 < time.monotonic() - start < 8
+        server.stop()
+        assert "pingRate" in server.errors
+
+
 def test_a_room_too_many_gets_503():
     with confab("--max-rooms", 2) as server, contextlib.ExitStack() as stack:
         async def main():

@@ -138,7 +138,7 @@ extension Connection {
       advance(source, by: slice.count)
       writes += 1
     }
-    socket.requestWritable()
+    requestWritable()
     return false
   }
 

@@ -24,6 +24,11 @@ func confabCallback(
     unsafe Socket(wsi!).connection.becameWritable()
     return 0
 
+  case LWS_CALLBACK_GET_THREAD_ID:
+    // lws asks for the first time with a connection that is none: it has no protocol, and nothing else may be looked at.
+    if unsafe Context.of(wsi!) != nil { unsafe Socket(wsi!).boundConnection?.pollEventsChanged() }
+    return 1
+
   case LWS_CALLBACK_ADD_HEADERS:
     unsafe Gate(wsi!).answersUpgrade()
     return 0

@@ -11,6 +11,7 @@ extension Connection {
   /// when it runs on libuv and was built for debugging, as Debian's 4.1.6 is; the second call cuts it off before the
   /// close frame is out (lib/core-net/service.c, "close_and_handled uv repeat test").
   func becameWritable() {
+    (owesPong, isWritableRequested) = (false, false)
     guard writeBacklog(), state == .closing, ending?.isFrameSent == false else { return }
     ending?.isFrameDue = true
     socket?.setTimer(.microseconds(1))
@@ -74,7 +75,7 @@ extension Connection {
       if sendCloseFrame() { return false }
       // A pong of lws's own has blocked the socket.
       socket.setTimer(ending.patience)
-      socket.requestWritable()
+      requestWritable()
       return true
     }
     if ending?.side == .server { note(.closeTimeout, "has not closed in time") }

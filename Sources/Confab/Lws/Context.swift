@@ -71,10 +71,12 @@ internal import Synchronization
   /// The scratch buffer of a context: a read takes this much at the most, and HTTP responses are made in it.
   private static let serviceBufferSize = 64 * 1024
 
-  func serve(_ loop: EventLoop) {
+  /// Calls `loop` back from now on. On its thread.
+  func serve(_ loop: EventLoop, on uv: UvLoop) {
     self.loop = loop
     // Unretained: the event loop owns this context.
     unsafe memory.owner.pointee = Unmanaged.passUnretained(self).toOpaque()
+    unsafe shim_report_poll_changes(context.pointee, uv.loop)
   }
 
   /// The context of a connection; nil for what lws opens for itself.

@@ -107,6 +107,9 @@ public final class EventLoop: @unchecked Sendable {
     return connections.count
   }
 
+  /// Whether the loop polls a socket for output.
+  func pollsOutput(_ socket: Socket) -> Bool { unsafe shim_polls_output(uv.loop, socket.descriptor) != 0 }
+
   /// Milliseconds on a clock that goes on with each turn.
   var now: UInt64 { unsafe uv_now(uv.loop) }
 
@@ -165,36 +168,41 @@ public final class EventLoop: @unchecked Sendable {
   /// A poll is about to begin: what timers and the like have brought does not wait for it.
   private func beforePoll() {
     if !isPollingOnceMore { endTurn() }
+    resumeReading()
   }
 
   private func endTurn() {
     settle()
-    resumeReading()
     if isStopping && connections.isEmpty { finish() }
   }
 
-  /// Stops reading from a connection until the log that it has joined is relieved, and its peer within its rates: TCP
-  /// then slows the peer down.
+  /// Stops reading from a connection until the log that it has joined is relieved, its peer within its rates, and its
+  /// ping answered: TCP then slows the peer down.
   func pauseReading(_ connection: Connection) {
     if connection.isPaused { return }
     connection.isPaused = true
     connection.socket?.setReading(false)
     paused.append(connection)
     if connection.meter != nil && !resumeTimer.isActive {
-      resumeTimer.start(after: EventLoop.resumeInterval, every: EventLoop.resumeInterval) { self.resumeReading() }
+      resumeTimer.start(after: EventLoop.resumeInterval, every: EventLoop.resumeInterval) {}
     }
   }
 
   private static let resumeInterval = Duration.milliseconds(20)
 
+  /// Right before a poll, and at no other time: lws on libuv goes on with what it has kept of a read before the loop
+  /// prepares to poll, or else when the poll says that the socket takes output. Only then are its pings seen, see
+  /// Pings.swift.
   private func resumeReading() {
     if paused.isEmpty { return resumeTimer.stop() }
     paused.removeAll { connection in
       if let fanout = connection.fanout, fanout.log.isPressed { return false }
-      if let meter = connection.meter, meter.readableAt > now, connection.state == .open { return false }
-      connection.isPaused = false
+      if connection.state == .open {
+        if connection.owesPong { return false }
+        if let meter = connection.meter, meter.readableAt > now { return false }
+      }
       connection.heard()
-      connection.socket?.setReading(true)
+      connection.resumeReading()
       return true
     }
   }
@@ -208,7 +216,7 @@ public final class EventLoop: @unchecked Sendable {
     swap(&scheduled, &settling.connections)
     for connection in settling.connections {
       connection.isScheduled = false
-      if connection.writeBacklog(), connection.state == .closing { connection.socket?.requestWritable() }
+      if connection.writeBacklog(), connection.state == .closing { connection.requestWritable() }
     }
     settling.connections.removeAll(keepingCapacity: true)
     if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }
@@ -234,7 +242,7 @@ public final class EventLoop: @unchecked Sendable {
     uv.start(
       onStart: {
         self.handler = self.makeHandler(self)
-        self.context.serve(self)
+        self.context.serve(self, on: self.uv)
         self.sweep()
         for listener in self.listeners { listener.start(on: self.uv, for: self) }
         self.sweepTimer.start(after: EventLoop.sweepInterval, every: EventLoop.sweepInterval) { self.sweep() }

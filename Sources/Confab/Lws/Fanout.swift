@@ -57,8 +57,9 @@ final class Fanout: LogReader, @unchecked Sendable {
       while next < group.count {
         let socket = group[next]
         if socket.isBlocked {
-          setApart(socket.connection)
-          socket.requestWritable()
+          let connection = socket.connection
+          setApart(connection)
+          connection.requestWritable()
         } else if unsafe socket.write(bytes) == .failed {
           socket.connection.drop()
         } else {

@@ -55,7 +55,7 @@ extension Connection {
     if let fanout, fanout.log.isPressed { loop.pauseReading(self) }
   }
 
-  private func slowDown(_ rate: Refusal) {
+  func slowDown(_ rate: Refusal) {
     if !isPaused { note(rate, "sends more a second than it may: it is read more slowly") }
     loop.pauseReading(self)
   }

@@ -1,0 +1,35 @@
+internal import CLibwebsockets
+
+// Pings, which libwebsockets answers by itself: one pong at a time, and it drops the pings that come before that is out
+// (lib/roles/ws/ops-ws.c, "DROP PING since one pending"). So reading stops at each ping until its pong is out, and a
+// peer gets a pong for every ping, within its rate.
+//
+// No callback tells of a ping. What can be seen is that the loop polls the socket for output, which neither the server
+// has asked for nor a full socket: lws has a pong to send.
+
+extension Connection {
+  /// LWS_CALLBACK_GET_THREAD_ID: the loop polls the socket for something else than before.
+  func pollEventsChanged() {
+    guard state == .open, let socket else { return }
+    let couldPollOutput = isPollingOutput
+    isPollingOutput = loop.pollsOutput(socket)
+    guard isPollingOutput, !couldPollOutput, !isWritableRequested, !socket.isBlocked else { return }
+    owesPong = true
+    heard()
+    if let meter, let rate = meter.takePing(now: loop.now) { slowDown(rate) } else { loop.pauseReading(self) }
+  }
+
+  /// Has LWS_CALLBACK_SERVER_WRITEABLE come, once the kernel takes more.
+  func requestWritable() {
+    isWritableRequested = true
+    socket?.requestWritable()
+  }
+
+  /// Goes on to read, with what lws has kept of the last read: for that it asks for output itself.
+  func resumeReading() {
+    isPaused = false
+    isWritableRequested = true
+    socket?.setReading(true)
+    isWritableRequested = isPollingOutput
+  }
+}
