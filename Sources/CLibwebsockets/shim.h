@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <zlib.h> /* for messages that are compressed once for all who read them */
 #include <uv.h> /* libwebsockets.h brings it only when lws was built with libuv: fail here, not at a symbol */
 
 /* accept4 is declared under _GNU_SOURCE only, which a module cannot define for another one. Where there is none, fcntl
@@ -27,6 +28,13 @@ static inline int shim_accept(int listener, struct sockaddr *address, socklen_t 
     }
     return accepted;
 #endif
+}
+
+/* inflateInit2 and deflateInit2 are macros. A negative number of bits is a raw stream, RFC 1951. */
+static inline int shim_inflate_init(z_stream *stream, int windowBits) { return inflateInit2(stream, windowBits); }
+static inline int shim_deflate_init(z_stream *stream, int level, int windowBits)
+{
+    return deflateInit2(stream, level, Z_DEFLATED, windowBits, 8, Z_DEFAULT_STRATEGY);
 }
 
 /* struct tcp_info differs from system to system, and Glibc's module has none: milliseconds since data was received. */

@@ -3,6 +3,10 @@
 final class Assembly {
   private(set) var bytes: [UInt8] = []
   let kind: Message.Kind
+  /// Whether the pieces are those of the compressed form, which is checked when it has been expanded.
+  let isCompressed: Bool
+  /// Whether all pieces so far are of one frame.
+  private(set) var isInFirstFrame = true
   private var fragments: Int32 = 0
   private var text = Utf8Validator()
 
@@ -18,9 +22,12 @@ final class Assembly {
   }
 
   /// Why a piece is refused.
-  enum Refusal: Error { case tooBig, tooManyFragments, notUtf8 }
+  enum Refusal: Error { case tooBig, tooManyFragments, notUtf8, notDeflate, reservedBit }
 
-  init(_ kind: Message.Kind) { self.kind = kind }
+  init(_ kind: Message.Kind, isCompressed: Bool = false) {
+    self.kind = kind
+    self.isCompressed = isCompressed
+  }
 
   /// Adds a piece, which is borrowed.
   ///
@@ -30,12 +37,15 @@ final class Assembly {
   func add(
     _ piece: Span<UInt8>, remaining: Int, isFinal: Bool, limits: Limits
   ) throws(Refusal) {
-    guard remaining <= limits.maxMessageSize - bytes.count - piece.count else { throw .tooBig }
+    // What cannot be compressed gets a little longer by it (zlib.h, deflateBound).
+    let slack = isCompressed ? limits.maxMessageSize >> 10 + 64 : 0
+    guard remaining <= limits.maxMessageSize + slack - bytes.count - piece.count else { throw .tooBig }
     if remaining == 0 {
+      isInFirstFrame = false
       fragments += 1
       guard fragments <= limits.maxFragments else { throw .tooManyFragments }
     }
-    if kind == .text {
+    if kind == .text && !isCompressed {
       guard text.accept(piece), !isFinal || text.isComplete else { throw .notUtf8 }
     }
     if bytes.isEmpty { bytes.reserveCapacity(piece.count + min(remaining, Assembly.reserved)) }

@@ -21,6 +21,10 @@ public struct Configuration: Sendable {
   /// first of its list, one that offers none goes on without. The default is none.
   public var subprotocols: [String] = []
 
+  /// Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692): once for all of them, from
+  /// ``Message/minCompressedSize`` bytes on. The default is true.
+  public var offersCompression = true
+
   // MARK: Who is let in
 
   /// Web origins whose pages may connect, as browsers send them, `https://example.org`; `*` is every one. The default is

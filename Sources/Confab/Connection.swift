@@ -50,6 +50,8 @@ public final class Connection: @unchecked Sendable {
   /// … because the server wants to write.
   var isWritableRequested = false
   var state = ReadyState.open
+  /// How messages are compressed, if they are.
+  let compression: Compression?
   /// When the peer was heard of, see ``EventLoop/sweptAt``.
   var heardAt: UInt32 = 0
   /// Its index in ``EventLoop/connections``.
@@ -57,7 +59,8 @@ public final class Connection: @unchecked Sendable {
   /// Its index among the fan-out's members of the same place.
   var slot: Int32 = 0
 
-  init(id: UInt64, loop: EventLoop, socket: Socket) {
+  init(id: UInt64, loop: EventLoop, socket: Socket, _ compression: Compression?) {
+    self.compression = compression
     self.id = id
     self.loop = loop
     self.socket = socket
@@ -92,7 +95,7 @@ public final class Connection: @unchecked Sendable {
   public var bufferedAmount: Int { onLoop { backlog } }
 
   /// The log that the connection has joined.
-  public var log: BroadcastLog? { onLoop { fanout?.log } }
+  public var log: BroadcastLog? { onLoop { fanout?.root } }
 
   /// Sends a message to this client alone, behind everything that was appended to its log before.
   @discardableResult
@@ -106,10 +109,10 @@ public final class Connection: @unchecked Sendable {
   /// time, so it leaves another one first.
   public func join(_ log: BroadcastLog) {
     onLoop {
-      guard state == .open, fanout?.log !== log else { return }
+      guard state == .open, fanout?.root !== log else { return }
       leaveLog()
       // Leaving closes one who has too much unread.
-      if state == .open { loop.fanout(of: log).add(self) }
+      if state == .open { loop.fanout(of: log, compression).add(self) }
     }
   }
 

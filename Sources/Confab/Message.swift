@@ -13,12 +13,29 @@ public struct Message: ~Escapable {
   public let kind: Kind
   /// The payload, unmasked, at least 0 and at most ``Configuration/maxMessageSize`` bytes when it was received.
   public let bytes: Span<UInt8>
+  /// Whether `bytes` are the compressed form, for one who reads it (RFC 7692, section 6).
+  private(set) var isCompressed = false
+
+  /// Shorter messages are not compressed, in bytes: it would save nothing.
+  public static let minCompressedSize = 128
 
   /// A message to send: it borrows `bytes`.
   @_lifetime(copy bytes)
   public init(_ kind: Kind, _ bytes: Span<UInt8>) {
     self.kind = kind
     self.bytes = bytes
+  }
+
+  /// The compressed form of a message of this kind.
+  @_lifetime(copy bytes)
+  init(_ kind: Kind, compressed bytes: Span<UInt8>) {
+    self.init(kind, bytes)
+    isCompressed = true
+  }
+
+  /// The payload of the message's compressed form; nil if it is better sent as it is.
+  func deflated(_ compression: Compression) -> [UInt8]? {
+    bytes.count < Message.minCompressedSize ? nil : Deflater.deflate(bytes, compression)
   }
 }
 

@@ -39,6 +39,8 @@ public enum Refusal: String, CaseIterable, Sendable {
   case tooManyFragments
   /// 1007: text, or a close reason, that is not UTF-8.
   case notUtf8
+  /// 1007: a compressed message that cannot be expanded.
+  case notDeflate
   /// 1002: what the protocol does not allow.
   case protocolError
   /// 1013: ``Configuration/maxBacklog``.

@@ -44,6 +44,9 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Event loops, each a thread.", valueName: "count"))
   var loops = defaults.loops
 
+  @Flag(inversion: .prefixedNo, help: "Compress messages for clients that offer it (permessage-deflate).")
+  var compression = defaults.offersCompression
+
   @OptionGroup(title: "Who is let in") var access: AccessOptions
   @OptionGroup(title: "Limits") var limits: LimitOptions
 
@@ -82,6 +85,7 @@ struct Serve: AsyncParsableCommand {
     var configuration = Configuration(
       host: host, port: port, mounts: [webRoot.map { Mount(directory: $0) } ?? .chatPage], logger: logger)
     configuration.loops = loops
+    configuration.offersCompression = compression
     access.apply(to: &configuration)
     limits.apply(to: &configuration)
     configuration.sendBufferSize = sendBuffer.bytes

@@ -9,6 +9,8 @@ public final class BroadcastLog: Sendable {
   struct State {
     var queue = SegmentQueue()
     var readers: [Reader] = []
+    /// The same messages, compressed, for those who have agreed to that: a log for each form that somebody has read.
+    var forms: [(compression: Compression, log: BroadcastLog)] = []
   }
   struct Reader {
     let reader: any LogReader
@@ -17,16 +19,49 @@ public final class BroadcastLog: Sendable {
   }
   let state = Mutex(State())
   private let pressed = Atomic(false)
+  /// How many of the log's forms, itself among them, are pressed.
+  private let pressure: Pressure
+  private final class Pressure: Sendable { let count = Atomic(0) }
+  private let hasForms = Atomic(false)
 
-  public init() {}
+  public init() { pressure = Pressure() }
+
+  /// A form of another log.
+  private init(_ pressure: Pressure) { self.pressure = pressure }
 
   /// Appends a message for everyone who has joined. It is written when the running turn of each event loop ends.
   ///
   /// Any thread. Messages that are appended by one thread keep their order.
   public func append(_ message: Message) {
+    if hasForms.load(ordering: .relaxed) { return appendInAllForms(message) }
+    state.withLock { state in state.append(message) }
+  }
+
+  private func appendInAllForms(_ message: Message) {
+    // It takes long: not with the lock held.
+    let deflated = Compression.allCases.map { hasReaders(of: $0) ? message.deflated($0) : nil }
     state.withLock { state in
-      state.queue.append(message)
-      for entry in state.readers { entry.reader.logGrew() }
+      state.append(message)
+      for (compression, deflated) in zip(Compression.allCases, deflated) {
+        guard let form = state.form(compression) else { continue }
+        if let deflated { form.append(Message(message.kind, compressed: deflated.span)) } else { form.append(message) }
+      }
+    }
+  }
+
+  private func hasReaders(of compression: Compression) -> Bool {
+    state.withLock { $0.form(compression) }?.state.withLock { !$0.readers.isEmpty } ?? false
+  }
+
+  /// The log of the same messages in the form for `compression`; nil is the log itself.
+  func form(_ compression: Compression?) -> BroadcastLog {
+    guard let compression else { return self }
+    return state.withLock { state in
+      if let form = state.form(compression) { return form }
+      let form = BroadcastLog(pressure)
+      state.forms.append((compression, form))
+      hasForms.store(true, ordering: .relaxed)
+      return form
     }
   }
 
@@ -46,15 +81,23 @@ public final class BroadcastLog: Sendable {
   func remove(_ reader: any LogReader) {
     state.withLock { state in
       state.readers.removeAll { $0.reader === reader }
-      if state.readers.isEmpty { pressed.store(false, ordering: .relaxed) }
+      if state.readers.isEmpty { setPressed(false) }
     }
   }
 
   // MARK: Pressure
 
-  /// Whether some reader can't keep up with those who append: they should wait. That happens among several event loops,
+  /// Whether some reader, of any form, can't keep up with those who append: they should wait. That happens among several event loops,
   /// when one has more to write than another brings; a loop alone reads no more than it has written.
-  var isPressed: Bool { pressed.load(ordering: .relaxed) }
+  var isPressed: Bool { pressure.count.load(ordering: .relaxed) > 0 }
+
+  /// Tells whether that is new.
+  @discardableResult
+  private func setPressed(_ isPressed: Bool) -> Bool {
+    guard pressed.exchange(isPressed, ordering: .relaxed) != isPressed else { return false }
+    pressure.count.add(isPressed ? 1 : -1, ordering: .relaxed)
+    return true
+  }
 
   /// Tells that `reader` has read up to `position`. The log is pressed when a reader is more than `limit` behind the end,
   /// until none is more than half of that.
@@ -66,10 +109,21 @@ public final class BroadcastLog: Sendable {
       }
       let lag = state.queue.end - (state.readers.map(\.position).min() ?? state.queue.end)
       if lag > limit {
-        pressed.store(true, ordering: .relaxed)
-      } else if lag <= limit / 2, pressed.exchange(false, ordering: .relaxed) {
+        setPressed(true)
+      } else if lag <= limit / 2, setPressed(false) {
         for entry in state.readers { entry.reader.logRelieved() }
       }
     }
+  }
+}
+
+extension BroadcastLog.State {
+  fileprivate mutating func append(_ message: Message) {
+    queue.append(message)
+    for entry in readers { entry.reader.logGrew() }
+  }
+
+  fileprivate func form(_ compression: Compression) -> BroadcastLog? {
+    forms.first { $0.compression == compression }?.log
   }
 }

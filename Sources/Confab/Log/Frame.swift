@@ -13,13 +13,16 @@ struct Frame: ~Escapable {
 
   let opcode: UInt8
   let isFinal: Bool
+  /// RSV1: the first frame of a compressed message has it set, RFC 7692, section 6.
+  let isCompressed: Bool
   let payload: Span<UInt8>
 
   @_lifetime(copy payload)
-  init(opcode: UInt8, isFinal: Bool, payload: Span<UInt8>) {
+  init(opcode: UInt8, isFinal: Bool, isCompressed: Bool = false, payload: Span<UInt8>) {
     precondition(payload.count <= Frame.maxPayload)
     self.opcode = opcode
     self.isFinal = isFinal
+    self.isCompressed = isCompressed
     self.payload = payload
   }
 
@@ -27,7 +30,7 @@ struct Frame: ~Escapable {
   var encodedCount: Int { payload.count + (payload.count < 126 ? 2 : 4) }
 
   func encode(into bytes: inout [UInt8]) {
-    bytes.append((isFinal ? 0x80 : 0) | opcode)
+    bytes.append((isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0) | opcode)
     if payload.count < 126 {
       bytes.append(UInt8(payload.count))
     } else {
@@ -46,7 +49,10 @@ extension Message {
     repeat {
       let piece = bytes.extracting(offset..<min(offset + Frame.maxPayload, bytes.count))
       let end = offset + piece.count
-      body(Frame(opcode: offset == 0 ? kind.rawValue : 0, isFinal: end == bytes.count, payload: piece))
+      body(
+        Frame(
+          opcode: offset == 0 ? kind.rawValue : 0, isFinal: end == bytes.count,
+          isCompressed: offset == 0 && isCompressed, payload: piece))
       offset = end
     } while offset < bytes.count
   }

@@ -76,7 +76,12 @@ extension Connection {
     fanout?.setApart(self)
     let outbox = self.outbox ?? Outbox()
     self.outbox = outbox
-    outbox.append(message, after: fanout?.log.end ?? 0)
+    let mark = fanout?.log.end ?? 0
+    if let compression, let deflated = message.deflated(compression) {
+      outbox.append(Message(message.kind, compressed: deflated.span), after: mark)
+    } else {
+      outbox.append(message, after: mark)
+    }
     loop.schedule(self)
     guard backlog > loop.configuration.backlogMark else { return .queued }
     owesDrained = true

@@ -29,9 +29,11 @@ func confabCallback(
     if unsafe Context.of(wsi!) != nil { unsafe Socket(wsi!).boundConnection?.pollEventsChanged() }
     return 1
 
+  case LWS_CALLBACK_CONFIRM_EXTENSION_OKAY:
+    return unsafe EventLoop.of(wsi!).confirmExtension(Socket(wsi!)) ? 0 : 1
+
   case LWS_CALLBACK_ADD_HEADERS:
-    unsafe Gate(wsi!).answersUpgrade()
-    return 0
+    return unsafe Gate(wsi!).answersUpgrade(AnswerHeaders(data!)) ? 0 : -1
 
   case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
     return unsafe Socket(wsi!).connection.peerCloses(UnsafeRawBufferPointer(start: data, count: length)) ? 0 : -1

@@ -36,6 +36,7 @@ internal import Synchronization
     unsafe info.keepalive_timeout = 5
     unsafe info.retry_and_idle_policy = UnsafePointer(memory.noKeepAlive)
     unsafe info.protocols = UnsafePointer(memory.protocols)
+    if configuration.offersCompression { unsafe info.extensions = UnsafePointer(memory.extensions) }
     unsafe info.mounts = memory.mounts.map { unsafe UnsafePointer($0) }
     unsafe info.pt_serv_buf_size = UInt32(Context.serviceBufferSize)
     unsafe info.server_string = memory.string("confab")
@@ -118,6 +119,7 @@ private func isDirectory(_ path: String) -> Bool {
 @safe private final class Memory {
   private var allocations = unsafe [UnsafeMutableRawPointer]()
   private(set) var protocols: UnsafeMutablePointer<lws_protocols>
+  private(set) var extensions: UnsafeMutablePointer<lws_extension>
   private(set) var mounts: UnsafeMutablePointer<lws_http_mount>?
   /// lws would have two timers for each connection, in a list that each new one is sorted into from its beginning. The
   /// loop does it without: see KeepAlive.swift.
@@ -127,6 +129,7 @@ private func isDirectory(_ path: String) -> Bool {
 
   init(_ configuration: Configuration) {
     unsafe protocols = UnsafeMutablePointer(bitPattern: 8)!
+    unsafe extensions = UnsafeMutablePointer(bitPattern: 8)!
     unsafe noKeepAlive = UnsafeMutablePointer(bitPattern: 8)!
     unsafe owner = UnsafeMutablePointer(bitPattern: 8)!
     unsafe noKeepAlive = allocate(lws_retry_bo_t.self, [lws_retry_bo_t()])
@@ -144,6 +147,10 @@ private func isDirectory(_ path: String) -> Bool {
         unsafe one.user = UnsafeMutableRawPointer(owner)
         return unsafe one
       } + [unsafe lws_protocols()])
+    let name = unsafe string(Compression.name)
+    unsafe extensions = allocate(
+      lws_extension.self,
+      [lws_extension(name: name, callback: confabExtensionCallback, client_offer: name), lws_extension()])
     let types = unsafe mimeTypes()
     unsafe mounts = configuration.mounts.reversed().reduce(nil) { next, mount in
       var one = unsafe lws_http_mount()

@@ -18,13 +18,15 @@ public final class EventLoop: @unchecked Sendable {
   private let listeners: [Listener]
   private let sweepTimer: UvTimer
   private let stopTimer: UvTimer
-  /// Runs while connections wait to be read again because of a rate.
+  /// Runs while connections wait to be read again.
   private let resumeTimer: UvTimer
 
   /// Connections of which no whole request has come yet, and when that is too late. See Handshakes.swift.
   var handshakes: [Socket: UInt64] = [:]
   /// The connection whose upgrade has been admitted, until it is answered within the same call.
-  var upgrading: Socket?
+  var upgrading: Upgrade?
+  /// Expands what connections send compressed.
+  private(set) lazy var inflater = Inflater()
   /// The index in ``connections`` that the next sweep begins at. See KeepAlive.swift.
   var sweepIndex = 0
   /// Milliseconds on a clock that goes on with each sweep.
@@ -123,8 +125,8 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: Connections
 
-  func open(_ socket: Socket, _ request: Request) {
-    let connection = Connection(id: nextConnectionID(), loop: self, socket: socket)
+  func open(_ socket: Socket, _ request: Request, _ compression: Compression?) {
+    let connection = Connection(id: nextConnectionID(), loop: self, socket: socket, compression)
     if !socket.ticket.isExempt { connection.meter = RateMeter(configuration, now: now) }
     connection.heard()
     socket.bind(connection)
@@ -183,7 +185,7 @@ public final class EventLoop: @unchecked Sendable {
     connection.isPaused = true
     connection.socket?.setReading(false)
     paused.append(connection)
-    if connection.meter != nil && !resumeTimer.isActive {
+    if !resumeTimer.isActive {
       resumeTimer.start(after: EventLoop.resumeInterval, every: EventLoop.resumeInterval) {}
     }
   }
@@ -222,10 +224,12 @@ public final class EventLoop: @unchecked Sendable {
     if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }
   }
 
-  func fanout(of log: BroadcastLog) -> Fanout {
-    let key = ObjectIdentifier(log)
+  /// Who writes `log` to the members of this loop that have agreed to `compression`.
+  func fanout(of log: BroadcastLog, _ compression: Compression?) -> Fanout {
+    let form = log.form(compression)
+    let key = ObjectIdentifier(form)
     if let fanout = fanouts[key] { return fanout }
-    let fanout = Fanout(log, on: self)
+    let fanout = Fanout(form, of: log, on: self)
     fanouts[key] = fanout
     return fanout
   }

@@ -9,7 +9,10 @@ internal import Synchronization
 /// Loop thread only, but for ``logGrew()``.
 final class Fanout: LogReader, @unchecked Sendable {
   // @unchecked: all but `isScheduled` is used on the loop's thread only.
+  /// The form of ``root`` that the members read.
   let log: BroadcastLog
+  /// The log that they have joined.
+  let root: BroadcastLog
   private unowned let loop: EventLoop
   /// The group's cursor.
   private var cursor: Cursor
@@ -19,8 +22,9 @@ final class Fanout: LogReader, @unchecked Sendable {
   private let isScheduled = Atomic(false)
   private var isRetired = false
 
-  init(_ log: BroadcastLog, on loop: EventLoop) {
+  init(_ log: BroadcastLog, of root: BroadcastLog, on loop: EventLoop) {
     self.log = log
+    self.root = root
     self.loop = loop
     cursor = log.makeCursor()
     log.add(self)

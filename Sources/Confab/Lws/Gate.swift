@@ -45,18 +45,23 @@ internal import CLibwebsockets
         throw Rejection(refusal: .refusedByHandler, detail: denial.reason, status: denial.status)
       }
     }
-    loop.upgrading = isAdmitted ? unsafe Socket(wsi) : nil
+    let extensions = loop.configuration.offersCompression ? unsafe wsi.header(WSI_TOKEN_EXTENSIONS) : nil
+    loop.upgrading = isAdmitted ? unsafe Upgrade(Socket(wsi), extensions: extensions) : nil
     return isAdmitted
   }
 
   /// LWS_CALLBACK_ADD_HEADERS: lws is about to answer a request. If it is the upgrade that has just been admitted, the
   /// connection begins here, not in LWS_CALLBACK_ESTABLISHED, which comes when the answer is out already: a client that
   /// has the answer is to hear what is said from then on, on whatever loop. Nothing is written before the turn ends.
-  func answersUpgrade() {
+  /// False ends the connection.
+  func answersUpgrade(_ headers: AnswerHeaders) -> Bool {
     let socket = unsafe Socket(wsi)
-    guard loop.upgrading == socket else { return }
+    guard let upgrade = loop.upgrading, upgrade.socket == socket else { return true }
     loop.upgrading = nil
-    loop.open(socket, request)
+    let compression = upgrade.isActive ? upgrade.compression : nil
+    if let compression, !headers.addParameters(compression.parameters) { return false }
+    loop.open(socket, request, compression)
+    return true
   }
 
   /// LWS_CALLBACK_FILTER_HTTP_CONNECTION: whether a request that asks for no upgrade is served from a mount.
@@ -165,6 +170,10 @@ internal import CLibwebsockets
         refusal: .versionNotSupported, detail: "only version 13 of WebSocket is spoken",
         headers: ["Sec-WebSocket-Version: 13", "Upgrade: websocket"])
     }
+    // lws drops a connection with more (lib/roles/ws/server-ws.c, lws_extension_server_handshake).
+    guard unsafe lws_hdr_total_length(wsi, WSI_TOKEN_EXTENSIONS) < 255 else {
+      throw Rejection(refusal: .headersTooLarge, detail: "more than 254 bytes of Sec-WebSocket-Extensions")
+    }
     guard let key = unsafe wsi.header(WSI_TOKEN_KEY), key.isHandshakeKey else {
       throw bad("Sec-WebSocket-Key must be 16 bytes in base64")
     }
@@ -197,7 +206,7 @@ extension OpaquePointer {
 extension String {
   /// The elements of a comma-separated list, RFC 9110, section 5.6.1.
   var listElements: [Substring] {
-    split(separator: ",").map { $0.trimming { $0 == " " || $0 == "\t" } }.filter { !$0.isEmpty }
+    split(separator: ",").map(\.trimmed).filter { !$0.isEmpty }
   }
 
   /// Whether it is the base64 of 16 bytes.
@@ -213,9 +222,10 @@ extension String {
 }
 
 extension Substring {
-  fileprivate func trimming(_ isTrimmed: (Character) -> Bool) -> Substring {
-    var text = drop(while: isTrimmed)
-    while let last = text.last, isTrimmed(last) { text.removeLast() }
+  /// Without white space around it.
+  var trimmed: Substring {
+    var text = drop { $0 == " " || $0 == "\t" }
+    while let last = text.last, last == " " || last == "\t" { text.removeLast() }
     return text
   }
 }

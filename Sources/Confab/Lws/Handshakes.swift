@@ -15,7 +15,7 @@ extension EventLoop {
   /// LWS_CALLBACK_WSI_DESTROY: a connection of any kind is over.
   func left(_ socket: Socket) {
     admission.leave(socket.ticket)
-    if upgrading == socket { upgrading = nil }
+    if upgrading?.socket == socket { upgrading = nil }
     if handshakes.removeValue(forKey: socket) != nil {
       admission.refusals.note(.notUnderstood, "a peer", "has gone, or was dropped, without a whole request")
     }

@@ -17,6 +17,8 @@ extension Socket {
   // What lws tells of the piece in LWS_CALLBACK_RECEIVE.
   var isFinalFragment: Bool { unsafe lws_is_final_fragment(wsi) != 0 }
   var isBinary: Bool { unsafe lws_frame_is_binary(wsi) != 0 }
+  /// RSV1 of its frame: the first one of a compressed message has it.
+  var isCompressed: Bool { unsafe lws_get_reserved_bits(wsi) & 0x40 != 0 }
   var remainingPayload: Int { unsafe lws_remaining_packet_payload(wsi) }
 }
 
@@ -30,24 +32,35 @@ extension Connection {
     loop.noteRead(of: piece.count)
     heard()
     if let meter, let rate = meter.takePiece(of: piece.count, endsMessage: isFinal, now: loop.now) { slowDown(rate) }
-    do {
-      if isFinal && assembly == nil {
+    do throws(Assembly.Refusal) {
+      let isCompressed = compression != nil && socket.isCompressed
+      if isFinal && assembly == nil && !isCompressed {
         let message = Message(kind, piece)
         try Assembly.check(message, limits: loop.limits)
         deliver(message)
         return true
       }
-      let whole = assembly ?? Assembly(kind)
+      let whole = assembly ?? Assembly(kind, isCompressed: isCompressed)
+      guard !isCompressed || whole.isInFirstFrame else { throw .reservedBit }
       assembly = isFinal ? nil : whole
       try whole.add(piece, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.limits)
       if isFinal {
-        let bytes = whole.bytes
+        let bytes = whole.isCompressed ? try expand(whole) : whole.bytes
         deliver(Message(whole.kind, bytes.span))
       }
       return true
     } catch {
       return fail(error)
     }
+  }
+
+  /// The message that a compressed one is the form of. All of its bytes count for the peer's rate.
+  private func expand(_ whole: Assembly) throws(Assembly.Refusal) -> [UInt8] {
+    let bytes = try loop.inflater.inflate(whole.bytes, limit: loop.limits.maxMessageSize)
+    try Assembly.check(Message(whole.kind, bytes.span), limits: loop.limits)
+    let more = bytes.count - whole.bytes.count
+    if more > 0, let meter, let rate = meter.takePiece(of: more, endsMessage: false, now: loop.now) { slowDown(rate) }
+    return bytes
   }
 
   private func deliver(_ message: Message) {
@@ -66,6 +79,8 @@ extension Connection {
     case .tooBig: fail(.messageTooBig, .messageTooBig, "more than \(limits.maxMessageSize) bytes")
     case .tooManyFragments: fail(.tooManyFragments, .policyViolation, "more than \(limits.maxFragments) fragments")
     case .notUtf8: fail(.notUtf8, .invalidPayload, "text that is not UTF-8")
+    case .notDeflate: fail(.notDeflate, .invalidPayload, "a compressed message that is not of DEFLATE")
+    case .reservedBit: fail(.protocolError, .protocolError, "RSV1 within a message")
     }
   }
 }

@@ -1,0 +1,76 @@
+internal import CLibwebsockets
+internal import Glibc
+
+// permessage-deflate as libwebsockets sees it: an extension that does nothing. So frames with RSV1 pass, as they are, and
+// what they hold is expanded, and bounded, in Receive.swift. lws's own implementation answers some offers wrongly, keeps
+// zlib's state for each connection, and ends connections without a close frame (lib/roles/ws/ext).
+//
+// Which offer is accepted, and how it is answered, is decided in Compression.swift.
+
+/// A request for an upgrade that has been admitted, until it is answered within the same call.
+struct Upgrade {
+  let socket: Socket
+  let compression: Compression?
+  /// How many offers of the extension lws has yet to ask about.
+  var offersLeft: Int
+  /// Whether lws lets frames with RSV1 pass.
+  var isActive = false
+
+  init(_ socket: Socket, extensions: String?) {
+    self.socket = socket
+    compression = extensions.flatMap { Compression(offers: $0) }
+    offersLeft = extensions.map { Compression.offerCount(in: $0) } ?? 0
+  }
+}
+
+extension EventLoop {
+  /// LWS_CALLBACK_CONFIRM_EXTENSION_OKAY: whether lws is to take this offer of the extension. lws goes on to look for
+  /// offers, and fails when it finds a second one: the last one is as good as any.
+  func confirmExtension(_ socket: Socket) -> Bool {
+    guard upgrading?.socket == socket, upgrading?.compression != nil else { return false }
+    upgrading?.offersLeft -= 1
+    return upgrading?.offersLeft == 0
+  }
+}
+
+/// What lws calls for the extension.
+func confabExtensionCallback(
+  _ context: OpaquePointer?, _ extension: UnsafePointer<lws_extension>?, _ wsi: OpaquePointer?,
+  _ reason: lws_extension_callback_reasons, _ user: UnsafeMutableRawPointer?, _ data: UnsafeMutableRawPointer?,
+  _ length: Int
+) -> Int32 {
+  if reason == LWS_EXT_CB_CONSTRUCT {
+    unsafe EventLoop.of(wsi!).upgrading?.isActive = true
+    // lws has no parameters to answer with.
+    unsafe data!.assumingMemoryBound(to: UnsafePointer<lws_ext_options>.self).pointee = noOptions
+  }
+  return 0
+}
+
+/// Never freed: a list that ends at once.
+nonisolated(unsafe) private let noOptions: UnsafePointer<lws_ext_options> = {
+  let options = UnsafeMutablePointer<lws_ext_options>.allocate(capacity: 1)
+  unsafe options.initialize(to: lws_ext_options())
+  return unsafe UnsafePointer(options)
+}()
+
+/// The headers of an answer that lws is about to send, LWS_CALLBACK_ADD_HEADERS.
+@safe struct AnswerHeaders {
+  private let arguments: UnsafeMutablePointer<lws_process_html_args>
+
+  init(_ data: UnsafeMutableRawPointer) { unsafe arguments = data.assumingMemoryBound(to: lws_process_html_args.self) }
+
+  /// Appends the parameters of the extension to its name, which lws has just written as the last header. False when that
+  /// is not so.
+  func addParameters(_ parameters: String) -> Bool {
+    let line = Array("Sec-WebSocket-Extensions: \(Compression.name)\r\n".utf8)
+    let end = Array("\(parameters)\r\n".utf8)
+    let position = unsafe arguments.pointee.p!
+    guard unsafe Int(arguments.pointee.max_len) > end.count, unsafe memcmp(position - line.count, line, line.count) == 0
+    else { return false }
+    unsafe _ = memcpy(position - 2, end, end.count)
+    unsafe arguments.pointee.p = position - 2 + end.count
+    unsafe arguments.pointee.max_len -= Int32(end.count - 2)
+    return true
+  }
+}

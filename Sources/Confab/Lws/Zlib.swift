@@ -1,0 +1,108 @@
+internal import CLibwebsockets
+internal import Synchronization
+
+/// Compresses messages for one ``Compression``, each by itself.
+@safe final class Deflater: @unchecked Sendable {
+  // @unchecked: used by one thread at a time, see `idle`.
+
+  /// 1 (fast) to 9: the higher levels take longer than they save for messages, which are short.
+  private static let level: Int32 = 4
+  private static let idle = Mutex<[Compression: [Deflater]]>([:])
+
+  private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+
+  private init(_ compression: Compression) {
+    unsafe stream.initialize(to: z_stream())
+    let failure = unsafe shim_deflate_init(stream, Deflater.level, -compression.windowBits)
+    precondition(failure == Z_OK, "zlib has no memory")
+  }
+
+  deinit {
+    unsafe deflateEnd(stream)
+    unsafe stream.deallocate()
+  }
+
+  /// The payload of a compressed message (RFC 7692, section 7.2.1), or nil if that would not be shorter. Any thread.
+  static func deflate(_ bytes: Span<UInt8>, _ compression: Compression) -> [UInt8]? {
+    // zlib's state is large: it is made once for each thread that compresses at the same time.
+    let deflater = idle.withLock { $0[compression]?.popLast() } ?? Deflater(compression)
+    defer { idle.withLock { $0[compression, default: []].append(deflater) } }
+    return deflater.deflate(bytes)
+  }
+
+  private func deflate(_ bytes: Span<UInt8>) -> [UInt8]? {
+    unsafe deflateReset(stream)
+    let capacity = Int(unsafe deflateBound(stream, UInt(bytes.count))) + 16
+    let output = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { output, count in
+      unsafe bytes.withUnsafeBufferPointer { input in
+        unsafe stream.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
+        unsafe stream.pointee.avail_in = UInt32(input.count)
+        unsafe stream.pointee.next_out = output.baseAddress
+        unsafe stream.pointee.avail_out = UInt32(output.count)
+        unsafe _ = CLibwebsockets.deflate(stream, Z_SYNC_FLUSH)
+      }
+      // A flush ends with an empty block, 00 00 ff ff, which is left out.
+      count = unsafe capacity - Int(stream.pointee.avail_out) - 4
+      precondition(count < capacity - 4, "deflateBound() was too low")
+    }
+    return output.count < bytes.count ? output : nil
+  }
+}
+
+/// Expands compressed messages, each by itself. One for each event loop; loop thread only.
+@safe final class Inflater {
+  /// What does not fit in the buffer is expanded in steps of this size.
+  private static let step = 64 << 10
+
+  private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+
+  init() {
+    unsafe stream.initialize(to: z_stream())
+    // Whatever window a client uses, it is not larger.
+    let failure = unsafe shim_inflate_init(stream, -15)
+    precondition(failure == Z_OK, "zlib has no memory")
+  }
+
+  deinit {
+    unsafe inflateEnd(stream)
+    unsafe stream.deallocate()
+  }
+
+  /// The message of at most `limit` bytes that `payload` is the compressed form of (RFC 7692, section 7.2.2).
+  func inflate(_ payload: [UInt8], limit: Int) throws(Assembly.Refusal) -> [UInt8] {
+    unsafe inflateReset(stream)
+    var output: [UInt8] = []
+    output.reserveCapacity(min(limit + 1, max(payload.count * 4, 256)))
+    try feed(payload, into: &output, limit)
+    try feed([0, 0, 0xFF, 0xFF], into: &output, limit)
+    // The end must be that of a block, on a whole byte (zlib.h, inflate).
+    guard unsafe stream.pointee.data_type & 0xFF == 0x80 else { throw .notDeflate }
+    return output
+  }
+
+  private func feed(_ input: [UInt8], into output: inout [UInt8], _ limit: Int) throws(Assembly.Refusal) {
+    var result = Z_OK
+    unsafe input.withUnsafeBufferPointer { input in
+      unsafe stream.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
+      unsafe stream.pointee.avail_in = UInt32(input.count)
+      repeat {
+        let room = min(Inflater.step, limit + 1 - output.count)
+        output.append(addingCapacity: room) { free in
+          unsafe free.withUnsafeMutableBufferPointer { free, count in
+            unsafe stream.pointee.next_out = free.baseAddress
+            unsafe stream.pointee.avail_out = UInt32(room)
+            result = unsafe CLibwebsockets.inflate(stream, Z_SYNC_FLUSH)
+            count = unsafe room - Int(stream.pointee.avail_out)
+          }
+        }
+        // A final block may be followed by others, section 7.2.3.4.
+        if result == Z_STREAM_END { result = unsafe inflateReset(stream) }
+        // All is read, and there was room for all that came of it.
+        if unsafe stream.pointee.avail_in == 0 && stream.pointee.avail_out > 0 { break }
+      } while result == Z_OK && output.count <= limit
+    }
+    if output.count > limit { throw .tooBig }
+    // Z_BUF_ERROR: there was nothing more to do.
+    if result != Z_OK && result != Z_BUF_ERROR { throw .notDeflate }
+  }
+}
