@@ -18,13 +18,13 @@ class Confab:
             [CONFAB, "serve", "--port", "0", *map(str, options)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
         self.line = self.process.stdout.readline()
-        match = re.fullmatch(r"Confab is listening on http://127\.0\.0\.1:(\d+)/\n", self.line)
+        match = re.fullmatch(r"Confab is listening on http(s?)://127\.0\.0\.1:(\d+)/\n", self.line)
         if not match:
             self.process.kill()
             raise AssertionError(f"no ready line: {self.line!r} {self.process.stderr.read()}")
-        self.port = int(match[1])
-        self.ws = f"ws://127.0.0.1:{self.port}/"
-        self.http = f"http://127.0.0.1:{self.port}/"
+        self.port = int(match[2])
+        self.ws = f"ws{match[1]}://127.0.0.1:{self.port}/"
+        self.http = f"http{match[1]}://127.0.0.1:{self.port}/"
 
     def memory(self):
         """Resident memory in bytes."""
@@ -55,6 +55,19 @@ def confab(*options, **keywords):
         if server.process.returncode is None:
             code = server.stop()
             assert code == 0, f"exit code {code}: {server.errors}"
+
+
+def make_certificate(folder, *, name="server", days=30):
+    """A certificate of its own for this machine, and its key: the two files."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    request = subprocess.run(
+        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", f"/CN={name}", "-addext", names, "-keyout", key], check=True, capture_output=True).stdout
+    subprocess.run(
+        ["openssl", "x509", "-req", "-signkey", key, "-days", str(days), "-copy_extensions", "copy",
+         "-out", certificate], input=request, check=True, capture_output=True)
+    return certificate, key
 
 
 def run(*arguments):

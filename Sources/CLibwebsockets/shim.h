@@ -6,6 +6,8 @@
 #include <libwebsockets.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <zlib.h> /* for messages that are compressed once for all who read them */
@@ -35,6 +37,16 @@ static inline int shim_inflate_init(z_stream *stream, int windowBits) { return i
 static inline int shim_deflate_init(z_stream *stream, int level, int windowBits)
 {
     return deflateInit2(stream, level, Z_DEFLATED, windowBits, 8, Z_DEFAULT_STRATEGY);
+}
+
+/* Composed of two options, which Swift does not import. */
+enum { shim_ALLOW_NON_SSL_ON_SSL_PORT = LWS_SERVER_OPTION_ALLOW_NON_SSL_ON_SSL_PORT };
+
+/* A macro: TLS 1.2 and 1.3. Renegotiation, which only the former has, would cost the server more than the client. */
+static inline void shim_restrict_tls(SSL_CTX *context)
+{
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
 }
 
 /* struct tcp_info differs from system to system, and Glibc's module has none: milliseconds since data was received. */

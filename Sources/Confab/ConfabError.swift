@@ -12,6 +12,8 @@ public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
     public static let addressInUse = Code(description: "address in use")
     /// The system refused to listen, for another reason.
     public static let cannotListen = Code(description: "cannot listen")
+    /// The certificate or key cannot be used.
+    public static let invalidCertificate = Code(description: "invalid certificate")
     /// libwebsockets or libuv could not be set up.
     public static let engineFailed = Code(description: "engine failed")
     /// The server has been started before. A server runs once.

@@ -13,6 +13,10 @@ public struct Configuration: Sendable {
   /// use, at most 4. The kernel spreads connections over them; everyone sees the same order, whatever loop they are on.
   public var loops = min(availableCores, 4)
 
+  /// The certificate for `https` and `wss`, which are spoken instead of `http` and `ws` then. A request without TLS for a
+  /// page is redirected (status 308), another one refused. The default is none.
+  public var tls: TLS?
+
   // MARK: What to serve
 
   /// Folders served over HTTP. The default is none.

@@ -8,6 +8,8 @@ public enum Refusal: String, CaseIterable, Sendable {
   case originNotAllowed
   /// 403: ``Configuration/allowedHosts`` says no.
   case hostNotAllowed
+  /// 308 for a page, otherwise 400: ``Configuration/tls`` is there, and the request is not encrypted.
+  case notEncrypted
   /// 404: nothing is served there.
   case notFound
   /// 405: only GET and HEAD are answered.
@@ -67,7 +69,7 @@ public enum Refusal: String, CaseIterable, Sendable {
   /// The status that the request is answered with; nil for what is no request.
   var status: Int? {
     switch self {
-    case .badRequest: 400
+    case .badRequest, .notEncrypted: 400
     case .originNotAllowed, .hostNotAllowed: 403
     case .notFound: 404
     case .methodNotAllowed: 405

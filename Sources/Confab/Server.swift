@@ -41,6 +41,7 @@ public final class Server: Service, Sendable {
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
     try configuration.validate()
+    try configuration.tls?.check()
     LwsLog.bridge(to: configuration.logger)
     let bound = try Bound(configuration)
     let admission = Admission(configuration)
@@ -121,6 +122,13 @@ public final class Server: Service, Sendable {
     } onCancel: {
       self.stop()
     }
+  }
+
+  /// Reads the files of ``Configuration/tls`` again, for connections to come; those that exist are not touched. When
+  /// something is wrong with them it throws, and the certificate stays what it was.
+  public func reloadCertificate() throws(ConfabError) {
+    try configuration.tls?.check()
+    for loop in loops { loop.reloadCertificate() }
   }
 
   private func loopEnded() {

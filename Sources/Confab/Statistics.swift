@@ -11,18 +11,34 @@ public struct Statistics: Equatable, Sendable {
   public var refusals: [Refusal: Int] = [:]
 }
 
+/// Lets so many lines a second into a log: what peers cause must not fill it.
+struct LogLimiter {
+  static let linesPerSecond = 10
+  private var second = ContinuousClock.now
+  private var lines = 0
+  private var unsaid = 0
+
+  /// Whether to log one more line: then how many have been left out before it; nil if not.
+  mutating func admit() -> Int? {
+    let now = ContinuousClock.now
+    if now - second >= .seconds(1) { (second, lines) = (now, 0) }
+    guard lines < LogLimiter.linesPerSecond else {
+      unsaid += 1
+      return nil
+    }
+    lines += 1
+    defer { unsaid = 0 }
+    return unsaid
+  }
+}
+
 /// Counts what is refused, and tells the log: a line each, as long as there are few.
 final class RefusalLog: Sendable {
-  /// So many lines a second at the most; what is left out is counted in the next one.
-  static let linesPerSecond = 10
-
   private let logger: Logger
   private let state = Mutex(State())
   private struct State {
     var counts: [Refusal: Int] = [:]
-    var second = ContinuousClock.now
-    var lines = 0
-    var unsaid = 0
+    var limiter = LogLimiter()
   }
 
   init(_ logger: Logger) { self.logger = logger }
@@ -35,16 +51,7 @@ final class RefusalLog: Sendable {
     let isLogged = level >= logger.logLevel
     let unsaid: Int? = state.withLock { state in
       state.counts[refusal, default: 0] += 1
-      guard isLogged else { return nil }
-      let now = ContinuousClock.now
-      if now - state.second >= .seconds(1) { (state.second, state.lines) = (now, 0) }
-      guard state.lines < RefusalLog.linesPerSecond else {
-        state.unsaid += 1
-        return nil
-      }
-      state.lines += 1
-      defer { state.unsaid = 0 }
-      return state.unsaid
+      return isLogged ? state.limiter.admit() : nil
     }
     guard let unsaid else { return }
     let more = unsaid > 0 ? " (and \(unsaid) more before this)" : ""

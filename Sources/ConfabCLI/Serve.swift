@@ -27,6 +27,14 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "Port to listen on; 0 takes a free one.")
   var port = defaults.port
 
+  @Option(
+    help: ArgumentHelp(
+      "Certificate chain in PEM: https and wss instead of http and ws. SIGHUP reads it again.", valueName: "file"))
+  var tlsCert: String?
+
+  @Option(help: ArgumentHelp("The certificate's private key in PEM.", valueName: "file"))
+  var tlsKey: String?
+
   @Option(help: ArgumentHelp("Folder to serve in place of the chat page.", valueName: "dir"))
   var webRoot: String?
 
@@ -57,6 +65,12 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("How long clients get to close when the server stops.", valueName: "seconds"))
   var stopTimeout = Seconds(defaults.stopTimeout)
 
+  func validate() throws {
+    guard (tlsCert == nil) == (tlsKey == nil) else {
+      throw ValidationError("--tls-cert and --tls-key need each other")
+    }
+  }
+
   func run() async throws {
     LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
     var logger = Logger(label: "confab")
@@ -66,7 +80,7 @@ struct Serve: AsyncParsableCommand {
     let chat = Chat(maxRooms: limits.maxRooms)
     let server = try Server(makeConfiguration(logger)) { loop in chat.handler(on: loop) }
     try await ServiceGroup(
-      services: [Announced(server: server)], gracefulShutdownSignals: [.sigint, .sigterm], logger: logger
+      services: [Announced(server: server), Reloading(server: server)], gracefulShutdownSignals: [.sigint, .sigterm], logger: logger
     ).run()
   }
 
@@ -81,10 +95,27 @@ struct Serve: AsyncParsableCommand {
     }
   }
 
+  /// Reads the certificate again on SIGHUP.
+  private struct Reloading: Service {
+    let server: Server
+
+    func run() async throws {
+      for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+        do {
+          try server.reloadCertificate()
+          server.configuration.logger.notice("the certificate has been read again")
+        } catch {
+          server.configuration.logger.error("the certificate stays what it was: \(error)")
+        }
+      }
+    }
+  }
+
   private func makeConfiguration(_ logger: Logger) -> Configuration {
     var configuration = Configuration(
       host: host, port: port, mounts: [webRoot.map { Mount(directory: $0) } ?? .chatPage], logger: logger)
     configuration.loops = loops
+    if let tlsCert, let tlsKey { configuration.tls = TLS(certificateFile: tlsCert, keyFile: tlsKey) }
     configuration.offersCompression = compression
     access.apply(to: &configuration)
     limits.apply(to: &configuration)

@@ -1,8 +1,12 @@
 """A real Chromium on the page, and on the tutorial's page."""
 
+import base64
+import hashlib
 import json
 import pathlib
 import shutil
+import ssl
+import subprocess
 
 import pytest
 from selenium import webdriver
@@ -10,20 +14,31 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from confab_process import confab
+from confab_process import confab, make_certificate
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def chromium(language="en-US", size="1100,800"):
+def chromium(language="en-US", size="1100,800", trusts=None):
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--lang={language}",
                      f"--accept-lang={language}", f"--window-size={size}"):
         options.add_argument(argument)
+    # The one certificate that the browser is not to doubt.
+    if trusts:
+        options.add_argument(f"--ignore-certificate-errors-spki-list={fingerprint(trusts)}")
+        options.add_argument(f"--user-data-dir={trusts.parent / 'profile'}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     return webdriver.Chrome(options=options, service=service)
+
+
+def fingerprint(certificate):
+    """Of its public key, as Chromium takes it."""
+    key = subprocess.run(["openssl", "x509", "-in", certificate, "-pubkey", "-noout"], check=True, capture_output=True)
+    der = ssl.PEM_cert_to_DER_cert(key.stdout.decode().replace("PUBLIC KEY", "CERTIFICATE"))
+    return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
 @pytest.fixture
@@ -185,3 +200,15 @@ def test_the_tutorials_page_opened_from_a_file_chats_with_ours(server, browsers,
     shown = wait(tutorial, lambda b: (v := b.execute_script("return showArea.val()")).endswith("and back\n\n") and v)
     lines = shown.split("\n")
     assert lines[0].startswith("At ") and lines[1].startswith("来自用户") and lines[2:4] == ["来自教程", ""]
+
+
+def test_the_page_over_tls(browsers, tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    with confab("--tls-cert", certificate, "--tls-key", key) as server:
+        page = browsers(trusts=certificate)
+        open_page(page, server)
+        assert page.current_url.startswith("https://")
+        text = "over TLS, " + "and compressed, " * 20 + "end"
+        say(page, text)
+        wait(page, lambda b: texts(b, ".message .text") == [text])
+        no_errors(page)

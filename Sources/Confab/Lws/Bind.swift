@@ -7,16 +7,20 @@ public struct ListeningAddress: Hashable, Sendable {
   public var port: Int
   /// Whether only programs of this machine reach it.
   public var isLoopback: Bool { host == "::1" || host.hasPrefix("127.") }
+  /// Whether TLS is spoken there.
+  public var isEncrypted = false
   /// The page's address.
-  public var url: String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)/" }
+  public var url: String { "\(isEncrypted ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)/" }
 }
 
 /// Listening sockets for every event loop: `descriptors[loop]` has one for each address.
 struct Bound {
   private(set) var addresses: [ListeningAddress] = []
   private(set) var descriptors: [[Int32]]
+  private let isEncrypted: Bool
 
   init(_ configuration: Configuration) throws(ConfabError) {
+    isEncrypted = configuration.tls != nil
     descriptors = Array(repeating: [], count: configuration.loops)
     let hosts = configuration.host.map { [$0] } ?? ["127.0.0.1", "::1"]
     var failure: ConfabError?
@@ -50,7 +54,7 @@ struct Bound {
       _ = Glibc.close(first)
       for loop in descriptors.indices { descriptors[loop].append(try bound.listen(shared: true)) }
     }
-    addresses.append(ListeningAddress(host: bound.host, port: bound.port))
+    addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
     return bound.port
   }
 

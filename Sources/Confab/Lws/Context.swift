@@ -12,6 +12,7 @@ internal import Synchronization
   private var vhost: OpaquePointer?
   /// What lws refers to by address as long as the context lives.
   private let memory: Memory
+  let certificate: Certificate?
 
   /// lws keeps what all contexts share without locks: contexts are made one after the other.
   private static let making = Mutex(())
@@ -29,6 +30,16 @@ internal import Synchronization
         | LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE
         // What begins with no method that lws knows comes to LWS_CALLBACK_RAW_RX, to be answered.
         | LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG)
+    let certificate = configuration.tls.map { Certificate($0) }
+    if let certificate {
+      unsafe info.options |= UInt64(
+        LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX
+          // For the gate to answer, which see.
+          | Int64(shim_ALLOW_NON_SSL_ON_SSL_PORT) | LWS_SERVER_OPTION_ALLOW_HTTP_ON_HTTPS_LISTENER)
+      unsafe info.user = Unmanaged.passUnretained(certificate).toOpaque()
+      // Not h2.
+      unsafe info.alpn = memory.string("http/1.1")
+    }
     // A request that is over the limit is answered as long as it fits in here; beyond, lws drops it.
     unsafe info.max_http_header_data = UInt16(configuration.maxHeaderSize * 2)
     // The loop sees to it that a request comes in time, and answers those that don't. This is for what it can't see.
@@ -64,6 +75,7 @@ internal import Synchronization
         "libwebsockets could not make a context on libuv; is its plugin there? (Debian: libwebsockets-evlib-uv)")
     }
     self.memory = memory
+    self.certificate = certificate
     unsafe context = unsafe pointer
     unsafe context.pointee = made.context
     unsafe vhost = made.vhost

@@ -1,4 +1,5 @@
 internal import CLibwebsockets
+internal import Logging
 internal import Synchronization
 
 /// One thread with the connections that it has accepted. All that happens to a connection happens on its loop.
@@ -117,6 +118,17 @@ public final class EventLoop: @unchecked Sendable {
 
   func preconditionCurrent() {
     precondition(uv.isCurrent, "not on the thread of event loop \(index): use EventLoop.execute")
+  }
+
+  /// Any thread.
+  func reloadCertificate() {
+    execute {
+      do throws(ConfabError) {
+        try self.context.certificate?.reload()
+      } catch {
+        self.configuration.logger.error("the certificate is not reloaded: \(error)")
+      }
+    }
   }
 
   private func runJobs() {

@@ -38,6 +38,7 @@ internal import CLibwebsockets
     }
     let isAdmitted = decide {
       () throws(Rejection) in
+      try checkEncryption()
       try checkHead()
       try checkHandshake()
       try checkOrigin()
@@ -69,6 +70,7 @@ internal import CLibwebsockets
     loop.requestArrived(unsafe Socket(wsi))
     return decide {
       () throws(Rejection) in
+      try checkEncryption()
       try checkHead()
       guard loop.configuration.mounts.serve(request.path) else { throw notFound }
     }
@@ -113,6 +115,21 @@ internal import CLibwebsockets
   private static let allow = "Allow: GET, HEAD"
 
   // MARK: What is checked
+
+  /// Where TLS is spoken, nothing goes without. A browser that asks for a page is sent to where it is.
+  private func checkEncryption() throws(Rejection) {
+    guard loop.configuration.tls != nil, unsafe !Socket(wsi).isEncrypted else { return }
+    var rejection = Rejection(refusal: .notEncrypted, detail: "TLS is spoken here: https and wss")
+    let host = unsafe wsi.header(WSI_TOKEN_HOST).flatMap { Authority($0) }
+    if let host, unsafe !wsi.has(WSI_TOKEN_UPGRADE), unsafe wsi.has(WSI_TOKEN_GET_URI) || wsi.has(WSI_TOKEN_HEAD_URI) {
+      rejection.status = 308
+      let port = host.port.map { ":\($0)" } ?? ""
+      let query = request.query.map(\.percentEncoded).joined(separator: "&")
+      let target = request.path.percentEncoded + (query.isEmpty ? "" : "?\(query)")
+      rejection.headers = ["Location: https://\(host.host)\(port)\(target)"]
+    }
+    throw rejection
+  }
 
   /// What every request must be like: RFC 9112, sections 2 to 6; bodies are not for this server.
   private func checkHead() throws(Rejection) {
@@ -218,6 +235,20 @@ extension String {
         default: false
         }
       }
+  }
+}
+
+extension String {
+  /// As the path of a URL, RFC 3986, section 3.3.
+  fileprivate var percentEncoded: String {
+    let digits = Array("0123456789ABCDEF")
+    return utf8.reduce(into: "") { text, byte in
+      switch byte {
+      case 48...57, 65...90, 97...122: text.unicodeScalars.append(Unicode.Scalar(byte))
+      case _ where "/-._~!$&'()*+,;=:@".utf8.contains(byte): text.unicodeScalars.append(Unicode.Scalar(byte))
+      default: text += "%\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
+      }
+    }
   }
 }
 

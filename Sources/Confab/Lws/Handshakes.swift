@@ -34,9 +34,9 @@ extension Socket: Hashable {
   static func == (one: Socket, other: Socket) -> Bool { unsafe one.wsi == other.wsi }
   func hash(into hasher: inout Hasher) { unsafe hasher.combine(wsi) }
 
-  /// Status 408, and the end.
+  /// Status 408, unless that cannot be said yet, and the end.
   fileprivate func rejectLate() {
-    unsafe Gate(wsi).rejectLate()
+    if canAnswer { unsafe Gate(wsi).rejectLate() }
     kill()
   }
 }

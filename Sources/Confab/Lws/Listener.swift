@@ -85,14 +85,15 @@ internal import Glibc
     return .milliseconds(wait)
   }
 
-  /// Answers as far as the socket takes it at once, and closes it.
+  /// Answers as far as the socket takes it at once, and closes it. With TLS there is nothing to say yet.
   private func turnAway(_ accepted: Int32, _ rejection: Admission.Rejection) {
+    defer { close(accepted) }
+    guard loop?.configuration.tls == nil else { return }
     let response = Response(rejection.refusal.status ?? 503, rejection.detail, headers: ["Retry-After: 10"])
     unsafe response.bytes.withUnsafeBytes {
       unsafe _ = send(accepted, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
     shutdown(accepted, Int32(SHUT_WR))
-    close(accepted)
   }
 
   private func pausePolling(_ time: Duration) {

@@ -5,6 +5,7 @@ internal import Synchronization
 /// Carries libwebsockets' own log, which is one for the process, to the logger of the server that was made last.
 enum LwsLog {
   private static let logger = Mutex<Logger?>(nil)
+  private static let limiter = Mutex(LogLimiter())
 
   static func bridge(to logger: Logger) {
     var lws = logger
@@ -16,9 +17,13 @@ enum LwsLog {
     }
   }
 
+  /// Much of what lws warns of is what a peer has sent.
   private static func emit(_ level: Int32, _ line: String) {
     let message = line.drop { $0.isWhitespace }.filter { !$0.isNewline }
-    guard !message.isEmpty, let logger = logger.withLock({ $0 }) else { return }
-    logger.log(level: level == Int32(LLL_ERR) ? .error : .warning, "\(message)")
+    guard !message.isEmpty, let logger = logger.withLock({ $0 }), let unsaid = limiter.withLock({ $0.admit() }) else {
+      return
+    }
+    let more = unsaid > 0 ? " (and \(unsaid) more before this)" : ""
+    logger.log(level: level == Int32(LLL_ERR) ? .error : .warning, "\(String(message).printable)\(more)")
   }
 }

@@ -5,8 +5,8 @@ internal import Synchronization
 @safe final class Deflater: @unchecked Sendable {
   // @unchecked: used by one thread at a time, see `idle`.
 
-  /// 1 (fast) to 9: the higher levels take longer than they save for messages, which are short.
-  private static let level: Int32 = 4
+  /// 1 (fast) to 9. Level 6 makes texts of 1 to 16 KiB 2 to 9 % shorter, and takes up to twice as long.
+  private static let level: Int32 = 1
   private static let idle = Mutex<[Compression: [Deflater]]>([:])
 
   private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)

@@ -1,0 +1,98 @@
+internal import CLibwebsockets
+internal import Glibc
+
+/// The certificate of one context, in the `SSL_CTX` that lws makes new connections with.
+@safe final class Certificate {
+  private let tls: TLS
+  /// lws has it from LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS on, as long as the vhost lives.
+  private var context: OpaquePointer?
+
+  init(_ tls: TLS) { self.tls = tls }
+
+  /// The object that `info.user` of a vhost points to, unretained: the ``Context`` keeps both.
+  static func of(vhost: UnsafeMutableRawPointer?) -> Certificate {
+    unsafe Unmanaged<Certificate>.fromOpaque(lws_vhost_user(OpaquePointer(vhost!))).takeUnretainedValue()
+  }
+
+  /// LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS: lws has made the vhost's `SSL_CTX`, and leaves the rest of it to
+  /// the server (include/libwebsockets/lws-context-vhost.h, LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX).
+  func install(in context: UnsafeMutableRawPointer?) -> Bool {
+    unsafe self.context = OpaquePointer(context!)
+    unsafe shim_restrict_tls(self.context)
+    do throws(ConfabError) {
+      try reload()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /// Reads the files again. Connections that exist keep what they have.
+  func reload() throws(ConfabError) {
+    if let context = unsafe context { try unsafe tls.load(into: context) }
+  }
+}
+
+extension TLS {
+  /// Throws what is wrong with the files, if anything is.
+  func check() throws(ConfabError) {
+    let scratch = unsafe SSL_CTX_new(TLS_server_method())!
+    defer { unsafe SSL_CTX_free(scratch) }
+    try unsafe load(into: scratch)
+  }
+
+  fileprivate func load(into context: OpaquePointer) throws(ConfabError) {
+    for (file, kind) in [(certificateFile, "certificate"), (keyFile, "key")] where unsafe access(file, R_OK) != 0 {
+      throw failure("cannot read the \(kind) '\(file)': \(unsafe String(cString: strerror(errno)))")
+    }
+    // An encrypted key would be asked for its password on the terminal.
+    unsafe SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
+    ERR_clear_error()
+    guard unsafe SSL_CTX_use_certificate_chain_file(context, certificateFile) == 1 else {
+      throw failure("'\(certificateFile)' is no certificate chain in PEM: \(reason)")
+    }
+    guard unsafe SSL_CTX_use_PrivateKey_file(context, keyFile, SSL_FILETYPE_PEM) == 1,
+      unsafe SSL_CTX_check_private_key(context) == 1
+    else {
+      let reason = reason
+      throw failure(
+        reason.contains("mismatch")
+          ? "the key '\(keyFile)' does not belong to the certificate '\(certificateFile)'"
+          : "'\(keyFile)' is no private key in PEM without a password: \(reason)")
+    }
+    let certificate = unsafe SSL_CTX_get0_certificate(context)
+    if let end = unsafe X509_get0_notAfter(certificate), unsafe X509_cmp_current_time(end) < 0 {
+      throw failure("the certificate '\(certificateFile)' has expired on \(unsafe date(end)); get a new one")
+    }
+    if let start = unsafe X509_get0_notBefore(certificate), unsafe X509_cmp_current_time(start) > 0 {
+      throw failure("the certificate '\(certificateFile)' is not valid before \(unsafe date(start))")
+    }
+  }
+
+  private func failure(_ message: String) -> ConfabError { ConfabError(.invalidCertificate, message) }
+
+  /// What OpenSSL says was wrong.
+  private var reason: String {
+    let text = unsafe ERR_reason_error_string(ERR_get_error()).map { unsafe String(cString: $0) }
+    ERR_clear_error()
+    return text ?? "unknown error"
+  }
+
+  private func date(_ time: UnsafePointer<ASN1_TIME>) -> String {
+    var parts = unsafe tm()
+    unsafe _ = ASN1_TIME_to_tm(time, &parts)
+    let (year, month, day) = unsafe (Int(parts.tm_year) + 1900, Int(parts.tm_mon) + 1, Int(parts.tm_mday))
+    return "\(year)-\(month)-\(day)"
+  }
+}
+
+extension Socket {
+  /// Whether the connection is encrypted.
+  var isEncrypted: Bool { unsafe lws_is_ssl(wsi) != 0 }
+
+  /// Whether it can be written to: not within a TLS handshake.
+  var canAnswer: Bool {
+    guard let ssl = unsafe lws_get_ssl(wsi) else { return true }
+    return unsafe SSL_is_init_finished(ssl) == 1
+  }
+}

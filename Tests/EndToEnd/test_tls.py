@@ -1,0 +1,192 @@
+"""TLS: https and wss on one port, with clients that check the certificate."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+import websockets
+
+from confab_process import confab, make_certificate, run
+from raw_client import RawClient, frame, handshake, head, request
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def server(files):
+    with confab("--tls-cert", files[0], "--tls-key", files[1], "--loops", 2, "--log-level", "info") as server:
+        yield server
+
+
+def trust(certificate, **settings):
+    context = ssl.create_default_context(cafile=certificate)
+    for name, value in settings.items():
+        setattr(context, name, value)
+    return context
+
+
+def encrypted(server, context):
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", server.port), 10), server_hostname="localhost")
+
+
+def get(server, context):
+    with encrypted(server, context) as client:
+        client.sendall(head({"Host": "localhost", "Connection": "close"}))
+        data = b""
+        while chunk := client.recv(65536):
+            data += chunk
+        return data
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_the_page_and_the_chat(server, files, compression):
+    context = trust(files[0])
+    assert get(server, context).startswith(b"HTTP/1.1 200 OK\r\n")
+
+    async def main():
+        options = {"ssl": context, "compression": compression, "max_size": None}
+        async with websockets.connect(server.ws, **options) as alice, websockets.connect(server.ws, **options) as bob:
+            for text in ("hello", "x" * 100_000, "y" * 1_000_000, "", "end"):
+                await alice.send(text)
+                assert await alice.recv() == text and await bob.recv() == text
+            for ping in [await alice.ping() for _ in range(20)]:
+                await ping
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_a_slow_reader_gets_everything(files):
+    messages = [bytes([number]) * 50_000 for number in range(100)]
+
+    async def main(server):
+        options = {"ssl": trust(files[0]), "compression": None, "max_size": None}
+        async with websockets.connect(server.ws, **options) as sender:
+            async with websockets.connect(server.ws, max_queue=1, **options) as slow:
+                for message in messages:
+                    await sender.send(message)
+                    assert await sender.recv() == message
+                assert [await slow.recv() for _ in messages] == messages
+
+    with confab("--tls-cert", files[0], "--tls-key", files[1], "--max-backlog", "16MiB") as server:
+        asyncio.run(asyncio.wait_for(main(server), 30))
+
+
+def test_without_tls_pages_are_redirected_and_the_rest_is_refused(server, files):
+    status, headers, _ = request(server.port, head({"Host": "localhost:1234"}, "GET /a%20b/%E7%BE%A4?x=1&y=%20 HTTP/1.1"))
+    assert (status, headers["location"]) == (308, "https://localhost:1234/a%20b/%E7%BE%A4?x=1&y=%20")
+    status, _, body = request(server.port, handshake())
+    assert status == 400 and b"wss" in body
+    assert request(server.port, head({"Host": "a b"}))[0] == 400
+    assert request(server.port, head({"Host": "localhost"}, "POST / HTTP/1.1"))[0] == 400
+    assert get(server, trust(files[0])).startswith(b"HTTP/1.1 200")
+
+
+def test_http_2_is_not_spoken(server, files):
+    context = trust(files[0])
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with encrypted(server, context) as client:
+        assert client.selected_alpn_protocol() == "http/1.1"
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 405")
+
+
+@pytest.mark.parametrize("version, is_spoken", [("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)])
+def test_versions(server, files, version, is_spoken):
+    result = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-CAfile", files[0], "-verify_return_error",
+         "-cipher", "DEFAULT@SECLEVEL=0", version], input=b"", capture_output=True, timeout=20)
+    assert (result.returncode == 0) == is_spoken
+
+
+def test_a_peer_of_tls_1_2_cannot_renegotiate(server, files):
+    with subprocess.Popen(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-CAfile", files[0], "-tls1_2"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+        output = client.communicate(b"R\n", timeout=20)[0]
+    assert b"no renegotiation" in output
+
+
+@pytest.mark.parametrize("data", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(508), b"\x16" * 5000,
+                                  bytes(100), b"\x80\x2e\x01\x00\x02" + bytes(40)],
+                         ids=["nothing", "half a hello", "one type", "zeros", "SSL 2"])
+def test_garbage_in_place_of_a_handshake(server, files, data):
+    with RawClient(server.port) as client:
+        with contextlib.suppress(OSError):
+            client.send(data)
+            client.socket.shutdown(socket.SHUT_WR)
+            while client.file.read(4096):
+                pass
+    assert get(server, trust(files[0])).startswith(b"HTTP/1.1 200")
+
+
+def test_a_handshake_that_does_not_end_is_cut_off(files):
+    with confab("--tls-cert", files[0], "--tls-key", files[1], "--handshake-timeout", 0.3) as server:
+        with RawClient(server.port) as client:
+            client.send(b"\x16\x03\x01\x02\x00\x01\x00")
+            assert client.ends()
+
+
+def test_a_new_certificate_without_dropping_anybody(files, tmp_path):
+    certificate, key = tmp_path / "now.pem", tmp_path / "now-key.pem"
+    certificate.write_bytes(files[0].read_bytes())
+    key.write_bytes(files[1].read_bytes())
+
+    def subject(server):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with encrypted(server, context) as client:
+            return client.getpeercert(binary_form=True)
+
+    def await_subject(server, expected):
+        for _ in range(200):
+            if subject(server) == expected:
+                return
+            time.sleep(0.02)
+        pytest.fail("the certificate is not the new one")
+
+    with confab("--tls-cert", certificate, "--tls-key", key, "--loops", 1) as server:
+        with encrypted(server, trust(files[0])) as old:
+            old.sendall(handshake())
+            assert old.recv(4096).startswith(b"HTTP/1.1 101")
+            new = make_certificate(tmp_path, name="new")
+            certificate.write_bytes(new[0].read_bytes())
+            # The key does not fit: all stays as it was.
+            server.process.send_signal(signal.SIGHUP)
+            while "does not belong" not in server.process.stderr.readline():
+                pass
+            assert subject(server) == ssl.PEM_cert_to_DER_cert(files[0].read_text())
+            key.write_bytes(new[1].read_bytes())
+            server.process.send_signal(signal.SIGHUP)
+            await_subject(server, ssl.PEM_cert_to_DER_cert(new[0].read_text()))
+            assert get(server, trust(new[0])).startswith(b"HTTP/1.1 200")
+            old.sendall(frame(1, b"still here"))
+            assert old.recv(4096) == b"\x81\x0astill here"
+
+
+def test_what_is_wrong_with_the_files_is_said_at_the_start(files, tmp_path):
+    other = make_certificate(tmp_path, name="other")
+    expired = make_certificate(tmp_path, name="expired", days=-1)
+    locked = tmp_path / "locked.pem"
+    subprocess.run(["openssl", "ec", "-in", files[1], "-aes256", "-passout", "pass:secret", "-out", locked],
+                   check=True, capture_output=True)
+    for certificate, key, message in (
+        ("missing.pem", files[1], "cannot read the certificate 'missing.pem': No such file"),
+        (files[0], "missing.pem", "cannot read the key 'missing.pem'"),
+        (files[1], files[1], "is no certificate chain in PEM"),
+        (files[0], files[0], "is no private key in PEM"),
+        (files[0], locked, "is no private key in PEM without a password"),
+        (files[0], other[1], "does not belong to the certificate"),
+        (*expired, "has expired on 20"),
+    ):
+        result = run("serve", "--port", 0, "--tls-cert", certificate, "--tls-key", key)
+        assert result.returncode == 1 and message in result.stderr and result.stderr.count("\n") == 1, result.stderr
+    result = run("serve", "--tls-cert", files[0])
+    assert result.returncode == 64 and "--tls-cert and --tls-key need each other" in result.stderr
