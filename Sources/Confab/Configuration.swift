@@ -136,6 +136,10 @@ public struct Configuration: Sendable {
     }
     for name in subprotocols {
       try require(name.isToken, "'\(name)' is not a subprotocol: it must be a token (RFC 7230, section 3.2.6)")
+      try require(
+        name.utf8.count <= Subprotocols.maxName && !("0"..."9").contains(name.first!),
+        "libwebsockets cannot read the subprotocol '\(name)': it must not be longer than \(Subprotocols.maxName) bytes, "
+          + "nor begin with a digit")
     }
     for mount in mounts {
       try require(mount.path.hasPrefix("/"), "the path of a mount must begin with '/', but is '\(mount.path)'")

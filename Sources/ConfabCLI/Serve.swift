@@ -80,7 +80,8 @@ struct Serve: AsyncParsableCommand {
     let chat = Chat(maxRooms: limits.maxRooms)
     let server = try Server(makeConfiguration(logger)) { loop in chat.handler(on: loop) }
     try await ServiceGroup(
-      services: [Announced(server: server), Reloading(server: server)], gracefulShutdownSignals: [.sigint, .sigterm], logger: logger
+      services: [Announced(server: server), Reloading(server: server)], gracefulShutdownSignals: [.sigint, .sigterm],
+      logger: logger
     ).run()
   }
 

@@ -32,6 +32,10 @@ struct ConfigurationTests {
     var configuration = Configuration()
     configuration.subprotocols = ["chat.v1", "not a token"]
     #expect(throws: ConfabError.self) { try configuration.validate() }
+    for name in ["1.chat", String(repeating: "x", count: 63)] {
+      configuration.subprotocols = [name]
+      #expect(throws: ConfabError.self) { try configuration.validate() }
+    }
     configuration.subprotocols = ["chat.v1"]
     #expect(throws: Never.self) { try configuration.validate() }
   }

@@ -3,7 +3,7 @@
 import pytest
 
 from confab_process import confab
-from raw_client import HANDSHAKE, RawClient, handshake, head, request
+from raw_client import HANDSHAKE, RawClient, frame, handshake, head, request
 
 GET = {"Host": "localhost"}
 
@@ -18,6 +18,11 @@ REFUSED = [
     (handshake(Connection="keep-alive"), 400, "Connection: Upgrade"),
     (handshake(Host=None), 400, "Host"),
     (handshake(Host="a b"), 400, "Host is 'a b'"),
+    (handshake(Sec_WebSocket_Protocol="x" * 200), 431, "126 bytes"),
+    (handshake(Sec_WebSocket_Protocol="x" * 63), 400, "Sec-WebSocket-Protocol"),
+    (handshake(Sec_WebSocket_Protocol=","), 400, "Sec-WebSocket-Protocol"),
+    (handshake(Sec_WebSocket_Protocol="a b"), 400, "Sec-WebSocket-Protocol"),
+    (handshake(Sec_WebSocket_Protocol="1.2"), 400, "digit"),
     (handshake(Upgrade="h2c"), 400, "websocket"),
     (head(HANDSHAKE, "GET / HTTP/1.0"), 400, "HTTP/1.1"),
     (head(HANDSHAKE, "GET / HTTP/2.0"), 400, "HTTP/1.1"),
@@ -56,6 +61,17 @@ def test_what_is_refused(server, data, status, reason):
     server.stop()
     if status != 404:
         assert len(server.errors.splitlines()) == 1 and reason in server.errors and "127.0.0.1:" in server.errors
+
+
+@pytest.mark.parametrize("offer", ["soap", "v12.stomp, v11.stomp", "x!#$%&'*+-.^_`|~9", "x" * 62, "a,b", "a , b"])
+@pytest.mark.parametrize("extensions", [None, "permessage-deflate"])
+def test_who_offers_only_unknown_subprotocols_goes_on_without(server, offer, extensions):
+    with RawClient(server.port) as client:
+        headers = client.open(Sec_WebSocket_Protocol=offer, Sec_WebSocket_Extensions=extensions)
+        assert "sec-websocket-protocol" not in headers
+        assert ("sec-websocket-extensions" in headers) == bool(extensions)
+        client.send(frame(1, b"hello"))
+        assert client.frame() == (1, b"hello")
 
 
 def test_head_has_no_body(server):

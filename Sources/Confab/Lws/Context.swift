@@ -13,6 +13,7 @@ internal import Synchronization
   /// What lws refers to by address as long as the context lives.
   private let memory: Memory
   let certificate: Certificate?
+  let subprotocols: Subprotocols
 
   /// lws keeps what all contexts share without locks: contexts are made one after the other.
   private static let making = Mutex(())
@@ -22,7 +23,8 @@ internal import Synchronization
       throw ConfabError(.invalidConfiguration, "there is no folder '\(mount.directory)' to serve at \(mount.path)")
     }
     ReceiveBuffer.install()
-    let memory = Memory(configuration)
+    let subprotocols = Subprotocols()
+    let memory = unsafe Memory(configuration, unknownSubprotocol: subprotocols.unknown)
     var info = unsafe lws_context_creation_info()
     unsafe info.port = CONTEXT_PORT_NO_LISTEN_SERVER
     unsafe info.options = UInt64(
@@ -76,10 +78,14 @@ internal import Synchronization
     }
     self.memory = memory
     self.certificate = certificate
+    self.subprotocols = subprotocols
     unsafe context = unsafe pointer
     unsafe context.pointee = made.context
     unsafe vhost = made.vhost
   }
+
+  /// What the server's own subprotocols have as their id.
+  static let subprotocolID: UInt32 = 1
 
   /// The scratch buffer of a context: a read takes this much at the most, and HTTP responses are made in it.
   private static let serviceBufferSize = 64 * 1024
@@ -139,7 +145,7 @@ private func isDirectory(_ path: String) -> Bool {
   /// Points to the ``Context``.
   private(set) var owner: UnsafeMutablePointer<UnsafeMutableRawPointer?>
 
-  init(_ configuration: Configuration) {
+  init(_ configuration: Configuration, unknownSubprotocol: UnsafePointer<CChar>) {
     unsafe protocols = UnsafeMutablePointer(bitPattern: 8)!
     unsafe extensions = UnsafeMutablePointer(bitPattern: 8)!
     unsafe noKeepAlive = UnsafeMutablePointer(bitPattern: 8)!
@@ -147,12 +153,15 @@ private func isDirectory(_ path: String) -> Bool {
     unsafe noKeepAlive = allocate(lws_retry_bo_t.self, [lws_retry_bo_t()])
     unsafe owner = allocate(UnsafeMutableRawPointer?.self, [nil])
     // The first one is for HTTP and for clients that ask for no subprotocol. No client can ask for it: not a token.
-    let names = ["no subprotocol"] + configuration.subprotocols
+    var names = unsafe [string("no subprotocol")]
+    for name in configuration.subprotocols { unsafe names.append(string(name)) }
+    unsafe names.append(unknownSubprotocol)
     unsafe protocols = allocate(
       lws_protocols.self,
-      names.map { name in
+      names.enumerated().map { index, name in
         var one = unsafe lws_protocols()
-        unsafe one.name = string(name)
+        unsafe one.name = name
+        unsafe one.id = 0 < index && index <= configuration.subprotocols.count ? Context.subprotocolID : 0
         unsafe one.callback = unsafe confabCallback
         unsafe one.rx_buffer_size = ReceiveBuffer.size
         unsafe one.tx_packet_size = Segment.limit

@@ -20,7 +20,7 @@ public final class EventLoop: @unchecked Sendable {
   private let sweepTimer: UvTimer
   private let stopTimer: UvTimer
   /// Runs while connections wait to be read again.
-  private let resumeTimer: UvTimer
+  let resumeTimer: UvTimer
 
   /// Connections of which no whole request has come yet, and when that is too late. See Handshakes.swift.
   var handshakes: [Socket: UInt64] = [:]
@@ -45,7 +45,7 @@ public final class EventLoop: @unchecked Sendable {
   private var burst = Burst()
   private var isPollingOnceMore = false
   /// Connections that are not read, because of the log that they append to, or of a rate.
-  private var paused: ContiguousArray<Connection> = []
+  var paused: ContiguousArray<Connection> = []
 
   private let mailbox = Mutex(Mailbox())
   private struct Mailbox {
@@ -188,37 +188,6 @@ public final class EventLoop: @unchecked Sendable {
   private func endTurn() {
     settle()
     if isStopping && connections.isEmpty { finish() }
-  }
-
-  /// Stops reading from a connection until the log that it has joined is relieved, its peer within its rates, and its
-  /// ping answered: TCP then slows the peer down.
-  func pauseReading(_ connection: Connection) {
-    if connection.isPaused { return }
-    connection.isPaused = true
-    connection.socket?.setReading(false)
-    paused.append(connection)
-    if !resumeTimer.isActive {
-      resumeTimer.start(after: EventLoop.resumeInterval, every: EventLoop.resumeInterval) {}
-    }
-  }
-
-  private static let resumeInterval = Duration.milliseconds(20)
-
-  /// Right before a poll, and at no other time: lws on libuv goes on with what it has kept of a read before the loop
-  /// prepares to poll, or else when the poll says that the socket takes output. Only then are its pings seen, see
-  /// Pings.swift.
-  private func resumeReading() {
-    if paused.isEmpty { return resumeTimer.stop() }
-    paused.removeAll { connection in
-      if let fanout = connection.fanout, fanout.log.isPressed { return false }
-      if connection.state == .open {
-        if connection.owesPong { return false }
-        if let meter = connection.meter, meter.readableAt > now { return false }
-      }
-      connection.heard()
-      connection.resumeReading()
-      return true
-    }
   }
 
   /// Writes once what there is. What comes up meanwhile, from other loops or from handlers, has its turn after the

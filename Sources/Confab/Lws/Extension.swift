@@ -7,22 +7,6 @@ internal import Glibc
 //
 // Which offer is accepted, and how it is answered, is decided in Compression.swift.
 
-/// A request for an upgrade that has been admitted, until it is answered within the same call.
-struct Upgrade {
-  let socket: Socket
-  let compression: Compression?
-  /// How many offers of the extension lws has yet to ask about.
-  var offersLeft: Int
-  /// Whether lws lets frames with RSV1 pass.
-  var isActive = false
-
-  init(_ socket: Socket, extensions: String?) {
-    self.socket = socket
-    compression = extensions.flatMap { Compression(offers: $0) }
-    offersLeft = extensions.map { Compression.offerCount(in: $0) } ?? 0
-  }
-}
-
 extension EventLoop {
   /// LWS_CALLBACK_CONFIRM_EXTENSION_OKAY: whether lws is to take this offer of the extension. lws goes on to look for
   /// offers, and fails when it finds a second one: the last one is as good as any.
@@ -53,24 +37,3 @@ nonisolated(unsafe) private let noOptions: UnsafePointer<lws_ext_options> = {
   unsafe options.initialize(to: lws_ext_options())
   return unsafe UnsafePointer(options)
 }()
-
-/// The headers of an answer that lws is about to send, LWS_CALLBACK_ADD_HEADERS.
-@safe struct AnswerHeaders {
-  private let arguments: UnsafeMutablePointer<lws_process_html_args>
-
-  init(_ data: UnsafeMutableRawPointer) { unsafe arguments = data.assumingMemoryBound(to: lws_process_html_args.self) }
-
-  /// Appends the parameters of the extension to its name, which lws has just written as the last header. False when that
-  /// is not so.
-  func addParameters(_ parameters: String) -> Bool {
-    let line = Array("Sec-WebSocket-Extensions: \(Compression.name)\r\n".utf8)
-    let end = Array("\(parameters)\r\n".utf8)
-    let position = unsafe arguments.pointee.p!
-    guard unsafe Int(arguments.pointee.max_len) > end.count, unsafe memcmp(position - line.count, line, line.count) == 0
-    else { return false }
-    unsafe _ = memcpy(position - 2, end, end.count)
-    unsafe arguments.pointee.p = position - 2 + end.count
-    unsafe arguments.pointee.max_len -= Int32(end.count - 2)
-    return true
-  }
-}

@@ -47,7 +47,9 @@ internal import CLibwebsockets
       }
     }
     let extensions = loop.configuration.offersCompression ? unsafe wsi.header(WSI_TOKEN_EXTENSIONS) : nil
-    loop.upgrading = isAdmitted ? unsafe Upgrade(Socket(wsi), extensions: extensions) : nil
+    loop.upgrading =
+      isAdmitted
+      ? unsafe Upgrade(Socket(wsi), extensions: extensions, unknownSubprotocol: offerUnknownSubprotocol()) : nil
     return isAdmitted
   }
 
@@ -60,7 +62,13 @@ internal import CLibwebsockets
     guard let upgrade = loop.upgrading, upgrade.socket == socket else { return true }
     loop.upgrading = nil
     let compression = upgrade.isActive ? upgrade.compression : nil
-    if let compression, !headers.addParameters(compression.parameters) { return false }
+    // What lws has written last, and what it should have.
+    let subprotocol = upgrade.unknownSubprotocol.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""
+    let name = "Sec-WebSocket-Extensions: \(Compression.name)"
+    let parameters = compression.map { "\(name)\($0.parameters)\r\n" } ?? ""
+    guard headers.replace(subprotocol + (compression == nil ? "" : "\(name)\r\n"), by: parameters) else {
+      return false
+    }
     loop.open(socket, request, compression)
     return true
   }
@@ -191,9 +199,32 @@ internal import CLibwebsockets
     guard unsafe lws_hdr_total_length(wsi, WSI_TOKEN_EXTENSIONS) < 255 else {
       throw Rejection(refusal: .headersTooLarge, detail: "more than 254 bytes of Sec-WebSocket-Extensions")
     }
+    if let offers = unsafe wsi.header(WSI_TOKEN_PROTOCOL) {
+      guard offers.utf8.count <= Subprotocols.maxOffers else {
+        throw Rejection(
+          refusal: .headersTooLarge, detail: "more than \(Subprotocols.maxOffers) bytes of Sec-WebSocket-Protocol")
+      }
+      let names = offers.listElements
+      guard !names.isEmpty, names.allSatisfy({ String($0).isToken && $0.utf8.count <= Subprotocols.maxName }) else {
+        throw bad("Sec-WebSocket-Protocol must be tokens of at most \(Subprotocols.maxName) bytes")
+      }
+      // lws takes it for a number (lib/misc/lws-tokenize.c), and drops the connection.
+      guard !names.contains(where: { ("0"..."9").contains($0.first!) }) else {
+        throw bad("a subprotocol that begins with a digit")
+      }
+    }
     guard let key = unsafe wsi.header(WSI_TOKEN_KEY), key.isHandshakeKey else {
       throw bad("Sec-WebSocket-Key must be 16 bytes in base64")
     }
+  }
+
+  /// Has lws go on with a client that offers no subprotocol of the server's; what it takes for one.
+  private func offerUnknownSubprotocol() -> String? {
+    guard let offers = unsafe wsi.header(WSI_TOKEN_PROTOCOL)?.listElements.map(String.init),
+      !offers.contains(where: loop.configuration.subprotocols.contains)
+    else { return nil }
+    loop.context.subprotocols.rename(offers[0])
+    return offers[0]
   }
 
   private func checkOrigin() throws(Rejection) {

@@ -44,8 +44,8 @@ internal import CLibwebsockets
 
   /// The subprotocol that was agreed upon: one of ``Configuration/subprotocols``, or nil.
   public var subprotocol: String? {
-    guard unsafe lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 else { return nil }
-    return unsafe String(cString: lws_get_protocol(wsi).pointee.name)
+    let one = unsafe lws_get_protocol(wsi).pointee
+    return unsafe one.id == Context.subprotocolID ? unsafe String(cString: one.name) : nil
   }
 
   /// The client's numeric address; empty when it has gone already.

@@ -1,0 +1,62 @@
+internal import CLibwebsockets
+internal import Glibc
+
+// From the request for an upgrade to its answer. lws makes the answer; what it can't be told beforehand is mended in
+// LWS_CALLBACK_ADD_HEADERS, when the answer is written and not yet sent.
+
+/// A request for an upgrade that has been admitted, until it is answered within the same call.
+struct Upgrade {
+  let socket: Socket
+  let compression: Compression?
+  /// How many offers of the extension lws has yet to ask about.
+  var offersLeft: Int
+  /// Whether lws lets frames with RSV1 pass.
+  var isActive = false
+  /// What lws takes for the subprotocol that was agreed upon, though there is none: see ``Subprotocols``.
+  let unknownSubprotocol: String?
+
+  init(_ socket: Socket, extensions: String?, unknownSubprotocol: String?) {
+    self.socket = socket
+    self.unknownSubprotocol = unknownSubprotocol
+    compression = extensions.flatMap { Compression(offers: $0) }
+    offersLeft = extensions.map { Compression.offerCount(in: $0) } ?? 0
+  }
+}
+
+/// The subprotocols of a server, as lws has them, and one more. lws drops a client that offers none of them, where it
+/// should go on without (RFC 6455, section 4.2.2): so the last one is renamed to what such a client has offered.
+@safe final class Subprotocols {
+  /// lws copies names to a buffer of this size (lib/roles/ws/server-ws.c, lws_process_ws_upgrade) …
+  static let maxName = 62
+  /// … and what is offered to one of this size.
+  static let maxOffers = 126
+
+  /// The name of the last one, which lws refers to; freed with this object, after the context.
+  let unknown = UnsafeMutablePointer<CChar>.allocate(capacity: maxName + 1)
+
+  init() { rename("not offered") }
+  deinit { unsafe unknown.deallocate() }
+
+  /// At most ``maxName`` bytes.
+  func rename(_ name: String) { unsafe strcpy(unknown, name) }
+}
+
+/// The headers of an answer that lws is about to send, LWS_CALLBACK_ADD_HEADERS.
+@safe struct AnswerHeaders {
+  private let arguments: UnsafeMutablePointer<lws_process_html_args>
+
+  init(_ data: UnsafeMutableRawPointer) { unsafe arguments = data.assumingMemoryBound(to: lws_process_html_args.self) }
+
+  /// Puts `new` in the place of the last headers, which must be `old`: whole lines. False when they are not.
+  func replace(_ old: String, by new: String) -> Bool {
+    let (old, new) = (Array(old.utf8), Array(new.utf8))
+    let start = unsafe arguments.pointee.p! - old.count
+    guard unsafe Int(arguments.pointee.max_len) > new.count, unsafe memcmp(start, old, old.count) == 0 else {
+      return false
+    }
+    unsafe _ = memcpy(start, new, new.count)
+    unsafe arguments.pointee.p = start + new.count
+    unsafe arguments.pointee.max_len -= Int32(new.count - old.count)
+    return true
+  }
+}
