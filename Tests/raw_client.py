@@ -73,15 +73,35 @@ class RawClient:
         assert status == 101, (status, body)
         return headers
 
-    def frame(self):
-        """Opcode and payload of the next frame; None when the connection ends."""
+    def fragment(self):
+        """Whether it is the last of its message, opcode and payload of the next frame; None when the connection ends."""
         start = self.file.read(2)
         if len(start) < 2:
             return None
         length = start[1] & 127
         if length >= 126:
             length, = struct.unpack("!H" if length == 126 else "!Q", self.file.read(2 if length == 126 else 8))
-        return start[0] & 15, self.file.read(length)
+        return start[0] >> 7 == 1, start[0] & 15, self.file.read(length)
+
+    def frame(self):
+        """Opcode and payload of the next frame; None when the connection ends."""
+        fragment = self.fragment()
+        return fragment and fragment[1:]
+
+    def messages(self):
+        """Opcode and payload of all that comes until the connection ends: messages, whose fragments are joined, and
+        control frames, also from between these."""
+        opcode, pieces = None, []
+        while (fragment := self.fragment()) is not None:
+            is_final, kind, payload = fragment
+            if kind >= 8:
+                yield kind, payload
+                continue
+            opcode = kind or opcode
+            pieces.append(payload)
+            if is_final:
+                yield opcode, b"".join(pieces)
+                pieces = []
 
     def close_code(self):
         """The code of the close frame that comes, whatever comes before; None when the connection ends without."""
