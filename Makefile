@@ -3,10 +3,12 @@
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTHON := .build/python/bin/python
+WSTEST := .build/autobahn/bin/wstest
 CONFAB := .build/release/confab
 ROUNDS ?= 100
 
-.PHONY: run build compare test test-unit test-clients test-browser test-leaks format lint clean deps
+.PHONY: run build compare conformance test test-unit test-clients test-conformance test-browser test-leaks format lint \
+  clean deps
 
 run: build
 	$(CONFAB) serve $(ARGS)
@@ -19,14 +21,22 @@ compare: deps
 	swift build -c release
 	.build/release/confab-compare $(ARGS)
 
+# The Autobahn test suite, all of it: ARGS="2.10 9.1.6" for some, WSTEST_PMD_MESSAGES=1000 as in the original.
+conformance: build $(WSTEST)
+	python3 Tests/Conformance/run.py $(ARGS)
+
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit test-clients test-browser test-leaks
+test: lint test-unit test-clients test-conformance test-browser test-leaks
 
 test-unit: deps
 	swift test
 
 test-clients: build $(PYTHON)
 	$(PYTHON) -m pytest -q Tests/EndToEnd
+
+# The Autobahn test suite in ten seconds.
+test-conformance: build $(WSTEST)
+	python3 Tests/Conformance/run.py --short
 
 test-browser: build $(PYTHON) .build/apt-chromium
 	$(PYTHON) -m pytest -q Tests/Browser
@@ -68,8 +78,22 @@ deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-pkg-config
 	  ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium chromium-driver fonts-noto-cjk)
 	@touch $@
 
+# Python environments, made anew when what they are made of changes.
+venv = python3 -m venv --clear --copies $(1) 2>/dev/null || \
+  ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && python3 -m venv --clear --copies $(1))
+PIP_INSTALL := pip install -q --disable-pip-version-check
+
 $(PYTHON): Tests/requirements.txt
-	@python3 -m venv .build/python 2>/dev/null || \
-	  ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && python3 -m venv .build/python)
-	.build/python/bin/pip install -q --disable-pip-version-check -r Tests/requirements.txt
+	@$(call venv,.build/python)
+	.build/python/bin/$(PIP_INSTALL) -r $<
 	@touch $@
+
+$(WSTEST): Tests/Conformance/requirements.txt Tests/Conformance/port.py Tests/Conformance/compat.py
+	@$(call venv,.build/autobahn)
+	.build/autobahn/bin/$(PIP_INSTALL) -r $<
+	.build/autobahn/bin/$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation autobahntestsuite==25.10.1
+	.build/autobahn/bin/python -W ignore Tests/Conformance/port.py
+	@touch $@
+
+# What is half made is not taken for made.
+.DELETE_ON_ERROR:
