@@ -38,7 +38,8 @@ SHORT = (
     "6.1.3 6.2.4 6.3.1 6.4.2 6.6.7 6.12.3 6.20.1 6.22.34 7.1.2 7.1.5 7.1.6 7.3.2 7.3.5 7.5.1 7.7.7 7.9.4 7.13.1 9.1.1 "
     "9.2.1 9.3.5 9.4.1 9.5.6 9.7.1 9.8.1 10.1.1 12.1.3 12.2.10 12.3.11 12.4.1 12.5.5 13.1.2 13.2.3 13.3.1 13.4.4 "
     "13.5.9 13.6.12 13.7.1 13.7.10").split()
-VERDICTS = ["OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED", "FAILED"]
+# From good to bad.
+VERDICTS = ["OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "FAILED"]
 # Messages of 16 MiB, and 4 MiB in fragments of 64 bytes. The cases expect what they have caused and nothing else: no
 # pings of the server's own. What it refuses is in the report.
 OPTIONS = ["--max-message-size", "16MiB", "--max-backlog", "64MiB", "--max-fragments", 100_000, "--ping-interval", 0,
