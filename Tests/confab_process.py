@@ -5,23 +5,26 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFAB = pathlib.Path(os.environ.get("CONFAB", ROOT / ".build" / "release" / "confab"))
 
 
 class Confab:
-    """A running server on a port that the system chose."""
+    """A running server on a port that the system chose; `under` is a command that runs it."""
 
-    def __init__(self, *options, cwd=None):
+    def __init__(self, *options, cwd=None, under=()):
+        # A file, not a pipe: a server that says much is not held up.
+        self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [CONFAB, "serve", "--port", "0", *map(str, options)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
+            [*under, CONFAB, "serve", "--port", "0", *map(str, options)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=cwd)
         self.line = self.process.stdout.readline()
         match = re.fullmatch(r"Confab is listening on http(s?)://127\.0\.0\.1:(\d+)/\n", self.line)
         if not match:
             self.process.kill()
-            raise AssertionError(f"no ready line: {self.line!r} {self.process.stderr.read()}")
+            raise AssertionError(f"no ready line: {self.line!r} {self.said()}")
         self.port = int(match[2])
         self.ws = f"ws{match[1]}://127.0.0.1:{self.port}/"
         self.http = f"http{match[1]}://127.0.0.1:{self.port}/"
@@ -31,18 +34,22 @@ class Confab:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
-    def stop(self, signal=15):
+    def said(self):
+        """What it has written to standard error."""
+        return os.pread(self.log.fileno(), 1 << 30, 0).decode()
+
+    def stop(self, signal=15, patience=10):
         """Stops it and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal)
         try:
-            code = self.process.wait(10)
+            code = self.process.wait(patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-        self.errors = self.process.stderr.read()
+        self.errors = self.said()
         self.process.stdout.close()
-        self.process.stderr.close()
+        self.log.close()
         return code
 
 

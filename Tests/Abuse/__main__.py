@@ -1,0 +1,43 @@
+"""Attacks a server in every way, while ten well-behaved clients must not notice: `python Tests/Abuse`.
+
+Each attack is for a server of its own. A row fails when a client misses a message, hears it twice or out of order, or
+waits too long for one of a hundred; when an attempt ends otherwise than it is to; when the server does not return to
+the memory, the descriptors and the rest that it had before; and when it does not stop with exit code 0.
+"""
+
+import argparse
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import attacks  # noqa: E402, F401
+from attack import ATTACKS  # noqa: E402
+from row import Row, Terms  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python Tests/Abuse", description="Attacks a server, and tells how it fared.")
+    parser.add_argument("--only", nargs="+", choices=list(ATTACKS), metavar="NAME", default=list(ATTACKS),
+                        help="attacks: " + ", ".join(ATTACKS))
+    parser.add_argument("--seconds", type=float, default=10, help="how long each attack goes on (default: 10)")
+    parser.add_argument("--valgrind", action="store_true", help="run the server under valgrind's memcheck")
+    parser.add_argument("--checked", action="store_true",
+                        help="the server has a checker built in, as AddressSanitizer: it may be slow, and large")
+    parser.add_argument("--options", default="", help="more options for the server, to see it fail without its limits")
+    arguments = parser.parse_args()
+    terms = Terms(arguments.seconds, arguments.valgrind, arguments.valgrind or arguments.checked,
+                  tuple(arguments.options.split()))
+    print(Row.TITLE, flush=True)
+    rows = []
+    for name in arguments.only:
+        rows.append(Row(ATTACKS[name], terms))
+        print(rows[-1], flush=True)
+    failed = [row for row in rows if row.problems]
+    for row in failed:
+        print(f"\n{row.attack.name} failed:", *row.problems, sep="\n  ")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""Attacks a server, in a process of its own: `attacker.py NAME PORT SECONDS`. It prints how the attempts ended.
+
+It runs at a lower priority than the server and its victims, so that their waits tell of the server, and not of how
+busy the attacker keeps the cores that all of them share.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import sys
+
+import attacks  # noqa: F401
+from attack import ATTACKS, Target
+
+if __name__ == "__main__":
+    os.nice(10)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    target = Target(int(sys.argv[2]), float(sys.argv[3]))
+    asyncio.run(ATTACKS[sys.argv[1]].run(target))
+    print(json.dumps({"tally": target.tally, "surprises": target.surprises}))

@@ -1,0 +1,3 @@
+"""All attacks: importing this registers them."""
+
+from . import compression, floods, frames, requests, states  # noqa: F401

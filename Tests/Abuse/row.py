@@ -1,0 +1,103 @@
+"""One row of the table: an attack on a server, and what became of both."""
+
+import collections
+import dataclasses
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+from confab_process import Confab
+from level import Level
+
+HERE = pathlib.Path(__file__).resolve().parent
+MIB = 1 << 20
+
+
+@dataclasses.dataclass
+class Terms:
+    """How long and how strictly."""
+    seconds: float
+    valgrind: bool
+    is_checked: bool
+    options: tuple
+
+    @property
+    def longest_p99(self):
+        return 5 if self.is_checked else 0.1
+
+    def command(self, attack):
+        """What the server is run by."""
+        limit = ["sh", "-c", f'ulimit -n {attack.descriptors}; exec "$@"', "sh"] if attack.descriptors else []
+        return limit + (["valgrind", "-q", "--error-exitcode=9"] if self.valgrind else [])
+
+
+class Row:
+    WIDTHS = "{:24} {:>7} {:44} {:34} {:>7} {:>7} {:>7} {:>8} {}"
+    TITLE = WIDTHS.format("attack", "tried", "ended", "the server's log", "before", "peak", "after", "p99", "")
+
+    def __init__(self, attack, terms):
+        self.attack, self.terms = attack, terms
+        self.problems = []
+        server = Confab("--log-level", "info", *attack.options, *terms.options, under=terms.command(attack))
+        try:
+            self.attempt(server)
+            code = server.stop(patience=60)
+            if code != 0:
+                self.problems.append(f"exit code {code}: {server.errors[-2000:]}")
+            self.reasons = reasons(server.errors)
+        finally:
+            if server.process.poll() is None:
+                server.process.kill()
+
+    def attempt(self, server):
+        victims = start("victims.py", server.port, "127.0.0.2")
+        try:
+            victims.stdout.readline()
+            self.before = Level(server)
+            with start("attacker.py", self.attack.name, server.port, self.terms.seconds) as attacker:
+                attacker.stdin.close()
+                told = attacker.stdout.read()
+            if not told:
+                raise SystemExit("the attacker has failed")
+            self.outcome = json.loads(told)
+            for surprise, count in self.outcome["surprises"].items():
+                self.problems.append(f"{count} × {surprise}")
+            self.after, problem = self.before.settled(server, self.terms.is_checked)
+            if problem:
+                self.problems.append(problem)
+            victims.stdin.close()
+            self.heard = json.loads(victims.stdout.readline())
+        finally:
+            victims.kill()
+            victims.wait()
+        self.problems += self.heard["problems"][:5]
+        if not self.heard["p99"] or self.heard["p99"] > self.terms.longest_p99:
+            self.problems.append(f"p99 {self.heard['p99']} s, longest {self.heard['longest']} s")
+
+    def __str__(self):
+        tally = self.outcome["tally"]
+        return self.WIDTHS.format(
+            self.attack.name, sum(tally.values()), counted(tally), counted(self.reasons),
+            *(f"{memory / MIB:.1f}" for memory in (self.before.memory, self.after.peak, self.after.memory)),
+            f"{self.heard['p99'] * 1000:.1f} ms", "FAILED" if self.problems else "ok")
+
+
+def start(script, *arguments):
+    return subprocess.Popen(
+        [sys.executable, HERE / script, *map(str, arguments)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def reasons(log):
+    """How often the log names each reason, the lines that it left out among those before which they are told."""
+    counts = collections.Counter()
+    for name, more in re.findall(r"\[Confab\] (\w+): .*?(?: \(and (\d+) more before this\))?$", log, re.MULTILINE):
+        counts[name] += 1 + int(more or 0)
+    return counts
+
+
+def counted(counts):
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
