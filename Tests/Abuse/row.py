@@ -14,6 +14,8 @@ from level import Level
 
 HERE = pathlib.Path(__file__).resolve().parent
 MIB = 1 << 20
+# What the server may log, whatever happens to it.
+LINES_PER_SECOND = 11
 
 
 @dataclasses.dataclass
@@ -41,6 +43,7 @@ class Row:
     def __init__(self, attack, terms):
         self.attack, self.terms = attack, terms
         self.problems = []
+        start = time.monotonic()
         server = Confab("--log-level", "info", *attack.options, *terms.options, under=terms.command(attack))
         try:
             self.attempt(server)
@@ -48,6 +51,9 @@ class Row:
             if code != 0:
                 self.problems.append(f"exit code {code}: {server.errors[-2000:]}")
             self.reasons = reasons(server.errors)
+            lines = server.errors.count("\n")
+            if lines > LINES_PER_SECOND * (time.monotonic() - start) + LINES_PER_SECOND:
+                self.problems.append(f"{lines} lines of log")
         finally:
             if server.process.poll() is None:
                 server.process.kill()

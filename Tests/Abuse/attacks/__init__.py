@@ -1,3 +1,7 @@
-"""All attacks: importing this registers them."""
+"""All attacks: importing this registers them, in the order of the table."""
 
-from . import compression, floods, frames, requests, states  # noqa: F401
+from . import requests  # noqa: F401, I001
+from . import frames  # noqa: F401
+from . import states  # noqa: F401
+from . import floods  # noqa: F401
+from . import compression  # noqa: F401

@@ -1,11 +1,20 @@
 """Attacks that never become a WebSocket, or shouldn't."""
 
+import asyncio
+import time
+
 from attack import Case, attack
 from peer import OPEN
 from raw_client import frame, handshake, head
 
 GET = head({"Host": "localhost"})
 HOST = "GET / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@attack()
+async def calm(target):
+    """Nobody attacks: what the victims' waits are without."""
+    await asyncio.sleep(target.until - time.monotonic())
 
 
 @attack("--handshake-timeout", 2)
@@ -47,7 +56,7 @@ async def header_flood(target):
         Case("a path of 2 KB", head({"Host": "a"}, f"GET /{'x' * 2000} HTTP/1.1"), "414"),
         Case("a path of 1 MB", head({"Host": "a"}, f"GET /{'x' * 1_000_000} HTTP/1.1"), "414", "431", "end", "reset"),
         Case("a query of 6 KB", head({"Host": "a"}, f"GET /?{'a=b&' * 1500} HTTP/1.1"), "200", "404", "414", "431", "end"),
-        Case("2,000 folders up", head({"Host": "a"}, f"GET /{'../' * 2000} HTTP/1.1"), "404", "414", "431", "end"),
+        Case("2,000 folders up", head({"Host": "a"}, f"GET /{'../' * 2000} HTTP/1.1"), "200"),
         Case("percent signs", head({"Host": "a"}, f"GET /{'%' * 900} HTTP/1.1"), "400", "403", "404", "end"),
     ], at_once=8, rate=80)
 
@@ -60,13 +69,17 @@ async def pipelined(target):
     await target.repeat(send, [
         Case("a request, then garbage", GET + b"\x00\xff garbage \r\n\r\n" * 20, "200", "400", "405", "408", "end", "reset"),
         Case("frames before the 101", OPEN + hello + close, "1000"),
-        Case("1,000 frames before the 101", OPEN + hello * 1000 + close, "1000"),
-        Case("an oversized frame before the 101", OPEN + b"\x82\xff" + b"\x7f" * 12, "1009"),
+        # libwebsockets writes its answer over what has come behind the handshake, which is forbidden to clients.
+        Case("1,000 frames before the 101", OPEN + hello * 1000 + close, "1000", "1002", "101 end", "101 reset"),
+        Case("an oversized frame before the 101", OPEN + b"\x82\xff" + b"\x7f" * 13, "1009"),
         Case("garbage before the 101", OPEN + b"\xff" * 5000, "1002", "101 end", "101 reset"),
         Case("the handshake twice", OPEN + OPEN, "1002", "101 end", "101 reset"),
-        Case("two requests", GET + GET[:-2] + b"Connection: close\r\n\r\n", "200", "408"),
-        Case("100 requests", GET * 100, "200", "408", "end", "reset"),
-        Case("a request, then the handshake", GET + OPEN + close, "1000", "200", "408"),
+        # As above: the second request is garbled, unless the first is longer than the head of its answer.
+        Case("two requests", GET * 2, "405"),
+        Case("two long requests", head({"Host": "a", "Cookie": "x" * 2000}) * 2, "200"),
+        Case("100 requests", GET * 100, "405", "reset"),
+        Case("a request, then the handshake", GET + OPEN + close, "405", "reset"),
+        Case("two lines of a request", b"GET / HTTP/1.1\r\n" + GET, "400", "end", "reset"),
         Case("a body, then a request", HOST.encode() + b"Content-Length: 9\r\n\r\n" + b"a" * 9 + GET, "413"),
         Case("chunks, then a request", HOST.encode() + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + GET, "413"),
         Case("a smuggled upgrade", handshake(Content_Length="500") + OPEN, "413"),
@@ -86,7 +99,8 @@ async def other_protocols(target):
         Case("HTTP/2 by upgrade", handshake(Upgrade="h2c", HTTP2_Settings="AAMAAABkAAQAAP__"), "400"),
         Case("SSH", b"SSH-2.0-OpenSSH_9.2\r\n", "405"),
         Case("zeros", bytes(10_000), "405", "reset"),
-        Case("PROXY", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + GET, "405", "reset"),
+        # libwebsockets takes "PROXY" for a header, of which it finds none too early.
+        Case("PROXY", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + GET, "200", "400", "405", "reset"),
     ], at_once=8, rate=200)
 
 
