@@ -7,8 +7,8 @@ WSTEST := .build/autobahn/bin/wstest
 CONFAB := .build/release/confab
 ROUNDS ?= 100
 
-.PHONY: run build compare conformance test test-unit test-clients test-conformance test-browser test-leaks format lint \
-  clean deps
+.PHONY: run build compare conformance abuse test test-unit test-clients test-conformance test-browser test-leaks \
+  test-abuse format lint clean deps
 
 run: build
 	$(CONFAB) serve $(ARGS)
@@ -25,8 +25,12 @@ compare: deps
 conformance: build $(WSTEST)
 	python3 Tests/Conformance/run.py $(ARGS)
 
+# Attacks on the server: ARGS="--only ping-flood --seconds 60", or "--valgrind". `--help` tells the rest.
+abuse: build
+	python3 Tests/Abuse $(ARGS)
+
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit test-clients test-conformance test-browser test-leaks
+test: lint test-unit test-clients test-conformance test-browser test-leaks test-abuse
 
 test-unit: deps
 	swift test
@@ -46,6 +50,10 @@ test-leaks: deps .build/apt-valgrind
 	swift build -c release --product LifecycleCheck
 	valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=9 \
 	  .build/release/LifecycleCheck $(ROUNDS)
+
+# The same attacks as `make abuse`, each for a moment.
+test-abuse: build
+	python3 Tests/Abuse --seconds 1
 
 format:
 	swift format -i -r Package.swift Sources Tests

@@ -17,14 +17,18 @@ class Attack:
     name: str
     run: typing.Callable
     options: tuple
+    reason: str | None
     descriptors: int | None
 
 
-def attack(*options, descriptors=None):
-    """Registers a function as an attack on a server with these options, and at most so many descriptors."""
+def attack(*options, reason=None, descriptors=None):
+    """Registers a function as an attack on a server with these options, and at most so many descriptors.
+
+    The server's log is to give the reason, or the attack has not met with the limit that it is for.
+    """
     def register(run):
         name = run.__name__.replace("_", "-")
-        ATTACKS[name] = Attack(name, run, options, descriptors)
+        ATTACKS[name] = Attack(name, run, options, reason, descriptors)
         return run
     return register
 
@@ -48,6 +52,8 @@ class Target:
         self.until = time.monotonic() + seconds
         self.tally = collections.Counter()
         self.surprises = collections.Counter()
+        # How many connections there are, and were at a time.
+        self.open = self.most = 0
 
     @property
     def is_over(self):
@@ -79,10 +85,13 @@ class Target:
 
     async def one(self, attempt, case, **options):
         peer = Peer(self.port, **options)
+        self.open += 1
+        self.most = max(self.most, self.open)
         try:
             await peer.connect()
             self.note(case, await attempt(peer, case) or await peer.ending())
         except OSError as error:
             self.note(case, type(error).__name__)
         finally:
+            self.open -= 1
             peer.close()

@@ -19,4 +19,4 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     target = Target(int(sys.argv[2]), float(sys.argv[3]))
     asyncio.run(ATTACKS[sys.argv[1]].run(target))
-    print(json.dumps({"tally": target.tally, "surprises": target.surprises}))
+    print(json.dumps({"tally": target.tally, "surprises": target.surprises, "most": target.most}))

@@ -51,6 +51,8 @@ class Row:
             if code != 0:
                 self.problems.append(f"exit code {code}: {server.errors[-2000:]}")
             self.reasons = reasons(server.errors)
+            if attack.reason and attack.reason not in self.reasons:
+                self.problems.append(f"the log does not tell of {attack.reason}")
             lines = server.errors.count("\n")
             if lines > LINES_PER_SECOND * (time.monotonic() - start) + LINES_PER_SECOND:
                 self.problems.append(f"{lines} lines of log")
@@ -71,7 +73,7 @@ class Row:
             self.outcome = json.loads(told)
             for surprise, count in self.outcome["surprises"].items():
                 self.problems.append(f"{count} × {surprise}")
-            self.after, problem = self.before.settled(server, self.terms.is_checked)
+            self.after, problem = self.before.settled(server, self.outcome["most"], self.terms.is_checked)
             if problem:
                 self.problems.append(problem)
             victims.stdin.close()

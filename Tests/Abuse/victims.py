@@ -119,7 +119,7 @@ async def main(port, address):
             for client in clients)
 
     async def talk(client):
-        while True:
+        while not client.problem:
             client.say()
             await asyncio.sleep(PAUSE)
 

@@ -22,7 +22,7 @@ def claim(first, length):
     return bytes([first, 0xff]) + length.to_bytes(8) + MASK + b"start"
 
 
-@attack()
+@attack(reason="messageTooBig")
 async def oversized(target):
     """Frames and messages over the limit, whole, claimed and in fragments."""
     half = frame(2, bytes(600_000), final=False)
@@ -62,13 +62,13 @@ MALFORMED = [
 ]
 
 
-@attack()
+@attack(reason="protocolError")
 async def malformed(target):
     """What RFC 6455 does not allow, of every kind."""
     await target.repeat(send, MALFORMED, at_once=10, rate=300)
 
 
-@attack()
+@attack(reason="protocolError")
 async def garbage(target):
     """Random bytes, and random frames of valid and invalid kinds."""
     chance = random.Random(1)
@@ -90,7 +90,7 @@ async def garbage(target):
     await target.repeat(vary, [Case("noise", None, *endings)], at_once=10, rate=300)
 
 
-@attack()
+@attack(reason="tooManyFragments")
 async def fragments(target):
     """A million empty fragments, and fewer of a byte."""
     await target.repeat(send, [
@@ -99,7 +99,7 @@ async def fragments(target):
     ], at_once=1, rate=2)
 
 
-@attack()
+@attack(reason="notUtf8")
 async def bad_utf8(target):
     """Text that is not UTF-8, in one frame and cut within characters."""
     bad = {
