@@ -32,9 +32,6 @@ enum Compression: UInt8, CaseIterable, Sendable {
     return nil
   }
 
-  /// How often the extension is offered in a Sec-WebSocket-Extensions header.
-  static func offerCount(in header: String) -> Int { offers(in: header).count }
-
   /// The offers of the extension, each its name and its parameters.
   private static func offers(in header: String) -> [[Substring]] {
     header.listElements.map { $0.split(separator: ";", omittingEmptySubsequences: false).map(\.trimmed) }

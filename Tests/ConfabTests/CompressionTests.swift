@@ -21,9 +21,12 @@ struct CompressionTests {
     #expect(Compression(offers: offers) == expected)
   }
 
-  @Test func offersAreCounted() {
-    #expect(Compression.offerCount(in: "permessage-deflate, other; x, permessage-deflate; y=1") == 2)
-    #expect(Compression.offerCount(in: "permessage-deflates") == 0)
+  @Test func theOfferThatLwsTakesIsTheFirstWithParametersOrTheLast() {
+    func taken(_ header: String) -> [Int]? { Upgrade.takenOffer(in: header).map { [$0.index, $0.end] } }
+    #expect(taken("permessage-deflate") == [0, 18])
+    #expect(taken("permessage-deflate, other; x, permessage-deflate; y=1, permessage-deflate") == [1, 53])
+    #expect(taken("permessage-deflate,permessage-deflate") == [1, 37])
+    #expect(taken("permessage-deflates") == nil)
   }
 
   /// Compressible, and larger than every window.

@@ -182,7 +182,7 @@ def test_a_long_message_and_a_close_at_once(server, witness):
     with RawClient(server.port, receive_buffer=4096) as client:
         client.open()
         client.send(frame(2, message) + close(1000))
-        assert heard(witness) == [(2, message)]
+        assert next(witness.messages()) == (2, message)
         *fragments, last = iter(client.fragment, None)
         assert message.startswith(b"".join(payload for _, _, payload in fragments)) and len(fragments) > 1
         assert last == (True, 8, struct.pack("!H", 1000))
@@ -193,12 +193,12 @@ def test_a_pong_comes_within_a_message_to_one_who_reads_later(server, witness):
     with RawClient(server.port, receive_buffer=4096) as client:
         client.open()
         client.send(frame(2, message) + frame(9, b"ping"))
-        assert heard(witness) == [(2, message)]
+        assert next(witness.messages()) == (2, message)
         messages = client.messages()
         assert sorted([next(messages), next(messages)]) == [(2, message), (10, b"ping")]
 
 
 def test_extensions_that_it_does_not_know_get_an_answer(server):
-    for offers in ("x-one", "x-one; a=1; b, x-two", ", ".join(f"x-{number}; parameter" for number in range(30))):
+    for offers in ("x-one", "x-one; a=1; b, x-two", ", ".join(f"x-{number}; parameter" for number in range(12))):
         answer = request(server.port, handshake(Sec_WebSocket_Extensions=offers))
         assert answer and answer[0] == 101 and "sec-websocket-extensions" not in answer[1]

@@ -147,8 +147,8 @@ extension Connection {
     return false
   }
 
-  /// Writes what the turn has brought before the peer's close frame, as far as the socket takes it; lws answers that
-  /// frame behind it. From then on nothing may be written.
+  /// Writes what the turn has brought before the end, the peer's close frame or what it did wrong, as far as the socket
+  /// takes it; a close frame goes out behind it. From then on nothing may be written.
   func writeLastWords() {
     guard let socket, state == .open else { return }
     fanout?.setApart(self)

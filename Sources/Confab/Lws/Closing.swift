@@ -28,6 +28,7 @@ extension Connection {
   /// Closes for what the peer has sent. False ends the connection, as above.
   func fail(_ refusal: Refusal, _ code: CloseCode, _ reason: String) -> Bool {
     note(refusal, reason)
+    writeLastWords()
     beginClose(code, reason: reason, discardingBacklog: true, patience: Connection.failureTimeout)
     return !sendCloseFrame()
   }
@@ -55,9 +56,11 @@ extension Connection {
   func lwsCloses() {
     guard let socket else { return }
     if ending == nil {
+      let closeFrame = socket.closeFrame
+      if closeFrame != nil { writeLastWords() }
       state = .closing
       discardBacklog()
-      ending = socket.closeFrame.map {
+      ending = closeFrame.map {
         Ending(side: .server, close: $0, patience: Connection.failureTimeout, isFrameSent: true)
       }
       if let ending { note(.protocolError, "libwebsockets closes with \(ending.close.code)") }

@@ -8,12 +8,11 @@ internal import Glibc
 // Which offer is accepted, and how it is answered, is decided in Compression.swift.
 
 extension EventLoop {
-  /// LWS_CALLBACK_CONFIRM_EXTENSION_OKAY: whether lws is to take this offer of the extension. lws goes on to look for
-  /// offers, and fails when it finds a second one: the last one is as good as any.
+  /// LWS_CALLBACK_CONFIRM_EXTENSION_OKAY: whether lws is to take this offer of the extension.
   func confirmExtension(_ socket: Socket) -> Bool {
-    guard upgrading?.socket == socket, upgrading?.compression != nil else { return false }
+    guard let upgrade = upgrading, upgrade.socket == socket, upgrade.compression != nil else { return false }
     upgrading?.offersLeft -= 1
-    return upgrading?.offersLeft == 0
+    return upgrade.offersLeft == 0
   }
 }
 

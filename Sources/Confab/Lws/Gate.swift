@@ -195,9 +195,10 @@ internal import CLibwebsockets
         refusal: .versionNotSupported, detail: "only version 13 of WebSocket is spoken",
         headers: ["Sec-WebSocket-Version: 13", "Upgrade: websocket"])
     }
-    // lws drops a connection with more (lib/roles/ws/server-ws.c, lws_extension_server_handshake).
-    guard unsafe lws_hdr_total_length(wsi, WSI_TOKEN_EXTENSIONS) < 255 else {
-      throw Rejection(refusal: .headersTooLarge, detail: "more than 254 bytes of Sec-WebSocket-Extensions")
+    let extensions = unsafe wsi.header(WSI_TOKEN_EXTENSIONS) ?? ""
+    guard Upgrade.canRead(extensions: extensions, isOffered: loop.configuration.offersCompression) else {
+      throw Rejection(
+        refusal: .headersTooLarge, detail: "more than \(Upgrade.maxOffers) bytes of Sec-WebSocket-Extensions")
     }
     if let offers = unsafe wsi.header(WSI_TOKEN_PROTOCOL) {
       guard offers.utf8.count <= Subprotocols.maxOffers else {

@@ -8,7 +8,7 @@ internal import Glibc
 struct Upgrade {
   let socket: Socket
   let compression: Compression?
-  /// How many offers of the extension lws has yet to ask about.
+  /// How many offers of the extension lws has yet to ask about before the one that it is to take.
   var offersLeft: Int
   /// Whether lws lets frames with RSV1 pass.
   var isActive = false
@@ -19,7 +19,36 @@ struct Upgrade {
     self.socket = socket
     self.unknownSubprotocol = unknownSubprotocol
     compression = extensions.flatMap { Compression(offers: $0) }
-    offersLeft = extensions.map { Compression.offerCount(in: $0) } ?? 0
+    offersLeft = extensions.flatMap { Upgrade.takenOffer(in: $0)?.index } ?? 0
+  }
+}
+
+extension Upgrade {
+  /// lws reads no more than this of the offers before it has taken one (lib/roles/ws/server-ws.c,
+  /// lws_extension_server_handshake), and drops the connection.
+  static let maxOffers = 254
+
+  /// Which of the offers of the extension lws is to take, any of which is as good, and where that one ends. When lws has
+  /// taken one it stops at the next comma, but only behind parameters; otherwise it goes on, and fails when there is a
+  /// second one. So: the first with parameters, or the last.
+  static func takenOffer(in header: String) -> (index: Int, end: Int)? {
+    var taken: (index: Int, end: Int)?
+    var end = -1
+    for element in header.split(separator: ",", omittingEmptySubsequences: false) {
+      end += element.utf8.count + 1
+      let parts = element.split(separator: ";", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts[0].trimmed == Compression.name[...] else { continue }
+      taken = ((taken?.index ?? -1) + 1, end)
+      if parts.count > 1 { break }
+    }
+    return taken
+  }
+
+  /// Whether lws can cope with a Sec-WebSocket-Extensions header.
+  static func canRead(extensions header: String, isOffered: Bool) -> Bool {
+    if header.utf8.count <= maxOffers { return true }
+    guard isOffered, Compression(offers: header) != nil, let taken = takenOffer(in: header) else { return false }
+    return taken.end <= maxOffers
   }
 }
 
