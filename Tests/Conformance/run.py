@@ -46,18 +46,12 @@ OPTIONS = ["--max-message-size", "16MiB", "--max-backlog", "64MiB", "--max-fragm
            "--idle-timeout", 0, "--log-level", "error"]
 
 
-def compression():
-    """The option that turns compression on, if there is one."""
-    text = subprocess.run([CONFAB, "serve", "--help"], capture_output=True, text=True, check=True, timeout=20).stdout
-    return ["--compression"] if "--compression" in text else []
-
-
 def run_cases(cases, report):
     """Has the suite write its report, and returns what its index says of each case."""
     shutil.rmtree(report, ignore_errors=True)
     report.mkdir(parents=True)
     count = len(cases) if cases else CASES
-    with confab(*OPTIONS, *compression()) as server, open(report / "wstest.log", "w") as log:
+    with confab(*OPTIONS) as server, open(report / "wstest.log", "w") as log:
         spec = {"outdir": str(report), "servers": [{"agent": "Confab", "url": server.ws}], "cases": cases or ["*"],
                 "exclude-cases": [], "exclude-agent-cases": {}}
         (report / "spec.json").write_text(json.dumps(spec))
