@@ -63,7 +63,7 @@ def test_what_is_refused(server, data, status, reason):
         assert len(server.errors.splitlines()) == 1 and reason in server.errors and "127.0.0.1:" in server.errors
 
 
-@pytest.mark.parametrize("offer", ["soap", "v12.stomp, v11.stomp", "x!#$%&'*+-.^_`|~9", "x" * 62, "a,b", "a , b"])
+@pytest.mark.parametrize("offer", ["soap", "v12.stomp, v11.stomp", "chat.v1_b-2", "x" * 62, "a,b", "a , b"])
 @pytest.mark.parametrize("extensions", [None, "permessage-deflate"])
 def test_who_offers_only_unknown_subprotocols_goes_on_without(server, offer, extensions):
     with RawClient(server.port) as client:
