@@ -5,11 +5,12 @@ import dataclasses
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
 
-from confab_process import Confab
+from confab_process import ROOT, Confab
 from level import Level
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,7 +34,17 @@ class Terms:
     def command(self, attack):
         """What the server is run by."""
         limit = ["sh", "-c", f'ulimit -n {attack.descriptors}; exec "$@"', "sh"] if attack.descriptors else []
-        return limit + (["valgrind", "-q", "--error-exitcode=9"] if self.valgrind else [])
+        return limit + (valgrind() if self.valgrind else [])
+
+    def end(self, server):
+        """Stops the server, and tells what is wrong with how it has ended."""
+        if self.valgrind:
+            # Below valgrind libdispatch hears no signals: LifecycleCheck tests how it stops there.
+            server.stop(signal.SIGKILL)
+            found = re.findall(r"^==\d+== (.*)", server.errors, re.MULTILINE)
+            return "\n  ".join(found[:40])
+        code = server.stop(patience=60)
+        return f"exit code {code}: {server.errors[-2000:]}" if code else None
 
 
 class Row:
@@ -47,9 +58,8 @@ class Row:
         server = Confab("--log-level", "info", *attack.options, *terms.options, under=terms.command(attack))
         try:
             self.attempt(server)
-            code = server.stop(patience=60)
-            if code != 0:
-                self.problems.append(f"exit code {code}: {server.errors[-2000:]}")
+            if problem := terms.end(server):
+                self.problems.append(problem)
             self.reasons = reasons(server.errors)
             if attack.reason and attack.reason not in self.reasons:
                 self.problems.append(f"the log does not tell of {attack.reason}")
@@ -91,6 +101,12 @@ class Row:
             self.attack.name, sum(tally.values()), counted(tally), counted(self.reasons),
             *(f"{memory / MIB:.1f}" for memory in (self.before.memory, self.after.peak, self.after.memory)),
             f"{self.heard['p99'] * 1000:.1f} ms", "FAILED" if self.problems else "ok")
+
+
+def valgrind():
+    library = ROOT / ".build" / "sigsuspend.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HERE / "sigsuspend.c"], check=True)
+    return ["env", f"LD_PRELOAD={library}", "valgrind", "-q"]
 
 
 def start(script, *arguments):
