@@ -1,7 +1,7 @@
 """Attacks a server, in a process of its own: `attacker.py NAME PORT SECONDS`. It prints how the attempts ended.
 
-It runs at a lower priority than the server and its victims, so that their waits tell of the server, and not of how
-busy the attacker keeps the cores that all of them share.
+It runs at the lowest priority, so that the victims' waits tell of the server, and not of how busy the attacker keeps the
+cores that all of them share. Other work on the machine does count.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import attacks  # noqa: F401
 from attack import ATTACKS, Target
 
 if __name__ == "__main__":
-    os.nice(10)
+    os.nice(19)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     target = Target(int(sys.argv[2]), float(sys.argv[3]))

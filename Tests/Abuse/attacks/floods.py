@@ -58,18 +58,22 @@ async def message_flood(target):
 @attack("--limit-loopback", reason="pingRate")
 async def ping_flood(target):
     """Pings and pongs as fast as they go, from peers that read the pongs and from some that don't."""
-    async def flood(peer, case):
-        await peer.send(OPEN)
-        while not target.is_over and not peer.how:
-            await peer.send(case.data)
-        return "left"
+    def flood(reads):
+        async def attempt(peer, case):
+            await peer.open()
+            if not reads:
+                peer.reading.cancel()
+            while not target.is_over and not peer.how:
+                await peer.send(case.data)
+            return None if peer.how else "slowed down"
+        return attempt
 
     cases = [
-        Case("empty", frame(9) * 5000, "left"), Case("full", frame(9, b"p" * 125) * 1000, "left"),
-        Case("within a message", frame(1, b"a", final=False) + frame(9, b"p" * 125) * 500 + frame(0), "left"),
-        Case("pongs", frame(10, b"p" * 125) * 1000, "left")]
+        Case("empty", frame(9) * 5000, "slowed down"), Case("full", frame(9, b"p" * 125) * 1000, "slowed down"),
+        Case("within a message", frame(1, b"a", final=False) + frame(9, b"p" * 125) * 500 + frame(0), "slowed down"),
+        Case("pongs", frame(10, b"p" * 125) * 1000, "slowed down")]
     await asyncio.gather(*(
-        target.repeat(flood, cases, at_once=4, rate=100, reads=reads, receive_buffer=8192) for reads in (True, False)))
+        target.repeat(flood(reads), cases, at_once=4, rate=100, receive_buffer=8192) for reads in (True, False)))
 
 
 @attack("--max-rooms", 500, reason="refusedByHandler")

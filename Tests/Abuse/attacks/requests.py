@@ -40,7 +40,7 @@ async def send(peer, case):
     await peer.send(case.data)
 
 
-@attack("--handshake-timeout", 2, reason="headersTooLarge")
+@attack("--handshake-timeout", 1, reason="headersTooLarge")
 async def header_flood(target):
     """Heads that are too large in every way."""
     text = HOST.encode()
@@ -61,7 +61,7 @@ async def header_flood(target):
     ], at_once=8, rate=80)
 
 
-@attack("--handshake-timeout", 2, reason="bodyNotAllowed")
+@attack("--handshake-timeout", 1, reason="bodyNotAllowed")
 async def pipelined(target):
     """What comes behind a request before it is answered."""
     hello = frame(1, b"too early")
@@ -86,7 +86,7 @@ async def pipelined(target):
     ], at_once=8, rate=100)
 
 
-@attack("--handshake-timeout", 2, reason="methodNotAllowed")
+@attack("--handshake-timeout", 1, reason="methodNotAllowed")
 async def other_protocols(target):
     """TLS, HTTP/2 and others on the plain port."""
     hello = (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2)[:517]
@@ -104,7 +104,7 @@ async def other_protocols(target):
     ], at_once=8, rate=200)
 
 
-@attack("--handshake-timeout", 2)
+@attack("--handshake-timeout", 1)
 async def unread_pages(target):
     """Hundreds of requests on a connection that reads no answer."""
     async def ask(peer, case):

@@ -38,7 +38,7 @@ async def go(peer, steps):
             await peer.until(lambda: len(peer.answers.told) >= step)
 
 
-@attack("--handshake-timeout", 2)
+@attack("--handshake-timeout", 1)
 async def resets(target):
     """RST in each state."""
     async def reset(peer, case):
@@ -48,7 +48,7 @@ async def resets(target):
     await target.repeat(reset, [Case(name, steps, "left") for name, steps in STATES.items()], at_once=10, rate=300)
 
 
-@attack("--handshake-timeout", 2, reason="protocolError")
+@attack("--handshake-timeout", 1, reason="protocolError")
 async def half_closes(target):
     """FIN of one side in each state: the server is to end the connection, and not to wait."""
     async def half_close(peer, case):
