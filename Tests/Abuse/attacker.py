@@ -1,7 +1,7 @@
 """Attacks a server, in a process of its own: `attacker.py NAME PORT SECONDS`. It prints how the attempts ended.
 
-It runs at the lowest priority, so that the victims' waits tell of the server, and not of how busy the attacker keeps the
-cores that all of them share. Other work on the machine does count.
+It runs at the lowest priority, so that the victims' waits tell of the server, and not of how busy the attacker keeps
+the cores that all of them share. Other work on the machine does count.
 """
 
 import asyncio

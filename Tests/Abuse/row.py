@@ -48,7 +48,7 @@ class Terms:
 
 
 class Row:
-    WIDTHS = "{:24} {:>7} {:44} {:34} {:>7} {:>7} {:>7} {:>8} {}"
+    WIDTHS = "{:24}{:>6}  {:56} {:72}{:>7}{:>7}{:>7}{:>10}  {}"
     TITLE = WIDTHS.format("attack", "tried", "ended", "the server's log", "before", "peak", "after", "p99", "")
 
     def __init__(self, attack, terms):

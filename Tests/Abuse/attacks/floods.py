@@ -16,7 +16,8 @@ async def vanish(peer, case):
 @attack("--limit-loopback")
 async def accept_flood(target):
     """New connections, faster than the rate of them: most say nothing, all go at once."""
-    await target.repeat(vanish, [Case("nothing", b"", "left"), Case("a handshake", OPEN, "left")], at_once=50, rate=3000)
+    cases = [Case("nothing", b"", "left"), Case("a handshake", OPEN, "left")]
+    await target.repeat(vanish, cases, at_once=50, rate=3000)
 
 
 @attack("--limit-loopback", "--handshake-timeout", 2, reason="tooManyFromAddress")
@@ -50,9 +51,8 @@ async def message_flood(target):
         while not target.is_over and not peer.how:
             await peer.send(case.data)
         return None if peer.how else "slowed down"
-    await target.repeat(
-        flood, [Case("empty", frame(1) * 1000, "slowed down"), Case("short", frame(2, b"x" * 100) * 1000, "slowed down")],
-        at_once=4, rate=100)
+    cases = [Case("empty", frame(1) * 1000, "slowed down"), Case("short", frame(2, b"x" * 100) * 1000, "slowed down")]
+    await target.repeat(flood, cases, at_once=4, rate=100)
 
 
 @attack("--limit-loopback", reason="pingRate")

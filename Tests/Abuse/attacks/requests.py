@@ -55,7 +55,7 @@ async def header_flood(target):
         Case("5,000 empty lines", b"\r\n" * 5_000, "400", "405", "408", "end", "reset"),
         Case("a path of 2 KB", head({"Host": "a"}, f"GET /{'x' * 2000} HTTP/1.1"), "414"),
         Case("a path of 1 MB", head({"Host": "a"}, f"GET /{'x' * 1_000_000} HTTP/1.1"), "414", "431", "end", "reset"),
-        Case("a query of 6 KB", head({"Host": "a"}, f"GET /?{'a=b&' * 1500} HTTP/1.1"), "200", "404", "414", "431", "end"),
+        Case("a query of 6 KB", head({"Host": "a"}, f"GET /?{'a=b&' * 1500} HTTP/1.1"), "200", "414", "431", "end"),
         Case("2,000 folders up", head({"Host": "a"}, f"GET /{'../' * 2000} HTTP/1.1"), "200"),
         Case("percent signs", head({"Host": "a"}, f"GET /{'%' * 900} HTTP/1.1"), "400", "403", "404", "end"),
     ], at_once=8, rate=80)
@@ -67,7 +67,7 @@ async def pipelined(target):
     hello = frame(1, b"too early")
     close = frame(8, b"\x03\xe8")
     await target.repeat(send, [
-        Case("a request, then garbage", GET + b"\x00\xff garbage \r\n\r\n" * 20, "200", "400", "405", "408", "end", "reset"),
+        Case("a request, then garbage", GET + b"\x00\xff garbage \r\n\r\n" * 20, "400", "405", "408", "end", "reset"),
         Case("frames before the 101", OPEN + hello + close, "1000"),
         # libwebsockets writes its answer over what has come behind the handshake, which is forbidden to clients.
         Case("1,000 frames before the 101", OPEN + hello * 1000 + close, "1000", "1002", "101 end", "101 reset"),
