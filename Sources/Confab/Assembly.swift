@@ -14,15 +14,18 @@ final class Assembly {
   struct Limits {
     let maxMessageSize: Int
     let maxFragments: Int
+    /// Of each event loop.
+    let maxUnfinished: Int
 
     init(_ configuration: Configuration) {
       maxMessageSize = configuration.maxMessageSize
       maxFragments = configuration.maxFragments
+      maxUnfinished = configuration.maxUnfinishedBytes / configuration.loops
     }
   }
 
   /// Why a piece is refused.
-  enum Refusal: Error { case tooBig, tooManyFragments, notUtf8, notDeflate, reservedBit }
+  enum Refusal: Error { case tooBig, tooManyFragments, notUtf8, notDeflate, reservedBit, tooManyUnfinished }
 
   init(_ kind: Message.Kind, isCompressed: Bool = false) {
     self.kind = kind

@@ -48,6 +48,9 @@ public struct Configuration: Sendable {
   public var maxMessageSize = 1 << 20
   /// The most fragments of one message, empty ones included. The default is 16,384. Over it: 1008.
   public var maxFragments = 16_384
+  /// The most bytes of messages that have not come whole, of all connections together, each event loop having its part.
+  /// The default is 256 MiB. Who sends more is closed with 1013.
+  public var maxUnfinishedBytes = 256 << 20
   /// How far a reader may fall behind the newest batch of messages, in bytes. The default is 1 MiB. Who is further
   /// behind is closed with 1013; nobody else is held up.
   public var maxBacklog = 1 << 20

@@ -42,6 +42,8 @@ public final class Connection: @unchecked Sendable {
   var isPinged = false
   /// Whether it is not read for a while.
   var isPaused = false
+  /// Whether its handshake has come since the last poll, see ``receive(_:_:)``.
+  var isJustOpened = true
   // See Lws/Pings.swift.
   /// Whether a ping has come that lws has not answered yet.
   var owesPong = false

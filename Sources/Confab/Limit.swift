@@ -68,6 +68,10 @@ public struct Limit: Sendable {
       "maxFragments", .count(\.maxFragments, 1...many), "Fragments of one message, empty ones included",
       "the sender is closed with 1008", .tooManyFragments),
     Limit(
+      "maxUnfinishedBytes", .bytes(\.maxUnfinishedBytes, 1...(1 << 40)),
+      "Messages that have not come whole, of all connections", "who sends more is closed with 1013",
+      .tooManyUnfinished),
+    Limit(
       "maxBacklog", .bytes(\.maxBacklog, 0...many), "How far a reader may fall behind",
       "it is closed with 1013, and holds up nobody", .tooFarBehind),
     Limit(

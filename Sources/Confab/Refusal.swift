@@ -45,6 +45,8 @@ public enum Refusal: String, CaseIterable, Sendable {
   case notDeflate
   /// 1002: what the protocol does not allow.
   case protocolError
+  /// 1013: ``Configuration/maxUnfinishedBytes``.
+  case tooManyUnfinished
   /// 1013: ``Configuration/maxBacklog``.
   case tooFarBehind
 

@@ -36,6 +36,8 @@ struct LimitOptions: ParsableArguments {
   var maxMessageSize = ByteCount(defaults.maxMessageSize)
   @Option(help: .limit("maxFragments", "count"))
   var maxFragments = defaults.maxFragments
+  @Option(help: .limit("maxUnfinishedBytes", "size"))
+  var maxUnfinishedBytes = ByteCount(defaults.maxUnfinishedBytes)
   @Option(help: .limit("maxBacklog", "size"))
   var maxBacklog = ByteCount(defaults.maxBacklog)
   @Option(help: .limit("maxConnections", "count"))
@@ -73,6 +75,7 @@ struct LimitOptions: ParsableArguments {
   func apply(to configuration: inout Configuration) {
     configuration.maxMessageSize = maxMessageSize.bytes
     configuration.maxFragments = maxFragments
+    configuration.maxUnfinishedBytes = maxUnfinishedBytes.bytes
     configuration.maxBacklog = maxBacklog.bytes
     configuration.maxConnections = maxConnections
     configuration.maxConnectionsPerAddress = maxConnectionsPerAddress

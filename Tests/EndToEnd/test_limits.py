@@ -179,6 +179,25 @@ def test_empty_fragments_count():
         assert client.close_code() == 1008
 
 
+def test_messages_that_are_not_whole_are_limited_all_together():
+    with confab("--max-unfinished-bytes", "1MiB", "--loops", 1) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(server.port)) for _ in range(5)]
+        for client in clients[:3]:
+            client.open()
+            client.send(frame(2, bytes(300_000), final=False) + frame(9))
+            assert client.frame() == (10, b"")
+        clients[3].open()
+        clients[3].send(frame(2, bytes(300_000), final=False))
+        assert clients[3].close_code() == 1013
+        # What has become whole, or has gone, counts no more.
+        clients[0].send(frame(0))
+        clients[1].close()
+        assert next(clients[0].messages()) == (2, bytes(300_000))
+        clients[4].open()
+        clients[4].send(frame(2, bytes(300_000), final=False) + frame(0))
+        assert clients[4].frame()[0] == 2
+
+
 def test_a_peer_that_does_not_close_is_cut_off():
     with confab("--max-fragments", 1, "--close-timeout", 0.3) as server, RawClient(server.port) as client:
         client.open()

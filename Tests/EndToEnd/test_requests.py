@@ -159,3 +159,14 @@ def test_an_upgrade_on_a_kept_alive_connection_after_the_page(server):
             answer = client.answer()
             assert answer and answer[0] == (101 if upgrade == "websocket" else 400 if upgrade == "h2c" else 403)
     assert request(server.port, handshake())[0] == 101
+
+
+def test_a_message_in_one_piece_with_the_handshake_is_refused(server):
+    """libwebsockets has overwritten it by then."""
+    with RawClient(server.port) as witness, RawClient(server.port) as client:
+        witness.open()
+        client.send(handshake() + frame(2, bytes(300)))
+        assert client.answer()[0] == 101
+        assert client.close_code() == 1002
+        witness.send(frame(1, b"the end"))
+        assert witness.frame() == (1, b"the end")

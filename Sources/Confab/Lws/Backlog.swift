@@ -187,7 +187,7 @@ extension Connection {
     let reason = String(reason.prefix(utf8Count: 123))
     ending = Ending(
       side: .server, close: Close(code: code, reason: reason, isClean: false), patience: patience)
-    assembly = nil
+    forgetAssembly()
     if discardingBacklog {
       discardBacklog()
     } else if let fanout {

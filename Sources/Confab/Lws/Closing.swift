@@ -11,7 +11,8 @@ extension Connection {
   /// when it runs on libuv and was built for debugging, as Debian's 4.1.6 is; the second call cuts it off before the
   /// close frame is out (lib/core-net/service.c, "close_and_handled uv repeat test").
   func becameWritable() {
-    (owesPong, isWritableRequested) = (false, false)
+    isWritableRequested = false
+    pongWasSent()
     guard writeBacklog(), state == .closing, ending?.isFrameSent == false else { return }
     ending?.isFrameDue = true
     socket?.setTimer(.microseconds(1))
@@ -94,7 +95,7 @@ extension Connection {
     if let ending, ending.side == .server, ending.isFrameSent { close.isClean = socket.isPeerOpen }
     state = .closed
     discardBacklog()
-    assembly = nil
+    forgetAssembly()
     socket.bind(nil)
     self.socket = nil
     loop.remove(self)

@@ -37,6 +37,11 @@ public final class EventLoop: @unchecked Sendable {
   private(set) var connections: ContiguousArray<Connection> = []
   private var fanouts: [ObjectIdentifier: Fanout] = [:]
 
+  /// Connections whose handshake has come since the last poll.
+  private var justOpened: ContiguousArray<Connection> = []
+  /// The bytes of messages of which not all has come.
+  var unfinishedBytes = 0
+
   // What is to be done when the turn ends.
   private var grown: ContiguousArray<Fanout> = []
   private var scheduled: ContiguousArray<Connection> = []
@@ -46,6 +51,10 @@ public final class EventLoop: @unchecked Sendable {
   private var isPollingOnceMore = false
   /// Connections that are not read, because of the log that they append to, or of a rate.
   var paused: ContiguousArray<Connection> = []
+  /// Whether some of them may be read again.
+  var isResumeDue = false
+  /// Connections that have not been read until their ping was answered, which it is now.
+  var answered: ContiguousArray<Connection> = []
 
   private let mailbox = Mutex(Mailbox())
   private struct Mailbox {
@@ -144,6 +153,7 @@ public final class EventLoop: @unchecked Sendable {
     socket.bind(connection)
     connection.index = Int32(connections.count)
     connections.append(connection)
+    justOpened.append(connection)
     handler.opened(connection, request: request)
     if isStopping { stop(connection) }
   }
@@ -181,6 +191,8 @@ public final class EventLoop: @unchecked Sendable {
 
   /// A poll is about to begin: what timers and the like have brought does not wait for it.
   private func beforePoll() {
+    for connection in justOpened { connection.isJustOpened = false }
+    justOpened.removeAll(keepingCapacity: true)
     if !isPollingOnceMore { endTurn() }
     resumeReading()
   }

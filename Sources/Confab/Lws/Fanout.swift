@@ -38,7 +38,10 @@ final class Fanout: LogReader, @unchecked Sendable {
     loop.schedule(self)
   }
 
-  func logRelieved() { loop.execute {} }
+  func logRelieved() {
+    let loop = loop
+    loop.execute { loop.isResumeDue = true }
+  }
 
   /// Writes what has been appended since the last time. The turn has ended.
   func flush() {

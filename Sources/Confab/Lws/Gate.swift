@@ -89,6 +89,7 @@ internal import CLibwebsockets
 
   /// LWS_CALLBACK_RAW_RX: lws takes what begins with no method that it knows, and CONNECT, for another protocol.
   func rejectUnknown() {
+    loop.requestArrived(unsafe Socket(wsi))
     reject(Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: [Gate.allow]))
   }
 

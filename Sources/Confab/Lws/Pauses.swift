@@ -1,17 +1,27 @@
 internal import CLibwebsockets
 
 // Connections that are not read for a while: TCP then slows the peer down, and nothing is lost.
+//
+// Those that wait for a rate, or for their log, are looked at now and then; those that wait for a pong when it is out.
 
 extension EventLoop {
-  /// Stops reading from a connection until the log that it has joined is relieved, its peer within its rates, and its
-  /// ping answered: TCP then slows the peer down.
+  /// Stops reading from a connection until the log that it has joined is relieved, and its peer within its rates.
   func pauseReading(_ connection: Connection) {
     if connection.isPaused { return }
+    stopReading(connection)
+    putOff(connection)
+  }
+
+  /// The same until its ping is answered.
+  func stopReading(_ connection: Connection) {
     connection.isPaused = true
     connection.socket?.setReading(false)
+  }
+
+  private func putOff(_ connection: Connection) {
     paused.append(connection)
     if !resumeTimer.isActive {
-      resumeTimer.start(after: EventLoop.resumeInterval, every: EventLoop.resumeInterval) {}
+      resumeTimer.start(after: EventLoop.resumeInterval, every: EventLoop.resumeInterval) { self.isResumeDue = true }
     }
   }
 
@@ -21,16 +31,26 @@ extension EventLoop {
   /// prepares to poll, or else when the poll says that the socket takes output. Only then are its pings seen, see
   /// Pings.swift.
   func resumeReading() {
-    if paused.isEmpty { return resumeTimer.stop() }
+    for connection in answered {
+      if connection.mayBeRead { connection.resumeReading() } else { putOff(connection) }
+    }
+    answered.removeAll(keepingCapacity: true)
+    guard isResumeDue else { return }
+    isResumeDue = false
     paused.removeAll { connection in
-      if let fanout = connection.fanout, fanout.log.isPressed { return false }
-      if connection.state == .open {
-        if connection.owesPong { return false }
-        if let meter = connection.meter, meter.readableAt > now { return false }
-      }
+      guard connection.mayBeRead else { return false }
       connection.heard()
       connection.resumeReading()
       return true
     }
+    if paused.isEmpty { resumeTimer.stop() }
+  }
+}
+
+extension Connection {
+  fileprivate var mayBeRead: Bool {
+    if let fanout, fanout.log.isPressed { return false }
+    if state == .open, let meter, meter.readableAt > loop.now { return false }
+    return true
   }
 }

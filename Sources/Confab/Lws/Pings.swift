@@ -16,7 +16,15 @@ extension Connection {
     guard isPollingOutput, !couldPollOutput, !isWritableRequested, !socket.isBlocked else { return }
     owesPong = true
     heard()
-    if let meter, let rate = meter.takePing(now: loop.now) { slowDown(rate) } else { loop.pauseReading(self) }
+    if let meter, let rate = meter.takePing(now: loop.now) { noteSlowed(rate) }
+    loop.stopReading(self)
+  }
+
+  /// The pong is out.
+  func pongWasSent() {
+    guard owesPong else { return }
+    owesPong = false
+    loop.answered.append(self)
   }
 
   /// Has LWS_CALLBACK_SERVER_WRITEABLE come, once the kernel takes more.

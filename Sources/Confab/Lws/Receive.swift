@@ -27,6 +27,9 @@ extension Connection {
   /// the connection with the close frame that has been set.
   func receive(_ piece: Span<UInt8>, _ socket: Socket) -> Bool {
     guard state == .open else { return true }
+    // What comes in one piece with the handshake has been overwritten: lws makes its answer where it reads to. A client
+    // must wait for that (RFC 6455, section 4.1).
+    if isJustOpened { return fail(.protocolError, .protocolError, "a message before the handshake was answered") }
     let isFinal = socket.isFinalFragment
     let kind = socket.isBinary ? Message.Kind.binary : .text
     loop.noteRead(of: piece.count)
@@ -42,9 +45,12 @@ extension Connection {
       }
       let whole = assembly ?? Assembly(kind, isCompressed: isCompressed)
       guard !isCompressed || whole.isInFirstFrame else { throw .reservedBit }
-      assembly = isFinal ? nil : whole
+      guard loop.unfinishedBytes + piece.count <= loop.limits.maxUnfinished else { throw .tooManyUnfinished }
+      assembly = whole
       try whole.add(piece, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.limits)
+      loop.unfinishedBytes += piece.count
       if isFinal {
+        forgetAssembly()
         let bytes = whole.isCompressed ? try expand(whole) : whole.bytes
         deliver(Message(whole.kind, bytes.span))
       }
@@ -52,6 +58,12 @@ extension Connection {
     } catch {
       return fail(error)
     }
+  }
+
+  /// A message is whole, or won't be.
+  func forgetAssembly() {
+    loop.unfinishedBytes -= assembly?.bytes.count ?? 0
+    assembly = nil
   }
 
   /// The message that a compressed one is the form of. All of its bytes count for the peer's rate.
@@ -68,9 +80,13 @@ extension Connection {
     if let fanout, fanout.log.isPressed { loop.pauseReading(self) }
   }
 
-  func slowDown(_ rate: Refusal) {
-    if !isPaused { note(rate, "sends more a second than it may: it is read more slowly") }
+  private func slowDown(_ rate: Refusal) {
+    noteSlowed(rate)
     loop.pauseReading(self)
+  }
+
+  func noteSlowed(_ rate: Refusal) {
+    if !isPaused { note(rate, "sends more a second than it may: it is read more slowly") }
   }
 
   private func fail(_ refusal: Assembly.Refusal) -> Bool {
@@ -80,6 +96,7 @@ extension Connection {
     case .tooManyFragments: fail(.tooManyFragments, .policyViolation, "more than \(limits.maxFragments) fragments")
     case .notUtf8: fail(.notUtf8, .invalidPayload, "text that is not UTF-8")
     case .notDeflate: fail(.notDeflate, .invalidPayload, "a compressed message that is not of DEFLATE")
+    case .tooManyUnfinished: fail(.tooManyUnfinished, .tryAgainLater, "too many messages that are not whole")
     case .reservedBit: fail(.protocolError, .protocolError, "RSV1 within a message")
     }
   }
