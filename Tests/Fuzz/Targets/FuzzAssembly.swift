@@ -1,0 +1,57 @@
+import FuzzSupport
+
+@testable import Confab
+
+/// ``Assembly`` takes what a simple model takes, refuses the rest for the same reason, and joins all bytes. The model
+/// joins first and looks then, at everything.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzAssembly(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  var configuration = Configuration()
+  configuration.maxMessageSize = 1 + Int(input.byte())
+  configuration.maxFragments = 1 + input.index(below: 8)
+  let limits = Assembly.Limits(configuration)
+  let kind = input.element(of: [Message.Kind.text, .binary])
+  let assembly = Assembly(kind)
+  var whole: [UInt8] = []
+  var ends = 0
+  while !input.isEmpty {
+    let remaining = input.element(of: [0, 0, 0, 1, 100, 256, .max - 256, .max])
+    let isFinal = remaining == 0 && input.flag()
+    let piece = input.bytes(input.index(below: 65))
+    whole += piece
+    if remaining == 0 { ends += 1 }
+    let isTooBig = whole.count > configuration.maxMessageSize || remaining > configuration.maxMessageSize - whole.count
+    let expected: Assembly.Refusal? =
+      isTooBig ? .tooBig : ends > configuration.maxFragments ? .tooManyFragments : isWrong(whole, kind, isFinal)
+    let refusal = refused { () throws(Assembly.Refusal) in
+      try assembly.add(piece.span, remaining: remaining, isFinal: isFinal, limits: limits)
+    }
+    require(refusal == expected, "\(String(describing: refusal)) in place of \(String(describing: expected)): \(whole)")
+    if refusal == nil { require(assembly.bytes == whole, "\(assembly.bytes) in place of \(whole)") }
+    if refusal == nil && !isFinal { continue }
+    if isFinal && expected != .tooManyFragments {
+      let alone = refused { () throws(Assembly.Refusal) in
+        try Assembly.check(Message(kind, whole.span), limits: limits)
+      }
+      require(alone == expected, "in one piece \(String(describing: alone)): \(whole)")
+    }
+    return 0
+  }
+  return 0
+}
+
+private func refused(_ body: () throws(Assembly.Refusal) -> Void) -> Assembly.Refusal? {
+  do throws(Assembly.Refusal) {
+    try body()
+    return nil
+  } catch {
+    return error
+  }
+}
+
+/// A text that ends must be one; as long as it goes on, at most three bytes at its end may be missing.
+private func isWrong(_ bytes: [UInt8], _ kind: Message.Kind, _ isFinal: Bool) -> Assembly.Refusal? {
+  if kind == .binary { return nil }
+  return (isFinal ? isText(bytes) : mayBecomeText(bytes)) ? nil : .notUtf8
+}

@@ -1,0 +1,121 @@
+import FuzzSupport
+
+@testable import Confab
+
+/// A ``BroadcastLog`` under any order of appends, cursors that join, read, copy themselves and leave, and readers that
+/// tell how far they are. The model keeps every byte: each cursor reads what was appended behind its place, and nothing
+/// that a cursor needs is forgotten, nor more than a segment too much kept.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzLog(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  var model = Model()
+  // No more than that, since the sizes are large.
+  for _ in 0..<200 where !input.isEmpty { model.step(&input) }
+  model.end()
+  return 0
+}
+
+private final class Reader: LogReader, @unchecked Sendable {
+  var (grown, relieved) = (0, 0)
+  func logGrew() { grown += 1 }
+  func logRelieved() { relieved += 1 }
+}
+
+private struct Model {
+  let log = BroadcastLog()
+  var everything: [UInt8] = []
+  var starts = [0]
+  var cursors: [Cursor] = []
+  var readers: [(reader: Reader, position: Int)] = []
+  var isPressed = false
+  var appended: UInt8 = 0
+
+  mutating func step(_ input: inout Input) {
+    switch input.index(below: 10) {
+    case 0, 1: append(size: input.element(of: [0, 1, 125, 126, 3000, 16_383, 16_384, 16_385, 40_000, 65_552]))
+    case 2: cursors.append(log.makeCursor())
+    case 3, 4: read(&input)
+    case 5: if !cursors.isEmpty { cursors.append(log.copy(input.element(of: cursors))) }
+    case 6: if !cursors.isEmpty { log.remove(cursors.remove(at: input.index(below: cursors.count))) }
+    case 7: readers.append((Reader(), log.end)); log.add(readers.last!.reader)
+    case 8: removeReader(&input)
+    default: note(&input)
+    }
+    require(log.end == everything.count, "end \(log.end) after \(everything.count) bytes")
+    let needed = cursors.map(\.position).min() ?? log.end
+    require(log.start <= needed, "a cursor is at \(needed), the log begins at \(log.start)")
+    // The segment that the slowest cursor stands in, and the open one, which keeps what it has.
+    require(needed - log.start < 2 * Segment.limit, "\(needed - log.start) bytes too much are kept")
+    require(log.isPressed == isPressed, "pressed is \(log.isPressed)")
+  }
+
+  mutating func append(size: Int) {
+    appended &+= 1
+    let grown = readers.map(\.reader.grown)
+    log.append(Message(.binary, [UInt8](repeating: appended, count: size).span))
+    require(readers.map(\.reader.grown) == grown.map { $0 + 1 }, "a reader was not told")
+    // RFC 6455, section 5.2: fragments of 16 KiB.
+    var (left, isFirst) = (size, true)
+    repeat {
+      let count = min(left, 16_384)
+      left -= count
+      everything += [(left == 0 ? 0x80 : 0) | (isFirst ? 2 : 0)]
+      everything += count < 126 ? [UInt8(count)] : [126, UInt8(count >> 8), UInt8(count & 255)]
+      everything += [UInt8](repeating: appended, count: count)
+      isFirst = false
+    } while left > 0
+    starts.append(everything.count)
+  }
+
+  /// Reads one slice, perhaps up to the end of some message only.
+  mutating func read(_ input: inout Input) {
+    guard !cursors.isEmpty else { return }
+    let index = input.index(below: cursors.count)
+    let limit = input.flag() ? starts[max(0, starts.count - 1 - input.index(below: 8))] : Int.max
+    let position = cursors[index].position
+    guard let slice = log.read(cursors[index], upTo: limit) else {
+      require(position >= min(limit, everything.count), "nothing to read at \(position) of \(everything.count)")
+      return
+    }
+    let end = position + slice.count
+    require(end <= min(limit, everything.count) && (1...Segment.limit).contains(slice.count), "reads up to \(end)")
+    require(slice.bytes[slice.range] == everything[position..<end], "other bytes at \(position)")
+    log.advance(&cursors[index], by: slice.count)
+  }
+
+  mutating func removeReader(_ input: inout Input) {
+    guard !readers.isEmpty else { return }
+    log.remove(readers.remove(at: input.index(below: readers.count)).reader)
+    if readers.isEmpty { isPressed = false }
+  }
+
+  mutating func note(_ input: inout Input) {
+    guard !readers.isEmpty else { return }
+    let index = input.index(below: readers.count)
+    let position = max(readers[index].position, starts[max(0, starts.count - 1 - input.index(below: 8))])
+    let limit = 1000 * Int(input.byte())
+    let relieved = readers.map(\.reader.relieved)
+    log.note(readers[index].reader, at: position, limit: limit)
+    guard readers.count > 1 else { return }
+    readers[index].position = position
+    let lag = everything.count - readers.map(\.position).min()!
+    let wasPressed = isPressed
+    if lag > limit { isPressed = true } else if lag <= limit / 2 { isPressed = false }
+    let isRelieved = wasPressed && !isPressed
+    require(readers.map(\.reader.relieved) == relieved.map { $0 + (isRelieved ? 1 : 0) }, "relief was not told")
+  }
+
+  /// Everyone reads to the end and leaves: nothing is kept.
+  mutating func end() {
+    for index in cursors.indices {
+      while let slice = log.read(cursors[index]) {
+        let position = cursors[index].position
+        require(slice.bytes[slice.range] == everything[position..<position + slice.count], "other bytes at \(position)")
+        log.advance(&cursors[index], by: slice.count)
+      }
+      require(cursors[index].position == everything.count, "a cursor ends at \(cursors[index].position)")
+    }
+    require(log.retained == 0, "\(log.retained) bytes are kept for nobody")
+    cursors.forEach(log.remove)
+  }
+}

@@ -1,0 +1,23 @@
+import FuzzSupport
+
+@testable import Confab
+
+/// ``Utf8Validator``, given text in pieces that are cut anywhere, says after each what the standard library says of all
+/// so far: whether it is text, or may become text with at most three bytes more.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzUtf8(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  var validator = Utf8Validator()
+  var whole: [UInt8] = []
+  var generator = UInt32(input.byte())
+  while !input.isEmpty {
+    generator = generator &* 1_664_525 &+ 1_013_904_223
+    let piece = input.bytes(1 + Int(generator >> 24) % 19)
+    whole += piece
+    let isAccepted = validator.accept(piece.span)
+    require(isAccepted == mayBecomeText(whole), "\(isAccepted ? "accepts" : "refuses") \(whole)")
+    guard isAccepted else { break }
+    require(validator.isComplete == isText(whole), "\(validator.isComplete ? "complete" : "incomplete"): \(whole)")
+  }
+  return 0
+}

@@ -1,0 +1,20 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own: its programs need the compiler's fuzzing runtime, and Confab built with coverage for it and
+// with its internals open (`make fuzz` has the options). Each is one idea, in the file of its name.
+
+let ideas = ["FuzzAssembly", "FuzzLog", "FuzzOrigin", "FuzzRates", "FuzzUtf8"]
+
+let package = Package(
+  name: "confab-fuzz",
+  platforms: [.macOS(.v26)],
+  dependencies: [.package(name: "confab", path: "../../..")],
+  targets: [.target(name: "FuzzSupport", path: "Support")]
+    + ideas.map { idea in
+      .executableTarget(
+        name: idea, dependencies: ["FuzzSupport", .product(name: "Confab", package: "confab")], path: ".",
+        exclude: ["Support"] + ideas.filter { $0 != idea }.map { "\($0).swift" }, sources: ["\(idea).swift"],
+        swiftSettings: [.treatAllWarnings(as: .error), .unsafeFlags(["-parse-as-library"])])
+    }
+)

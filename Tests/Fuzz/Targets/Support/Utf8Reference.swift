@@ -1,0 +1,9 @@
+/// Whether the standard library takes `bytes` for UTF-8.
+public func isText(_ bytes: [UInt8]) -> Bool { String(validating: bytes, as: UTF8.self) != nil }
+
+/// The same, with at most three bytes to come.
+public func mayBecomeText(_ bytes: [UInt8]) -> Bool {
+  // Every first byte allows 0x80 or 0xBF as the second.
+  let ends: [[UInt8]] = [[], [0x80], [0xBF], [0x80, 0x80], [0xBF, 0x80], [0x80, 0x80, 0x80], [0xBF, 0x80, 0x80]]
+  return ends.contains { isText(bytes + $0) }
+}
