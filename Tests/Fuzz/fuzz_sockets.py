@@ -14,7 +14,8 @@ import time
 
 import websockets.sync.client
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
 
 import mutate  # noqa: E402
 import sessions  # noqa: E402
@@ -30,7 +31,10 @@ PATIENCE = 5
 BATCH = 50
 # What it may grow by after the first sessions: as much as their remains in the quarantine of AddressSanitizer, and more.
 GROWTH = 128 << 20
-os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16:detect_leaks=1:abort_on_error=0")
+os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
+os.environ.setdefault("LSAN_OPTIONS", f"print_suppressions=0:suppressions={TESTS / 'Sanitize' / 'lsan.txt'}")
+# Its backtraces take long, and sometimes never end.
+os.environ["SWIFT_BACKTRACE"] = "enable=no"
 
 
 class Finding(Exception):
@@ -77,8 +81,8 @@ class Server:
             while self.client.recv(timeout=deadline - time.monotonic()) != marker:
                 pass
         except websockets.ConnectionClosed as closed:
-            # One that has fallen behind, while nobody read, comes again; but whoever closes for another reason errs.
-            if closed.sent and not closed.rcvd_then_sent or not closed.rcvd or closed.rcvd.code != 1013:
+            # Who has fallen behind, while nobody read, comes again.
+            if not closed.rcvd or closed.rcvd.code != 1013:
                 raise
             self.client = self.connect()
             self.hear(marker)
@@ -95,7 +99,7 @@ class Server:
 
 
 def trouble(batch):
-    """Plays sessions against a server of their own; what is wrong then, or an empty string."""
+    """Plays sessions to a server of their own. What is wrong then, or an empty string."""
     server = Server()
     found = ""
     try:
@@ -107,34 +111,43 @@ def trouble(batch):
     return found + server.end() if server.confab.process.returncode is None else found
 
 
-def minimise(batch, seconds):
-    """Leaves out sessions, then steps, as long as the trouble stays."""
-    deadline = time.monotonic() + seconds
-    for parts in (lambda b: b, lambda b: b[0]):
-        size = len(parts(batch)) // 2
-        while size and (len(batch) == 1 or parts(batch) is batch):
-            index = 0
-            while index < len(parts(batch)) and time.monotonic() < deadline:
-                less = parts(batch)[:index] + parts(batch)[index + size:]
-                if less and trouble(less if parts(batch) is batch else [less]):
-                    batch = less if parts(batch) is batch else [less]
-                else:
-                    index += size
-            size //= 2
-    return batch
+def minimise(sessions, deadline):
+    """Leaves out sessions as long as the trouble stays, and then steps, if one session is left."""
+    sessions = shorten(sessions, trouble, deadline)
+    if len(sessions) == 1:
+        sessions = [shorten(sessions[0], lambda steps: trouble([steps]), deadline)]
+    return sessions
 
 
-def keep(batch, found, folder):
-    """Writes a session file for each session of a finding."""
+def shorten(items, is_trouble, deadline):
+    size = len(items) // 2
+    while size:
+        index = 0
+        while index < len(items) and time.monotonic() < deadline:
+            less = items[:index] + items[index + size:]
+            if less and is_trouble(less):
+                items = less
+            else:
+                index += size
+        size //= 2
+    return items
+
+
+def report(batch, found, folder):
+    print(f"FINDING: {found}", flush=True)
+    again = trouble(batch)
+    print("comes again: made smaller" if again else "does not come again by itself: all since the last check are kept")
+    if again:
+        batch = minimise(batch, time.monotonic() + 60)
     folder.mkdir(parents=True, exist_ok=True)
-    for number, session in enumerate(batch):
-        path = folder / f"{time.strftime('%H%M%S')}-{number}.session"
-        path.write_text("".join(f"# {line}\n" for line in found.splitlines()[:60]) + sessions.dump(session))
-        print(f"kept as {path}")
+    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.session"
+    path.write_text("".join(f"# {line}\n" for line in (again or found).splitlines()[:60]) + sessions.dump(batch))
+    print(f"kept as {path}; to play it: {sys.argv[0]} {path}")
+    return 1
 
 
 def fuzz(seed, seconds, folder):
-    print(f"seed {seed}; to have the same sessions again: --seed {seed}")
+    print(f"seed {seed}; to have the same sessions again: --seed {seed}", flush=True)
     generator = random.Random(seed)
     end = time.monotonic() + seconds
     count = 0
@@ -150,16 +163,8 @@ def fuzz(seed, seconds, folder):
             return report(batch, f"{error}\n{server.end()}", folder)
         count += BATCH
     found = server.end()
-    print(f"{count} sessions, {server.confab.process.returncode=}")
+    print(f"{count} sessions")
     return report(batch, found, folder) if found else 0
-
-
-def report(batch, found, folder):
-    print(f"FINDING: {found}")
-    again = trouble(batch)
-    print("comes again: made smaller" if again else "does not come again by itself: all since the last check are kept")
-    keep(minimise(batch, 60) if again else batch, again or found, folder)
-    return 1
 
 
 def main():
@@ -170,7 +175,7 @@ def main():
     parser.add_argument("replay", nargs="*", type=pathlib.Path, help="session files to play instead")
     arguments = parser.parse_args()
     if arguments.replay:
-        found = trouble([sessions.load(path.read_text()) for path in arguments.replay])
+        found = trouble([one for path in arguments.replay for one in sessions.load(path.read_text())])
         print(found or "nothing is wrong")
         return 1 if found else 0
     return fuzz(arguments.seed, arguments.seconds, arguments.keep)

@@ -1,6 +1,7 @@
 """Sessions: what some connections send, and how they end.
 
 A session is a list of steps (connection, action, argument); in a file, a line each: `0 send b'GET / HTTP/1.1\\r\\n'`.
+A file has one session, or several with an empty line between, which are played one after the other.
 """
 
 import ast
@@ -18,18 +19,20 @@ ACTIONS = {
 }
 
 
-def dump(session):
-    return "".join(f"{number} {action} {argument!r}\n" for number, action, argument in session)
+def dump(sessions):
+    return "\n".join(
+        "".join(f"{number} {action} {argument!r}\n" for number, action, argument in session) for session in sessions)
 
 
 def load(text):
-    session = []
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            number, action, argument = line.split(" ", 2)
-            assert action in ACTIONS, line
-            session.append((int(number), action, ast.literal_eval(argument)))
-    return session
+    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    return [[parse(line) for line in session.splitlines()] for session in lines.strip().split("\n\n")]
+
+
+def parse(line):
+    number, action, argument = line.split(" ", 2)
+    assert action in ACTIONS, line
+    return int(number), action, ast.literal_eval(argument)
 
 
 def play(session, port):
@@ -41,7 +44,7 @@ def play(session, port):
                 sockets[number] = socket.create_connection(("127.0.0.1", port), timeout=5)
                 sockets[number].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # A server that has ended the connection is no finding.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError, OSError):
+            with contextlib.suppress(OSError):
                 step(sockets[number], action, argument)
     finally:
         for one in sockets.values():
@@ -60,7 +63,5 @@ def step(one, action, argument):
         one.close()
     elif action == "close":
         one.close()
-    if one.fileno() >= 0:
-        with contextlib.suppress(BlockingIOError):
-            while one.recv(1 << 16, socket.MSG_DONTWAIT):
-                pass
+    while one.fileno() >= 0 and select.select([one], [], [], 0)[0] and one.recv(1 << 16):
+        pass

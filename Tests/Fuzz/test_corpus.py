@@ -1,0 +1,15 @@
+"""The sessions that once were findings, and some like them: the server is well after each."""
+
+import pathlib
+
+import pytest
+
+import fuzz_sockets
+import sessions
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*.session")), ids=lambda path: path.stem)
+def test_session(path):
+    assert fuzz_sockets.trouble(sessions.load(path.read_text())) == ""
