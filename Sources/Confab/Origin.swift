@@ -6,11 +6,10 @@ struct Origin: Equatable {
 
   /// Nil for what is no origin, `null` among it.
   init?(_ text: String) {
-    guard let colon = text.firstRange(of: "://"), let authority = Authority(String(text[colon.upperBound...])) else {
-      return nil
-    }
+    guard let colon = text.firstRange(of: "://"), String(text[..<colon.lowerBound]).isToken,
+      let authority = Authority(String(text[colon.upperBound...]))
+    else { return nil }
     scheme = text[..<colon.lowerBound].lowercased()
-    guard scheme.isToken else { return nil }
     host = authority.host
     port = authority.port ?? (scheme == "https" || scheme == "wss" ? 443 : 80)
   }
@@ -30,6 +29,8 @@ struct Authority: Equatable {
   let port: Int?
 
   init?(_ text: String) {
+    // Before letters are made small: the small form of U+212A, the Kelvin sign, is an ASCII k.
+    guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     let text = text.lowercased()
     let end = text.hasPrefix("[") ? text.firstIndex(of: "]").map(text.index(after:)) : text.firstIndex(of: ":")
     if text.hasPrefix("[") && end == nil { return nil }

@@ -52,7 +52,7 @@ struct OriginTests {
   }
 
   @Test(arguments: [
-    "", ":80", "a b", "a:", "a:b", "a:65536", "a:-1", "a:+1", "[::1", "[::1]x", "a/b", "a@b", "a:1:2", "ä",
+    "", ":80", "a b", "a:", "a:b", "a:65536", "a:-1", "a:+1", "[::1", "[::1]x", "a/b", "a@b", "a:1:2", "ä", "\u{212A}",
   ])
   func whatIsNoAuthority(_ text: String) {
     #expect(Authority(text) == nil)
