@@ -6,9 +6,14 @@ PYTHON := .build/python/bin/python
 WSTEST := .build/autobahn/bin/wstest
 CONFAB := .build/release/confab
 ROUNDS ?= 100
+SECONDS ?= 60
+FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
+# Swift's backtraces of programs with sanitizers can hang.
+ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
+TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build compare conformance abuse test test-unit test-clients test-conformance test-browser test-leaks \
-  test-abuse format lint clean deps
+.PHONY: run build compare conformance abuse fuzz sanitize test test-unit test-clients test-conformance test-browser \
+  test-leaks test-abuse format lint clean deps
 
 run: build
 	$(CONFAB) serve $(ARGS)
@@ -36,7 +41,7 @@ test-unit: deps
 	swift test
 
 test-clients: build $(PYTHON)
-	$(PYTHON) -m pytest -q Tests/EndToEnd
+	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
 
 # The Autobahn test suite in ten seconds.
 test-conformance: build $(WSTEST)
@@ -54,6 +59,29 @@ test-leaks: deps .build/apt-valgrind
 # The same attacks as `make abuse`, each for a moment.
 test-abuse: build
 	python3 Tests/Abuse --seconds 0.5
+
+# What nobody would send, for SECONDS in all: half of them to each parser in turn, with inputs that its coverage guides,
+# half to the sockets of a server with AddressSanitizer. What is found is kept in .build/fuzz.
+fuzz: deps $(PYTHON)
+	swift build -c release --package-path Tests/Fuzz/Targets --scratch-path .build/fuzz --sanitize fuzzer \
+	  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
+	swift build --scratch-path .build-asan --sanitize address --product confab
+	@for fuzzer in $(FUZZERS); do \
+	  mkdir -p .build/fuzz/corpus/$$fuzzer; echo $$fuzzer; \
+	  $(ASAN) .build/fuzz/release/$$fuzzer -max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))) -verbosity=0 \
+	    -timeout=20 -artifact_prefix=.build/fuzz/$$fuzzer- .build/fuzz/corpus/$$fuzzer Tests/Fuzz/corpus/$$fuzzer || exit 1; \
+	done
+	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) Tests/Fuzz/fuzz_sockets.py --seconds $$(($(SECONDS) / 2))
+
+# The tests with AddressSanitizer, but one that measures memory, and ThreadSanitizer. The builds take minutes.
+sanitize: deps $(PYTHON)
+	swift build --build-tests --scratch-path .build-asan --sanitize address
+	$(ASAN) swift test --skip-build --disable-xctest --scratch-path .build-asan --sanitize address
+	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz \
+	  --deselect Tests/EndToEnd/test_slow_readers.py::test_a_reader_beyond_the_backlog_is_closed_with_1013_and_holds_up_nobody
+	swift build --build-tests --scratch-path .build-tsan --sanitize thread
+	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/Sanitize/tsan_mutex.c
+	$(TSAN) swift test --skip-build --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests
 
 format:
 	swift format -i -r Package.swift Sources Tests
