@@ -67,9 +67,10 @@ fuzz: deps $(PYTHON)
 	  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
 	swift build --scratch-path .build-asan --sanitize address --product confab
 	@for fuzzer in $(FUZZERS); do \
-	  mkdir -p .build/fuzz/corpus/$$fuzzer; echo $$fuzzer; \
-	  $(ASAN) .build/fuzz/release/$$fuzzer -max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))) -verbosity=0 \
-	    -timeout=20 -artifact_prefix=.build/fuzz/$$fuzzer- .build/fuzz/corpus/$$fuzzer Tests/Fuzz/corpus/$$fuzzer || exit 1; \
+	  echo $$fuzzer; mkdir -p .build/fuzz/corpus/$$fuzzer; \
+	  $(ASAN) .build/fuzz/release/$$fuzzer -max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))) -timeout=20 \
+	    -artifact_prefix=.build/fuzz/$$fuzzer- .build/fuzz/corpus/$$fuzzer $$(ls -d Tests/Fuzz/corpus/$$fuzzer 2>/dev/null) \
+	    > .build/fuzz/$$fuzzer.log 2>&1 || { grep -aE -A20 'Fatal error|ERROR|artifact' .build/fuzz/$$fuzzer.log; exit 1; }; \
 	done
 	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) Tests/Fuzz/fuzz_sockets.py --seconds $$(($(SECONDS) / 2))
 
