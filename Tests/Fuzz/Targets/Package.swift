@@ -4,7 +4,7 @@ import PackageDescription
 // A package of its own: its programs need the compiler's fuzzing runtime, and Confab built with coverage for it and
 // with its internals open (`make fuzz` has the options). Each is one idea, in the file of its name.
 
-let ideas = ["FuzzAssembly", "FuzzLog", "FuzzOrigin", "FuzzRates", "FuzzUtf8"]
+let ideas = ["FuzzAssembly", "FuzzCompression", "FuzzLog", "FuzzOrigin", "FuzzRates", "FuzzUtf8"]
 
 let package = Package(
   name: "confab-fuzz",

@@ -1,0 +1,36 @@
+import FuzzSupport
+
+@testable import Confab
+
+/// What is read of the offers of extensions, and messages that claim to be compressed. A line of offers, then bytes that
+/// are expanded, and compressed.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzCompression(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  let limit = 1 + Int(input.byte()) * 16
+  checkOffers(input.line())
+  let bytes = input.bytes(count)
+  let expanded = inflated(bytes, limit)
+  require(expanded == inflated(bytes, limit), "expanded once more it is something else: \(bytes)")
+  require(expanded?.count ?? 0 <= limit, "more than \(limit) bytes")
+  for message in [bytes, expanded ?? []] {
+    for compression in Compression.allCases {
+      guard let payload = Message(.binary, message.span).deflated(compression) else { continue }
+      require(payload.count < message.count, "longer than before")
+      require(inflated(payload, message.count) == message, "\(message) does not come back")
+    }
+  }
+  return 0
+}
+
+/// lws can take one of the offers whenever there is one that the server accepts, and reads no further than the header.
+private func checkOffers(_ header: String) {
+  let taken = Upgrade.takenOffer(in: header)
+  require((taken?.end ?? 0) <= header.utf8.count, "'\(header)' has an end at \(taken?.end ?? 0)")
+  guard Compression(offers: header) != nil else { return }
+  require(taken != nil, "lws finds no offer in '\(header)'")
+  require(header.contains(Compression.name), "'\(header)' offers nothing")
+}
+
+private let inflater = Inflater()
+private func inflated(_ payload: [UInt8], _ limit: Int) -> [UInt8]? { try? inflater.inflate(payload, limit: limit) }
