@@ -64,12 +64,12 @@ def confab(*options, **keywords):
             assert code == 0, f"exit code {code}: {server.errors}"
 
 
-def make_certificate(folder, *, name="server", days=30):
+def make_certificate(folder, *, name="server", days=30, key_type=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):
     """A certificate of its own for this machine, and its key: the two files."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     request = subprocess.run(
-        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        ["openssl", "req", "-new", "-newkey", *key_type, "-nodes",
          "-subj", f"/CN={name}", "-addext", names, "-keyout", key], check=True, capture_output=True).stdout
     subprocess.run(
         ["openssl", "x509", "-req", "-signkey", key, "-days", str(days), "-copy_extensions", "copy",

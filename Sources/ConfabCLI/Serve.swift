@@ -79,8 +79,11 @@ struct Serve: AsyncParsableCommand {
     Server.raiseDescriptorLimit()
     let chat = Chat(maxRooms: limits.maxRooms)
     let server = try Server(makeConfiguration(logger)) { loop in chat.handler(on: loop) }
+    // From here on: SIGHUP would end the program otherwise.
+    let hangups = await UnixSignalsSequence(trapping: .sighup)
     try await ServiceGroup(
-      services: [Announced(server: server), Reloading(server: server)], gracefulShutdownSignals: [.sigint, .sigterm],
+      services: [Announced(server: server), Reloading(server: server, signals: hangups)],
+      gracefulShutdownSignals: [.sigint, .sigterm],
       logger: logger
     ).run()
   }
@@ -99,9 +102,11 @@ struct Serve: AsyncParsableCommand {
   /// Reads the certificate again on SIGHUP.
   private struct Reloading: Service {
     let server: Server
+    let signals: UnixSignalsSequence
 
     func run() async throws {
-      for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+      for await _ in signals.cancelOnGracefulShutdown()
+      where server.configuration.tls != nil {
         do {
           try server.reloadCertificate()
           server.configuration.logger.notice("the certificate has been read again")

@@ -134,30 +134,33 @@ def test_a_handshake_that_does_not_end_is_cut_off(files):
             assert client.ends()
 
 
+def subject(server):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with encrypted(server, context) as client:
+        return client.getpeercert(binary_form=True)
+
+
+def await_log(server, text):
+    for _ in range(200):
+        if text in server.said():
+            return
+        time.sleep(0.02)
+    pytest.fail(f"the log does not say '{text}'")
+
+
+def await_subject(server, expected):
+    for _ in range(200):
+        if subject(server) == expected:
+            return
+        time.sleep(0.02)
+    pytest.fail("the certificate is not the new one")
+
+
 def test_a_new_certificate_without_dropping_anybody(files, tmp_path):
     certificate, key = tmp_path / "now.pem", tmp_path / "now-key.pem"
     certificate.write_bytes(files[0].read_bytes())
     key.write_bytes(files[1].read_bytes())
-
-    def subject(server):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with encrypted(server, context) as client:
-            return client.getpeercert(binary_form=True)
-
-    def await_log(server, text):
-        for _ in range(200):
-            if text in server.said():
-                return
-            time.sleep(0.02)
-        pytest.fail(f"the log does not say '{text}'")
-
-    def await_subject(server, expected):
-        for _ in range(200):
-            if subject(server) == expected:
-                return
-            time.sleep(0.02)
-        pytest.fail("the certificate is not the new one")
 
     with confab("--tls-cert", certificate, "--tls-key", key, "--loops", 1) as server:
         with encrypted(server, trust(files[0])) as old:
@@ -175,6 +178,22 @@ def test_a_new_certificate_without_dropping_anybody(files, tmp_path):
             assert get(server, trust(new[0])).startswith(b"HTTP/1.1 200")
             old.sendall(frame(1, b"still here"))
             assert old.recv(4096) == b"\x81\x0astill here"
+
+
+def test_a_new_certificate_with_another_kind_of_key(files, tmp_path):
+    pair = tmp_path / "now.pem", tmp_path / "now-key.pem"
+    rsa = make_certificate(tmp_path, name="rsa", key_type=["rsa:2048"])
+    with contextlib.ExitStack() as stack:
+        for source, target in zip(files, pair):
+            target.write_bytes(source.read_bytes())
+        server = stack.enter_context(confab("--tls-cert", pair[0], "--tls-key", pair[1]))
+        for new in (rsa, files):
+            for source, target in zip(new, pair):
+                target.write_bytes(source.read_bytes())
+            server.process.send_signal(signal.SIGHUP)
+            await_subject(server, ssl.PEM_cert_to_DER_cert(new[0].read_text()))
+            for _ in range(5):
+                assert get(server, trust(new[0])).startswith(b"HTTP/1.1 200")
 
 
 def test_what_is_wrong_with_the_files_is_said_at_the_start(files, tmp_path):

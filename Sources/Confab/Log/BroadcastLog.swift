@@ -9,6 +9,9 @@ public final class BroadcastLog: Sendable {
   struct State {
     var queue = SegmentQueue()
     var readers: [Reader] = []
+    /// How far the slowest reader may be behind the end, and where it is: see `note`.
+    var limit = Int.max
+    var slowest = 0
     /// The same messages, compressed, for those who have agreed to that: a log for each form that somebody has read.
     var forms: [(compression: Compression, log: BroadcastLog)] = []
   }
@@ -34,14 +37,14 @@ public final class BroadcastLog: Sendable {
   /// Any thread. Messages that are appended by one thread keep their order.
   public func append(_ message: Message) {
     if hasForms.load(ordering: .relaxed) { return appendInAllForms(message) }
-    state.withLock { state in state.append(message) }
+    state.withLock { append(message, &$0) }
   }
 
   private func appendInAllForms(_ message: Message) {
     // It takes long: not with the lock held.
     let deflated = Compression.allCases.map { hasReaders(of: $0) ? message.deflated($0) : nil }
     state.withLock { state in
-      state.append(message)
+      append(message, &state)
       for (compression, deflated) in zip(Compression.allCases, deflated) {
         guard let form = state.form(compression) else { continue }
         if let deflated { form.append(Message(message.kind, compressed: deflated.span)) } else { form.append(message) }
@@ -75,20 +78,23 @@ public final class BroadcastLog: Sendable {
   var start: Int { state.withLock { $0.queue.start } }
 
   func add(_ reader: any LogReader) {
-    state.withLock { $0.readers.append(Reader(reader: reader, position: $0.queue.end)) }
+    state.withLock { state in
+      state.readers.append(Reader(reader: reader, position: state.queue.end))
+      measure(&state)
+    }
   }
 
   func remove(_ reader: any LogReader) {
     state.withLock { state in
       state.readers.removeAll { $0.reader === reader }
-      if state.readers.isEmpty { setPressed(false) }
+      measure(&state)
     }
   }
 
   // MARK: Pressure
 
   /// Whether some reader, of any form, can't keep up with those who append: they should wait. That happens among several event loops,
-  /// when one has more to write than another brings; a loop alone reads no more than it has written.
+  /// when one has more to write than another brings.
   var isPressed: Bool { pressure.count.load(ordering: .relaxed) > 0 }
 
   /// Tells whether that is new.
@@ -103,26 +109,33 @@ public final class BroadcastLog: Sendable {
   /// until none is more than half of that.
   func note(_ reader: any LogReader, at position: Int, limit: Int) {
     state.withLock { state in
-      guard state.readers.count > 1 else { return }
+      state.limit = limit
       for index in state.readers.indices where state.readers[index].reader === reader {
         state.readers[index].position = position
       }
-      let lag = state.queue.end - (state.readers.map(\.position).min() ?? state.queue.end)
-      if lag > limit {
-        setPressed(true)
-      } else if lag <= limit / 2, setPressed(false) {
-        for entry in state.readers { entry.reader.logRelieved() }
-      }
+      measure(&state)
     }
+  }
+
+  private func measure(_ state: inout State) {
+    state.slowest = state.readers.map(\.position).min() ?? state.queue.end
+    let lag = state.queue.end - state.slowest
+    if lag > state.limit {
+      setPressed(true)
+    } else if lag <= state.limit / 2, setPressed(false) {
+      for entry in state.readers { entry.reader.logRelieved() }
+    }
+  }
+
+  /// Appends with the lock held. Who appends much to what others read slowly need not wait until they tell.
+  private func append(_ message: Message, _ state: inout State) {
+    state.queue.append(message)
+    if state.queue.end - state.slowest > state.limit && !state.readers.isEmpty { setPressed(true) }
+    for entry in state.readers { entry.reader.logGrew() }
   }
 }
 
 extension BroadcastLog.State {
-  fileprivate mutating func append(_ message: Message) {
-    queue.append(message)
-    for entry in readers { entry.reader.logGrew() }
-  }
-
   fileprivate func form(_ compression: Compression) -> BroadcastLog? {
     forms.first { $0.compression == compression }?.log
   }

@@ -1,13 +1,16 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// The certificate of one context, in the `SSL_CTX` that lws makes new connections with.
+/// The certificate of one context, which new connections get when they shake hands.
 @safe final class Certificate {
   private let tls: TLS
-  /// lws has it from LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS on, as long as the vhost lives.
-  private var context: OpaquePointer?
+  /// Holds the certificate that was read last; connections take a reference to it. Freed when there is another one, or
+  /// with this object.
+  private var current: OpaquePointer?
 
   init(_ tls: TLS) { self.tls = tls }
+
+  deinit { unsafe SSL_CTX_free(current) }
 
   /// The object that `info.user` of a vhost points to, unretained: the ``Context`` keeps both.
   static func of(vhost: UnsafeMutableRawPointer?) -> Certificate {
@@ -16,9 +19,18 @@ internal import Glibc
 
   /// LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS: lws has made the vhost's `SSL_CTX`, and leaves the rest of it to
   /// the server (include/libwebsockets/lws-context-vhost.h, LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX).
+  ///
+  /// That one stays without a certificate: it has a place for each kind of key, and would go on to use an old one.
   func install(in context: UnsafeMutableRawPointer?) -> Bool {
-    unsafe self.context = OpaquePointer(context!)
-    unsafe shim_restrict_tls(self.context)
+    let context = unsafe OpaquePointer(context!)
+    unsafe shim_restrict_tls(context)
+    // Unretained: the ``Context`` keeps this object for as long as there are connections.
+    unsafe SSL_CTX_set_cert_cb(
+      context,
+      { ssl, certificate in
+        let certificate = unsafe Unmanaged<Certificate>.fromOpaque(certificate!).takeUnretainedValue()
+        return unsafe SSL_set_SSL_CTX(ssl, certificate.current) == nil ? 0 : 1
+      }, Unmanaged.passUnretained(self).toOpaque())
     do throws(ConfabError) {
       try reload()
       return true
@@ -29,19 +41,29 @@ internal import Glibc
 
   /// Reads the files again. Connections that exist keep what they have.
   func reload() throws(ConfabError) {
-    if let context = unsafe context { try unsafe tls.load(into: context) }
+    let fresh = try unsafe tls.open()
+    unsafe SSL_CTX_free(current)
+    unsafe current = fresh
   }
 }
 
 extension TLS {
   /// Throws what is wrong with the files, if anything is.
-  func check() throws(ConfabError) {
-    let scratch = unsafe SSL_CTX_new(TLS_server_method())!
-    defer { unsafe SSL_CTX_free(scratch) }
-    try unsafe load(into: scratch)
+  func check() throws(ConfabError) { unsafe SSL_CTX_free(try open()) }
+
+  /// A new `SSL_CTX` with the certificate and its key, for the caller to free.
+  fileprivate func open() throws(ConfabError) -> OpaquePointer {
+    let context = unsafe SSL_CTX_new(TLS_server_method())!
+    do throws(ConfabError) {
+      try unsafe load(into: context)
+      return unsafe context
+    } catch {
+      unsafe SSL_CTX_free(context)
+      throw error
+    }
   }
 
-  fileprivate func load(into context: OpaquePointer) throws(ConfabError) {
+  private func load(into context: OpaquePointer) throws(ConfabError) {
     for (file, kind) in [(certificateFile, "certificate"), (keyFile, "key")] where unsafe access(file, R_OK) != 0 {
       throw failure("cannot read the \(kind) '\(file)': \(unsafe String(cString: strerror(errno)))")
     }

@@ -2,7 +2,8 @@ internal import CLibwebsockets
 
 // Pings, which libwebsockets answers by itself: one pong at a time, and it drops the pings that come before that is out
 // (lib/roles/ws/ops-ws.c, "DROP PING since one pending"). So reading stops at each ping until its pong is out, and a
-// peer gets a pong for every ping, within its rate.
+// peer gets a pong for every ping, within its rate. Only one that does not take what it is sent, so that the loop polls
+// its socket for output in any case, may get a pong for the first of several (RFC 6455, section 5.5.3, allows one).
 //
 // No callback tells of a ping. What can be seen is that the loop polls the socket for output, which neither the server
 // has asked for nor a full socket: lws has a pong to send.

@@ -72,26 +72,48 @@ struct BroadcastLogTests {
     #expect(reader.count == 2)
   }
 
-  @Test func aLogIsPressedWhileOneOfSeveralReadersLags() {
-    final class Reader: LogReader, @unchecked Sendable {
-      var relieved = 0
-      func logGrew() {}
-      func logRelieved() { relieved += 1 }
-    }
+  private final class Lagging: LogReader, @unchecked Sendable {
+    var relieved = 0
+    func logGrew() {}
+    func logRelieved() { relieved += 1 }
+  }
+
+  @Test func aLogIsPressedWhileAReaderLags() {
     let log = BroadcastLog()
-    let (fast, slow) = (Reader(), Reader())
+    let (fast, slow) = (Lagging(), Lagging())
     log.add(fast)
-    for _ in 0..<10 { log.append(.binary, [UInt8](repeating: 0, count: 96)) }
-    log.note(fast, at: 0, limit: 500)
-    #expect(!log.isPressed)
     log.add(slow)
-    for _ in 0..<10 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
+    log.note(fast, at: 0, limit: 500)
+    for _ in 0..<5 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
+    #expect(!log.isPressed)
+    // At once, not only when a reader tells.
+    log.append(.binary, [UInt8](repeating: 0, count: 98))
+    #expect(log.isPressed)
     log.note(fast, at: log.end, limit: 500)
     #expect(log.isPressed)
     log.note(slow, at: log.end - 300, limit: 500)
     #expect(log.isPressed && slow.relieved == 0)
     log.note(slow, at: log.end - 200, limit: 500)
     #expect(!log.isPressed && slow.relieved == 1 && fast.relieved == 1)
+  }
+
+  @Test func aReaderThatIsAloneOrLeavesDoesNotKeepTheLogPressed() {
+    let log = BroadcastLog()
+    let (one, other) = (Lagging(), Lagging())
+    // In another form, whose pressure is the log's.
+    let form = log.form(.wide)
+    form.add(one)
+    form.add(other)
+    form.note(one, at: 0, limit: 500)
+    for _ in 0..<10 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
+    #expect(log.isPressed && form.isPressed)
+    form.note(one, at: form.end, limit: 500)
+    form.remove(other)
+    #expect(!log.isPressed && one.relieved == 1)
+    for _ in 0..<10 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
+    #expect(log.isPressed)
+    form.note(one, at: form.end, limit: 500)
+    #expect(!log.isPressed && one.relieved == 2)
   }
 
   /// Appends, cursors that join, lag, copy themselves and leave, in random order: every cursor reads exactly the bytes
