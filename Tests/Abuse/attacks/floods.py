@@ -20,7 +20,7 @@ async def accept_flood(target):
     await target.repeat(vanish, cases, at_once=50, rate=3000)
 
 
-@attack("--limit-loopback", "--handshake-timeout", 2, reason="tooManyFromAddress")
+@attack("--limit-loopback", reason="tooManyFromAddress")
 async def too_many_of_one_address(target):
     """Four hundred connections of one address at a time."""
     async def stay(peer, case):
@@ -30,7 +30,7 @@ async def too_many_of_one_address(target):
     await target.repeat(stay, [Case("stays", None, "stayed", "429")], at_once=400, rate=800)
 
 
-@attack("--handshake-timeout", 2, reason="tooManyConnections", descriptors=128)
+@attack(reason="tooManyConnections", descriptors=128)
 async def churn_at_the_limit(target):
     """Connections that come and vanish where the process has no more descriptors."""
     async def stay(peer, case):
