@@ -32,5 +32,5 @@ private func checkOffers(_ header: String) {
   require(header.contains(Compression.name), "'\(header)' offers nothing")
 }
 
-private let inflater = Inflater()
+nonisolated(unsafe) private let inflater = Inflater()
 private func inflated(_ payload: [UInt8], _ limit: Int) -> [UInt8]? { try? inflater.inflate(payload, limit: limit) }
