@@ -28,6 +28,8 @@ private struct Model {
   var cursors: [Cursor] = []
   var readers: [(reader: Reader, position: Int)] = []
   var isPressed = false
+  /// What a reader has told last.
+  var limit = Int.max
   var appended: UInt8 = 0
 
   mutating func step(_ input: inout Input) {
@@ -37,7 +39,9 @@ private struct Model {
     case 3, 4: read(&input)
     case 5: if !cursors.isEmpty { cursors.append(log.copy(input.element(of: cursors))) }
     case 6: if !cursors.isEmpty { log.remove(cursors.remove(at: input.index(below: cursors.count))) }
-    case 7: readers.append((Reader(), log.end)); log.add(readers.last!.reader)
+    case 7:
+      readers.append((Reader(), log.end))
+      relieving { [log] in log.add($0.readers.last!.reader) }
     case 8: removeReader(&input)
     default: note(&input)
     }
@@ -46,6 +50,7 @@ private struct Model {
     require(log.start <= needed, "a cursor is at \(needed), the log begins at \(log.start)")
     // The segment that the slowest cursor stands in, and the open one, which keeps what it has.
     require(needed - log.start < 2 * Segment.limit, "\(needed - log.start) bytes too much are kept")
+    if !readers.isEmpty && lag > limit { isPressed = true }
     require(log.isPressed == isPressed, "pressed is \(log.isPressed)")
   }
 
@@ -85,24 +90,30 @@ private struct Model {
 
   mutating func removeReader(_ input: inout Input) {
     guard !readers.isEmpty else { return }
-    log.remove(readers.remove(at: input.index(below: readers.count)).reader)
-    if readers.isEmpty { isPressed = false }
+    let reader = readers.remove(at: input.index(below: readers.count)).reader
+    relieving { [log] _ in log.remove(reader) }
   }
 
   mutating func note(_ input: inout Input) {
     guard !readers.isEmpty else { return }
     let index = input.index(below: readers.count)
-    let position = max(readers[index].position, starts[max(0, starts.count - 1 - input.index(below: 8))])
-    let limit = 1000 * Int(input.byte())
+    readers[index].position = max(
+      readers[index].position, starts[max(0, starts.count - 1 - input.index(below: 8))])
+    limit = 1000 * Int(input.byte())
+    relieving { [log] in log.note($0.readers[index].reader, at: $0.readers[index].position, limit: $0.limit) }
+  }
+
+  /// How far the slowest reader is behind.
+  var lag: Int { everything.count - (readers.map(\.position).min() ?? everything.count) }
+
+  /// Does what has the readers measured: those that there are then are told when the log is pressed no more.
+  mutating func relieving(_ body: (Model) -> Void) {
     let relieved = readers.map(\.reader.relieved)
-    log.note(readers[index].reader, at: position, limit: limit)
-    guard readers.count > 1 else { return }
-    readers[index].position = position
-    let lag = everything.count - readers.map(\.position).min()!
     let wasPressed = isPressed
+    body(self)
     if lag > limit { isPressed = true } else if lag <= limit / 2 { isPressed = false }
-    let isRelieved = wasPressed && !isPressed
-    require(readers.map(\.reader.relieved) == relieved.map { $0 + (isRelieved ? 1 : 0) }, "relief was not told")
+    let count = wasPressed && !isPressed ? 1 : 0
+    require(readers.map(\.reader.relieved) == relieved.map { $0 + count }, "relief was not told")
   }
 
   /// Everyone reads to the end and leaves: nothing is kept.
