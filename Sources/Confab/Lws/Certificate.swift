@@ -7,10 +7,16 @@ internal import Glibc
   /// Holds the certificate that was read last; connections take a reference to it. Freed when there is another one, or
   /// with this object.
   private var current: OpaquePointer?
+  /// For `info.provided_client_ssl_ctx`: lws would make one itself, to be a client, with all the roots of the system in it,
+  /// and not free it. Freed with this object, after lws's context.
+  let unusedClient = unsafe SSL_CTX_new(TLS_client_method())
 
   init(_ tls: TLS) { self.tls = tls }
 
-  deinit { unsafe SSL_CTX_free(current) }
+  deinit {
+    unsafe SSL_CTX_free(current)
+    unsafe SSL_CTX_free(unusedClient)
+  }
 
   /// The object that `info.user` of a vhost points to, unretained: the ``Context`` keeps both.
   static func of(vhost: UnsafeMutableRawPointer?) -> Certificate {

@@ -39,6 +39,7 @@ internal import Synchronization
           // For the gate to answer, which see.
           | Int64(shim_ALLOW_NON_SSL_ON_SSL_PORT) | LWS_SERVER_OPTION_ALLOW_HTTP_ON_HTTPS_LISTENER)
       unsafe info.user = Unmanaged.passUnretained(certificate).toOpaque()
+      unsafe info.provided_client_ssl_ctx = certificate.unusedClient
       // Not h2.
       unsafe info.alpn = memory.string("http/1.1")
     }
