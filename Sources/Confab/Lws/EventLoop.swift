@@ -250,6 +250,8 @@ public final class EventLoop: @unchecked Sendable {
       onHandlesClosed: { self.context.destroy() },
       onEnd: {
         self.handler = Unstarted()
+        // What OpenSSL keeps for a thread: the program may end before the thread has.
+        if self.configuration.tls != nil { OPENSSL_thread_stop() }
         whenEnded()
       })
   }
