@@ -93,8 +93,8 @@ public final class BroadcastLog: Sendable {
 
   // MARK: Pressure
 
-  /// Whether some reader, of any form, can't keep up with those who append: they should wait. That happens among several event loops,
-  /// when one has more to write than another brings.
+  /// Whether some reader, of any form, can't keep up with those who append: they should wait. That happens among several
+  /// event loops, when one has more to write than another brings.
   var isPressed: Bool { pressure.count.load(ordering: .relaxed) > 0 }
 
   /// Tells whether that is new.
