@@ -32,13 +32,14 @@ struct LogLimiter {
   }
 }
 
-/// Counts what is refused, and tells the log: a line each, as long as there are few.
+/// Counts what is refused, and tells the log: a line each, as long as there are few of the same reason. So a flood of
+/// one hides no other.
 final class RefusalLog: Sendable {
   private let logger: Logger
   private let state = Mutex(State())
   private struct State {
     var counts: [Refusal: Int] = [:]
-    var limiter = LogLimiter()
+    var limiters: [Refusal: LogLimiter] = [:]
   }
 
   init(_ logger: Logger) { self.logger = logger }
@@ -51,7 +52,7 @@ final class RefusalLog: Sendable {
     let isLogged = level >= logger.logLevel
     let unsaid: Int? = state.withLock { state in
       state.counts[refusal, default: 0] += 1
-      return isLogged ? state.limiter.admit() : nil
+      return isLogged ? state.limiters[refusal, default: LogLimiter()].admit() : nil
     }
     guard let unsaid else { return }
     let more = unsaid > 0 ? " (and \(unsaid) more before this)" : ""

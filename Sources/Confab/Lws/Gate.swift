@@ -22,6 +22,8 @@ internal import CLibwebsockets
     var headers: [String] = []
   }
 
+  private func bad(_ detail: String) -> Rejection { Rejection(refusal: .badRequest, detail: detail) }
+
   // MARK: What is asked
 
   /// LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: whether the client goes on to the handshake. Otherwise it has been answered.
@@ -142,7 +144,6 @@ internal import CLibwebsockets
 
   /// What every request must be like: RFC 9112, sections 2 to 6; bodies are not for this server.
   private func checkHead() throws(Rejection) {
-    func bad(_ detail: String) -> Rejection { Rejection(refusal: .badRequest, detail: detail) }
     let configuration = loop.configuration
     guard unsafe wsi.has(WSI_TOKEN_GET_URI) != wsi.has(WSI_TOKEN_HEAD_URI) else {
       throw Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: [Gate.allow])
@@ -184,7 +185,6 @@ internal import CLibwebsockets
 
   /// What an opening handshake must have: RFC 6455, section 4.2.1.
   private func checkHandshake() throws(Rejection) {
-    func bad(_ detail: String) -> Rejection { Rejection(refusal: .badRequest, detail: detail) }
     guard unsafe wsi.has(WSI_TOKEN_GET_URI) else { throw bad("a handshake must be a GET") }
     guard unsafe wsi.header(WSI_TOKEN_HTTP) == "HTTP/1.1" else { throw bad("a handshake must be HTTP/1.1") }
     let connection = unsafe wsi.header(WSI_TOKEN_CONNECTION) ?? ""
