@@ -46,10 +46,10 @@ let package = Package(
     ),
     .target(
       name: "ConfabChat",
-      dependencies: ["Confab"],
-      resources: [.copy("Page")],
+      dependencies: ["Confab", "ConfabPage"],
       swiftSettings: settings
     ),
+    .target(name: "ConfabPage", resources: [.copy("Page")], publicHeadersPath: "."),
     .executableTarget(
       name: "ConfabCLI",
       dependencies: [
