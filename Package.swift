@@ -19,6 +19,8 @@ let package = Package(
   products: [
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
+    // For `make install`, which makes C's libraries of it.
+    .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
     .executable(name: "confab-compare", targets: ["ConfabCompare"]),
   ],
@@ -47,6 +49,15 @@ let package = Package(
     .target(
       name: "ConfabChat",
       dependencies: ["Confab", "ConfabPage"],
+      swiftSettings: settings
+    ),
+    .target(name: "CConfab", path: "include", publicHeadersPath: "."),
+    .target(
+      name: "ConfabC",
+      dependencies: [
+        "CConfab", "Confab", "ConfabChat",
+        .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: settings
     ),
     .target(name: "ConfabPage", resources: [.copy("Page")], publicHeadersPath: "."),

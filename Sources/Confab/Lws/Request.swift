@@ -56,6 +56,14 @@ internal import CLibwebsockets
   private var address: SocketAddress? { unsafe SocketAddress(of: lws_get_socket_fd(wsi), getpeername) }
 }
 
+extension Request {
+  /// For C, which has requests by address: the same request, within the call that it was handed to.
+  package var handle: OpaquePointer { unsafe wsi }
+
+  @_lifetime(immortal)
+  package init(handle: OpaquePointer) { unsafe self.init(handle) }
+}
+
 extension OpaquePointer {
   /// A header of `struct lws`; nil when it was not sent. Headers are there until the handshake has been answered.
   func header(_ token: lws_token_indexes) -> String? {
