@@ -70,6 +70,7 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
+      exclude: ["confab.1"],
       swiftSettings: settings
     ),
     .target(name: "CLoad"),

@@ -153,6 +153,11 @@ typedef struct confab_config {
   const char *host;
   /* The TCP port, 0 to 65535. 0 takes a free one, see confab_server_port(). Default: 8080. */
   int port;
+  /* A libuv loop of yours, uv_loop_t, for the server to live in, beside what else is done there: it has one event
+   * loop then, whatever `loops` says, and no thread. It is confab_start() that begins to use it, to be called on the
+   * thread that runs the loop, or while nobody does. When the server has stopped, see confab_when_stopped(), nothing
+   * of it is left in the loop, which you may close only then. Default: NULL, loops of its own. */
+  struct uv_loop_s *uv_loop;
   /* Event loops, each a thread with its own listener, 1 to 64. Default: the number of cores that the process may use,
    * at most 4. The kernel spreads connections over them; everyone sees the same order, whatever loop they are on. 1
    * has all callbacks called one after the other. */
@@ -312,7 +317,8 @@ CONFAB_API int confab_create(
  * room. The path of the request is the room. Any thread. */
 CONFAB_API int confab_chat_create(const confab_config *config, confab_server **server);
 
-/* Serves, with each loop on a thread of its own; returns at once. A server is started once. Any thread. */
+/* Serves, with each loop on a thread of its own, or in confab_config.uv_loop; returns at once. A server is started
+ * once, CONFAB_ERROR_STATE otherwise. Any thread; with a loop of yours, that loop's. */
 CONFAB_API int confab_start(confab_server *server);
 
 /* Serves until the server has stopped, with the first loop on the calling thread, the others on threads of their own.
@@ -328,6 +334,12 @@ CONFAB_API int confab_stop(confab_server *server, int64_t deadline_ms);
 /* Returns when the server has stopped: every connection has had its `closed`, every loop has ended.
  * CONFAB_ERROR_STATE if it has not been started. Any thread but the loops': CONFAB_ERROR_THREAD there. */
 CONFAB_API int confab_wait(confab_server *server);
+
+/* Calls `job(server, argument)` when the server has stopped, on the thread of the loop that was the last to end; at
+ * once if it has stopped already. `job` may destroy the server. CONFAB_ERROR_STATE if it has not been started. Any
+ * thread. */
+CONFAB_API int confab_when_stopped(
+    confab_server *server, void (*job)(confab_server *server, void *argument), void *argument);
 
 /* Frees the server; a running one is stopped before and waited for, as by confab_stop(server, -1) and confab_wait().
  * When it returns no callback runs any more, and `server` is not valid. Any thread but the loops' of a server that

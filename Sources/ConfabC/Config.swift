@@ -71,7 +71,7 @@ public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callb
 extension confab_config {
   static var defaults: confab_config {
     var config = unsafe confab_config()
-    for unsafe setting in unsafe Setting.all { unsafe setting.write(Configuration(), to: &config) }
+    for unsafesetting in unsafe Setting.all { unsafe setting.write(Configuration(), to: &config) }
     unsafe config.max_rooms = Int64(Chat.defaultMaxRooms)
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
     return unsafe config
@@ -80,7 +80,7 @@ extension confab_config {
   /// What the program has set.
   func configuration(_ log: LogTarget) throws(Failure) -> Configuration {
     var configuration = Configuration()
-    for unsafe setting in unsafe Setting.all { unsafe setting.read(self, to: &configuration) }
+    for unsafesetting in unsafe Setting.all { unsafe setting.read(self, to: &configuration) }
     if unsafe host != nil { configuration.host = try unsafe string(host, "host") }
     if unsafe tls_certificate_file != nil || tls_key_file != nil {
       configuration.tls = try unsafe TLS(
@@ -109,7 +109,8 @@ extension confab_config {
         (first + index * stride).assumingMemoryBound(to: confab_mount.self))
       read.append(
         try unsafe Mount(
-          path: string(mount.path, "the path of a mount"), directory: string(mount.directory, "the directory of a mount"),
+          path: string(mount.path, "the path of a mount"),
+          directory: string(mount.directory, "the directory of a mount"),
           index: string(mount.index, "the index of a mount")))
     }
     return read

@@ -59,7 +59,8 @@ private func message<Value>(
 }
 
 @c @implementation
-public func confab_send(_ connection: OpaquePointer?, _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int) -> Int32 {
+public func confab_send(_ connection: OpaquePointer?, _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int) -> Int32
+{
   result { () throws(Failure) in
     let connection = try unsafe Connection.open(connection)
     switch try unsafe message(kind, data, length, { connection.send(copy $0) }) {

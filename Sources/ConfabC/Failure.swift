@@ -20,8 +20,15 @@ struct Failure: Error {
       case .alreadyStarted: CONFAB_ERROR_STATE
       default: CONFAB_ERROR_ENGINE
       }
-    self.init(code, error.message)
+    self.init(code, Failure.settings.reduce(error.message) { $0.replacing($1.swift, with: $1.c) })
   }
+
+  /// The names that messages have for settings, and the header's.
+  private static let settings: [(swift: String, c: String)] =
+    (Configuration.limits.map(\.name) + ["backlogMark", "sendBufferSize", "stopTimeout"]).map { name in
+      let c = name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
+      return (name, c.hasSuffix("_timeout") || c.hasSuffix("_interval") ? c + "_ms" : c)
+    }
 
   static func argument(_ message: String) -> Failure { Failure(CONFAB_ERROR_ARGUMENT, message) }
   static let null = argument("an argument is NULL that must not be")

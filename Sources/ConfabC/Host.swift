@@ -12,6 +12,8 @@ internal import Synchronization
   private(set) var server: Server!
   /// Nil when the server is a chat, which has its own.
   let rooms: Rooms?
+  /// Whether it lives in a loop of the program's.
+  private let isOnHostLoop: Bool
   /// The page's address, freed with this object.
   private(set) var url: UnsafeMutablePointer<CChar>?
   private let log: LogTarget
@@ -22,11 +24,12 @@ internal import Synchronization
     _ config: confab_config, _ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?
   ) throws(Failure) {
     log = unsafe LogTarget(config)
+    isOnHostLoop = unsafe config.uv_loop != nil
     rooms = unsafe Rooms(limit: Int(config.max_rooms))
     // nonisolated(unsafe): the program says what it points to.
     nonisolated(unsafe) let userData = unsafe userData
-    // Unowned: it outlives the loops, since destroy() waits for them.
-    try unsafe listen(config.configuration(log)) { [unowned self] _ in
+    // Unowned: it outlives the loops, since confab_destroy() waits for them.
+    try unsafe listen(config) { [unowned self] _ in
       unsafe CallbackHandler(callbacks, userData, host: self)
     }
   }
@@ -34,18 +37,23 @@ internal import Synchronization
   /// The chat.
   init(chat config: confab_config) throws(Failure) {
     log = unsafe LogTarget(config)
+    isOnHostLoop = unsafe config.uv_loop != nil
     rooms = nil
-    var configuration = try unsafe config.configuration(log)
-    if configuration.mounts.isEmpty { configuration.mounts = [.chatPage] }
     let chat = unsafe Chat(maxRooms: Int(config.max_rooms))
-    try listen(configuration) { chat.handler(on: $0) }
+    try unsafe listen(config, mounts: [.chatPage]) { chat.handler(on: $0) }
   }
 
   private func listen(
-    _ configuration: Configuration, _ makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+    _ config: confab_config, mounts: [Mount] = [], _ makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(Failure) {
+    var configuration = try unsafe config.configuration(log)
+    if configuration.mounts.isEmpty { configuration.mounts = mounts }
     do throws(ConfabError) {
-      server = try Server(configuration, handler: makeHandler)
+      if let loop = unsafe UnsafeMutableRawPointer(config.uv_loop) {
+        server = try unsafe Server(configuration, onUvLoop: loop, handler: makeHandler)
+      } else {
+        server = try Server(configuration, handler: makeHandler)
+      }
     } catch {
       throw Failure(error)
     }
@@ -57,8 +65,18 @@ internal import Synchronization
   // MARK: Running
 
   func start() throws(Failure) {
-    do throws(ConfabError) { try server.start() } catch { throw Failure(error) }
+    // Before: callbacks may ask.
     isStarted.store(true, ordering: .releasing)
+    do throws(ConfabError) { try server.start() } catch { throw Failure(error) }
+  }
+
+  func run() throws(Failure) {
+    if isOnHostLoop {
+      throw Failure(CONFAB_ERROR_STATE, "the server is in a loop of yours: start it, and run the loop")
+    }
+    isStarted.store(true, ordering: .releasing)
+    do throws(ConfabError) { try server.startOnThisThread() } catch { throw Failure(error) }
+    try wait()
   }
 
   func stop(deadline: Int64) throws(Failure) {
@@ -70,28 +88,39 @@ internal import Synchronization
 
   /// Returns when every loop has ended.
   func wait() throws(Failure) {
-    guard isStarted.load(ordering: .acquiring) else {
-      throw Failure(CONFAB_ERROR_STATE, "the server has not been started")
-    }
-    try checkThread("wait for the server")
+    try checkStarted()
+    try checkThread()
     let ended = DispatchSemaphore(value: 0)
     server.whenStopped { ended.signal() }
     ended.wait()
   }
 
+  func whenStopped(_ body: @escaping @Sendable () -> Void) throws(Failure) {
+    try checkStarted()
+    server.whenStopped(body)
+  }
+
+  private func checkStarted() throws(Failure) {
+    guard isStarted.load(ordering: .acquiring) else {
+      throw Failure(CONFAB_ERROR_STATE, "the server has not been started")
+    }
+  }
+
   /// What has to be done before the program's reference is given back.
   func end() throws(Failure) {
     if isStarted.load(ordering: .acquiring) {
-      try checkThread("destroy the server")
-      try stop(deadline: -1)
+      try checkThread()
+      server.stop()
       try wait()
     }
     log.end()
   }
 
-  private func checkThread(_ what: String) throws(Failure) {
-    guard let loop = server.loops.first(where: \.isCurrent) else { return }
-    throw Failure(CONFAB_ERROR_THREAD, "the thread of loop \(loop.index) cannot \(what): it would wait for itself")
+  private func checkThread() throws(Failure) {
+    guard server.isRunning, let loop = server.loops.first(where: \.isCurrent) else { return }
+    throw Failure(
+      CONFAB_ERROR_THREAD,
+      "loop \(loop.index) would wait for its own end: stop the server, and be told by confab_when_stopped()")
   }
 
   // MARK: Pointers

@@ -39,9 +39,7 @@ public func confab_start(_ server: OpaquePointer?) -> Int32 {
 @c @implementation
 public func confab_run(_ server: OpaquePointer?) -> Int32 {
   result { () throws(Failure) in
-    let host = try unsafe Host.of(server)
-    try host.start()
-    try host.wait()
+    try unsafe Host.of(server).run()
   }
 }
 
@@ -53,6 +51,20 @@ public func confab_stop(_ server: OpaquePointer?, _ deadline: Int64) -> Int32 {
 @c @implementation
 public func confab_wait(_ server: OpaquePointer?) -> Int32 {
   result { () throws(Failure) in try unsafe Host.of(server).wait() }
+}
+
+@c @implementation
+public func confab_when_stopped(
+  _ server: OpaquePointer?, _ job: (@convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Void)?,
+  _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+  result { () throws(Failure) in
+    let host = try unsafe Host.of(server)
+    guard let job = unsafe job else { throw .argument("job is NULL") }
+    // nonisolated(unsafe): the program says what it points to, and that it stays.
+    nonisolated(unsafe) let argument = unsafe argument
+    try host.whenStopped { unsafe job(host.handle, argument) }
+  }
 }
 
 @c @implementation
