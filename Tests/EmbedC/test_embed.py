@@ -120,7 +120,7 @@ def test_rooms_on_two_loops(tree, programs):
         program.process.stdin = None
         said = program.end()
         assert said.count("closed 4321 'bye' cleanly after 1\n") == 6
-        assert said.count("closed 4000 'too many rooms' cleanly after 0\n") == 1
+        assert said.count("closed 4000 'too many rooms' ") == 1
         assert said.endswith("10 accepted, 0 now\n"), said
 
 
