@@ -65,6 +65,9 @@ typedef struct confab_server confab_server;
 /* One WebSocket client, from `opened` to `closed`. */
 typedef struct confab_connection confab_connection;
 
+/* A client that waits to be let in or not, from `authorize` to confab_accept() or confab_refuse(). */
+typedef struct confab_authorization confab_authorization;
+
 /* An HTTP request, within the callback that is passed it. */
 typedef struct confab_request confab_request;
 
@@ -287,8 +290,17 @@ typedef enum confab_kind {
 typedef struct confab_callbacks {
   /* sizeof(confab_callbacks), set by confab_callbacks_init(). */
   size_t size;
+  /* Whether a client may connect: asked before `opened`, once its request has passed all checks of the server. Decide
+   * with confab_accept() or confab_refuse(): at once, within the callback, or later, from any thread. `authorization`
+   * is yours until then, `request` gone when the callback returns; its subprotocol is not known yet. NULL lets
+   * everyone in. */
+  void (*authorize)(confab_authorization *authorization, const confab_request *request, void *user_data);
+  /* A GET or HEAD has come that is not for a WebSocket: answer it with confab_respond() within the callback, or leave
+   * it to confab_config.mounts. For small answers that are there at once. */
+  void (*http)(const confab_request *request, void *user_data);
   /* A client has connected. `request` is what it did so with, gone when the callback returns. `connection` is valid
-   * until `closed` has returned. */
+   * until `closed` has returned. A request that was accepted later than within `authorize` has no more headers than
+   * libwebsockets knows by name. */
   void (*opened)(confab_connection *connection, const confab_request *request, void *user_data);
   /* A whole message has arrived, `length` bytes of `kind` CONFAB_TEXT or CONFAB_BINARY: 0 to max_message_size. `data`
    * is never NULL, has no zero at its end, and is gone when the callback returns. */
@@ -450,6 +462,25 @@ CONFAB_API const char *confab_request_remote_host(const confab_request *request)
 /* The client's port; 0 when it has gone already. */
 CONFAB_API int confab_request_remote_port(const confab_request *request);
 
+/* Lets a client in. `user_pointer` is what confab_connection_user_pointer() says from the beginning; nothing becomes
+ * of it if the client goes before `opened`. CONFAB_ERROR_CLOSED if the client does not wait any more: it gets status
+ * 503 after handshake_timeout_ms, and when the server stops. In any case `authorization` is not valid afterwards. Any
+ * thread. */
+CONFAB_API int confab_accept(confab_authorization *authorization, void *user_pointer);
+
+/* Gives a client an answer instead, as confab_respond() does: 401 or 403, for instance. Otherwise as confab_accept(),
+ * but when an argument is wrong (CONFAB_ERROR_ARGUMENT) `authorization` is still valid. Any thread. */
+CONFAB_API int confab_refuse(
+    confab_authorization *authorization, int status, const char *const *headers, const void *body, size_t length);
+
+/* Answers a request within the callback `http`. `status` is 200 to 599. `headers`, NULL or ended by NULL, are names
+ * and values in turn: beyond Content-Length, Connection and X-Content-Type-Options, which each answer has, or in
+ * place of Content-Type "text/plain; charset=utf-8" and Cache-Control "no-store". `body` has `length` bytes, at most
+ * 2^30, and is copied; it is not sent for HEAD. The answer is in memory until the client has taken it, for 5 s at the
+ * most. CONFAB_ERROR_STATE for a request that is not of `http`, or has been answered. Loop thread. */
+CONFAB_API int confab_respond(
+    const confab_request *request, int status, const char *const *headers, const void *body, size_t length);
+
 /* -------------------------------------------------------------------------------------------------------- Statistics */
 
 /* What a server has done since it was made. Numbers. */
@@ -493,7 +524,7 @@ typedef enum confab_refusal {
   CONFAB_REFUSAL_HEADERS_TOO_LARGE = 11,
   /* 503: max_connections. */
   CONFAB_REFUSAL_TOO_MANY_CONNECTIONS = 12,
-  /* 503: the handler has no room for the client. */
+  /* `authorize` has refused the client, with a status of its choice. */
   CONFAB_REFUSAL_REFUSED_BY_HANDLER = 13,
   /* No answer: libwebsockets could make nothing of the request, or of the TLS handshake, and has dropped it. */
   CONFAB_REFUSAL_NOT_UNDERSTOOD = 14,
@@ -522,7 +553,9 @@ typedef enum confab_refusal {
   /* max_byte_rate: the connection is not read for a while. */
   CONFAB_REFUSAL_BYTE_RATE = 26,
   /* max_ping_rate: the connection is not read for a while. */
-  CONFAB_REFUSAL_PING_RATE = 27
+  CONFAB_REFUSAL_PING_RATE = 27,
+  /* 503: `authorize` has not been decided within handshake_timeout_ms. */
+  CONFAB_REFUSAL_AUTHORIZATION_TIMEOUT = 28
 } confab_refusal;
 
 /* How often the server has refused, ended or slowed down something for a reason. Any thread. */

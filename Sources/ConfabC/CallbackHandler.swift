@@ -13,8 +13,23 @@ internal import Confab
     self.host = host
   }
 
+  func authorize(_ request: borrowing Request) -> Authorization {
+    guard let authorize = unsafe callbacks.authorize else { return .accept() }
+    let view = RequestView(request)
+    return unsafe Decision().ask { decision in unsafe view.lend { unsafe authorize(decision, $0, userData) } }
+  }
+
+  func response(to request: borrowing Request) -> Response? {
+    guard let http = unsafe callbacks.http else { return nil }
+    let view = RequestView(request, isAnswerable: true)
+    unsafe view.lend { unsafe http($0, userData) }
+    return view.response
+  }
+
   func opened(_ connection: Connection, request: Request) {
-    connection.context = Peer(host)
+    let peer = connection.peer ?? Peer()
+    peer.host = host
+    connection.context = peer
     guard let opened = unsafe callbacks.opened else { return }
     unsafe RequestView(request).lend { unsafe opened(connection.handle, $0, userData) }
   }

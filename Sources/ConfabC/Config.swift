@@ -71,7 +71,7 @@ public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callb
 extension confab_config {
   static var defaults: confab_config {
     var config = unsafe confab_config()
-    for unsafesetting in unsafe Setting.all { unsafe setting.write(Configuration(), to: &config) }
+    unsafe Setting.all.forEach { unsafe $0.write(Configuration(), to: &config) }
     unsafe config.max_rooms = Int64(Chat.defaultMaxRooms)
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
     return unsafe config
@@ -80,7 +80,7 @@ extension confab_config {
   /// What the program has set.
   func configuration(_ log: LogTarget) throws(Failure) -> Configuration {
     var configuration = Configuration()
-    for unsafesetting in unsafe Setting.all { unsafe setting.read(self, to: &configuration) }
+    unsafe Setting.all.forEach { unsafe $0.read(self, to: &configuration) }
     if unsafe host != nil { configuration.host = try unsafe string(host, "host") }
     if unsafe tls_certificate_file != nil || tls_key_file != nil {
       configuration.tls = try unsafe TLS(

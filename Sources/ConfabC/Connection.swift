@@ -2,15 +2,18 @@ internal import CConfab
 internal import Confab
 
 /// What belongs to a connection: its context.
-@safe final class Peer {
-  /// Nil when the connection has been closed.
+@safe final class Peer: @unchecked Sendable {
+  // @unchecked: once the connection is open it is used on its loop's thread only.
+
+  /// Nil before the connection is open, and when it has been closed.
   var host: Host?
   /// The room that it is in.
   var room: Rooms.Room?
   /// The program's.
   var userPointer: UnsafeMutableRawPointer?
 
-  init(_ host: Host) { self.host = host }
+  init() {}
+  init(userPointer: UnsafeMutableRawPointer?) { unsafe self.userPointer = userPointer }
 }
 
 // A `confab_connection` is the address of a Connection, which its loop keeps alive until it is closed, and then those of

@@ -4,11 +4,17 @@ internal import Glibc
 
 /// What a `confab_request` points to: a request within the callback that it is handed to.
 @safe final class RequestView {
-  private let request: OpaquePointer
+  private let source: RequestSource
+  private let isAnswerable: Bool
+  /// What the program has answered.
+  private(set) var response: Response?
   /// What the program has been given, freed when the callback has returned.
   private var strings = unsafe [UnsafeMutablePointer<CChar>]()
 
-  init(_ request: borrowing Request) { unsafe self.request = request.handle }
+  init(_ request: borrowing Request, isAnswerable: Bool = false) {
+    source = request.source
+    self.isAnswerable = isAnswerable
+  }
 
   /// Hands it to `body`, unretained, for as long as that runs.
   func lend(_ body: (OpaquePointer) -> Void) {
@@ -22,7 +28,14 @@ internal import Glibc
     return unsafe Unmanaged<RequestView>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
   }
 
-  func with<Value>(_ read: (borrowing Request) -> Value) -> Value { read(unsafe Request(handle: request)) }
+  func with<Value>(_ read: (borrowing Request) -> Value) -> Value { read(Request(source)) }
+
+  func answer(_ response: Response) throws(Failure) {
+    guard isAnswerable, self.response == nil else {
+      throw Failure(CONFAB_ERROR_STATE, "only requests of the callback `http` are answered, once")
+    }
+    self.response = response
+  }
 
   func string(_ read: (borrowing Request) -> String?) -> UnsafePointer<CChar>? {
     guard let text = with(read), let copy = unsafe strdup(text) else { return nil }

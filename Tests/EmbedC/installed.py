@@ -73,6 +73,10 @@ class Program:
             self.process.kill()
             self.process.communicate()
 
+    def close_input(self):
+        self.process.stdin.close()
+        self.process.stdin = None
+
     def end(self, signal=None, patience=60):
         """What it has said until its end, which comes by `signal` or with its input, and must be without errors."""
         if signal:

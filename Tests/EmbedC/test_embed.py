@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import urllib.error
 import urllib.request
 
 import pytest
@@ -116,8 +117,7 @@ def test_rooms_on_two_loops(tree, programs):
             for client in clients[1:] + [flooded]:
                 await client.close(4321, "bye")
         asyncio.run(asyncio.wait_for(main(), 60))
-        program.process.stdin.close()
-        program.process.stdin = None
+        program.close_input()
         said = program.end()
         assert said.count("closed 4321 'bye' cleanly after 1\n") == 6
         assert said.count("closed 4000 'too many rooms' ") == 1
@@ -135,3 +135,28 @@ def test_misuse_is_told(tree, programs):
                 assert (client.close_code, client.close_reason) == (4000, "enough")
         asyncio.run(asyncio.wait_for(main(), 60))
         assert program.end() == "all is told\n"
+
+
+def test_who_is_let_in_and_what_is_answered(tree, programs):
+    with Program(tree, programs["door"][0], under=VALGRIND) as program:
+        with urllib.request.urlopen(program.http + "health") as response:
+            assert (response.headers["Content-Type"], response.read()) == ("application/json", b"{}")
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(program.http)
+
+        async def main():
+            for query, welcome in (("?token=secret", "welcome"), ("?name=friend", "a guest")):
+                async with websockets.connect(program.ws + query) as client:
+                    assert await client.recv() == welcome
+            for query, status, body in (("?name=foe", 403, b"not today\n"), ("", 401, b"who are you?\n")):
+                with pytest.raises(websockets.InvalidStatus) as caught:
+                    await websockets.connect(program.ws + query)
+                assert (caught.value.response.status_code, caught.value.response.body) == (status, body)
+            assert caught.value.response.headers["WWW-Authenticate"] == "Bearer"
+            nobody = asyncio.create_task(websockets.connect(program.ws + "?name=nobody").__aenter__())
+            await asyncio.sleep(1)
+            program.close_input()
+            with pytest.raises(websockets.InvalidStatus, match="503"):
+                await nobody
+        asyncio.run(asyncio.wait_for(main(), 60))
+        program.end()

@@ -3,17 +3,17 @@ internal import CLibwebsockets
 /// The HTTP request that a client opened its WebSocket with (RFC 6455, section 4.1). It can't outlive the call that it
 /// is handed to; what is asked of it is copied.
 @safe public struct Request: ~Escapable {
-  private let source: Source
-  @safe fileprivate enum Source {
-    case lws(OpaquePointer)
-    case copy(RequestCopy)
-  }
+  /// Where it comes from. For C, which has requests by address, and only within the call that they are handed to.
+  package let source: RequestSource
 
   @_lifetime(immortal)
   init(_ wsi: OpaquePointer) { unsafe source = .lws(wsi) }
 
   @_lifetime(immortal)
   init(_ copy: RequestCopy) { source = .copy(copy) }
+
+  @_lifetime(immortal)
+  package init(_ source: RequestSource) { self.source = source }
 
   /// The path, percent-decoded, beginning with `/`. libwebsockets has resolved `.` and `..` in it.
   public var path: String {
@@ -71,20 +71,13 @@ internal import CLibwebsockets
   }
 }
 
-/// For C, which has requests by address: where a request comes from, within the call that it was handed to.
-@safe package struct RequestSource {
-  fileprivate let source: Request.Source
-}
-
-extension Request {
-  package var lasting: RequestSource { RequestSource(source: source) }
-
-  @_lifetime(immortal)
-  package init(_ lasting: RequestSource) { source = lasting.source }
+@safe package enum RequestSource {
+  case lws(OpaquePointer)
+  case copy(RequestCopy)
 }
 
 /// What is kept of a request that outlives its handshake.
-final class RequestCopy {
+package final class RequestCopy {
   let path: String
   let query: [String]
   /// By their name with a colon, in small letters.
