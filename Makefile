@@ -84,8 +84,9 @@ abuse: build
 # Everything that says whether it works, each part also by itself.
 test: lint test-unit test-clients test-c test-conformance test-browser test-leaks test-abuse
 
+# One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
-	swift test
+	swift test --no-parallel
 
 test-clients: build $(PYTHON)
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz

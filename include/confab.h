@@ -397,6 +397,15 @@ CONFAB_API int confab_send(confab_connection *connection, int kind, const void *
  * CONFAB_ERROR_CLOSED when it is closing or closed already. Loop thread. */
 CONFAB_API int confab_close(confab_connection *connection, int code, const char *reason);
 
+/* Stops reading until confab_resume(): no message is received, so TCP slows the peer down, and what has gone on at
+ * its side, its end included, is noticed later; idle_timeout_ms does not count meanwhile. CONFAB_ERROR_CLOSED when it
+ * is closing or closed. Loop thread. */
+CONFAB_API int confab_pause(confab_connection *connection);
+
+/* Ends what confab_pause() began, if it did: messages are received from the next turn on. CONFAB_ERROR_CLOSED when it
+ * is closing or closed. Loop thread. */
+CONFAB_API int confab_resume(confab_connection *connection);
+
 /* The bytes that have been accepted for this client, frame headers included, and not yet handed to the kernel. Loop
  * thread. */
 CONFAB_API int64_t confab_connection_backlog(const confab_connection *connection);

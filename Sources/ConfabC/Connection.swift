@@ -87,6 +87,16 @@ public func confab_close(_ connection: OpaquePointer?, _ code: Int32, _ reason: 
 }
 
 @c @implementation
+public func confab_pause(_ connection: OpaquePointer?) -> Int32 {
+  result { () throws(Failure) in try unsafe Connection.open(connection).pauseReading() }
+}
+
+@c @implementation
+public func confab_resume(_ connection: OpaquePointer?) -> Int32 {
+  result { () throws(Failure) in try unsafe Connection.open(connection).resumeReading() }
+}
+
+@c @implementation
 public func confab_connection_backlog(_ connection: OpaquePointer?) -> Int64 {
   result { () throws(Failure) in Int64(try unsafe Connection.current(connection).bufferedAmount) }
 }

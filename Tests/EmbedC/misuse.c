@@ -15,6 +15,8 @@ static void *elsewhere(void *argument) {
   FAILS(confab_close(connection, 1000, NULL), CONFAB_ERROR_THREAD, "confab_execute()");
   FAILS(confab_join(connection, "/"), CONFAB_ERROR_THREAD, "");
   FAILS(confab_leave(connection), CONFAB_ERROR_THREAD, "");
+  FAILS(confab_pause(connection), CONFAB_ERROR_THREAD, "");
+  FAILS(confab_resume(connection), CONFAB_ERROR_THREAD, "");
   FAILS(confab_connection_backlog(connection), CONFAB_ERROR_THREAD, "");
   FAILS(confab_connection_set_user_pointer(connection, NULL), CONFAB_ERROR_THREAD, "");
   FAILS(confab_connection_user_pointer(connection), NULL, "thread");
@@ -68,6 +70,8 @@ static void message(confab_connection *connection, int kind, const void *data, s
   FAILS(confab_send(connection, CONFAB_TEXT, "", 0), CONFAB_ERROR_CLOSED, "closed");
   FAILS(confab_join(connection, "a room"), CONFAB_ERROR_CLOSED, "closed");
   FAILS(confab_leave(connection), CONFAB_ERROR_CLOSED, "closed");
+  FAILS(confab_pause(connection), CONFAB_ERROR_CLOSED, "closed");
+  FAILS(confab_resume(connection), CONFAB_ERROR_CLOSED, "closed");
 }
 
 static void after(confab_server *running, void *argument) {
@@ -125,6 +129,8 @@ static void null_pointers(void) {
   FAILS(confab_send(NULL, CONFAB_TEXT, "", 0), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_close(NULL, 1000, ""), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_join(NULL, ""), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
+  FAILS(confab_pause(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
+  FAILS(confab_resume(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_leave(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_connection_backlog(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_connection_loop(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");

@@ -24,6 +24,21 @@ static void opened(confab_connection *connection, const confab_request *request,
   if (rc != CONFAB_OK) confab_close(connection, 4000, confab_strerror(rc));
 }
 
+static void go_on(confab_server *running, void *argument) {
+  (void)running;
+  CHECK(confab_resume((confab_connection *)argument) == CONFAB_OK);
+  CHECK(confab_connection_release((confab_connection *)argument) == CONFAB_OK);
+}
+
+/* Lets the connection go on, from another thread. */
+static void *wait_and_go_on(void *argument) {
+  struct timespec pause = {0, 200 * 1000 * 1000};
+  confab_connection *connection = (confab_connection *)argument;
+  nanosleep(&pause, NULL);
+  CHECK(confab_execute(server, confab_connection_loop(connection), go_on, connection) == CONFAB_OK);
+  return NULL;
+}
+
 static void message(confab_connection *connection, int kind, const void *data, size_t length, void *user_data) {
   person *one = (person *)confab_connection_user_pointer(connection);
   (void)user_data;
@@ -32,6 +47,10 @@ static void message(confab_connection *connection, int kind, const void *data, s
     CHECK(confab_leave(connection) == CONFAB_OK);
     CHECK(confab_leave(connection) == CONFAB_OK);
     CHECK(confab_send(connection, CONFAB_TEXT, "left", 4) == CONFAB_OK);
+  } else if (length == 5 && memcmp(data, "pause", 5) == 0) {
+    pthread_t thread;
+    CHECK(confab_pause(connection) == CONFAB_OK && confab_connection_retain(connection) == CONFAB_OK);
+    CHECK(pthread_create(&thread, NULL, wait_and_go_on, connection) == 0 && pthread_detach(thread) == 0);
   } else if (length == 5 && memcmp(data, "flood", 5) == 0) {
     char *much = (char *)calloc(1, 60000);
     int rc;

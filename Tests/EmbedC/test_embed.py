@@ -101,6 +101,12 @@ def test_rooms_on_two_loops(tree, programs):
                 await client.send("hello")
             for client in clients:
                 assert [await client.recv() for _ in clients] == ["hello"] * 6
+            await clients[0].send("pause")
+            await clients[0].send("after")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(clients[0].recv(), 0.1)
+            for client in clients:
+                assert await client.recv() == "after"
             await clients[0].send("leave")
             assert await clients[0].recv() == "left"
             await clients[0].close()
