@@ -92,6 +92,8 @@ let package = Package(
     .testTarget(
       name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
     .testTarget(
+      name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC"], swiftSettings: settings),
+    .testTarget(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
     .executableTarget(
       name: "LifecycleCheck",

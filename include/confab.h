@@ -151,8 +151,8 @@ typedef struct confab_config {
 
   /* Where to listen */
 
-  /* The host name or numeric address to listen on. The default, NULL, is this machine only: 127.0.0.1 and ::1, or the
-   * one of them that there is. "0.0.0.0" or "::" is every address. */
+  /* The host name or numeric address to listen on. Default: NULL, this machine only: 127.0.0.1 and ::1, or the one of
+   * them that there is. "0.0.0.0" or "::" is every address. */
   const char *host;
   /* The TCP port, 0 to 65535. 0 takes a free one, see confab_server_port(). Default: 8080. */
   int port;
@@ -451,24 +451,25 @@ CONFAB_API int confab_publish(confab_server *server, const char *room, int kind,
 /* ---------------------------------------------------------------------------------------------------------- Requests */
 
 /* The request within the callback that is passed it. Strings are UTF-8 with a zero at their end, and gone when the
- * callback returns; NULL on failure, or where there is none. Loop thread. */
+ * callback returns; NULL on failure, or where there is none. */
 
-/* The path, percent-decoded, beginning with '/'; "." and ".." in it have been resolved. */
+/* The path, percent-decoded, beginning with '/'; "." and ".." in it have been resolved. Loop thread. */
 CONFAB_API const char *confab_request_path(const confab_request *request);
 
-/* The value of a parameter of the query, percent-decoded: of the first one with that name. "" if it has none. */
+/* The value of a parameter of the query, percent-decoded: of the first one with that name. "" if it has none. Loop
+ * thread. */
 CONFAB_API const char *confab_request_query(const confab_request *request, const char *name);
 
-/* The value of a header, its name in any case. */
+/* The value of a header, its name in any case. Loop thread. */
 CONFAB_API const char *confab_request_header(const confab_request *request, const char *name);
 
-/* The subprotocol that was agreed upon, one of confab_config.subprotocols. */
+/* The subprotocol that was agreed upon, one of confab_config.subprotocols. Loop thread. */
 CONFAB_API const char *confab_request_subprotocol(const confab_request *request);
 
-/* The client's numeric address; "" when it has gone already. */
+/* The client's numeric address; "" when it has gone already. Loop thread. */
 CONFAB_API const char *confab_request_remote_host(const confab_request *request);
 
-/* The client's port; 0 when it has gone already. */
+/* The client's port; 0 when it has gone already. Loop thread. */
 CONFAB_API int confab_request_remote_port(const confab_request *request);
 
 /* Lets a client in. `user_pointer` is what confab_connection_user_pointer() says from the beginning; nothing becomes

@@ -89,7 +89,7 @@ func response(
   guard (0...1 << 30).contains(length) else { throw .argument("length must be at most 2^30") }
   guard unsafe body != nil || length == 0 else { throw .argument("body is NULL") }
   let list = try unsafe strings(headers, "a header")
-  guard list.count % 2 == 0 else { throw .argument("'\(list.last!)' has no value: headers are names and values in turn") }
+  guard list.count % 2 == 0 else { throw .argument("'\(list.last!)' has no value: names and values come in turn") }
   var pairs: [String: String] = [:]
   for index in stride(from: 0, to: list.count, by: 2) {
     guard Response.canHave(header: list[index], list[index + 1]) else {

@@ -6,22 +6,23 @@ internal import Confab
   private let callbacks: confab_callbacks
   private let userData: UnsafeMutableRawPointer?
   private unowned let host: Host
+  private let loop: EventLoop
 
-  init(_ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?, host: Host) {
+  init(_ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?, host: Host, on loop: EventLoop) {
     self.callbacks = callbacks
     unsafe self.userData = userData
-    self.host = host
+    (self.host, self.loop) = (host, loop)
   }
 
   func authorize(_ request: borrowing Request) -> Authorization {
     guard let authorize = unsafe callbacks.authorize else { return .accept() }
-    let view = RequestView(request)
+    let view = RequestView(request, on: loop)
     return unsafe Decision().ask { decision in unsafe view.lend { unsafe authorize(decision, $0, userData) } }
   }
 
   func response(to request: borrowing Request) -> Response? {
     guard let http = unsafe callbacks.http else { return nil }
-    let view = RequestView(request, isAnswerable: true)
+    let view = RequestView(request, on: loop, isAnswerable: true)
     unsafe view.lend { unsafe http($0, userData) }
     return view.response
   }
@@ -31,7 +32,7 @@ internal import Confab
     peer.host = host
     connection.context = peer
     guard let opened = unsafe callbacks.opened else { return }
-    unsafe RequestView(request).lend { unsafe opened(connection.handle, $0, userData) }
+    unsafe RequestView(request, on: loop).lend { unsafe opened(connection.handle, $0, userData) }
   }
 
   func received(_ message: Message, from connection: Connection) {

@@ -29,8 +29,8 @@ internal import Synchronization
     // nonisolated(unsafe): the program says what it points to.
     nonisolated(unsafe) let userData = unsafe userData
     // Unowned: it outlives the loops, since confab_destroy() waits for them.
-    try unsafe listen(config) { [unowned self] _ in
-      unsafe CallbackHandler(callbacks, userData, host: self)
+    try unsafe listen(config) { [unowned self] loop in
+      unsafe CallbackHandler(callbacks, userData, host: self, on: loop)
     }
   }
 

@@ -5,14 +5,16 @@ internal import Glibc
 /// What a `confab_request` points to: a request within the callback that it is handed to.
 @safe final class RequestView {
   private let source: RequestSource
+  private let loop: EventLoop
   private let isAnswerable: Bool
   /// What the program has answered.
   private(set) var response: Response?
   /// What the program has been given, freed when the callback has returned.
   private var strings = unsafe [UnsafeMutablePointer<CChar>]()
 
-  init(_ request: borrowing Request, isAnswerable: Bool = false) {
+  init(_ request: borrowing Request, on loop: EventLoop, isAnswerable: Bool = false) {
     source = request.source
+    self.loop = loop
     self.isAnswerable = isAnswerable
   }
 
@@ -25,7 +27,11 @@ internal import Glibc
 
   static func of(_ handle: OpaquePointer?) throws(Failure) -> RequestView {
     guard let handle = unsafe handle else { throw .argument("the request is NULL") }
-    return unsafe Unmanaged<RequestView>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    let view = unsafe Unmanaged<RequestView>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    guard view.loop.isCurrent else {
+      throw Failure(CONFAB_ERROR_THREAD, "a request is for the callback that it is passed to")
+    }
+    return view
   }
 
   func with<Value>(_ read: (borrowing Request) -> Value) -> Value { read(Request(source)) }

@@ -8,6 +8,13 @@ static pthread_t porter;
 static confab_authorization *knocking, *forgotten;
 static int guest;
 
+static int refusals;
+
+static void note(int level, const char *line, void *user_data) {
+  CHECK(level == CONFAB_LOG_NOTICE && user_data == &refusals);
+  if (strncmp(line, "refusedByHandler: 127.0.0.1:", 28) == 0) refusals++;
+}
+
 static void *decide(void *argument) {
   const char *name = (const char *)argument;
   const char *const bad[] = {"Bad Name", "value", NULL};
@@ -76,6 +83,8 @@ int main(void) {
   confab_config_init(&config, sizeof config);
   config.port = 0;
   config.loops = 1;
+  config.log = note;
+  config.log_user_data = &refusals;
   confab_callbacks_init(&callbacks, sizeof callbacks);
   callbacks.authorize = authorize;
   callbacks.http = http;
@@ -93,5 +102,6 @@ int main(void) {
   CHECK(confab_when_stopped(server, stopped, &running) == CONFAB_OK);
   CHECK(confab_stop(server, 100) == CONFAB_OK);
   pthread_mutex_lock(&running);
+  CHECK(refusals == 3);
   return 0;
 }

@@ -7,6 +7,8 @@ static confab_server *server;
 static confab_connection *kept;
 static int closures;
 
+static const confab_request *arrived;
+
 static void *elsewhere(void *argument) {
   confab_connection *connection = (confab_connection *)argument;
   int loop = confab_connection_loop(connection);
@@ -21,6 +23,8 @@ static void *elsewhere(void *argument) {
   FAILS(confab_connection_set_user_pointer(connection, NULL), CONFAB_ERROR_THREAD, "");
   FAILS(confab_connection_user_pointer(connection), NULL, "thread");
   FAILS(confab_connection_server(connection), NULL, "thread");
+  FAILS(confab_request_path(arrived), NULL, "the callback that it is passed to");
+  FAILS(confab_request_remote_port(arrived), CONFAB_ERROR_THREAD, "");
   return NULL;
 }
 
@@ -37,6 +41,7 @@ static void opened(confab_connection *connection, const confab_request *request,
   CHECK(strcmp(confab_request_query(request, "flag"), "") == 0);
   CHECK(strcmp(confab_request_remote_host(request), "127.0.0.1") == 0 && confab_request_remote_port(request) > 0);
   CHECK(confab_connection_user_pointer(connection) == NULL);
+  arrived = request;
   pthread_create(&thread, NULL, elsewhere, connection);
   pthread_join(thread, NULL);
 }
