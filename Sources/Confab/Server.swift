@@ -38,7 +38,9 @@ public final class Server: Service, Sendable {
 
   /// Takes the port. From then on clients can connect, and are served once the server has been started.
   ///
-  /// - Parameter makeHandler: called once for each event loop, on its thread, when it starts.
+  /// - Parameters:
+  ///   - configuration: every setting.
+  ///   - makeHandler: called once for each event loop, on its thread, when it starts.
   public convenience init(
     _ configuration: Configuration = Configuration(),
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler

@@ -1,7 +1,5 @@
-/* Echo: sends back what it receives, until SIGINT or SIGTERM. */
-#define _POSIX_C_SOURCE 200809L
+/* Echo: sends back what it receives. */
 #include <confab.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,23 +12,16 @@ int main(int argc, char **argv) {
   confab_config config;
   confab_callbacks callbacks;
   confab_server *server;
-  sigset_t signals;
-  int number;
 
   confab_config_init(&config, sizeof config);
-  confab_callbacks_init(&callbacks, sizeof callbacks);
   if (argc > 1) config.port = atoi(argv[1]);
+  confab_callbacks_init(&callbacks, sizeof callbacks);
   callbacks.message = message;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, NULL); /* also for the threads that the server starts */
-  if (confab_create(&config, &callbacks, NULL, &server) != CONFAB_OK || confab_start(server) != CONFAB_OK) {
+  if (confab_create(&config, &callbacks, NULL, &server) != CONFAB_OK) {
     fprintf(stderr, "%s\n", confab_last_error());
     return 1;
   }
-  printf("%s\n", confab_server_url(server));
+  puts(confab_server_url(server));
   fflush(stdout);
-  sigwait(&signals, &number);
-  return confab_destroy(server); /* says goodbye to everyone, and waits */
+  return confab_run(server);
 }

@@ -17,8 +17,9 @@ extension Server {
   ///
   /// A handler is faster: no message is copied, and none goes from thread to thread.
   ///
-  /// - Parameter authorize: whether a client may connect, see ``Handler/authorize(_:)``: called on the event loops'
-  ///   threads.
+  /// - Parameters:
+  ///   - configuration: every setting.
+  ///   - authorize: whether a client may connect, see ``Handler/authorize(_:)``: called on the event loops' threads.
   public convenience init(
     _ configuration: Configuration = Configuration(),
     authorize: @escaping @Sendable (borrowing Request) -> Authorization = { _ in .accept() }
