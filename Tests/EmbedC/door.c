@@ -1,4 +1,5 @@
-/* A door: a token in the query decides at once who may enter, a thread decides for those who knock; and a page. */
+/* A door, by TLS: a token in the query decides at once who may enter, a thread decides for those who knock. Beside it
+ * a page that is made, and a folder. `door FOLDER CERTIFICATE KEY` */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <pthread.h>
@@ -61,7 +62,9 @@ static void http(const confab_request *request, void *user_data) {
 
 static void opened(confab_connection *connection, const confab_request *request, void *user_data) {
   int isGuest = confab_connection_user_pointer(connection) == &guest;
+  const char *subprotocol = confab_request_subprotocol(request);
   (void)user_data;
+  CHECK(isGuest ? subprotocol == NULL : strcmp(subprotocol, "door.v1") == 0);
   CHECK(isGuest == (confab_request_query(request, "name") != NULL));
   if (isGuest) pthread_join(porter, NULL);
   confab_send(connection, CONFAB_TEXT, isGuest ? "a guest" : "welcome", 7);
@@ -76,11 +79,26 @@ static void stopped(confab_server *ended, void *argument) {
   pthread_mutex_unlock((pthread_mutex_t *)argument);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  const char *const subprotocols[] = {"other.v1", "door.v1", NULL};
+  const char *const hosts[] = {"localhost", "127.0.0.1", NULL};
+  const char *const origins[] = {"https://example.org", NULL};
   confab_config config;
+  confab_mount mount;
   confab_callbacks callbacks;
   pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER;
+  CHECK(argc == 4);
+  confab_mount_init(&mount, sizeof mount);
+  mount.path = "/files";
+  mount.directory = argv[1];
   confab_config_init(&config, sizeof config);
+  config.mounts = &mount;
+  config.mount_count = 1;
+  config.tls_certificate_file = argv[2];
+  config.tls_key_file = argv[3];
+  config.subprotocols = subprotocols;
+  config.allowed_hosts = hosts;
+  config.allowed_origins = origins;
   config.port = 0;
   config.loops = 1;
   config.log = note;
@@ -96,6 +114,7 @@ int main(void) {
   printf("%s\n", confab_server_url(server));
   fflush(stdout);
   CHECK(confab_start(server) == CONFAB_OK);
+  CHECK(confab_reload_certificate(server) == CONFAB_OK);
   CHECK(strcmp(confab_refusal_name(CONFAB_REFUSAL_REFUSED_BY_HANDLER), "refusedByHandler") == 0);
   while (getchar() != EOF) {}
   pthread_mutex_lock(&running);

@@ -57,7 +57,7 @@ class Program:
             [*under, program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, env=environment, cwd="/", **keywords)
         line = self.process.stdout.readline()
-        match = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\n", line)
+        match = re.fullmatch(r"https?://127\.0\.0\.1:(\d+)/\n", line)
         if not match:
             self.process.kill()
             raise AssertionError(f"{line!r} {self.process.communicate()}")

@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import ssl
 import urllib.error
 import urllib.request
 
 import pytest
 import websockets
 
+from confab_process import make_certificate
 from installed import HERE, VALGRIND, WARNINGS, Program, Tree, run
 
 NAMES = sorted(path.stem for path in HERE.glob("*.c"))
@@ -145,23 +147,37 @@ def test_misuse_is_told(tree, programs):
         assert program.end() == "all is told\n"
 
 
-def test_who_is_let_in_and_what_is_answered(tree, programs):
-    with Program(tree, programs["door"][0], under=VALGRIND) as program:
-        with urllib.request.urlopen(program.http + "health") as response:
-            assert (response.headers["Content-Type"], response.read()) == ("application/json", b"{}")
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(program.http)
+def test_who_is_let_in_and_what_is_answered(tree, programs, tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    (tmp_path / "hello.txt").write_text("hello")
+    context = ssl.create_default_context(cafile=certificate)
+
+    def get(path, **headers):
+        request = urllib.request.Request(program.http + path, headers=headers)
+        with urllib.request.urlopen(request, context=context) as response:
+            return response.headers["Content-Type"], response.read()
+
+    with Program(tree, programs["door"][0], tmp_path, certificate, key, under=VALGRIND) as program:
+        assert get("health") == ("application/json", b"{}")
+        assert get("files/hello.txt")[1] == b"hello"
+        for path, headers, status in (("", {}, 404), ("health", {"Host": "example.com"}, 403)):
+            with pytest.raises(urllib.error.HTTPError, match=str(status)):
+                get(path, **headers)
+
+        def connect(query, **keywords):
+            return websockets.connect(program.ws + query, ssl=context, **keywords)
 
         async def main():
-            for query, welcome in (("?token=secret", "welcome"), ("?name=friend", "a guest")):
-                async with websockets.connect(program.ws + query) as client:
-                    assert await client.recv() == welcome
+            async with connect("?token=secret", subprotocols=["door.v1"], origin="https://example.org") as client:
+                assert (client.subprotocol, await client.recv()) == ("door.v1", "welcome")
+            async with connect("?name=friend") as client:
+                assert await client.recv() == "a guest"
             for query, status, body in (("?name=foe", 403, b"not today\n"), ("", 401, b"who are you?\n")):
                 with pytest.raises(websockets.InvalidStatus) as caught:
-                    await websockets.connect(program.ws + query)
+                    await connect(query)
                 assert (caught.value.response.status_code, caught.value.response.body) == (status, body)
             assert caught.value.response.headers["WWW-Authenticate"] == "Bearer"
-            nobody = asyncio.create_task(websockets.connect(program.ws + "?name=nobody").__aenter__())
+            nobody = asyncio.create_task(connect("?name=nobody").__aenter__())
             await asyncio.sleep(1)
             program.close_input()
             with pytest.raises(websockets.InvalidStatus, match="503"):
