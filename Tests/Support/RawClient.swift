@@ -84,6 +84,11 @@ package final class RawClient: @unchecked Sendable {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// The next `count` bytes.
+  package func read(_ count: Int) throws -> String {
+    String(decoding: try (0..<count).map { _ in try require() }, as: UTF8.self)
+  }
+
   /// Whether something has come that has not been read.
   package var hasSomething: Bool {
     var byte: UInt8 = 0
