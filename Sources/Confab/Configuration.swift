@@ -93,7 +93,7 @@ public struct Configuration: Sendable {
   /// The backlog from which ``Connection/send(_:)-(Message)`` says ``Connection/SendResult/backlogged``, in bytes. The default is
   /// 64 KiB.
   public var backlogMark = 64 << 10
-  /// How long ``Server/stop()`` lets closing handshakes take. The default is 5 s.
+  /// How long ``Server/stop(within:)`` lets closing handshakes take. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
 
   // MARK: Memory

@@ -141,7 +141,7 @@ public final class Server: Service, Sendable {
   }
 
   /// Starts, if that has not been done, and serves until the task is cancelled or a service group shuts down; then stops
-  /// as ``stop()`` says.
+  /// as ``stop(within:)`` says.
   public func run() async throws {
     let isMade = state.withLock { if case .made = $0.phase { true } else { false } }
     if isMade { try start() }
