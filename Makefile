@@ -47,7 +47,7 @@ libraries: build
 	ar rcs $(LIBRARIES)/libconfab.a $(LIBRARIES)/confab.o
 	clang -shared -o $(LIBRARIES)/libconfab.so.0 -Wl,-soname,libconfab.so.0,--version-script,$(LIBRARIES)/versions \
 	  -Wl,--gc-sections,-z,defs,-z,nodelete,-s $(LIBRARIES)/confab.o $(SYSTEM_LIBRARIES)
-	swiftc -static-stdlib -o $(LIBRARIES)/confab @.build/release/confab.product/Objects.LinkFileList \
+	swiftc -static-stdlib -use-ld=lld -o $(LIBRARIES)/confab @.build/release/confab.product/Objects.LinkFileList \
 	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) \
 	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
 

@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// The settings of every Swift target. Strict memory safety makes the compiler mark each unsafe expression;
-/// `Confab/Lws` is the only folder of the library that has any.
+/// `Confab/Lws` and `ConfabC` are the only folders of the libraries that have any.
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),
