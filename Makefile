@@ -138,11 +138,12 @@ sanitize: deps $(PYTHON)
 	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/Sanitize/tsan_mutex.c
 	$(TSAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests
 
-# The documentation as a site in .build/docs, without warnings.
+# The documentation as a site in .build/docs, without warnings, and nothing public undocumented.
 docs: deps
 	CONFAB_DOCS=1 swift package --allow-writing-to-directory .build/docs generate-documentation \
 	  --target Confab --target ConfabChat --enable-experimental-combined-documentation --warnings-as-errors \
 	  --output-path .build/docs
+	python3 Tests/Docs/undocumented.py
 
 format:
 	swift format -i -r Package.swift Sources Tests

@@ -108,6 +108,7 @@ public struct Configuration: Sendable {
   /// Where the server and libwebsockets log to.
   public var logger: Logger
 
+  /// The defaults, but for what is given.
   public init(
     host: String? = nil, port: Int = 8080, mounts: [Mount] = [], logger: Logger = Logger(label: "confab")
   ) {
@@ -160,6 +161,7 @@ public struct Mount: Sendable {
   /// What a request for a folder gets.
   public var index: String
 
+  /// A folder at `path`, whose `index` is what a request for a folder gets.
   public init(path: String = "/", directory: String, index: String = "index.html") {
     self.path = path
     self.directory = directory

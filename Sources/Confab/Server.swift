@@ -10,6 +10,7 @@ internal import Synchronization
 ///
 /// All calls are for any thread.
 public final class Server: Service, Sendable {
+  /// What it was made with.
   public let configuration: Configuration
   /// What it listens on.
   public let addresses: [ListeningAddress]
