@@ -501,6 +501,17 @@ typedef struct confab_statistics {
   int64_t connections;
   /* Connections that have been let in, in all. */
   int64_t accepted;
+  /* Messages that have been received whole. This and the following are up to a quarter of a second old while the server
+   * runs. */
+  int64_t messages;
+  /* The bytes of their payload. */
+  int64_t received_bytes;
+  /* Messages that have been handed on to be sent, each as often as there were clients to get it. */
+  int64_t deliveries;
+  /* Bytes of messages that have been sent, frame headers included and as compressed as they were. */
+  int64_t sent_bytes;
+  /* How late the event loops are, in microseconds: the latest of them in the last seconds. */
+  int64_t loop_lag_us;
 } confab_statistics;
 
 /* Fills in the statistics. `size` is sizeof *statistics. Any thread. */
