@@ -79,6 +79,7 @@ let package = Package(
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
     .testTarget(
       name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
+    .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
     .executableTarget(
