@@ -8,7 +8,7 @@ final class ChatHandler: Handler {
   init(chat: Chat) { self.chat = chat }
 
   func authorize(_ request: borrowing Request) -> Authorization {
-    chat.hasRoom(for: request.path) ? .accept() : .refuse(Denial(status: 503, reason: "there are too many rooms"))
+    chat.hasRoom(for: request.path) ? .accept() : .refuse(Response(status: 503, "there are too many rooms\n"))
   }
 
   func opened(_ connection: Connection, request: Request) {
