@@ -42,6 +42,8 @@ public final class Connection: @unchecked Sendable {
   var isPinged = false
   /// Whether it is not read for a while.
   var isPaused = false
+  /// Whether its handler wants that.
+  var isHeldBack = false
   /// Whether its handshake has come since the last poll, see ``receive(_:_:)``.
   var isJustOpened = true
   // See Lws/Pings.swift.

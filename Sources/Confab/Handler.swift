@@ -20,8 +20,8 @@ public protocol Handler: AnyObject {
   /// A whole message has arrived. Its bytes are borrowed: copy what should outlive the call.
   func received(_ message: Message, from connection: Connection)
 
-  /// Everything sent has been handed to the kernel, after ``Connection/send(_:)`` had said
-  /// ``SendResult/backlogged``.
+  /// Everything sent has been handed to the kernel, after ``Connection/send(_:)-(Message)`` had said
+  /// ``Connection/SendResult/backlogged``.
   func drained(_ connection: Connection)
 
   /// The connection has ended. Nothing can be sent any more.

@@ -132,6 +132,15 @@ package final class RawClient: @unchecked Sendable {
     }
   }
 
+  /// Writes as much as is taken; 0 when nothing is for half a second.
+  package func writeSome(_ bytes: ArraySlice<UInt8>) -> Int {
+    var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    guard unsafe poll(&state, 1, 500) == 1 else { return 0 }
+    return unsafe bytes.withUnsafeBytes {
+      unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+    }
+  }
+
   /// The next frame; nil when the server has ended the TCP connection.
   package func receive() throws -> ReceivedFrame? {
     guard let first = try next(), let second = try next() else { return nil }

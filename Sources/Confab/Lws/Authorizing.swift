@@ -3,12 +3,12 @@
 
 /// What a connection has for its context while its state is `connecting`.
 final class Held {
-  let request: RequestCopy
+  let request: RequestHead
   /// The head that accepts the handshake.
   let answer: [UInt8]
   var task: Task<Void, Never>?
 
-  init(_ request: RequestCopy, answer: [UInt8]) { (self.request, self.answer) = (request, answer) }
+  init(_ request: RequestHead, answer: [UInt8]) { (self.request, self.answer) = (request, answer) }
 }
 
 extension EventLoop {
@@ -19,7 +19,7 @@ extension EventLoop {
   ) {
     let connection = add(socket, compression)
     connection.state = .connecting
-    let held = Held(RequestCopy(request), answer: answer)
+    let held = Held(RequestHead(request), answer: answer)
     connection.storedContext = held
     awaitAuthorization(of: socket)
     if isStopping { return connection.refuseWhileStopping() }

@@ -5,8 +5,11 @@ extension Server {
   /// ``Configuration/loops`` says, and no thread. It lives in yours from ``start()``, which is to be called on the thread
   /// that runs it, or while nobody does, until it has stopped.
   ///
-  /// - Parameter loop: a `uv_loop_t *`. It must not be closed, nor freed, before ``whenStopped(_:)`` has told that the
-  ///   server has stopped; when it runs out of other work, `uv_run` returns then.
+  /// - Parameters:
+  ///   - configuration: every setting.
+  ///   - loop: a `uv_loop_t *`. It must not be closed, nor freed, before ``whenStopped(_:)`` has told that the server has
+  ///     stopped; when it runs out of other work, `uv_run` returns then.
+  ///   - makeHandler: called by ``start()``, once.
   public convenience init(
     _ configuration: Configuration = Configuration(), onUvLoop loop: UnsafeMutableRawPointer,
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler

@@ -25,7 +25,7 @@ extension EventLoop {
       if connections.isEmpty { return }
       let connection = connections[sweepIndex]
       sweepIndex += 1
-      if connection.state == .connecting { continue }
+      if connection.state == .connecting || connection.isHeldBack { continue }
       let silence = connection.silence(atLeast: min(ping == 0 ? idle : ping, idle == 0 ? ping : idle))
       if idle > 0 && silence >= idle {
         connection.cutOff(.idle, "silent for \(configuration.idleTimeout.inSeconds) s")

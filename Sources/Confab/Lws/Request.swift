@@ -6,14 +6,14 @@ internal import CLibwebsockets
   private let source: Source
   @safe private enum Source {
     case lws(OpaquePointer)
-    case copy(RequestCopy)
+    case copy(RequestHead)
   }
 
   @_lifetime(immortal)
   init(_ wsi: OpaquePointer) { unsafe source = .lws(wsi) }
 
   @_lifetime(immortal)
-  init(_ copy: RequestCopy) { source = .copy(copy) }
+  init(_ copy: RequestHead) { source = .copy(copy) }
 
   /// The path, percent-decoded, beginning with `/`. libwebsockets has resolved `.` and `..` in it.
   public var path: String {
@@ -64,26 +64,42 @@ internal import CLibwebsockets
 
   /// The headers that lws knows by name.
   fileprivate var knownHeaders: [String: String] {
-    guard case .lws(let wsi) = source else { return [:] }
+    let wsi: OpaquePointer
+    switch source {
+    case .lws(let pointer): unsafe wsi = unsafe pointer
+    case .copy(let copy): return copy.headers
+    }
     var headers: [String: String] = [:]
     for (name, token) in headerTokens { headers[name] = unsafe wsi.header(token) }
     return headers
   }
 }
 
-/// What is kept of a request that outlives its handshake.
-final class RequestCopy {
-  let path: String
-  let query: [String]
+/// What is kept of a request beyond its handshake.
+public struct RequestHead: Sendable {
+  /// As ``Request/path``.
+  public let path: String
+  /// As ``Request/query``.
+  public let query: [String]
+  /// As ``Request/subprotocol``.
+  public let subprotocol: String?
   /// By their name with a colon, in small letters.
-  let headers: [String: String]
-  let subprotocol: String?
-  let address: SocketAddress?
+  fileprivate let headers: [String: String]
+  fileprivate let address: SocketAddress?
 
-  init(_ request: borrowing Request) {
+  /// A copy of `request`.
+  public init(_ request: borrowing Request) {
     (path, query, headers) = (request.path, request.query, request.knownHeaders)
     (subprotocol, address) = (request.subprotocol, request.address)
   }
+
+  /// The value of a header that libwebsockets knows by name, in any case; nil when it was not sent.
+  public subscript(header name: String) -> String? { headers[name.lowercased() + ":"] }
+
+  /// As ``Request/remoteHost``.
+  public var remoteHost: String { address?.host ?? "" }
+  /// As ``Request/remotePort``.
+  public var remotePort: Int { address?.port ?? 0 }
 }
 
 extension OpaquePointer {
