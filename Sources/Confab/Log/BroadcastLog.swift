@@ -27,6 +27,7 @@ public final class BroadcastLog: Sendable {
   private final class Pressure: Sendable { let count = Atomic(0) }
   private let hasForms = Atomic(false)
 
+  /// An empty log that nobody reads.
   public init() { pressure = Pressure() }
 
   /// A form of another log.

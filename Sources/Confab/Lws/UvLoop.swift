@@ -84,10 +84,14 @@ internal import Synchronization
   }
 
   private func run() {
-    enterThread()
     // Nobody joins it: that it has ended is told by events.ended.
     pthread_detach(uv_thread_self())
-    events.started()
+    runHere(events)
+  }
+
+  /// The same on the calling thread.
+  func runHere(_ events: Events) {
+    begin(events)
     end()
   }
 
