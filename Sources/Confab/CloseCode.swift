@@ -50,7 +50,8 @@ public struct Close: Equatable, Sendable {
   public var code: CloseCode
   /// The reason in that frame, UTF-8 of at most 123 bytes; empty when there was none.
   public var reason: String
-  /// Whether both sides sent a close frame, RFC 6455, section 7.1.4.
+  /// Whether both sides sent a close frame, RFC 6455, section 7.1.4. When the server began, libwebsockets does not tell
+  /// whether the peer has answered: this is false, too, if the peer has ended the TCP connection by then.
   public var isClean: Bool
 
   /// The same as its parts say.

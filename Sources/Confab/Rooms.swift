@@ -5,7 +5,9 @@ public final class Rooms: Sendable {
   /// A log that somebody has entered.
   public final class Room: @unchecked Sendable {
     // @unchecked: `people` is used under the lock of the rooms only.
+    /// What it is called.
     public let name: String
+    /// What is said in it.
     public let log = BroadcastLog()
     fileprivate var people = 0
 
@@ -28,6 +30,7 @@ public final class Rooms: Sendable {
     }
   }
 
+  /// Ends what ``enter(_:)`` began, once.
   public func leave(_ room: Room) {
     rooms.withLock { rooms in
       room.people -= 1

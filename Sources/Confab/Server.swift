@@ -111,7 +111,12 @@ public final class Server: Service, Sendable {
     // The first one last: it may have this thread.
     for loop in loops.reversed() {
       let place = host.map { .host($0) } ?? (loop.index == 0 ? place : .ownThread)
-      loop.start(on: place) { [weak self] in self?.loopEnded() }
+      if loop.start(on: place, whenEnded: { [weak self] in self?.loopEnded() }) { continue }
+      for rest in loops[...loop.index] { rest.discard() }
+      stop(within: .zero)
+      for _ in 0...loop.index { loopEnded() }
+      throw ConfabError(
+        .engineFailed, "no thread can be made for event loop \(loop.index): the system's limit is reached")
     }
   }
 

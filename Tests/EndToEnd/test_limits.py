@@ -123,7 +123,9 @@ def test_a_server_that_was_held_up_asks_before_it_cuts_off():
             for client in asked, answering:
                 assert client.frame() == (9, b"")
                 client.send(frame(10) + frame(1, b"still here"))
-                assert client.frame() == (1, b"still here")
+                while (one := client.frame()) == (9, b""):
+                    pass
+                assert one == (1, b"still here")
             assert silent.ends()
 
 

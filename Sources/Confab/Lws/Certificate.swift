@@ -124,3 +124,16 @@ extension Socket {
     return unsafe SSL_is_init_finished(ssl) == 1
   }
 }
+
+extension EventLoop {
+  /// Any thread.
+  func reloadCertificate() {
+    execute {
+      do throws(ConfabError) {
+        try self.context.certificate?.reload()
+      } catch {
+        self.configuration.logger.error("the certificate is not reloaded: \(error)")
+      }
+    }
+  }
+}

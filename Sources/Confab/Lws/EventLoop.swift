@@ -108,25 +108,11 @@ public final class EventLoop: @unchecked Sendable {
     return connections.count
   }
 
-  /// Whether the loop polls a socket for output.
-  func pollsOutput(_ socket: Socket) -> Bool { unsafe shim_polls_output(uv.loop, socket.descriptor) != 0 }
-
   /// Milliseconds on a clock that goes on with each turn.
   var now: UInt64 { unsafe uv_now(uv.loop) }
 
   func preconditionCurrent() {
     precondition(uv.isCurrent, "not on the thread of event loop \(index): use EventLoop.execute")
-  }
-
-  /// Any thread.
-  func reloadCertificate() {
-    execute {
-      do throws(ConfabError) {
-        try self.context.certificate?.reload()
-      } catch {
-        self.configuration.logger.error("the certificate is not reloaded: \(error)")
-      }
-    }
   }
 
   // MARK: Connections
@@ -234,8 +220,8 @@ public final class EventLoop: @unchecked Sendable {
   /// of somebody else's.
   enum Place { case ownThread, thisThread, host(HostLoop.Pointer) }
 
-  /// Starts the loop. `whenEnded` is called on its thread as the last thing.
-  func start(on place: Place, whenEnded: @escaping @Sendable () -> Void) {
+  /// Starts the loop. `whenEnded` is called on its thread as the last thing. False if no thread can be made for it.
+  func start(on place: Place, whenEnded: @escaping @Sendable () -> Void) -> Bool {
     let events = UvLoop.Events(
       started: {
         self.handler = self.makeHandler(self)
@@ -257,10 +243,11 @@ public final class EventLoop: @unchecked Sendable {
         whenEnded()
       })
     switch place {
-    case .ownThread: uv.start(events)
+    case .ownThread: return uv.start(events)
     case .thisThread: uv.runHere(events)
     case .host(let host): HostLoop(host, uv).start(events, whenClosed: whenEnded)
     }
+    return true
   }
 
   /// Stops listening, closes every connection with 1001 and ends the loop, in `timeout` at the most. Any thread.

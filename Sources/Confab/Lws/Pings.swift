@@ -51,3 +51,8 @@ extension Connection {
     isWritableRequested = isPollingOutput
   }
 }
+
+extension EventLoop {
+  /// Whether the loop polls a socket for output.
+  fileprivate func pollsOutput(_ socket: Socket) -> Bool { unsafe shim_polls_output(uv.loop, socket.descriptor) != 0 }
+}
