@@ -69,7 +69,9 @@ public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callb
 }
 
 /// The members of the struct that are settings of ``ChatOptions``.
-private typealias ChatSetting = (member: WritableKeyPath<confab_config, Int64>, option: WritableKeyPath<ChatOptions, Int>)
+private typealias ChatSetting = (
+  member: WritableKeyPath<confab_config, Int64>, option: WritableKeyPath<ChatOptions, Int>
+)
 private var chatSettings: [ChatSetting] {
   unsafe [
     (\.max_rooms, \.maxRooms), (\.max_history_messages, \.maxHistoryMessages),
