@@ -1,5 +1,6 @@
 internal import CLibwebsockets
 internal import Glibc
+internal import Logging
 
 /// The certificate of one context, which new connections get when they shake hands.
 @safe final class Certificate {
