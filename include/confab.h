@@ -345,7 +345,8 @@ CONFAB_API int confab_create(
     const confab_config *config, const confab_callbacks *callbacks, void *user_data, confab_server **server);
 
 /* The same for a group chat, with its page: what one says comes back to the sender and goes to everyone else in the
- * room. The path of the request is the room. Any thread. */
+ * room. The path of the request is the room. Clients that ask for the subprotocol chat.confab.v1, which the server
+ * speaks whatever `subprotocols` says, get names, presence and history (Protocol.md of ConfabChat). Any thread. */
 CONFAB_API int confab_chat_create(const confab_config *config, confab_server **server);
 
 /* Serves, with each loop on a thread of its own, or in confab_config.uv_loop; returns at once. A server is started

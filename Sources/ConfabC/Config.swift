@@ -85,9 +85,7 @@ extension confab_config {
   static var defaults: confab_config {
     var config = unsafe confab_config()
     unsafe Setting.all.forEach { unsafe $0.write(Configuration(), to: &config) }
-    for setting in chatSettings {
-      unsafe config[keyPath: setting.member] = Int64(ChatOptions()[keyPath: setting.option])
-    }
+    unsafe chatSettings.forEach { unsafe config[keyPath: $0.member] = Int64(ChatOptions()[keyPath: $0.option]) }
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
     return unsafe config
   }
@@ -95,7 +93,7 @@ extension confab_config {
   /// What the program has set of the chat.
   var chatOptions: ChatOptions {
     var options = ChatOptions()
-    for setting in chatSettings { unsafe options[keyPath: setting.option] = Int(self[keyPath: setting.member]) }
+    unsafe chatSettings.forEach { unsafe options[keyPath: $0.option] = Int(self[keyPath: $0.member]) }
     return options
   }
 
