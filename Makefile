@@ -28,8 +28,9 @@ INTO = $(DESTDIR)$(PREFIX)
 LIBRARIES := .build/libraries
 VERSION = $(shell sed -n 's/^.define CONFAB_VERSION "\(.*\)"/\1/p' include/confab.h)
 SWIFT_STATIC = $(shell swiftc -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1_static\/linux/p')
-SWIFT_RUNTIME := -lswift_Concurrency -lswiftSynchronization -lswift_StringProcessing -lswift_RegexParser -lswiftGlibc \
-  -lswiftDispatch -ldispatch -lBlocksRuntime -lswift_Builtin_float -lswiftCore
+SWIFT_RUNTIME := -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -lswift_Concurrency \
+  -lswiftSynchronization -lswift_StringProcessing -lswift_RegexParser -lswiftGlibc -lswiftDispatch -ldispatch \
+  -lBlocksRuntime -lswift_Builtin_float -lswiftCore
 SYSTEM_LIBRARIES = $(shell pkg-config --libs-only-L libwebsockets libuv) -lwebsockets -luv -lssl -lcrypto -lz \
   -lstdc++ -lm -lpthread -ldl
 

@@ -103,8 +103,9 @@ let package = Package(
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
     .testTarget(
       name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
+    .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
     .testTarget(
-      name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC"], swiftSettings: settings),
+      name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
     .executableTarget(

@@ -246,9 +246,28 @@ typedef struct confab_config {
   /* Whether limits of rates and addresses are for peers on loopback, too: these are programs of this machine, or a
    * proxy on it that stands for many peers and has limits of its own. Default: 0. */
   int limits_loopback;
-  /* Rooms at a time, of the chat or of confab_join(). A number, 0 is no limit. Default: 10000. Who would open one
-   * more gets status 503 from the chat, CONFAB_ERROR_ROOMS from confab_join(). */
+  /* Rooms at a time, of the chat or of confab_join(). A number, 0 is no limit. Default: 10000. Rooms of the chat that
+   * everyone has left go, the one left longest ago first. Who would open one more gets status 503 from the chat,
+   * CONFAB_ERROR_ROOMS from confab_join(). */
   int64_t max_rooms;
+  /* Messages that a room of the chat keeps. A number. Default: 1000. With 0 none is kept. The oldest are forgotten. */
+  int64_t max_history_messages;
+  /* Memory for what a room of the chat keeps. Bytes, with 64 for each message. Default: 1 MiB. The oldest messages are
+   * forgotten. */
+  int64_t max_history_bytes;
+  /* The same for all rooms together. Bytes, up to 2^40. Default: 256 MiB. Rooms that everyone has left go, then the
+   * oldest messages. */
+  int64_t max_total_history_bytes;
+  /* How many of the newest messages somebody who comes to the chat is sent. A number, 0 to 100. Default: 50. */
+  int64_t newcomer_messages;
+  /* What a client of the chat's rich protocol says: characters, grapheme clusters. A number, 1 to 2^24. Default: 4000.
+   * Over it the client gets an error. */
+  int64_t max_text_length;
+  /* Events of one client of the rich protocol. A number a second, 0 is no limit. Default: 10. Over it the client gets
+   * an error. */
+  int64_t max_event_rate;
+  /* Such events at once. A number, from 1 on. Default: 20. Over it the client gets an error. */
+  int64_t max_event_burst;
   /* The backlog of a connection from which confab_send() returns CONFAB_BACKLOGGED. Bytes. Default: 64 KiB. */
   int64_t backlog_mark;
   /* How long closing handshakes may take when the server stops, see confab_stop(). Milliseconds, 0 to a day. Default:
@@ -326,7 +345,8 @@ CONFAB_API int confab_create(
     const confab_config *config, const confab_callbacks *callbacks, void *user_data, confab_server **server);
 
 /* The same for a group chat, with its page: what one says comes back to the sender and goes to everyone else in the
- * room. The path of the request is the room. Any thread. */
+ * room. The path of the request is the room. Clients that ask for the subprotocol chat.confab.v1, which the server
+ * speaks whatever `subprotocols` says, get names, presence and history (Protocol.md of ConfabChat). Any thread. */
 CONFAB_API int confab_chat_create(const confab_config *config, confab_server **server);
 
 /* Serves, with each loop on a thread of its own, or in confab_config.uv_loop; returns at once. A server is started

@@ -68,13 +68,33 @@ public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callb
   }
 }
 
+/// The members of the struct that are settings of ``ChatOptions``.
+private typealias ChatSetting = (
+  member: WritableKeyPath<confab_config, Int64>, option: WritableKeyPath<ChatOptions, Int>
+)
+private var chatSettings: [ChatSetting] {
+  unsafe [
+    (\.max_rooms, \.maxRooms), (\.max_history_messages, \.maxHistoryMessages),
+    (\.max_history_bytes, \.maxHistoryBytes), (\.max_total_history_bytes, \.maxTotalHistoryBytes),
+    (\.newcomer_messages, \.newcomerMessages), (\.max_text_length, \.maxTextLength),
+    (\.max_event_rate, \.maxEventRate), (\.max_event_burst, \.maxEventBurst),
+  ]
+}
+
 extension confab_config {
   static var defaults: confab_config {
     var config = unsafe confab_config()
     unsafe Setting.all.forEach { unsafe $0.write(Configuration(), to: &config) }
-    unsafe config.max_rooms = Int64(Chat.defaultMaxRooms)
+    unsafe chatSettings.forEach { unsafe config[keyPath: $0.member] = Int64(ChatOptions()[keyPath: $0.option]) }
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
     return unsafe config
+  }
+
+  /// What the program has set of the chat.
+  var chatOptions: ChatOptions {
+    var options = ChatOptions()
+    unsafe chatSettings.forEach { unsafe options[keyPath: $0.option] = Int(self[keyPath: $0.member]) }
+    return options
   }
 
   /// What the program has set.

@@ -39,16 +39,19 @@ internal import Synchronization
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
     rooms = nil
-    let chat = unsafe Chat(maxRooms: Int(config.max_rooms))
-    try unsafe listen(config, mounts: [.chatPage]) { chat.handler(on: $0) }
+    let chat = unsafe Chat(options: config.chatOptions)
+    try unsafe listen(config, chat) { chat.handler(on: $0) }
   }
 
   private func listen(
-    _ config: confab_config, mounts: [Mount] = [], _ makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+    _ config: confab_config, _ chat: Chat? = nil, _ makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(Failure) {
     var configuration = try unsafe config.configuration(log)
-    if configuration.mounts.isEmpty { configuration.mounts = mounts }
     do throws(ConfabError) {
+      if let chat {
+        configuration = try chat.configuration(from: configuration)
+        if configuration.mounts.isEmpty { configuration.mounts = [.chatPage] }
+      }
       if let loop = unsafe UnsafeMutableRawPointer(config.uv_loop) {
         server = try unsafe Server(configuration, onUvLoop: loop, handler: makeHandler)
       } else {

@@ -56,6 +56,7 @@ struct Serve: AsyncParsableCommand {
 
   @OptionGroup(title: "Who is let in") var access: AccessOptions
   @OptionGroup(title: "Limits") var limits: LimitOptions
+  @OptionGroup(title: "Limits of the chat") var chatLimits: ChatLimitOptions
 
   @Option(
     help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
@@ -82,8 +83,8 @@ struct Serve: AsyncParsableCommand {
     logger.logLevel = logLevel
 
     Server.raiseDescriptorLimit()
-    let chat = Chat(maxRooms: limits.maxRooms)
-    let server = try Server(makeConfiguration(logger)) { loop in chat.handler(on: loop) }
+    let chat = Chat(options: chatLimits.options)
+    let server = try chat.makeServer(makeConfiguration(logger))
     let adminServer = try admin.map { try Admin.makeServer(at: $0, about: server, chat, logger) }
     // From here on: SIGHUP would end the program otherwise.
     let hangups = await UnixSignalsSequence(trapping: .sighup)

@@ -1,6 +1,7 @@
 import CConfab
 import Confab
 import ConfabC
+import ConfabChat
 import Foundation
 import Testing
 
@@ -22,9 +23,9 @@ struct HeaderTests {
   }
 
   /// The name of a setting in C.
-  private func name(of limit: Limit) -> String {
-    let name = limit.name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
-    return limit.text().hasSuffix(" s") ? name + "_ms" : name
+  private func name(_ name: String, _ text: String) -> String {
+    let name = name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
+    return text.hasSuffix(" s") ? name + "_ms" : name
   }
 
   /// The comment before a declaration, as one line.
@@ -35,11 +36,16 @@ struct HeaderTests {
   }
 
   @Test func everyLimitHasItsFieldWithTheSameDefault() throws {
+    try check(Configuration.limits, Configuration())
+    try check(ChatOptions.limits, ChatOptions())
+  }
+
+  private func check<Settings>(_ limits: [Limit<Settings>], _ settings: Settings) throws {
     let fields = Dictionary(uniqueKeysWithValues: defaults.map { ($0.label!, $0.value) })
     let units = ["B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, " s": 1000]
-    for limit in Configuration.limits {
-      let name = name(of: limit)
-      let text = limit.text()
+    for limit in limits {
+      let text = limit.text(settings)
+      let name = name(limit.name, text)
       let number = text.prefix { $0.isNumber }
       let unit = text.dropFirst(number.count)
       #expect(fields[name] as? Int64 == Int64(Int(number)! * (units[String(unit)] ?? 1)), "\(name) is \(text)")

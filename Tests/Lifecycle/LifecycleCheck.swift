@@ -37,7 +37,7 @@ struct LifecycleCheck {
       configuration.stopTimeout = .milliseconds(round % 3 == 0 ? 0 : 200)
       configuration.sendBufferSize = 16_384
       let chat = Chat()
-      let server = try Server(configuration) { loop in chat.handler(on: loop) }
+      let server = try chat.makeServer(configuration)
       try server.start()
       let clients = try (0..<8).map { try RawClient(port: server.port, path: "/room/\($0 % 3)", receiveBuffer: 8192) }
       for (number, client) in clients.enumerated() {

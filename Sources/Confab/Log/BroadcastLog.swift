@@ -38,19 +38,36 @@ public final class BroadcastLog: Sendable {
   /// Appends a message for everyone who has joined. It is written when the running turn of each event loop ends.
   ///
   /// Any thread. Messages that are appended by one thread keep their order.
-  public func append(_ message: Message) {
-    if hasForms.load(ordering: .relaxed) { return appendInAllForms(message) }
-    state.withLock { append(message, &$0) }
+  public func append(_ message: Message) { append(message, forms(of: message)) }
+
+  /// The compressed forms of a message, for those who read them now.
+  package struct Forms { fileprivate let deflated: [Compression: [UInt8]] }
+
+  /// Makes the forms of a message; nil if there are none. That takes long: who appends with a lock of its own held does it
+  /// beforehand.
+  package func forms(of message: Message) -> Forms? {
+    guard hasForms.load(ordering: .relaxed) else { return nil }
+    var deflated: [Compression: [UInt8]] = [:]
+    for compression in Compression.allCases where hasReaders(of: compression) {
+      deflated[compression] = message.deflated(compression)
+    }
+    return Forms(deflated: deflated)
   }
 
-  private func appendInAllForms(_ message: Message) {
-    // It takes long: not with the lock held.
-    let deflated = Compression.allCases.map { hasReaders(of: $0) ? message.deflated($0) : nil }
+  /// Appends a message whose forms have been made. It goes to forms that have come since as it is.
+  package func append(_ message: Message, _ forms: Forms?) {
     state.withLock { state in
       append(message, &state)
-      for (compression, deflated) in zip(Compression.allCases, deflated) {
-        guard let form = state.form(compression) else { continue }
-        if let deflated { form.append(Message(message.kind, compressed: deflated.span)) } else { form.append(message) }
+      if !state.forms.isEmpty { append(message, forms, to: state.forms) }
+    }
+  }
+
+  private func append(_ message: Message, _ forms: Forms?, to logs: [(compression: Compression, log: BroadcastLog)]) {
+    for (compression, log) in logs {
+      if let deflated = forms?.deflated[compression] {
+        log.append(Message(message.kind, compressed: deflated.span))
+      } else {
+        log.append(message)
       }
     }
   }
