@@ -1,0 +1,62 @@
+// Links in what people write. Only http and https, and nothing that pretends to be another host.
+
+// A link ends where white space, quotes, brackets of the text around it, East Asian characters or direction marks begin.
+const candidate =
+  /(?<![\p{L}\p{N}_@])(?:https?:\/\/|www\.)[^\s<>"`“”‘’«»\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uffef\p{Cf}\p{Cc}]+/giu;
+
+/** The parts of a text in order: `{ text }`, or `{ text, url }` for a link. */
+export function split(text) {
+  const parts = [];
+  let end = 0;
+  for (const match of text.matchAll(candidate)) {
+    const link = trimmed(match[0]);
+    const url = address(link);
+    if (!url) continue;
+    if (match.index > end) parts.push({ text: text.slice(end, match.index) });
+    parts.push({ text: link, url });
+    end = match.index + link.length;
+  }
+  if (end < text.length) parts.push({ text: text.slice(end) });
+  return parts;
+}
+
+/** Without the punctuation that belongs to the sentence, and brackets that were not opened within. */
+function trimmed(link) {
+  for (;;) {
+    const last = link.at(-1);
+    const opening = { ")": "(", "]": "[", "}": "{" }[last];
+    const isOpen = opening && link.split(opening).length >= link.split(last).length;
+    if (!(".,;:!?'*_~…".includes(last) || (opening && !isOpen))) return link;
+    link = link.slice(0, -last.length);
+  }
+}
+
+function address(link) {
+  try {
+    const url = new URL(/^www\./i.test(link) ? `https://${link}` : link);
+    const isSafe = (url.protocol === "http:" || url.protocol === "https:") && !url.username && !url.password;
+    return isSafe && url.hostname ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/** An element with the text in it, its links to be clicked. */
+export function linked(text) {
+  const element = document.createElement("span");
+  element.className = "text";
+  for (const part of split(text)) {
+    if (!part.url) {
+      element.append(part.text);
+      continue;
+    }
+    const link = document.createElement("a");
+    link.href = part.url;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer nofollow ugc";
+    link.dir = "ltr";
+    link.textContent = part.text;
+    element.append(link);
+  }
+  return element;
+}

@@ -1,0 +1,43 @@
+// Keeps the newest in view unless the reader has scrolled up, and the reader's place when something comes above it.
+
+const near = 60;
+
+export class Scroll {
+  isAtEnd = true;
+
+  /** `moved()` is called when the reader, or what is said, has moved the view. */
+  constructor(area, moved) {
+    this.area = area;
+    area.addEventListener("scroll", () => {
+      this.isAtEnd = area.scrollHeight - area.scrollTop - area.clientHeight < near;
+      moved();
+    }, { passive: true });
+    const observer = new ResizeObserver(() => {
+      if (this.isAtEnd) this.toEnd();
+      moved();
+    });
+    for (const element of [area, ...area.children]) observer.observe(element);
+  }
+
+  toEnd() {
+    this.isAtEnd = true;
+    this.area.scrollTop = this.area.scrollHeight;
+  }
+
+  /** Makes a change above what is in view, which stays where it is. */
+  keepPlace(change) {
+    const { area } = this;
+    area.style.overflowAnchor = "none";
+    const fromEnd = area.scrollHeight - area.scrollTop;
+    change();
+    area.scrollTop = area.scrollHeight - fromEnd;
+    requestAnimationFrame(() => area.style.removeProperty("overflow-anchor"));
+  }
+
+  /** Whether an element is in view, or will be soon when the reader scrolls up. */
+  isNear(element) {
+    const view = this.area.getBoundingClientRect();
+    const { bottom } = element.getBoundingClientRect();
+    return bottom > view.top - 1.5 * view.height && bottom < view.bottom;
+  }
+}
