@@ -2,7 +2,7 @@
 ///
 /// The compiler lets no message outlive the call that it is handed to. What should live longer is copied:
 /// `String(message)`, `Array(message)`.
-public struct Message: ~Escapable {
+public struct Message: ~Escapable, Sendable {
   /// What a message carries. The raw values are the opcodes of RFC 6455, section 5.2.
   public enum Kind: UInt8, Sendable {
     /// UTF-8. The server has checked it, section 8.1.
@@ -43,8 +43,11 @@ extension [UInt8] {
   /// A copy of the message's payload.
   public init(_ message: Message) {
     self.init()
-    append(message.bytes)
+    append(message)
   }
+
+  /// Appends a copy of the message's payload.
+  public mutating func append(_ message: Message) { append(message.bytes) }
 }
 
 extension String {

@@ -67,7 +67,7 @@ struct LimitOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp("Rooms at a time: who would open one more gets status 503; 0 is no limit.", valueName: "count"))
-  var maxRooms = Chat.defaultMaxRooms
+  var maxRooms = ChatOptions().maxRooms
 
   @Flag(help: "Limit rates and connections of peers on this machine, too.")
   var limitLoopback = false

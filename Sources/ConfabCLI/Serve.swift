@@ -77,8 +77,9 @@ struct Serve: AsyncParsableCommand {
     logger.logLevel = logLevel
 
     Server.raiseDescriptorLimit()
-    let chat = Chat(maxRooms: limits.maxRooms)
-    let server = try Server(makeConfiguration(logger)) { loop in chat.handler(on: loop) }
+    var options = ChatOptions()
+    options.maxRooms = limits.maxRooms
+    let server = try Chat(options: options).makeServer(makeConfiguration(logger))
     // From here on: SIGHUP would end the program otherwise.
     let hangups = await UnixSignalsSequence(trapping: .sighup)
     try await ServiceGroup(

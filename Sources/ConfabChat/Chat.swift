@@ -3,48 +3,67 @@ internal import Synchronization
 
 /// A group chat: what one says comes back to the sender and goes to everyone else in the room, in one order for all.
 ///
-/// The path of the request is the room; `/` is the lobby. A room is there from the first who enters to the last who
-/// leaves. One chat serves all event loops of a server, or of several:
+/// The path of the request is the room; `/` is the lobby. Clients that ask for the subprotocol ``subprotocol`` get names,
+/// presence, history and the rest of <doc:Protocol>; the others speak the plain protocol, in which each message goes to
+/// everyone as it is. Both are in the same rooms.
 ///
 /// ```swift
 /// let chat = Chat()
-/// let server = try Server(Configuration(mounts: [.chatPage])) { loop in chat.handler(on: loop) }
+/// let server = try chat.makeServer(Configuration(mounts: [.chatPage]))
+/// try await server.run()
 /// ```
+///
+/// One chat serves all event loops of a server, or of several. Any thread.
 public final class Chat: Sendable {
-  private let rooms = Mutex<[String: Room]>([:])
-  private let maxRooms: Int
+  /// The subprotocol of the rich protocol (RFC 6455, section 1.9). It must be one of ``Configuration/subprotocols``, which
+  /// ``makeServer(_:)`` sees to.
+  public static let subprotocol = "chat.confab.v1"
 
-  /// What ``init(maxRooms:)`` has unless it is told otherwise: 10,000.
-  public static let defaultMaxRooms = 10_000
+  public let options: ChatOptions
+  private let rooms = Mutex(Rooms<Room>())
+  private let budget: HistoryBudget
 
-  /// - Parameter maxRooms: how many rooms there may be at a time; 0 is no limit. Who would open one more gets status
-  ///   503.
-  public init(maxRooms: Int = Chat.defaultMaxRooms) { self.maxRooms = maxRooms }
+  public init(options: ChatOptions = ChatOptions()) {
+    self.options = options
+    budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
+  }
 
-  /// The chat's handler for an event loop.
-  public func handler(on loop: EventLoop) -> any Handler { PlainProtocol(chat: self) }
+  /// A server of this chat. It speaks ``subprotocol``, whether `configuration` has it or not.
+  public func makeServer(_ configuration: Configuration = Configuration()) throws(ConfabError) -> Server {
+    var configuration = configuration
+    if !configuration.subprotocols.contains(Chat.subprotocol) { configuration.subprotocols.append(Chat.subprotocol) }
+    return try Server(configuration) { loop in self.handler(on: loop) }
+  }
 
-  /// The rooms that somebody is in, with their number of people. Any thread.
-  public var occupancy: [String: Int] { rooms.withLock { $0.mapValues(\.people) } }
+  /// The chat's handler for an event loop, for a server of your own, or a handler that passes calls on to it. The server's
+  /// ``Configuration/subprotocols`` must have ``subprotocol``.
+  public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self) }
+
+  /// The rooms that somebody is in, with their number of connections.
+  public var occupancy: [String: Int] { rooms.withLock { $0.occupancy } }
 
   /// Whether a room is there, or may be opened.
-  func hasRoom(for name: String) -> Bool {
-    maxRooms == 0 || rooms.withLock { $0.count < maxRooms || $0[name] != nil }
-  }
+  func hasRoom(for name: String) -> Bool { rooms.withLock { $0.hasPlace(for: name, limit: options.maxRooms) } }
 
   func enter(_ name: String) -> Room {
     rooms.withLock { rooms in
-      let room = rooms[name] ?? Room(name: name)
-      rooms[name] = room
-      room.people += 1
-      return room
+      rooms.enter(name, limit: options.maxRooms) { Room(name: name, options: options, budget: budget) }
     }
   }
 
   func leave(_ room: Room) {
-    rooms.withLock { rooms in
-      room.people -= 1
-      if room.people == 0 { rooms[room.name] = nil }
-    }
+    rooms.withLock { $0.leave(room.name) { $0.hasHistory } }
   }
+
+  /// Sees to it that the histories take no more memory than they may, after something has been said in `room`.
+  func makeSpace(for room: Room) {
+    guard budget.excess > 0 else { return }
+    while budget.excess > 0, let vacant = rooms.withLock({ $0.removeVacant() }) { vacant.forget(.max) }
+    room.forget(budget.excess)
+  }
+}
+
+extension CloseCode {
+  /// Another connection has taken over the name: private use, RFC 6455, section 7.4.2.
+  static let replaced = CloseCode(rawValue: 4001)
 }

@@ -1,29 +1,16 @@
 internal import Confab
+internal import FoundationEssentials
 
 /// The plain protocol, for clients that ask for no subprotocol: each message goes to everyone in the room as it is, with
-/// the same kind and the same bytes.
-final class PlainProtocol: Handler {
-  private let chat: Chat
-
-  init(chat: Chat) { self.chat = chat }
-
-  func denial(of request: borrowing Request) -> Denial? {
-    chat.hasRoom(for: request.path) ? nil : Denial(status: 503, reason: "there are too many rooms")
+/// the same kind and the same bytes. It is that of a tutorial, whose page shows what it gets as it is; what is said by
+/// the rich protocol comes in the form that this page gives its own messages.
+enum PlainProtocol {
+  /// What somebody of the rich protocol has said: the date, the name, the text.
+  static func form(of text: Text, from name: Name, at milliseconds: Int64) -> [UInt8] {
+    let date = Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(style)
+    return Array("At \(date) UTC\n来自用户\(name.text)\n\(text.text)".utf8)
   }
 
-  func opened(_ connection: Connection, request: Request) {
-    let room = chat.enter(request.path)
-    connection.context = room
-    room.admit(connection)
-  }
-
-  func received(_ message: Message, from connection: Connection) {
-    room(of: connection)?.say(message)
-  }
-
-  func closed(_ connection: Connection, _ close: Close) {
-    if let room = room(of: connection) { chat.leave(room) }
-  }
-
-  private func room(of connection: Connection) -> Room? { connection.context as? Room }
+  private static let style = Date.ISO8601FormatStyle().year().month().day().dateTimeSeparator(.space)
+    .time(includingFractionalSeconds: false)
 }

@@ -1,0 +1,47 @@
+internal import Confab
+
+/// Hands each connection to the protocol that it speaks. A connection's context is its ``Room``, if it speaks the plain
+/// one, otherwise its ``RichProtocol``.
+final class ChatHandler: Handler {
+  private let chat: Chat
+
+  init(chat: Chat) { self.chat = chat }
+
+  func denial(of request: borrowing Request) -> Denial? {
+    chat.hasRoom(for: request.path) ? nil : Denial(status: 503, reason: "there are too many rooms")
+  }
+
+  func opened(_ connection: Connection, request: Request) {
+    let room = chat.enter(request.path)
+    if request.subprotocol == Chat.subprotocol {
+      connection.context = RichProtocol(room)
+    } else {
+      connection.context = room
+      room.admit(connection)
+    }
+  }
+
+  func received(_ message: Message, from connection: Connection) {
+    switch connection.context {
+    case let room as Room:
+      room.say(message)
+      chat.makeSpace(for: room)
+    case let rich as RichProtocol:
+      rich.received(message, from: connection)
+      chat.makeSpace(for: rich.room)
+    default: break
+    }
+  }
+
+  func closed(_ connection: Connection, _ close: Close) {
+    switch connection.context {
+    case let room as Room:
+      room.leave(connection)
+      chat.leave(room)
+    case let rich as RichProtocol:
+      rich.left(connection)
+      chat.leave(rich.room)
+    default: break
+    }
+  }
+}

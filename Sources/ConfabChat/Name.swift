@@ -1,0 +1,86 @@
+/// What someone is called in a room.
+///
+/// It is in Unicode's NFC, without white space at its ends, and with single spaces within. Names that look the same must
+/// not be in a room together, see ``key``.
+struct Name: Hashable, Sendable {
+  /// The longest name, in characters: grapheme clusters (Unicode Standard Annex 29).
+  static let maxLength = 32
+  /// The longest name, in bytes of UTF-8: a character may have any number of accents.
+  static let maxBytes = 128
+
+  let text: String
+  /// The same for names that differ in case, or in what cannot be seen.
+  let key: String
+
+  /// Nil when there is nothing to be seen of it, when it is too long, or when it has what could deceive or not be
+  /// shown: control and format characters, unassigned and private ones.
+  init?(_ text: String) {
+    // More than white space at its ends accounts for; the rest of the work is bounded then.
+    guard text.utf8.count <= 1024 else { return nil }
+    let words = text.unicodeScalars.split(whereSeparator: \.properties.isWhitespace).map { String($0) }
+    let composed = words.joined(separator: " ").composed
+    guard 1...Name.maxLength ~= composed.count, composed.utf8.count <= Name.maxBytes else { return nil }
+    guard let first = composed.unicodeScalars.first, !first.isMark else { return nil }
+    guard composed.allSatisfy(\.mayBeInName) else { return nil }
+    self.text = composed
+    key = composed.visible.uppercased().lowercased()
+  }
+
+  static func == (one: Name, other: Name) -> Bool { one.text == other.text }
+  func hash(into hasher: inout Hasher) { hasher.combine(text) }
+
+  /// The name with a number in place of the one at its end, cut so that it is not too long; nil if there is none such.
+  func numbered(_ number: Int) -> Name? {
+    let digits = "\(number)"
+    var base = text
+    while base.count > 1, let last = base.unicodeScalars.last, "0"..."9" ~= last { base.removeLast() }
+    while base.count + digits.count > Name.maxLength || base.utf8.count + digits.count > Name.maxBytes {
+      base.removeLast()
+    }
+    return Name(base + digits)
+  }
+}
+
+extension String {
+  /// NFC, as the standard library has it for its own comparisons: the public way is in all of Foundation only.
+  fileprivate var composed: String { String(decoding: _nfcCodeUnits, as: UTF8.self) }
+
+  /// Without what cannot be seen: joiners, variation selectors.
+  fileprivate var visible: String {
+    String(UnicodeScalarView(unicodeScalars.filter { !$0.properties.isDefaultIgnorableCodePoint }))
+  }
+}
+
+extension Unicode.Scalar {
+  fileprivate var isMark: Bool {
+    switch properties.generalCategory {
+    case .nonspacingMark, .spacingMark, .enclosingMark: true
+    default: false
+    }
+  }
+}
+
+extension Character {
+  /// Whether it may be in a name.
+  fileprivate var mayBeInName: Bool {
+    let isEmoji = unicodeScalars.first.map { $0.properties.isEmoji && !$0.isASCII } ?? false
+    var previous: Unicode.Scalar?
+    for scalar in unicodeScalars {
+      defer { previous = scalar }
+      switch scalar.properties.generalCategory {
+      case .control, .surrogate, .unassigned, .privateUse, .lineSeparator, .paragraphSeparator: return false
+      case _ where !scalar.properties.isDefaultIgnorableCodePoint && scalar.properties.generalCategory != .format:
+        continue
+      default: break
+      }
+      // What is not seen by itself, but makes a difference behind something else.
+      guard let previous else { return false }
+      switch scalar {
+      case "\u{200C}": continue
+      case "\u{200D}" where isEmoji || previous.properties.canonicalCombiningClass == .virama: continue
+      default: if !scalar.properties.isVariationSelector { return false }
+      }
+    }
+    return true
+  }
+}

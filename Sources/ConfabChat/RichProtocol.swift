@@ -1,0 +1,128 @@
+internal import Confab
+internal import FoundationEssentials
+
+/// One connection of the rich protocol, `chat.confab.v1`: takes its events, which Protocol.md in this module's documents
+/// describes. Loop thread only.
+final class RichProtocol {
+  /// A connection that has sent so many malformed events is closed with 1008.
+  static let maxMalformed = 10
+  /// At most so often others are told that somebody is writing.
+  static let typingInterval = Duration.seconds(2)
+  /// Each so many bytes of an answer count as one event more.
+  static let bytesPerEvent = 32 << 10
+
+  let room: Room
+  /// The session's id, once the person has a name.
+  private var id: UInt64?
+  private var rate: EventRate
+  private var malformed = 0
+  private var typedAt: ContinuousClock.Instant?
+
+  init(_ room: Room) {
+    self.room = room
+    rate = EventRate(rate: room.options.maxEventRate, burst: room.options.maxEventBurst, now: .now)
+  }
+
+  /// The connection has ended.
+  func left(_ connection: Connection) {
+    if let id { room.leave(id, connection) }
+  }
+
+  func received(_ message: Message, from connection: Connection) {
+    guard message.kind == .text, let event = ClientEvent([UInt8](message)) else { return countMalformed(connection) }
+    if let wait = rate.take(now: .now) {
+      let text = "There are too many events."
+      return connection.send(ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: wait))
+    }
+    if case .hello(let hello) = event { return introduce(hello, connection) }
+    if case .unknown = event { return connection.send(ErrorEvent(.unknownType, "There is no such type of event.")) }
+    guard let id else {
+      return connection.send(ErrorEvent(.notIntroduced, "A hello must come first.", tag: event.tag))
+    }
+    switch event {
+    case .hello, .unknown: break
+    case .say(let say): self.say(say, id, connection)
+    case .typing: typing(id, connection)
+    case .history(let request): history(request, connection)
+    case .rename(let rename): self.rename(rename, id, connection)
+    }
+  }
+
+  private func countMalformed(_ connection: Connection, tag: String? = nil) {
+    connection.send(ErrorEvent(.malformed, "This is no event as the protocol has it.", tag: tag))
+    malformed += 1
+    if malformed == RichProtocol.maxMalformed {
+      connection.close(.policyViolation, reason: "\(malformed) malformed events")
+    }
+  }
+
+  // MARK: Names
+
+  private func introduce(_ hello: ClientEvent.Hello, _ connection: Connection) {
+    guard id == nil else {
+      return connection.send(ErrorEvent(.alreadyIntroduced, "A hello comes once: use rename for another name."))
+    }
+    guard let name = Name(hello.name) else { return refuseName(connection) }
+    do throws(Room.NameTaken) {
+      id = try room.welcome(hello, as: name, connection)
+    } catch {
+      refuse(error, connection)
+    }
+  }
+
+  private func rename(_ rename: ClientEvent.Rename, _ id: UInt64, _ connection: Connection) {
+    guard let name = Name(rename.name) else { return refuseName(connection) }
+    do throws(Room.NameTaken) {
+      if case .done = try room.rename(id, to: name, connection) { connection.send(RenamedEvent(name: name.text)) }
+    } catch {
+      refuse(error, connection)
+    }
+  }
+
+  private func refuseName(_ connection: Connection) {
+    let text = "A name has 1 to \(Name.maxLength) characters, none of them invisible."
+    connection.send(ErrorEvent(.nameInvalid, text))
+  }
+
+  private func refuse(_ error: Room.NameTaken, _ connection: Connection) {
+    connection.send(ErrorEvent(.nameTaken, "Somebody here has this name.", proposal: error.proposal))
+  }
+
+  // MARK: Messages
+
+  private func say(_ say: ClientEvent.Say, _ id: UInt64, _ connection: Connection) {
+    guard let text = say.text, say.tag != nil else { return countMalformed(connection, tag: say.tag) }
+    guard let tag = say.tag.flatMap({ Tag($0) }) else {
+      let text = "A tag has 1 to \(Tag.maxLength) letters of ASCII, digits, - and _."
+      return connection.send(ErrorEvent(.tagInvalid, text, tag: say.tag))
+    }
+    do throws(Text.Refusal) {
+      let text = try Text(text, limit: room.options.maxTextLength)
+      if case .done(let known?) = room.say(text, tag: tag, from: id, connection) { connection.send(known) }
+    } catch {
+      switch error {
+      case .empty: connection.send(ErrorEvent(.textEmpty, "There is nothing to be seen in the text.", tag: tag.text))
+      case .tooLong:
+        let text = "A text has at most \(room.options.maxTextLength) characters."
+        connection.send(ErrorEvent(.textTooLong, text, tag: tag.text))
+      }
+    }
+  }
+
+  private func typing(_ id: UInt64, _ connection: Connection) {
+    let now = ContinuousClock.now
+    if let typedAt, now - typedAt < RichProtocol.typingInterval { return }
+    typedAt = now
+    room.typing(id, connection)
+  }
+
+  private func history(_ request: ClientEvent.HistoryRequest, _ connection: Connection) {
+    guard (request.before == nil) != (request.after == nil) else { return countMalformed(connection) }
+    guard let page = room.page(request) else {
+      return connection.send(ErrorEvent(.historyGone, "The room has forgotten these messages."))
+    }
+    let json = page.json
+    connection.send(Message(.text, json.span))
+    rate.charge(json.count / RichProtocol.bytesPerEvent)
+  }
+}

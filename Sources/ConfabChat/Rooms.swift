@@ -1,0 +1,69 @@
+/// The rooms of a chat, by name. One that has been left may be kept, until its place is needed.
+struct Rooms<Room> {
+  private struct Entry {
+    let room: Room
+    var people = 0
+    /// When it was left, as a number that rises; nil while somebody is in it.
+    var vacantSince: Int?
+  }
+  private var entries: [String: Entry] = [:]
+  /// Those that have been left, in this order, and some that have been entered again since.
+  private var vacancies: ArraySlice<(name: String, since: Int)> = []
+  private var vacantCount = 0
+  private var departures = 0
+
+  var count: Int { entries.count }
+
+  /// How many people are in the rooms that somebody is in.
+  var occupancy: [String: Int] { entries.filter { $0.value.people > 0 }.mapValues(\.people) }
+
+  /// Whether a room is there, or a place for it among `limit`.
+  func hasPlace(for name: String, limit: Int) -> Bool {
+    limit == 0 || count < limit || vacantCount > 0 || entries[name] != nil
+  }
+
+  /// Counts somebody in.
+  mutating func enter(_ name: String, limit: Int, make: () -> Room) -> Room {
+    if entries[name] == nil {
+      if limit > 0 && count >= limit { _ = removeVacant() }
+      entries[name] = Entry(room: make())
+    }
+    if entries[name]?.vacantSince != nil { vacantCount -= 1 }
+    entries[name]?.vacantSince = nil
+    entries[name]?.people += 1
+    guard let room = entries[name]?.room else { preconditionFailure("room \(name) is there") }
+    return room
+  }
+
+  /// Counts somebody out. A room that nobody is in any more stays if it `isKept`.
+  mutating func leave(_ name: String, isKept: (Room) -> Bool) {
+    guard var entry = entries[name] else { return }
+    entry.people -= 1
+    if entry.people == 0 {
+      guard isKept(entry.room) else {
+        entries[name] = nil
+        return
+      }
+      departures += 1
+      entry.vacantSince = departures
+      vacantCount += 1
+      vacancies.append((name, departures))
+    }
+    entries[name] = entry
+    if vacancies.count > 2 * vacantCount + 16 { vacancies = vacancies.filter(isVacant)[...] }
+  }
+
+  /// Gives up the room that was left longest ago; nil if there is none such.
+  mutating func removeVacant() -> Room? {
+    while let first = vacancies.popFirst() {
+      guard isVacant(first), let entry = entries.removeValue(forKey: first.name) else { continue }
+      vacantCount -= 1
+      return entry.room
+    }
+    return nil
+  }
+
+  private func isVacant(_ vacancy: (name: String, since: Int)) -> Bool {
+    entries[vacancy.name]?.vacantSince == vacancy.since
+  }
+}
