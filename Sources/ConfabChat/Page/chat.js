@@ -49,8 +49,9 @@ const listener = {
     people.enter(welcome);
     composer.limit = welcome.limits?.text ?? composer.limit;
     composer.changed();
+    const isElsewhere = !entry.isNeeded && document.activeElement !== document.body;
     if (entry.isNeeded) entry.close();
-    if (hasKeyboard && document.activeElement === document.body) composer.focus();
+    if (hasKeyboard && !isElsewhere) composer.focus();
     showStatus();
   },
 
@@ -74,15 +75,13 @@ const listener = {
     showStatus();
   },
 
-  appended(messages) {
-    const isFirst = timeline.isEmpty;
-    const isSeen = isFirst || (scroll.isAtEnd && !document.hidden);
+  appended(messages, isNews) {
     const append = () => timeline.append(messages);
-    if (isFirst) quietly(append);
-    else append();
+    if (isNews) append();
+    else quietly(append);
     for (const { from } of messages) typing.stopped(from);
-    if (!isSeen) unread.add(messages.length);
-    if (isFirst) showEdge();
+    if (isNews && !(scroll.isAtEnd && !document.hidden)) unread.add(messages.length);
+    showEdge();
     const first = scroll.isAtEnd && timeline.trim();
     if (first) conversation.forgetBefore(first.id);
   },
@@ -92,9 +91,9 @@ const listener = {
   },
 
   presence(change) {
-    people.change(change);
-    for (const name of change.left ?? []) typing.stopped(name);
-    timeline.presence({ ...change, joined: change.joined?.filter((name) => name !== conversation.name) });
+    const news = people.change(change);
+    for (const name of change.left) typing.stopped(name);
+    timeline.presence(news);
     showStatus();
   },
 

@@ -21,8 +21,11 @@ export class Connection {
     this.gone = new AbortController();
     const { signal } = this.gone;
     addEventListener("online", () => this.woken(), { signal });
-    addEventListener("offline", () => this.state === "open" && this.retry(), { signal });
+    addEventListener("offline", () => this.isActive && this.retry(), { signal });
     document.addEventListener("visibilitychange", () => this.woken(), { signal });
+    // A page that may be shown again by going back is not in the chat meanwhile.
+    addEventListener("pagehide", () => this.isActive && this.pause(), { signal });
+    addEventListener("pageshow", () => this.woken(), { signal });
   }
 
   open() {
@@ -43,6 +46,10 @@ export class Connection {
     socket.onclose = ({ code }) => (code === 4001 ? this.end("replaced") : this.retry());
   }
 
+  get isActive() {
+    return this.state === "open" || this.state === "connecting";
+  }
+
   /** Sends an event that is answered, or another one. Returns whether there is a connection to send it on. */
   send(event, { isAnswered = true } = {}) {
     if (this.state !== "open") return false;
@@ -58,9 +65,14 @@ export class Connection {
 
   /** Connects anew, after a pause of its own choice if none is given. */
   retry(pause = Math.min(longest, shortest * 2 ** this.failures) * (0.5 + Math.random() / 2)) {
-    this.abandon();
+    this.pause();
     this.failures += 1;
     this.timer = setTimeout(() => this.open(), pause);
+  }
+
+  /** Closes it until it is woken. */
+  pause() {
+    this.abandon();
     this.enter("waiting");
   }
 

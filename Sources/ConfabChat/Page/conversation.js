@@ -11,7 +11,7 @@ const mostAtOnce = 100;
 export class Conversation {
   /**
    * `listener` hears: `joined(welcome)`, `refused(code, proposal)`, `named(name)`, `connection(state)`,
-   * `appended(messages)`, `prepended(messages)`, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
+   * `appended(messages, isNews)`, `prepended(messages)`, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
    * `unsent()` when the outbox has changed, `limited(tag)`.
    */
   constructor(room, outbox, listener) {
@@ -120,7 +120,7 @@ export class Conversation {
     }
     // What comes behind the welcome is not asked for again.
     this.isCatchingUp = true;
-    this.take(welcome.messages);
+    this.take(welcome.messages, isResumed);
     this.listener.edge();
     if (this.last < this.newest) this.catchUp();
     else this.finishCatchingUp();
@@ -133,7 +133,7 @@ export class Conversation {
   }
 
   /** Passes on what is next, and keeps the rest until what is before it has come. */
-  take(messages) {
+  take(messages, isNews = true) {
     for (const message of messages) {
       if (message.tag && this.outbox.remove(message.tag)) this.listener.unsent();
       if (message.tag && message.tag === this.inFlight) this.inFlight = undefined;
@@ -145,7 +145,7 @@ export class Conversation {
       next.push(message);
     }
     const fresh = this.notShown(next);
-    if (fresh.length > 0) this.listener.appended(fresh);
+    if (fresh.length > 0) this.listener.appended(fresh, isNews);
     if (this.ahead.size > 0 && !this.isCatchingUp) this.catchUp();
     this.flush();
   }

@@ -28,15 +28,17 @@ export class People {
     this.show();
   }
 
-  change({ joined = [], left = [], renamed = [], count }) {
-    for (const name of left) this.names.delete(name);
-    for (const name of joined) this.names.add(name);
-    for (const [old, name] of renamed) {
-      this.names.delete(old);
-      this.names.add(name);
-    }
+  /** Returns what of the change is news: what the server tells may be known already. */
+  change({ joined, left, renamed, count }) {
+    const news = {
+      left: left.filter((name) => this.names.delete(name)),
+      renamed: renamed.filter(([old]) => this.names.delete(old)),
+      joined: joined.filter((name) => !this.names.has(name)),
+    };
+    for (const name of [...joined, ...renamed.map(([, name]) => name)]) this.names.add(name);
     this.count = count;
     this.show();
+    return news;
   }
 
   rename(name) {

@@ -10,7 +10,7 @@ export class Presence {
   people = new Map();
   renamed = [];
 
-  add({ joined = [], left = [], renamed = [] }) {
+  add({ joined, left, renamed }) {
     for (const name of joined) {
       if (this.people.get(name) === "went") this.people.delete(name);
       else this.people.set(name, "came");

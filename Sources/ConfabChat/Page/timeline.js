@@ -79,7 +79,7 @@ export class Timeline {
     const { message } = row;
     if (row.previousElementSibling?.at) row.previousElementSibling.remove();
     if (!before || midnight(before.message.at) !== midnight(message.at)) row.before(dayRow(message.at));
-    const isNext = before && before === row.previousElementSibling;
+    const isNext = before !== null && before === row.previousElementSibling;
     const isSame = isNext && speaker(message) !== undefined && speaker(message) === speaker(before.message);
     row.classList.toggle("follows", isSame && message.at - before.message.at < together);
   }
@@ -87,7 +87,7 @@ export class Timeline {
   messageBefore(row) {
     do row = row.previousElementSibling;
     while (row && !row.message && row !== this.edge);
-    return row?.message && row;
+    return row?.message ? row : null;
   }
 
   messageAfter(row) {

@@ -4,7 +4,8 @@ import { isolated } from "./names.js";
 import { list, words } from "./words.js";
 
 const lasts = 6000;
-const told = 2500;
+/** The server passes it on every two seconds. */
+const told = 2200;
 const fewEnoughToName = 3;
 
 export class Typing {
@@ -37,15 +38,18 @@ export class Typing {
     this.line.hidden = names.length === 0;
   }
 
-  /** The reader has typed something. */
+  /** The reader has typed something, which is told now, or as soon as it may be told again. */
   typed() {
-    if (Date.now() - this.toldAt < told) return;
-    this.toldAt = Date.now();
-    this.tell();
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.toldAt = Date.now();
+      this.tell();
+    }, Math.max(0, this.toldAt + told - Date.now()));
   }
 
-  /** The reader has said it: the next thing typed is told at once. */
+  /** The reader has said it. */
   said() {
-    this.toldAt = 0;
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 }
