@@ -77,7 +77,8 @@ let package = Package(
       swiftSettings: settings
     ),
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
-    .testTarget(name: "ConfabTests", dependencies: ["Confab", "ConfabTestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
     .executableTarget(

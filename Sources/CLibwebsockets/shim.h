@@ -81,4 +81,23 @@ static inline int shim_polls_output(const uv_loop_t *loop, int fd)
     return fd >= 0 && (unsigned)fd < loop->nwatchers && loop->watchers[fd] && (loop->watchers[fd]->pevents & POLLOUT);
 }
 
+/* Whether watchers have been started that the loop's next poll is to tell the kernel of (uv__io_poll): until then its
+ * descriptor does not know of them. A queue that points to itself is empty. */
+static inline int shim_has_new_watchers(const uv_loop_t *loop)
+{
+    return *(const void *const *)&loop->watcher_queue != (const void *)&loop->watcher_queue;
+}
+
+/* How much memory there is where something was allocated: Glibc's module has it not. */
+#ifdef __APPLE__
+#include <malloc/malloc.h>
+static inline size_t shim_allocated_size(const void *memory) { return malloc_size(memory); }
+#else
+#include <malloc.h>
+static inline size_t shim_allocated_size(const void *memory) { return malloc_usable_size((void *)memory); }
+#endif
+
+/* Has variable arguments. For tests of how long a loop waits. */
+static inline void shim_measure_idle_time(uv_loop_t *loop) { uv_loop_configure(loop, UV_METRICS_IDLE_TIME); }
+
 #endif

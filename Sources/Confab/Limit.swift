@@ -1,6 +1,7 @@
-/// A limit of a server: what ``Configuration`` says of it, in one place for checks, options and documents.
-public struct Limit: Sendable {
-  /// The property of ``Configuration``.
+/// A limit: what the documents of some settings, those of ``Configuration``, say of it, in one place for checks, options
+/// and tables.
+public struct Limit<Settings>: Sendable {
+  /// The property of the settings.
   public let name: String
   /// What is limited.
   public let subject: String
@@ -8,25 +9,22 @@ public struct Limit: Sendable {
   public let effect: String
   /// What is counted then, see ``Server/statistics``.
   public let refusals: [Refusal]
+  /// Whether 0 is no limit.
+  public let canBeOff: Bool
   private let value: Value
 
-  private enum Value: @unchecked Sendable {
+  package enum Value: @unchecked Sendable {
     // @unchecked: key paths of a struct's variables hold nothing.
-    case count(WritableKeyPath<Configuration, Int>, ClosedRange<Int>)
-    case bytes(WritableKeyPath<Configuration, Int>, ClosedRange<Int>)
-    case time(WritableKeyPath<Configuration, Duration>, ClosedRange<Duration>)
+    case count(WritableKeyPath<Settings, Int>, ClosedRange<Int>)
+    case bytes(WritableKeyPath<Settings, Int>, ClosedRange<Int>)
+    case time(WritableKeyPath<Settings, Duration>, ClosedRange<Duration>)
   }
 
-  private init(_ name: String, _ value: Value, _ subject: String, _ effect: String, _ refusals: Refusal...) {
-    (self.name, self.value, self.subject, self.effect, self.refusals) = (name, value, subject, effect, refusals)
-  }
-
-  /// Whether 0 is no limit.
-  public var canBeOff: Bool {
-    switch value {
-    case .count(_, let range), .bytes(_, let range): range.lowerBound == 0 && name != "maxBacklog"
-    case .time(_, let range): range.lowerBound == .zero && name != "closeTimeout"
-    }
+  package init(
+    _ name: String, _ value: Value, _ subject: String, _ effect: String, _ refusals: Refusal..., canBeOff: Bool = false
+  ) {
+    (self.name, self.value, self.subject, self.effect) = (name, value, subject, effect)
+    (self.refusals, self.canBeOff) = (refusals, canBeOff)
   }
 
   /// The option of the program: the name in its spelling, `--max-message-size`.
@@ -34,33 +32,36 @@ public struct Limit: Sendable {
     "--" + name.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
   }
 
-  /// What `configuration` has it at, with its unit.
-  public func text(_ configuration: Configuration = Configuration()) -> String {
+  /// What `settings` have it at, with its unit.
+  public func text(_ settings: Settings) -> String {
     switch value {
-    case .count(let path, _): "\(configuration[keyPath: path])"
-    case .bytes(let path, _): byteText(configuration[keyPath: path])
-    case .time(let path, _): "\(configuration[keyPath: path].inSeconds) s"
+    case .count(let path, _): "\(settings[keyPath: path])"
+    case .bytes(let path, _): byteText(settings[keyPath: path])
+    case .time(let path, _): "\(settings[keyPath: path].inSeconds) s"
     }
   }
 
-  func validate(_ configuration: Configuration) throws(ConfabError) {
+  package func validate(_ settings: Settings) throws(ConfabError) {
     let range: String
     switch value {
     case .count(let path, let allowed), .bytes(let path, let allowed):
-      if allowed.contains(configuration[keyPath: path]) { return }
-      range = "\(allowed.lowerBound) to \(allowed.upperBound), not \(configuration[keyPath: path])"
+      if allowed.contains(settings[keyPath: path]) { return }
+      range = "\(allowed.lowerBound) to \(allowed.upperBound), not \(settings[keyPath: path])"
     case .time(let path, let allowed):
-      if allowed.contains(configuration[keyPath: path]) { return }
-      let value = configuration[keyPath: path].inSeconds
+      if allowed.contains(settings[keyPath: path]) { return }
+      let value = settings[keyPath: path].inSeconds
       range = "\(allowed.lowerBound.inSeconds) to \(allowed.upperBound.inSeconds) s, not \(value)"
     }
     throw ConfabError(.invalidConfiguration, "\(name) must be \(range)")
   }
+}
 
-  private static let day = Duration.seconds(86_400)
-  private static let many = 1 << 30
+private let day = Duration.seconds(86_400)
+private let many = 1 << 30
 
-  static let all: [Limit] = [
+extension Configuration {
+  /// All limits.
+  public static let limits: [Limit<Configuration>] = [
     Limit(
       "maxMessageSize", .bytes(\.maxMessageSize, 1...many), "The longest message", "the sender is closed with 1009",
       .messageTooBig),
@@ -79,10 +80,11 @@ public struct Limit: Sendable {
       .tooManyConnections),
     Limit(
       "maxConnectionsPerAddress", .count(\.maxConnectionsPerAddress, 0...many),
-      "Connections at a time of one address, or IPv6 network", "one more gets status 429", .tooManyFromAddress),
+      "Connections at a time of one address, or IPv6 network", "one more gets status 429", .tooManyFromAddress,
+      canBeOff: true),
     Limit(
       "maxAcceptRate", .count(\.maxAcceptRate, 0...many), "New connections a second", "more wait to be accepted",
-      .acceptRate),
+      .acceptRate, canBeOff: true),
     Limit(
       "maxHeaderSize", .bytes(\.maxHeaderSize, 1024...16_384), "The head of a request", "status 431", .headersTooLarge),
     Limit("maxPathLength", .bytes(\.maxPathLength, 1...16_384), "The path of a request", "status 414", .pathTooLong),
@@ -91,25 +93,25 @@ public struct Limit: Sendable {
       "From the TCP connection to a whole request", "status 408", .handshakeTimeout),
     Limit(
       "maxMessageRate", .count(\.maxMessageRate, 0...many), "Messages a second of one connection",
-      "it is read more slowly", .messageRate),
+      "it is read more slowly", .messageRate, canBeOff: true),
     Limit(
       "maxByteRate", .bytes(\.maxByteRate, 0...many), "Bytes of messages a second of one connection",
-      "it is read more slowly", .byteRate),
+      "it is read more slowly", .byteRate, canBeOff: true),
     Limit(
       "maxPingRate", .count(\.maxPingRate, 0...many), "Pings a second of one connection", "it is read more slowly",
-      .pingRate),
-    Limit("pingInterval", .time(\.pingInterval, .zero...day), "Silence", "the peer is sent a ping"),
+      .pingRate, canBeOff: true),
+    Limit("pingInterval", .time(\.pingInterval, .zero...day), "Silence", "the peer is sent a ping", canBeOff: true),
     Limit(
       "idleTimeout", .time(\.idleTimeout, .zero...day), "Silence, of which there is none when pings are answered",
-      "the peer is cut off", .idle),
+      "the peer is cut off", .idle, canBeOff: true),
     Limit(
       "closeTimeout", .time(\.closeTimeout, .zero...day), "A closing handshake", "the peer is cut off", .closeTimeout),
   ]
 }
 
-extension Configuration {
-  /// All limits.
-  public static var limits: [Limit] { Limit.all }
+extension Limit<Configuration> {
+  /// What it is at by default.
+  public func text() -> String { text(Configuration()) }
 }
 
 extension Duration {

@@ -25,10 +25,12 @@ public final class Server: Service, Sendable {
   }
   private struct State {
     var phase = Phase.made
-    var waiting: [CheckedContinuation<Void, Never>] = []
+    var waiting: [@Sendable () -> Void] = []
   }
   private let state = Mutex(State())
   private let admission: Admission
+  /// The loop of somebody else's that it runs in.
+  private let host: HostLoop.Pointer?
 
   /// What the server has done so far.
   public var statistics: Statistics { admission.statistics }
@@ -36,8 +38,30 @@ public final class Server: Service, Sendable {
   /// Takes the port. From then on clients can connect, and are served once the server has been started.
   ///
   /// - Parameter makeHandler: called once for each event loop, on its thread, when it starts.
-  public init(
+  public convenience init(
     _ configuration: Configuration = Configuration(),
+    handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+  ) throws(ConfabError) {
+    try self.init(configuration, host: nil, handler: makeHandler)
+  }
+
+  /// The same in a libuv loop of yours, beside what else is done there: the server has one event loop then, whatever
+  /// ``Configuration/loops`` says, and no thread. It lives in yours from ``start()``, which is to be called on the thread
+  /// that runs it, or while nobody does, until it has stopped.
+  ///
+  /// - Parameter loop: a `uv_loop_t *`. It must not be closed, nor freed, before ``whenStopped(_:)`` has told that the
+  ///   server has stopped; when it runs out of other work, `uv_run` returns then.
+  public convenience init(
+    _ configuration: Configuration = Configuration(), onUvLoop loop: UnsafeMutableRawPointer,
+    handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+  ) throws(ConfabError) {
+    var configuration = configuration
+    configuration.loops = 1
+    try self.init(configuration, host: unsafe HostLoop.Pointer(loop), handler: makeHandler)
+  }
+
+  private init(
+    _ configuration: Configuration, host: HostLoop.Pointer?,
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
     try configuration.validate()
@@ -63,6 +87,7 @@ public final class Server: Service, Sendable {
     }
     self.configuration = configuration
     self.admission = admission
+    self.host = host
     self.addresses = bound.addresses
     self.loops = loops
   }
@@ -75,7 +100,7 @@ public final class Server: Service, Sendable {
     }
   }
 
-  /// Starts the event loops, each on a thread of its own. A server runs once.
+  /// Starts the event loops, each on a thread of its own, unless the server lives in a loop of yours. A server runs once.
   public func start() throws(ConfabError) {
     let isFirst = state.withLock { state in
       guard case .made = state.phase else { return false }
@@ -84,7 +109,7 @@ public final class Server: Service, Sendable {
     }
     guard isFirst else { throw ConfabError(.alreadyStarted, "the server has been started before; make a new one") }
     for loop in loops {
-      loop.start { [weak self] in self?.loopEnded() }
+      loop.start(on: host) { [weak self] in self?.loopEnded() }
     }
   }
 
@@ -94,18 +119,20 @@ public final class Server: Service, Sendable {
     for loop in loops { loop.stop() }
   }
 
-  /// Returns when the server has stopped: every connection has had its ``Handler/closed(_:_:)``, every thread has ended.
-  public func waitUntilStopped() async {
-    await withCheckedContinuation { continuation in
-      let hasEnded = state.withLock { state in
-        if case .running = state.phase {
-          state.waiting.append(continuation)
-          return false
-        }
-        return true
-      }
-      if hasEnded { continuation.resume() }
+  /// Calls `body` when the server has stopped: every connection has had its ``Handler/closed(_:_:)``, every event loop has
+  /// ended. That is on the thread of the last one; at once if the server does not run.
+  public func whenStopped(_ body: @escaping @Sendable () -> Void) {
+    let hasEnded = state.withLock { state in
+      guard case .running = state.phase else { return true }
+      state.waiting.append(body)
+      return false
     }
+    if hasEnded { body() }
+  }
+
+  /// Returns when the server has stopped, see ``whenStopped(_:)``.
+  public func waitUntilStopped() async {
+    await withCheckedContinuation { continuation in whenStopped { continuation.resume() } }
   }
 
   /// Starts, if that has not been done, and serves until the task is cancelled or a service group shuts down; then stops
@@ -132,13 +159,13 @@ public final class Server: Service, Sendable {
   }
 
   private func loopEnded() {
-    let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+    let waiting = state.withLock { state -> [@Sendable () -> Void] in
       guard case .running(let loops) = state.phase else { return [] }
       state.phase = loops > 1 ? .running(loops - 1) : .ended
       guard case .ended = state.phase else { return [] }
       defer { state.waiting = [] }
       return state.waiting
     }
-    for continuation in waiting { continuation.resume() }
+    for body in waiting { body() }
   }
 }

@@ -3,6 +3,7 @@ import Confab
 import ConfabChat
 
 private let defaults = Configuration()
+private let chatDefaults = ChatOptions()
 
 /// Who may connect.
 struct AccessOptions: ParsableArguments {
@@ -65,10 +66,6 @@ struct LimitOptions: ParsableArguments {
   @Option(help: .limit("closeTimeout", "seconds"))
   var closeTimeout = Seconds(defaults.closeTimeout)
 
-  @Option(
-    help: ArgumentHelp("Rooms at a time: who would open one more gets status 503; 0 is no limit.", valueName: "count"))
-  var maxRooms = ChatOptions().maxRooms
-
   @Flag(help: "Limit rates and connections of peers on this machine, too.")
   var limitLoopback = false
 
@@ -93,10 +90,53 @@ struct LimitOptions: ParsableArguments {
   }
 }
 
+/// The limits of the chat, as ``ChatOptions/limits`` has them.
+struct ChatLimitOptions: ParsableArguments {
+  @Option(help: .chatLimit("maxRooms", "count"))
+  var maxRooms = chatDefaults.maxRooms
+  @Option(help: .chatLimit("maxHistoryMessages", "count"))
+  var maxHistoryMessages = chatDefaults.maxHistoryMessages
+  @Option(help: .chatLimit("maxHistoryBytes", "size"))
+  var maxHistoryBytes = ByteCount(chatDefaults.maxHistoryBytes)
+  @Option(help: .chatLimit("maxTotalHistoryBytes", "size"))
+  var maxTotalHistoryBytes = ByteCount(chatDefaults.maxTotalHistoryBytes)
+  @Option(help: .chatLimit("newcomerMessages", "count"))
+  var newcomerMessages = chatDefaults.newcomerMessages
+  @Option(help: .chatLimit("maxTextLength", "count"))
+  var maxTextLength = chatDefaults.maxTextLength
+  @Option(help: .chatLimit("maxEventRate", "count"))
+  var maxEventRate = chatDefaults.maxEventRate
+  @Option(help: .chatLimit("maxEventBurst", "count"))
+  var maxEventBurst = chatDefaults.maxEventBurst
+
+  var options: ChatOptions {
+    var options = ChatOptions()
+    options.maxRooms = maxRooms
+    options.maxHistoryMessages = maxHistoryMessages
+    options.maxHistoryBytes = maxHistoryBytes.bytes
+    options.maxTotalHistoryBytes = maxTotalHistoryBytes.bytes
+    options.newcomerMessages = newcomerMessages
+    options.maxTextLength = maxTextLength
+    options.maxEventRate = maxEventRate
+    options.maxEventBurst = maxEventBurst
+    return options
+  }
+}
+
 extension ArgumentHelp {
   /// What the library says of a limit.
   fileprivate static func limit(_ name: String, _ valueName: String) -> ArgumentHelp {
-    guard let limit = Configuration.limits.first(where: { $0.name == name }) else { preconditionFailure(name) }
+    help(name, in: Configuration.limits, valueName)
+  }
+
+  fileprivate static func chatLimit(_ name: String, _ valueName: String) -> ArgumentHelp {
+    help(name, in: ChatOptions.limits, valueName)
+  }
+
+  private static func help<Settings>(
+    _ name: String, in limits: [Limit<Settings>], _ valueName: String
+  ) -> ArgumentHelp {
+    guard let limit = limits.first(where: { $0.name == name }) else { preconditionFailure(name) }
     let off = limit.canBeOff ? " 0 is no limit." : ""
     return ArgumentHelp("\(limit.subject). Over it: \(limit.effect).\(off)", valueName: valueName)
   }

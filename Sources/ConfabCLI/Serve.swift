@@ -57,6 +57,7 @@ struct Serve: AsyncParsableCommand {
 
   @OptionGroup(title: "Who is let in") var access: AccessOptions
   @OptionGroup(title: "Limits") var limits: LimitOptions
+  @OptionGroup(title: "Limits of the chat") var chatLimits: ChatLimitOptions
 
   @Option(
     help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
@@ -77,9 +78,7 @@ struct Serve: AsyncParsableCommand {
     logger.logLevel = logLevel
 
     Server.raiseDescriptorLimit()
-    var options = ChatOptions()
-    options.maxRooms = limits.maxRooms
-    let server = try Chat(options: options).makeServer(makeConfiguration(logger))
+    let server = try Chat(options: chatLimits.options).makeServer(makeConfiguration(logger))
     // From here on: SIGHUP would end the program otherwise.
     let hangups = await UnixSignalsSequence(trapping: .sighup)
     try await ServiceGroup(

@@ -20,7 +20,7 @@ public final class Chat: Sendable {
   public static let subprotocol = "chat.confab.v1"
 
   public let options: ChatOptions
-  private let rooms = Mutex(Rooms<Room>())
+  private let rooms = Mutex(RoomTable<Room>())
   private let budget: HistoryBudget
 
   public init(options: ChatOptions = ChatOptions()) {
@@ -30,6 +30,7 @@ public final class Chat: Sendable {
 
   /// A server of this chat. It speaks ``subprotocol``, whether `configuration` has it or not.
   public func makeServer(_ configuration: Configuration = Configuration()) throws(ConfabError) -> Server {
+    try options.validate()
     var configuration = configuration
     if !configuration.subprotocols.contains(Chat.subprotocol) { configuration.subprotocols.append(Chat.subprotocol) }
     return try Server(configuration) { loop in self.handler(on: loop) }

@@ -1,27 +1,69 @@
-/// The limits of a chat.
-public struct ChatOptions: Sendable, Equatable {
-  /// The most rooms at a time. The default is 10,000; 0 is no limit. A room that everyone has left stays for as long as
-  /// there are no more, and the one that was left longest ago goes first. When somebody is in each of them, who would open
-  /// one more gets status 503.
+public import Confab
+
+/// The limits of a chat, which ``limits`` has as a table.
+public struct ChatOptions: Equatable, Sendable {
+  /// The most rooms at a time. The default is 10,000; 0 is no limit. A room with history stays when everyone has left,
+  /// until its place is needed: the one left longest ago goes first. When somebody is in each of them, who would open one
+  /// more gets status 503.
   public var maxRooms = 10_000
-  /// The most messages that a room keeps. The default is 1,000; with 0 nothing is kept. The oldest one is forgotten.
+  /// The most messages that a room keeps. The default is 1,000; with 0 none is kept, and a room goes with the last who
+  /// leaves. The oldest ones are forgotten.
   public var maxHistoryMessages = 1000
-  /// The most bytes of messages that a room keeps, 64 for each message included. The default is 1 MiB. The oldest one is
-  /// forgotten.
+  /// The most memory for what a room keeps, in bytes: those of the messages, and 64 for each. The default is 1 MiB. The
+  /// oldest ones are forgotten.
   public var maxHistoryBytes = 1 << 20
-  /// The most bytes of messages that all rooms keep together. The default is 256 MiB. Over it rooms that nobody is in are
-  /// given up, the one that was left longest ago first; then the room that is spoken in forgets its oldest messages.
+  /// The same for all rooms together. The default is 256 MiB. Rooms that everyone has left are given up, the one left
+  /// longest ago first; if that is not enough, the room that is spoken in forgets its oldest messages.
   public var maxTotalHistoryBytes = 256 << 20
-  /// How many messages somebody who comes is sent if it does not say how many it wants, 0 to 100. The default is 50.
+  /// How many of the newest messages somebody who comes is sent, 0 to 100, unless it says how many it wants. The default
+  /// is 50.
   public var newcomerMessages = 50
-  /// The longest text of the rich protocol, in characters (grapheme clusters); in UTF-8 it may have 16 bytes for each.
-  /// The default is 4,000. What is longer is not said: the sender gets the error `textTooLong`.
+  /// The longest text of the rich protocol, in characters (grapheme clusters), with 16 bytes of UTF-8 for each. The
+  /// default is 4,000. A longer one is not said: the error is `textTooLong`.
   public var maxTextLength = 4000
-  /// The most events a second of one connection of the rich protocol. The default is 10; 0 is no limit. One more is not
-  /// done: the sender gets the error `rateLimited`.
+  /// The most events a second of one connection of the rich protocol. The default is 10; 0 is no limit. What is over it is
+  /// not done: the error is `rateLimited`, with the time after which it would be.
   public var maxEventRate = 10
-  /// How many events may come at once, after a while without any. The default is 20. As ``maxEventRate``.
+  /// How many events may come at once. The default is 20. As ``maxEventRate``.
   public var maxEventBurst = 20
 
   public init() {}
+
+  func validate() throws(ConfabError) {
+    for limit in ChatOptions.limits { try limit.validate(self) }
+  }
+
+  /// All of them.
+  public static let limits: [Limit<ChatOptions>] = [
+    Limit(
+      "maxRooms", .count(\.maxRooms, 0...many), "Rooms at a time",
+      "the one left longest ago goes; if none is left, who would open one more gets status 503", canBeOff: true),
+    Limit(
+      "maxHistoryMessages", .count(\.maxHistoryMessages, 0...many), "Messages that a room keeps",
+      "the oldest are forgotten"),
+    Limit(
+      "maxHistoryBytes", .bytes(\.maxHistoryBytes, 0...many), "Memory for what a room keeps", "the oldest are forgotten"
+    ),
+    Limit(
+      "maxTotalHistoryBytes", .bytes(\.maxTotalHistoryBytes, 0...(1 << 40)), "The same for all rooms together",
+      "rooms that everyone has left go, then the oldest messages"),
+    Limit(
+      "newcomerMessages", .count(\.newcomerMessages, 0...History.maxPage), "Messages that a newcomer is sent",
+      "it has to ask for older ones"),
+    Limit(
+      "maxTextLength", .count(\.maxTextLength, 1...(1 << 24)), "Characters of what a client of the rich protocol says",
+      "it gets the error textTooLong"),
+    Limit(
+      "maxEventRate", .count(\.maxEventRate, 0...many), "Events a second of one client of the rich protocol",
+      "it gets the error rateLimited", canBeOff: true),
+    Limit(
+      "maxEventBurst", .count(\.maxEventBurst, 1...many), "Such events at once", "it gets the error rateLimited"),
+  ]
+}
+
+private let many = 1 << 30
+
+extension Limit<ChatOptions> {
+  /// What it is at by default.
+  public func text() -> String { text(ChatOptions()) }
 }

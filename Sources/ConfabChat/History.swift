@@ -2,8 +2,8 @@ internal import Confab
 
 /// The newest messages of a room, as bytes in a row: nothing is encoded, or made an object of, until somebody asks.
 ///
-/// A message's id is how many have been said in the room up to it. Those that are over the limits are forgotten, the
-/// oldest first.
+/// A message's id is how many have been said in the room up to it. Those over the limits are forgotten, the oldest first;
+/// over that of bytes, some at a time.
 struct History {
   /// What a message takes beside its bytes, at the most.
   static let overhead = 64
@@ -14,8 +14,10 @@ struct History {
 
   private let maxMessages: Int
   private let maxBytes: Int
-  /// Ordered and without gaps. The last one is open.
+  /// Ordered and without gaps.
   private var chunks: [Chunk] = []
+  /// The one behind them, which messages are appended to.
+  private var open = Chunk(first: 1)
   /// Where messages with a tag are, by the tag's hash: others may have the same.
   private var tags: [Int: Int] = [:]
 
@@ -30,7 +32,7 @@ struct History {
 
   var isEmpty: Bool { oldest > last }
 
-  /// A stretch of messages, forgotten as a whole.
+  /// A stretch of messages. Its memory is given back when all of them have been forgotten.
   private struct Chunk {
     static let maxBytes = 16 << 10
     static let maxMessages = 256
@@ -41,7 +43,8 @@ struct History {
 
     /// The id behind the last one.
     var end: Int { first + entries.count }
-    var isFull: Bool { bytes.count >= Chunk.maxBytes || entries.count >= Chunk.maxMessages }
+    /// What it takes.
+    var size: Int { bytes.count + entries.count * History.overhead }
 
     func bytes(of id: Int) -> ArraySlice<UInt8> {
       let index = id - first
@@ -65,15 +68,15 @@ struct History {
   /// Appends what somebody without a name has said, and returns its id.
   mutating func append(_ message: Message, at: Int64) -> Int {
     append { chunk in
-      if message.kind == .text { chunk.bytes.append(message) }
-      return Entry(
-        at: at, end: Int32(chunk.bytes.count), binary: message.kind == .text ? -1 : Int32(message.bytes.count))
+      let isText = message.kind == .text
+      if isText { chunk.bytes.append(message) }
+      return Entry(at: at, end: Int32(chunk.bytes.count), binary: isText ? -1 : Int32(message.bytes.count))
     }
   }
 
   /// Appends what `name` has said, and returns its id.
   mutating func append(_ text: Text, from name: Name, tag: Tag, at: Int64) -> Int {
-    tags[tag.text.hashValue] = last + 1
+    if maxMessages > 0 { tags[tag.text.hashValue] = last + 1 }
     return append { chunk in
       chunk.bytes += name.text.utf8
       chunk.bytes += tag.text.utf8
@@ -86,35 +89,52 @@ struct History {
 
   private mutating func append(_ write: (inout Chunk) -> Entry) -> Int {
     last += 1
-    if chunks.last?.isFull ?? true { chunks.append(Chunk(first: last)) }
-    let index = chunks.count - 1
-    let count = chunks[index].bytes.count
-    let entry = write(&chunks[index])
-    chunks[index].entries.append(entry)
-    bytes += chunks[index].bytes.count - count + History.overhead
-    while !isEmpty && (bytes > maxBytes || last - oldest >= maxMessages) { forgetOldest() }
+    guard maxMessages > 0 else {
+      oldest = last + 1
+      return last
+    }
+    if open.entries.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
+    let size = open.bytes.count
+    open.entries.append(write(&open))
+    bytes += open.bytes.count - size + History.overhead
+    oldest = max(oldest, last + 1 - maxMessages)
+    while bytes > maxBytes || (chunks.first?.end ?? .max) <= oldest { forgetChunk() }
     return last
   }
 
-  /// Forgets the oldest messages until `count` bytes are free again, or none is left.
-  mutating func forget(_ count: Int) {
-    let goal = bytes - count
-    while !isEmpty && bytes > goal { forgetOldest() }
+  /// Begins another chunk, which will probably be like the one that is full.
+  private mutating func seal() {
+    if open.entries.isEmpty { return }
+    chunks.append(open)
+    var next = Chunk(first: last)
+    next.entries.reserveCapacity(open.entries.count)
+    next.bytes.reserveCapacity(min(open.bytes.count, 2 * Chunk.maxBytes))
+    open = next
   }
 
-  private mutating func forgetOldest() {
-    let size = size(of: oldest, in: chunks[0])
-    if let tag = tag(of: oldest, in: chunks[0]), tags[tag.hashValue] == oldest { tags[tag.hashValue] = nil }
-    bytes -= size
-    oldest += 1
-    if oldest == chunks[0].end { chunks.removeFirst() }
+  /// Forgets the oldest messages, so that at least `count` bytes are free again, or none is left.
+  mutating func forget(_ count: Int) {
+    let goal = bytes - count
+    while bytes > max(goal, 0) { forgetChunk() }
+  }
+
+  private mutating func forgetChunk() {
+    let chunk = chunks.isEmpty ? open : chunks.removeFirst()
+    if chunk.first == open.first { open = Chunk(first: last + 1) }
+    for id in chunk.first..<chunk.end {
+      if let tag = tag(of: id, in: chunk), tags[tag.hashValue] == id { tags[tag.hashValue] = nil }
+    }
+    bytes -= chunk.size
+    oldest = max(oldest, chunk.end)
   }
 
   // MARK: Asking
 
   /// The id of the message that has the tag; nil if there is none.
   func id(of tag: Tag) -> Int? {
-    guard let id = tags[tag.text.hashValue], self.tag(of: id, in: chunk(of: id)) == tag.text else { return nil }
+    guard let id = tags[tag.text.hashValue], id >= oldest, self.tag(of: id, in: chunk(of: id)) == tag.text else {
+      return nil
+    }
     return id
   }
 
@@ -146,6 +166,7 @@ struct History {
   }
 
   private func chunk(of id: Int) -> Chunk {
+    if id >= open.first { return open }
     var (low, high) = (0, chunks.count - 1)
     while low < high {
       let middle = (low + high) / 2

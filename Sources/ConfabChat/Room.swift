@@ -57,8 +57,6 @@ final class Room: Sendable {
     return body(&state)
   }
 
-  private var now: Int64 { Int64(Date().timeIntervalSince1970 * 1000) }
-
   // MARK: The plain protocol
 
   /// Lets a connection of the plain protocol read what is said from now on.
@@ -81,7 +79,7 @@ final class Room: Sendable {
   /// Says a message of the plain protocol to everyone, the sender included.
   func say(_ message: Message) {
     state.withLock { state in
-      let at = now
+      let at = WallClock.milliseconds
       let id = tally(&state) { $0.history.append(message, at: at) }
       plainLog.append(message)
       if !state.people.isEmpty { richLog.append(MessageEvent(id: id, at: at, message)) }
@@ -154,7 +152,7 @@ final class Room: Sendable {
     state.withLock { state in
       guard let name = state.people.person(id, of: connection)?.name else { return .replaced }
       if let known = state.history.id(of: tag) { return .done(state.history.message(known)) }
-      let at = now
+      let at = WallClock.milliseconds
       let number = tally(&state) { $0.history.append(text, from: name, tag: tag, at: at) }
       if state.plainCount > 0 {
         let form = PlainProtocol.form(of: text, from: name, at: at)

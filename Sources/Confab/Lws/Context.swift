@@ -10,6 +10,7 @@ internal import Synchronization
   /// Where lws writes nil when the context is gone.
   private let context: UnsafeMutablePointer<OpaquePointer?>
   private var vhost: OpaquePointer?
+  private let eventPipe: EventPipe
   /// What lws refers to by address as long as the context lives.
   private let memory: Memory
   let certificate: Certificate?
@@ -83,6 +84,7 @@ internal import Synchronization
     unsafe context = unsafe pointer
     unsafe context.pointee = made.context
     unsafe vhost = made.vhost
+    eventPipe = EventPipe(in: uv)
   }
 
   /// What the server's own subprotocols have as their id.
@@ -124,8 +126,9 @@ internal import Synchronization
   /// Closes every connection, without close frames. Called once while the libuv loop runs and once when it has ended:
   /// on a loop that lws does not own, the second call frees what the closing of the loop's handles had to wait for.
   func destroy() {
-    unsafe vhost = nil
     if let context = unsafe context.pointee { unsafe lws_context_destroy(context) }
+    if unsafe vhost != nil { eventPipe.wasClosed() }
+    unsafe vhost = nil
   }
 }
 

@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// One thread with the connections that it has accepted. All that happens to a connection happens on its loop.
 public final class EventLoop: @unchecked Sendable {
-  // @unchecked: all but `mailbox` is used on the loop's thread only, or before it runs.
+  // @unchecked: all but `jobs` is used on the loop's thread only, or before it runs.
 
   /// 0, 1, … in the order in which the server made its loops.
   public let index: Int
@@ -14,13 +14,18 @@ public final class EventLoop: @unchecked Sendable {
   let originPolicy: OriginPolicy
   private(set) var handler: any Handler
 
-  private let uv: UvLoop
+  let uv: UvLoop
   let context: Context
   private let listeners: [Listener]
   private let sweepTimer: UvTimer
   private let stopTimer: UvTimer
   /// Runs while connections wait to be read again.
   let resumeTimer: UvTimer
+  // See Jobs.swift.
+  let jobs = Jobs()
+  let delayTimer: UvTimer
+  /// Those with a time, the next one last.
+  var delayed: [Delayed] = []
 
   /// Connections of which no whole request has come yet, and when that is too late. See Handshakes.swift.
   var handshakes: [Socket: UInt64] = [:]
@@ -56,11 +61,6 @@ public final class EventLoop: @unchecked Sendable {
   /// Connections that have not been read until their ping was answered, which it is now.
   var answered: ContiguousArray<Connection> = []
 
-  private let mailbox = Mutex(Mailbox())
-  private struct Mailbox {
-    var jobs: [@Sendable () -> Void] = []
-    var isOpen = true
-  }
   private var isStopping = false
 
   init(
@@ -75,11 +75,12 @@ public final class EventLoop: @unchecked Sendable {
     handler = Unstarted()
     let uv = try UvLoop()
     self.uv = uv
-    (sweepTimer, stopTimer, resumeTimer) = unsafe (UvTimer(on: uv.loop), UvTimer(on: uv.loop), UvTimer(on: uv.loop))
+    unsafe (sweepTimer, stopTimer) = (UvTimer(on: uv.loop), UvTimer(on: uv.loop))
+    unsafe (resumeTimer, delayTimer) = (UvTimer(on: uv.loop), UvTimer(on: uv.loop))
     do throws(ConfabError) {
       context = try Context(configuration, on: uv)
     } catch {
-      for timer in [sweepTimer, stopTimer, resumeTimer] { timer.close() }
+      for timer in [sweepTimer, stopTimer, resumeTimer, delayTimer] { timer.close() }
       uv.close()
       uv.closeLoop {}
       throw error
@@ -98,20 +99,6 @@ public final class EventLoop: @unchecked Sendable {
 
   /// Whether the caller is on the loop's thread.
   public var isCurrent: Bool { uv.isCurrent }
-
-  /// Runs `job` on the loop's thread, in the order of the calls, in a turn to come. Any thread.
-  ///
-  /// - Returns: false when the loop has ended: the job is then not run.
-  @discardableResult
-  public func execute(_ job: @escaping @Sendable () -> Void) -> Bool {
-    mailbox.withLock { mailbox in
-      guard mailbox.isOpen else { return false }
-      mailbox.jobs.append(job)
-      // Within the lock: the loop is not closed before.
-      uv.wake()
-      return true
-    }
-  }
 
   /// The open connections of this loop. Loop thread only.
   public var connectionCount: Int {
@@ -138,10 +125,6 @@ public final class EventLoop: @unchecked Sendable {
         self.configuration.logger.error("the certificate is not reloaded: \(error)")
       }
     }
-  }
-
-  private func runJobs() {
-    for job in mailbox.withLock({ swap(&$0.jobs, with: []) }) { job() }
   }
 
   // MARK: Connections
@@ -234,26 +217,33 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: Running
 
-  /// Starts the loop's thread. `whenEnded` is called on it as the last thing.
-  func start(whenEnded: @escaping @Sendable () -> Void) {
-    uv.start(
-      onStart: {
+  /// Starts the loop: on a thread of its own, or in a loop of somebody else's. `whenEnded` is called on its thread as the
+  /// last thing.
+  func start(on host: HostLoop.Pointer?, whenEnded: @escaping @Sendable () -> Void) {
+    let events = UvLoop.Events(
+      started: {
         self.handler = self.makeHandler(self)
         self.context.serve(self, on: self.uv)
         self.sweep()
         for listener in self.listeners { listener.start(on: self.uv, for: self) }
         self.sweepTimer.start(after: EventLoop.sweepInterval, every: EventLoop.sweepInterval) { self.sweep() }
       },
-      onWake: { self.runJobs() },
-      onPolled: { self.polled() },
-      beforePoll: { self.beforePoll() },
-      onHandlesClosed: { self.context.destroy() },
-      onEnd: {
+      woken: { self.jobs.run() },
+      polled: { self.polled() },
+      willPoll: { self.beforePoll() },
+      handlesClosed: { self.context.destroy() },
+      ended: {
         self.handler = Unstarted()
         // What OpenSSL keeps for a thread: the program may end before the thread has.
         if self.configuration.tls != nil { OPENSSL_thread_stop() }
-        whenEnded()
+        self.jobs.end()
+        if host == nil { whenEnded() }
       })
+    if let host {
+      HostLoop(host, uv).start(events, whenClosed: whenEnded)
+    } else {
+      uv.start(events)
+    }
   }
 
   /// Stops listening, closes every connection with 1001 and ends the loop, in ``Configuration/stopTimeout`` at the most.
@@ -271,9 +261,11 @@ public final class EventLoop: @unchecked Sendable {
   /// Frees a loop that was never started. Jobs that wait for it are not run.
   func discard() {
     for listener in listeners { listener.stop() }
-    mailbox.withLock { $0.jobs = [] }
-    finish()
+    _ = jobs.close()
+    jobs.discard()
+    tearDown()
     uv.closeLoop { context.destroy() }
+    jobs.end()
   }
 
   private func stop(_ connection: Connection) {
@@ -282,21 +274,19 @@ public final class EventLoop: @unchecked Sendable {
 
   /// Ends what is left. The loop's thread ends once lws has closed everything.
   private func finish() {
-    guard mailbox.withLock({ swap(&$0.isOpen, with: false) }) else { return }
-    runJobs()
+    guard jobs.close() else { return }
+    jobs.run()
+    tearDown()
+  }
+
+  private func tearDown() {
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()
-    for timer in [sweepTimer, stopTimer, resumeTimer] { timer.close() }
+    for timer in [sweepTimer, stopTimer, resumeTimer, delayTimer] { timer.close() }
     uv.close()
   }
 }
 
 private let connectionIDs = Atomic<UInt64>(0)
 private func nextConnectionID() -> UInt64 { connectionIDs.wrappingAdd(1, ordering: .relaxed).newValue }
-
-/// The old value of `variable`.
-private func swap<Value>(_ variable: inout Value, with value: Value) -> Value {
-  defer { variable = value }
-  return variable
-}

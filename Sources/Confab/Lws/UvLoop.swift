@@ -2,9 +2,10 @@ internal import CLibwebsockets
 internal import Glibc
 internal import Synchronization
 
-/// A libuv loop with a thread of its own, and the handles that an event loop needs.
+/// A libuv loop and the handles that an event loop needs. It runs on a thread of its own, or in turns of another libuv
+/// loop, see HostLoop.swift.
 ///
-/// Loop thread only, but for ``wake()`` and ``isCurrent``, and for what comes before ``start``.
+/// Loop thread only, but for ``wake()`` and ``isCurrent``, and for what comes before ``start(_:)``.
 @safe final class UvLoop: @unchecked Sendable {
   // @unchecked: as said above.
 
@@ -15,14 +16,25 @@ internal import Synchronization
   private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
   private let async = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
 
-  /// The thread that runs the loop; 0 before there is one.
+  /// The thread that runs the loop; 0 while there is none.
   private let thread = Atomic<UInt>(0)
-  private var onStart: () -> Void = {}
-  private var onWake: () -> Void = {}
-  private var onPolled: () -> Void = {}
-  private var beforePoll: () -> Void = {}
-  private var onHandlesClosed: () -> Void = {}
-  private var onEnd: () -> Void = {}
+  private var events = Events()
+
+  /// What the loop calls, on its thread.
+  struct Events {
+    /// First.
+    var started: () -> Void = {}
+    /// After ``UvLoop/wake()``, once for any number of calls.
+    var woken: () -> Void = {}
+    /// After each poll, when its sockets have been served.
+    var polled: () -> Void = {}
+    /// Before each poll.
+    var willPoll: () -> Void = {}
+    /// When no handle is left, before the loop is closed.
+    var handlesClosed: () -> Void = {}
+    /// Last, with the loop closed.
+    var ended: () -> Void = {}
+  }
 
   init() throws(ConfabError) {
     let failure = unsafe uv_loop_init(loop)
@@ -32,17 +44,17 @@ internal import Synchronization
     unsafe uv_idle_init(loop, idle)
     // The handles refer to this object unretained: they are closed, and the loop has ended, before it is freed.
     let this = unsafe Unmanaged.passUnretained(self).toOpaque()
-    unsafe uv_async_init(loop, async) { handle in unsafe UvLoop.of(handle!.pointee.data).onWake() }
+    unsafe uv_async_init(loop, async) { handle in unsafe UvLoop.of(handle!.pointee.data).events.woken() }
     unsafe prepare.pointee.data = this
     unsafe check.pointee.data = this
     unsafe async.pointee.data = this
     unsafe uv_check_start(check) { handle in
       let this = unsafe UvLoop.of(handle!.pointee.data)
       unsafe _ = uv_idle_stop(this.idle)
-      this.onPolled()
+      this.events.polled()
     }
     unsafe uv_prepare_start(prepare) { handle in
-      unsafe UvLoop.of(handle!.pointee.data).beforePoll()
+      unsafe UvLoop.of(handle!.pointee.data).events.willPoll()
     }
   }
 
@@ -61,20 +73,8 @@ internal import Synchronization
   // MARK: Running
 
   /// Runs the loop on a new thread until ``close()`` and every other handle is closed.
-  ///
-  /// - Parameters:
-  ///   - onStart: called first, on the thread.
-  ///   - onWake: called after ``wake()``, once for any number of calls.
-  ///   - onPolled: called after each poll, when its sockets have been served.
-  ///   - beforePoll: called before each.
-  ///   - onHandlesClosed: called when no handle is left, before the loop is closed.
-  ///   - onEnd: called last, on the thread, with the loop closed.
-  func start(
-    onStart: @escaping () -> Void, onWake: @escaping () -> Void, onPolled: @escaping () -> Void,
-    beforePoll: @escaping () -> Void, onHandlesClosed: @escaping () -> Void, onEnd: @escaping () -> Void
-  ) {
-    (self.onStart, self.onWake, self.onPolled, self.beforePoll) = (onStart, onWake, onPolled, beforePoll)
-    (self.onHandlesClosed, self.onEnd) = (onHandlesClosed, onEnd)
+  func start(_ events: Events) {
+    self.events = events
     // The thread holds a reference, which it gives back when it ends: see run().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
     var created = uv_thread_t()
@@ -84,14 +84,36 @@ internal import Synchronization
   }
 
   private func run() {
-    thread.store(UInt(uv_thread_self()), ordering: .relaxed)
-    // Nobody joins it: that it has ended is told by onEnd.
+    enterThread()
+    // Nobody joins it: that it has ended is told by events.ended.
     pthread_detach(uv_thread_self())
-    onStart()
-    closeLoop(onHandlesClosed)
-    onEnd()
-    (onStart, onWake, onPolled, beforePoll) = ({}, {}, {}, {})
-    (onHandlesClosed, onEnd) = ({}, {})
+    events.started()
+    end()
+  }
+
+  /// The same in turns of a loop of somebody else's, until then: it calls ``turn()``.
+  func begin(_ events: Events) {
+    self.events = events
+    enterThread()
+    events.started()
+  }
+
+  /// Does what is to be done now, without waiting. Nil when nothing is left to be done but ``end()``; otherwise in how
+  /// many milliseconds it wants its next turn, -1 being never, if its descriptor is not readable before.
+  func turn() -> Int32? {
+    enterThread()
+    guard unsafe uv_run(loop, UV_RUN_NOWAIT) != 0 else { return nil }
+    return unsafe shim_has_new_watchers(loop) != 0 ? 0 : uv_backend_timeout(loop)
+  }
+
+  /// Readable when ``turn()`` has something to do.
+  var descriptor: Int32 { unsafe uv_backend_fd(loop) }
+
+  func end() {
+    closeLoop(events.handlesClosed)
+    let ended = events.ended
+    events = Events()
+    ended()
   }
 
   /// Runs until ``close()`` has been called and every handle is closed. Also for a loop that was never started.
@@ -103,9 +125,10 @@ internal import Synchronization
     precondition(failure == 0, "a handle was left open")
   }
 
-  var isCurrent: Bool {
-    thread.load(ordering: .relaxed) == UInt(uv_thread_self())
-  }
+  var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(uv_thread_self()) }
+
+  /// The calling thread is the loop's from now on.
+  func enterThread() { thread.store(UInt(uv_thread_self()), ordering: .relaxed) }
 
   /// Any thread, until ``close()``.
   func wake() { unsafe _ = uv_async_send(async) }

@@ -1,5 +1,5 @@
 /// The rooms of a chat, by name. One that has been left may be kept, until its place is needed.
-struct Rooms<Room> {
+struct RoomTable<Room> {
   private struct Entry {
     let room: Room
     var people = 0
