@@ -119,6 +119,9 @@ class Person:
     def press(self, *keys):
         webdriver.ActionChains(self.browser).send_keys(*keys).perform()
 
+    def chord(self, modifier, key):
+        webdriver.ActionChains(self.browser).key_down(modifier).send_keys(key).key_up(modifier).perform()
+
     def wait(self, condition):
         """Until the condition holds of this person; returns what it returned."""
         wait = WebDriverWait(self.browser, PATIENCE, 0.05, ignored_exceptions=[StaleElementReferenceException])
@@ -206,8 +209,7 @@ class Person:
 
     @property
     def typing(self):
-        line = "const { hidden, innerText } = document.getElementById('typing'); return hidden ? '' : innerText"
-        return plainly(self.run(line))
+        return plainly(self.run("return document.getElementById('typing').textContent"))
 
     @property
     def title(self):

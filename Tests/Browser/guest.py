@@ -9,6 +9,7 @@ from websockets.sync.client import connect
 class Guest:
     def __init__(self, server, name, room="", **hello):
         self.name = name
+        self.events = []
         self.socket = connect(server.ws + room, subprotocols=["chat.confab.v1"], max_size=None)
         self.send("hello", name=name, **hello)
         self.welcome = self.hear("welcome")
@@ -24,9 +25,10 @@ class Guest:
 
     def hear(self, *types):
         """The next event that has one of the types."""
-        while (event := json.loads(self.socket.recv(20)))["type"] not in types:
-            pass
-        return event
+        while True:
+            self.events.append(json.loads(self.socket.recv(20)))
+            if self.events[-1]["type"] in types:
+                return self.events[-1]
 
     def say(self, text, tag=None):
         """Says it, and waits until it has been said."""
@@ -37,8 +39,11 @@ class Guest:
         assert event["type"] == "message", event
         return event
 
-    def hear_messages(self, count):
-        return [self.hear("message")["text"] for _ in range(count)]
+    def messages(self, count):
+        """All that has been said since this guest came, when it is so much."""
+        while len(texts := [event["text"] for event in self.events if event["type"] == "message"]) < count:
+            self.hear("message")
+        return texts
 
 
 def say_plainly(server, texts, room=""):

@@ -12,8 +12,8 @@ class Network:
         self.loop = asyncio.new_event_loop()
         self.pairs = set()
         self.is_there = True
-        self.flows = asyncio.Event()
-        self.flows.set()
+        self.up, self.down = asyncio.Event(), asyncio.Event()
+        self.up.set(), self.down.set()
         started = threading.Event()
         self.thread = threading.Thread(target=self.run, args=(started,), daemon=True)
         self.thread.start()
@@ -31,23 +31,28 @@ class Network:
 
     def cut(self):
         """Resets all connections, and lets nobody in."""
-        self.call(self.set, False, True)
+        self.call(self.set, False, True, True)
 
     def silence(self):
         """Loses all that is on its way; who sends does not learn of it."""
-        self.call(self.set, True, False)
+        self.call(self.set, True, False, False)
+
+    def deafen(self):
+        """Loses what comes from the server."""
+        self.call(self.set, True, True, False)
 
     def restore(self):
-        self.call(self.set, True, True)
+        self.call(self.set, True, True, True)
 
     def call(self, function, *arguments):
         done = threading.Event()
         self.loop.call_soon_threadsafe(lambda: (function(*arguments), done.set()))
         done.wait(5)
 
-    def set(self, is_there, flows):
+    def set(self, is_there, up, down):
         self.is_there = is_there
-        self.flows.set() if flows else self.flows.clear()
+        for flow, flows in ((self.up, up), (self.down, down)):
+            flow.set() if flows else flow.clear()
         if not is_there:
             for writer in list(self.pairs):
                 writer.transport.abort()
@@ -66,13 +71,14 @@ class Network:
             other_reader, other_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             return writer.transport.abort()
-        await asyncio.gather(self.pass_on(reader, other_writer), self.pass_on(other_reader, writer))
+        await asyncio.gather(
+            self.pass_on(reader, other_writer, self.up), self.pass_on(other_reader, writer, self.down))
 
-    async def pass_on(self, reader, writer):
+    async def pass_on(self, reader, writer, flow):
         self.pairs.add(writer)
         try:
             while data := await reader.read(65536):
-                await self.flows.wait()
+                await flow.wait()
                 writer.write(data)
                 await writer.drain()
         except OSError:

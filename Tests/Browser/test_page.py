@@ -146,7 +146,7 @@ def test_what_looks_like_a_script_is_text(server, person):
         guest.say("https://example.org/?q=<script>hit=1</script>")
         ann.wait_for("messages", [*INJECTIONS, "https://example.org/?q=<script>hit=1</script>"])
         guest.send("typing")
-        ann.wait_for("typing", "<img src=x onerror=hit=1> is typing")
+        ann.wait_for("typing", "<img src=x onerror=hit=1> is typing…")
         assert ann.texts("#people bdi") == ["<b>Ann</b>", "<img src=x onerror=hit=1>"]
         assert ann.run("return [...document.querySelectorAll('#rows a')].map((each) => each.href)") == ["https://example.org/?q="]
         assert ann.run("return window.hit") is None
@@ -259,12 +259,12 @@ def test_the_limit_is_shown_while_typing(server, person):
 def test_typing_is_shown_until_it_ends(server, person):
     ann, bob = person().open(server, name="Ann"), person().open(server, name="Bob")
     bob.press("a")
-    ann.wait_for("typing", "Bob is typing")
+    ann.wait_for("typing", "Bob is typing…")
     bob.press(Keys.ENTER)
     ann.wait_for("messages", ["a"])
     assert ann.typing == ""
     bob.press("b")
-    ann.wait_for("typing", "Bob is typing")
+    ann.wait_for("typing", "Bob is typing…")
     # It expires by itself.
     ann.wait_for("typing", "")
 
@@ -276,7 +276,7 @@ def test_too_fast_is_told_and_sent_later(server, person):
         ann.run("const field = document.getElementById('chat-input'); field.value = arguments[0];"
                 "field.dispatchEvent(new Event('input')); field.form.requestSubmit()", text)
     ann.wait(lambda one: one.texts(".trouble") == ["A little too fast: it will be sent in a moment."])
-    assert bob.hear_messages(40) == texts
+    assert bob.messages(40) == texts
     ann.wait_for("own", texts)
     assert ann.unsent == []
 

@@ -20,7 +20,7 @@ export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   if (isEmoji(text)) bubble.classList.add("emoji");
   bubble.append(body, meta(message, state));
   said.append(byline(name, state), bubble);
-  row.append(...(state ? [] : [avatar(message.from ?? "")]), said);
+  row.append(...(state ? [] : [face(message)]), said);
   return row;
 }
 
@@ -35,6 +35,14 @@ function content({ from, text, binary }) {
   if (from !== undefined) return { name: from, text };
   const plain = parse(text);
   return plain ? { name: words.user(plain.user), text: plain.text } : { name: words.guest, text };
+}
+
+/** Those who have no name in the room have no colour either. */
+function face({ from, text }) {
+  if (from !== undefined) return avatar(from);
+  const result = avatar("");
+  result.textContent = parse(text ?? "")?.user.slice(-3) ?? "?";
+  return result;
 }
 
 function byline(name, state) {

@@ -109,7 +109,7 @@ const listener = {
 
   gap: () => timeline.gap(),
   edge: showEdge,
-  typing: (name) => typing.heard(name),
+  typing: (name) => name !== conversation.name && typing.heard(name),
 };
 
 /** Goes to the room that the address names. */
@@ -178,7 +178,7 @@ function quietly(change) {
 }
 
 function showUnsent() {
-  unsent.show(outbox.entries, limited);
+  unsent.show(outbox.entries, { limited, isFollowing: timeline.endsWithOwn });
 }
 
 function showEdge() {

@@ -42,6 +42,7 @@ export class Entry {
   ask(name, { isRename = false } = {}) {
     this.isRename = isRename;
     this.isNeeded = !isRename;
+    this.dialog.setAttribute("closedby", isRename ? "closerequest" : "none");
     this.label();
     this.field.value = name;
     this.refuse("");
@@ -52,7 +53,9 @@ export class Entry {
   }
 
   label() {
-    this.title.textContent = this.isRename ? words.renameTitle : words.enterTitle(nameOf(roomOf(location.hash)));
+    const room = roomOf(location.hash);
+    const enterTitle = room === "/" ? words.enterLobby : words.enterRoom(nameOf(room));
+    this.title.textContent = this.isRename ? words.renameTitle : enterTitle;
     this.button.textContent = this.isRename ? words.rename : words.enter;
     this.cancel.hidden = !this.isRename;
   }

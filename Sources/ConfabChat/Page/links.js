@@ -1,8 +1,11 @@
 // Links in what people write. Only http and https, and nothing that pretends to be another host.
 
-// A link ends where white space, quotes, brackets of the text around it, East Asian characters or direction marks begin.
-const candidate =
-  /(?<![\p{L}\p{N}_@])(?:https?:\/\/|www\.)[^\s<>"`“”‘’«»\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uffef\p{Cf}\p{Cc}]+/giu;
+// East Asian texts have no spaces around a link: it begins behind their characters, and ends before them.
+const eastAsian =
+  String.raw`\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Hangul}\p{scx=Bopomofo}\u3000-\u303f\uff00-\uffef`;
+// It ends at quotes and at marks of direction, too.
+const candidate = new RegExp(
+  String.raw`(?<![[\p{L}\p{N}_@]--[${eastAsian}]])(?:https?:\/\/|www\.)[^\s<>"“”‘’«»\p{Cf}\p{Cc}${eastAsian}]+`, "giv");
 
 /** The parts of a text in order: `{ text }`, or `{ text, url }` for a link. */
 export function split(text) {

@@ -26,6 +26,10 @@ export class Timeline {
     return !this.rows.querySelector(".message");
   }
 
+  get endsWithOwn() {
+    return this.rows.lastElementChild.classList.contains("own");
+  }
+
   /** Where the known messages begin: it tells whether there are more, and is above them. */
   newEdge() {
     const edge = element("li", "edge");

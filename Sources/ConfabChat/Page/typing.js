@@ -33,9 +33,9 @@ export class Typing {
 
   show() {
     const names = [...this.timers.keys()];
-    const isFew = names.length <= fewEnoughToName;
-    this.line.textContent = isFew ? words.typing(list(names.map(isolated)), names.length) : words.typingMany;
-    this.line.hidden = names.length === 0;
+    if (names.length === 0) this.line.textContent = "";
+    else if (names.length > fewEnoughToName) this.line.textContent = words.typingMany;
+    else this.line.textContent = words.typing(list(names.map(isolated)), names.length);
   }
 
   /** The reader has typed something, which is told now, or as soon as it may be told again. */

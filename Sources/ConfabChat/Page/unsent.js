@@ -11,14 +11,15 @@ export class Unsent {
     this.discard = discard;
   }
 
-  /** `limited`: the tag of one that the server will only take later. */
-  show(entries, limited) {
+  /** `limited`: the tag of one that the server will only take later; `isFollowing`: the row above is the reader's own. */
+  show(entries, { limited, isFollowing }) {
     const rows = new Map([...this.rows.children].map((row) => [row.key, row]));
     const wanted = entries.map((entry) => {
       const trouble = entry.failed ?? (entry.tag === limited ? "rateLimited" : "");
       const key = `${entry.tag} ${trouble} ${words.tag}`;
       return rows.get(key) ?? this.row(entry, trouble, key);
     });
+    wanted.forEach((row, index) => row.classList.toggle("follows", index > 0 || isFollowing));
     this.rows.replaceChildren(...wanted);
   }
 

@@ -7,15 +7,14 @@ export const english = {
   otherTag: "zh-CN",
 
   // Coming in
-  enterTitle: (room) => `Join ${room}`,
+  enterLobby: "Join the lobby",
+  enterRoom: (room) => `Join ${room}`,
   enterHint: "Choose the name that the others will see.",
   enter: "Join the chat",
   renameTitle: "Change your name",
   rename: "Change name",
   cancel: "Cancel",
   name: "Your name",
-  proposed: "Take the free one",
-  entering: "Joining…",
   nameEmpty: "Please enter a name.",
   nameTaken: (name) => `“${name}” is already taken here. This one is free:`,
   nameInvalid: "That name does not work: up to 32 characters, nothing invisible.",
@@ -30,7 +29,7 @@ export const english = {
   here: (count) => plural(count, "person here", "people here"),
   you: "You",
   yourself: "you",
-  others: (count) => plural(count, "more without a name", "more without a name"),
+  others: (count) => `${count.toLocaleString("en")} more without a name`,
   andMore: (count) => `and ${count.toLocaleString("en")} more`,
   copyLink: "Copy the link to this room",
   copied: "Link copied",
@@ -73,8 +72,8 @@ export const english = {
   wentMany: (count) => `${count.toLocaleString("en")} people left`,
   passedMany: (count) => `${count.toLocaleString("en")} people came and went`,
   renamedMany: (count) => `${count.toLocaleString("en")} people changed their names`,
-  typing: (names, count) => `${names} ${count === 1 ? "is" : "are"} typing`,
-  typingMany: "Several people are typing",
+  typing: (names, count) => `${names} ${count === 1 ? "is" : "are"} typing…`,
+  typingMany: "Several people are typing…",
 
   // The connection
   connecting: "Connecting…",
