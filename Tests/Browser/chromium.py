@@ -225,8 +225,9 @@ class Person:
 
     def complaints(self):
         """What the browser's console has about this page, but for connections that were cut."""
-        return [entry["message"] for entry in self.browser.get_log("browser")
-                if entry["level"] == "SEVERE" and "WebSocket connection" not in entry["message"]]
+        origin = self.run("return origin")
+        return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"
+                and origin in entry["message"] and "WebSocket connection" not in entry["message"]]
 
 
 def plainly(text):

@@ -1,10 +1,11 @@
 """For everyone: by the keyboard alone, by a screen reader, with little contrast or motion to be had."""
 
+import contextlib
 import pathlib
 
 import axe_core_python
 import pytest
-from selenium.webdriver.common.by import By
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.keys import Keys
 
 from guest import Guest
@@ -59,20 +60,26 @@ def focused(person):
     return person.run("const { id, className, localName, ariaLabel } = document.activeElement; return id || className || localName")
 
 
+def focus_comes_to(person, what):
+    with contextlib.suppress(TimeoutException):
+        person.wait(lambda one: focused(one) == what)
+    assert focused(person) == what
+
+
 def test_the_keyboard_alone_is_enough(server, person):
     with Guest(server, "Ann") as guest:
         ann = person().open(server)
-        ann.wait(lambda one: focused(one) == "name")
+        focus_comes_to(ann, "name")
         # In, after a name that was taken; no key gets past the card.
         ann.press("Ann", Keys.ENTER)
         ann.wait(lambda one: "already taken" in one.problem)
         ann.press(Keys.ESCAPE, Keys.ESCAPE)
         assert ann.run("return document.getElementById('entry').open")
-        ann.wait(lambda one: focused(one) == "name")
+        focus_comes_to(ann, "name")
         ann.press("Anna", Keys.ENTER)
         ann.wait(lambda one: one.has_entered)
         # Said.
-        assert focused(ann) == "chat-input"
+        focus_comes_to(ann, "chat-input")
         ann.press("Hello", Keys.ENTER, "again", Keys.ENTER)
         ann.wait_for("own", ["Hello", "again"])
         guest.say("many\n" * 60)
@@ -80,20 +87,21 @@ def test_the_keyboard_alone_is_enough(server, person):
         # The log can be scrolled, from the field backwards.
         ann.press(Keys.HOME)
         ann.chord(Keys.SHIFT, Keys.TAB)
-        assert focused(ann) == "log"
+        focus_comes_to(ann, "log")
         ann.press(Keys.HOME)
         ann.wait(lambda one: one.is_shown("#jump"))
         ann.press(Keys.TAB)
-        assert focused(ann) == "jump"
+        focus_comes_to(ann, "jump")
         ann.press(Keys.ENTER)
         ann.wait(lambda one: not one.is_shown("#jump"))
-        assert focused(ann) == "chat-input"
+        focus_comes_to(ann, "chat-input")
         # All the rest, in the order in which it is seen.
         order = []
         while not order or order[-1] != "chat-input":
+            before = focused(ann)
             ann.chord(Keys.SHIFT, Keys.TAB)
+            ann.wait(lambda one: focused(one) != before)
             order.append(focused(ann))
-            assert len(order) < 20, order
         assert [each for each in order if each != "body"] == [
             "log", "copy-link", "language", "rename", "icon", "input", "a", "chat-input"]
         # Another room, and another name.
@@ -103,11 +111,11 @@ def test_the_keyboard_alone_is_enough(server, person):
         ann.wait(lambda one: one.has_entered)
         ann.run("document.getElementById('rename').focus()")
         ann.press(Keys.ENTER)
-        ann.wait(lambda one: focused(one) == "name")
+        focus_comes_to(ann, "name")
         ann.press(Keys.ESCAPE)
-        ann.wait(lambda one: focused(one) == "rename")
+        focus_comes_to(ann, "rename")
         ann.press(Keys.ENTER)
-        ann.wait(lambda one: focused(one) == "name")
+        focus_comes_to(ann, "name")
         ann.press("Annette", Keys.ENTER)
         ann.wait_for("people", ["Annette"])
 
@@ -116,11 +124,12 @@ def test_the_panel_of_a_narrow_screen_by_keyboard(server, person):
     ann = person(size=(390, 844)).open(server, name="Ann")
     ann.run("document.getElementById('open-side').focus()")
     ann.press(Keys.ENTER)
-    assert ann.is_shown("#side")
+    ann.wait(lambda one: one.is_shown("#side"))
     ann.press(Keys.TAB)
-    assert ann.run("return document.getElementById('side').contains(document.activeElement)")
+    focus_comes_to(ann, "close-side")
     ann.press(Keys.ESCAPE)
-    assert not ann.is_shown("#side") and focused(ann) == "open-side"
+    ann.wait(lambda one: not one.is_shown("#side"))
+    focus_comes_to(ann, "open-side")
 
 
 def test_what_a_screen_reader_is_told(server, person):

@@ -94,12 +94,12 @@ def test_days_are_told_apart(server, person):
       const timeline = new Timeline(log, rows);
       const noon = new Date().setHours(12, 0, 0, 0);
       const message = (id, days) => ({ id, at: new Date(noon).setDate(new Date(noon).getDate() + days) , text: `${id}` });
-      const tell = () => [...rows.children].map((row) => row.innerText || row.textContent).filter(Boolean);
       timeline.append([message(5, -1), message(6, 0), message(7, 0)]);
       timeline.prepend([message(3, -400), message(4, -1)]);
-      return tell().map((text) => text.replace(/\\d?\\d:\\d\\d.[AP]M/u, ""));
+      const texts = [...rows.children].map((row) => (row.querySelector(".text") ?? row).textContent);
+      return texts.filter(Boolean);
     """)
-    assert days[1:] == ["Guest3", "Yesterday", "Guest4", "Guest5", "Today", "Guest6", "Guest7"]
+    assert days[1:] == ["3", "Yesterday", "4", "5", "Today", "6", "7"]
     assert days[0].split()[-1].isdigit()
 
 

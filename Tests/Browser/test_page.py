@@ -331,9 +331,10 @@ def test_a_narrow_screen(server, person):
         assert box[0] <= 320 and box[1] <= 568 and box[2] >= 39
         assert not ann.is_shown("#side")
         ann.find("#open-side").click()
-        assert ann.is_shown("#side") and sorted(ann.people) == ["Ann", "Bob"]
+        ann.wait(lambda one: one.is_shown("#side"))
+        assert sorted(ann.people) == ["Ann", "Bob"]
         ann.press(Keys.ESCAPE)
-        assert not ann.is_shown("#side")
+        ann.wait(lambda one: not one.is_shown("#side"))
         # The keyboard comes up: the newest stays in view.
         ann.resize(320, 300)
         ann.wait(lambda one: one.run("const last = document.querySelector('#rows').lastElementChild.getBoundingClientRect();"

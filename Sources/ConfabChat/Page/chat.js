@@ -148,7 +148,7 @@ function send(text) {
   typing.said();
   conversation.say(text);
   showUnsent();
-  scroll.toEnd();
+  scroll.jumpToEnd();
 }
 
 function retry(tag) {
@@ -247,7 +247,7 @@ element("copy-link").addEventListener("click", async () => {
 });
 
 jump.addEventListener("click", () => {
-  scroll.toEnd();
+  scroll.jumpToEnd();
   if (hasKeyboard) composer.focus();
 });
 

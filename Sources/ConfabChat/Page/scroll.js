@@ -1,17 +1,24 @@
 // Keeps the newest in view unless the reader has scrolled up, and the reader's place when something comes above it.
 
 const near = 60;
+/** So long a movement that the reader has begun may go on by itself. */
+const inertia = 600;
 
 export class Scroll {
   isAtEnd = true;
+  held = 0;
 
   /** `moved()` is called when the reader, or what is said, has moved the view. */
   constructor(area, moved) {
     this.area = area;
     area.addEventListener("scroll", () => {
       this.isAtEnd = area.scrollHeight - area.scrollTop - area.clientHeight < near;
+      if (!this.isAtEnd && performance.now() < this.held) this.toEnd();
       moved();
     }, { passive: true });
+    for (const kind of ["wheel", "touchstart", "pointerdown", "keydown"]) {
+      area.addEventListener(kind, () => { this.held = 0; }, { passive: true });
+    }
     const observer = new ResizeObserver(() => {
       if (this.isAtEnd) this.toEnd();
       moved();
@@ -22,6 +29,12 @@ export class Scroll {
   toEnd() {
     this.isAtEnd = true;
     this.area.scrollTop = this.area.scrollHeight;
+  }
+
+  /** The same at the reader's wish, and against what still moves from a key, a wheel or a finger before. */
+  jumpToEnd() {
+    this.held = performance.now() + inertia;
+    this.toEnd();
   }
 
   /** Makes a change above what is in view, which stays where it is. */
