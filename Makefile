@@ -12,7 +12,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build compare conformance abuse fuzz sanitize test test-unit test-clients test-conformance test-browser \
+.PHONY: run build compare conformance abuse fuzz sanitize docs test test-unit test-clients test-conformance test-browser \
   test-leaks test-abuse format lint clean deps
 
 run: build
@@ -35,12 +35,14 @@ abuse: build
 	python3 Tests/Abuse $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit test-clients test-conformance test-browser test-leaks test-abuse
+test: lint test-unit docs test-clients test-conformance test-browser test-leaks test-abuse
 
+# One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
-	swift test
+	swift test --no-parallel
 
 test-clients: build $(PYTHON)
+	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
 
 # The Autobahn test suite in ten seconds.
@@ -84,6 +86,12 @@ sanitize: deps $(PYTHON)
 	swift build --build-tests --scratch-path .build-tsan --sanitize thread
 	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/Sanitize/tsan_mutex.c
 	$(TSAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests
+
+# The documentation as a site in .build/docs, without warnings.
+docs: deps
+	CONFAB_DOCS=1 swift package --allow-writing-to-directory .build/docs generate-documentation \
+	  --target Confab --target ConfabChat --enable-experimental-combined-documentation --warnings-as-errors \
+	  --output-path .build/docs
 
 format:
 	swift format -i -r Package.swift Sources Tests

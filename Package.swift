@@ -13,6 +13,18 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// What the documentation shows, as programs.
+let examples = ["Echo", "Chat", "Tasks", "Desk", "Door"].map { name in
+  Target.executableTarget(
+    name: "Example\(name)", dependencies: ["Confab", "ConfabChat"], path: "Tests/Examples/\(name)",
+    swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)])
+}
+
+/// `make docs` builds the documentation with this; nobody else needs it.
+let documentation: [Package.Dependency] =
+  Context.environment["CONFAB_DOCS"] == nil
+  ? [] : [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0")]
+
 let package = Package(
   name: "confab",
   platforms: [.macOS(.v26)],
@@ -28,7 +40,7 @@ let package = Package(
     // For the comparison alone: who embeds Confab never builds it.
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
-  ],
+  ] + documentation,
   targets: [
     .systemLibrary(
       name: "CLibwebsockets",
@@ -79,6 +91,7 @@ let package = Package(
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
     .testTarget(
       name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
+    .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
     .executableTarget(
@@ -87,5 +100,5 @@ let package = Package(
       path: "Tests/Lifecycle",
       swiftSettings: settings
     ),
-  ]
+  ] + examples
 )

@@ -42,6 +42,9 @@ static inline int shim_deflate_init(z_stream *stream, int level, int windowBits)
 /* Composed of two options, which Swift does not import. */
 enum { shim_ALLOW_NON_SSL_ON_SSL_PORT = LWS_SERVER_OPTION_ALLOW_NON_SSL_ON_SSL_PORT };
 
+/* A macro that Swift does not import. */
+enum { shim_PRE = LWS_PRE };
+
 /* A macro: TLS 1.2 and 1.3. Renegotiation, which only the former has, would cost the server more than the client. */
 static inline void shim_restrict_tls(SSL_CTX *context)
 {

@@ -1,4 +1,4 @@
-/// Why a server could not start.
+/// Why a server could not start, or a connection not be used.
 public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What went wrong. More may come: give a `switch` a `default`.
   public struct Code: Hashable, Sendable, CustomStringConvertible {
@@ -18,6 +18,8 @@ public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
     public static let engineFailed = Code(description: "engine failed")
     /// The server has been started before. A server runs once.
     public static let alreadyStarted = Code(description: "already started")
+    /// The connection has ended, or is closing.
+    public static let connectionClosed = Code(description: "connection closed")
   }
 
   public var code: Code

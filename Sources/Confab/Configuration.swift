@@ -90,7 +90,7 @@ public struct Configuration: Sendable {
   /// this machine, or a proxy on it that stands for many peers and has limits of its own.
   public var limitsLoopback = false
 
-  /// The backlog from which ``Connection/send(_:)`` says ``Connection/SendResult/backlogged``, in bytes. The default is
+  /// The backlog from which ``Connection/send(_:)-(Message)`` says ``Connection/SendResult/backlogged``, in bytes. The default is
   /// 64 KiB.
   public var backlogMark = 64 << 10
   /// How long ``Server/stop()`` lets closing handshakes take. The default is 5 s.

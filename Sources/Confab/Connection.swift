@@ -15,7 +15,7 @@ public final class Connection: @unchecked Sendable {
     get { onLoop { storedContext } }
     set { onLoop { storedContext = newValue } }
   }
-  private var storedContext: AnyObject?
+  var storedContext: AnyObject?
 
   // An idle connection is this and what lws has for it; the order leaves no gaps.
 
@@ -42,6 +42,8 @@ public final class Connection: @unchecked Sendable {
   var isPinged = false
   /// Whether it is not read for a while.
   var isPaused = false
+  /// Whether its handler wants that.
+  var isHeldBack = false
   /// Whether its handshake has come since the last poll, see ``receive(_:_:)``.
   var isJustOpened = true
   // See Lws/Pings.swift.
@@ -70,7 +72,7 @@ public final class Connection: @unchecked Sendable {
 
   /// The states of the browser's API, with its numbers (HTML Standard, WebSocket.readyState).
   public enum ReadyState: UInt8, Sendable {
-    /// Only clients have it: a server's connection begins open.
+    /// Its authorization has been asked for: no handler has heard of it yet.
     case connecting = 0
     case open = 1
     /// Either side has begun to close.

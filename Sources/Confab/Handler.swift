@@ -4,19 +4,24 @@
 /// For each connection the calls come in this order: ``opened(_:request:)`` once, any number of
 /// ``received(_:from:)`` and ``drained(_:)``, ``closed(_:_:)`` once.
 public protocol Handler: AnyObject {
-  /// Whether a client may connect: nil, which is the default, or how its request is answered instead. Asked before
-  /// ``opened(_:request:)``, once the request has passed all checks of the server. ``Request/subprotocol`` is not known
-  /// yet.
-  func denial(of request: borrowing Request) -> Denial?
+  /// Whether a client may connect. Asked before ``opened(_:request:)``, once the request has passed all checks of the
+  /// server. ``Request/subprotocol`` is not known yet. The default is that it may.
+  func authorize(_ request: borrowing Request) -> Authorization
 
-  /// A client has connected. `request` is the HTTP request that it did so with; it can't outlive the call.
+  /// The answer to a GET, or HEAD, that is not for a WebSocket; nil, which is the default, leaves it to
+  /// ``Configuration/mounts``. For small answers that are there at once.
+  func response(to request: borrowing Request) -> Response?
+
+  /// A client has connected. `request` is the HTTP request that it did so with; it can't outlive the call. After
+  /// ``Authorization/ask(_:)`` it has no more headers than libwebsockets knows by name: take others along from
+  /// ``authorize(_:)``.
   func opened(_ connection: Connection, request: Request)
 
   /// A whole message has arrived. Its bytes are borrowed: copy what should outlive the call.
   func received(_ message: Message, from connection: Connection)
 
-  /// Everything sent has been handed to the kernel, after ``Connection/send(_:)`` had said
-  /// ``SendResult/backlogged``.
+  /// Everything sent has been handed to the kernel, after ``Connection/send(_:)-(Message)`` had said
+  /// ``Connection/SendResult/backlogged``.
   func drained(_ connection: Connection)
 
   /// The connection has ended. Nothing can be sent any more.
@@ -24,7 +29,8 @@ public protocol Handler: AnyObject {
 }
 
 extension Handler {
-  public func denial(of request: borrowing Request) -> Denial? { nil }
+  public func authorize(_ request: borrowing Request) -> Authorization { .accept() }
+  public func response(to request: borrowing Request) -> Response? { nil }
   public func opened(_ connection: Connection, request: Request) {}
   public func drained(_ connection: Connection) {}
   public func closed(_ connection: Connection, _ close: Close) {}

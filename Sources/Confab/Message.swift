@@ -56,3 +56,25 @@ extension String {
     self.init(decoding: [UInt8](message), as: UTF8.self)
   }
 }
+
+/// A message that keeps its bytes: what a ``Message`` is the borrowed form of.
+public struct OwnedMessage: Hashable, Sendable {
+  public let kind: Message.Kind
+  public let bytes: [UInt8]
+
+  public init(_ kind: Message.Kind, _ bytes: [UInt8]) { (self.kind, self.bytes) = (kind, bytes) }
+
+  /// A message of text.
+  public init(_ text: String) { self.init(.text, Array(text.utf8)) }
+
+  /// A copy of a message.
+  public init(_ message: Message) { self.init(message.kind, [UInt8](message)) }
+
+  /// The payload as text; nil for a binary message.
+  public var text: String? { kind == .text ? String(decoding: bytes, as: UTF8.self) : nil }
+
+  /// The message, borrowed.
+  public var message: Message {
+    @_lifetime(borrow self) borrowing get { Message(kind, bytes.span) }
+  }
+}

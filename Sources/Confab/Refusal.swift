@@ -28,8 +28,10 @@ public enum Refusal: String, CaseIterable, Sendable {
   case headersTooLarge
   /// 503: ``Configuration/maxConnections``.
   case tooManyConnections
-  /// 503: the handler has no room for the client, see ``Handler/refusal(of:)``.
+  /// The handler has refused the client, with a status of its choice: see ``Handler/authorize(_:)``.
   case refusedByHandler
+  /// 503: it has not said in time what it was asked, see ``Authorization/ask(_:)``.
+  case authorizationTimeout
   /// No answer: libwebsockets could make nothing of the request, or of the TLS handshake, and has dropped it.
   case notUnderstood
 
@@ -81,7 +83,7 @@ public enum Refusal: String, CaseIterable, Sendable {
     case .versionNotSupported: 426
     case .tooManyFromAddress: 429
     case .headersTooLarge: 431
-    case .tooManyConnections, .refusedByHandler: 503
+    case .tooManyConnections, .refusedByHandler, .authorizationTimeout: 503
     default: nil
     }
   }

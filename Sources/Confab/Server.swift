@@ -29,6 +29,7 @@ public final class Server: Service, Sendable {
   }
   private let state = Mutex(State())
   private let admission: Admission
+  private let asyncConnections: Connections?
   /// The loop of somebody else's that it runs in.
   private let host: HostLoop.Pointer?
 
@@ -37,7 +38,9 @@ public final class Server: Service, Sendable {
 
   /// Takes the port. From then on clients can connect, and are served once the server has been started.
   ///
-  /// - Parameter makeHandler: called once for each event loop, on its thread, when it starts.
+  /// - Parameters:
+  ///   - configuration: every setting.
+  ///   - makeHandler: called once for each event loop, on its thread, when it starts.
   public convenience init(
     _ configuration: Configuration = Configuration(),
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
@@ -45,23 +48,8 @@ public final class Server: Service, Sendable {
     try self.init(configuration, host: nil, handler: makeHandler)
   }
 
-  /// The same in a libuv loop of yours, beside what else is done there: the server has one event loop then, whatever
-  /// ``Configuration/loops`` says, and no thread. It lives in yours from ``start()``, which is to be called on the thread
-  /// that runs it, or while nobody does, until it has stopped.
-  ///
-  /// - Parameter loop: a `uv_loop_t *`. It must not be closed, nor freed, before ``whenStopped(_:)`` has told that the
-  ///   server has stopped; when it runs out of other work, `uv_run` returns then.
-  public convenience init(
-    _ configuration: Configuration = Configuration(), onUvLoop loop: UnsafeMutableRawPointer,
-    handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
-  ) throws(ConfabError) {
-    var configuration = configuration
-    configuration.loops = 1
-    try self.init(configuration, host: unsafe HostLoop.Pointer(loop), handler: makeHandler)
-  }
-
-  private init(
-    _ configuration: Configuration, host: HostLoop.Pointer?,
+  init(
+    _ configuration: Configuration, host: HostLoop.Pointer?, connections: Connections? = nil,
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
     try configuration.validate()
@@ -88,11 +76,13 @@ public final class Server: Service, Sendable {
     self.configuration = configuration
     self.admission = admission
     self.host = host
+    asyncConnections = connections
     self.addresses = bound.addresses
     self.loops = loops
   }
 
   deinit {
+    asyncConnections?.end()
     switch state.withLock({ $0.phase }) {
     case .made: for loop in loops { loop.discard() }
     case .running: stop()
@@ -151,6 +141,14 @@ public final class Server: Service, Sendable {
     }
   }
 
+  /// Those who connect, of a server that was made by ``init(_:authorize:)``; other servers have a handler for that, and
+  /// asking them for it traps. The sequence ends when the server has stopped, and throws `CancellationError` when the task
+  /// is cancelled. A client that nobody has taken yet is not read. Several tasks may take turns.
+  public var connections: Connections {
+    guard let asyncConnections else { preconditionFailure("the connections of this server are its handler's") }
+    return asyncConnections
+  }
+
   /// Reads the files of ``Configuration/tls`` again, for connections to come; those that exist are not touched. When
   /// something is wrong with them it throws, and the certificate stays what it was.
   public func reloadCertificate() throws(ConfabError) {
@@ -159,13 +157,14 @@ public final class Server: Service, Sendable {
   }
 
   private func loopEnded() {
-    let waiting = state.withLock { state -> [@Sendable () -> Void] in
-      guard case .running(let loops) = state.phase else { return [] }
+    let (hasEnded, waiting) = state.withLock { state -> (Bool, [@Sendable () -> Void]) in
+      guard case .running(let loops) = state.phase else { return (false, []) }
       state.phase = loops > 1 ? .running(loops - 1) : .ended
-      guard case .ended = state.phase else { return [] }
+      guard case .ended = state.phase else { return (false, []) }
       defer { state.waiting = [] }
-      return state.waiting
+      return (true, state.waiting)
     }
+    if hasEnded { asyncConnections?.end() }
     for body in waiting { body() }
   }
 }

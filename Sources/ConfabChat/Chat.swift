@@ -43,6 +43,9 @@ public final class Chat: Sendable {
   /// The rooms that somebody is in, with their number of connections.
   public var occupancy: [String: Int] { rooms.withLock { $0.occupancy } }
 
+  /// The memory that the histories of all rooms take, in bytes.
+  public var historyBytes: Int { budget.bytes }
+
   /// Whether a room is there, or may be opened.
   func hasRoom(for name: String) -> Bool { rooms.withLock { $0.hasPlace(for: name, limit: options.maxRooms) } }
 

@@ -7,8 +7,8 @@ final class ChatHandler: Handler {
 
   init(chat: Chat) { self.chat = chat }
 
-  func denial(of request: borrowing Request) -> Denial? {
-    chat.hasRoom(for: request.path) ? nil : Denial(status: 503, reason: "there are too many rooms")
+  func authorize(_ request: borrowing Request) -> Authorization {
+    chat.hasRoom(for: request.path) ? .accept() : .refuse(Response(status: 503, "there are too many rooms\n"))
   }
 
   func opened(_ connection: Connection, request: Request) {

@@ -8,7 +8,7 @@ struct RoomTable<Room> {
   }
   private var entries: [String: Entry] = [:]
   /// Those that have been left, in this order, and some that have been entered again since.
-  private var vacancies: ArraySlice<(name: String, since: Int)> = []
+  private(set) var vacancies: ArraySlice<(name: String, since: Int)> = []
   private var vacantCount = 0
   private var departures = 0
 

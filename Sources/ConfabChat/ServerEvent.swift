@@ -14,7 +14,7 @@ extension ServerEvent {
 
 private let sharedEncoder: JSONEncoder = {
   let encoder = JSONEncoder()
-  encoder.outputFormatting = .withoutEscapingSlashes
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
   return encoder
 }()
 

@@ -52,7 +52,7 @@ import Testing
   @Test func runEndsWhenItsTaskIsCancelled() async throws {
     let server = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }
     let run = Task { try await server.run() }
-    _ = try RawClient(port: server.port)
+    _ = try await blocking { try RawClient(port: server.port) }
     run.cancel()
     try await run.value
   }

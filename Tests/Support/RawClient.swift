@@ -1,8 +1,13 @@
+import Foundation
 import Glibc
 
 /// A WebSocket client on a plain blocking socket, written for the tests: shares nothing with the library. Every wait is
 /// bounded.
-package final class RawClient {
+///
+/// Waiting blocks the thread: see ``blocking(_:)``.
+package final class RawClient: @unchecked Sendable {
+  // @unchecked: one task at a time uses it.
+
   package struct Failure: Error, CustomStringConvertible {
     package var description: String
 
@@ -32,7 +37,8 @@ package final class RawClient {
 
   /// Connects and, unless `request` is given, upgrades.
   package init(
-    port: Int, path: String = "/", headers: [String] = [], receiveBuffer: Int32? = nil, request: String? = nil
+    port: Int, path: String = "/", headers: [String] = [], receiveBuffer: Int32? = nil, request: String? = nil,
+    awaitsHead: Bool = true
   ) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     if var size = receiveBuffer {
@@ -57,14 +63,33 @@ package final class RawClient {
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13",
       ] + headers
     try write(Array((request ?? lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
-    while let byte = try next() {
-      response.unicodeScalars.append(Unicode.Scalar(byte))
-      if response.hasSuffix("\r\n\r\n") { break }
-    }
+    if awaitsHead { try readHead() }
     if request == nil && !response.hasPrefix("HTTP/1.1 101 ") { throw Failure(description: "refused: \(response)") }
   }
 
   deinit { hangUp() }
+
+  /// Reads the head of the answer.
+  package func readHead() throws {
+    while let byte = try next() {
+      response.unicodeScalars.append(Unicode.Scalar(byte))
+      if response.hasSuffix("\r\n\r\n") { break }
+    }
+  }
+
+  /// What comes behind the head until the server ends the connection.
+  package func rest() throws -> String {
+    var bytes: [UInt8] = []
+    while let byte = try next() { bytes.append(byte) }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Whether something has come that has not been read.
+  package var hasSomething: Bool {
+    var byte: UInt8 = 0
+    let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
+    return position < buffer.count || count >= 0
+  }
 
   /// Ends the TCP connection, with a reset if asked to.
   package func hangUp(reset: Bool = false) {
@@ -107,6 +132,15 @@ package final class RawClient {
     }
   }
 
+  /// Writes as much as is taken; 0 when nothing is for half a second.
+  package func writeSome(_ bytes: ArraySlice<UInt8>) -> Int {
+    var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    guard unsafe poll(&state, 1, 500) == 1 else { return 0 }
+    return unsafe bytes.withUnsafeBytes {
+      unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+    }
+  }
+
   /// The next frame; nil when the server has ended the TCP connection.
   package func receive() throws -> ReceivedFrame? {
     guard let first = try next(), let second = try next() else { return nil }
@@ -144,5 +178,13 @@ package final class RawClient {
     }
     defer { position += 1 }
     return buffer[position]
+  }
+}
+
+/// Runs `body` on a thread of its own. For what blocks until a task has done something: there are only as many threads
+/// for tasks as there are cores.
+package func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+  try await withCheckedThrowingContinuation { continuation in
+    Thread.detachNewThread { continuation.resume(with: Swift.Result(catching: body)) }
   }
 }

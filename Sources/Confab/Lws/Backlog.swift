@@ -188,6 +188,8 @@ extension Connection {
     ending = Ending(
       side: .server, close: Close(code: code, reason: reason, isClean: false), patience: patience)
     forgetAssembly()
+    // The peer's close frame has to be read.
+    letGo()
     if discardingBacklog {
       discardBacklog()
     } else if let fanout {

@@ -37,6 +37,7 @@ extension Connection {
   /// LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: lws answers with the same close frame, unless the result is false. Nothing may
   /// be written from now on.
   func peerCloses(_ payload: UnsafeRawBufferPointer) -> Bool {
+    if state == .connecting { return receivedTooEarly() }
     let payload = unsafe [UInt8](payload)
     let code =
       payload.count < 2 ? CloseCode.noStatus : CloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
@@ -55,7 +56,7 @@ extension Connection {
   /// LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: lws begins to close, because a callback has said so, the peer has broken the
   /// protocol, or the socket has ended.
   func lwsCloses() {
-    guard let socket else { return }
+    guard let socket, !(storedContext is Held) else { return }
     if ending == nil {
       let closeFrame = socket.closeFrame
       if closeFrame != nil { writeLastWords() }
@@ -90,6 +91,7 @@ extension Connection {
   /// LWS_CALLBACK_CLOSED: the socket is about to be closed, `struct lws` to be freed.
   func ended() {
     guard let socket else { return }
+    loop.requestArrived(socket)
     var close = ending?.close ?? Close(code: .abnormal, reason: "", isClean: false)
     // lws does not tell whether the peer has answered; one that has waits for us to end the TCP connection.
     if let ending, ending.side == .server, ending.isFrameSent { close.isClean = socket.isPeerOpen }
@@ -99,7 +101,7 @@ extension Connection {
     socket.bind(nil)
     self.socket = nil
     loop.remove(self)
-    loop.handler.closed(self, close)
+    if !wasNeverOpened() { loop.handler.closed(self, close) }
   }
 }
 

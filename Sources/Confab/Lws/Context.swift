@@ -91,7 +91,7 @@ internal import Synchronization
   static let subprotocolID: UInt32 = 1
 
   /// The scratch buffer of a context: a read takes this much at the most, and HTTP responses are made in it.
-  private static let serviceBufferSize = 64 * 1024
+  static let serviceBufferSize = 64 * 1024
 
   /// Calls `loop` back from now on. On its thread.
   func serve(_ loop: EventLoop, on uv: UvLoop) {

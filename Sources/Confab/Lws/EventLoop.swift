@@ -61,7 +61,7 @@ public final class EventLoop: @unchecked Sendable {
   /// Connections that have not been read until their ping was answered, which it is now.
   var answered: ContiguousArray<Connection> = []
 
-  private var isStopping = false
+  private(set) var isStopping = false
 
   init(
     index: Int, configuration: Configuration, admission: Admission, originPolicy: OriginPolicy, descriptors: [Int32],
@@ -129,7 +129,16 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: Connections
 
-  func open(_ socket: Socket, _ request: Request, _ compression: Compression?) {
+  func open(
+    _ socket: Socket, _ request: borrowing Request, _ compression: Compression?, _ context: (any AnyObject & Sendable)?
+  ) {
+    let connection = add(socket, compression)
+    connection.storedContext = context
+    handler.opened(connection, request: request)
+    if isStopping { stop(connection) }
+  }
+
+  func add(_ socket: Socket, _ compression: Compression?) -> Connection {
     let connection = Connection(id: nextConnectionID(), loop: self, socket: socket, compression)
     if !socket.ticket.isExempt { connection.meter = RateMeter(configuration, now: now) }
     connection.heard()
@@ -137,8 +146,7 @@ public final class EventLoop: @unchecked Sendable {
     connection.index = Int32(connections.count)
     connections.append(connection)
     justOpened.append(connection)
-    handler.opened(connection, request: request)
-    if isStopping { stop(connection) }
+    return connection
   }
 
   func remove(_ connection: Connection) {
@@ -174,7 +182,10 @@ public final class EventLoop: @unchecked Sendable {
 
   /// A poll is about to begin: what timers and the like have brought does not wait for it.
   private func beforePoll() {
-    for connection in justOpened { connection.isJustOpened = false }
+    for connection in justOpened {
+      connection.isJustOpened = false
+      if connection.state == .connecting { stopReading(connection) }
+    }
     justOpened.removeAll(keepingCapacity: true)
     if !isPollingOnceMore { endTurn() }
     resumeReading()
@@ -269,6 +280,7 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private func stop(_ connection: Connection) {
+    if connection.state == .connecting { return connection.refuseWhileStopping() }
     connection.close(.goingAway, reason: "the server is stopping")
   }
 

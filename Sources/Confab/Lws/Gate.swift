@@ -19,7 +19,9 @@ internal import CLibwebsockets
     let refusal: Refusal
     let detail: String
     var status: Int?
-    var headers: [String] = []
+    var headers: [String: String] = [:]
+    /// What is answered, if not the detail.
+    var response: Response?
   }
 
   private func bad(_ detail: String) -> Rejection { Rejection(refusal: .badRequest, detail: detail) }
@@ -38,20 +40,23 @@ internal import CLibwebsockets
       }
       return false
     }
+    var authorization = Authorization.accept()
     let isAdmitted = decide {
       () throws(Rejection) in
       try checkEncryption()
       try checkHead()
       try checkHandshake()
       try checkOrigin()
-      if let denial = loop.handler.denial(of: request) {
-        throw Rejection(refusal: .refusedByHandler, detail: denial.reason, status: denial.status)
+      authorization = loop.handler.authorize(request)
+      if case .refuse(let response) = authorization {
+        throw Rejection(refusal: .refusedByHandler, detail: "status \(response.status)", response: response)
       }
     }
     let extensions = loop.configuration.offersCompression ? unsafe wsi.header(WSI_TOKEN_EXTENSIONS) : nil
     loop.upgrading =
       isAdmitted
-      ? unsafe Upgrade(Socket(wsi), extensions: extensions, unknownSubprotocol: offerUnknownSubprotocol()) : nil
+      ? unsafe Upgrade(
+        Socket(wsi), authorization, extensions: extensions, unknownSubprotocol: offerUnknownSubprotocol()) : nil
     return isAdmitted
   }
 
@@ -71,19 +76,31 @@ internal import CLibwebsockets
     guard headers.replace(subprotocol + (compression == nil ? "" : "\(name)\r\n"), by: parameters) else {
       return false
     }
-    loop.open(socket, request, compression)
+    switch upgrade.authorization {
+    case .accept(let context): loop.open(socket, request, compression, context)
+    case .ask(let ask):
+      guard let answer = headers.hold() else { return false }
+      loop.hold(socket, request, compression, answer, ask)
+    case .refuse: return false
+    }
     return true
   }
 
   /// LWS_CALLBACK_FILTER_HTTP_CONNECTION: whether a request that asks for no upgrade is served from a mount.
   func admitsRequest() -> Bool {
     loop.requestArrived(unsafe Socket(wsi))
-    return decide {
+    var response: Response?
+    let isAdmitted = decide {
       () throws(Rejection) in
       try checkEncryption()
       try checkHead()
+      response = loop.handler.response(to: request)
+      if response != nil { return }
       guard loop.configuration.mounts.serve(request.path) else { throw notFound }
     }
+    guard let response else { return isAdmitted }
+    unsafe Socket(wsi).answer(response, isHead: isHead)
+    return false
   }
 
   /// LWS_CALLBACK_HTTP: no mount has answered.
@@ -92,7 +109,7 @@ internal import CLibwebsockets
   /// LWS_CALLBACK_RAW_RX: lws takes what begins with no method that it knows, and CONNECT, for another protocol.
   func rejectUnknown() {
     loop.requestArrived(unsafe Socket(wsi))
-    reject(Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: [Gate.allow]))
+    reject(Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: Gate.allow))
   }
 
   /// The client has not sent a whole request in time.
@@ -114,16 +131,21 @@ internal import CLibwebsockets
   private func reject(_ rejection: Rejection) {
     let socket = unsafe Socket(wsi)
     loop.admission.refusals.note(rejection.refusal, socket.peer, rejection.detail)
-    let status = rejection.status ?? rejection.refusal.status ?? 400
-    let isHead = unsafe lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0
-    socket.answer(Response(status, rejection.detail, headers: rejection.headers, isHead: isHead))
+    let response =
+      rejection.response
+      ?? Response(
+        status: rejection.status ?? rejection.refusal.status ?? 400, headers: rejection.headers,
+        rejection.detail.printable + "\n")
+    socket.answer(response, isHead: isHead)
   }
+
+  private var isHead: Bool { unsafe wsi.has(WSI_TOKEN_HEAD_URI) }
 
   private var notFound: Rejection {
     Rejection(refusal: .notFound, detail: "nothing is served at \(request.path)")
   }
 
-  private static let allow = "Allow: GET, HEAD"
+  private static let allow = ["Allow": "GET, HEAD"]
 
   // MARK: What is checked
 
@@ -137,7 +159,7 @@ internal import CLibwebsockets
       let port = host.port.map { ":\($0)" } ?? ""
       let query = request.query.map(\.percentEncoded).joined(separator: "&")
       let target = request.path.percentEncoded + (query.isEmpty ? "" : "?\(query)")
-      rejection.headers = ["Location: https://\(host.host)\(port)\(target)"]
+      rejection.headers = ["Location": "https://\(host.host)\(port)\(target)"]
     }
     throw rejection
   }
@@ -146,7 +168,7 @@ internal import CLibwebsockets
   private func checkHead() throws(Rejection) {
     let configuration = loop.configuration
     guard unsafe wsi.has(WSI_TOKEN_GET_URI) != wsi.has(WSI_TOKEN_HEAD_URI) else {
-      throw Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: [Gate.allow])
+      throw Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: Gate.allow)
     }
     let size = unsafe wsi.headerSize
     guard size <= configuration.maxHeaderSize else {
@@ -194,7 +216,7 @@ internal import CLibwebsockets
     guard unsafe wsi.header(WSI_TOKEN_VERSION) == "13" else {
       throw Rejection(
         refusal: .versionNotSupported, detail: "only version 13 of WebSocket is spoken",
-        headers: ["Sec-WebSocket-Version: 13", "Upgrade: websocket"])
+        headers: ["Sec-WebSocket-Version": "13", "Upgrade": "websocket"])
     }
     let extensions = unsafe wsi.header(WSI_TOKEN_EXTENSIONS) ?? ""
     guard Upgrade.canRead(extensions: extensions, isOffered: loop.configuration.offersCompression) else {
@@ -236,60 +258,5 @@ internal import CLibwebsockets
       origin.map { "origin '\($0)' is not let in (--allow-origin \($0) would do it)" }
       ?? "no Origin header, which --require-origin asks for"
     throw Rejection(refusal: .originNotAllowed, detail: remedy)
-  }
-}
-
-extension OpaquePointer {
-  fileprivate func has(_ token: lws_token_indexes) -> Bool { unsafe lws_hdr_total_length(self, token) > 0 }
-
-  /// The bytes of all headers that lws knows, and of the request's line. Headers that it does not know are bounded by
-  /// its table alone, see ``Context``.
-  fileprivate var headerSize: Int {
-    var size = 0
-    for raw in 0..<WSI_TOKEN_COUNT.rawValue {
-      size += unsafe Int(max(0, lws_hdr_total_length(self, lws_token_indexes(raw))))
-    }
-    return size
-  }
-}
-
-extension String {
-  /// The elements of a comma-separated list, RFC 9110, section 5.6.1.
-  var listElements: [Substring] {
-    split(separator: ",").map(\.trimmed).filter { !$0.isEmpty }
-  }
-
-  /// Whether it is the base64 of 16 bytes.
-  fileprivate var isHandshakeKey: Bool {
-    utf8.count == 24 && hasSuffix("==")
-      && utf8.dropLast(2).allSatisfy { byte in
-        switch byte {
-        case 48...57, 65...90, 97...122, UInt8(ascii: "+"), UInt8(ascii: "/"): true
-        default: false
-        }
-      }
-  }
-}
-
-extension String {
-  /// As the path of a URL, RFC 3986, section 3.3.
-  fileprivate var percentEncoded: String {
-    let digits = Array("0123456789ABCDEF")
-    return utf8.reduce(into: "") { text, byte in
-      switch byte {
-      case 48...57, 65...90, 97...122: text.unicodeScalars.append(Unicode.Scalar(byte))
-      case _ where "/-._~!$&'()*+,;=:@".utf8.contains(byte): text.unicodeScalars.append(Unicode.Scalar(byte))
-      default: text += "%\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
-      }
-    }
-  }
-}
-
-extension Substring {
-  /// Without white space around it.
-  var trimmed: Substring {
-    var text = drop { $0 == " " || $0 == "\t" }
-    while let last = text.last, last == " " || last == "\t" { text.removeLast() }
-    return text
   }
 }

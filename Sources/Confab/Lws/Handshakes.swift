@@ -9,8 +9,13 @@ extension EventLoop {
     handshakes[socket] = now + configuration.handshakeTimeout.milliseconds
   }
 
-  /// The head of a request is complete.
+  /// The head of a request is complete, and nothing else awaited.
   func requestArrived(_ socket: Socket) { handshakes[socket] = nil }
+
+  /// The same for who has asked for its authorization.
+  func awaitAuthorization(of socket: Socket) {
+    handshakes[socket] = now + configuration.handshakeTimeout.milliseconds
+  }
 
   /// LWS_CALLBACK_WSI_DESTROY: a connection of any kind is over.
   func left(_ socket: Socket) {
@@ -25,7 +30,7 @@ extension EventLoop {
   func endLateHandshakes() {
     for (socket, deadline) in handshakes where deadline <= now {
       handshakes[socket] = nil
-      socket.rejectLate()
+      if let connection = socket.boundConnection { connection.wasNotAuthorizedInTime() } else { socket.rejectLate() }
     }
   }
 }

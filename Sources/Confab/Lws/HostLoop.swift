@@ -1,5 +1,25 @@
 internal import CLibwebsockets
 
+extension Server {
+  /// A server in a libuv loop of yours, beside what else is done there: it has one event loop then, whatever
+  /// ``Configuration/loops`` says, and no thread. It lives in yours from ``start()``, which is to be called on the thread
+  /// that runs it, or while nobody does, until it has stopped.
+  ///
+  /// - Parameters:
+  ///   - configuration: every setting.
+  ///   - loop: a `uv_loop_t *`. It must not be closed, nor freed, before ``whenStopped(_:)`` has told that the server has
+  ///     stopped; when it runs out of other work, `uv_run` returns then.
+  ///   - makeHandler: called by ``start()``, once.
+  public convenience init(
+    _ configuration: Configuration = Configuration(), onUvLoop loop: UnsafeMutableRawPointer,
+    handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+  ) throws(ConfabError) {
+    var configuration = configuration
+    configuration.loops = 1
+    try self.init(configuration, host: unsafe HostLoop.Pointer(loop), handler: makeHandler)
+  }
+}
+
 /// Runs a ``UvLoop`` in turns of a libuv loop of somebody else's, which sees it as one descriptor and a timer. So
 /// nothing of libwebsockets is in the host's loop, and ending is the same as on a thread of its own.
 ///

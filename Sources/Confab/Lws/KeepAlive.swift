@@ -25,6 +25,7 @@ extension EventLoop {
       if connections.isEmpty { return }
       let connection = connections[sweepIndex]
       sweepIndex += 1
+      if connection.state == .connecting || connection.isHeldBack { continue }
       let silence = connection.silence(atLeast: min(ping == 0 ? idle : ping, idle == 0 ? ping : idle))
       if idle > 0 && silence >= idle {
         connection.cutOff(.idle, "silent for \(configuration.idleTimeout.inSeconds) s")
@@ -55,8 +56,7 @@ extension Connection {
   fileprivate func ping() {
     guard !isPinged, state == .open, let socket, !socket.isBlocked else { return }
     isPinged = true
-    let frame: [UInt8] = [0x89, 0]
-    unsafe frame.withUnsafeBytes { if unsafe socket.write($0) == .failed { drop() } }
+    if socket.write([0x89, 0]) == .failed { drop() }
   }
 
   /// Ends the connection without a close frame, which nobody would answer.

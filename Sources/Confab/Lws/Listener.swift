@@ -89,8 +89,9 @@ internal import Glibc
   private func turnAway(_ accepted: Int32, _ rejection: Admission.Rejection) {
     defer { close(accepted) }
     guard loop?.configuration.tls == nil else { return }
-    let response = Response(rejection.refusal.status ?? 503, rejection.detail, headers: ["Retry-After: 10"])
-    unsafe response.bytes.withUnsafeBytes {
+    let response = Response(
+      status: rejection.refusal.status ?? 503, headers: ["Retry-After": "10"], rejection.detail + "\n")
+    unsafe response.bytes().withUnsafeBytes {
       unsafe _ = send(accepted, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
     shutdown(accepted, Int32(SHUT_WR))

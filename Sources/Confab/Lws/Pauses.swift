@@ -2,7 +2,8 @@ internal import CLibwebsockets
 
 // Connections that are not read for a while: TCP then slows the peer down, and nothing is lost.
 //
-// Those that wait for a rate, or for their log, are looked at now and then; those that wait for a pong when it is out.
+// Those that wait for a rate, or for their log, are looked at now and then; those that wait for a pong when it is out;
+// those that their handler keeps waiting when it says so.
 
 extension EventLoop {
   /// Stops reading from a connection until the log that it has joined is relieved, and its peer within its rates.
@@ -32,7 +33,7 @@ extension EventLoop {
   /// Pings.swift.
   func resumeReading() {
     for connection in answered {
-      if connection.mayBeRead { connection.resumeReading() } else { putOff(connection) }
+      if connection.mayBeRead { connection.goOnReading() } else { putOff(connection) }
     }
     answered.removeAll(keepingCapacity: true)
     guard isResumeDue else { return }
@@ -40,7 +41,7 @@ extension EventLoop {
     paused.removeAll { connection in
       guard connection.mayBeRead else { return false }
       connection.heard()
-      connection.resumeReading()
+      connection.goOnReading()
       return true
     }
     if paused.isEmpty { resumeTimer.stop() }
@@ -49,8 +50,34 @@ extension EventLoop {
 
 extension Connection {
   fileprivate var mayBeRead: Bool {
+    if owesPong || isHeldBack { return false }
     if let fanout, fanout.log.isPressed { return false }
     if state == .open, let meter, meter.readableAt > loop.now { return false }
     return true
+  }
+}
+
+extension Connection {
+  /// Stops reading until ``resumeReading()``: no message is received, so TCP slows the peer down, and what has gone on at
+  /// its side, its end included, is noticed later. ``Configuration/idleTimeout`` does not count meanwhile. Loop thread only.
+  public func pauseReading() {
+    loop.preconditionCurrent()
+    guard state == .open, !isHeldBack else { return }
+    isHeldBack = true
+    if !isPaused { loop.stopReading(self) }
+  }
+
+  /// Ends what ``pauseReading()`` began: messages are received from the next turn on. Loop thread only.
+  public func resumeReading() {
+    loop.preconditionCurrent()
+    letGo()
+  }
+
+  /// The same without a check.
+  func letGo() {
+    guard isHeldBack else { return }
+    isHeldBack = false
+    heard()
+    loop.answered.append(self)
   }
 }

@@ -35,7 +35,7 @@ extension Connection {
   }
 
   /// Goes on to read, with what lws has kept of the last read: for that it asks for output itself.
-  func resumeReading() {
+  func goOnReading() {
     isPaused = false
     isWritableRequested = true
     socket?.setReading(true)

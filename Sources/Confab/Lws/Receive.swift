@@ -26,7 +26,7 @@ extension Connection {
   /// Takes a piece of a message, joins it with the ones before, and hands a whole message to the handler. False ends
   /// the connection with the close frame that has been set.
   func receive(_ piece: Span<UInt8>, _ socket: Socket) -> Bool {
-    guard state == .open else { return true }
+    guard state == .open else { return state == .connecting ? receivedTooEarly() : true }
     // What comes in one piece with the handshake has been overwritten: lws makes its answer where it reads to. A client
     // must wait for that (RFC 6455, section 4.1).
     if isJustOpened { return fail(.protocolError, .protocolError, "a message before the handshake was answered") }

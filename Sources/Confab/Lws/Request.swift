@@ -3,22 +3,130 @@ internal import CLibwebsockets
 /// The HTTP request that a client opened its WebSocket with (RFC 6455, section 4.1). It can't outlive the call that it
 /// is handed to; what is asked of it is copied.
 @safe public struct Request: ~Escapable {
-  private let wsi: OpaquePointer
+  private let source: Source
+  @safe private enum Source {
+    case lws(OpaquePointer)
+    case copy(RequestHead)
+  }
 
   @_lifetime(immortal)
-  init(_ wsi: OpaquePointer) { unsafe self.wsi = wsi }
+  init(_ wsi: OpaquePointer) { unsafe source = .lws(wsi) }
+
+  @_lifetime(immortal)
+  init(_ copy: RequestHead) { source = .copy(copy) }
 
   /// The path, percent-decoded, beginning with `/`. libwebsockets has resolved `.` and `..` in it.
-  public var path: String { unsafe wsi.header(WSI_TOKEN_GET_URI) ?? "/" }
+  public var path: String {
+    switch source {
+    case .lws(let wsi): unsafe wsi.header(WSI_TOKEN_GET_URI) ?? wsi.header(WSI_TOKEN_HEAD_URI) ?? "/"
+    case .copy(let copy): copy.path
+    }
+  }
 
   /// The parts of the query, `name=value`, which `&` separates; percent-decoded. Empty when there was no query.
   public var query: [String] {
+    switch source {
+    case .lws(let wsi): unsafe wsi.query
+    case .copy(let copy): copy.query
+    }
+  }
+
+  /// The value of a header, its name in any case; nil when it was not sent.
+  public subscript(header name: String) -> String? {
+    switch source {
+    case .lws(let wsi): unsafe wsi.header(named: name.lowercased() + ":")
+    case .copy(let copy): copy.headers[name.lowercased() + ":"]
+    }
+  }
+
+  /// The web origin of the page that the client runs in; browsers send it, RFC 6454, section 7.
+  public var origin: String? { self[header: "origin"] }
+
+  /// The subprotocol that was agreed upon: one of ``Configuration/subprotocols``, or nil.
+  public var subprotocol: String? {
+    switch source {
+    case .lws(let wsi): unsafe wsi.subprotocol
+    case .copy(let copy): copy.subprotocol
+    }
+  }
+
+  /// The client's numeric address; empty when it has gone already.
+  public var remoteHost: String { address?.host ?? "" }
+  /// The client's port.
+  public var remotePort: Int { address?.port ?? 0 }
+
+  fileprivate var address: SocketAddress? {
+    switch source {
+    case .lws(let wsi): unsafe SocketAddress(of: lws_get_socket_fd(wsi), getpeername)
+    case .copy(let copy): copy.address
+    }
+  }
+
+  /// The headers that lws knows by name.
+  fileprivate var knownHeaders: [String: String] {
+    let wsi: OpaquePointer
+    switch source {
+    case .lws(let pointer): unsafe wsi = unsafe pointer
+    case .copy(let copy): return copy.headers
+    }
+    var headers: [String: String] = [:]
+    for (name, token) in headerTokens { headers[name] = unsafe wsi.header(token) }
+    return headers
+  }
+}
+
+/// What is kept of a request beyond its handshake.
+public struct RequestHead: Sendable {
+  /// As ``Request/path``.
+  public let path: String
+  /// As ``Request/query``.
+  public let query: [String]
+  /// As ``Request/subprotocol``.
+  public let subprotocol: String?
+  /// By their name with a colon, in small letters.
+  fileprivate let headers: [String: String]
+  fileprivate let address: SocketAddress?
+
+  /// A copy of `request`.
+  public init(_ request: borrowing Request) {
+    (path, query, headers) = (request.path, request.query, request.knownHeaders)
+    (subprotocol, address) = (request.subprotocol, request.address)
+  }
+
+  /// The value of a header that libwebsockets knows by name, in any case; nil when it was not sent.
+  public subscript(header name: String) -> String? { headers[name.lowercased() + ":"] }
+
+  /// As ``Request/remoteHost``.
+  public var remoteHost: String { address?.host ?? "" }
+  /// As ``Request/remotePort``.
+  public var remotePort: Int { address?.port ?? 0 }
+}
+
+extension OpaquePointer {
+  /// A header of `struct lws`; nil when it was not sent. Headers are there until the handshake has been answered.
+  func header(_ token: lws_token_indexes) -> String? {
+    let length = unsafe lws_hdr_total_length(self, token)
+    guard length > 0 else { return nil }
+    return unsafe text(count: Int(length)) { unsafe lws_hdr_copy(self, $0, $1, token) }
+  }
+
+  /// The same by its name in small letters, with a colon.
+  fileprivate func header(named name: String) -> String? {
+    if let token = headerTokens[name] { return unsafe header(token) }
+    let length = unsafe lws_hdr_custom_length(self, name, Int32(name.utf8.count))
+    guard length >= 0 else { return nil }
+    return unsafe text(count: Int(length)) {
+      unsafe lws_hdr_custom_copy(self, $0, $1, name, Int32(name.utf8.count))
+    }
+  }
+
+  fileprivate var query: [String] {
     var parts: [String] = []
-    let length = Int(unsafe lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS))
+    let length = Int(unsafe lws_hdr_total_length(self, WSI_TOKEN_HTTP_URI_ARGS))
     for index in 0... {
       var isThere = false
       let part = unsafe text(count: length) {
-        let count = unsafe lws_hdr_copy_fragment(wsi, $0, $1, WSI_TOKEN_HTTP_URI_ARGS, Int32(index))
+        let count = unsafe lws_hdr_copy_fragment(self, $0, $1, WSI_TOKEN_HTTP_URI_ARGS, Int32(index))
         isThere = count >= 0
         return count
       }
@@ -28,40 +136,9 @@ internal import CLibwebsockets
     return parts
   }
 
-  /// The value of a header, its name in any case; nil when it was not sent.
-  public subscript(header name: String) -> String? {
-    let name = name.lowercased() + ":"
-    if let token = headerTokens[name] { return unsafe wsi.header(token) }
-    let length = unsafe lws_hdr_custom_length(wsi, name, Int32(name.utf8.count))
-    guard length >= 0 else { return nil }
-    return unsafe text(count: Int(length)) {
-      unsafe lws_hdr_custom_copy(wsi, $0, $1, name, Int32(name.utf8.count))
-    }
-  }
-
-  /// The web origin of the page that the client runs in; browsers send it, RFC 6454, section 7.
-  public var origin: String? { self[header: "origin"] }
-
-  /// The subprotocol that was agreed upon: one of ``Configuration/subprotocols``, or nil.
-  public var subprotocol: String? {
-    let one = unsafe lws_get_protocol(wsi).pointee
+  fileprivate var subprotocol: String? {
+    let one = unsafe lws_get_protocol(self).pointee
     return unsafe one.id == Context.subprotocolID ? unsafe String(cString: one.name) : nil
-  }
-
-  /// The client's numeric address; empty when it has gone already.
-  public var remoteHost: String { address?.host ?? "" }
-  /// The client's port.
-  public var remotePort: Int { address?.port ?? 0 }
-
-  private var address: SocketAddress? { unsafe SocketAddress(of: lws_get_socket_fd(wsi), getpeername) }
-}
-
-extension OpaquePointer {
-  /// A header of `struct lws`; nil when it was not sent. Headers are there until the handshake has been answered.
-  func header(_ token: lws_token_indexes) -> String? {
-    let length = unsafe lws_hdr_total_length(self, token)
-    guard length > 0 else { return nil }
-    return unsafe text(count: Int(length)) { unsafe lws_hdr_copy(self, $0, $1, token) }
   }
 }
 

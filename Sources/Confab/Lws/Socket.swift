@@ -91,9 +91,9 @@ internal import Glibc
   var peer: String { unsafe SocketAddress(of: descriptor, getpeername)?.endpoint ?? "a peer that has gone" }
 
   /// Answers a request. The connection is to be ended then.
-  func answer(_ response: Response) {
-    unsafe response.bytes.withUnsafeBytes { unsafe _ = write($0) }
-  }
+  func answer(_ response: Response, isHead: Bool = false) { _ = write(response.bytes(isHead: isHead)) }
+
+  func write(_ bytes: [UInt8]) -> Written { unsafe bytes.withUnsafeBytes { unsafe write($0) } }
 
   /// Has lws end the connection in a turn to come, without a word.
   func kill() {

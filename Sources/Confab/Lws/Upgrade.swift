@@ -7,6 +7,7 @@ internal import Glibc
 /// A request for an upgrade that has been admitted, until it is answered within the same call.
 struct Upgrade {
   let socket: Socket
+  let authorization: Authorization
   let compression: Compression?
   /// How many offers of the extension lws has yet to ask about before the one that it is to take.
   var offersLeft: Int
@@ -15,8 +16,9 @@ struct Upgrade {
   /// What lws takes for the subprotocol that was agreed upon, though there is none: see ``Subprotocols``.
   let unknownSubprotocol: String?
 
-  init(_ socket: Socket, extensions: String?, unknownSubprotocol: String?) {
+  init(_ socket: Socket, _ authorization: Authorization, extensions: String?, unknownSubprotocol: String?) {
     self.socket = socket
+    self.authorization = authorization
     self.unknownSubprotocol = unknownSubprotocol
     compression = extensions.flatMap { Compression(offers: $0) }
     offersLeft = extensions.flatMap { Upgrade.takenOffer(in: $0)?.index } ?? 0
@@ -88,4 +90,23 @@ extension Upgrade {
     unsafe arguments.pointee.max_len -= Int32(new.count - old.count)
     return true
   }
+
+  /// Takes the whole answer, for it to be sent later: lws sends nothing now. Nil when it is not where lws makes it
+  /// (lib/roles/ws/server-ws.c, handshake_0405).
+  func hold() -> [UInt8]? {
+    let end = unsafe arguments.pointee.p!
+    let buffer = unsafe end + Int(arguments.pointee.max_len) - Context.serviceBufferSize
+    let start = unsafe buffer + AnswerHeaders.offset
+    let statusLine = Array("HTTP/1.1 101 ".utf8)
+    guard unsafe start + statusLine.count < end, unsafe memcmp(start, statusLine, statusLine.count) == 0 else {
+      return nil
+    }
+    let answer = unsafe Array(UnsafeRawBufferPointer(start: start, count: end - start)) + Array("\r\n".utf8)
+    // lws adds an empty line, and takes what it has then for sent if that is nothing (lib/core-net/output.c).
+    unsafe arguments.pointee.p = unsafe start - 2
+    return answer
+  }
+
+  /// MAX_WEBSOCKET_04_KEY_LEN and so on: where in its buffer lws makes the answer.
+  private static let offset = 128 + 256 + Int(shim_PRE)
 }

@@ -1,0 +1,86 @@
+// Clients whose authorization has been asked for: the handshake is complete but for its answer, which is sent when it has
+// come. Nothing is read from them meanwhile.
+
+/// What a connection has for its context while its state is `connecting`.
+final class Held {
+  let request: RequestHead
+  /// The head that accepts the handshake.
+  let answer: [UInt8]
+  var task: Task<Void, Never>?
+
+  init(_ request: RequestHead, answer: [UInt8]) { (self.request, self.answer) = (request, answer) }
+}
+
+extension EventLoop {
+  /// Has a connection wait for what `ask` says.
+  func hold(
+    _ socket: Socket, _ request: borrowing Request, _ compression: Compression?, _ answer: [UInt8],
+    _ ask: @escaping @Sendable () async -> Authorization
+  ) {
+    let connection = add(socket, compression)
+    connection.state = .connecting
+    let held = Held(RequestHead(request), answer: answer)
+    connection.storedContext = held
+    awaitAuthorization(of: socket)
+    if isStopping { return connection.refuseWhileStopping() }
+    held.task = Task {
+      var authorization = await ask()
+      while case .ask(let ask) = authorization, !Task.isCancelled { authorization = await ask() }
+      let decided = authorization
+      execute { connection.wasAuthorized(decided) }
+    }
+  }
+}
+
+extension Connection {
+  /// Nil unless its authorization is awaited.
+  private var held: Held? { state == .connecting ? storedContext as? Held : nil }
+
+  fileprivate func wasAuthorized(_ authorization: Authorization) {
+    guard let held, let socket else { return }
+    switch authorization {
+    case .accept(let context):
+      loop.requestArrived(socket)
+      state = .open
+      storedContext = context
+      guard socket.write(held.answer) == .taken else { return drop() }
+      heard()
+      loop.handler.opened(self, request: Request(held.request))
+      if isPaused { loop.answered.append(self) }
+    case .refuse(let response): refuse(response, .refusedByHandler, "status \(response.status)")
+    case .ask: break
+    }
+  }
+
+  /// It has taken too long.
+  func wasNotAuthorizedInTime() {
+    refuse(Response(status: 503, "not authorized in time\n"), .authorizationTimeout, "not authorized in time")
+  }
+
+  func refuseWhileStopping() {
+    refuse(Response(status: 503, "the server is stopping\n"), .refusedByHandler, "the server is stopping")
+  }
+
+  /// The peer has sent something before it was answered (RFC 6455, section 4.1). False ends the connection.
+  func receivedTooEarly() -> Bool {
+    refuse(Response(status: 400, "data before the answer\n"), .badRequest, "data before the handshake was answered")
+    return false
+  }
+
+  private func refuse(_ response: Response, _ refusal: Refusal, _ detail: String) {
+    guard let held, let socket else { return }
+    note(refusal, detail)
+    loop.requestArrived(socket)
+    held.task?.cancel()
+    state = .closing
+    socket.answer(response)
+    socket.kill()
+  }
+
+  /// The connection has ended: whether its handler has never heard of it.
+  func wasNeverOpened() -> Bool {
+    guard let held = storedContext as? Held else { return false }
+    held.task?.cancel()
+    return true
+  }
+}

@@ -1,0 +1,71 @@
+/// An answer of HTTP that is sent whole and ends the connection: to a request that is not for a WebSocket, see
+/// ``Handler/response(to:)``, or to one that is refused, see ``Handler/authorize(_:)``.
+public struct Response: Equatable, Sendable {
+  /// 200 to 599.
+  public var status: Int
+  /// Headers beyond those that each answer has: `Content-Length`, `Connection: close`, `X-Content-Type-Options: nosniff`
+  /// and, unless they are among these, `Cache-Control: no-store` and `Content-Type: text/plain; charset=utf-8`.
+  public var headers: [String: String]
+  /// The body, which a request with HEAD does not get. The answer is in memory until the client has taken it, for 5 s at
+  /// the most.
+  public var body: [UInt8]
+
+  /// - Precondition: `status` is 200 to 599, names of headers are tokens, and their values have no control characters
+  ///   (RFC 9110, section 5.5).
+  public init(status: Int = 200, headers: [String: String] = [:], body: [UInt8]) {
+    precondition((200...599).contains(status), "\(status) is no status of an answer")
+    for (name, value) in headers {
+      precondition(name.isToken, "'\(name)' is no name of a header")
+      precondition(value.utf8.allSatisfy { $0 >= 32 && $0 != 127 }, "the value of \(name) has control characters")
+    }
+    (self.status, self.headers, self.body) = (status, headers, body)
+  }
+
+  /// An answer of text, as UTF-8.
+  public init(status: Int = 200, headers: [String: String] = [:], _ text: String) {
+    self.init(status: status, headers: headers, body: Array(text.utf8))
+  }
+
+  /// As it is sent.
+  func bytes(isHead: Bool = false) -> [UInt8] {
+    let phrase = Response.phrases[status] ?? (status < 400 ? "OK" : "Refused")
+    var lines = ["HTTP/1.1 \(status) \(phrase)"]
+    let names = Set(headers.keys.map { $0.lowercased() })
+    for (name, value) in Response.defaults where !names.contains(name.lowercased()) {
+      lines.append("\(name): \(value)")
+    }
+    for (name, value) in headers.sorted(by: { $0.key < $1.key }) where !Response.fixed.contains(name.lowercased()) {
+      lines.append("\(name): \(value)")
+    }
+    lines += ["X-Content-Type-Options: nosniff", "Content-Length: \(body.count)", "Connection: close"]
+    return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + (isHead ? [] : body)
+  }
+
+  private static let defaults = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+  private static let fixed: Set = ["x-content-type-options", "content-length", "connection", "transfer-encoding"]
+
+  private static let phrases = [
+    200: "OK", 204: "No Content", 301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",
+    307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long",
+    426: "Upgrade Required", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 503: "Service Unavailable",
+  ]
+}
+
+extension String {
+  /// The text as one line for logs and answers, whoever it comes from: at most 200 characters, none of them a control
+  /// character, a separator of lines, or one that turns the direction of what follows.
+  var printable: String {
+    var text = String.UnicodeScalarView()
+    for scalar in unicodeScalars {
+      switch scalar.properties.generalCategory {
+      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse:
+        text.append("\u{FFFD}")
+      default: text.append(scalar)
+      }
+      if text.count == 200 { return String(text) + "…" }
+    }
+    return String(text)
+  }
+}

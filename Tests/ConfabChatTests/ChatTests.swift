@@ -1,0 +1,74 @@
+import Confab
+import Foundation
+import Testing
+
+@testable import ConfabChat
+
+struct ChatTests {
+  @Test func theHistoriesOfAllRoomsAreBounded() {
+    var options = ChatOptions()
+    options.maxTotalHistoryBytes = 100_000
+    let chat = Chat(options: options)
+    let text = Array(String(repeating: "x", count: 936).utf8)
+    let rooms = (0..<10).map { chat.enter("/\($0)") }
+    func say(in room: Room) {
+      room.say(Message(.text, text.span))
+      chat.makeSpace(for: room)
+    }
+    for room in rooms { for _ in 0..<10 { say(in: room) } }
+    #expect(chat.historyBytes == 100_000 && rooms.allSatisfy(\.hasHistory))
+
+    // Rooms that have been left go first, the one left longest ago before the others …
+    chat.leave(rooms[3])
+    chat.leave(rooms[2])
+    say(in: rooms[0])
+    #expect(chat.historyBytes == 91_000 && !rooms[3].hasHistory && rooms[2].hasHistory)
+    #expect(chat.enter("/3") !== rooms[3] && chat.enter("/2") === rooms[2])
+
+    // … and then the one that is spoken in forgets.
+    for _ in 0..<1000 {
+      say(in: rooms[1])
+      #expect(chat.historyBytes <= 100_000)
+    }
+    #expect(rooms[0].hasHistory && rooms[2].hasHistory)
+  }
+
+  @Test func roomsWithHistoryStayUntilTheirPlaceIsNeeded() {
+    var options = ChatOptions()
+    options.maxRooms = 2
+    let chat = Chat(options: options)
+    let (one, two) = (chat.enter("/1"), chat.enter("/2"))
+    one.say(Message(.text, [65].span))
+    #expect(!chat.hasRoom(for: "/3"))
+    chat.leave(one)
+    chat.leave(two)
+    #expect(chat.occupancy.isEmpty && chat.hasRoom(for: "/3"))
+    #expect(chat.enter("/1") === one && chat.enter("/2") !== two)
+    chat.leave(one)
+    _ = chat.enter("/3")
+    #expect(chat.occupancy == ["/2": 1, "/3": 1] && chat.historyBytes == 65)
+    #expect(!chat.hasRoom(for: "/1"))
+  }
+
+  @Test func aServerOfTheChatSpeaksTheSubprotocol() throws {
+    var configuration = Configuration(host: "127.0.0.1", port: 0)
+    configuration.subprotocols = ["other"]
+    let server = try Chat().makeServer(configuration)
+    #expect(server.configuration.subprotocols == ["other", Chat.subprotocol])
+    var options = ChatOptions()
+    options.newcomerMessages = 101
+    #expect(throws: ConfabError(.invalidConfiguration, "newcomerMessages must be 0 to 100, not 101")) {
+      try Chat(options: options).makeServer(configuration)
+    }
+  }
+
+  /// The README's table is what the library says.
+  @Test func theReadmeHasTheLimits() throws {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
+    let readme = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
+    for limit in ChatOptions.limits {
+      let row = "| `\(limit.option)` | \(limit.text()) | \(limit.subject): \(limit.effect) |"
+      #expect(readme.contains(row), "README.md must have this row: \(row)")
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import Testing
+
+@testable import ConfabChat
+
+struct EventTests {
+  private func event(_ json: String) -> ClientEvent? { ClientEvent(Array(json.utf8)) }
+
+  @Test func eventsAreRead() {
+    guard case .hello(let hello)? = event(#"{"type":"hello","name":"Ann","after":3,"epoch":"e","unknown":[1]}"#) else {
+      Issue.record("no hello")
+      return
+    }
+    #expect(hello.name == "Ann" && hello.after == 3 && hello.epoch == "e" && hello.session == nil)
+    guard case .say(let say)? = event(#"{"text":"\ud83d\ude00\u0000\/","tag":"t","type":"say"}"#) else {
+      Issue.record("no say")
+      return
+    }
+    #expect(say.tag == "t" && say.text == "😀\u{0}/")
+    guard case .typing? = event(#"{"type":"typing","name":5}"#) else { Issue.record("no typing"); return }
+    guard case .history(let request)? = event(#"{"type":"history","before":9,"count":null}"#) else {
+      Issue.record("no history")
+      return
+    }
+    #expect(request.before == 9 && request.after == nil && request.count == nil)
+    guard case .rename(let rename)? = event(#"{"type":"rename","name":""}"#) else { Issue.record("no rename"); return }
+    #expect(rename.name == "")
+    guard case .unknown("dance")? = event(#"{"type":"dance"}"#) else { Issue.record("known"); return }
+    #expect(event(#"{"type":"say","tag":"t"}"#)?.tag == "t" && event(#"{"type":"say","text":5,"tag":"t"}"#)?.tag == "t")
+  }
+
+  @Test(arguments: [
+    "", " ", "null", "5", "\"say\"", "[]", "{}", "{", #"{"type":5}"#, #"{"type":null}"#, #"{"type":"hello"}"#,
+    #"{"type":"hello","name":5}"#, #"{"type":"hello","name":"Ann","after":"5"}"#,
+    #"{"type":"hello","name":"Ann","after":1.5}"#, #"{"type":"hello","name":"Ann","after":99999999999999999999}"#,
+    #"{"type":"history","before":1e400}"#,
+    #"{"type":"rename","name":"\ud800"}"#, #"{"type":"rename","name":"\udc00\ud800"}"#,
+    #"{"type":"typing"} "#.dropLast().dropLast() + "",
+    #"{"type":"typing"}{"type":"typing"}"#, "{'type':'typing'}", "{\"type\":\"ty\nping\"}",
+    #"{"type":"typing","x":NaN}"#,
+  ])
+  func whatIsNoEventIsMalformed(_ json: String) {
+    #expect(event(json) == nil)
+  }
+
+  @Test(arguments: [#""\ud800""#, #""\udc00\ud800""#, "5", "null", "[]"])
+  func theTagOfWhatCannotBeSaidIsKnown(_ text: String) {
+    guard case .say(let say)? = event(#"{"type":"say","text":\#(text),"tag":"t"}"#) else {
+      Issue.record("no say")
+      return
+    }
+    #expect(say.tag == "t" && say.text == nil)
+  }
+
+  /// Whatever a peer sends, it is soon read and takes no more than a multiple of the message.
+  @Test func largeAndDeepEventsDoNoHarm() {
+    let limit = 1 << 20
+    let deep = [("[", "]"), (#"{"a":"#, "}"), (#"[{"b":["#, "]}]")].map { open, close in
+      let count = limit / (open.count + close.count) - 20
+      return #"{"type":"typing","x":"# + String(repeating: open, count: count) + "1"
+        + String(repeating: close, count: count) + "}"
+    }
+    for json in deep { #expect(event(json) == nil) }
+    for piece in ["[],", "1,", "{},", #""","#, #"{"a":1},"#, "1e308,", "-0.00000001,"] {
+      let json = #"{"type":"typing","x":["# + String(repeating: piece, count: limit / piece.utf8.count) + "0]}"
+      guard case .typing? = event(json) else { Issue.record("\(piece) is not read"); continue }
+    }
+    let members = (0..<limit / 12).map { #""\#($0)":0,"# }.joined()
+    guard case .typing? = event("{" + members + #""type":"typing"}"#) else { Issue.record("not read"); return }
+    guard case .unknown? = event(#"{"type":""# + String(repeating: #"\u0041"#, count: limit / 6) + #""}"#) else {
+      Issue.record("not read")
+      return
+    }
+    let digits = #"{"type":"hello","name":"a","after":"# + String(repeating: "1", count: limit) + "}"
+    #expect(event(digits) == nil)
+    guard case .typing? = event(#"{"type":"hello","type":"typing"}"#) ?? event(#"{"type":"typing","type":"typing"}"#)
+    else { Issue.record("duplicate members are not read"); return }
+  }
+
+  @Test func eventsAreWritten() {
+    func text(_ event: some ServerEvent) -> String { String(decoding: event.json, as: UTF8.self) }
+    #expect(
+      text(MessageEvent(id: 1, at: 2, from: "Ann", tag: "t", text: "a/b\n\u{1}\"你好😀"))
+        == #"{"at":2,"from":"Ann","id":1,"tag":"t","text":"a/b\n\u0001\"你好😀","type":"message"}"#)
+    #expect(text(MessageEvent(id: 1, at: 2, binary: 3)) == #"{"at":2,"binary":3,"id":1,"type":"message"}"#)
+    #expect(text(TypingEvent(name: "Ann")) == #"{"name":"Ann","type":"typing"}"#)
+    #expect(
+      text(ErrorEvent(.nameTaken, "no", proposal: "Ann2"))
+        == #"{"code":"nameTaken","message":"no","proposal":"Ann2","type":"error"}"#)
+    let tag = String(repeating: "x", count: 65)
+    #expect(text(ErrorEvent(.tagInvalid, "no", tag: tag)) == #"{"code":"tagInvalid","message":"no","type":"error"}"#)
+  }
+
+  @Test func thePlainFormIsThatOfTheTutorial() throws {
+    let form = PlainProtocol.form(
+      of: try Text("你好\nhi", limit: 100), from: try #require(Name("Ann")), at: 1_700_000_000_999)
+    #expect(String(decoding: form, as: UTF8.self) == "At 2023-11-14 22:13:20 UTC\n来自用户Ann\n你好\nhi")
+  }
+}

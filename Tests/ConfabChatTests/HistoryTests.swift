@@ -1,0 +1,164 @@
+import Confab
+import Testing
+
+@testable import ConfabChat
+
+extension History {
+  @discardableResult
+  fileprivate mutating func say(_ text: String, at: Int64 = 0) -> Int {
+    append(Message(.text, Array(text.utf8).span), at: at)
+  }
+
+  @discardableResult
+  fileprivate mutating func say(_ text: String, tag: String, from: String = "Ann") throws -> Int {
+    append(
+      try Text(text, limit: 1000), from: try #require(Name(from)), tag: try #require(Tag(tag)), at: 7)
+  }
+
+  fileprivate func id(of tag: String) -> Int? { Tag(tag).flatMap { id(of: $0) } }
+  fileprivate func texts(after id: Int, count: Int = 100) -> [String?] {
+    page(after: id, count: count).messages.map(\.text)
+  }
+  fileprivate func ids(before id: Int, count: Int = 100) -> [Int] { page(before: id, count: count).messages.map(\.id) }
+}
+
+struct HistoryTests {
+  @Test func messagesAreKeptAsTheyWere() throws {
+    var history = History(maxMessages: 10, maxBytes: 10_000)
+    #expect(history.isEmpty && history.last == 0 && history.oldest == 1 && history.bytes == 0)
+    #expect(history.say("你好", at: 5) == 1)
+    #expect(history.append(Message(.binary, [1, 2, 3].span), at: 6) == 2)
+    #expect(try history.say("hi", tag: "t-1", from: "李") == 3)
+    #expect(history.say("") == 4)
+    let messages = history.page(after: 0, count: 100).messages
+    #expect(messages.map(\.id) == [1, 2, 3, 4] && messages.map(\.at) == [5, 6, 7, 0])
+    #expect(messages.map(\.text) == ["你好", nil, "hi", ""] && messages.map(\.binary) == [nil, 3, nil, nil])
+    #expect(messages.map(\.from) == [nil, nil, "李", nil] && messages.map(\.tag) == [nil, nil, "t-1", nil])
+    #expect(history.id(of: "t-1") == 3 && history.id(of: "t-2") == nil)
+  }
+
+  @Test(arguments: [1, 2, 10, 255, 256, 257, 1000])
+  func theOldestAreForgotten(_ limit: Int) throws {
+    var history = History(maxMessages: limit, maxBytes: 1 << 20)
+    for number in 1...3000 {
+      try history.say("\(number)", tag: "\(number)")
+      #expect(history.last == number && history.oldest == max(1, number - limit + 1))
+    }
+    #expect(history.message(history.oldest).text == "\(history.oldest)")
+    #expect(history.id(of: "3000") == 3000)
+    #expect(history.id(of: "\(3000 - limit)") == nil)
+    // What has been forgotten is given back by chunks of 256.
+    #expect(history.bytes <= (limit + 256) * (History.overhead + 12))
+  }
+
+  @Test(arguments: [0, 1, 500, 5000, 100_000, 1 << 20])
+  func memoryIsBounded(_ limit: Int) {
+    var history = History(maxMessages: 100_000, maxBytes: limit)
+    var random = SystemRandomNumberGenerator()
+    for number in 1...5000 {
+      history.say(String(repeating: "x", count: Int.random(in: 0...[10, 100, 3000].randomElement(using: &random)!)))
+      #expect(history.bytes <= limit && history.last == number)
+      #expect(history.isEmpty == (history.bytes == 0))
+    }
+    // Most of the memory is used.
+    if limit > 50_000 { #expect(history.bytes > limit * 3 / 4) }
+    #expect(history.texts(after: 0).count == min(100, history.last + 1 - history.oldest))
+  }
+
+  @Test func aMessageThatIsTooLargeIsNotKept() {
+    var history = History(maxMessages: 10, maxBytes: 1000)
+    history.say("first")
+    history.say(String(repeating: "x", count: 1000))
+    #expect(history.isEmpty && history.last == 2 && history.bytes == 0)
+    history.say("third")
+    #expect(history.ids(before: .max) == [3])
+  }
+
+  @Test func nothingIsKeptWhenNothingShallBe() throws {
+    var history = History(maxMessages: 0, maxBytes: 1000)
+    #expect(history.say("a") == 1)
+    #expect(try history.say("b", tag: "t") == 2)
+    #expect(history.isEmpty && history.oldest == 3 && history.bytes == 0)
+    #expect(history.id(of: "t") == nil && history.texts(after: 0) == [])
+  }
+
+  @Test func pages() {
+    var history = History(maxMessages: 500, maxBytes: 1 << 20)
+    for number in 1...700 { history.say("\(number)") }
+    #expect(history.oldest == 201)
+    #expect(history.ids(before: .max, count: 3) == [698, 699, 700])
+    #expect(history.ids(before: 300, count: 3) == [297, 298, 299])
+    #expect(history.ids(before: 203, count: 3) == [201, 202] && !history.page(before: 203, count: 3).more)
+    #expect(history.page(before: 204, count: 2).more)
+    for id in [201, 200, 1, 0, -1, Int.min] { #expect(history.ids(before: id) == []) }
+    #expect(history.texts(after: 697) == ["698", "699", "700"] && !history.page(after: 697, count: 3).more)
+    #expect(history.texts(after: 698, count: 1) == ["699"] && history.page(after: 698, count: 1).more)
+    #expect(history.texts(after: 0, count: 1) == ["201"] && history.texts(after: Int.min, count: 1) == ["201"])
+    for id in [700, 701, Int.max] { #expect(history.texts(after: id) == []) }
+    #expect(history.ids(before: .max, count: 1000).count == 100)
+    for count in [0, -1, Int.min] { #expect(history.ids(before: .max, count: count) == []) }
+  }
+
+  @Test func aPageIsNotTooLarge() {
+    var history = History(maxMessages: 500, maxBytes: 1 << 24)
+    for number in 1...50 { history.say(String(repeating: "\(number % 10)", count: 40_000)) }
+    #expect(history.ids(before: .max) == Array(45...50))
+    #expect(history.page(after: 10, count: 100).messages.map(\.id) == Array(11...16))
+    history.say(String(repeating: "x", count: 1 << 20))
+    #expect(history.ids(before: .max) == [51])
+  }
+
+  @Test func whatIsAskedForIsForgotten() throws {
+    var history = History(maxMessages: 1000, maxBytes: 1 << 20)
+    for number in 1...1000 { try history.say("\(number)", tag: "\(number)") }
+    let bytes = history.bytes
+    history.forget(1000)
+    #expect(history.bytes <= bytes - 1000 && !history.isEmpty && history.last == 1000)
+    history.forget(.max)
+    #expect(history.isEmpty && history.bytes == 0)
+    #expect(history.say("next") == 1001)
+    #expect(history.ids(before: .max) == [1001])
+  }
+}
+
+struct RoomTableTests {
+  @Test func roomsStayWhenTheyAreKept() {
+    var rooms = RoomTable<String>()
+    #expect(rooms.enter("/a", limit: 2) { "first" } == "first")
+    #expect(rooms.enter("/a", limit: 2) { "second" } == "first")
+    #expect(rooms.occupancy == ["/a": 2])
+    rooms.leave("/a") { _ in false }
+    #expect(rooms.occupancy == ["/a": 1])
+    rooms.leave("/a") { _ in true }
+    #expect(rooms.occupancy == [:] && rooms.count == 1)
+    #expect(rooms.enter("/a", limit: 2) { "third" } == "first")
+    rooms.leave("/a") { _ in false }
+    #expect(rooms.count == 0)
+    rooms.leave("/a") { _ in false }
+  }
+
+  @Test func theOneLeftLongestAgoGoesFirst() {
+    var rooms = RoomTable<String>()
+    for name in ["a", "b", "c"] { _ = rooms.enter(name, limit: 3) { name } }
+    #expect(
+      !rooms.hasPlace(for: "d", limit: 3) && rooms.hasPlace(for: "a", limit: 3) && rooms.hasPlace(for: "d", limit: 0))
+    for name in ["b", "a", "c"] { rooms.leave(name) { _ in true } }
+    // One that has been entered again meanwhile was left later.
+    _ = rooms.enter("b", limit: 3) { "another" }
+    rooms.leave("b") { _ in true }
+    #expect(rooms.hasPlace(for: "d", limit: 3))
+    _ = rooms.enter("d", limit: 3) { "d" }
+    #expect(rooms.count == 3 && rooms.removeVacant() == "c" && rooms.removeVacant() == "b")
+    #expect(rooms.removeVacant() == nil && rooms.occupancy == ["d": 1])
+  }
+
+  @Test func comingAndGoingTakesNoMemory() {
+    var rooms = RoomTable<Int>()
+    for number in 0..<10_000 {
+      _ = rooms.enter("/\(number % 7)", limit: 10) { number }
+      rooms.leave("/\(number % 7)") { _ in true }
+    }
+    #expect(rooms.count == 7 && rooms.vacancies.count <= 2 * 7 + 16)
+    #expect((0..<7).map { _ in rooms.removeVacant() } == [4, 5, 6, 0, 1, 2, 3])
+  }
+}

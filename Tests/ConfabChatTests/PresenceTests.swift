@@ -1,0 +1,139 @@
+import Testing
+
+@testable import ConfabChat
+
+private func name(_ text: String) -> Name {
+  guard let name = Name(text) else { preconditionFailure("\(text) is no name") }
+  return name
+}
+
+struct PresenceTests {
+  private func take(_ presence: inout Presence, _ present: String...) -> PresenceEvent {
+    presence.take(count: present.count) { present.contains($0.text) }
+  }
+
+  @Test func whatIsToldIsHowThingsAre() {
+    var presence = Presence()
+    #expect(!presence.hasNews)
+    presence.changed(name("Ann"))
+    presence.changed(name("Bob"))
+    presence.changed(name("Bob"))
+    #expect(presence.hasNews)
+    let event = take(&presence, "Ann")
+    #expect(event.joined == ["Ann"] && event.left == ["Bob"] && event.renamed == [] && event.count == 1)
+    #expect(!presence.hasNews)
+    presence.countChanged()
+    #expect(presence.hasNews)
+    #expect(take(&presence, "Ann") == PresenceEvent(count: 1))
+    #expect(!presence.hasNews)
+  }
+
+  @Test func aNewNameIsToldAsSuch() {
+    var presence = Presence()
+    presence.renamed(name("Ann"), to: name("Anna"))
+    let event = take(&presence, "Anna")
+    #expect(event.joined == [] && event.left == [] && event.renamed == [["Ann", "Anna"]])
+    #expect(!presence.hasNews)
+  }
+
+  /// Each name is in one list of an event at most, so that these may be taken in any order.
+  @Test func namesThatChangeTwiceAreToldAsTheyAre() {
+    var presence = Presence()
+    presence.renamed(name("Ann"), to: name("Anna"))
+    presence.changed(name("Ann"))
+    var event = take(&presence, "Ann", "Anna")
+    #expect(event.joined.sorted() == ["Ann", "Anna"] && event.left == [] && event.renamed == [])
+
+    presence.renamed(name("Ann"), to: name("Bob"))
+    presence.renamed(name("Bob"), to: name("Cid"))
+    event = take(&presence, "Anna", "Cid")
+    #expect(event.joined == ["Cid"] && event.left.sorted() == ["Ann", "Bob"] && event.renamed == [])
+
+    presence.changed(name("Dan"))
+    presence.renamed(name("Dan"), to: name("Eve"))
+    event = take(&presence, "Eve")
+    #expect(event.joined == ["Eve"] && event.left == ["Dan"] && event.renamed == [])
+    #expect(!presence.hasNews)
+  }
+
+  @Test func listsHaveFiftyNames() {
+    var presence = Presence()
+    for number in 0..<120 { presence.changed(name("joined \(number)")) }
+    for number in 0..<60 { presence.changed(name("left \(number)")) }
+    for number in 0..<70 { presence.renamed(name("old \(number)"), to: name("new \(number)")) }
+    var told: [PresenceEvent] = []
+    while presence.hasNews { told.append(presence.take(count: 9) { !$0.text.hasPrefix("left") }) }
+    #expect(told.map(\.joined.count) == [50, 50, 20])
+    #expect(told.map(\.left.count) == [50, 10, 0])
+    #expect(told.map(\.renamed.count) == [50, 20, 0])
+    #expect(Set(told.flatMap(\.joined)).count == 120)
+  }
+}
+
+struct PeopleTests {
+  private final class Peer {}
+  private let one = Peer()
+  private let two = Peer()
+  private let three = Peer()
+
+  private func enter(
+    _ people: inout People<Peer>, _ text: String, _ peer: Peer, _ session: Session? = nil
+  ) -> People<Peer>.Entry? {
+    people.enter(name(text), as: peer, session: session)
+  }
+
+  @Test func aNameBelongsToOne() throws {
+    var people = People<Peer>()
+    guard case .new(let session) = enter(&people, "Ann", one) else { Issue.record("not let in"); return }
+    #expect(enter(&people, "ANN", two) == nil)
+    #expect(people.count == 1 && people.names(10) == ["Ann"])
+    #expect(people.person(session.id, of: one)?.name.text == "Ann")
+    #expect(people.person(session.id, of: two) == nil)
+    #expect(people.leave(session.id, two) == nil)
+    #expect(people.leave(session.id, one)?.text == "Ann")
+    #expect(enter(&people, "ann", two) != nil)
+  }
+
+  @Test func aSessionTakesOver() throws {
+    var people = People<Peer>()
+    guard case .new(let session) = enter(&people, "Ann", one) else { Issue.record("not let in"); return }
+    #expect(enter(&people, "Bob", three) != nil)
+    guard case .tookOver(let same, let old, nil) = enter(&people, "Ann", two, session) else {
+      Issue.record("not taken over")
+      return
+    }
+    #expect(same.isSame(as: session) && old === one)
+    #expect(people.count == 2 && people.person(session.id, of: one) == nil)
+    // The one that was replaced cannot end it.
+    #expect(people.leave(session.id, one) == nil && people.count == 2)
+    #expect(enter(&people, "Bob", one, session) == nil, "the name is somebody else's")
+    guard case .tookOver(_, _, let renamed?) = enter(&people, "Anna", one, session) else {
+      Issue.record("not renamed")
+      return
+    }
+    #expect(renamed.text == "Ann" && people.names(10).sorted() == ["Anna", "Bob"])
+    // Somebody else's session, or one of long ago, is that of a newcomer.
+    guard case .new = enter(&people, "Cid", three, Session()) else { Issue.record("not let in"); return }
+  }
+
+  @Test func namesCanBeChanged() throws {
+    var people = People<Peer>()
+    guard case .new(let session) = enter(&people, "Ann", one) else { Issue.record("not let in"); return }
+    #expect(enter(&people, "Bob", two) != nil)
+    #expect(people.rename(session.id, to: name("bob")) == nil)
+    #expect(people.rename(session.id, to: name("ANN"))?.text == "Ann")
+    #expect(people.rename(session.id, to: name("Cid"))?.text == "ANN")
+    #expect(people.isPresent(name("Cid")) && !people.isPresent(name("cid")))
+    #expect(enter(&people, "Ann", three) != nil)
+  }
+
+  @Test func anotherNameIsProposed() throws {
+    var people = People<Peer>()
+    let ann = name("Ann")
+    for number in 2...400 {
+      _ = enter(&people, number == 2 ? "Ann" : try #require(people.proposal(for: ann)).text, Peer())
+      #expect(people.proposal(for: ann) != nil)
+    }
+    #expect(people.count == 399)
+  }
+}

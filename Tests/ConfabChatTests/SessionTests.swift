@@ -1,0 +1,60 @@
+import Testing
+
+@testable import ConfabChat
+
+struct SessionTests {
+  @Test func sessionsAreReadAsTheyAreWritten() throws {
+    let session = Session()
+    #expect(session.text.utf8.count == 48)
+    let again = try #require(Session(session.text))
+    #expect(again.isSame(as: session) && again.text == session.text)
+    #expect(!Session().isSame(as: session))
+  }
+
+  @Test func everyDigitCounts() throws {
+    let session = Session()
+    for index in 0..<48 {
+      var digits = Array(session.text)
+      digits[index] = digits[index] == "0" ? "1" : "0"
+      let other = try #require(Session(String(digits)))
+      #expect(!other.isSame(as: session))
+    }
+  }
+
+  @Test(arguments: ["", "x", String(repeating: "g", count: 48), String(repeating: "ä", count: 24)])
+  func whatIsNoSessionIsNone(_ text: String) {
+    #expect(Session(text) == nil)
+  }
+}
+
+struct EventRateTests {
+  private let start = ContinuousClock.now
+
+  @Test func aBurstAndThenARate() {
+    var rate = EventRate(rate: 10, burst: 3, now: start)
+    for _ in 0..<3 { #expect(rate.take(now: start) == nil) }
+    #expect(rate.take(now: start) == 100)
+    #expect(rate.take(now: start + .milliseconds(60)) == 40)
+    #expect(rate.take(now: start + .milliseconds(101)) == nil)
+    #expect(rate.take(now: start + .seconds(3600)) == nil)
+    for _ in 0..<2 { #expect(rate.take(now: start + .seconds(3600)) == nil) }
+    #expect(rate.take(now: start + .seconds(3600)) != nil)
+  }
+
+  @Test func answersCostMore() {
+    var rate = EventRate(rate: 10, burst: 3, now: start)
+    #expect(rate.take(now: start) == nil)
+    rate.charge(8)
+    #expect(rate.take(now: start) == 700)
+  }
+
+  @Test func zeroIsNoLimitAndTheClockMayStandStill() {
+    var rate = EventRate(rate: 0, burst: 1, now: start)
+    for _ in 0..<1000 { #expect(rate.take(now: start) == nil) }
+    rate.charge(1000)
+    #expect(rate.take(now: start) == nil)
+    var slow = EventRate(rate: 1, burst: 1, now: start)
+    #expect(slow.take(now: start - .seconds(5)) == nil)
+    #expect(slow.take(now: start - .seconds(5)) == 1000)
+  }
+}

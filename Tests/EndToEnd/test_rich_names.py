@@ -1,0 +1,170 @@
+"""Names of the rich protocol."""
+
+import asyncio
+import contextlib
+
+import pytest
+import websockets
+
+from confab_process import confab
+from rich_client import open_rich, rich
+
+
+def go(coroutine, seconds=60):
+    return asyncio.run(asyncio.wait_for(coroutine, seconds))
+
+
+async def closed(client):
+    """The code that the connection is closed with, whatever is heard before."""
+    try:
+        while True:
+            await client.next()
+    except websockets.ConnectionClosed as error:
+        return error.rcvd and error.rcvd.code
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("  Ann \t\n Lee ", "Ann Lee"), ("Zoe\u0308", "Zoë"), ("李雷", "李雷"), ("👩‍🚀", "👩‍🚀"), ("❤️", "❤️"),
+    ("می‌خواهم", "می‌خواهم"), ("x" * 32, "x" * 32), ("語" * 32, "語" * 32), ("👩‍🚀" * 11, "👩‍🚀" * 11),
+])
+def test_names_are_put_in_order(server, name, expected):
+    async def main():
+        async with rich(server, name) as client:
+            assert client.welcome["name"] == expected and client.welcome["people"] == [expected]
+            assert (await client.say("x"))["from"] == expected
+    go(main())
+
+
+@pytest.mark.parametrize("name", [
+    "", "   ", "\u200b", "a\u202eb", "a\u2067b", "\ufeff", "a\x00b", "a\x7fb", "\ue000", "\u3164", "\u0301", "a\u200db",
+    "x" * 33, "語" * 33, "👩‍🚀" * 12, "a" + "\u0301" * 70, "x" * 100_000,
+])
+def test_names_that_deceive_or_are_too_long_are_refused(server, name):
+    async def main():
+        async with open_rich(server) as client:
+            assert (await client.error("hello", name=name))["code"] == "nameInvalid"
+            await client.hello("fine")
+            assert (await client.error("rename", name=name))["code"] == "nameInvalid"
+    go(main())
+
+
+@pytest.mark.parametrize("one, other", [
+    ("Ann", "aNN"), ("Zoë", "zoe\u0308"), ("Straße", "STRASSE"), ("Ann", "An\u200cn"), ("Ann", " Ann "), ("❤", "❤\ufe0f"),
+    ("x" * 32, "X" * 32),
+])
+def test_a_name_belongs_to_one(server, one, other):
+    async def main():
+        async with rich(server, one), open_rich(server) as client:
+            error = await client.error("hello", name=other)
+            assert error["code"] == "nameTaken"
+            assert (await client.hello(error["proposal"]))["name"] == error["proposal"]
+            assert (await client.error("rename", name=other))["code"] == "nameTaken"
+        # It is free when the one who had it has gone.
+        async with open_rich(server) as client:
+            while True:
+                await client.send("hello", name=other)
+                if (await client.next())["type"] == "welcome":
+                    break
+    go(main())
+
+
+def test_proposals_lead_to_a_name(server):
+    async def main():
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(rich(server, "Ann"))
+            for _ in range(40):
+                client = await stack.enter_async_context(open_rich(server))
+                error = await client.error("hello", name="Ann")
+                await client.hello(error["proposal"])
+            names = client.welcome["people"]
+            assert len(set(names)) == 41 and {"Ann", "Ann2", "Ann9"} <= set(names)
+    go(main())
+
+
+def test_a_name_can_be_changed(server):
+    async def main():
+        async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
+            while "Bob" not in (await bob.until("presence"))["joined"]:
+                pass
+            await ann.send("rename", name=" Anna ")
+            assert (await ann.until("renamed"))["name"] == "Anna"
+            event = await bob.until("presence")
+            assert event["renamed"] == [["Ann", "Anna"]] and event["joined"] == event["left"] == []
+            assert (await ann.say("x"))["from"] == "Anna"
+            await ann.send("rename", name="ANNA")
+            assert (await ann.until("renamed"))["name"] == "ANNA"
+            assert (await ann.error("rename", name="bob"))["code"] == "nameTaken"
+            async with rich(server, "Ann") as other:
+                assert sorted(other.welcome["people"]) == ["ANNA", "Ann", "Bob"]
+    go(main())
+
+
+def test_a_session_takes_the_name_over():
+    async def main(server):
+        async with rich(server, "Bob") as bob, contextlib.AsyncExitStack() as stack:
+            old = await stack.enter_async_context(rich(server, "Ann"))
+            session = old.welcome["session"]
+            for number in range(1, 21):
+                new = await stack.enter_async_context(open_rich(server))
+                welcome = await new.hello("Ann", session=session, epoch=old.welcome["epoch"], after=number - 1)
+                assert welcome["session"] == session and welcome["count"] == 2 and not welcome["gap"]
+                assert sorted(welcome["people"]) == ["Ann", "Bob"]
+                assert await closed(old) == 4001
+                assert (await new.say(f"{number}"))["id"] == number
+                old = new
+            # Of all that the others hear nothing.
+            async with rich(server, "Cid"):
+                while (event := await bob.next())["type"] != "presence" or "Cid" not in event["joined"]:
+                    if event["type"] == "presence":
+                        assert set(event["joined"]) <= {"Ann", "Bob"} and not event["left"] and not event["renamed"]
+    with confab("--loops", 2) as server:
+        go(main(server))
+
+
+def test_many_take_over_at_once_and_one_is_left():
+    async def main(server):
+        async with rich(server, "Ann") as first, contextlib.AsyncExitStack() as stack:
+            session = first.welcome["session"]
+            clients = [await stack.enter_async_context(open_rich(server)) for _ in range(30)]
+            await asyncio.gather(*(client.hello("Ann", session=session) for client in clients))
+            ends = [asyncio.create_task(closed(client)) for client in [first, *clients]]
+            while sum(end.done() for end in ends) < 30:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                ended, ends = [end for end in ends if end.done()], [end for end in ends if not end.done()]
+                assert all(end.result() == 4001 for end in ended)
+                if len(ends) == 1:
+                    break
+            async with rich(server, "Bob") as bob:
+                assert sorted(bob.welcome["people"]) == ["Ann", "Bob"] and bob.welcome["count"] == 2
+            ends[0].cancel()
+    with confab("--loops", 2) as server:
+        go(main(server))
+
+
+def test_a_session_can_take_another_name_along(server):
+    async def main():
+        async with rich(server, "Bob") as bob, rich(server, "Ann") as ann, open_rich(server) as again:
+            session = ann.welcome["session"]
+            while "Ann" not in (await bob.until("presence"))["joined"]:
+                pass
+            assert (await again.error("hello", name="bob", session=session))["code"] == "nameTaken"
+            assert (await ann.say("still there"))["from"] == "Ann"
+            assert sorted((await again.hello("Anna", session=session))["people"]) == ["Anna", "Bob"]
+            assert await closed(ann) == 4001
+            event = await bob.until("presence", renamed=[["Ann", "Anna"]])
+            assert event["count"] == 2
+    go(main())
+
+
+def test_other_sessions_are_of_no_use(server):
+    async def main():
+        async with rich(server, "Ann") as ann, rich(server, "Eve") as eve, open_rich(server) as client:
+            session = ann.welcome["session"]
+            for wrong in (session[:-1] + ("0" if session[-1] != "0" else "1"), "0" * 48, "x" * 48, session[:47] + "é"):
+                assert (await client.error("hello", name="Ann", session=wrong))["code"] == "nameTaken"
+            # That of another room's is one of nobody.
+            async with rich(server, "Ann", "tea", session=session) as other:
+                assert other.welcome["session"] != session
+            await client.hello("Ann2", session="0" * 48)
+            assert (await ann.say("unharmed"))["from"] == "Ann" and eve.welcome["session"] != session
+    go(main())

@@ -1,0 +1,104 @@
+"""A client of the rich protocol. Whatever it sends or hears is checked against the schema."""
+
+import contextlib
+import functools
+import json
+import pathlib
+import secrets
+
+import jsonschema
+import websockets
+
+DOCUMENTS = pathlib.Path(__file__).resolve().parent.parent / "Sources" / "ConfabChat" / "ConfabChat.docc"
+SCHEMA = json.loads((DOCUMENTS / "Resources" / "chat.confab.v1.schema.json").read_text())
+SUBPROTOCOL = "chat.confab.v1"
+
+
+@functools.cache
+def validator(side):
+    schema = {"$ref": f"#/$defs/{side}Event", "$defs": SCHEMA["$defs"]}
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@functools.lru_cache(1 << 16)
+def check(side, text):
+    """Whether the text is an event of that side, `client` or `server`. Many hear the same: it is looked at once."""
+    error = jsonschema.exceptions.best_match(validator(side).iter_errors(json.loads(text)))
+    assert error is None, f"{text}: {error}"
+
+
+class Rich:
+    def __init__(self, socket):
+        self.socket = socket
+        #: All events, in their order.
+        self.heard = []
+
+    async def send_text(self, text):
+        """Sends what may be no event."""
+        await self.socket.send(text)
+
+    async def send(self, type, **members):
+        text = json.dumps({"type": type, **members})
+        check("client", text)
+        await self.socket.send(text)
+
+    async def next(self):
+        """The next event, whatever it is."""
+        text = await self.socket.recv()
+        assert isinstance(text, str)
+        check("server", text)
+        event = json.loads(text)
+        self.heard.append(event)
+        return event
+
+    async def until(self, type, **members):
+        """The next event of the type with these members; others are passed over."""
+        while True:
+            event = await self.next()
+            if event["type"] == type and all(event.get(name) == value for name, value in members.items()):
+                return event
+
+    async def hello(self, name, **members):
+        """Comes in, and returns the welcome."""
+        await self.send("hello", name=name, **members)
+        self.welcome = await self.until("welcome")
+        return self.welcome
+
+    async def say(self, text, tag=None):
+        """Says something, and waits until it is heard."""
+        tag = tag or secrets.token_urlsafe(9)
+        await self.send("say", tag=tag, text=text)
+        while True:
+            event = await self.next()
+            if event["type"] in ("message", "error") and event.get("tag") == tag:
+                return event
+
+    async def error(self, type, **members):
+        """Sends something and returns the error that it must get."""
+        await self.send(type, **members)
+        return await self.until("error")
+
+    def messages(self):
+        return [event for event in self.heard if event["type"] == "message"]
+
+
+@contextlib.asynccontextmanager
+async def open_rich(server, path="", **options):
+    options = {"compression": None, "max_size": None, "max_queue": None} | options
+    async with websockets.connect(server.ws + path, subprotocols=[SUBPROTOCOL], **options) as socket:
+        assert socket.subprotocol == SUBPROTOCOL
+        yield Rich(socket)
+
+
+@contextlib.asynccontextmanager
+async def rich(server, name, path="", **members):
+    """A client that has come in."""
+    async with open_rich(server, path) as client:
+        await client.hello(name, **members)
+        yield client
+
+
+def as_plain(message):
+    """The form of a message that clients of the plain protocol get, without the time."""
+    return f"来自用户{message['from']}\n{message['text']}" if "from" in message else message["text"]
