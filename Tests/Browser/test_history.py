@@ -19,7 +19,7 @@ SCROLL_UP = """
     const row = document.elementFromPoint(left + width / 2, top + height / 2).closest("li");
     const before = row?.getBoundingClientRect().top;
     const from = log.scrollTop;
-    log.scrollTop -= 400;
+    log.scrollTop -= 800;
     const moved = from - log.scrollTop;
     const now = await frame();
     times.push(now - last);

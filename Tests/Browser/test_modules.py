@@ -1,19 +1,20 @@
 """The page's modules, each by itself, in the browser that runs them."""
 
+import json
+
 import pytest
 
+from chromium import Person
 from confab_process import confab
+from rich_client import check
 
 
 @pytest.fixture(scope="module")
 def run(chromium):
     """Runs a script that may import the page's modules."""
-    from chromium import Person
-
     profile = chromium.profile()
     with confab() as server:
         person = Person(chromium, profile)
-        person.browser.get(server.http + "icon.svg")
         person.browser.get(server.http)
         yield person.run_async
     chromium.forget(profile)
@@ -168,7 +169,7 @@ FAKE = """
   const conversation = new Conversation("/test", new Outbox(`/test${Math.random()}`), listener);
   const message = (id, more = {}) => ({ type: "message", id, at: id, text: `${id}`, ...more });
   const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => message(from + index));
-  const welcome = (last, messages, more = {}) => ({ type: "welcome", room: "/test", name: "Ann", session: "s", epoch: "e",
+  const welcome = (last, messages, more = {}) => ({ type: "welcome", room: "/test", name: "Ann", session: "s".repeat(22), epoch: "e",
     last, oldest: 1, people: ["Ann"], count: 1, messages, more: false, gap: false, limits: { text: 4000 }, ...more });
   const connect = () => { const socket = Fake.made.at(-1); socket.onopen(); return socket; };
   conversation.join("Ann");
@@ -208,6 +209,8 @@ def test_a_resume_goes_page_by_page_while_others_go_on(run):
       socket.hear(welcome(231, range(211, 231)));
       return [told.slice(2), [hello, ...socket.sent]];
     """)
+    for event in sent:
+        check("client", json.dumps(event))
     assert [line for line in told if line.startswith("appended")] == [
         f"appended {','.join(map(str, range(*pages)))}" for pages in ((11, 111), (111, 211), (211, 232))]
     assert [(event["epoch"], event["after"]) for event in sent if event["type"] == "hello"] == [("e", 10), ("e", 210)]
