@@ -6,14 +6,14 @@ const inertia = 600;
 
 export class Scroll {
   isAtEnd = true;
+  top = 0;
   held = 0;
 
   /** `moved()` is called when the reader, or what is said, has moved the view. */
   constructor(area, moved) {
     this.area = area;
     area.addEventListener("scroll", () => {
-      this.isAtEnd = area.scrollHeight - area.scrollTop - area.clientHeight < near;
-      if (!this.isAtEnd && performance.now() < this.held) this.toEnd();
+      this.scrolled();
       moved();
     }, { passive: true });
     for (const kind of ["wheel", "touchstart", "pointerdown", "keydown"]) {
@@ -24,6 +24,16 @@ export class Scroll {
       moved();
     });
     for (const element of [area, ...area.children]) observer.observe(element);
+  }
+
+  /** The end is left by going up: it goes away by itself when something comes, before the view has followed. */
+  scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.area;
+    const isUp = scrollTop < this.top;
+    this.top = scrollTop;
+    if (scrollHeight - scrollTop - clientHeight < near) this.isAtEnd = true;
+    else if (isUp && performance.now() < this.held) this.toEnd();
+    else if (isUp) this.isAtEnd = false;
   }
 
   toEnd() {
