@@ -84,6 +84,7 @@ def test_the_server_is_killed_and_restarted_while_somebody_types(person):
         for each in (ann, bob):
             each.wait_for("messages", ["before", "half a thought, and the rest", "one more"])
             assert each.texts(".edge")[-1:] == ["Some messages may be missing here."]
+            assert len(each.texts(".day")) == 1
             each.wait(lambda one: sorted(one.people) == ["Ann", "Bob"])
         assert ann.unsent == [] and ann.draft == "and a draft"
         assert ann.own == ["half a thought, and the rest", "one more"] and bob.own == ["before"]

@@ -49,7 +49,7 @@ export class People {
   }
 
   show() {
-    const sorted = [...this.names].sort(new Intl.Collator(words.tag).compare);
+    const sorted = [...this.names].sort(new Intl.Collator(words.tag, { numeric: true }).compare);
     const names = this.names.has(this.me) ? [this.me, ...sorted.filter((name) => name !== this.me)] : sorted;
     this.list.replaceChildren(...names.slice(0, most).map((name) => this.person(name)));
     const others = Math.max(0, this.count - Math.min(names.length, most));

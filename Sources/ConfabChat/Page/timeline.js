@@ -79,9 +79,9 @@ export class Timeline {
 
   /** Gives a message the day above it, and joins it to the one before it, where they belong. */
   arrange(row) {
-    const before = this.messageBefore(row);
     const { message } = row;
     if (row.previousElementSibling?.at) row.previousElementSibling.remove();
+    const before = this.messageBefore(row);
     if (!before || midnight(before.message.at) !== midnight(message.at)) row.before(dayRow(message.at));
     const isNext = before !== null && before === row.previousElementSibling;
     const isSame = isNext && speaker(message) !== undefined && speaker(message) === speaker(before.message);
@@ -90,8 +90,8 @@ export class Timeline {
 
   messageBefore(row) {
     do row = row.previousElementSibling;
-    while (row && !row.message && row !== this.edge);
-    return row?.message ? row : null;
+    while (row && !row.message);
+    return row;
   }
 
   messageAfter(row) {
