@@ -26,7 +26,8 @@ const hasKeyboard = !matchMedia("(pointer: coarse)").matches;
 let room;
 let outbox;
 let conversation;
-/** What the server has proposed in place of a taken name: it is for this tab, and not remembered beyond. */
+/** The name that has been asked for, and the one that the server has proposed in place of a taken one. */
+let chosen;
 let proposed;
 /** The tag of a message that was said too fast. */
 let limited;
@@ -56,8 +57,8 @@ const listener = {
   },
 
   refused(code, proposal) {
-    const wanted = entry.isOpen ? entry.field.value : conversation.name;
-    if (!entry.isOpen) entry.ask(wanted);
+    const wanted = conversation.isIn ? chosen : conversation.name;
+    if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
     proposed = proposal;
     entry.refuse(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
   },
@@ -65,12 +66,16 @@ const listener = {
   named(name) {
     people.rename(name);
     session.set("name", name);
+    // A tab whose name was taken by another one has its own for as long as it is there.
+    const isStopgap = chosen === proposed && local.get("name") !== undefined;
+    if (chosen !== undefined && !isStopgap) local.set("name", name);
+    chosen = undefined;
     if (entry.isOpen && entry.isRename) entry.close();
   },
 
   connection(state) {
     if (state !== "open") typing.clear();
-    if (state === "waiting" && entry.isNeeded) entry.note(words.unreachable);
+    if (state === "waiting" && entry.isOpen) entry.note(words.unreachable);
     banner.show(state);
     showStatus();
   },
@@ -137,9 +142,8 @@ function enter() {
   else entry.ask(name ?? "");
 }
 
-/** A name has been chosen: remembered, unless it is but in the place of another. */
 function submitted(name) {
-  if (name !== proposed) local.set("name", name);
+  chosen = name;
   if (!entry.isRename) return conversation.join(name);
   if (!conversation.rename(name)) entry.refuse(words.unreachable);
 }
