@@ -96,7 +96,9 @@ let package = Package(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
     .executableTarget(
       name: "LifecycleCheck",
-      dependencies: ["Confab", "ConfabChat", "ConfabTestSupport"],
+      dependencies: [
+        "Confab", "ConfabChat", "ConfabTestSupport", .product(name: "Logging", package: "swift-log"),
+      ],
       path: "Tests/Lifecycle",
       swiftSettings: settings
     ),

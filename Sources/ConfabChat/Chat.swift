@@ -16,7 +16,7 @@ internal import Synchronization
 /// One chat serves all event loops of a server, or of several. Any thread.
 public final class Chat: Sendable {
   /// The subprotocol of the rich protocol (RFC 6455, section 1.9). It must be one of ``Configuration/subprotocols``, which
-  /// ``makeServer(_:)`` sees to.
+  /// ``makeServer(_:handler:)`` sees to.
   public static let subprotocol = "chat.confab.v1"
 
   public let options: ChatOptions
@@ -29,15 +29,23 @@ public final class Chat: Sendable {
   }
 
   /// A server of this chat. It speaks ``subprotocol``, whether `configuration` has it or not.
-  public func makeServer(_ configuration: Configuration = Configuration()) throws(ConfabError) -> Server {
+  ///
+  /// - Parameter makeHandler: called once for each event loop, on its thread, when it starts: for a handler of yours that
+  ///   passes its calls on to that of ``handler(on:)``, which is the default.
+  public func makeServer(
+    _ configuration: Configuration = Configuration(), handler makeHandler: (@Sendable (EventLoop) -> any Handler)? = nil
+  ) throws(ConfabError) -> Server {
     try options.validate()
     var configuration = configuration
     if !configuration.subprotocols.contains(Chat.subprotocol) { configuration.subprotocols.append(Chat.subprotocol) }
-    return try Server(configuration) { loop in self.handler(on: loop) }
+    return try Server(configuration, handler: makeHandler ?? handler)
   }
 
-  /// The chat's handler for an event loop, for a server of your own, or a handler that passes calls on to it. The server's
-  /// ``Configuration/subprotocols`` must have ``subprotocol``.
+  /// The chat's handler for an event loop. It uses ``Connection/context``.
+  ///
+  /// A server that has not been made by ``makeServer(_:handler:)`` must have ``subprotocol`` among its
+  /// ``Configuration/subprotocols``: without, everyone speaks the plain protocol.
+  @Sendable
   public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self) }
 
   /// The rooms that somebody is in, with their number of connections.

@@ -148,14 +148,17 @@ import Testing
   }
 
   @Test func cancellingATaskLeavesTheConnectionOpen() async throws {
+    let (cancelled, continuation) = AsyncStream.makeStream(of: Void.self)
     try await withServer { connection in
       let reader = Task { for try await _ in connection.messages {} }
       reader.cancel()
       await #expect(throws: CancellationError.self) { try await reader.value }
+      continuation.yield()
       try await echo(connection)
     } _: { server in
+      let client = try await blocking { try RawClient(port: server.port) }
+      for await _ in cancelled { break }
       try await blocking {
-        let client = try RawClient(port: server.port)
         try client.send("still here")
         #expect(try client.receive() == .text("still here"))
         try client.send(8, [0x03, 0xE8])

@@ -30,6 +30,12 @@ package final class RawClient: @unchecked Sendable {
     }
   }
 
+  /// The headers of an opening handshake.
+  package static let handshake = [
+    "Host: localhost", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+  ]
+
   package let descriptor: Int32
   package private(set) var response = ""
   private var buffer: [UInt8] = []
@@ -57,11 +63,7 @@ package final class RawClient: @unchecked Sendable {
       }
     }
     guard failure == 0 else { throw Failure(description: "cannot connect: \(errno)") }
-    let lines =
-      [
-        "GET \(path) HTTP/1.1", "Host: localhost:\(port)", "Upgrade: websocket", "Connection: Upgrade",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13",
-      ] + headers
+    let lines = ["GET \(path) HTTP/1.1"] + RawClient.handshake + headers
     try write(Array((request ?? lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
     if awaitsHead { try readHead() }
     if request == nil && !response.hasPrefix("HTTP/1.1 101 ") { throw Failure(description: "refused: \(response)") }
@@ -82,6 +84,11 @@ package final class RawClient: @unchecked Sendable {
     var bytes: [UInt8] = []
     while let byte = try next() { bytes.append(byte) }
     return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The next `count` bytes.
+  package func read(_ count: Int) throws -> String {
+    String(decoding: try (0..<count).map { _ in try require() }, as: UTF8.self)
   }
 
   /// Whether something has come that has not been read.

@@ -35,19 +35,30 @@ public final class BroadcastLog: Sendable {
   /// Appends a message for everyone who has joined. It is written when the running turn of each event loop ends.
   ///
   /// Any thread. Messages that are appended by one thread keep their order.
-  public func append(_ message: Message) {
-    if hasForms.load(ordering: .relaxed) { return appendInAllForms(message) }
-    state.withLock { append(message, &$0) }
+  public func append(_ message: Message) { append(message, forms(of: message)) }
+
+  /// The compressed forms of a message, for those who read them now.
+  package struct Forms { fileprivate let deflated: [[UInt8]?] }
+
+  /// Makes the forms of a message: that takes long, so it is for callers who append with a lock of theirs held to do
+  /// beforehand. Nil if there are none.
+  package func forms(of message: Message) -> Forms? {
+    guard hasForms.load(ordering: .relaxed) else { return nil }
+    return Forms(deflated: Compression.allCases.map { hasReaders(of: $0) ? message.deflated($0) : nil })
   }
 
-  private func appendInAllForms(_ message: Message) {
-    // It takes long: not with the lock held.
-    let deflated = Compression.allCases.map { hasReaders(of: $0) ? message.deflated($0) : nil }
+  /// Appends a message whose forms have been made.
+  package func append(_ message: Message, _ forms: Forms?) {
     state.withLock { state in
       append(message, &state)
-      for (compression, deflated) in zip(Compression.allCases, deflated) {
+      if state.forms.isEmpty { return }
+      for (index, compression) in Compression.allCases.enumerated() {
         guard let form = state.form(compression) else { continue }
-        if let deflated { form.append(Message(message.kind, compressed: deflated.span)) } else { form.append(message) }
+        if let deflated = forms?.deflated[index] {
+          form.append(Message(message.kind, compressed: deflated.span))
+        } else {
+          form.append(message)
+        }
       }
     }
   }
