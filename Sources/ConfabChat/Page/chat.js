@@ -9,6 +9,7 @@ import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { nameOf, roomOf } from "./room.js";
 import { Rooms } from "./rooms.js";
+import { isOwn } from "./said.js";
 import { Scroll } from "./scroll.js";
 import { local, session } from "./storage.js";
 import { Timeline } from "./timeline.js";
@@ -69,8 +70,8 @@ const listener = {
     // A tab whose name was taken by another one has its own for as long as it is there.
     const isStopgap = chosen === proposed && local.get("name") !== undefined;
     if (chosen !== undefined && !isStopgap) local.set("name", name);
+    if (chosen !== undefined && entry.isRename) entry.close();
     chosen = undefined;
-    if (entry.isOpen && entry.isRename) entry.close();
   },
 
   connection(state) {
@@ -85,7 +86,9 @@ const listener = {
     if (isNews) append();
     else quietly(append);
     for (const { from } of messages) typing.stopped(from);
-    if (isNews && !(scroll.isAtEnd && !document.hidden)) unread.add(messages.length);
+    const isSeen = scroll.isAtEnd && !document.hidden;
+    if (isNews && !isSeen) unread.add(messages.filter((message) => !isOwn(message)).length);
+    if (outbox.entries.length > 0) showUnsent();
     showEdge();
     const first = scroll.isAtEnd && timeline.trim();
     if (first) conversation.forgetBefore(first.id);
