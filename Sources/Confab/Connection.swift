@@ -74,9 +74,11 @@ public final class Connection: @unchecked Sendable {
   public enum ReadyState: UInt8, Sendable {
     /// Its authorization has been asked for: no handler has heard of it yet.
     case connecting = 0
+    /// Messages go both ways.
     case open = 1
     /// Either side has begun to close.
     case closing = 2
+    /// It has ended.
     case closed = 3
   }
 
@@ -92,6 +94,7 @@ public final class Connection: @unchecked Sendable {
     case dropped
   }
 
+  /// How far it is from beginning and end.
   public var readyState: ReadyState { onLoop { state } }
 
   /// The bytes that have been accepted for this client, frame headers included, and not yet handed to the kernel. As in

@@ -15,10 +15,13 @@ public struct Response: Equatable, Sendable {
   public init(status: Int = 200, headers: [String: String] = [:], body: [UInt8]) {
     precondition((200...599).contains(status), "\(status) is no status of an answer")
     for (name, value) in headers {
-      precondition(name.isToken, "'\(name)' is no name of a header")
-      precondition(value.utf8.allSatisfy { $0 >= 32 && $0 != 127 }, "the value of \(name) has control characters")
+      precondition(Response.canHave(header: name, value), "'\(name): \(value)' is no header")
     }
     (self.status, self.headers, self.body) = (status, headers, body)
+  }
+
+  package static func canHave(header name: String, _ value: String) -> Bool {
+    name.isToken && value.utf8.allSatisfy { $0 >= 32 && $0 != 127 }
   }
 
   /// An answer of text, as UTF-8.

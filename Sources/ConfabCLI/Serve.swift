@@ -1,7 +1,6 @@
 import ArgumentParser
 import Confab
 import ConfabChat
-import Foundation
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -94,7 +93,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
       try server.start()
-      FileHandle.standardOutput.write(Data("Confab is listening on \(server.addresses[0].url)\n".utf8))
+      StandardStream.output.write("Confab is listening on \(server.addresses[0].url)\n")
       try await server.run()
     }
   }

@@ -28,23 +28,28 @@ public final class Chat: Sendable {
     budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
   }
 
-  /// A server of this chat. It speaks ``subprotocol``, whether `configuration` has it or not.
+  /// A server of this chat, which speaks ``subprotocol`` whether `configuration` has it or not.
   ///
-  /// - Parameter makeHandler: called once for each event loop, on its thread, when it starts: for a handler of yours that
-  ///   passes its calls on to that of ``handler(on:)``, which is the default.
+  /// - Parameters:
+  ///   - configuration: every setting of the server.
+  ///   - makeHandler: called once for each event loop, on its thread, when it starts: for a handler of yours that passes
+  ///     calls on to that of ``handler(on:)``, which is the default.
   public func makeServer(
     _ configuration: Configuration = Configuration(), handler makeHandler: (@Sendable (EventLoop) -> any Handler)? = nil
   ) throws(ConfabError) -> Server {
+    try Server(self.configuration(from: configuration), handler: makeHandler ?? handler)
+  }
+
+  /// What a server of this chat is configured with, if it is not made by ``makeServer(_:handler:)``: `configuration`, and
+  /// ``subprotocol``, without which everyone would speak the plain protocol.
+  public func configuration(from configuration: Configuration) throws(ConfabError) -> Configuration {
     try options.validate()
     var configuration = configuration
     if !configuration.subprotocols.contains(Chat.subprotocol) { configuration.subprotocols.append(Chat.subprotocol) }
-    return try Server(configuration, handler: makeHandler ?? handler)
+    return configuration
   }
 
   /// The chat's handler for an event loop. It uses ``Connection/context``.
-  ///
-  /// A server that has not been made by ``makeServer(_:handler:)`` must have ``subprotocol`` among its
-  /// ``Configuration/subprotocols``: without, everyone speaks the plain protocol.
   @Sendable
   public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self) }
 

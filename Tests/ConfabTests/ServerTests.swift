@@ -41,6 +41,18 @@ import Testing
     }
   }
 
+  @Test func stoppingAgainCanOnlyBeSooner() async throws {
+    try await withServer({ $0.stopTimeout = .seconds(600) }) { server, events in
+      let client = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+      server.stop()
+      #expect(try client.receive() == .close(1001, "the server is stopping"))
+      server.stop(within: .milliseconds(50))
+      server.stop()
+      await server.waitUntilStopped()
+    }
+  }
+
   @Test func aServerRunsOnce() async throws {
     try await withServer { server, _ in
       #expect(throws: ConfabError(.alreadyStarted, "the server has been started before; make a new one")) {

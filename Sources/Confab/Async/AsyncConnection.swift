@@ -71,6 +71,7 @@ public final class AsyncConnection: Sendable {
   public struct Messages: AsyncSequence {
     let connection: AsyncConnection
 
+    /// Takes one message after the other.
     public struct Iterator: AsyncIteratorProtocol {
       let connection: AsyncConnection
       public mutating func next() async throws -> OwnedMessage? { try await connection.core.next() }

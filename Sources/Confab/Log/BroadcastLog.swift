@@ -27,6 +27,7 @@ public final class BroadcastLog: Sendable {
   private final class Pressure: Sendable { let count = Atomic(0) }
   private let hasForms = Atomic(false)
 
+  /// An empty log that nobody reads.
   public init() { pressure = Pressure() }
 
   /// A form of another log.
@@ -38,27 +39,33 @@ public final class BroadcastLog: Sendable {
   public func append(_ message: Message) { append(message, forms(of: message)) }
 
   /// The compressed forms of a message, for those who read them now.
-  package struct Forms { fileprivate let deflated: [[UInt8]?] }
+  package struct Forms { fileprivate let deflated: [Compression: [UInt8]] }
 
-  /// Makes the forms of a message: that takes long, so it is for callers who append with a lock of theirs held to do
-  /// beforehand. Nil if there are none.
+  /// Makes the forms of a message; nil if there are none. That takes long: who appends with a lock of its own held does it
+  /// beforehand.
   package func forms(of message: Message) -> Forms? {
     guard hasForms.load(ordering: .relaxed) else { return nil }
-    return Forms(deflated: Compression.allCases.map { hasReaders(of: $0) ? message.deflated($0) : nil })
+    var deflated: [Compression: [UInt8]] = [:]
+    for compression in Compression.allCases where hasReaders(of: compression) {
+      deflated[compression] = message.deflated(compression)
+    }
+    return Forms(deflated: deflated)
   }
 
-  /// Appends a message whose forms have been made.
+  /// Appends a message whose forms have been made. It goes to forms that have come since as it is.
   package func append(_ message: Message, _ forms: Forms?) {
     state.withLock { state in
       append(message, &state)
-      if state.forms.isEmpty { return }
-      for (index, compression) in Compression.allCases.enumerated() {
-        guard let form = state.form(compression) else { continue }
-        if let deflated = forms?.deflated[index] {
-          form.append(Message(message.kind, compressed: deflated.span))
-        } else {
-          form.append(message)
-        }
+      if !state.forms.isEmpty { append(message, forms, to: state.forms) }
+    }
+  }
+
+  private func append(_ message: Message, _ forms: Forms?, to logs: [(compression: Compression, log: BroadcastLog)]) {
+    for (compression, log) in logs {
+      if let deflated = forms?.deflated[compression] {
+        log.append(Message(message.kind, compressed: deflated.span))
+      } else {
+        log.append(message)
       }
     }
   }

@@ -23,6 +23,8 @@ extension Connection {
     guard let socket, let ending, ending.side == .server, !ending.isFrameSent, !socket.isBlocked else { return false }
     socket.setCloseFrame(ending.close)
     self.ending?.isFrameSent = true
+    // lws keeps it where a ping that it reads goes (lib/roles/ws/ops-ws.c, ping_payload_buf).
+    loop.stopReading(self)
     return true
   }
 

@@ -61,7 +61,9 @@ public final class EventLoop: @unchecked Sendable {
   /// Connections that have not been read until their ping was answered, which it is now.
   var answered: ContiguousArray<Connection> = []
 
-  private(set) var isStopping = false
+  /// When it ends if it has not before, in its milliseconds, once it stops.
+  private var stopDeadline: UInt64?
+  var isStopping: Bool { stopDeadline != nil }
 
   init(
     index: Int, configuration: Configuration, admission: Admission, originPolicy: OriginPolicy, descriptors: [Int32],
@@ -106,25 +108,11 @@ public final class EventLoop: @unchecked Sendable {
     return connections.count
   }
 
-  /// Whether the loop polls a socket for output.
-  func pollsOutput(_ socket: Socket) -> Bool { unsafe shim_polls_output(uv.loop, socket.descriptor) != 0 }
-
   /// Milliseconds on a clock that goes on with each turn.
   var now: UInt64 { unsafe uv_now(uv.loop) }
 
   func preconditionCurrent() {
     precondition(uv.isCurrent, "not on the thread of event loop \(index): use EventLoop.execute")
-  }
-
-  /// Any thread.
-  func reloadCertificate() {
-    execute {
-      do throws(ConfabError) {
-        try self.context.certificate?.reload()
-      } catch {
-        self.configuration.logger.error("the certificate is not reloaded: \(error)")
-      }
-    }
   }
 
   // MARK: Connections
@@ -228,9 +216,12 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: Running
 
-  /// Starts the loop: on a thread of its own, or in a loop of somebody else's. `whenEnded` is called on its thread as the
-  /// last thing.
-  func start(on host: HostLoop.Pointer?, whenEnded: @escaping @Sendable () -> Void) {
+  /// Where a loop runs: on a thread of its own, on the one that starts it, which it keeps until it has ended, or in a loop
+  /// of somebody else's.
+  enum Place { case ownThread, thisThread, host(HostLoop.Pointer) }
+
+  /// Starts the loop. `whenEnded` is called on its thread as the last thing. False if no thread can be made for it.
+  func start(on place: Place, whenEnded: @escaping @Sendable () -> Void) -> Bool {
     let events = UvLoop.Events(
       started: {
         self.handler = self.makeHandler(self)
@@ -248,24 +239,28 @@ public final class EventLoop: @unchecked Sendable {
         // What OpenSSL keeps for a thread: the program may end before the thread has.
         if self.configuration.tls != nil { OPENSSL_thread_stop() }
         self.jobs.end()
-        if host == nil { whenEnded() }
+        if case .host = place { return }
+        whenEnded()
       })
-    if let host {
-      HostLoop(host, uv).start(events, whenClosed: whenEnded)
-    } else {
-      uv.start(events)
+    switch place {
+    case .ownThread: return uv.start(events)
+    case .thisThread: uv.runHere(events)
+    case .host(let host): HostLoop(host, uv).start(events, whenClosed: whenEnded)
     }
+    return true
   }
 
-  /// Stops listening, closes every connection with 1001 and ends the loop, in ``Configuration/stopTimeout`` at the most.
-  /// Any thread.
-  func stop() {
+  /// Stops listening, closes every connection with 1001 and ends the loop, in `timeout` at the most. Any thread.
+  func stop(within timeout: Duration) {
     execute {
-      guard !self.isStopping else { return }
-      self.isStopping = true
+      let deadline = self.now + timeout.milliseconds
+      let isFirst = self.stopDeadline == nil
+      guard isFirst || deadline < self.stopDeadline! else { return }
+      self.stopDeadline = deadline
+      self.stopTimer.start(after: timeout) { self.finish() }
+      guard isFirst else { return }
       for listener in self.listeners { listener.stop() }
       for connection in self.connections { self.stop(connection) }
-      self.stopTimer.start(after: self.configuration.stopTimeout) { self.finish() }
     }
   }
 

@@ -139,6 +139,7 @@ extension EventLoop {
 /// When the loop has ended, jobs of its actors are still done, one at a time and in their order, on another thread, for
 /// which ``isCurrent`` is true then.
 extension EventLoop: SerialExecutor, TaskExecutor {
+  /// Runs a job of an actor, or task, that lives on the loop. Any thread.
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     let (serial, task) = unsafe (asUnownedSerialExecutor(), asUnownedTaskExecutor())
