@@ -1,214 +1,384 @@
-"""A real Chromium on the page, and on the tutorial's page."""
+"""People at the page, in a real Chromium."""
 
-import base64
-import hashlib
 import json
-import pathlib
-import shutil
-import ssl
-import subprocess
+import re
+import urllib.request
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
+from chromium import Chromium, Person, trusting
 from confab_process import confab, make_certificate
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
-def chromium(language="en-US", size="1100,800", trusts=None):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--lang={language}",
-                     f"--accept-lang={language}", f"--window-size={size}"):
-        options.add_argument(argument)
-    # The one certificate that the browser is not to doubt.
-    if trusts:
-        options.add_argument(f"--ignore-certificate-errors-spki-list={fingerprint(trusts)}")
-        options.add_argument(f"--user-data-dir={trusts.parent / 'profile'}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    return webdriver.Chrome(options=options, service=service)
+from guest import Guest, say_plainly
 
 
-def fingerprint(certificate):
-    """Of its public key, as Chromium takes it."""
-    key = subprocess.run(["openssl", "x509", "-in", certificate, "-pubkey", "-noout"], check=True, capture_output=True)
-    der = ssl.PEM_cert_to_DER_cert(key.stdout.decode().replace("PUBLIC KEY", "CERTIFICATE"))
-    return base64.b64encode(hashlib.sha256(der).digest()).decode()
+def test_two_people_chat(server, person):
+    ann = person().open(server, name="Ann")
+    bob = person(language="zh-CN", size=(390, 844), touch=True).open(server, name="小明")
+    ann.wait_for("events", ["小明 joined"])
+    ann.say("Hello, everyone")
+    bob.wait_for("messages", ["Hello, everyone"])
+    bob.say("大家好")
+    for one, other in ((ann, "小明"), (bob, "Ann")):
+        one.wait_for("messages", ["Hello, everyone", "大家好"])
+        assert sorted(one.people) == sorted(["Ann", "小明"])
+        assert one.texts("#rows .message:not(.own) .author") == [other]
+        assert one.texts(".day") == ["Today" if one is ann else "今天"]
+    assert ann.own == ["Hello, everyone"] and bob.own == ["大家好"]
+    assert ann.status == "2 people here" and bob.status == "2 人在线"
+    assert ann.title == "Lobby · Confab" and bob.title == "大厅 · Confab"
+    time = ann.texts("#rows time")[0]
+    assert re.fullmatch(r"\d?\d:\d\d\s[AP]M", time), time
+    assert ann.run("return document.querySelector('#rows .own .state').ariaLabel") == "Sent"
+    bob.browser.get("about:blank")
+    ann.wait_for("status", "1 person here")
+    assert ann.events[-1] == "小明 left"
+    assert ann.complaints() == []
 
 
-@pytest.fixture
-def browsers():
-    opened = []
-
-    def open(**options):
-        opened.append(chromium(**options))
-        return opened[-1]
-
-    yield open
-    for browser in opened:
-        browser.quit()
-
-
-def wait(browser, condition):
-    return WebDriverWait(browser, 10).until(condition)
-
-
-def open_page(browser, server):
-    browser.get(server.http)
-    wait(browser, lambda b: b.find_element(By.ID, "status").get_attribute("data-state") == "open")
+def test_ten_people_see_the_same(server, person):
+    people = [person(size=(900, 600)).open(server, "ten", f"Person {number}") for number in range(10)]
+    for each in people:
+        each.wait_for("status", "10 people here")
+    for number, each in enumerate(people):
+        each.say(f"I am {number}")
+    for each in people:
+        each.wait(lambda one: len(one.messages) == 10)
+    orders = {tuple(each.messages) for each in people}
+    assert len(orders) == 1 and sorted(orders.pop()) == [f"I am {number}" for number in range(10)]
+    for number, each in enumerate(people):
+        assert each.own == [f"I am {number}"]
+    # Who came since the first one, in one line.
+    assert people[0].texts(".event summary") == ["9 people joined"]
 
 
-def texts(browser, selector):
-    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
+def test_a_taken_name_is_refused_with_a_proposal(server, person):
+    with Guest(server, "Ann"):
+        ann = person().open(server)
+        ann.enter("ann")
+        ann.wait(lambda one: "“ann” is already taken" in one.problem)
+        proposal = ann.find("#name").get_property("value")
+        assert proposal.casefold() == "ann2"
+        ann.find("#name").send_keys(Keys.ENTER)
+        ann.wait(lambda one: one.has_entered)
+        assert proposal in ann.people
+        # It is tried the next time, too.
+        ann.browser.refresh()
+        ann.wait(lambda one: one.has_entered)
+        assert proposal in ann.people
 
 
-def say(browser, text, end=Keys.ENTER):
-    field = browser.find_element(By.ID, "chat-input")
-    field.send_keys(text)
-    field.send_keys(end) if end else browser.find_element(By.ID, "send-btn").click()
+@pytest.mark.parametrize("name", ["x" * 33, "Ann\u202etxt", "\u200b"])
+def test_an_impossible_name_is_refused(server, person, name):
+    ann = person().open(server)
+    ann.enter(name)
+    ann.wait(lambda one: "does not work" in one.problem)
+    ann.enter("Ann")
+    ann.wait(lambda one: one.has_entered)
 
 
-def no_errors(browser):
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+def test_the_name_is_asked_for_once(server, person):
+    ann = person().open(server)
+    ann.enter("   ")
+    assert ann.problem == "Please enter a name."
+    ann.enter("  Ann \t Lee ")
+    ann.wait(lambda one: one.has_entered)
+    assert ann.people == ["Ann Lee"]
+    ann.browser.refresh()
+    ann.wait(lambda one: one.has_entered)
+    assert ann.people == ["Ann Lee"]
+    # A second tab of the same browser is somebody else.
+    other = person(beside=ann).open(server)
+    other.wait(lambda one: "already taken" in one.problem)
+    other.find("#name").send_keys(Keys.ENTER)
+    other.wait(lambda one: one.has_entered)
+    ann.say("from the first tab")
+    other.wait_for("messages", ["from the first tab"])
+    assert other.own == []
+    # And remains so, when it is loaded again.
+    second = other.run("return document.querySelector('#people bdi').textContent")
+    other.browser.refresh()
+    other.wait(lambda one: one.has_entered)
+    assert other.people[0] == second != "Ann Lee"
+    # The browser still knows the first one.
+    ann.browser.close(), other.browser.close()
+    again = person(beside=ann).open(server)
+    again.wait(lambda one: one.people == ["Ann Lee"])
 
 
-def test_two_pages_chat(server, browsers):
-    alice, bob = browsers(), browsers(language="zh-CN", size="390,844")
-    open_page(alice, server)
-    open_page(bob, server)
-    say(alice, "Hello, everyone")
-    say(bob, "大家好 <b>not bold</b>", end=None)
-    said = ["Hello, everyone", "大家好 <b>not bold</b>"]
-    for browser in (alice, bob):
-        wait(browser, lambda b: texts(b, ".message .text") == said)
-        assert len(texts(browser, ".message.own")) == 1
-    user = alice.find_element(By.ID, "who").text.split()[-1]
-    assert texts(bob, ".message:not(.own) .meta")[0].startswith(f"用户{user} · ")
-    assert texts(alice, ".message.own .meta")[0].startswith(f"User {user} · ")
-    assert bob.title == "群聊" and alice.title == "Group chat"
-    for browser in (alice, bob):
-        width = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-        assert width[0] <= width[1]
-        no_errors(browser)
+def test_a_new_name(server, person):
+    ann, bob = (person().open(server, name=name) for name in ("Ann", "Bob"))
+    ann.say("before")
+    ann.find("#rename").click()
+    ann.enter("Bob")
+    ann.wait(lambda one: "already taken" in one.problem)
+    ann.enter("Anna")
+    ann.wait(lambda one: one.has_entered)
+    bob.wait(lambda one: "Anna" in one.people)
+    assert bob.events[-1] == "Ann is now Anna"
+    ann.say("after")
+    ann.wait_for("own", ["before", "after"])
+    ann.browser.refresh()
+    ann.wait_for("people", ["Anna", "Bob"])
+    ann.wait_for("own", ["before", "after"])
 
 
-def test_empty_input_is_refused_with_a_message(server, browsers):
-    page = browsers()
-    open_page(page, server)
-    say(page, "   ")
-    assert page.find_element(By.ID, "notice").text == "Please write something first."
-    say(page, Keys.BACKSPACE * 3 + "x")
-    wait(page, lambda b: texts(b, ".message .text") == ["x"])
-    assert page.find_element(By.ID, "notice").text == ""
+NAMES = ["👩‍👩‍👧‍👦 Zoë", "نور", "שרה כהן", "🦊", "O’Brien-Ñandú", "王小明"]
 
 
-def test_open_and_close_are_shown_and_it_reconnects(browsers):
-    page = browsers()
-    with confab() as server:
-        open_page(page, server)
-        assert page.find_element(By.ID, "status").text == "Connected"
-        port = server.port
-        server.stop()
-        wait(page, lambda b: b.find_element(By.ID, "status").text == "Disconnected")
-        say(page, "anyone?")
-        assert "not sent" in page.find_element(By.ID, "notice").text
-    with confab("--port", port):
-        page.find_element(By.ID, "reconnect").click()
-        wait(page, lambda b: b.find_element(By.ID, "status").text == "Connected")
+def test_emoji_and_bidi_names_and_texts(server, person):
+    ann = person().open(server, name="Ann")
+    guests = [Guest(server, name) for name in NAMES]
+    for guest in guests:
+        guest.say(f"{guest.name}: שלום, 你好, hello! 👋🏽")
+    ann.wait(lambda one: len(one.messages) == len(NAMES))
+    ann.wait(lambda one: sorted(one.people) == sorted(["Ann", *NAMES]))
+    assert ann.texts("#rows .author bdi") == NAMES
+    assert ann.texts("#rows .avatar") == ["👩‍👩‍👧‍👦", "ن", "שכ", "🦊", "O", "王"]
+    directions = ann.run("return [...document.querySelectorAll('#rows .bubble')].map((each) => getComputedStyle(each).direction)")
+    assert directions == ["ltr", "rtl", "rtl", "rtl", "ltr", "ltr"]
+    assert ann.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_browsers_api_as_the_tutorial_tells_it(server, browsers):
-    page = browsers()
-    page.get(server.http)
-    told = page.execute_async_script("""
-        const done = arguments[arguments.length - 1];
-        const told = [];
-        const ws = new WebSocket(arguments[0]);
-        told.push(["made", ws.readyState, ws.bufferedAmount]);
-        ws.onopen = () => {
-          told.push(["open", ws.readyState]);
-          ws.send("open ws");
-          ws.send("x".repeat(100000));
-          told.push(["sent", ws.bufferedAmount > 0]);
-        };
-        ws.onmessage = (event) => {
-          told.push(["message", ws.readyState, event.data.length]);
-          if (event.data.length < 100000) return;
-          told.push(["buffered", ws.bufferedAmount]);
-          ws.close(1000, "done");
-          told.push(["closing", ws.readyState]);
-        };
-        ws.onclose = (event) => {
-          told.push(["close", ws.readyState, event.code, event.reason, event.wasClean]);
-          const nobody = new WebSocket("ws://127.0.0.1:1/");
-          nobody.onerror = () => told.push(["error", nobody.readyState]);
-          nobody.onclose = (event) => { told.push(["closed", event.code, event.wasClean]); done(told); };
-        };
-    """, server.ws)
-    assert told == [
-        ["made", 0, 0], ["open", 1], ["sent", True], ["message", 1, 7], ["message", 1, 100000], ["buffered", 0],
-        ["closing", 2], ["close", 3, 1000, "done", True], ["error", 3], ["closed", 1006, False],
-    ]
+INJECTIONS = ['<img src=x onerror="window.hit=1">', "<script>window.hit=1</script>", "javascript:window.hit=1",
+              "\"><svg onload=window.hit=1>", "&lt;b&gt;", "{{7*7}}${7*7}"]
 
 
-TUTORIAL = """<!DOCTYPE html>
-<meta charset="UTF-8" />
-<textarea rows="30" disabled="disabled" id="show-area"></textarea>
-<input type="text" placeholder="请输入聊天内容" id="chat-input" />
-<button type="button" id="send-btn">发送</button>
-<script>
-  // The tutorial's script, with the page's own functions in the place of jQuery's, which no test can load.
-  function $(selector) {
-    var element = document.querySelector(selector);
-    return {
-      val: function(text) { if (text === undefined) return element.value; element.value = text; },
-      on: function(event, handler) { element.addEventListener(event, handler); }
-    };
-  }
-  var userName = parseInt(Math.random() * 1000, 10);
-  var sendBtn = $("#send-btn"), chatInput = $("#chat-input"), showArea = $("#show-area");
-  var ws = new WebSocket("ws://localhost:PORT/");
-  sendBtn.on("click", function() {
-    var content = chatInput.val();
-    if (content.length === 0) { return alert("请不要输入空白内容"); }
-    content = "At " + new Date().toString() + "\\n" + "来自用户" + userName + "\\n" + content;
-    ws.send(content);
-    chatInput.val("");
-  });
-  ws.onopen = function() { console.log("Conncet open"); };
-  ws.onmessage = function(evt) { var data = evt.data; showArea.val(showArea.val() + data + "\\n\\n"); };
-  ws.onclose = function() { console.log("Connect close"); };
-</script>
-"""
+def test_what_looks_like_a_script_is_text(server, person):
+    ann = person().open(server, name="<b>Ann</b>")
+    with Guest(server, "<img src=x onerror=hit=1>") as guest:
+        for text in INJECTIONS:
+            guest.say(text)
+        guest.say("https://example.org/?q=<script>hit=1</script>")
+        ann.wait_for("messages", [*INJECTIONS, "https://example.org/?q=<script>hit=1</script>"])
+        guest.send("typing")
+        ann.wait_for("typing", "<img src=x onerror=hit=1> is typing…")
+        assert ann.texts("#people bdi") == ["<b>Ann</b>", "<img src=x onerror=hit=1>"]
+        assert ann.run("return [...document.querySelectorAll('#rows a')].map((each) => each.href)") == ["https://example.org/?q="]
+        assert ann.run("return window.hit") is None
+        assert ann.run("return document.querySelectorAll('main img, main script, main b').length") == 0
+    ann.open(server, "<svg onload=hit=1>")
+    ann.wait(lambda one: one.has_entered)
+    assert ann.find("#room").text == "#<svg onload=hit=1>"
+    assert ann.complaints() == []
 
 
-def test_the_tutorials_page_opened_from_a_file_chats_with_ours(server, browsers, tmp_path):
-    (tmp_path / "tutorial.html").write_text(TUTORIAL.replace("PORT", str(server.port)))
-    ours, tutorial = browsers(), browsers()
-    open_page(ours, server)
-    tutorial.get((tmp_path / "tutorial.html").as_uri())
-    wait(tutorial, lambda b: b.execute_script("return ws.readyState") == 1)
-    assert tutorial.execute_script("return self.origin") == "null"
-    say(tutorial, "来自教程", end=None)
-    wait(ours, lambda b: texts(b, ".message .text") == ["来自教程"])
-    say(ours, "and back")
-    shown = wait(tutorial, lambda b: (v := b.execute_script("return showArea.val()")).endswith("and back\n\n") and v)
-    lines = shown.split("\n")
-    assert lines[0].startswith("At ") and lines[1].startswith("来自用户") and lines[2:4] == ["来自教程", ""]
+def test_links_can_be_clicked(server, person):
+    ann = person().open(server, name="Ann")
+    ann.say(f"See {server.http}icon.svg, please.")
+    link = ann.wait(lambda one: one.find("#rows a"))
+    assert link.text == f"{server.http}icon.svg"
+    assert "noopener" in link.get_attribute("rel")
+    before = set(ann.browser.window_handles)
+    link.click()
+    opened = ann.wait(lambda one: set(one.browser.window_handles) - before).pop()
+    ann.chromium.driver.switch_to.window(opened)
+    assert ann.chromium.driver.execute_script("return window.opener") is None
+    ann.chromium.driver.close()
 
 
-def test_the_page_over_tls(browsers, tmp_path):
+def test_rooms_by_link(server, person):
+    ann = person().open(server, "tea", "Ann")
+    assert ann.find("#room").text == "#tea" and ann.title == "#tea · Confab"
+    ann.say("in the tea room")
+    ann.wait_for("own", ["in the tea room"])
+    with Guest(server, "Bob", "tea") as bob:
+        assert bob.welcome["people"] and bob.welcome["messages"][0]["text"] == "in the tea room"
+    field = ann.find("#room-form input")
+    field.send_keys("茶 & more/深い", Keys.ENTER)
+    ann.wait_for("title", "#茶 & more/深い · Confab")
+    ann.wait(lambda one: one.has_entered)
+    assert ann.messages == []
+    ann.write("a draft for this room")
+    ann.find("#rooms li:nth-child(3) a").click()
+    ann.wait_for("title", "#tea · Confab")
+    ann.wait_for("own", ["in the tea room"])
+    assert ann.draft == ""
+    ann.browser.back()
+    ann.wait_for("draft", "a draft for this room")
+    ann.find("#rooms li:first-child a").click()
+    ann.wait_for("title", "Lobby · Confab")
+    assert ann.texts("#rooms bdi") == ["Lobby", "#茶 & more/深い", "#tea"]
+
+
+def test_enter_sends_and_shift_enter_breaks_the_line(server, person):
+    ann = person().open(server, name="Ann")
+    ann.find("#chat-input").send_keys("one", Keys.SHIFT, Keys.ENTER, Keys.NULL, "two")
+    assert ann.draft == "one\ntwo"
+    ann.press(Keys.ENTER)
+    ann.wait_for("messages", ["one\ntwo"])
+    ann.press("   ", Keys.ENTER)
+    assert ann.draft == "   " and ann.find("#send-btn").get_property("disabled")
+    ann.write("by the button")
+    ann.find("#send-btn").click()
+    ann.wait_for("messages", ["one\ntwo", "by the button"])
+    assert ann.draft == ""
+
+
+def test_an_input_method_has_enter_to_itself(server, person):
+    ann = person(language="zh-CN").open(server, name="小明")
+    ann.find("#chat-input").click()
+    command = ann.browser.execute_cdp_cmd
+    command("Input.imeSetComposition", {"text": "nihao", "selectionStart": 5, "selectionEnd": 5})
+    ann.run("document.getElementById('chat-input').dispatchEvent(new KeyboardEvent('keydown',"
+            "{ key: 'Enter', isComposing: true, bubbles: true, cancelable: true }))")
+    ann.run("document.getElementById('chat-input').dispatchEvent(new KeyboardEvent('keydown',"
+            "{ key: 'Enter', keyCode: 229, bubbles: true, cancelable: true }))")
+    assert ann.unsent == [] and ann.messages == []
+    command("Input.insertText", {"text": "你好"})
+    assert ann.draft == "你好"
+    ann.press(Keys.ENTER)
+    ann.wait_for("messages", ["你好"])
+
+
+def test_a_draft_survives_a_reload(server, person):
+    ann = person().open(server, name="Ann")
+    ann.write("half a thou")
+    ann.browser.refresh()
+    ann.wait_for("draft", "half a thou")
+    # And the tab that it was written in, if that is closed.
+    ann.wait(lambda one: one.has_entered)
+    heir = person(beside=ann)
+    ann.browser.close()
+    heir.open(server)
+    heir.wait_for("draft", "half a thou")
+
+
+def test_the_limit_is_shown_while_typing(server, person):
+    ann = person().open(server, name="Ann")
+    counter = "return document.getElementById('counter').value"
+    ann.write("x" * 3000)
+    assert ann.run(counter) == ""
+    ann.write("👩‍👩‍👧‍👦" * 3900)
+    assert ann.run(counter) == "100 characters left"
+    ann.write("é" * 4001)
+    assert ann.run(counter) == "1 character too many"
+    assert ann.find("#send-btn").get_property("disabled")
+    ann.press(Keys.ENTER)
+    assert ann.draft == "é" * 4001
+    ann.press(Keys.BACKSPACE)
+    assert ann.run(counter) == "0 characters left"
+    ann.press(Keys.ENTER)
+    ann.wait_for("messages", ["é" * 4000])
+
+
+def test_typing_is_shown_until_it_ends(server, person):
+    ann, bob = person().open(server, name="Ann"), person().open(server, name="Bob")
+    bob.press("a")
+    ann.wait_for("typing", "Bob is typing…")
+    bob.press(Keys.ENTER)
+    ann.wait_for("messages", ["a"])
+    assert ann.typing == ""
+    bob.press("b")
+    ann.wait_for("typing", "Bob is typing…")
+    # It expires by itself.
+    ann.wait_for("typing", "")
+
+
+def test_too_fast_is_told_and_sent_later(server, person):
+    ann, bob = person().open(server, name="Ann"), Guest(server, "Bob")
+    texts = [f"message {number}" for number in range(40)]
+    for text in texts:
+        ann.run("const field = document.getElementById('chat-input'); field.value = arguments[0];"
+                "field.dispatchEvent(new Event('input')); field.form.requestSubmit()", text)
+    ann.wait(lambda one: one.texts(".trouble") == ["A little too fast: it will be sent in a moment."])
+    assert bob.messages(40) == texts
+    ann.wait_for("own", texts)
+    assert ann.unsent == []
+
+
+def test_plain_clients_are_shown(server, person):
+    ann = person().open(server, name="Ann")
+    say_plainly(server, ["At Tue Nov 24 2026\n来自用户417\nfirst line\nsecond line", "no form at all", b"\0\1\2"])
+    ann.wait_for("messages", ["first line\nsecond line", "no form at all", "3 bytes of binary data"])
+    assert ann.texts("#rows .author bdi") == ["User 417", "Guest", "Guest"]
+
+
+def test_unread_messages_are_counted_in_the_title(server, person):
+    ann, bob = person().open(server, name="Ann"), Guest(server, "Bob")
+    ann.minimize(True)
+    ann.wait(lambda one: one.run("return document.hidden"))
+    for text in ("one", "two", "three"):
+        bob.say(text)
+    ann.wait_for("title", "(3) Lobby · Confab")
+    ann.minimize(False)
+    ann.wait_for("title", "Lobby · Confab")
+
+
+def test_both_languages(server, person):
+    ann = person(language="fr-FR,zh-TW;q=0.9,en;q=0.8").open(server)
+    ann.wait(lambda one: one.find("#enter").text == "进入群聊")
+    ann.find("#entry .language").click()
+    assert ann.find("#enter").text == "Join the chat"
+    ann.enter("Ann")
+    ann.wait(lambda one: one.has_entered)
+    ann.say("Hello")
+    ann.wait_for("messages", ["Hello"])
+    ann.find("#side .language").click()
+    assert ann.texts(".day") == ["今天"] and ann.status == "1 人在线" and ann.title == "大厅 · Confab"
+    assert ann.run("return document.documentElement.lang") == "zh-CN"
+    # The choice is remembered.
+    ann.browser.refresh()
+    ann.wait_for("status", "1 人在线")
+
+
+def test_a_narrow_screen(server, person):
+    ann = person(size=(320, 568), touch=True).open(server, name="Ann")
+    with Guest(server, "Bob") as bob:
+        bob.say("Donaudampfschifffahrt" * 30)
+        bob.say("https://example.org/" + "a" * 300)
+        ann.say("mine")
+        ann.wait_for("own", ["mine"])
+        # Nothing is wider than the screen, and what is written is in view.
+        assert ann.run("return [document.documentElement, document.getElementById('log')]"
+                       ".every((each) => each.scrollWidth <= each.clientWidth)")
+        box = ann.run("const { right, bottom, height } = document.getElementById('send-btn').getBoundingClientRect();"
+                      "return [right, bottom, height]")
+        assert box[0] <= 320 and box[1] <= 568 and box[2] >= 39
+        assert not ann.is_shown("#side")
+        ann.find("#open-side").click()
+        ann.wait(lambda one: one.is_shown("#side"))
+        assert sorted(ann.people) == ["Ann", "Bob"]
+        ann.press(Keys.ESCAPE)
+        ann.wait(lambda one: not one.is_shown("#side"))
+        # The keyboard comes up: the newest stays in view.
+        ann.resize(320, 300)
+        ann.wait(lambda one: one.run("const last = document.querySelector('#rows').lastElementChild.getBoundingClientRect();"
+                                     "return last.bottom <= document.getElementById('composer').getBoundingClientRect().top"))
+
+
+def test_it_can_be_installed(server, person):
+    ann = person().open(server)
+    with urllib.request.urlopen(server.http + "confab.webmanifest") as answer:
+        assert answer.headers["Content-Type"] == "application/manifest+json"
+        manifest = json.load(answer)
+    assert ann.find("link[rel=manifest]").get_property("href") == server.http + "confab.webmanifest"
+    assert manifest["display"] == "standalone" and manifest["start_url"] == "/"
+    for icon in manifest["icons"]:
+        width = ann.run_async("const image = new Image(); image.src = arguments[0]; await image.decode(); return image.naturalWidth",
+                              icon["src"])
+        assert width > 0
+
+
+def test_a_name_taken_over_by_another_tab(server, person):
+    ann = person().open(server, name="Ann")
+    seat = json.loads(ann.run("return sessionStorage.getItem('confab/seat/')"))
+    with Guest(server, "Ann", session=seat):
+        ann.wait(lambda one: "another tab" in one.banner)
+        ann.find("#banner button").click()
+        ann.wait(lambda one: one.is_in)
+        assert ann.banner == "" and ann.people == ["Ann"]
+
+
+def test_the_page_over_tls(tmp_path):
     certificate, key = make_certificate(tmp_path)
-    with confab("--tls-cert", certificate, "--tls-key", key) as server:
-        page = browsers(trusts=certificate)
-        open_page(page, server)
-        assert page.current_url.startswith("https://")
-        text = "over TLS, " + "and compressed, " * 20 + "end"
-        say(page, text)
-        wait(page, lambda b: texts(b, ".message .text") == [text])
-        no_errors(page)
+    chromium = Chromium(*trusting(certificate))
+    try:
+        with confab("--tls-cert", certificate, "--tls-key", key) as server:
+            ann = Person(chromium, chromium.profile()).open(server, name="Ann")
+            text = "over TLS, " + "and compressed, " * 20 + "end"
+            ann.say(text)
+            ann.wait_for("messages", [text])
+            assert ann.complaints() == []
+    finally:
+        chromium.quit()

@@ -1,106 +1,285 @@
-import { compose, parse } from "./message.js";
-import { language, words } from "./words.js";
+// The page: who hears whom.
+
+import { Banner } from "./banner.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { Entry } from "./entry.js";
+import { isolated } from "./names.js";
+import { Outbox } from "./outbox.js";
+import { People } from "./people.js";
+import { nameOf, roomOf } from "./room.js";
+import { Rooms } from "./rooms.js";
+import { isOwn } from "./said.js";
+import { Scroll } from "./scroll.js";
+import { local, session } from "./storage.js";
+import { Timeline } from "./timeline.js";
+import { Typing } from "./typing.js";
+import { Unread } from "./unread.js";
+import { Unsent } from "./unsent.js";
+import { label, language, midnight, speak, words } from "./words.js";
 
 const element = (id) => document.getElementById(id);
-const showArea = element("show-area");
-const input = element("chat-input");
-const status = element("status");
-const notice = element("notice");
-const reconnect = element("reconnect");
+const log = element("log");
+const jump = element("jump");
+/** Where a keyboard on the screen comes up with the focus, it comes when the reader wants it. */
+const hasKeyboard = !matchMedia("(pointer: coarse)").matches;
 
-const user = Math.floor(Math.random() * 1000);
-/** What was sent and has not come back yet: by that a message is known as one's own. */
-const pending = new Set();
-let socket;
+let room;
+let outbox;
+let conversation;
+/** The name that has been asked for, and the one that the server has proposed in place of a taken one. */
+let chosen;
+let proposed;
+/** The tag of a message that was said too fast. */
+let limited;
+let today = midnight(Date.now());
 
-document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-document.title = words.title;
-element("title").textContent = words.title;
-element("who").textContent = words.you(user);
-element("send-btn").textContent = words.send;
-input.placeholder = words.placeholder;
-input.setAttribute("aria-label", words.placeholder);
-showArea.setAttribute("aria-label", words.messages);
-reconnect.textContent = words.reconnect;
+const timeline = new Timeline(log, element("rows"));
+const scroll = new Scroll(log, moved);
+const people = new People(element("people"), element("people-rest"), element("rename"));
+const rooms = new Rooms(element("rooms"), element("room-form"));
+const unread = new Unread(jump);
+const typing = new Typing(element("typing"), () => conversation.typing());
+const banner = new Banner(element("banner"), () => conversation.connection.open());
+const unsent = new Unsent(element("unsent"), { retry, discard });
+const composer = new Composer(element("composer"), { send, typed: () => typing.typed() });
+const entry = new Entry(element("entry"), submitted);
 
-function connect() {
-  const address = new URL("/", location.href);
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  setStatus("connecting");
-  socket = new WebSocket(address);
-  socket.binaryType = "arraybuffer";
-  socket.onopen = () => {
-    setStatus("open");
-    showEvent(words.opened);
-  };
-  socket.onmessage = ({ data }) => showMessage(data);
-  socket.onclose = () => {
-    setStatus("closed");
-    showEvent(words.ended);
-    pending.clear();
-  };
+/** What a conversation tells. */
+const listener = {
+  joined(welcome) {
+    people.enter(welcome);
+    composer.limit = welcome.limits?.text ?? composer.limit;
+    composer.changed();
+    const isElsewhere = !entry.isNeeded && document.activeElement !== document.body;
+    if (entry.isNeeded) entry.close();
+    if (hasKeyboard && !isElsewhere) composer.focus();
+    showStatus();
+  },
+
+  refused(code, proposal) {
+    const wanted = conversation.isIn ? chosen : conversation.name;
+    if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
+    proposed = proposal;
+    entry.refuse(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
+  },
+
+  named(name) {
+    people.rename(name);
+    session.set("name", name);
+    // A tab whose name was taken by another one has its own for as long as it is there.
+    const isStopgap = chosen === proposed && local.get("name") !== undefined;
+    if (chosen !== undefined && !isStopgap) local.set("name", name);
+    if (chosen !== undefined && entry.isRename) entry.close();
+    chosen = undefined;
+  },
+
+  connection(state) {
+    if (state !== "open") typing.clear();
+    if (state === "waiting" && entry.isOpen) entry.note(words.unreachable);
+    banner.show(state);
+    showStatus();
+  },
+
+  appended(messages, isNews) {
+    const append = () => timeline.append(messages);
+    if (isNews) append();
+    else quietly(append);
+    for (const { from } of messages) typing.stopped(from);
+    const isSeen = scroll.isAtEnd && !document.hidden;
+    if (isNews && !isSeen) unread.add(messages.filter((message) => !isOwn(message)).length);
+    if (outbox.entries.length > 0) showUnsent();
+    showEdge();
+    const first = scroll.isAtEnd && timeline.trim();
+    if (first) conversation.forgetBefore(first.id);
+  },
+
+  prepended(messages) {
+    quietly(() => scroll.keepPlace(() => timeline.prepend(messages)));
+  },
+
+  presence(change) {
+    const news = people.change(change);
+    for (const name of change.left) typing.stopped(name);
+    timeline.presence(news);
+    showStatus();
+  },
+
+  unsent() {
+    limited = undefined;
+    showUnsent();
+  },
+
+  limited(tag) {
+    limited = tag;
+    showUnsent();
+  },
+
+  gap: () => timeline.gap(),
+  edge: showEdge,
+  typing: (name) => name !== conversation.name && typing.heard(name),
+};
+
+/** Goes to the room that the address names. */
+function enter() {
+  conversation?.leave();
+  room = roomOf(location.hash);
+  outbox = new Outbox(room);
+  timeline.clear();
+  typing.clear();
+  people.clear();
+  unread.clear();
+  scroll.isAtEnd = true;
+  conversation = new Conversation(room, outbox, listener);
+  composer.enter(room);
+  rooms.enter(room);
+  showUnsent();
+  showRoom();
+  const entered = conversation;
+  outbox.inherit().then(() => {
+    showUnsent();
+    entered.flush();
+  });
+  const name = session.get("name") ?? local.get("name");
+  if (name && !entry.isNeeded) conversation.join(name);
+  else entry.ask(name ?? "");
 }
 
-function setStatus(state) {
-  status.dataset.state = state;
-  status.textContent = words[state];
-  reconnect.hidden = state !== "closed";
+function submitted(name) {
+  chosen = name;
+  if (!entry.isRename) return conversation.join(name);
+  if (!conversation.rename(name)) entry.refuse(words.unreachable);
 }
 
-function showMessage(data) {
-  if (typeof data !== "string") return append(bubble("", words.binary(data.byteLength)));
-  const message = parse(data);
-  const isOwn = pending.delete(data);
-  if (!message) return append(bubble("", data, isOwn));
-  const time = message.date?.toLocaleTimeString(language === "zh" ? "zh-CN" : undefined, { timeStyle: "short" });
-  append(bubble([words.user(message.user), time].filter(Boolean).join(" · "), message.text, isOwn));
+function send(text) {
+  typing.said();
+  conversation.say(text);
+  showUnsent();
+  scroll.jumpToEnd();
 }
 
-function bubble(meta, text, isOwn = false) {
-  const item = document.createElement("li");
-  item.className = isOwn ? "message own" : "message";
-  if (meta) item.append(paragraph("meta", meta));
-  item.append(paragraph("text", text));
-  return item;
+function retry(tag) {
+  outbox.fail(tag, undefined);
+  showUnsent();
+  conversation.flush();
 }
 
-function showEvent(text) {
-  const item = document.createElement("li");
-  item.className = "event";
-  item.textContent = text;
-  append(item);
+function discard(tag) {
+  outbox.remove(tag);
+  showUnsent();
+  composer.focus();
 }
 
-function paragraph(name, text) {
-  const result = document.createElement("p");
-  result.className = name;
-  result.textContent = text;
-  return result;
+/** The view has moved, or what is in it has. */
+function moved() {
+  if (scroll.isAtEnd && !document.hidden) unread.clear();
+  jump.hidden = scroll.isAtEnd;
+  if (scroll.isNear(timeline.edge)) conversation.loadOlder();
 }
 
-/** Adds an item, and keeps the newest in view unless the reader has scrolled up. The oldest go after a thousand. */
-function append(item) {
-  const atEnd = showArea.scrollHeight - showArea.scrollTop - showArea.clientHeight < 40;
-  showArea.append(item);
-  if (showArea.childElementCount > 1000) showArea.firstElementChild.remove();
-  if (atEnd || item.classList.contains("own")) showArea.scrollTop = showArea.scrollHeight;
+/** Changes the log without telling those who listen to it: it is not news. */
+function quietly(change) {
+  log.ariaLive = "off";
+  change();
+  setTimeout(() => { log.ariaLive = null; }, 500);
 }
 
-element("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const text = input.value;
-  notice.textContent = "";
-  if (text.trim() === "") notice.textContent = words.empty;
-  else if (socket.readyState !== WebSocket.OPEN) notice.textContent = words.offline;
-  else {
-    const message = compose(user, text);
-    pending.add(message);
-    socket.send(message);
-    input.value = "";
+function showUnsent() {
+  unsent.show(outbox.entries, { limited, isFollowing: timeline.endsWithOwn });
+}
+
+function showEdge() {
+  const isKnown = conversation.first !== undefined;
+  if (!isKnown) return;
+  if (conversation.hasOlder) timeline.tell("loading");
+  else if (timeline.isEmpty) timeline.tell("empty");
+  else timeline.tell(conversation.first === 1 ? "beginning" : "oldest");
+}
+
+function showRoom() {
+  element("room").textContent = nameOf(room);
+  unread.title(`${nameOf(room)} · Confab`);
+}
+
+function showStatus() {
+  const status = element("status");
+  const { state } = conversation.connection;
+  status.dataset.state = conversation.isIn ? "open" : state;
+  const { connecting, offline } = words;
+  const text = { open: connecting, connecting, waiting: offline, replaced: offline, closed: "" }[state];
+  status.textContent = conversation.isIn ? words.here(people.count) : text;
+}
+
+/** Says everything in the language of the page. */
+function relabel() {
+  label(document);
+  for (const button of document.querySelectorAll("button.language")) {
+    button.textContent = words.other;
+    button.lang = words.otherTag;
   }
-  input.focus();
+  timeline.relabel();
+  people.show();
+  rooms.show();
+  typing.show();
+  entry.label();
+  banner.label();
+  composer.changed();
+  showUnsent();
+  showRoom();
+  showStatus();
+}
+
+for (const button of document.querySelectorAll("button.language")) {
+  button.addEventListener("click", () => {
+    speak(language === "zh" ? "en" : "zh");
+    relabel();
+  });
+}
+
+element("rename").addEventListener("click", () => {
+  element("side").hidePopover();
+  entry.ask(conversation.name, { isRename: true });
 });
 
-input.addEventListener("input", () => { notice.textContent = ""; });
-reconnect.addEventListener("click", connect);
-connect();
+element("copy-link").addEventListener("click", async () => {
+  const copied = element("copied");
+  try {
+    await navigator.clipboard.writeText(location.href);
+  } catch {
+    // Pages that are not served securely have no clipboard.
+    return prompt(words.copyLink, location.href);
+  }
+  copied.textContent = words.copied;
+  setTimeout(() => { copied.textContent = ""; }, 2000);
+});
+
+jump.addEventListener("click", () => {
+  scroll.jumpToEnd();
+  if (hasKeyboard) composer.focus();
+});
+
+addEventListener("hashchange", () => {
+  element("side").hidePopover();
+  enter();
+});
+
+document.addEventListener("visibilitychange", moved);
+
+// On a wide screen the panel is beside the chat, and not over it.
+matchMedia("(min-width: 60rem)").addEventListener("change", () => element("side").hidePopover());
+
+// Days go by.
+setInterval(() => {
+  if (today === midnight(Date.now())) return;
+  today = midnight(Date.now());
+  timeline.relabel();
+}, 60_000);
+
+// Where the keyboard on the screen covers the page, the page ends above it.
+visualViewport.addEventListener("resize", () => {
+  if (visualViewport.scale !== 1) return;
+  document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+});
+
+enter();
+relabel();

@@ -1,40 +1,64 @@
-// What the page says, in the two languages it knows.
+// What the page says, in the language that the browser prefers or the reader has chosen.
 
-const english = {
-  title: "Group chat",
-  you: (user) => `You are user ${user}`,
-  user: (user) => `User ${user}`,
-  placeholder: "Write a message",
-  send: "Send",
-  empty: "Please write something first.",
-  offline: "Not connected: the message was not sent.",
-  messages: "Messages",
-  binary: (count) => `${count} bytes of binary data`,
-  connecting: "Connecting…",
-  open: "Connected",
-  closed: "Disconnected",
-  opened: "You have joined the chat.",
-  ended: "The connection has ended.",
-  reconnect: "Reconnect",
-};
+import { local } from "./storage.js";
+import { chinese } from "./words-zh.js";
+import { english } from "./words-en.js";
 
-const chinese = {
-  title: "群聊",
-  you: (user) => `你是用户${user}`,
-  user: (user) => `用户${user}`,
-  placeholder: "请输入聊天内容",
-  send: "发送",
-  empty: "请不要输入空白内容",
-  offline: "尚未连接,消息没有发送。",
-  messages: "消息",
-  binary: (count) => `${count} 字节的二进制数据`,
-  connecting: "正在连接…",
-  open: "已连接",
-  closed: "已断开",
-  opened: "你已加入群聊。",
-  ended: "连接已断开。",
-  reconnect: "重新连接",
-};
+const dictionaries = { en: english, zh: chinese };
+const formatters = new Map();
 
-export const language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-export const words = language === "zh" ? chinese : english;
+/** "en" or "zh", and its words. Both change with `speak`. */
+export let language = local.get("language") ?? preferred(navigator.languages);
+export let words = dictionaries[language];
+
+export function speak(code) {
+  language = code;
+  words = dictionaries[code];
+  local.set("language", code);
+}
+
+/** The first of a browser's languages that the page knows. */
+export function preferred(languages) {
+  const known = languages.map((tag) => tag.toLowerCase().split("-")[0]).find((code) => dictionaries[code]);
+  return known ?? "en";
+}
+
+/** Writes the words that the markup asks for: `data-words` as text, `data-label` as label, `data-hint` as placeholder. */
+export function label(root) {
+  document.documentElement.lang = words.tag;
+  for (const element of root.querySelectorAll("[data-words]")) element.textContent = words[element.dataset.words];
+  for (const element of root.querySelectorAll("[data-hint]")) element.placeholder = words[element.dataset.hint];
+  for (const element of root.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", words[element.dataset.label]);
+    if (element.matches("button, a")) element.title = words[element.dataset.label];
+  }
+}
+
+/** Names in a row, as the language does it: "Ann, Bob and Eve". */
+export function list(items) {
+  return new Intl.ListFormat(words.tag, { type: "conjunction" }).format(items);
+}
+
+export const timeOfDay = (at) => formatter({ hour: "numeric", minute: "2-digit" }).format(at);
+export const fullTime = (at) => formatter({ dateStyle: "full", timeStyle: "medium" }).format(at);
+
+/** "Today", "Yesterday", or the date. */
+export function day(at, now = Date.now()) {
+  const distance = Math.round((midnight(now) - midnight(at)) / 86_400_000);
+  if (distance === 0) return words.today;
+  if (distance === 1) return words.yesterday;
+  const year = new Date(at).getFullYear() === new Date(now).getFullYear() ? undefined : "numeric";
+  return formatter({ weekday: "long", day: "numeric", month: "long", year }).format(at);
+}
+
+/** Formatters take long to be made. */
+function formatter(options) {
+  const key = words.tag + JSON.stringify(options);
+  if (!formatters.has(key)) formatters.set(key, new Intl.DateTimeFormat(words.tag, options));
+  return formatters.get(key);
+}
+
+/** The midnight before a moment, local time. */
+export function midnight(at) {
+  return new Date(at).setHours(0, 0, 0, 0);
+}

@@ -1,0 +1,78 @@
+// Where messages are written. Enter sends, Shift+Enter breaks the line, and an input method has Enter to itself.
+
+import { local } from "./storage.js";
+import { own, inherit } from "./tab.js";
+import { countGraphemes } from "./text.js";
+import { words } from "./words.js";
+
+/** So near to the limit, how much is left is shown. */
+const close = 200;
+
+export class Composer {
+  limit = 4000;
+
+  constructor(form, { send, typed }) {
+    this.form = form;
+    this.field = form.querySelector("textarea");
+    this.button = form.querySelector("button");
+    this.counter = form.querySelector("output");
+    this.send = send;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.field.addEventListener("keydown", (event) => {
+      // 229: Safari ends the composition before it tells of the key that ended it.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      event.preventDefault();
+      this.submit();
+    });
+    this.field.addEventListener("input", () => {
+      this.changed();
+      if (this.field.value.trim()) typed();
+    });
+  }
+
+  /** Goes to a room, with what was being written there. */
+  async enter(room) {
+    this.name = own("draft", room);
+    this.show(local.get(this.name) ?? "");
+    const left = (await inherit("draft", room)).join("\n");
+    if (left && !this.field.value && this.name === own("draft", room)) this.show(left);
+  }
+
+  submit() {
+    if (!this.canSend) return;
+    this.send(this.field.value.trim());
+    this.show("");
+    this.focus();
+  }
+
+  focus() {
+    this.field.focus({ preventScroll: true });
+  }
+
+  show(text) {
+    this.field.value = text;
+    this.changed();
+  }
+
+  changed() {
+    const text = this.field.value;
+    local.set(this.name, text);
+    const trimmed = text.trim();
+    // A character has at least one unit: few units need no counting.
+    const left = this.limit - (trimmed.length + close < this.limit ? trimmed.length : countGraphemes(trimmed));
+    this.canSend = trimmed !== "" && left >= 0;
+    this.button.disabled = !this.canSend;
+    this.form.classList.toggle("too-long", left < 0);
+    this.field.ariaInvalid = String(left < 0);
+    this.counter.value = left > close ? "" : left < 0 ? words.tooLong(-left) : words.left(left);
+    if (!CSS.supports("field-sizing: content")) this.grow();
+  }
+
+  grow() {
+    this.field.style.height = "auto";
+    this.field.style.height = `${this.field.scrollHeight}px`;
+  }
+}

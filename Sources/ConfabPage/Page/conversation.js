@@ -1,0 +1,238 @@
+// One room as this tab takes part in it: says hello, resumes where it was, and passes on what is said in order and each
+// message once. Knows nothing of how it looks.
+
+import { Connection } from "./connection.js";
+import { session } from "./storage.js";
+import { callMe, remember } from "./said.js";
+
+const page = 50;
+const mostAtOnce = 100;
+
+export class Conversation {
+  /**
+   * `listener` hears: `joined(welcome)`, `refused(code, proposal)`, `named(name)`, `connection(state)`,
+   * `appended(messages, isNews)`, `prepended(messages)`, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
+   * `unsent()` when the outbox has changed, `limited(tag)`.
+   */
+  constructor(room, outbox, listener) {
+    this.outbox = outbox;
+    this.listener = listener;
+    this.seat = `seat${room}`;
+    this.isIn = false;
+    /** Messages that are ahead of others that have not come yet. */
+    this.ahead = new Map();
+    /** What has been shown, in whatever epoch: a message that its sender had to say again is shown once. */
+    this.shown = new Set();
+    const address = new URL(room, location.origin);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    this.connection = new Connection(address.href, {
+      opened: () => this.hello(),
+      received: (event) => this.received(event),
+      quiet: () => this.catchUp(),
+      changed: (state) => {
+        if (state !== "open") this.reset();
+        listener.connection(state);
+      },
+    });
+  }
+
+  /** Enters with a name, or with another one after a refusal. */
+  join(name) {
+    this.name = name;
+    if (this.connection.state === "open") this.hello();
+    else this.connection.open();
+  }
+
+  say(text) {
+    remember(this.outbox.add(text).tag);
+    this.flush();
+  }
+
+  rename(name) {
+    return this.connection.send({ type: "rename", name });
+  }
+
+  typing() {
+    if (this.isIn) this.connection.send({ type: "typing" }, { isAnswered: false });
+  }
+
+  /** Whether the room has messages before the first one here. */
+  get hasOlder() {
+    return this.first > this.oldest;
+  }
+
+  loadOlder() {
+    if (!this.isIn || this.isLoadingOlder || !this.hasOlder) return;
+    this.isLoadingOlder = true;
+    this.connection.send({ type: "history", before: this.first, count: page });
+  }
+
+  /** The page has let go of what is before a message. */
+  forgetBefore(id) {
+    this.first = id;
+  }
+
+  leave() {
+    this.connection.leave();
+    clearTimeout(this.pause);
+  }
+
+  hello() {
+    const position = this.canResume && { epoch: this.epoch, after: this.last };
+    this.connection.send({ type: "hello", name: this.name, session: session.get(this.seat), ...position, history: page });
+  }
+
+  reset() {
+    this.isIn = this.isCatchingUp = this.isLoadingOlder = false;
+    this.inFlight = undefined;
+  }
+
+  received(event) {
+    switch (event.type) {
+      case "welcome": return this.welcomed(event);
+      case "message": return this.take([event]);
+      case "history": return "before" in event ? this.loadedOlder(event) : this.caughtUp(event);
+      case "presence": return this.listener.presence(event);
+      case "typing": return this.listener.typing(event.name);
+      case "renamed": return this.called(event.name);
+      case "error": return this.failed(event);
+      case "moving": return this.connection.retry(event.after);
+    }
+  }
+
+  welcomed(welcome) {
+    const isResumed = this.canResume && welcome.epoch === this.epoch && !welcome.gap;
+    const isNew = this.epoch === undefined;
+    this.isIn = true;
+    this.connection.settle();
+    session.set(this.seat, welcome.session);
+    this.called(welcome.name);
+    this.listener.joined(welcome);
+    this.oldest = welcome.oldest;
+    this.newest = welcome.last;
+    if (!isResumed) {
+      if (!isNew) this.listener.gap();
+      this.epoch = welcome.epoch;
+      this.canResume = true;
+      this.first = welcome.messages[0]?.id ?? welcome.last + 1;
+      this.last = this.first - 1;
+      this.ahead.clear();
+    }
+    // What comes behind the welcome is not asked for again.
+    this.isCatchingUp = true;
+    this.take(welcome.messages, isResumed);
+    this.listener.edge();
+    if (this.last < this.newest) this.catchUp();
+    else this.finishCatchingUp();
+  }
+
+  called(name) {
+    this.name = name;
+    callMe(name);
+    this.listener.named(name);
+  }
+
+  /** Passes on what is next, and keeps the rest until what is before it has come. */
+  take(messages, isNews = true) {
+    for (const message of messages) {
+      if (message.tag && this.outbox.remove(message.tag)) this.listener.unsent();
+      if (message.tag && message.tag === this.inFlight) this.inFlight = undefined;
+      if (message.id > this.last) this.ahead.set(message.id, message);
+    }
+    const next = [];
+    for (let message; (message = this.ahead.get(this.last + 1)); this.last += 1) {
+      this.ahead.delete(message.id);
+      next.push(message);
+    }
+    const fresh = this.notShown(next);
+    if (fresh.length > 0) this.listener.appended(fresh, isNews);
+    if (this.ahead.size > 0 && !this.isCatchingUp) this.catchUp();
+    this.flush();
+  }
+
+  notShown(messages) {
+    return messages.filter(({ from, tag }) => {
+      if (!tag) return true;
+      const mark = `${tag} ${from}`;
+      return !this.shown.has(mark) && this.shown.add(mark);
+    });
+  }
+
+  /** Asks for what is behind the last message; a sign of life where there is nothing. */
+  catchUp() {
+    if (!this.isIn) return;
+    this.isCatchingUp = true;
+    this.asked = this.last;
+    this.connection.send({ type: "history", after: this.last, count: mostAtOnce });
+  }
+
+  caughtUp({ after, messages, more }) {
+    if (after !== this.asked) return;
+    this.take(messages);
+    if (more && this.last > after) this.catchUp();
+    else if (more || this.ahead.size > 0) this.startOver();
+    else this.finishCatchingUp();
+  }
+
+  finishCatchingUp() {
+    this.isCatchingUp = false;
+    this.flush();
+  }
+
+  /** What is missing cannot be had any more: comes back as one who knows nothing, behind a gap. */
+  startOver() {
+    this.canResume = false;
+    this.connection.retry();
+  }
+
+  loadedOlder({ before, messages, oldest }) {
+    if (before !== this.first) return;
+    this.isLoadingOlder = false;
+    this.first = messages[0]?.id ?? this.first;
+    this.oldest = messages.length > 0 ? oldest : this.first;
+    this.listener.prepended(this.notShown(messages));
+    this.listener.edge();
+  }
+
+  /** Says what is next in the outbox. */
+  flush() {
+    const entry = this.outbox.next;
+    if (!entry || !this.isIn || this.isCatchingUp || this.inFlight || this.pause) return;
+    if (this.connection.send({ type: "say", tag: entry.tag, text: entry.text })) this.inFlight = entry.tag;
+  }
+
+  failed({ code, tag, proposal, retryAfter = 1000 }) {
+    if (tag && tag === this.inFlight) this.inFlight = undefined;
+    if (code === "rateLimited") this.wait(retryAfter, tag);
+    else if (code === "nameTaken" || code === "nameInvalid") this.listener.refused(code, proposal);
+    else if (code === "historyGone") this.historyIsGone();
+    else if (tag) {
+      this.outbox.fail(tag, code);
+      this.listener.unsent();
+      this.flush();
+    }
+  }
+
+  historyIsGone() {
+    if (this.isLoadingOlder) {
+      this.isLoadingOlder = false;
+      this.oldest = this.first;
+      this.listener.edge();
+    } else if (this.last < this.newest || this.ahead.size > 0) this.startOver();
+    else this.finishCatchingUp();
+  }
+
+  /** Too fast: what was asked for is asked for again later. */
+  wait(duration, tag) {
+    const wasIn = this.isIn;
+    if (tag) this.listener.limited(tag);
+    clearTimeout(this.pause);
+    this.pause = setTimeout(() => {
+      this.pause = undefined;
+      if (!wasIn) return this.hello();
+      if (this.isCatchingUp) this.catchUp();
+      if (this.isLoadingOlder) this.connection.send({ type: "history", before: this.first, count: page });
+      this.flush();
+    }, duration);
+  }
+}

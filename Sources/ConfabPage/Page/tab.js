@@ -1,0 +1,54 @@
+// Which tab this is. A tab keeps its drafts and unsent messages under its own id, which it has until it is closed; what
+// closed tabs have left behind is taken over by the next one that enters the room.
+
+import { local, session } from "./storage.js";
+
+const lock = (id) => `confab/${id}`;
+
+export const tab = await claim();
+
+/** The name of what this tab keeps in a room, which is a path. */
+export const own = (kind, room) => `${kind}/${tab}${room}`;
+
+/** This tab's id. A copy of a tab begins with the other's storage, but the other still holds the lock. */
+async function claim() {
+  let id = session.get("tab");
+  if (!id || !(await hold(id))) {
+    for (const name of session.names()) session.set(name, undefined);
+    id = randomId();
+    await hold(id);
+  }
+  session.set("tab", id);
+  return id;
+}
+
+/** Holds a lock until the tab is gone. A page that is being reloaded gives its lock back in a moment. */
+function hold(id) {
+  if (!navigator.locks) return true;
+  return new Promise((resolve) => {
+    const forever = () => {
+      resolve(true);
+      return new Promise(() => {});
+    };
+    navigator.locks.request(lock(id), { signal: AbortSignal.timeout(1000) }, forever).catch(() => resolve(false));
+  });
+}
+
+/** Takes the values of `kind` in a room from tabs that are gone. Where locks are missing any other tab may be gone. */
+export async function inherit(kind, room) {
+  const held = new Set((await navigator.locks?.query())?.held.map(({ name }) => name));
+  const values = [];
+  for (const name of local.names(`${kind}/`)) {
+    const [, owner, ...rest] = name.split("/");
+    if (owner === tab || held.has(lock(owner)) || `/${rest.join("/")}` !== room) continue;
+    values.push(local.get(name));
+    local.set(name, undefined);
+  }
+  return values;
+}
+
+/** Short and not to be guessed, of letters, digits, - and _. */
+export function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+}

@@ -1,0 +1,55 @@
+// Who is typing. That somebody is expires by itself; that the reader is, is told now and then.
+
+import { isolated } from "./names.js";
+import { list, words } from "./words.js";
+
+const lasts = 6000;
+/** The server passes it on every two seconds. */
+const told = 2200;
+const fewEnoughToName = 3;
+
+export class Typing {
+  constructor(line, tell) {
+    this.line = line;
+    this.tell = tell;
+    this.timers = new Map();
+    this.toldAt = 0;
+  }
+
+  heard(name) {
+    clearTimeout(this.timers.get(name));
+    this.timers.set(name, setTimeout(() => this.stopped(name), lasts));
+    this.show();
+  }
+
+  stopped(name) {
+    clearTimeout(this.timers.get(name));
+    if (this.timers.delete(name)) this.show();
+  }
+
+  clear() {
+    for (const name of [...this.timers.keys()]) this.stopped(name);
+  }
+
+  show() {
+    const names = [...this.timers.keys()];
+    if (names.length === 0) this.line.textContent = "";
+    else if (names.length > fewEnoughToName) this.line.textContent = words.typingMany;
+    else this.line.textContent = words.typing(list(names.map(isolated)), names.length);
+  }
+
+  /** The reader has typed something, which is told now, or as soon as it may be told again. */
+  typed() {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.toldAt = Date.now();
+      this.tell();
+    }, Math.max(0, this.toldAt + told - Date.now()));
+  }
+
+  /** The reader has said it. */
+  said() {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+}

@@ -1,0 +1,55 @@
+"""Somebody in the chat without a browser."""
+
+import json
+import secrets
+
+from websockets.sync.client import connect
+
+
+class Guest:
+    def __init__(self, server, name, room="", **hello):
+        self.name = name
+        self.events = []
+        self.socket = connect(server.ws + room, subprotocols=["chat.confab.v1"], max_size=None)
+        self.send("hello", name=name, **hello)
+        self.welcome = self.hear("welcome")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, type, **event):
+        self.socket.send(json.dumps({"type": type, **event}))
+
+    def hear(self, *types):
+        """The next event that has one of the types."""
+        while True:
+            self.events.append(json.loads(self.socket.recv(20)))
+            if self.events[-1]["type"] in types:
+                return self.events[-1]
+
+    def say(self, text, tag=None):
+        """Says it, and waits until it has been said."""
+        tag = tag or secrets.token_hex(8)
+        self.send("say", tag=tag, text=text)
+        while (event := self.hear("message", "error")).get("tag") != tag:
+            pass
+        assert event["type"] == "message", event
+        return event
+
+    def messages(self, count):
+        """All that has been said since this guest came, when it is so much."""
+        while len(texts := [event["text"] for event in self.events if event["type"] == "message"]) < count:
+            self.hear("message")
+        return texts
+
+
+def say_plainly(server, texts, room=""):
+    """A client of the plain protocol says many things at once, and hears the last of them."""
+    with connect(server.ws + room, max_size=None, max_queue=None) as socket:
+        for text in texts:
+            socket.send(text)
+        while socket.recv(20) != texts[-1]:
+            pass
