@@ -47,9 +47,18 @@ struct LifecycleCheck {
         // Half a message.
         if number % 3 == 0 { try client.send(1, [0x61], isFinal: false) }
       }
+      // The news of those who come is still to be told when the server stops.
+      let people = try ["Ann", "Bob", "Ann"].map { name in
+        let client = try RawClient(
+          port: server.port, path: "/room/0", headers: ["Sec-WebSocket-Protocol: \(Chat.subprotocol)"])
+        try client.send(#"{"type":"hello","name":"\#(name)"}"#)
+        try client.send(#"{"type":"say","tag":"\#(name)","text":"hello"}"#)
+        return client
+      }
       let visitor = try RawClient(port: server.port, request: "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
       guard visitor.response.hasPrefix("HTTP/1.1 200 ") else { throw RawClient.Failure(description: visitor.response) }
       clients[0].hangUp(reset: true)
+      people[0].hangUp(reset: true)
       server.stop()
       await server.waitUntilStopped()
       guard chat.occupancy.isEmpty else {

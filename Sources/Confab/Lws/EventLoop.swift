@@ -293,6 +293,8 @@ public final class EventLoop: @unchecked Sendable {
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()
+    // Jobs that are not done hold what they would have been done for, the loop perhaps.
+    delayed = []
     for timer in [sweepTimer, stopTimer, resumeTimer, delayTimer] { timer.close() }
     uv.close()
   }
