@@ -141,6 +141,9 @@ struct History {
   /// A message that is kept.
   func message(_ id: Int) -> MessageEvent { message(id, in: chunk(of: id)) }
 
+  /// Whether nothing has been forgotten of what was said behind `id`.
+  func isWhole(after id: Int) -> Bool { id >= oldest - 1 }
+
   /// The oldest of the messages behind `id`, as many as fit a page, and whether there are more behind them.
   func page(after id: Int, count: Int) -> (messages: [MessageEvent], more: Bool) {
     let first = max(min(id, last) + 1, oldest)

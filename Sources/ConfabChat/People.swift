@@ -26,10 +26,12 @@ struct People<Connection: AnyObject> {
   private func isTaken(_ name: Name, exceptBy id: UInt64?) -> Bool { ids[name.key].map { $0 != id } ?? false }
 
   /// How somebody has come.
-  enum Entry {
-    case new(Session)
-    /// It was there already, by another connection, and under the name `renamed` if that was another one.
-    case tookOver(Session, from: Connection, renamed: Name?)
+  struct Entry {
+    let session: Session
+    /// The connection that it was there by already, which speaks for nobody any more.
+    var replaced: Connection?
+    /// The name that it had there, if that was another one.
+    var renamed: Name?
   }
 
   /// Lets somebody in, or takes the place of the connection that has the same session. Nil when the name is taken.
@@ -37,13 +39,13 @@ struct People<Connection: AnyObject> {
     if let session, let person = people[session.id], person.session.isSame(as: session) {
       guard let old = rename(session.id, to: name) else { return nil }
       people[session.id]?.connection = connection
-      return .tookOver(person.session, from: person.connection, renamed: old == name ? nil : old)
+      return Entry(session: person.session, replaced: person.connection, renamed: old == name ? nil : old)
     }
     guard !isTaken(name, exceptBy: nil) else { return nil }
     let session = Session()
     people[session.id] = Person(name: name, session: session, connection: connection)
     ids[name.key] = session.id
-    return .new(session)
+    return Entry(session: session)
   }
 
   /// Gives a person another name, and returns the old one; nil when it is taken by somebody else.

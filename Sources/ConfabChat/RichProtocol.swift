@@ -73,7 +73,7 @@ final class RichProtocol {
   private func rename(_ rename: ClientEvent.Rename, _ id: UInt64, _ connection: Connection) {
     guard let name = Name(rename.name) else { return refuseName(connection) }
     do throws(Room.NameTaken) {
-      if case .done = try room.rename(id, to: name, connection) { connection.send(RenamedEvent(name: name.text)) }
+      try room.rename(id, to: name, connection)
     } catch {
       refuse(error, connection)
     }
@@ -98,7 +98,7 @@ final class RichProtocol {
     }
     do throws(Text.Refusal) {
       let text = try Text(text, limit: room.options.maxTextLength)
-      if case .done(let known?) = room.say(text, tag: tag, from: id, connection) { connection.send(known) }
+      if let known = room.say(text, tag: tag, from: id, connection) { connection.send(known) }
     } catch {
       switch error {
       case .empty: connection.send(ErrorEvent(.textEmpty, "There is nothing to be seen in the text.", tag: tag.text))

@@ -89,40 +89,25 @@ final class Room: Sendable {
 
   // MARK: The rich protocol
 
-  /// What a person does when another connection has taken over: nothing.
-  enum Outcome<Value> {
-    case done(Value)
-    case replaced
-  }
+  // What somebody does whom another connection has taken over comes to nothing: that connection is about to be closed.
 
-  /// Lets somebody in by name, and sends the welcome; then the id of its session. What is said from then on follows it.
+  /// Lets somebody in by name, and sends the welcome: what is said from then on follows it. Returns the session's id.
   func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> UInt64 {
-    let entered = state.withLock { state -> Result<(session: Session, replaced: Connection?), NameTaken> in
-      let session = hello.session.flatMap { Session($0) }
-      guard let entry = state.people.enter(name, as: connection, session: session) else {
-        return .failure(NameTaken(proposal: state.people.proposal(for: name)?.text))
+    let entry = try state.withLock { state throws(NameTaken) in
+      guard let entry = state.people.enter(name, as: connection, session: hello.session.flatMap { Session($0) }) else {
+        throw NameTaken(proposal: state.people.proposal(for: name)?.text)
       }
       connection.join(richLog)
-      switch entry {
-      case .new(let session):
-        state.presence.changed(name)
-        schedulePresence(&state, connection.loop)
-        connection.send(welcomeEvent(hello, name, session, state))
-        return .success((session, nil))
-      case .tookOver(let session, let other, let old):
-        if let old {
-          state.presence.renamed(old, to: name)
-          schedulePresence(&state, connection.loop)
-        }
-        connection.send(welcomeEvent(hello, name, session, state))
-        return .success((session, other))
-      }
+      connection.send(welcomeEvent(hello, name, entry.session, state))
+      if let old = entry.renamed { state.presence.renamed(old, to: name) }
+      if entry.replaced == nil { state.presence.changed(name) }
+      schedulePresence(&state, connection.loop)
+      return entry
     }
-    let (session, replaced) = try entered.get()
-    if let replaced {
+    if let replaced = entry.replaced {
       replaced.loop.execute { replaced.close(.replaced, reason: "replaced by another connection") }
     }
-    return session.id
+    return entry.session.id
   }
 
   struct NameTaken: Error {
@@ -132,27 +117,33 @@ final class Room: Sendable {
   private func welcomeEvent(
     _ hello: ClientEvent.Hello, _ name: Name, _ session: Session, _ state: borrowing State
   ) -> WelcomeEvent {
-    let history = state.history
-    let count = hello.history ?? options.newcomerMessages
-    var page = (messages: history.page(before: .max, count: count).messages, more: false)
-    var gap = false
-    if let epoch = hello.epoch, let after = hello.after {
-      gap = epoch != self.epoch || after < history.oldest - 1 || after > history.last
-      if !gap { page = history.page(after: after, count: History.maxPage) }
-    }
+    let (messages, more, gap) = missed(hello, state.history)
     return WelcomeEvent(
-      room: self.name, name: name.text, session: session.text, epoch: epoch, last: history.last,
-      oldest: history.oldest, people: state.people.names(WelcomeEvent.maxPeople), count: state.count,
-      messages: page.messages, more: page.more, gap: gap,
+      room: self.name, name: name.text, session: session.text, epoch: epoch, last: state.history.last,
+      oldest: state.history.oldest, people: state.people.names(WelcomeEvent.maxPeople), count: state.count,
+      messages: messages, more: more, gap: gap,
       limits: .init(text: options.maxTextLength, rate: options.maxEventRate, burst: options.maxEventBurst))
+  }
+
+  /// What somebody who comes back has missed. For others, or when that is not there any more, the newest messages.
+  private func missed(
+    _ hello: ClientEvent.Hello, _ history: History
+  ) -> (messages: [MessageEvent], more: Bool, gap: Bool) {
+    let newest = { history.page(before: .max, count: hello.history ?? self.options.newcomerMessages).messages }
+    guard let epoch = hello.epoch, let after = hello.after else { return (newest(), false, false) }
+    guard epoch == self.epoch && after <= history.last && history.isWhole(after: after) else {
+      return (newest(), false, true)
+    }
+    let page = history.page(after: after, count: History.maxPage)
+    return (page.messages, page.more, false)
   }
 
   /// Says something by the rich protocol to everyone, the sender included. When the room still has a message with the tag
   /// it is not said: the result is that message.
-  func say(_ text: Text, tag: Tag, from id: UInt64, _ connection: Connection) -> Outcome<MessageEvent?> {
+  func say(_ text: Text, tag: Tag, from id: UInt64, _ connection: Connection) -> MessageEvent? {
     state.withLock { state in
-      guard let name = state.people.person(id, of: connection)?.name else { return .replaced }
-      if let known = state.history.id(of: tag) { return .done(state.history.message(known)) }
+      guard let name = state.people.person(id, of: connection)?.name else { return nil }
+      if let known = state.history.id(of: tag) { return state.history.message(known) }
       let at = WallClock.milliseconds
       let number = tally(&state) { $0.history.append(text, from: name, tag: tag, at: at) }
       if state.plainCount > 0 {
@@ -160,7 +151,7 @@ final class Room: Sendable {
         plainLog.append(Message(.text, form.span))
       }
       richLog.append(MessageEvent(id: number, at: at, from: name.text, tag: tag.text, text: text.text))
-      return .done(nil)
+      return nil
     }
   }
 
@@ -172,26 +163,25 @@ final class Room: Sendable {
     }
   }
 
-  /// Gives somebody another name.
-  func rename(_ id: UInt64, to name: Name, _ connection: Connection) throws(NameTaken) -> Outcome<Void> {
-    try state.withLock { state -> Result<Outcome<Void>, NameTaken> in
-      guard state.people.person(id, of: connection) != nil else { return .success(.replaced) }
+  /// Gives somebody another name, and says so to the one who has asked for it.
+  func rename(_ id: UInt64, to name: Name, _ connection: Connection) throws(NameTaken) {
+    try state.withLock { state throws(NameTaken) in
+      guard state.people.person(id, of: connection) != nil else { return }
       guard let old = state.people.rename(id, to: name) else {
-        return .failure(NameTaken(proposal: state.people.proposal(for: name)?.text))
+        throw NameTaken(proposal: state.people.proposal(for: name)?.text)
       }
-      if old != name {
-        state.presence.renamed(old, to: name)
-        schedulePresence(&state, connection.loop)
-      }
-      return .success(.done(()))
-    }.get()
+      connection.send(RenamedEvent(name: name.text))
+      if old == name { return }
+      state.presence.renamed(old, to: name)
+      schedulePresence(&state, connection.loop)
+    }
   }
 
   /// A page of the history; nil when what is asked for has been forgotten.
   func page(_ request: ClientEvent.HistoryRequest) -> HistoryEvent? {
     state.withLock { state in
       let count = request.count ?? options.newcomerMessages
-      if let after = request.after, after < state.history.oldest - 1 { return nil }
+      if let after = request.after, !state.history.isWhole(after: after) { return nil }
       let page =
         request.after.map { state.history.page(after: $0, count: count) }
         ?? state.history.page(before: request.before ?? .max, count: count)
@@ -221,8 +211,9 @@ final class Room: Sendable {
   /// At most so often news of presence is told.
   static let presenceInterval = Duration.milliseconds(200)
 
-  /// Has the news told in a while, all that comes up until then at once.
+  /// Has the news told in a while, if there is any, with all that comes up until then.
   private func schedulePresence(_ state: inout State, _ loop: EventLoop) {
+    guard state.presence.hasNews else { return }
     let now = ContinuousClock.now
     // A loop may have ended before it did what it was to do.
     if let due = state.presenceDue, now < due + .seconds(1) { return }
@@ -239,7 +230,7 @@ final class Room: Sendable {
       } else {
         state.presence = Presence()
       }
-      if state.presence.hasNews { schedulePresence(&state, loop) }
+      schedulePresence(&state, loop)
     }
   }
 }

@@ -84,7 +84,7 @@ struct PeopleTests {
 
   @Test func aNameBelongsToOne() throws {
     var people = People<Peer>()
-    guard case .new(let session) = enter(&people, "Ann", one) else { Issue.record("not let in"); return }
+    let session = try #require(enter(&people, "Ann", one)).session
     #expect(enter(&people, "ANN", two) == nil)
     #expect(people.count == 1 && people.names(10) == ["Ann"])
     #expect(people.person(session.id, of: one)?.name.text == "Ann")
@@ -96,29 +96,24 @@ struct PeopleTests {
 
   @Test func aSessionTakesOver() throws {
     var people = People<Peer>()
-    guard case .new(let session) = enter(&people, "Ann", one) else { Issue.record("not let in"); return }
+    let session = try #require(enter(&people, "Ann", one)).session
     #expect(enter(&people, "Bob", three) != nil)
-    guard case .tookOver(let same, let old, nil) = enter(&people, "Ann", two, session) else {
-      Issue.record("not taken over")
-      return
-    }
-    #expect(same.isSame(as: session) && old === one)
+    let entry = try #require(enter(&people, "Ann", two, session))
+    #expect(entry.session.isSame(as: session) && entry.replaced === one && entry.renamed == nil)
     #expect(people.count == 2 && people.person(session.id, of: one) == nil)
     // The one that was replaced cannot end it.
     #expect(people.leave(session.id, one) == nil && people.count == 2)
     #expect(enter(&people, "Bob", one, session) == nil, "the name is somebody else's")
-    guard case .tookOver(_, _, let renamed?) = enter(&people, "Anna", one, session) else {
-      Issue.record("not renamed")
-      return
-    }
-    #expect(renamed.text == "Ann" && people.names(10).sorted() == ["Anna", "Bob"])
+    #expect(enter(&people, "Anna", one, session)?.renamed == name("Ann"))
+    #expect(people.names(10).sorted() == ["Anna", "Bob"])
     // Somebody else's session, or one of long ago, is that of a newcomer.
-    guard case .new = enter(&people, "Cid", three, Session()) else { Issue.record("not let in"); return }
+    let newcomer = try #require(enter(&people, "Cid", three, Session()))
+    #expect(newcomer.replaced == nil && people.count == 3)
   }
 
   @Test func namesCanBeChanged() throws {
     var people = People<Peer>()
-    guard case .new(let session) = enter(&people, "Ann", one) else { Issue.record("not let in"); return }
+    let session = try #require(enter(&people, "Ann", one)).session
     #expect(enter(&people, "Bob", two) != nil)
     #expect(people.rename(session.id, to: name("bob")) == nil)
     #expect(people.rename(session.id, to: name("ANN"))?.text == "Ann")

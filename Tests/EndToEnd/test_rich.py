@@ -64,8 +64,8 @@ def test_plain_and_rich_clients_hear_each_other(server):
                     r"At (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC\n来自用户Ann\n你好\nhi", await client.recv())
                 assert match, "the form of the tutorial"
             await one.send("from a page")
-            await two.send(b"\x00\xff\x00")
             event = await ann.until("message", text="from a page")
+            await two.send(b"\x00\xff\x00")
             assert event["id"] == said["id"] + 1 and "from" not in event and "tag" not in event
             event = await ann.until("message")
             assert event["binary"] == 3 and "text" not in event
