@@ -27,6 +27,7 @@ public final class Server: Service, Sendable {
   private struct State {
     var phase = Phase.made
     var waiting: [@Sendable () -> Void] = []
+    var isStopping = false
   }
   private let state = Mutex(State())
   private let admission: Admission
@@ -35,7 +36,14 @@ public final class Server: Service, Sendable {
   private let host: HostLoop.Pointer?
 
   /// What the server has done so far.
-  public var statistics: Statistics { admission.statistics }
+  public var statistics: Statistics {
+    var statistics = admission.statistics
+    let counters = loops.reduce(Counters()) { sum, loop in sum + loop.shownCounters.withLock { $0 } }
+    (statistics.messages, statistics.receivedBytes) = (counters.messages, counters.receivedBytes)
+    (statistics.deliveries, statistics.sentBytes) = (counters.deliveries, counters.sentBytes)
+    statistics.loopLag = counters.lag
+    return statistics
+  }
 
   /// Takes the port. From then on clients can connect, and are served once the server has been started.
   ///
@@ -123,10 +131,14 @@ public final class Server: Service, Sendable {
   /// Whether it has been started and has not stopped.
   package var isRunning: Bool { state.withLock { if case .running = $0.phase { true } else { false } } }
 
+  /// Whether it takes clients: it has been started, and does not stop.
+  public var isReady: Bool { state.withLock { if case .running = $0.phase { !$0.isStopping } else { false } } }
+
   /// Begins to stop: no new connections, and the others are closed with 1001. What is left after `timeout`, which is
   /// ``Configuration/stopTimeout`` unless it is said, is cut off; stopping again can bring that nearer. Returns at once;
   /// ``waitUntilStopped()`` tells when it is done.
   public func stop(within timeout: Duration? = nil) {
+    state.withLock { $0.isStopping = true }
     for loop in loops { loop.stop(within: timeout ?? configuration.stopTimeout) }
   }
 

@@ -43,7 +43,10 @@ public func confab_server_statistics(
 ) -> Int32 {
   result { () throws(Failure) in
     let now = try unsafe Host.of(server).server.statistics
-    let value = confab_statistics(size: size, connections: Int64(now.connections), accepted: Int64(now.accepted))
+    let value = confab_statistics(
+      size: size, connections: Int64(now.connections), accepted: Int64(now.accepted), messages: Int64(now.messages),
+      received_bytes: Int64(now.receivedBytes), deliveries: Int64(now.deliveries), sent_bytes: Int64(now.sentBytes),
+      loop_lag_us: Int64(now.loopLag / .microseconds(1)))
     try unsafe confab_statistics.write(value, to: statistics, size)
   }
 }

@@ -8,6 +8,8 @@ import Synchronization
 public final class BroadcastLog: Sendable {
   struct State {
     var queue = SegmentQueue()
+    /// How many messages have been appended.
+    var count = 0
     var readers: [Reader] = []
     /// How far the slowest reader may be behind the end, and where it is: see `note`.
     var limit = Int.max
@@ -74,6 +76,12 @@ public final class BroadcastLog: Sendable {
     state.withLock { $0.form(compression) }?.state.withLock { !$0.readers.isEmpty } ?? false
   }
 
+  /// Appends a message, as ``append(_:)-(Message)`` does.
+  public func append(_ message: OwnedMessage) { append(message.message) }
+
+  /// Appends text, as ``append(_:)-(Message)`` does.
+  public func append(_ text: String) { append(OwnedMessage(text)) }
+
   /// The log of the same messages in the form for `compression`; nil is the log itself.
   func form(_ compression: Compression?) -> BroadcastLog {
     guard let compression else { return self }
@@ -88,6 +96,9 @@ public final class BroadcastLog: Sendable {
 
   /// The position behind the last byte: how many bytes, frame headers included, have ever been appended. Any thread.
   public var end: Int { state.withLock { $0.queue.end } }
+
+  /// The same, and how many messages they were.
+  var extent: (end: Int, count: Int) { state.withLock { ($0.queue.end, $0.count) } }
 
   /// The bytes that are kept because some reader has not read them. Any thread.
   public var retained: Int { state.withLock { $0.queue.count } }
@@ -148,6 +159,7 @@ public final class BroadcastLog: Sendable {
   /// Appends with the lock held. Who appends much to what others read slowly need not wait until they tell.
   private func append(_ message: Message, _ state: inout State) {
     state.queue.append(message)
+    state.count += 1
     if state.queue.end - state.slowest > state.limit && !state.readers.isEmpty { setPressed(true) }
     for entry in state.readers { entry.reader.logGrew() }
   }

@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// One thread with the connections that it has accepted. All that happens to a connection happens on its loop.
 public final class EventLoop: @unchecked Sendable {
-  // @unchecked: all but `jobs` is used on the loop's thread only, or before it runs.
+  // @unchecked: all but `jobs` and `shownCounters` is used on the loop's thread only, or before it runs.
 
   /// 0, 1, … in the order in which the server made its loops.
   public let index: Int
@@ -37,6 +37,8 @@ public final class EventLoop: @unchecked Sendable {
   var sweepIndex = 0
   /// Milliseconds on a clock that goes on with each sweep.
   var sweptAt: UInt32 = 0
+  var counters = Counters()
+  let shownCounters = Mutex(Counters())
 
   /// All open connections, each at its ``Connection/index``. This is what keeps them alive.
   private(set) var connections: ContiguousArray<Connection> = []
@@ -64,6 +66,8 @@ public final class EventLoop: @unchecked Sendable {
   /// When it ends if it has not before, in its milliseconds, once it stops.
   private var stopDeadline: UInt64?
   var isStopping: Bool { stopDeadline != nil }
+  /// Whether what is left is being cut off.
+  private(set) var isTearingDown = false
 
   init(
     index: Int, configuration: Configuration, admission: Admission, originPolicy: OriginPolicy, descriptors: [Int32],
@@ -236,6 +240,7 @@ public final class EventLoop: @unchecked Sendable {
       handlesClosed: { self.context.destroy() },
       ended: {
         self.handler = Unstarted()
+        self.showCounters()
         // What OpenSSL keeps for a thread: the program may end before the thread has.
         if self.configuration.tls != nil { OPENSSL_thread_stop() }
         self.jobs.end()
@@ -287,6 +292,7 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private func tearDown() {
+    isTearingDown = true
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()

@@ -10,6 +10,7 @@ extension EventLoop {
 
   /// What is to be done from time to time.
   func sweep() {
+    showCounters()
     sweptAt = UInt32(truncatingIfNeeded: now)
     endLateHandshakes()
     visitSilent()
