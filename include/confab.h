@@ -492,11 +492,13 @@ CONFAB_API const char *confab_request_remote_host(const confab_request *request)
 /* The client's port; 0 when it has gone already. Loop thread. */
 CONFAB_API int confab_request_remote_port(const confab_request *request);
 
-/* Lets a client in. `user_pointer` is what confab_connection_user_pointer() says from the beginning; nothing becomes
- * of it if the client goes before `opened`. CONFAB_ERROR_CLOSED if the client does not wait any more: it gets status
+/* Lets a client in. `user_pointer` is what confab_connection_user_pointer() says from the beginning. `release`, unless it
+ * is NULL, is called with it once in any case, on any thread: when the connection's pointer is not valid any more, or
+ * when the client has gone before `opened`, or this function fails. CONFAB_ERROR_CLOSED if the client does not wait any more: it gets status
  * 503 after handshake_timeout_ms, and when the server stops. In any case `authorization` is not valid afterwards. Any
  * thread. */
-CONFAB_API int confab_accept(confab_authorization *authorization, void *user_pointer);
+CONFAB_API int confab_accept(
+    confab_authorization *authorization, void *user_pointer, void (*release)(void *user_pointer));
 
 /* Gives a client an answer instead, as confab_respond() does: 401 or 403, for instance. Otherwise as confab_accept(),
  * but when an argument is wrong (CONFAB_ERROR_ARGUMENT) `authorization` is still valid. Any thread. */
@@ -519,7 +521,7 @@ typedef struct confab_statistics {
   size_t size;
   /* Connections that there are now, those that are still shaking hands or fetch the page among them. */
   int64_t connections;
-  /* Connections that have been let in, in all. */
+  /* TCP connections that have been accepted, in all: those that have been refused by a status among them. */
   int64_t accepted;
   /* Messages that have been received whole. This and the following are up to a quarter of a second old while the server
    * runs. */

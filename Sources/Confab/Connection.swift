@@ -1,7 +1,7 @@
 /// One WebSocket client, from ``Handler/opened(_:request:)`` to ``Handler/closed(_:_:)``.
 ///
 /// A reference may be kept and passed to other threads, but all calls are for the thread of its ``loop``; from elsewhere
-/// use `connection.loop.execute { connection.send(...) }`. Calls on another thread trap. After ``Handler/closed(_:_:)``
+/// use `connection.loop.execute { connection.send(...) }`. Calls on another thread trap, after the loop has ended, too. After ``Handler/closed(_:_:)``
 /// they do nothing and say so.
 public final class Connection: @unchecked Sendable {
   // @unchecked: every stored variable is used on the loop's thread only, which each public call checks.
@@ -111,6 +111,10 @@ public final class Connection: @unchecked Sendable {
   /// Sends text to this client alone.
   @discardableResult
   public func send(_ text: String) -> SendResult { send(Message(.text, Array(text.utf8).span)) }
+
+  /// Sends a message to this client alone.
+  @discardableResult
+  public func send(_ message: OwnedMessage) -> SendResult { send(message.message) }
 
   /// Makes this connection a reader of `log`: it gets what is appended from now on. A connection reads one log at a
   /// time, so it leaves another one first.

@@ -5,7 +5,7 @@ internal import Synchronization
 public struct Statistics: Equatable, Sendable {
   /// Connections that there are now, those that are still shaking hands or fetch the page among them.
   public var connections = 0
-  /// Connections that have been let in, in all.
+  /// TCP connections that have been accepted, in all: those that have been refused by a status among them.
   public var accepted = 0
   /// Messages that have been received whole, and the bytes of their payload. These and the following are up to a quarter of
   /// a second old while the server runs.

@@ -102,9 +102,12 @@ func response(
 }
 
 @c @implementation
-public func confab_accept(_ authorization: OpaquePointer?, _ userPointer: UnsafeMutableRawPointer?) -> Int32 {
+public func confab_accept(
+  _ authorization: OpaquePointer?, _ userPointer: UnsafeMutableRawPointer?,
+  _ release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
+) -> Int32 {
   result { () throws(Failure) in
-    try unsafe Decision.decide(authorization, .accept(context: Peer(userPointer: userPointer)))
+    try unsafe Decision.decide(authorization, .accept(context: Peer(userPointer: userPointer, release: release)))
   }
 }
 

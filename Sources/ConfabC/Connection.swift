@@ -12,8 +12,18 @@ internal import Confab
   /// The program's.
   var userPointer: UnsafeMutableRawPointer?
 
-  init() {}
-  init(userPointer: UnsafeMutableRawPointer?) { unsafe self.userPointer = userPointer }
+  /// Gives the program its pointer back.
+  private let release: () -> Void
+
+  init() { release = {} }
+
+  /// `release`, unless it is nil, is called with the pointer when nothing refers to this any more.
+  init(userPointer: UnsafeMutableRawPointer?, release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?) {
+    unsafe self.userPointer = userPointer
+    self.release = { unsafe release?(userPointer) }
+  }
+
+  deinit { release() }
 }
 
 // A `confab_connection` is the address of a Connection, which its loop keeps alive until it is closed, and then those of

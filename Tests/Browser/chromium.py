@@ -173,7 +173,7 @@ class Person:
 
     @property
     def is_in(self):
-        return self.run("return document.getElementById('status').dataset.state") == "open"
+        return self.run("return document.getElementById('status').dataset.state") == "in"
 
     @property
     def draft(self):

@@ -8,6 +8,10 @@ static confab_server *server;
 static pthread_t porter;
 static confab_authorization *knocking, *forgotten;
 static int guest;
+/* How often it has been given back. */
+static int released;
+
+static void release(void *pointer) { __sync_fetch_and_add((int *)pointer, 1); }
 
 static int refusals;
 
@@ -21,7 +25,7 @@ static void *decide(void *argument) {
   const char *const bad[] = {"Bad Name", "value", NULL};
   FAILS(confab_refuse(knocking, 200, bad, NULL, 0), CONFAB_ERROR_ARGUMENT, "is no header");
   if (strcmp(name, "friend") == 0) {
-    CHECK(confab_accept(knocking, &guest) == CONFAB_OK);
+    CHECK(confab_accept(knocking, &guest, release) == CONFAB_OK);
   } else {
     CHECK(confab_refuse(knocking, 403, NULL, "not today\n", 10) == CONFAB_OK);
   }
@@ -36,8 +40,8 @@ static void authorize(confab_authorization *authorization, const confab_request 
   (void)user_data;
   FAILS(confab_respond(request, 200, NULL, "", 0), CONFAB_ERROR_STATE, "http");
   if (token != NULL && strcmp(token, "secret") == 0) {
-    CHECK(confab_accept(authorization, NULL) == CONFAB_OK);
-    FAILS(confab_accept(authorization, NULL), CONFAB_ERROR_STATE, "decided already");
+    CHECK(confab_accept(authorization, NULL, NULL) == CONFAB_OK);
+    FAILS(confab_accept(authorization, NULL, NULL), CONFAB_ERROR_STATE, "decided already");
   } else if (name != NULL && strcmp(name, "nobody") == 0) {
     forgotten = authorization;
   } else if (name != NULL) {
@@ -73,7 +77,7 @@ static void opened(confab_connection *connection, const confab_request *request,
 /* The server has ended, on the thread of its loop: it can be destroyed there. */
 static void stopped(confab_server *ended, void *argument) {
   CHECK(ended == server);
-  FAILS(confab_accept(forgotten, NULL), CONFAB_ERROR_CLOSED, "does not wait");
+  FAILS(confab_accept(forgotten, &released, release), CONFAB_ERROR_CLOSED, "does not wait");
   CHECK(confab_server_refusals(ended, CONFAB_REFUSAL_REFUSED_BY_HANDLER) == 3);
   CHECK(confab_destroy(ended) == CONFAB_OK);
   pthread_mutex_unlock((pthread_mutex_t *)argument);
@@ -107,7 +111,7 @@ int main(int argc, char **argv) {
   callbacks.authorize = authorize;
   callbacks.http = http;
   callbacks.opened = opened;
-  FAILS(confab_accept(NULL, NULL), CONFAB_ERROR_ARGUMENT, "NULL");
+  FAILS(confab_accept(NULL, &released, release), CONFAB_ERROR_ARGUMENT, "NULL");
   FAILS(confab_refuse(NULL, 403, NULL, NULL, 0), CONFAB_ERROR_ARGUMENT, "NULL");
   FAILS(confab_respond(NULL, 200, NULL, NULL, 0), CONFAB_ERROR_ARGUMENT, "NULL");
   CHECK(confab_create(&config, &callbacks, NULL, &server) == CONFAB_OK);
@@ -122,5 +126,6 @@ int main(int argc, char **argv) {
   CHECK(confab_stop(server, 100) == CONFAB_OK);
   pthread_mutex_lock(&running);
   CHECK(refusals == 3);
+  CHECK(released == 2);
   return 0;
 }

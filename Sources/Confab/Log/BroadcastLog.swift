@@ -76,6 +76,12 @@ public final class BroadcastLog: Sendable {
     state.withLock { $0.form(compression) }?.state.withLock { !$0.readers.isEmpty } ?? false
   }
 
+  /// Appends a message, as ``append(_:)-(Message)`` does.
+  public func append(_ message: OwnedMessage) { append(message.message) }
+
+  /// Appends text, as ``append(_:)-(Message)`` does.
+  public func append(_ text: String) { append(OwnedMessage(text)) }
+
   /// The log of the same messages in the form for `compression`; nil is the log itself.
   func form(_ compression: Compression?) -> BroadcastLog {
     guard let compression else { return self }

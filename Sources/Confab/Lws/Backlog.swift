@@ -216,6 +216,9 @@ extension Connection {
   func drop() {
     state = .closing
     discardBacklog()
+    // What is not read is not polled, and its end not seen.
+    isHeldBack = false
+    if isPaused { goOnReading() }
     socket?.abort()
   }
 

@@ -66,6 +66,8 @@ public final class EventLoop: @unchecked Sendable {
   /// When it ends if it has not before, in its milliseconds, once it stops.
   private var stopDeadline: UInt64?
   var isStopping: Bool { stopDeadline != nil }
+  /// Whether what is left is being cut off.
+  private(set) var isTearingDown = false
 
   init(
     index: Int, configuration: Configuration, admission: Admission, originPolicy: OriginPolicy, descriptors: [Int32],
@@ -290,6 +292,7 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private func tearDown() {
+    isTearingDown = true
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()

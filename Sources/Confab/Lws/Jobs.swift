@@ -144,8 +144,10 @@ extension EventLoop: SerialExecutor, TaskExecutor {
     let job = UnownedJob(job)
     let (serial, task) = unsafe (asUnownedSerialExecutor(), asUnownedTaskExecutor())
     jobs.addInAnyCase {
-      // For what is done after the end.
-      if !self.uv.isCurrent { self.uv.enterThread() }
+      // What is done after the end has another thread.
+      let isElsewhere = !self.uv.isCurrent
+      if isElsewhere { self.uv.enterThread() }
+      defer { if isElsewhere { self.uv.leaveThread() } }
       unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
     } wake: {
       uv.wake()

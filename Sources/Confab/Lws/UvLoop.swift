@@ -122,6 +122,7 @@ internal import Synchronization
     let ended = events.ended
     events = Events()
     ended()
+    leaveThread()
   }
 
   /// Runs until ``close()`` has been called and every handle is closed. Also for a loop that was never started.
@@ -134,6 +135,11 @@ internal import Synchronization
   }
 
   var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(uv_thread_self()) }
+
+  /// The calling thread, if it was the loop's, is so no more.
+  func leaveThread() {
+    _ = thread.compareExchange(expected: UInt(uv_thread_self()), desired: 0, ordering: .relaxed)
+  }
 
   /// The calling thread is the loop's from now on.
   func enterThread() { thread.store(UInt(uv_thread_self()), ordering: .relaxed) }

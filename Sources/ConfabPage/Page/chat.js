@@ -203,11 +203,12 @@ function showRoom() {
 
 function showStatus() {
   const status = element("status");
-  const { state } = conversation.connection;
-  status.dataset.state = conversation.isIn ? "open" : state;
   const { connecting, offline } = words;
-  const text = { open: connecting, connecting, waiting: offline, replaced: offline, closed: "" }[state];
-  status.textContent = conversation.isIn ? words.here(people.count) : text;
+  // An open connection is not yet a welcome.
+  const state = conversation.isIn ? "in" : conversation.connection.state.replace("open", "connecting");
+  const text = { in: words.here(people.count), connecting, waiting: offline, replaced: offline, closed: "" };
+  status.dataset.state = state;
+  status.textContent = text[state];
 }
 
 /** Says everything in the language of the page. */
