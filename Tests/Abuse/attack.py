@@ -19,16 +19,18 @@ class Attack:
     options: tuple
     reason: str | None
     descriptors: int | None
+    each: int
 
 
-def attack(*options, reason=None, descriptors=None):
+def attack(*options, reason=None, descriptors=None, each=16 << 10):
     """Registers a function as an attack on a server with these options, and at most so many descriptors.
 
-    The server's log is to give the reason, or the attack has not met with the limit that it is for.
+    The server's log is to give the reason, or the attack has not met with the limit that it is for. Each connection takes
+    so many bytes: for its head while it shakes hands, or more.
     """
     def register(run):
         name = run.__name__.replace("_", "-")
-        ATTACKS[name] = Attack(name, run, options, reason, descriptors)
+        ATTACKS[name] = Attack(name, run, options, reason, descriptors, each)
         return run
     return register
 

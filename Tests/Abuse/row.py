@@ -83,7 +83,8 @@ class Row:
             self.outcome = json.loads(told)
             for surprise, count in self.outcome["surprises"].items():
                 self.problems.append(f"{count} × {surprise}")
-            self.after, problem = self.before.settled(server, self.outcome["most"], self.terms.is_checked)
+            self.after, problem = self.before.settled(
+                server, self.attack.each * self.outcome["most"], self.terms.is_checked)
             if problem:
                 self.problems.append(problem)
             victims.stdin.close()

@@ -129,7 +129,7 @@ async def dribbled_frames(target):
         dribble, [Case("a dribble", frame(1, b"a" * 100), "left")], at_once=300, rate=600)
 
 
-@attack("--limit-loopback")
+@attack("--limit-loopback", each=1 << 20)
 async def hoards(target):
     """Messages that are begun and not ended, a byte below the limit: as many as an address may have."""
     whole = frame(2, bytes((1 << 20) - 2), final=False)
