@@ -12,14 +12,62 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build compare conformance abuse fuzz sanitize docs test test-unit test-clients test-conformance test-browser \
-  test-leaks test-abuse format lint clean deps
+.PHONY: run build libraries install uninstall compare conformance abuse fuzz sanitize docs test test-unit test-clients \
+  test-c test-conformance test-browser test-leaks test-abuse format lint clean deps
 
 run: build
 	$(CONFAB) serve $(ARGS)
 
 build: deps
 	swift build -c release --product confab
+
+# Where it is installed: PREFIX is what the files know of, DESTDIR a folder that stands for the root meanwhile.
+PREFIX ?= /usr/local
+DESTDIR ?=
+INTO = $(DESTDIR)$(PREFIX)
+LIBRARIES := .build/libraries
+VERSION = $(shell sed -n 's/^.define CONFAB_VERSION "\(.*\)"/\1/p' include/confab.h)
+SWIFT_STATIC = $(shell swiftc -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1_static\/linux/p')
+SWIFT_RUNTIME := -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -lswift_Concurrency \
+  -lswiftSynchronization -lswift_StringProcessing -lswift_RegexParser -lswiftGlibc -lswiftDispatch -ldispatch \
+  -lBlocksRuntime -lswift_Builtin_float -lswiftCore
+SYSTEM_LIBRARIES = $(shell pkg-config --libs-only-L libwebsockets libuv) -lwebsockets -luv -lssl -lcrypto -lz \
+  -lstdc++ -lm -lpthread -ldl
+
+# C's libraries, and the program, with Swift's runtime in them: where they are installed there may be no Swift. Both
+# libraries are made of the same object, in which all symbols but the header's functions are local.
+libraries: build
+	swift build -c release --product ConfabC
+	@mkdir -p $(LIBRARIES)
+	sed -n 's/^CONFAB_API .*[ *]\(confab_[a-z0-9_]*\)(.*/\1/p' include/confab.h > $(LIBRARIES)/exports
+	(echo '{ global:'; sed 's/$$/;/' $(LIBRARIES)/exports; echo 'local: *; };') > $(LIBRARIES)/versions
+	ld -r -o $(LIBRARIES)/confab.o $(SWIFT_STATIC)/$$(uname -m)/swiftrt.o \
+	  @.build/release/ConfabC.product/Objects.LinkFileList -L$(SWIFT_STATIC) --start-group $(SWIFT_RUNTIME) --end-group
+	objcopy --strip-unneeded --keep-global-symbols=$(LIBRARIES)/exports $(LIBRARIES)/confab.o
+	rm -f $(LIBRARIES)/libconfab.a
+	ar rcs $(LIBRARIES)/libconfab.a $(LIBRARIES)/confab.o
+	clang -shared -o $(LIBRARIES)/libconfab.so.0 -Wl,-soname,libconfab.so.0,--version-script,$(LIBRARIES)/versions \
+	  -Wl,--gc-sections,-z,defs,-z,nodelete,-s $(LIBRARIES)/confab.o $(SYSTEM_LIBRARIES)
+	swiftc -static-stdlib -use-ld=lld -o $(LIBRARIES)/confab @.build/release/confab.product/Objects.LinkFileList \
+	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) \
+	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
+
+# The program, its page and manual, and for C the header, the libraries and what pkg-config knows of them.
+install: libraries
+	install -d $(INTO)/bin $(INTO)/include $(INTO)/lib/pkgconfig $(INTO)/share/confab/Page $(INTO)/share/man/man1
+	install $(LIBRARIES)/confab $(INTO)/bin
+	install -m 644 Sources/ConfabPage/Page/* $(INTO)/share/confab/Page
+	install -m 644 Sources/ConfabCLI/confab.1 $(INTO)/share/man/man1
+	install -m 644 include/confab.h $(INTO)/include
+	install -m 644 $(LIBRARIES)/libconfab.a $(LIBRARIES)/libconfab.so.0 $(INTO)/lib
+	ln -sf libconfab.so.0 $(INTO)/lib/libconfab.so
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: confab' \
+	  'Description: A WebSocket and group-chat server, to embed' 'Version: $(VERSION)' 'Cflags: -I$${includedir}' \
+	  'Libs: -L$${libdir} -lconfab' 'Libs.private: $(SYSTEM_LIBRARIES)' > $(INTO)/lib/pkgconfig/confab.pc
+
+uninstall:
+	rm -rf $(INTO)/bin/confab $(INTO)/share/confab $(INTO)/share/man/man1/confab.1 $(INTO)/include/confab.h \
+	  $(INTO)/lib/libconfab.a $(INTO)/lib/libconfab.so.0 $(INTO)/lib/libconfab.so $(INTO)/lib/pkgconfig/confab.pc
 
 # Confab beside the pure-Swift codec: ARGS="--rounds 10", or "codecs" for what they accept. `--help` tells the rest.
 compare: deps
@@ -35,7 +83,7 @@ abuse: build
 	python3 Tests/Abuse $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit docs test-clients test-conformance test-browser test-leaks test-abuse
+test: lint test-unit docs test-clients test-c test-conformance test-browser test-leaks test-abuse
 
 # One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
@@ -44,6 +92,10 @@ test-unit: deps
 test-clients: build $(PYTHON)
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
+
+# Programs of C, built from an installed tree, under valgrind.
+test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
+	$(PYTHON) -m pytest -q Tests/EmbedC
 
 # The Autobahn test suite in ten seconds.
 test-conformance: build $(WSTEST)
@@ -76,30 +128,32 @@ fuzz: deps $(PYTHON)
 	done
 	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) Tests/Fuzz/fuzz_sockets.py --seconds $$(($(SECONDS) / 2))
 
-# The tests with AddressSanitizer, but one that measures memory, and ThreadSanitizer. The builds take minutes. One test
-# at a time: with others beside it a slow one waits for so long that the server pings it.
+# The tests with AddressSanitizer, but one that measures memory and those of other programs, and ThreadSanitizer. The
+# builds take minutes. One test at a time: with others beside it a slow one waits for so long that the server pings it.
 sanitize: deps $(PYTHON)
 	swift build --build-tests --scratch-path .build-asan --sanitize address
 	$(ASAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-asan --sanitize address
 	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz \
+	  --ignore Tests/EndToEnd/test_docs.py \
 	  --deselect Tests/EndToEnd/test_slow_readers.py::test_a_reader_beyond_the_backlog_is_closed_with_1013_and_holds_up_nobody
 	swift build --build-tests --scratch-path .build-tsan --sanitize thread
 	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/Sanitize/tsan_mutex.c
 	$(TSAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests
 
-# The documentation as a site in .build/docs, without warnings.
+# The documentation as a site in .build/docs, without warnings, and nothing public undocumented.
 docs: deps
 	CONFAB_DOCS=1 swift package --allow-writing-to-directory .build/docs generate-documentation \
 	  --target Confab --target ConfabChat --enable-experimental-combined-documentation --warnings-as-errors \
 	  --output-path .build/docs
+	python3 Tests/Docs/undocumented.py
 
 format:
 	swift format -i -r Package.swift Sources Tests
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests
-	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabCompare)/'
-	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabCompare)/'
+	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabCompare)/'
+	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabCompare)/'
 
 clean:
 	swift package clean

@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// The settings of every Swift target. Strict memory safety makes the compiler mark each unsafe expression;
-/// `Confab/Lws` is the only folder of the library that has any.
+/// `Confab/Lws` and `ConfabC` are the only folders of the libraries that have any.
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),
@@ -31,6 +31,8 @@ let package = Package(
   products: [
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
+    // For `make install`, which makes C's libraries of it.
+    .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
     .executable(name: "confab-compare", targets: ["ConfabCompare"]),
   ],
@@ -58,10 +60,19 @@ let package = Package(
     ),
     .target(
       name: "ConfabChat",
-      dependencies: ["Confab"],
-      resources: [.copy("Page")],
+      dependencies: ["Confab", "ConfabPage"],
       swiftSettings: settings
     ),
+    .target(name: "CConfab", path: "include", publicHeadersPath: "."),
+    .target(
+      name: "ConfabC",
+      dependencies: [
+        "CConfab", "Confab", "ConfabChat",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings
+    ),
+    .target(name: "ConfabPage", resources: [.copy("Page")], publicHeadersPath: "."),
     .executableTarget(
       name: "ConfabCLI",
       dependencies: [
@@ -71,6 +82,7 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
+      exclude: ["confab.1"],
       swiftSettings: settings
     ),
     .target(name: "CLoad"),
@@ -93,10 +105,14 @@ let package = Package(
       name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
     .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
     .testTarget(
+      name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
+    .testTarget(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
     .executableTarget(
       name: "LifecycleCheck",
-      dependencies: ["Confab", "ConfabChat", "ConfabTestSupport"],
+      dependencies: [
+        "Confab", "ConfabChat", "ConfabTestSupport", .product(name: "Logging", package: "swift-log"),
+      ],
       path: "Tests/Lifecycle",
       swiftSettings: settings
     ),

@@ -32,6 +32,10 @@ static inline int shim_accept(int listener, struct sockaddr *address, socklen_t 
 #endif
 }
 
+/* dladdr is declared under _GNU_SOURCE only, as accept4 is. */
+struct shim_image { const char *file; void *start; const char *symbol; void *address; };
+extern int shim_dladdr(const void *address, struct shim_image *image) __asm__("dladdr");
+
 /* inflateInit2 and deflateInit2 are macros. A negative number of bits is a raw stream, RFC 1951. */
 static inline int shim_inflate_init(z_stream *stream, int windowBits) { return inflateInit2(stream, windowBits); }
 static inline int shim_deflate_init(z_stream *stream, int level, int windowBits)

@@ -22,10 +22,12 @@ public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
     public static let connectionClosed = Code(description: "connection closed")
   }
 
+  /// Tells errors apart.
   public var code: Code
   /// One sentence: what was wrong, with the value, and what to do.
   public var message: String
 
+  /// An error of that code.
   public init(_ code: Code, _ message: String) {
     self.code = code
     self.message = message

@@ -93,7 +93,7 @@ public struct Configuration: Sendable {
   /// The backlog from which ``Connection/send(_:)-(Message)`` says ``Connection/SendResult/backlogged``, in bytes. The default is
   /// 64 KiB.
   public var backlogMark = 64 << 10
-  /// How long ``Server/stop()`` lets closing handshakes take. The default is 5 s.
+  /// How long ``Server/stop(within:)`` lets closing handshakes take. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
 
   // MARK: Memory
@@ -108,6 +108,7 @@ public struct Configuration: Sendable {
   /// Where the server and libwebsockets log to.
   public var logger: Logger
 
+  /// The defaults, but for what is given.
   public init(
     host: String? = nil, port: Int = 8080, mounts: [Mount] = [], logger: Logger = Logger(label: "confab")
   ) {
@@ -160,6 +161,7 @@ public struct Mount: Sendable {
   /// What a request for a folder gets.
   public var index: String
 
+  /// A folder at `path`, whose `index` is what a request for a folder gets.
   public init(path: String = "/", directory: String, index: String = "index.html") {
     self.path = path
     self.directory = directory

@@ -1,7 +1,7 @@
 /// One WebSocket client, from ``Handler/opened(_:request:)`` to ``Handler/closed(_:_:)``.
 ///
 /// A reference may be kept and passed to other threads, but all calls are for the thread of its ``loop``; from elsewhere
-/// use `connection.loop.execute { connection.send(...) }`. Calls on another thread trap. After ``Handler/closed(_:_:)``
+/// use `connection.loop.execute { connection.send(...) }`. Calls on another thread trap, after the loop has ended, too. After ``Handler/closed(_:_:)``
 /// they do nothing and say so.
 public final class Connection: @unchecked Sendable {
   // @unchecked: every stored variable is used on the loop's thread only, which each public call checks.
@@ -74,9 +74,11 @@ public final class Connection: @unchecked Sendable {
   public enum ReadyState: UInt8, Sendable {
     /// Its authorization has been asked for: no handler has heard of it yet.
     case connecting = 0
+    /// Messages go both ways.
     case open = 1
     /// Either side has begun to close.
     case closing = 2
+    /// It has ended.
     case closed = 3
   }
 
@@ -92,6 +94,7 @@ public final class Connection: @unchecked Sendable {
     case dropped
   }
 
+  /// How far it is from beginning and end.
   public var readyState: ReadyState { onLoop { state } }
 
   /// The bytes that have been accepted for this client, frame headers included, and not yet handed to the kernel. As in
@@ -108,6 +111,10 @@ public final class Connection: @unchecked Sendable {
   /// Sends text to this client alone.
   @discardableResult
   public func send(_ text: String) -> SendResult { send(Message(.text, Array(text.utf8).span)) }
+
+  /// Sends a message to this client alone.
+  @discardableResult
+  public func send(_ message: OwnedMessage) -> SendResult { send(message.message) }
 
   /// Makes this connection a reader of `log`: it gets what is appended from now on. A connection reads one log at a
   /// time, so it leaves another one first.

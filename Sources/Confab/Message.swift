@@ -7,9 +7,11 @@ public struct Message: ~Escapable, Sendable {
   public enum Kind: UInt8, Sendable {
     /// UTF-8. The server has checked it, section 8.1.
     case text = 1
+    /// Any bytes.
     case binary = 2
   }
 
+  /// Whether it is text.
   public let kind: Kind
   /// The payload, unmasked, at least 0 and at most ``Configuration/maxMessageSize`` bytes when it was received.
   public let bytes: Span<UInt8>
@@ -59,9 +61,12 @@ extension String {
 
 /// A message that keeps its bytes: what a ``Message`` is the borrowed form of.
 public struct OwnedMessage: Hashable, Sendable {
+  /// Whether it is text.
   public let kind: Message.Kind
+  /// The payload.
   public let bytes: [UInt8]
 
+  /// A message of these bytes, which must be UTF-8 if it is text.
   public init(_ kind: Message.Kind, _ bytes: [UInt8]) { (self.kind, self.bytes) = (kind, bytes) }
 
   /// A message of text.

@@ -6,7 +6,7 @@ public struct Response: Equatable, Sendable {
   /// Headers beyond those that each answer has: `Content-Length`, `Connection: close`, `X-Content-Type-Options: nosniff`
   /// and, unless they are among these, `Cache-Control: no-store` and `Content-Type: text/plain; charset=utf-8`.
   public var headers: [String: String]
-  /// The body, which a request with HEAD does not get. The answer is in memory until the client has taken it, for 5 s at
+  /// The body, which a request with HEAD does not get, nor an answer with status 204 or 304 have. The answer is in memory until the client has taken it, for 5 s at
   /// the most.
   public var body: [UInt8]
 
@@ -15,16 +15,22 @@ public struct Response: Equatable, Sendable {
   public init(status: Int = 200, headers: [String: String] = [:], body: [UInt8]) {
     precondition((200...599).contains(status), "\(status) is no status of an answer")
     for (name, value) in headers {
-      precondition(name.isToken, "'\(name)' is no name of a header")
-      precondition(value.utf8.allSatisfy { $0 >= 32 && $0 != 127 }, "the value of \(name) has control characters")
+      precondition(Response.canHave(header: name, value), "'\(name): \(value)' is no header")
     }
     (self.status, self.headers, self.body) = (status, headers, body)
+  }
+
+  package static func canHave(header name: String, _ value: String) -> Bool {
+    name.isToken && value.utf8.allSatisfy { $0 >= 32 && $0 != 127 }
   }
 
   /// An answer of text, as UTF-8.
   public init(status: Int = 200, headers: [String: String] = [:], _ text: String) {
     self.init(status: status, headers: headers, body: Array(text.utf8))
   }
+
+  /// Some never have one, RFC 9110, sections 8.6 and 15.
+  private var hasBody: Bool { status != 204 && status != 304 }
 
   /// As it is sent.
   func bytes(isHead: Bool = false) -> [UInt8] {
@@ -37,8 +43,9 @@ public struct Response: Equatable, Sendable {
     for (name, value) in headers.sorted(by: { $0.key < $1.key }) where !Response.fixed.contains(name.lowercased()) {
       lines.append("\(name): \(value)")
     }
-    lines += ["X-Content-Type-Options: nosniff", "Content-Length: \(body.count)", "Connection: close"]
-    return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + (isHead ? [] : body)
+    lines += ["X-Content-Type-Options: nosniff", "Connection: close"]
+    if hasBody { lines.append("Content-Length: \(body.count)") }
+    return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + (isHead || !hasBody ? [] : body)
   }
 
   private static let defaults = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]

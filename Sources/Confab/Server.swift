@@ -10,6 +10,7 @@ internal import Synchronization
 ///
 /// All calls are for any thread.
 public final class Server: Service, Sendable {
+  /// What it was made with.
   public let configuration: Configuration
   /// What it listens on.
   public let addresses: [ListeningAddress]
@@ -26,6 +27,7 @@ public final class Server: Service, Sendable {
   private struct State {
     var phase = Phase.made
     var waiting: [@Sendable () -> Void] = []
+    var isStopping = false
   }
   private let state = Mutex(State())
   private let admission: Admission
@@ -34,7 +36,14 @@ public final class Server: Service, Sendable {
   private let host: HostLoop.Pointer?
 
   /// What the server has done so far.
-  public var statistics: Statistics { admission.statistics }
+  public var statistics: Statistics {
+    var statistics = admission.statistics
+    let counters = loops.reduce(Counters()) { sum, loop in sum + loop.shownCounters.withLock { $0 } }
+    (statistics.messages, statistics.receivedBytes) = (counters.messages, counters.receivedBytes)
+    (statistics.deliveries, statistics.sentBytes) = (counters.deliveries, counters.sentBytes)
+    statistics.loopLag = counters.lag
+    return statistics
+  }
 
   /// Takes the port. From then on clients can connect, and are served once the server has been started.
   ///
@@ -92,21 +101,45 @@ public final class Server: Service, Sendable {
 
   /// Starts the event loops, each on a thread of its own, unless the server lives in a loop of yours. A server runs once.
   public func start() throws(ConfabError) {
+    try start(firstOn: .ownThread)
+  }
+
+  /// The same, but the first event loop has the calling thread until it has ended.
+  package func startOnThisThread() throws(ConfabError) {
+    try start(firstOn: .thisThread)
+  }
+
+  private func start(firstOn place: EventLoop.Place) throws(ConfabError) {
     let isFirst = state.withLock { state in
       guard case .made = state.phase else { return false }
       state.phase = .running(loops.count)
       return true
     }
     guard isFirst else { throw ConfabError(.alreadyStarted, "the server has been started before; make a new one") }
-    for loop in loops {
-      loop.start(on: host) { [weak self] in self?.loopEnded() }
+    // The first one last: it may have this thread.
+    for loop in loops.reversed() {
+      let place = host.map { .host($0) } ?? (loop.index == 0 ? place : .ownThread)
+      if loop.start(on: place, whenEnded: { [weak self] in self?.loopEnded() }) { continue }
+      for rest in loops[...loop.index] { rest.discard() }
+      stop(within: .zero)
+      for _ in 0...loop.index { loopEnded() }
+      throw ConfabError(
+        .engineFailed, "no thread can be made for event loop \(loop.index): the system's limit is reached")
     }
   }
 
-  /// Begins to stop: no new connections, and the others are closed with 1001. After ``Configuration/stopTimeout`` what is
-  /// left is cut off. Returns at once; ``waitUntilStopped()`` tells when it is done.
-  public func stop() {
-    for loop in loops { loop.stop() }
+  /// Whether it has been started and has not stopped.
+  package var isRunning: Bool { state.withLock { if case .running = $0.phase { true } else { false } } }
+
+  /// Whether it takes clients: it has been started, and does not stop.
+  public var isReady: Bool { state.withLock { if case .running = $0.phase { !$0.isStopping } else { false } } }
+
+  /// Begins to stop: no new connections, and the others are closed with 1001. What is left after `timeout`, which is
+  /// ``Configuration/stopTimeout`` unless it is said, is cut off; stopping again can bring that nearer. Returns at once;
+  /// ``waitUntilStopped()`` tells when it is done.
+  public func stop(within timeout: Duration? = nil) {
+    state.withLock { $0.isStopping = true }
+    for loop in loops { loop.stop(within: timeout ?? configuration.stopTimeout) }
   }
 
   /// Calls `body` when the server has stopped: every connection has had its ``Handler/closed(_:_:)``, every event loop has
@@ -126,7 +159,7 @@ public final class Server: Service, Sendable {
   }
 
   /// Starts, if that has not been done, and serves until the task is cancelled or a service group shuts down; then stops
-  /// as ``stop()`` says.
+  /// as ``stop(within:)`` says.
   public func run() async throws {
     let isMade = state.withLock { if case .made = $0.phase { true } else { false } }
     if isMade { try start() }

@@ -5,8 +5,18 @@ internal import Synchronization
 public struct Statistics: Equatable, Sendable {
   /// Connections that there are now, those that are still shaking hands or fetch the page among them.
   public var connections = 0
-  /// Connections that have been let in, in all.
+  /// TCP connections that have been accepted, in all: those that have been refused by a status among them.
   public var accepted = 0
+  /// Messages that have been received whole, and the bytes of their payload. These and the following are up to a quarter of
+  /// a second old while the server runs.
+  public var messages = 0
+  public var receivedBytes = 0
+  /// Messages that have been handed on to be sent, each as often as there were clients to get it.
+  public var deliveries = 0
+  /// Bytes of messages that have been sent, frame headers included and as compressed as they were.
+  public var sentBytes = 0
+  /// How late the event loops are: the latest of them in the last seconds.
+  public var loopLag = Duration.zero
   /// How often the server has refused, ended or slowed down something, by reason; without those that have not occurred.
   public var refusals: [Refusal: Int] = [:]
 }

@@ -5,6 +5,7 @@ public struct TLS: Hashable, Sendable {
   /// A PEM file: the private key, not encrypted.
   public var keyFile: String
 
+  /// The pair in two files. They are read when the server is made.
   public init(certificateFile: String, keyFile: String) {
     self.certificateFile = certificateFile
     self.keyFile = keyFile

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Confab
-import Foundation
 
 @main
 struct ConfabCommand: AsyncParsableCommand {
@@ -29,8 +28,8 @@ struct ConfabCommand: AsyncParsableCommand {
       let code = exitCode(for: error)
       if code.isSuccess { exit(withError: error) }
       let line = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
-      FileHandle.standardError.write(Data("confab: \(line)\n".utf8))
-      Foundation.exit(code.rawValue)
+      StandardStream.error.write("confab: \(line)\n")
+      exit(withError: code)
     }
   }
 }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Confab
 import ConfabChat
-import Foundation
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -66,6 +65,12 @@ struct Serve: AsyncParsableCommand {
   @Option(help: ArgumentHelp("How long clients get to close when the server stops.", valueName: "seconds"))
   var stopTimeout = Seconds(defaults.stopTimeout)
 
+  @Option(
+    help: ArgumentHelp(
+      "Where /metrics (Prometheus), /livez and /readyz are answered, for the operator alone. (default: nowhere)",
+      valueName: "host:port"))
+  var admin: ListenAddress?
+
   func validate() throws {
     guard (tlsCert == nil) == (tlsKey == nil) else {
       throw ValidationError("--tls-cert and --tls-key need each other")
@@ -78,14 +83,16 @@ struct Serve: AsyncParsableCommand {
     logger.logLevel = logLevel
 
     Server.raiseDescriptorLimit()
-    let server = try Chat(options: chatLimits.options).makeServer(makeConfiguration(logger))
+    let chat = Chat(options: chatLimits.options)
+    let server = try chat.makeServer(makeConfiguration(logger))
+    let adminServer = try admin.map { try Admin.makeServer(at: $0, about: server, chat, logger) }
     // From here on: SIGHUP would end the program otherwise.
     let hangups = await UnixSignalsSequence(trapping: .sighup)
-    try await ServiceGroup(
-      services: [Announced(server: server), Reloading(server: server, signals: hangups)],
-      gracefulShutdownSignals: [.sigint, .sigterm],
-      logger: logger
-    ).run()
+    try adminServer?.start()
+    // In the order in which they are shut down, the last one first: the operator is answered until the end.
+    let services: [any Service] =
+      [adminServer].compactMap { $0 } + [Announced(server: server), Reloading(server: server, signals: hangups)]
+    try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger).run()
   }
 
   /// The server, and the line that says it is ready: from then on signals are handled and clients are served.
@@ -94,7 +101,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
       try server.start()
-      FileHandle.standardOutput.write(Data("Confab is listening on \(server.addresses[0].url)\n".utf8))
+      StandardStream.output.write("Confab is listening on \(server.addresses[0].url)\n")
       try await server.run()
     }
   }

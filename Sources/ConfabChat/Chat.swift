@@ -16,7 +16,7 @@ internal import Synchronization
 /// One chat serves all event loops of a server, or of several. Any thread.
 public final class Chat: Sendable {
   /// The subprotocol of the rich protocol (RFC 6455, section 1.9). It must be one of ``Configuration/subprotocols``, which
-  /// ``makeServer(_:)`` sees to.
+  /// ``makeServer(_:handler:)`` sees to.
   public static let subprotocol = "chat.confab.v1"
 
   public let options: ChatOptions
@@ -28,16 +28,29 @@ public final class Chat: Sendable {
     budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
   }
 
-  /// A server of this chat. It speaks ``subprotocol``, whether `configuration` has it or not.
-  public func makeServer(_ configuration: Configuration = Configuration()) throws(ConfabError) -> Server {
+  /// A server of this chat, which speaks ``subprotocol`` whether `configuration` has it or not.
+  ///
+  /// - Parameters:
+  ///   - configuration: every setting of the server.
+  ///   - makeHandler: called once for each event loop, on its thread, when it starts: for a handler of yours that passes
+  ///     calls on to that of ``handler(on:)``, which is the default.
+  public func makeServer(
+    _ configuration: Configuration = Configuration(), handler makeHandler: (@Sendable (EventLoop) -> any Handler)? = nil
+  ) throws(ConfabError) -> Server {
+    try Server(self.configuration(from: configuration), handler: makeHandler ?? handler)
+  }
+
+  /// What a server of this chat is configured with, if it is not made by ``makeServer(_:handler:)``: `configuration`, and
+  /// ``subprotocol``, without which everyone would speak the plain protocol.
+  public func configuration(from configuration: Configuration) throws(ConfabError) -> Configuration {
     try options.validate()
     var configuration = configuration
     if !configuration.subprotocols.contains(Chat.subprotocol) { configuration.subprotocols.append(Chat.subprotocol) }
-    return try Server(configuration) { loop in self.handler(on: loop) }
+    return configuration
   }
 
-  /// The chat's handler for an event loop, for a server of your own, or a handler that passes calls on to it. The server's
-  /// ``Configuration/subprotocols`` must have ``subprotocol``.
+  /// The chat's handler for an event loop. It uses ``Connection/context``.
+  @Sendable
   public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self) }
 
   /// The rooms that somebody is in, with their number of connections.

@@ -1,16 +1,11 @@
 public import Confab
-internal import Foundation
 
 extension Mount {
-  /// The chat's page, at `/`. Its files are looked for beside the running program, where a build puts them, in
-  /// `../share/confab` from it, where an installation does, and in the build folder.
+  /// The chat's page, at `/`. Its folder is beside the running program, where a build puts it, or in `../share/confab` from
+  /// the program or the library, where an installation does.
   public static var chatPage: Mount {
-    let program = Bundle.main.bundleURL
-    let places = [
-      program.appendingPathComponent("confab_ConfabChat.resources/Page"),
-      program.appendingPathComponent("../share/confab/Page"),
-    ]
-    let place = places.first { FileManager.default.fileExists(atPath: $0.path) }
-    return Mount(directory: (place ?? Bundle.module.bundleURL.appendingPathComponent("Page")).standardizedFileURL.path)
+    Mount(directory: Installation.folder("confab_ConfabPage.resources/Page", installed) ?? installed)
   }
+
+  private static let installed = "../share/confab/Page"
 }

@@ -78,10 +78,11 @@ final class Room: Sendable {
 
   /// Says a message of the plain protocol to everyone, the sender included.
   func say(_ message: Message) {
+    let forms = plainLog.forms(of: message)
     state.withLock { state in
       let at = WallClock.milliseconds
       let id = tally(&state) { $0.history.append(message, at: at) }
-      plainLog.append(message)
+      plainLog.append(message, forms)
       if !state.people.isEmpty { richLog.append(MessageEvent(id: id, at: at, message)) }
     }
   }

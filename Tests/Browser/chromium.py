@@ -156,23 +156,24 @@ class Person:
     def enter(self, name):
         """Writes a name on the card, and comes in."""
         self.wait(lambda person: person.run("return document.getElementById('entry').open"))
-        field = self.find("#name")
-        field.clear()
-        self.run("arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", field, name)
-        field.send_keys(Keys.ENTER)
-
-    def say(self, text):
-        """As if it were pasted: WebDriver types no emoji."""
-        self.write(text)
-        self.find("#chat-input").send_keys(Keys.ENTER)
+        self.paste("#name", name)
+        self.press(Keys.ENTER)
 
     def write(self, text):
-        self.run("const field = document.getElementById('chat-input'); field.focus(); field.value = '';"
-                 "document.execCommand('insertText', false, arguments[0])", text)
+        self.paste("#chat-input", text)
+
+    def say(self, text):
+        self.write(text)
+        self.press(Keys.ENTER)
+
+    def paste(self, selector, text):
+        """In the place of what was there. WebDriver types no emoji."""
+        self.run("const field = document.querySelector(arguments[0]); field.focus(); field.select();"
+                 "document.execCommand(arguments[1] ? 'insertText' : 'delete', false, arguments[1])", selector, text)
 
     @property
     def is_in(self):
-        return self.run("return document.getElementById('status').dataset.state") == "open"
+        return self.run("return document.getElementById('status').dataset.state") == "in"
 
     @property
     def draft(self):

@@ -28,7 +28,7 @@ SCROLL_UP = """
     if (log.scrollTop === 0 && document.querySelector(".edge").dataset.state === "beginning") break;
   }
   times.sort((one, other) => one - other);
-  return { worst, frames: times.length, median: times[times.length >> 1], slow: times.filter((each) => each > 100).length };
+  return { worst, frames: times.length, median: times[times.length >> 1], slow: times.filter((each) => each > 250).length };
 """
 
 
@@ -45,11 +45,10 @@ def test_five_thousand_messages_are_scrolled_smoothly(long_history, person):
     ann = person().open(server, name="Ann")
     ann.wait(lambda one: one.messages and one.messages[-1] == texts[-1])
     told = ann.run_async(SCROLL_UP)
-    print(told)
     shown = ann.run("return [...document.querySelectorAll('#rows .text')].map((each) => each.textContent)")
     assert shown == texts
-    assert told["worst"] < 2
-    assert told["median"] < 50 and told["slow"] < told["frames"] / 10
+    assert told["worst"] < 2, told
+    assert told["median"] < 50 and told["slow"] < told["frames"] / 20, told
     assert ann.texts(".edge") == ["This is where the room begins."]
     # And down again, with a new message at the end.
     ann.say("at last")

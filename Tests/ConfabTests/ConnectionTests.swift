@@ -1,7 +1,8 @@
-import Confab
 import ConfabTestSupport
 import Synchronization
 import Testing
+
+@testable import Confab
 
 /// The events and calls of the thin layer, over real sockets.
 @Suite(.serialized) struct ConnectionTests {
@@ -203,6 +204,8 @@ import Testing
     }
     var configuration = Configuration(host: "127.0.0.1", port: 0)
     configuration.maxBacklog = 64 << 20
+    // The test reads what comes before the close frame at its leisure.
+    configuration.closeTimeout = .seconds(60)
     configuration.stopTimeout = .zero
     let server = try Server(configuration) { _ in Streamer() }
     try server.start()
@@ -231,5 +234,45 @@ import Testing
       try client.send("flood me")
       #expect(try client.receive() == .close(1013, "more than 100000 bytes unread"))
     }
+  }
+
+  @Test func aHandlerStopsReadingAndGoesOn() async throws {
+    try await withServer(
+      onOpen: { $0.pauseReading() },
+      onMessage: { text, connection in
+        if text == "stop" { connection.pauseReading() }
+      }
+    ) { server, events in
+      let client = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+      // Several in one segment: none passes.
+      try client.write(["one", "stop", "two"].flatMap { RawClient.frame(1, Array($0.utf8)) })
+      let loop = server.loops[0]
+      let connection = try #require(await loop.theConnection())
+      loop.execute { connection.send("not read") }
+      #expect(try client.receive() == .text("not read"))
+      loop.execute { connection.resumeReading() }
+      #expect(await events.next() == .text("one"))
+      #expect(await events.next() == .text("stop"))
+      loop.execute { connection.send("not read again") }
+      #expect(try client.receive() == .text("not read again"))
+      loop.execute { connection.resumeReading() }
+      #expect(await events.next() == .text("two"))
+      // Closing goes on to read, since it waits for the peer's close frame.
+      loop.execute {
+        connection.pauseReading()
+        connection.close(.goingAway)
+      }
+      #expect(try client.receive() == .close(1001))
+      try client.send(8, [0x03, 0xE9])
+      #expect(await events.next() == .closed(Close(code: .goingAway, reason: "", isClean: true)))
+    }
+  }
+}
+
+extension EventLoop {
+  /// Its only connection.
+  fileprivate func theConnection() async -> Connection? {
+    await withCheckedContinuation { done in execute { done.resume(returning: self.connections.first) } }
   }
 }

@@ -41,6 +41,31 @@ import Testing
     }
   }
 
+  @Test func stoppingAgainCanOnlyBeSooner() async throws {
+    try await withServer({ $0.stopTimeout = .seconds(600) }) { server, events in
+      let client = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+      server.stop()
+      #expect(try client.receive() == .close(1001, "the server is stopping"))
+      server.stop(within: .milliseconds(50))
+      server.stop()
+      await server.waitUntilStopped()
+    }
+  }
+
+  @Test func whoIsCutOffAtTheEndHasNotClosedCleanly() async throws {
+    try await withServer { server, events in
+      let client = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+      server.stop(within: .milliseconds(50))
+      #expect(
+        await events.next() == .closed(Close(code: .goingAway, reason: "the server is stopping", isClean: false)))
+      #expect(try client.receive() == .close(1001, "the server is stopping"))
+      server.stop(within: .seconds(-1))
+      server.stop(within: .seconds(Int64.max))
+    }
+  }
+
   @Test func aServerRunsOnce() async throws {
     try await withServer { server, _ in
       #expect(throws: ConfabError(.alreadyStarted, "the server has been started before; make a new one")) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 
 import pytest
@@ -105,6 +106,27 @@ def test_silence_is_answered_with_a_ping_and_then_the_end():
             while (one := answering.frame())[0] == 9:
                 pass
             assert one == (1, b"hello")
+
+
+def test_a_server_that_was_held_up_asks_before_it_cuts_off():
+    with confab("--ping-interval", 0.5, "--idle-timeout", 2) as server:
+        with RawClient(server.port) as asked, RawClient(server.port) as answering, RawClient(server.port) as silent:
+            for client in asked, answering, silent:
+                client.open()
+            assert asked.frame() == answering.frame() == silent.frame() == (9, b"")
+            asked.send(frame(10))
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGSTOP)
+            answering.send(frame(10))
+            time.sleep(3)
+            server.process.send_signal(signal.SIGCONT)
+            for client in asked, answering:
+                assert client.frame() == (9, b"")
+                client.send(frame(10) + frame(1, b"still here"))
+                while (one := client.frame()) == (9, b""):
+                    pass
+                assert one == (1, b"still here")
+            assert silent.ends()
 
 
 @pytest.mark.parametrize("options, expected", [

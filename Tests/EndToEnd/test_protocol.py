@@ -126,6 +126,16 @@ def test_what_is_forbidden_is_answered_with_1002(client, frames):
     assert client.close_code() == 1002
 
 
+@pytest.mark.parametrize("frames, code", [
+    (frame(1, b"\xff") + frame(9, b"x"), 1007), (frame(8, b"x") + frame(9, b"xx"), 1002),
+    (frame(1, b"\xff") + close(46036), 1007),
+], ids=["ping", "ping behind a close", "close"])
+def test_what_comes_behind_does_not_change_the_answer(client, frames, code):
+    """Behind a ping, lws keeps what it has read until the pong is out, and reads it while its close frame waits."""
+    client.send(frame(9, b"a" * 125) + frames)
+    assert client.close_code() == code
+
+
 @pytest.mark.parametrize("frames, code", [(frame(3), 1002), (frame(1, b"\xff"), 1007)], ids=["opcode", "UTF-8"])
 def test_what_was_said_before_is_heard_by_everyone(client, witness, frames, code):
     client.send(frame(1, b"before") + frames + frame(1, b"after"))

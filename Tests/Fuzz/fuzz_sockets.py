@@ -22,10 +22,10 @@ import sessions  # noqa: E402
 from confab_process import Confab  # noqa: E402
 from raw_client import head, request  # noqa: E402
 
-# Short times and small limits, so that they are met.
+# Short times and small limits, so that they are met; but the well-behaved client has PATIENCE.
 OPTIONS = [
-    "--loops", 2, "--log-level", "critical", "--max-message-size", "64KiB", "--max-fragments", 64, "--max-backlog",
-    "256KiB", "--ping-interval", 1, "--idle-timeout", 3, "--handshake-timeout", 1, "--close-timeout", 0.5,
+    "--loops", 2, "--log-level", "info", "--max-message-size", "64KiB", "--max-fragments", 64, "--max-backlog",
+    "256KiB", "--ping-interval", 1, "--idle-timeout", 6, "--handshake-timeout", 1, "--close-timeout", 0.5,
 ]
 PATIENCE = 5
 BATCH = 50
@@ -66,7 +66,7 @@ class Server:
         except Finding:
             raise
         except Exception as error:
-            raise Finding(f"{type(error).__name__}: {error}; {self.end()}") from error
+            raise Finding(f"{type(error).__name__}: {error}; {self.end() or self.confab.errors[-3000:]}") from error
         memory = self.confab.memory()
         if self.rounds == 5:
             self.base = memory
@@ -88,7 +88,9 @@ class Server:
             self.hear(marker)
 
     def end(self):
-        """Ends it, and tells how it went."""
+        """Ends it, and tells how it went, once."""
+        if self.confab.process.returncode is not None:
+            return ""
         with contextlib.suppress(Exception):
             self.client.close()
         try:
@@ -108,7 +110,7 @@ def trouble(batch):
         server.check()
     except (Finding, OSError) as error:
         found = str(error)
-    return found + server.end() if server.confab.process.returncode is None else found
+    return found + server.end()
 
 
 def minimise(sessions, deadline):

@@ -33,6 +33,8 @@ def with_rsv1(one):
 UPGRADES = [handshake(), handshake(Origin="null"), head(HANDSHAKE | BROWSER), head(HANDSHAKE | MANY)]
 UPGRADES += [handshake(Sec_WebSocket_Extensions=offer) for offer in OFFERS]
 UPGRADES += [head(HANDSHAKE, "GET /tea/%E7%BE%A4?token=1&x=%20&x HTTP/1.1"), handshake(Connection="keep-alive, Upgrade")]
+RICH = handshake(Sec_WebSocket_Protocol="chat.confab.v1")
+UPGRADES += [RICH, RICH]
 
 REQUESTS = [
     head(GET), head(GET, "GET /index.html?x=1 HTTP/1.1"), head(GET, "HEAD / HTTP/1.1"), head(GET | BROWSER),
@@ -55,6 +57,10 @@ FRAMES += [
     with_rsv1(frame(1, deflated(b"hello")[:3], final=False)) + frame(0, deflated(b"hello")[3:]),
     b"\x81\x05hello", b"\x82\xff" + struct.pack("!Q", 1 << 62) + b"\0\0\0\0", b"\x82\xfe\x00\x01\0\0\0\0x",
 ]
+FRAMES += [frame(1, event.encode()) for event in [
+    '{"type":"hello","name":"Ann"}', '{"type":"hello","name":"Bob","epoch":"e","after":1,"history":100}',
+    '{"type":"say","tag":"t","text":"群聊 👋"}', '{"type":"say","tag":"t2","text":"\\ud83d\\ude00\\n"}', '{"type":"typing"}',
+    '{"type":"history","before":9}', '{"type":"history","after":0,"count":1}', '{"type":"rename","name":"Eve"}']]
 CLOSES = [frame(8, payload) for payload in [
     b"", b"\x03", struct.pack("!H", 1000), struct.pack("!H", 1001) + "再见".encode(), struct.pack("!H", 1005),
     struct.pack("!H", 4999) + b"r" * 123, struct.pack("!H", 1000) + b"\xff", struct.pack("!H", 65_535)]]

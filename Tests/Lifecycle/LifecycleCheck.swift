@@ -3,6 +3,7 @@ import ConfabChat
 import ConfabTestSupport
 import Dispatch
 import Foundation
+import Logging
 
 /// Starts and stops servers with live connections, for a memory checker to watch: `lifecycle-check [ROUNDS]`.
 @main
@@ -36,7 +37,7 @@ struct LifecycleCheck {
       configuration.stopTimeout = .milliseconds(round % 3 == 0 ? 0 : 200)
       configuration.sendBufferSize = 16_384
       let chat = Chat()
-      let server = try Server(configuration) { loop in chat.handler(on: loop) }
+      let server = try chat.makeServer(configuration)
       try server.start()
       let clients = try (0..<8).map { try RawClient(port: server.port, path: "/room/\($0 % 3)", receiveBuffer: 8192) }
       for (number, client) in clients.enumerated() {
@@ -54,6 +55,7 @@ struct LifecycleCheck {
       guard chat.occupancy.isEmpty else {
         throw RawClient.Failure(description: "rooms are left after round \(round): \(chat.occupancy)")
       }
+      try await runTasks()
       descriptors = descriptors ?? openDescriptors()
     }
     guard let descriptors, openDescriptors() <= descriptors + 8 else {
@@ -61,6 +63,37 @@ struct LifecycleCheck {
         description: "descriptors: \(openDescriptors()) now, \(descriptors ?? 0) after the first round")
     }
     print("\(rounds) rounds")
+  }
+
+  /// A server for tasks, stopped while clients wait: for being authorized, for being taken, for their messages.
+  private static func runTasks() async throws {
+    var configuration = Configuration(host: "127.0.0.1", port: 0)
+    configuration.loops = 1
+    configuration.stopTimeout = .milliseconds(100)
+    configuration.logger.logLevel = .error
+    let (cancelled, continuation) = AsyncStream.makeStream(of: Never.self)
+    let server = try Server(configuration) { request in
+      guard request.path == "/wait" else { return .accept() }
+      return .ask {
+        try? await Task.sleep(for: .seconds(3600))
+        continuation.finish()
+        return .accept()
+      }
+    }
+    try server.start()
+    let clients = try ["/wait", "/", "/"].map { path in
+      let request = ["GET \(path) HTTP/1.1"] + RawClient.handshake + ["", ""]
+      return try RawClient(port: server.port, request: request.joined(separator: "\r\n"), awaitsHead: false)
+    }
+    var connections = server.connections.makeAsyncIterator()
+    let taken = try await connections.next()
+    async let message = taken?.messages.first { _ in true }
+    for client in clients.dropFirst() { try client.send("hello") }
+    _ = try? await message
+    server.stop()
+    await server.waitUntilStopped()
+    while try await connections.next() != nil {}
+    for await _ in cancelled {}
   }
 }
 

@@ -30,6 +30,12 @@ package final class RawClient: @unchecked Sendable {
     }
   }
 
+  /// The headers of an opening handshake.
+  package static let handshake = [
+    "Host: localhost", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+  ]
+
   package let descriptor: Int32
   package private(set) var response = ""
   private var buffer: [UInt8] = []
@@ -57,11 +63,7 @@ package final class RawClient: @unchecked Sendable {
       }
     }
     guard failure == 0 else { throw Failure(description: "cannot connect: \(errno)") }
-    let lines =
-      [
-        "GET \(path) HTTP/1.1", "Host: localhost:\(port)", "Upgrade: websocket", "Connection: Upgrade",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13",
-      ] + headers
+    let lines = ["GET \(path) HTTP/1.1"] + RawClient.handshake + headers
     try write(Array((request ?? lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
     if awaitsHead { try readHead() }
     if request == nil && !response.hasPrefix("HTTP/1.1 101 ") { throw Failure(description: "refused: \(response)") }
@@ -82,6 +84,11 @@ package final class RawClient: @unchecked Sendable {
     var bytes: [UInt8] = []
     while let byte = try next() { bytes.append(byte) }
     return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The next `count` bytes.
+  package func read(_ count: Int) throws -> String {
+    String(decoding: try (0..<count).map { _ in try require() }, as: UTF8.self)
   }
 
   /// Whether something has come that has not been read.
@@ -147,8 +154,7 @@ package final class RawClient: @unchecked Sendable {
     var length = Int(second & 127)
     if length == 126 { length = try Int(require()) << 8 | Int(require()) }
     if length == 127 { length = try (0..<8).reduce(0) { sum, _ in try sum << 8 | Int(require()) } }
-    let payload = try (0..<length).map { _ in try require() }
-    return ReceivedFrame(opcode: first & 15, isFinal: first & 0x80 != 0, payload: payload)
+    return ReceivedFrame(opcode: first & 15, isFinal: first & 0x80 != 0, payload: try require(length))
   }
 
   /// The next message, fragments joined.
@@ -164,6 +170,18 @@ package final class RawClient: @unchecked Sendable {
   private func require() throws -> UInt8 {
     guard let byte = try next() else { throw Failure(description: "the connection ends within a frame") }
     return byte
+  }
+
+  /// As much at a time as there is: with a sanitizer, byte by byte takes seconds for a megabyte.
+  private func require(_ count: Int) throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count < count {
+      bytes.append(try require())
+      let more = min(count - bytes.count, buffer.count - position)
+      bytes += buffer[position..<position + more]
+      position += more
+    }
+    return bytes
   }
 
   private var position = 0

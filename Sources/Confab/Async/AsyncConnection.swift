@@ -35,7 +35,7 @@ public final class AsyncConnection: Sendable {
   ///
   /// The sequence ends when the closing handshake is complete. It throws ``ConfabError/Code/connectionClosed`` when the
   /// connection ends without, and `CancellationError` when the task is cancelled, which leaves the connection open. One
-  /// task at a time may wait for messages.
+  /// task at a time may wait for messages: a second one traps.
   public var messages: Messages { Messages(connection: self) }
 
   /// How the connection has ended; nil while it has not.
@@ -71,6 +71,7 @@ public final class AsyncConnection: Sendable {
   public struct Messages: AsyncSequence {
     let connection: AsyncConnection
 
+    /// Takes one message after the other.
     public struct Iterator: AsyncIteratorProtocol {
       let connection: AsyncConnection
       public mutating func next() async throws -> OwnedMessage? { try await connection.core.next() }

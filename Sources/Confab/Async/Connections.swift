@@ -41,6 +41,7 @@ public final class Connections: AsyncSequence, Sendable {
   }
   private let state = Mutex(State())
 
+  /// Takes one client after the other.
   public struct Iterator: AsyncIteratorProtocol {
     let connections: Connections
     public mutating func next() async throws -> AsyncConnection? { try await connections.take() }

@@ -8,6 +8,8 @@ import Synchronization
 public final class BroadcastLog: Sendable {
   struct State {
     var queue = SegmentQueue()
+    /// How many messages have been appended.
+    var count = 0
     var readers: [Reader] = []
     /// How far the slowest reader may be behind the end, and where it is: see `note`.
     var limit = Int.max
@@ -27,6 +29,7 @@ public final class BroadcastLog: Sendable {
   private final class Pressure: Sendable { let count = Atomic(0) }
   private let hasForms = Atomic(false)
 
+  /// An empty log that nobody reads.
   public init() { pressure = Pressure() }
 
   /// A form of another log.
@@ -35,19 +38,36 @@ public final class BroadcastLog: Sendable {
   /// Appends a message for everyone who has joined. It is written when the running turn of each event loop ends.
   ///
   /// Any thread. Messages that are appended by one thread keep their order.
-  public func append(_ message: Message) {
-    if hasForms.load(ordering: .relaxed) { return appendInAllForms(message) }
-    state.withLock { append(message, &$0) }
+  public func append(_ message: Message) { append(message, forms(of: message)) }
+
+  /// The compressed forms of a message, for those who read them now.
+  package struct Forms { fileprivate let deflated: [Compression: [UInt8]] }
+
+  /// Makes the forms of a message; nil if there are none. That takes long: who appends with a lock of its own held does it
+  /// beforehand.
+  package func forms(of message: Message) -> Forms? {
+    guard hasForms.load(ordering: .relaxed) else { return nil }
+    var deflated: [Compression: [UInt8]] = [:]
+    for compression in Compression.allCases where hasReaders(of: compression) {
+      deflated[compression] = message.deflated(compression)
+    }
+    return Forms(deflated: deflated)
   }
 
-  private func appendInAllForms(_ message: Message) {
-    // It takes long: not with the lock held.
-    let deflated = Compression.allCases.map { hasReaders(of: $0) ? message.deflated($0) : nil }
+  /// Appends a message whose forms have been made. It goes to forms that have come since as it is.
+  package func append(_ message: Message, _ forms: Forms?) {
     state.withLock { state in
       append(message, &state)
-      for (compression, deflated) in zip(Compression.allCases, deflated) {
-        guard let form = state.form(compression) else { continue }
-        if let deflated { form.append(Message(message.kind, compressed: deflated.span)) } else { form.append(message) }
+      if !state.forms.isEmpty { append(message, forms, to: state.forms) }
+    }
+  }
+
+  private func append(_ message: Message, _ forms: Forms?, to logs: [(compression: Compression, log: BroadcastLog)]) {
+    for (compression, log) in logs {
+      if let deflated = forms?.deflated[compression] {
+        log.append(Message(message.kind, compressed: deflated.span))
+      } else {
+        log.append(message)
       }
     }
   }
@@ -55,6 +75,12 @@ public final class BroadcastLog: Sendable {
   private func hasReaders(of compression: Compression) -> Bool {
     state.withLock { $0.form(compression) }?.state.withLock { !$0.readers.isEmpty } ?? false
   }
+
+  /// Appends a message, as ``append(_:)-(Message)`` does.
+  public func append(_ message: OwnedMessage) { append(message.message) }
+
+  /// Appends text, as ``append(_:)-(Message)`` does.
+  public func append(_ text: String) { append(OwnedMessage(text)) }
 
   /// The log of the same messages in the form for `compression`; nil is the log itself.
   func form(_ compression: Compression?) -> BroadcastLog {
@@ -70,6 +96,9 @@ public final class BroadcastLog: Sendable {
 
   /// The position behind the last byte: how many bytes, frame headers included, have ever been appended. Any thread.
   public var end: Int { state.withLock { $0.queue.end } }
+
+  /// The same, and how many messages they were.
+  var extent: (end: Int, count: Int) { state.withLock { ($0.queue.end, $0.count) } }
 
   /// The bytes that are kept because some reader has not read them. Any thread.
   public var retained: Int { state.withLock { $0.queue.count } }
@@ -130,6 +159,7 @@ public final class BroadcastLog: Sendable {
   /// Appends with the lock held. Who appends much to what others read slowly need not wait until they tell.
   private func append(_ message: Message, _ state: inout State) {
     state.queue.append(message)
+    state.count += 1
     if state.queue.end - state.slowest > state.limit && !state.readers.isEmpty { setPressed(true) }
     for entry in state.readers { entry.reader.logGrew() }
   }

@@ -19,10 +19,13 @@ protocol LogReader: AnyObject, Sendable {
 
 extension BroadcastLog {
   /// A new cursor at the end of the log: it will read what is appended from now on.
-  func makeCursor() -> Cursor {
+  func makeCursor() -> Cursor { makeCountedCursor().cursor }
+
+  /// The same, with how many messages have been appended before it.
+  func makeCountedCursor() -> (cursor: Cursor, count: Int) {
     state.withLock { state in
       state.queue.enter(at: state.queue.end)
-      return Cursor(position: state.queue.end)
+      return (Cursor(position: state.queue.end), state.count)
     }
   }
 

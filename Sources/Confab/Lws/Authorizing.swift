@@ -41,9 +41,13 @@ extension Connection {
     switch authorization {
     case .accept(let context):
       loop.requestArrived(socket)
+      guard socket.write(held.answer) == .taken else {
+        // It has gone, and is not polled: nothing but this ends it.
+        state = .closing
+        return socket.kill()
+      }
       state = .open
       storedContext = context
-      guard socket.write(held.answer) == .taken else { return drop() }
       heard()
       loop.handler.opened(self, request: Request(held.request))
       if isPaused { loop.answered.append(self) }

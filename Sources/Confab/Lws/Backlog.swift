@@ -82,6 +82,7 @@ extension Connection {
     } else {
       outbox.append(message, after: mark)
     }
+    loop.counters.deliveries += 1
     loop.schedule(self)
     guard backlog > loop.configuration.backlogMark else { return .queued }
     owesDrained = true
@@ -141,6 +142,7 @@ extension Connection {
         return false
       }
       advance(source, by: slice.count)
+      loop.counters.sentBytes += slice.count
       writes += 1
     }
     requestWritable()
@@ -214,6 +216,9 @@ extension Connection {
   func drop() {
     state = .closing
     discardBacklog()
+    // What is not read is not polled, and its end not seen.
+    isHeldBack = false
+    if isPaused { goOnReading() }
     socket?.abort()
   }
 

@@ -4,6 +4,7 @@ internal import Glibc
 public struct ListeningAddress: Hashable, Sendable {
   /// A numeric address.
   public var host: String
+  /// Its TCP port.
   public var port: Int
   /// Whether only programs of this machine reach it.
   public var isLoopback: Bool { host == "::1" || host.hasPrefix("127.") }

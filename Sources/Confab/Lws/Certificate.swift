@@ -1,5 +1,6 @@
 internal import CLibwebsockets
 internal import Glibc
+internal import Logging
 
 /// The certificate of one context, which new connections get when they shake hands.
 @safe final class Certificate {
@@ -122,5 +123,18 @@ extension Socket {
   var canAnswer: Bool {
     guard let ssl = unsafe lws_get_ssl(wsi) else { return true }
     return unsafe SSL_is_init_finished(ssl) == 1
+  }
+}
+
+extension EventLoop {
+  /// Any thread.
+  func reloadCertificate() {
+    execute {
+      do throws(ConfabError) {
+        try self.context.certificate?.reload()
+      } catch {
+        self.configuration.logger.error("the certificate is not reloaded: \(error)")
+      }
+    }
   }
 }

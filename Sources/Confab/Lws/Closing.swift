@@ -23,6 +23,8 @@ extension Connection {
     guard let socket, let ending, ending.side == .server, !ending.isFrameSent, !socket.isBlocked else { return false }
     socket.setCloseFrame(ending.close)
     self.ending?.isFrameSent = true
+    // lws keeps it where a ping that it reads goes (lib/roles/ws/ops-ws.c, ping_payload_buf).
+    loop.stopReading(self)
     return true
   }
 
@@ -94,7 +96,9 @@ extension Connection {
     loop.requestArrived(socket)
     var close = ending?.close ?? Close(code: .abnormal, reason: "", isClean: false)
     // lws does not tell whether the peer has answered; one that has waits for us to end the TCP connection.
-    if let ending, ending.side == .server, ending.isFrameSent { close.isClean = socket.isPeerOpen }
+    if let ending, ending.side == .server, ending.isFrameSent {
+      close.isClean = !loop.isTearingDown && socket.isPeerOpen
+    }
     state = .closed
     discardBacklog()
     forgetAssembly()

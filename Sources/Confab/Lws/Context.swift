@@ -132,11 +132,6 @@ internal import Synchronization
   }
 }
 
-private func isDirectory(_ path: String) -> Bool {
-  var status = stat()
-  return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-}
-
 /// C memory that lws refers to, freed with this object, after the context.
 @safe private final class Memory {
   private var allocations = unsafe [UnsafeMutableRawPointer]()

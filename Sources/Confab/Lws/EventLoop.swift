@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// One thread with the connections that it has accepted. All that happens to a connection happens on its loop.
 public final class EventLoop: @unchecked Sendable {
-  // @unchecked: all but `jobs` is used on the loop's thread only, or before it runs.
+  // @unchecked: all but `jobs` and `shownCounters` is used on the loop's thread only, or before it runs.
 
   /// 0, 1, … in the order in which the server made its loops.
   public let index: Int
@@ -37,6 +37,8 @@ public final class EventLoop: @unchecked Sendable {
   var sweepIndex = 0
   /// Milliseconds on a clock that goes on with each sweep.
   var sweptAt: UInt32 = 0
+  var counters = Counters()
+  let shownCounters = Mutex(Counters())
 
   /// All open connections, each at its ``Connection/index``. This is what keeps them alive.
   private(set) var connections: ContiguousArray<Connection> = []
@@ -61,7 +63,11 @@ public final class EventLoop: @unchecked Sendable {
   /// Connections that have not been read until their ping was answered, which it is now.
   var answered: ContiguousArray<Connection> = []
 
-  private(set) var isStopping = false
+  /// When it ends if it has not before, in its milliseconds, once it stops.
+  private var stopDeadline: UInt64?
+  var isStopping: Bool { stopDeadline != nil }
+  /// Whether what is left is being cut off.
+  private(set) var isTearingDown = false
 
   init(
     index: Int, configuration: Configuration, admission: Admission, originPolicy: OriginPolicy, descriptors: [Int32],
@@ -106,25 +112,11 @@ public final class EventLoop: @unchecked Sendable {
     return connections.count
   }
 
-  /// Whether the loop polls a socket for output.
-  func pollsOutput(_ socket: Socket) -> Bool { unsafe shim_polls_output(uv.loop, socket.descriptor) != 0 }
-
   /// Milliseconds on a clock that goes on with each turn.
   var now: UInt64 { unsafe uv_now(uv.loop) }
 
   func preconditionCurrent() {
     precondition(uv.isCurrent, "not on the thread of event loop \(index): use EventLoop.execute")
-  }
-
-  /// Any thread.
-  func reloadCertificate() {
-    execute {
-      do throws(ConfabError) {
-        try self.context.certificate?.reload()
-      } catch {
-        self.configuration.logger.error("the certificate is not reloaded: \(error)")
-      }
-    }
   }
 
   // MARK: Connections
@@ -228,9 +220,12 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: Running
 
-  /// Starts the loop: on a thread of its own, or in a loop of somebody else's. `whenEnded` is called on its thread as the
-  /// last thing.
-  func start(on host: HostLoop.Pointer?, whenEnded: @escaping @Sendable () -> Void) {
+  /// Where a loop runs: on a thread of its own, on the one that starts it, which it keeps until it has ended, or in a loop
+  /// of somebody else's.
+  enum Place { case ownThread, thisThread, host(HostLoop.Pointer) }
+
+  /// Starts the loop. `whenEnded` is called on its thread as the last thing. False if no thread can be made for it.
+  func start(on place: Place, whenEnded: @escaping @Sendable () -> Void) -> Bool {
     let events = UvLoop.Events(
       started: {
         self.handler = self.makeHandler(self)
@@ -245,27 +240,32 @@ public final class EventLoop: @unchecked Sendable {
       handlesClosed: { self.context.destroy() },
       ended: {
         self.handler = Unstarted()
+        self.showCounters()
         // What OpenSSL keeps for a thread: the program may end before the thread has.
         if self.configuration.tls != nil { OPENSSL_thread_stop() }
         self.jobs.end()
-        if host == nil { whenEnded() }
+        if case .host = place { return }
+        whenEnded()
       })
-    if let host {
-      HostLoop(host, uv).start(events, whenClosed: whenEnded)
-    } else {
-      uv.start(events)
+    switch place {
+    case .ownThread: return uv.start(events)
+    case .thisThread: uv.runHere(events)
+    case .host(let host): HostLoop(host, uv).start(events, whenClosed: whenEnded)
     }
+    return true
   }
 
-  /// Stops listening, closes every connection with 1001 and ends the loop, in ``Configuration/stopTimeout`` at the most.
-  /// Any thread.
-  func stop() {
+  /// Stops listening, closes every connection with 1001 and ends the loop, in `timeout` at the most. Any thread.
+  func stop(within timeout: Duration) {
     execute {
-      guard !self.isStopping else { return }
-      self.isStopping = true
+      let deadline = self.now + timeout.milliseconds
+      let isFirst = self.stopDeadline == nil
+      guard isFirst || deadline < self.stopDeadline! else { return }
+      self.stopDeadline = deadline
+      self.stopTimer.start(after: timeout) { self.finish() }
+      guard isFirst else { return }
       for listener in self.listeners { listener.stop() }
       for connection in self.connections { self.stop(connection) }
-      self.stopTimer.start(after: self.configuration.stopTimeout) { self.finish() }
     }
   }
 
@@ -292,6 +292,7 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private func tearDown() {
+    isTearingDown = true
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()

@@ -19,6 +19,8 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// The sockets and nothing else, side by side: what a delivery touches.
   private var group: ContiguousArray<Socket> = []
   private var apart: ContiguousArray<Connection> = []
+  /// How many messages of the log have been counted as delivered.
+  private var counted: Int
   private let isScheduled = Atomic(false)
   private var isRetired = false
 
@@ -26,7 +28,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     self.log = log
     self.root = root
     self.loop = loop
-    cursor = log.makeCursor()
+    (cursor, counted) = log.makeCountedCursor()
     log.add(self)
   }
 
@@ -48,7 +50,9 @@ final class Fanout: LogReader, @unchecked Sendable {
     if isRetired { return }
     isScheduled.store(false, ordering: .releasing)
     let newest = cursor.position
-    let end = log.end
+    let (end, count) = log.extent
+    loop.counters.deliveries += (count - counted) * (group.count + apart.count)
+    counted = count
     while cursor.position < end { log.advance(&cursor, by: writeNext()) }
     evict(behind: newest)
     log.note(self, at: cursor.position, limit: loop.configuration.maxBacklog + Segment.limit)
@@ -61,6 +65,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     guard let slice = log.read(cursor) else { return 0 }
     unsafe slice.withBytes { bytes in
       var next = 0
+      defer { loop.counters.sentBytes += bytes.count * group.count }
       while next < group.count {
         let socket = group[next]
         if socket.isBlocked {

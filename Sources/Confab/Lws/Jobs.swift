@@ -139,12 +139,15 @@ extension EventLoop {
 /// When the loop has ended, jobs of its actors are still done, one at a time and in their order, on another thread, for
 /// which ``isCurrent`` is true then.
 extension EventLoop: SerialExecutor, TaskExecutor {
+  /// Runs a job of an actor, or task, that lives on the loop. Any thread.
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     let (serial, task) = unsafe (asUnownedSerialExecutor(), asUnownedTaskExecutor())
     jobs.addInAnyCase {
-      // For what is done after the end.
-      if !self.uv.isCurrent { self.uv.enterThread() }
+      // What is done after the end has another thread.
+      let isElsewhere = !self.uv.isCurrent
+      if isElsewhere { self.uv.enterThread() }
+      defer { if isElsewhere { self.uv.leaveThread() } }
       unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
     } wake: {
       uv.wake()

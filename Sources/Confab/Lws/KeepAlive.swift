@@ -10,6 +10,7 @@ extension EventLoop {
 
   /// What is to be done from time to time.
   func sweep() {
+    showCounters()
     sweptAt = UInt32(truncatingIfNeeded: now)
     endLateHandshakes()
     visitSilent()
@@ -18,21 +19,20 @@ extension EventLoop {
   private func visitSilent() {
     let (ping, idle) = (configuration.pingInterval.milliseconds, configuration.idleTimeout.milliseconds)
     guard let shortest = [ping, idle].filter({ $0 > 0 }).min(), !connections.isEmpty else { return }
-    // At most one in so many is looked at each time.
+    // One in so many is looked at each time, none twice.
     let parts = max(1, Int(min(shortest, 64_000) / (8 * EventLoop.sweepInterval.milliseconds)))
-    for _ in 0...(connections.count / parts) {
-      if sweepIndex >= connections.count { sweepIndex = 0 }
-      if connections.isEmpty { return }
+    if sweepIndex >= connections.count { sweepIndex = 0 }
+    let end = sweepIndex + (connections.count + parts - 1) / parts
+    while sweepIndex < min(end, connections.count) {
       let connection = connections[sweepIndex]
       sweepIndex += 1
       if connection.state == .connecting || connection.isHeldBack { continue }
       let silence = connection.silence(atLeast: min(ping == 0 ? idle : ping, idle == 0 ? ping : idle))
-      if idle > 0 && silence >= idle {
+      if ping > 0 && silence >= ping && connection.ping() {
+        // Who could not be asked in time, since the process was held up, has as long to answer as everyone.
+        connection.heardAt = sweptAt &- UInt32(ping)
+      } else if idle > 0 && silence >= idle {
         connection.cutOff(.idle, "silent for \(configuration.idleTimeout.inSeconds) s")
-      } else if ping > 0 && silence >= ping {
-        connection.ping()
-      } else {
-        connection.isPinged = false
       }
     }
   }
@@ -40,23 +40,25 @@ extension EventLoop {
 
 extension Connection {
   /// The peer has sent something.
-  func heard() { heardAt = loop.sweptAt }
+  func heard() { (heardAt, isPinged) = (loop.sweptAt, false) }
 
   /// For how many milliseconds nothing has come. What the kernel knows counts too, since lws keeps pings to itself, and
   /// pongs without payload; it is asked only when no message has come for as long as matters.
   fileprivate func silence(atLeast threshold: UInt64) -> UInt64 {
     let silence = UInt64(loop.sweptAt &- heardAt)
-    guard silence >= threshold, let socket else { return silence }
-    return min(silence, socket.silence)
+    guard silence >= threshold, let known = socket?.silence, known < silence else { return silence }
+    (heardAt, isPinged) = (loop.sweptAt &- UInt32(known), false)
+    return known
   }
 
   /// Sends a ping (RFC 6455, section 5.5.2), once in a time of silence. All that is written is whole frames, so it may
   /// come between any two. Who does not take what it was sent is not asked. It has no payload, since lws would take a
-  /// page of memory for the pong's, see ReceiveBuffer.swift.
-  fileprivate func ping() {
-    guard !isPinged, state == .open, let socket, !socket.isBlocked else { return }
+  /// page of memory for the pong's, see ReceiveBuffer.swift. Whether it has sent one.
+  fileprivate func ping() -> Bool {
+    guard !isPinged, state == .open, let socket, !socket.isBlocked else { return false }
     isPinged = true
     if socket.write([0x89, 0]) == .failed { drop() }
+    return true
   }
 
   /// Ends the connection without a close frame, which nobody would answer.

@@ -11,14 +11,23 @@ internal import CLibwebsockets
 extension Connection {
   /// LWS_CALLBACK_GET_THREAD_ID: the loop polls the socket for something else than before.
   func pollEventsChanged() {
-    guard state == .open, let socket else { return }
+    guard let socket else { return }
     let couldPollOutput = isPollingOutput
     isPollingOutput = loop.pollsOutput(socket)
-    guard isPollingOutput, !couldPollOutput, !isWritableRequested, !socket.isBlocked else { return }
+    if let ending, ending.side == .server, ending.isFrameSent {
+      if couldPollOutput && !isPollingOutput { closeFrameWasSent() }
+    }
+    guard state == .open, isPollingOutput, !couldPollOutput, !isWritableRequested, !socket.isBlocked else { return }
     owesPong = true
     heard()
     if let meter, let rate = meter.takePing(now: loop.now) { noteSlowed(rate) }
     loop.stopReading(self)
+  }
+
+  /// The close frame is out: the peer's is read.
+  private func closeFrameWasSent() {
+    owesPong = false
+    loop.answered.append(self)
   }
 
   /// The pong is out.
@@ -41,4 +50,9 @@ extension Connection {
     socket?.setReading(true)
     isWritableRequested = isPollingOutput
   }
+}
+
+extension EventLoop {
+  /// Whether the loop polls a socket for output.
+  fileprivate func pollsOutput(_ socket: Socket) -> Bool { unsafe shim_polls_output(uv.loop, socket.descriptor) != 0 }
 }

@@ -76,6 +76,8 @@ extension Connection {
   }
 
   private func deliver(_ message: Message) {
+    loop.counters.messages += 1
+    loop.counters.receivedBytes += message.bytes.count
     loop.handler.received(message, from: self)
     if let fanout, fanout.log.isPressed { loop.pauseReading(self) }
   }

@@ -30,19 +30,22 @@ enum ReceiveBuffer {
   static let size = 64 << 10
   /// More buffers than that are allocated as everything else is.
   private static let count = 1 << 18
+  /// So many are made usable at a time: valgrind looks for pointers in all that is, for which 16 GiB take a minute.
+  private static let step = 1 << 8
 
   private let start: UInt
   private let end: UInt
   private let state = Mutex(State())
   private struct State {
     var given = 0
+    var usable = 0
     /// What was given back is the first to be given again.
     var free = [UInt]()
   }
 
   init() {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-    let region = unsafe mmap(nil, Slots.count * Slots.size, PROT_READ | PROT_WRITE, flags, -1, 0)!
+    let region = unsafe mmap(nil, Slots.count * Slots.size, PROT_NONE, flags, -1, 0)!
     let isReserved = unsafe region != MAP_FAILED
     // A huge page would take 2 MiB for the first byte that is written.
     if isReserved { unsafe _ = madvise(region, Slots.count * Slots.size, Int32(MADV_NOHUGEPAGE)) }
@@ -73,6 +76,11 @@ enum ReceiveBuffer {
       if let slot = state.free.popLast() { return slot }
       let slot = start + UInt(state.given * Slots.size)
       if slot >= end { return nil }
+      if state.given == state.usable {
+        let step = unsafe UnsafeMutableRawPointer(bitPattern: slot)
+        guard unsafe mprotect(step, Slots.step * Slots.size, PROT_READ | PROT_WRITE) == 0 else { return nil }
+        state.usable += Slots.step
+      }
       state.given += 1
       return slot
     }

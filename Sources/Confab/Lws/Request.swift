@@ -3,17 +3,17 @@ internal import CLibwebsockets
 /// The HTTP request that a client opened its WebSocket with (RFC 6455, section 4.1). It can't outlive the call that it
 /// is handed to; what is asked of it is copied.
 @safe public struct Request: ~Escapable {
-  private let source: Source
-  @safe private enum Source {
-    case lws(OpaquePointer)
-    case copy(RequestHead)
-  }
+  /// Where it comes from. For C, which has requests by address, and only within the call that they are handed to.
+  package let source: RequestSource
 
   @_lifetime(immortal)
   init(_ wsi: OpaquePointer) { unsafe source = .lws(wsi) }
 
   @_lifetime(immortal)
   init(_ copy: RequestHead) { source = .copy(copy) }
+
+  @_lifetime(immortal)
+  package init(_ source: RequestSource) { self.source = source }
 
   /// The path, percent-decoded, beginning with `/`. libwebsockets has resolved `.` and `..` in it.
   public var path: String {
@@ -73,6 +73,12 @@ internal import CLibwebsockets
     for (name, token) in headerTokens { headers[name] = unsafe wsi.header(token) }
     return headers
   }
+}
+
+/// Where a request comes from.
+@safe package enum RequestSource {
+  case lws(OpaquePointer)
+  case copy(RequestHead)
 }
 
 /// What is kept of a request beyond its handshake.

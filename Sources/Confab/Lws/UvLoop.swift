@@ -73,21 +73,29 @@ internal import Synchronization
   // MARK: Running
 
   /// Runs the loop on a new thread until ``close()`` and every other handle is closed.
-  func start(_ events: Events) {
+  /// False if no thread can be made: nothing has been called then.
+  func start(_ events: Events) -> Bool {
     self.events = events
     // The thread holds a reference, which it gives back when it ends: see run().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
     var created = uv_thread_t()
     let failure = unsafe uv_thread_create(
       &created, { data in unsafe Unmanaged<UvLoop>.fromOpaque(data!).takeRetainedValue().run() }, this)
-    precondition(failure == 0, "no thread can be made: \(uvMessage(failure))")
+    if failure == 0 { return true }
+    self.events = Events()
+    unsafe Unmanaged<UvLoop>.fromOpaque(this).release()
+    return false
   }
 
   private func run() {
-    enterThread()
     // Nobody joins it: that it has ended is told by events.ended.
     pthread_detach(uv_thread_self())
-    events.started()
+    runHere(events)
+  }
+
+  /// The same on the calling thread.
+  func runHere(_ events: Events) {
+    begin(events)
     end()
   }
 
@@ -114,6 +122,7 @@ internal import Synchronization
     let ended = events.ended
     events = Events()
     ended()
+    leaveThread()
   }
 
   /// Runs until ``close()`` has been called and every handle is closed. Also for a loop that was never started.
@@ -126,6 +135,11 @@ internal import Synchronization
   }
 
   var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(uv_thread_self()) }
+
+  /// The calling thread, if it was the loop's, is so no more.
+  func leaveThread() {
+    _ = thread.compareExchange(expected: UInt(uv_thread_self()), desired: 0, ordering: .relaxed)
+  }
 
   /// The calling thread is the loop's from now on.
   func enterThread() { thread.store(UInt(uv_thread_self()), ordering: .relaxed) }

@@ -35,8 +35,9 @@ internal import CLibwebsockets
 }
 
 extension Duration {
-  /// Whole milliseconds, rounded up: a timer must not be early.
+  /// Whole milliseconds, rounded up: a timer must not be early. 0 at the least, and 10,000 years at the most.
   var milliseconds: UInt64 {
-    UInt64(components.seconds) * 1000 + UInt64((components.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    let (seconds, attoseconds) = min(max(self, .zero), .seconds(315_576_000_000)).components
+    return UInt64(seconds) * 1000 + UInt64((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
   }
 }

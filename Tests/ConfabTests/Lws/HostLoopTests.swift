@@ -33,7 +33,10 @@ import Testing
       { handle in
         let host = unsafe Unmanaged<Host>.fromOpaque(handle!.pointee.data).takeUnretainedValue()
         host.ticks.add(1, ordering: .relaxed)
-        if host.stop() { unsafe uv_timer_stop(handle) }
+        guard host.stop() else { return }
+        unsafe uv_timer_stop(handle)
+        // What it refers to may refer to the host.
+        host.stop = { true }
       }, 1, 1)
   }
   private var stop: @Sendable () -> Bool = { true }

@@ -88,6 +88,11 @@ private actor Desk {
         }
       }
       #expect(order.withLock { $0 } == [0, 10, 10, 20, 30])
+      // Times may be anything.
+      await withCheckedContinuation { done in loop.execute(after: .seconds(-5)) { done.resume() } }
+      for seconds in [Int64.max, 1 << 45] {
+        #expect(loop.execute(after: .seconds(seconds)) { Issue.record("too early") })
+      }
       // One whose time does not come is let go of.
       #expect(loop.execute(after: .seconds(3600)) { Issue.record("too early") })
     }

@@ -1,6 +1,5 @@
 import Confab
 import ConfabChat
 
-let chat = Chat()
-let server = try Server(Configuration(port: 8080, mounts: [.chatPage])) { loop in chat.handler(on: loop) }
+let server = try Chat().makeServer(Configuration(port: 8080, mounts: [.chatPage]))
 try await server.run()

@@ -40,7 +40,7 @@ final class Reception: Handler {
 }
 
 let chat = Chat()
-let server = try Server(Configuration(port: 8080, mounts: [.chatPage])) { loop in
+let server = try chat.makeServer(Configuration(port: 8080, mounts: [.chatPage])) { loop in
   Reception(chat.handler(on: loop), Desk(on: loop))
 }
 try await server.run()

@@ -4,7 +4,9 @@ import PackageDescription
 // A package of its own: its programs need the compiler's fuzzing runtime, and Confab built with coverage for it and
 // with its internals open (`make fuzz` has the options). Each is one idea, in the file of its name.
 
-let ideas = ["FuzzAssembly", "FuzzCompression", "FuzzLog", "FuzzOrigin", "FuzzRates", "FuzzUtf8"]
+let ideas = [
+  "FuzzAssembly", "FuzzCompression", "FuzzEvents", "FuzzHistory", "FuzzLog", "FuzzOrigin", "FuzzRates", "FuzzUtf8",
+]
 
 let package = Package(
   name: "confab-fuzz",
@@ -13,7 +15,10 @@ let package = Package(
   targets: [.target(name: "FuzzSupport", path: "Support")]
     + ideas.map { idea in
       .executableTarget(
-        name: idea, dependencies: ["FuzzSupport", .product(name: "Confab", package: "confab")], path: ".",
+        name: idea,
+        dependencies: [
+          "FuzzSupport", .product(name: "Confab", package: "confab"), .product(name: "ConfabChat", package: "confab"),
+        ], path: ".",
         exclude: ["Support"] + ideas.filter { $0 != idea }.map { "\($0).swift" }, sources: ["\(idea).swift"],
         swiftSettings: [.treatAllWarnings(as: .error), .unsafeFlags(["-parse-as-library"])])
     }

@@ -71,9 +71,10 @@ export class Entry {
     this.field.select();
   }
 
-  /** What keeps the reader waiting. */
+  /** What keeps the reader waiting; one who is in already need not. */
   note(text) {
     this.problem.textContent = text;
+    if (this.isRename) this.wait(false);
   }
 
   wait(isWaiting) {

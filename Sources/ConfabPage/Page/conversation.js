@@ -224,11 +224,12 @@ export class Conversation {
 
   /** Too fast: what was asked for is asked for again later. */
   wait(duration, tag) {
+    const wasIn = this.isIn;
     if (tag) this.listener.limited(tag);
     clearTimeout(this.pause);
     this.pause = setTimeout(() => {
       this.pause = undefined;
-      if (!this.isIn) return this.hello();
+      if (!wasIn) return this.hello();
       if (this.isCatchingUp) this.catchUp();
       if (this.isLoadingOlder) this.connection.send({ type: "history", before: this.first, count: page });
       this.flush();

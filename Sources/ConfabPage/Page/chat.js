@@ -9,6 +9,7 @@ import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { nameOf, roomOf } from "./room.js";
 import { Rooms } from "./rooms.js";
+import { isOwn } from "./said.js";
 import { Scroll } from "./scroll.js";
 import { local, session } from "./storage.js";
 import { Timeline } from "./timeline.js";
@@ -26,7 +27,8 @@ const hasKeyboard = !matchMedia("(pointer: coarse)").matches;
 let room;
 let outbox;
 let conversation;
-/** What the server has proposed in place of a taken name: it is for this tab, and not remembered beyond. */
+/** The name that has been asked for, and the one that the server has proposed in place of a taken one. */
+let chosen;
 let proposed;
 /** The tag of a message that was said too fast. */
 let limited;
@@ -56,8 +58,8 @@ const listener = {
   },
 
   refused(code, proposal) {
-    const wanted = entry.isOpen ? entry.field.value : conversation.name;
-    if (!entry.isOpen) entry.ask(wanted);
+    const wanted = conversation.isIn ? chosen : conversation.name;
+    if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
     proposed = proposal;
     entry.refuse(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
   },
@@ -65,12 +67,16 @@ const listener = {
   named(name) {
     people.rename(name);
     session.set("name", name);
-    if (entry.isOpen && entry.isRename) entry.close();
+    // A tab whose name was taken by another one has its own for as long as it is there.
+    const isStopgap = chosen === proposed && local.get("name") !== undefined;
+    if (chosen !== undefined && !isStopgap) local.set("name", name);
+    if (chosen !== undefined && entry.isRename) entry.close();
+    chosen = undefined;
   },
 
   connection(state) {
     if (state !== "open") typing.clear();
-    if (state === "waiting" && entry.isNeeded) entry.note(words.unreachable);
+    if (state === "waiting" && entry.isOpen) entry.note(words.unreachable);
     banner.show(state);
     showStatus();
   },
@@ -80,7 +86,9 @@ const listener = {
     if (isNews) append();
     else quietly(append);
     for (const { from } of messages) typing.stopped(from);
-    if (isNews && !(scroll.isAtEnd && !document.hidden)) unread.add(messages.length);
+    const isSeen = scroll.isAtEnd && !document.hidden;
+    if (isNews && !isSeen) unread.add(messages.filter((message) => !isOwn(message)).length);
+    if (outbox.entries.length > 0) showUnsent();
     showEdge();
     const first = scroll.isAtEnd && timeline.trim();
     if (first) conversation.forgetBefore(first.id);
@@ -137,9 +145,8 @@ function enter() {
   else entry.ask(name ?? "");
 }
 
-/** A name has been chosen: remembered, unless it is but in the place of another. */
 function submitted(name) {
-  if (name !== proposed) local.set("name", name);
+  chosen = name;
   if (!entry.isRename) return conversation.join(name);
   if (!conversation.rename(name)) entry.refuse(words.unreachable);
 }
@@ -196,11 +203,12 @@ function showRoom() {
 
 function showStatus() {
   const status = element("status");
-  const { state } = conversation.connection;
-  status.dataset.state = conversation.isIn ? "open" : state;
   const { connecting, offline } = words;
-  const text = { open: connecting, connecting, waiting: offline, replaced: offline, closed: "" }[state];
-  status.textContent = conversation.isIn ? words.here(people.count) : text;
+  // An open connection is not yet a welcome.
+  const state = conversation.isIn ? "in" : conversation.connection.state.replace("open", "connecting");
+  const text = { in: words.here(people.count), connecting, waiting: offline, replaced: offline, closed: "" };
+  status.dataset.state = state;
+  status.textContent = text[state];
 }
 
 /** Says everything in the language of the page. */

@@ -1,0 +1,133 @@
+internal import CConfab
+internal import Confab
+internal import Synchronization
+
+/// What a `confab_authorization` points to: a decision that the program makes, within its callback or later.
+@safe final class Decision: Sendable {
+  private enum State {
+    case open
+    case made(Authorization)
+    case awaited(CheckedContinuation<Authorization, Never>)
+    /// It has been made, or nobody waits for it any more.
+    case done
+  }
+  private let state = Mutex(State.open)
+
+  /// Hands it to `callback` with a reference that the program owns until it decides. The result is what it has decided,
+  /// or that it is to be waited for.
+  func ask(_ callback: (OpaquePointer) -> Void) -> Authorization {
+    unsafe callback(OpaquePointer(Unmanaged.passRetained(self).toOpaque()))
+    return state.withLock { state in
+      guard case .made(let authorization) = state else { return .ask { await self.made } }
+      state = .done
+      return authorization
+    }
+  }
+
+  private var made: Authorization {
+    get async {
+      await withTaskCancellationHandler {
+        await withCheckedContinuation { continuation in
+          let already: Authorization? = state.withLock { state in
+            switch state {
+            case .open: state = .awaited(continuation)
+            case .made(let authorization):
+              state = .done
+              return authorization
+            case .awaited, .done: return Decision.nobodyWaits
+            }
+            return nil
+          }
+          if let already { continuation.resume(returning: already) }
+        }
+      } onCancel: {
+        let continuation: CheckedContinuation<Authorization, Never>? = state.withLock { state in
+          defer { state = .done }
+          if case .awaited(let continuation) = state { return continuation }
+          return nil
+        }
+        continuation?.resume(returning: Decision.nobodyWaits)
+      }
+    }
+  }
+
+  private static let nobodyWaits = Authorization.refuse(Response(status: 503, ""))
+
+  /// Decides, once: the program's reference is given back.
+  static func decide(_ handle: OpaquePointer?, _ authorization: Authorization) throws(Failure) {
+    guard let handle = unsafe handle else { throw .argument("the authorization is NULL") }
+    let decision = unsafe Unmanaged<Decision>.fromOpaque(UnsafeRawPointer(handle))
+    let (isMade, continuation) = unsafe decision.takeUnretainedValue().make(authorization)
+    guard let isMade else { throw Failure(CONFAB_ERROR_STATE, "it has been decided already") }
+    unsafe decision.release()
+    continuation?.resume(returning: authorization)
+    if !isMade { throw Failure(CONFAB_ERROR_CLOSED, "the client does not wait any more") }
+  }
+
+  /// Whether somebody gets to know; nil if it has been decided before.
+  private func make(_ authorization: Authorization) -> (Bool?, CheckedContinuation<Authorization, Never>?) {
+    state.withLock { state in
+      switch state {
+      case .open:
+        state = .made(authorization)
+        return (true, nil)
+      case .awaited(let continuation):
+        state = .done
+        return (true, continuation)
+      case .made: return (nil, nil)
+      case .done: return (false, nil)
+      }
+    }
+  }
+}
+
+/// An answer of the program's.
+func response(
+  _ status: Int32, _ headers: UnsafePointer<UnsafePointer<CChar>?>?, _ body: UnsafeRawPointer?, _ length: Int
+) throws(Failure) -> Response {
+  guard (200...599).contains(status) else { throw .argument("status must be 200 to 599, not \(status)") }
+  guard (0...1 << 30).contains(length) else { throw .argument("length must be at most 2^30") }
+  guard unsafe body != nil || length == 0 else { throw .argument("body is NULL") }
+  let list = try unsafe strings(headers, "a header")
+  guard list.count % 2 == 0 else { throw .argument("'\(list.last!)' has no value: names and values come in turn") }
+  var pairs: [String: String] = [:]
+  for index in stride(from: 0, to: list.count, by: 2) {
+    guard Response.canHave(header: list[index], list[index + 1]) else {
+      throw .argument("'\(list[index]): \(list[index + 1])' is no header (RFC 9110, section 5)")
+    }
+    pairs[list[index]] = list[index + 1]
+  }
+  return Response(
+    status: Int(status), headers: pairs, body: unsafe Array(UnsafeRawBufferPointer(start: body, count: length)))
+}
+
+@c @implementation
+public func confab_accept(
+  _ authorization: OpaquePointer?, _ userPointer: UnsafeMutableRawPointer?,
+  _ release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
+) -> Int32 {
+  result { () throws(Failure) in
+    try unsafe Decision.decide(authorization, .accept(context: Peer(userPointer: userPointer, release: release)))
+  }
+}
+
+@c @implementation
+public func confab_refuse(
+  _ authorization: OpaquePointer?, _ status: Int32, _ headers: UnsafePointer<UnsafePointer<CChar>?>?,
+  _ body: UnsafeRawPointer?, _ length: Int
+) -> Int32 {
+  result { () throws(Failure) in
+    try unsafe Decision.decide(authorization, .refuse(response(status, headers, body, length)))
+  }
+}
+
+@c @implementation
+public func confab_respond(
+  _ request: OpaquePointer?, _ status: Int32, _ headers: UnsafePointer<UnsafePointer<CChar>?>?,
+  _ body: UnsafeRawPointer?, _ length: Int
+) -> Int32 {
+  result { () throws(Failure) in
+    let request = try unsafe RequestView.of(request)
+    try request.answer(unsafe response(status, headers, body, length))
+  }
+}

@@ -1,0 +1,61 @@
+internal import CConfab
+internal import Confab
+
+/// Calls a program's callbacks.
+@safe final class CallbackHandler: Handler {
+  private let callbacks: confab_callbacks
+  private let userData: UnsafeMutableRawPointer?
+  private unowned let host: Host
+  private let loop: EventLoop
+
+  init(_ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?, host: Host, on loop: EventLoop) {
+    self.callbacks = callbacks
+    unsafe self.userData = userData
+    (self.host, self.loop) = (host, loop)
+  }
+
+  func authorize(_ request: borrowing Request) -> Authorization {
+    guard let authorize = unsafe callbacks.authorize else { return .accept() }
+    let view = RequestView(request, on: loop)
+    return unsafe Decision().ask { decision in unsafe view.lend { unsafe authorize(decision, $0, userData) } }
+  }
+
+  func response(to request: borrowing Request) -> Response? {
+    guard let http = unsafe callbacks.http else { return nil }
+    let view = RequestView(request, on: loop, isAnswerable: true)
+    unsafe view.lend { unsafe http($0, userData) }
+    return view.response
+  }
+
+  func opened(_ connection: Connection, request: Request) {
+    let peer = connection.peer ?? Peer()
+    peer.host = host
+    connection.context = peer
+    guard let opened = unsafe callbacks.opened else { return }
+    unsafe RequestView(request, on: loop).lend { unsafe opened(connection.handle, $0, userData) }
+  }
+
+  func received(_ message: Message, from connection: Connection) {
+    guard let callback = unsafe callbacks.message else { return }
+    unsafe message.bytes.withUnsafeBytes { bytes in
+      // An empty message has no address of its own.
+      let data = unsafe bytes.baseAddress ?? UnsafeRawPointer(constant(""))
+      unsafe callback(connection.handle, Int32(message.kind.rawValue), data, bytes.count, userData)
+    }
+  }
+
+  func drained(_ connection: Connection) {
+    unsafe callbacks.drained?(connection.handle, userData)
+  }
+
+  func closed(_ connection: Connection, _ close: Close) {
+    if let closed = unsafe callbacks.closed {
+      unsafe close.reason.withCString {
+        unsafe closed(connection.handle, Int32(close.code.rawValue), $0, close.isClean ? 1 : 0, userData)
+      }
+    }
+    guard let peer = connection.peer else { return }
+    if let room = peer.room { host.rooms?.leave(room) }
+    (peer.room, peer.host) = (nil, nil)
+  }
+}

@@ -1,0 +1,138 @@
+public import CConfab
+internal import Confab
+internal import ConfabChat
+
+@c @implementation
+public func confab_config_init(_ config: UnsafeMutablePointer<confab_config>?, _ size: Int) -> Int32 {
+  result { () throws(Failure) in try unsafe confab_config.write(.defaults, to: config, size) }
+}
+
+@c @implementation
+public func confab_mount_init(_ mount: UnsafeMutablePointer<confab_mount>?, _ size: Int) -> Int32 {
+  result { () throws(Failure) in
+    var defaults = unsafe confab_mount()
+    unsafe defaults.path = constant("/")
+    unsafe defaults.index = constant("index.html")
+    try unsafe confab_mount.write(defaults, to: mount, size)
+  }
+}
+
+@c @implementation
+public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callbacks>?, _ size: Int) -> Int32 {
+  result { () throws(Failure) in try unsafe confab_callbacks.write(confab_callbacks(), to: callbacks, size) }
+}
+
+/// A member of the struct that is a setting of ``Configuration``.
+@unsafe private enum Setting {
+  case flag(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Configuration, Bool>)
+  case small(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Configuration, Int>)
+  case number(WritableKeyPath<confab_config, Int64>, WritableKeyPath<Configuration, Int>)
+  case milliseconds(WritableKeyPath<confab_config, Int64>, WritableKeyPath<Configuration, Duration>)
+
+  static var all: [Setting] {
+    unsafe [
+      .small(\.port, \.port), .small(\.loops, \.loops),
+      .flag(\.offers_compression, \.offersCompression), .flag(\.requires_origin, \.requiresOrigin),
+      .number(\.max_message_size, \.maxMessageSize), .number(\.max_fragments, \.maxFragments),
+      .number(\.max_unfinished_bytes, \.maxUnfinishedBytes), .number(\.max_backlog, \.maxBacklog),
+      .number(\.max_connections, \.maxConnections),
+      .number(\.max_connections_per_address, \.maxConnectionsPerAddress),
+      .number(\.max_accept_rate, \.maxAcceptRate), .number(\.max_header_size, \.maxHeaderSize),
+      .number(\.max_path_length, \.maxPathLength), .milliseconds(\.handshake_timeout_ms, \.handshakeTimeout),
+      .number(\.max_message_rate, \.maxMessageRate), .number(\.max_byte_rate, \.maxByteRate),
+      .number(\.max_ping_rate, \.maxPingRate), .milliseconds(\.ping_interval_ms, \.pingInterval),
+      .milliseconds(\.idle_timeout_ms, \.idleTimeout), .milliseconds(\.close_timeout_ms, \.closeTimeout),
+      .flag(\.limits_loopback, \.limitsLoopback), .number(\.backlog_mark, \.backlogMark),
+      .milliseconds(\.stop_timeout_ms, \.stopTimeout), .number(\.send_buffer_size, \.sendBufferSize),
+    ]
+  }
+
+  func read(_ config: confab_config, to configuration: inout Configuration) {
+    switch unsafe self {
+    case .flag(let member, let setting): unsafe configuration[keyPath: setting] = config[keyPath: member] != 0
+    case .small(let member, let setting): unsafe configuration[keyPath: setting] = Int(config[keyPath: member])
+    case .number(let member, let setting): unsafe configuration[keyPath: setting] = Int(config[keyPath: member])
+    case .milliseconds(let member, let setting):
+      unsafe configuration[keyPath: setting] = .milliseconds(config[keyPath: member])
+    }
+  }
+
+  func write(_ configuration: Configuration, to config: inout confab_config) {
+    switch unsafe self {
+    case .flag(let member, let setting): unsafe config[keyPath: member] = configuration[keyPath: setting] ? 1 : 0
+    case .small(let member, let setting): unsafe config[keyPath: member] = Int32(configuration[keyPath: setting])
+    case .number(let member, let setting): unsafe config[keyPath: member] = Int64(configuration[keyPath: setting])
+    case .milliseconds(let member, let setting):
+      unsafe config[keyPath: member] = Int64(configuration[keyPath: setting] / .milliseconds(1))
+    }
+  }
+}
+
+/// The members of the struct that are settings of ``ChatOptions``.
+private typealias ChatSetting = (
+  member: WritableKeyPath<confab_config, Int64>, option: WritableKeyPath<ChatOptions, Int>
+)
+private var chatSettings: [ChatSetting] {
+  unsafe [
+    (\.max_rooms, \.maxRooms), (\.max_history_messages, \.maxHistoryMessages),
+    (\.max_history_bytes, \.maxHistoryBytes), (\.max_total_history_bytes, \.maxTotalHistoryBytes),
+    (\.newcomer_messages, \.newcomerMessages), (\.max_text_length, \.maxTextLength),
+    (\.max_event_rate, \.maxEventRate), (\.max_event_burst, \.maxEventBurst),
+  ]
+}
+
+extension confab_config {
+  static var defaults: confab_config {
+    var config = unsafe confab_config()
+    unsafe Setting.all.forEach { unsafe $0.write(Configuration(), to: &config) }
+    unsafe chatSettings.forEach { unsafe config[keyPath: $0.member] = Int64(ChatOptions()[keyPath: $0.option]) }
+    unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
+    return unsafe config
+  }
+
+  /// What the program has set of the chat.
+  var chatOptions: ChatOptions {
+    var options = ChatOptions()
+    unsafe chatSettings.forEach { unsafe options[keyPath: $0.option] = Int(self[keyPath: $0.member]) }
+    return options
+  }
+
+  /// What the program has set.
+  func configuration(_ log: LogTarget) throws(Failure) -> Configuration {
+    var configuration = Configuration()
+    unsafe Setting.all.forEach { unsafe $0.read(self, to: &configuration) }
+    if unsafe host != nil { configuration.host = try unsafe string(host, "host") }
+    if unsafe tls_certificate_file != nil || tls_key_file != nil {
+      configuration.tls = try unsafe TLS(
+        certificateFile: string(tls_certificate_file, "tls_certificate_file"),
+        keyFile: string(tls_key_file, "tls_key_file"))
+    }
+    configuration.mounts = try unsafe readMounts()
+    configuration.subprotocols = try unsafe strings(subprotocols, "a subprotocol")
+    configuration.allowedOrigins = try unsafe strings(allowed_origins, "an allowed origin")
+    configuration.allowedHosts = try unsafe strings(allowed_hosts, "an allowed host")
+    guard unsafe (0...1 << 30).contains(max_rooms) else {
+      throw unsafe Failure(CONFAB_ERROR_CONFIGURATION, "max_rooms must be 0 to 1073741824, not \(max_rooms)")
+    }
+    configuration.logger = try unsafe logger(log)
+    return configuration
+  }
+
+  private func readMounts() throws(Failure) -> [Mount] {
+    guard unsafe (0...256).contains(mount_count) else { throw .argument("mount_count must be 0 to 256") }
+    guard unsafe mount_count > 0 else { return [] }
+    guard let first = unsafe UnsafeRawPointer(mounts) else { throw .argument("mounts is NULL") }
+    let stride = unsafe first.load(as: Int.self)
+    var read: [Mount] = []
+    for index in 0..<(unsafe mount_count) {
+      let mount = try unsafe confab_mount.read(
+        (first + index * stride).assumingMemoryBound(to: confab_mount.self))
+      read.append(
+        try unsafe Mount(
+          path: string(mount.path, "the path of a mount"),
+          directory: string(mount.directory, "the directory of a mount"),
+          index: string(mount.index, "the index of a mount")))
+    }
+    return read
+  }
+}

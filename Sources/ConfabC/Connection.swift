@@ -1,0 +1,196 @@
+internal import CConfab
+internal import Confab
+
+/// What belongs to a connection: its context.
+@safe final class Peer: @unchecked Sendable {
+  // @unchecked: once the connection is open it is used on its loop's thread only.
+
+  /// Nil before the connection is open, and when it has been closed.
+  var host: Host?
+  /// The room that it is in.
+  var room: Rooms.Room?
+  /// The program's.
+  var userPointer: UnsafeMutableRawPointer?
+
+  /// Gives the program its pointer back.
+  private let release: () -> Void
+
+  init() { release = {} }
+
+  /// `release`, unless it is nil, is called with the pointer when nothing refers to this any more.
+  init(userPointer: UnsafeMutableRawPointer?, release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?) {
+    unsafe self.userPointer = userPointer
+    self.release = { unsafe release?(userPointer) }
+  }
+
+  deinit { release() }
+}
+
+// A `confab_connection` is the address of a Connection, which its loop keeps alive until it is closed, and then those of
+// the program's references that confab_connection_retain() has made.
+extension Connection {
+  static func of(_ handle: OpaquePointer?) throws(Failure) -> Connection {
+    guard let handle = unsafe handle else { throw .argument("the connection is NULL") }
+    return unsafe Unmanaged<Connection>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+  }
+
+  var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
+
+  /// The connection of a handle, for calls on its loop's thread.
+  static func current(_ handle: OpaquePointer?) throws(Failure) -> Connection {
+    let connection = try unsafe of(handle)
+    guard connection.loop.isCurrent else {
+      throw Failure(
+        CONFAB_ERROR_THREAD, "the connection is for the thread of loop \(connection.loop.index): use confab_execute()")
+    }
+    return connection
+  }
+
+  /// The same, for calls that are for open connections.
+  static func open(_ handle: OpaquePointer?) throws(Failure) -> Connection {
+    let connection = try unsafe current(handle)
+    guard connection.readyState == .open else { throw closed }
+    return connection
+  }
+
+  static let closed = Failure(CONFAB_ERROR_CLOSED, "the connection is closing or closed")
+
+  var peer: Peer? { context as? Peer }
+}
+
+/// A message of the program's, to be copied within the call.
+private func message<Value>(
+  _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int, _ use: (borrowing Message) throws(Failure) -> Value
+) throws(Failure) -> Value {
+  guard let kind = UInt8(exactly: kind).flatMap(Message.Kind.init) else {
+    throw .argument("kind must be CONFAB_TEXT or CONFAB_BINARY, not \(kind)")
+  }
+  guard (0...1 << 30).contains(length) else { throw .argument("length must be at most 2^30") }
+  guard unsafe data != nil || length == 0 else { throw .argument("data is NULL") }
+  let bytes = unsafe UnsafeRawBufferPointer(start: data, count: length)
+  return try use(Message(kind, unsafe Span<UInt8>(_unsafeBytes: bytes)))
+}
+
+@c @implementation
+public func confab_send(_ connection: OpaquePointer?, _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int) -> Int32
+{
+  result { () throws(Failure) in
+    let connection = try unsafe Connection.open(connection)
+    switch try unsafe message(kind, data, length, { connection.send(copy $0) }) {
+    case .queued: return CONFAB_OK.rawValue
+    case .backlogged: return Int32(CONFAB_BACKLOGGED)
+    case .dropped:
+      throw Failure(CONFAB_ERROR_CLOSED, "more than max_backlog bytes wait already: the connection is closed with 1013")
+    }
+  }
+}
+
+@c @implementation
+public func confab_close(_ connection: OpaquePointer?, _ code: Int32, _ reason: UnsafePointer<CChar>?) -> Int32 {
+  result { () throws(Failure) in
+    let connection = try unsafe Connection.open(connection)
+    guard let code = UInt16(exactly: code).map(CloseCode.init), code.isSendable else {
+      throw .argument("close code \(code) must not be sent (RFC 6455, section 7.4)")
+    }
+    connection.close(code, reason: unsafe reason == nil ? "" : try string(reason, "reason"))
+  }
+}
+
+@c @implementation
+public func confab_pause(_ connection: OpaquePointer?) -> Int32 {
+  result { () throws(Failure) in try unsafe Connection.open(connection).pauseReading() }
+}
+
+@c @implementation
+public func confab_resume(_ connection: OpaquePointer?) -> Int32 {
+  result { () throws(Failure) in try unsafe Connection.open(connection).resumeReading() }
+}
+
+@c @implementation
+public func confab_connection_backlog(_ connection: OpaquePointer?) -> Int64 {
+  result { () throws(Failure) in Int64(try unsafe Connection.current(connection).bufferedAmount) }
+}
+
+@c @implementation
+public func confab_connection_set_user_pointer(
+  _ connection: OpaquePointer?, _ pointer: UnsafeMutableRawPointer?
+) -> Int32 {
+  result { () throws(Failure) in unsafe try Connection.current(connection).peer?.userPointer = pointer }
+}
+
+@c @implementation
+public func confab_connection_user_pointer(_ connection: OpaquePointer?) -> UnsafeMutableRawPointer? {
+  unsafe value(or: nil) { () throws(Failure) in unsafe try Connection.current(connection).peer?.userPointer }
+}
+
+@c @implementation
+public func confab_connection_server(_ connection: OpaquePointer?) -> OpaquePointer? {
+  unsafe value(or: nil) { () throws(Failure) in
+    guard let host = try unsafe Connection.current(connection).peer?.host else { throw Connection.closed }
+    return unsafe host.handle
+  }
+}
+
+@c @implementation
+public func confab_connection_id(_ connection: OpaquePointer?) -> UInt64 {
+  value(or: 0) { () throws(Failure) in try unsafe Connection.of(connection).id }
+}
+
+@c @implementation
+public func confab_connection_loop(_ connection: OpaquePointer?) -> Int32 {
+  result { () throws(Failure) in Int32(try unsafe Connection.of(connection).loop.index) }
+}
+
+@c @implementation
+public func confab_connection_retain(_ connection: OpaquePointer?) -> Int32 {
+  // A reference of the program's, which confab_connection_release() gives back.
+  result { () throws(Failure) in _ = unsafe Unmanaged.passRetained(try Connection.of(connection)) }
+}
+
+@c @implementation
+public func confab_connection_release(_ connection: OpaquePointer?) -> Int32 {
+  // A reference that confab_connection_retain() has made.
+  result { () throws(Failure) in unsafe Unmanaged.passUnretained(try Connection.of(connection)).release() }
+}
+
+// MARK: Rooms
+
+@c @implementation
+public func confab_join(_ connection: OpaquePointer?, _ room: UnsafePointer<CChar>?) -> Int32 {
+  result { () throws(Failure) in
+    let connection = try unsafe Connection.open(connection)
+    let name = try unsafe string(room, "room")
+    guard let peer = connection.peer, let rooms = peer.host?.rooms else { throw Connection.closed }
+    if peer.room?.name == name { return }
+    guard let room = rooms.enter(name) else { throw Failure(CONFAB_ERROR_ROOMS, "there are max_rooms rooms already") }
+    let left = peer.room
+    peer.room = room
+    connection.join(room.log)
+    if let left { rooms.leave(left) }
+    guard connection.readyState == .open else { throw Connection.closed }
+  }
+}
+
+@c @implementation
+public func confab_leave(_ connection: OpaquePointer?) -> Int32 {
+  result { () throws(Failure) in
+    let connection = try unsafe Connection.open(connection)
+    guard let peer = connection.peer, let room = peer.room else { return }
+    connection.leave()
+    peer.room = nil
+    peer.host?.rooms?.leave(room)
+  }
+}
+
+@c @implementation
+public func confab_publish(
+  _ server: OpaquePointer?, _ room: UnsafePointer<CChar>?, _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int
+) -> Int32 {
+  result { () throws(Failure) in
+    guard let rooms = try unsafe Host.of(server).rooms else {
+      throw Failure(CONFAB_ERROR_STATE, "the server is a chat, which has its own rooms")
+    }
+    let name = try unsafe string(room, "room")
+    try unsafe message(kind, data, length) { rooms[name]?.log.append(copy $0) }
+  }
+}

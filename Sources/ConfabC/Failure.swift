@@ -1,0 +1,103 @@
+internal import CConfab
+internal import Confab
+internal import Glibc
+
+/// Why a function fails: what it returns, and what `confab_last_error()` says then.
+struct Failure: Error {
+  let code: confab_error
+  let message: String
+
+  init(_ code: confab_error, _ message: String) { (self.code, self.message) = (code, message) }
+
+  init(_ error: ConfabError) {
+    let code =
+      switch error.code {
+      case .invalidConfiguration: CONFAB_ERROR_CONFIGURATION
+      case .unknownHost: CONFAB_ERROR_HOST
+      case .addressInUse: CONFAB_ERROR_ADDRESS_IN_USE
+      case .cannotListen: CONFAB_ERROR_LISTEN
+      case .invalidCertificate: CONFAB_ERROR_CERTIFICATE
+      case .alreadyStarted: CONFAB_ERROR_STATE
+      default: CONFAB_ERROR_ENGINE
+      }
+    self.init(code, Failure.settings.reduce(error.message) { $0.replacing($1.swift, with: $1.c) })
+  }
+
+  /// The names that messages have for settings, and the header's.
+  private static let settings: [(swift: String, c: String)] =
+    (Configuration.limits.map(\.name) + ["backlogMark", "sendBufferSize", "stopTimeout"]).map { name in
+      let c = name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
+      return (name, c.hasSuffix("_timeout") || c.hasSuffix("_interval") ? c + "_ms" : c)
+    }
+
+  static func argument(_ message: String) -> Failure { Failure(CONFAB_ERROR_ARGUMENT, message) }
+  static let null = argument("an argument is NULL that must not be")
+}
+
+/// The result of `body`, or the code of its failure.
+func result<Number: SignedInteger>(_ body: () throws(Failure) -> Number) -> Number {
+  do throws(Failure) {
+    return try body()
+  } catch {
+    LastError.set(error.message)
+    return Number(error.code.rawValue)
+  }
+}
+
+func result(_ body: () throws(Failure) -> Void) -> Int32 {
+  result { () throws(Failure) in
+    try body()
+    return CONFAB_OK.rawValue
+  }
+}
+
+/// The result of `body`, or nil, or what is in its place, for a failure.
+func value<Value>(or none: Value, _ body: () throws(Failure) -> Value) -> Value {
+  do throws(Failure) {
+    return try body()
+  } catch {
+    LastError.set(error.message)
+    return none
+  }
+}
+
+/// The message of the last failure on each thread.
+enum LastError {
+  private static let key: pthread_key_t = {
+    var key = pthread_key_t()
+    // Each thread frees its own when it ends.
+    let failure = unsafe pthread_key_create(&key) { unsafe free($0) }
+    precondition(failure == 0, "no thread-specific data is left")
+    return key
+  }()
+
+  static func set(_ message: String) {
+    unsafe free(pthread_getspecific(key))
+    unsafe pthread_setspecific(key, strdup(message))
+  }
+
+  static var text: UnsafePointer<CChar> {
+    guard let message = unsafe pthread_getspecific(key) else { return unsafe constant("") }
+    return unsafe UnsafePointer(message.assumingMemoryBound(to: CChar.self))
+  }
+}
+
+/// A string of C that is there for ever.
+func constant(_ text: StaticString) -> UnsafePointer<CChar> {
+  unsafe UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
+}
+
+/// What a string of C says, which must be there and be UTF-8.
+func string(_ text: UnsafePointer<CChar>?, _ name: String) throws(Failure) -> String {
+  guard let text = unsafe text else { throw .argument("\(name) is NULL") }
+  guard let string = unsafe String(validatingCString: text) else { throw .argument("\(name) is not UTF-8") }
+  return string
+}
+
+/// The strings of an array that NULL ends.
+func strings(_ list: UnsafePointer<UnsafePointer<CChar>?>?, _ name: String) throws(Failure) -> [String] {
+  var strings: [String] = []
+  guard let list = unsafe list else { return strings }
+  while let text = unsafe list[strings.count] { strings.append(try unsafe string(text, name)) }
+  return strings
+}

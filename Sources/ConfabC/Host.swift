@@ -1,0 +1,143 @@
+internal import CConfab
+internal import Confab
+internal import ConfabChat
+internal import Dispatch
+internal import Glibc
+internal import Synchronization
+
+/// What a `confab_server` points to. The program owns it, from `confab_create()` to `confab_destroy()`.
+@safe final class Host: @unchecked Sendable {
+  // @unchecked: what varies is set before anyone else has it, or is atomic.
+
+  private(set) var server: Server!
+  /// Nil when the server is a chat, which has its own.
+  let rooms: Rooms?
+  /// Whether it lives in a loop of the program's.
+  private let isOnHostLoop: Bool
+  /// The page's address, freed with this object.
+  private(set) var url: UnsafeMutablePointer<CChar>?
+  private let log: LogTarget
+  private let isStarted = Atomic(false)
+
+  /// A server for a program's callbacks.
+  init(
+    _ config: confab_config, _ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?
+  ) throws(Failure) {
+    log = unsafe LogTarget(config)
+    isOnHostLoop = unsafe config.uv_loop != nil
+    rooms = unsafe Rooms(limit: Int(config.max_rooms))
+    // nonisolated(unsafe): the program says what it points to.
+    nonisolated(unsafe) let userData = unsafe userData
+    // Unowned: it outlives the loops, since confab_destroy() waits for them.
+    try unsafe listen(config) { [unowned self] loop in
+      unsafe CallbackHandler(callbacks, userData, host: self, on: loop)
+    }
+  }
+
+  /// The chat.
+  init(chat config: confab_config) throws(Failure) {
+    log = unsafe LogTarget(config)
+    isOnHostLoop = unsafe config.uv_loop != nil
+    rooms = nil
+    let chat = unsafe Chat(options: config.chatOptions)
+    try unsafe listen(config, chat) { chat.handler(on: $0) }
+  }
+
+  private func listen(
+    _ config: confab_config, _ chat: Chat? = nil, _ makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+  ) throws(Failure) {
+    var configuration = try unsafe config.configuration(log)
+    do throws(ConfabError) {
+      if let chat {
+        configuration = try chat.configuration(from: configuration)
+        if configuration.mounts.isEmpty { configuration.mounts = [.chatPage] }
+      }
+      if let loop = unsafe UnsafeMutableRawPointer(config.uv_loop) {
+        server = try unsafe Server(configuration, onUvLoop: loop, handler: makeHandler)
+      } else {
+        server = try Server(configuration, handler: makeHandler)
+      }
+    } catch {
+      throw Failure(error)
+    }
+    unsafe url = strdup(server.addresses[0].url)
+  }
+
+  deinit { unsafe free(url) }
+
+  // MARK: Running
+
+  func start() throws(Failure) {
+    // Before: callbacks may ask.
+    isStarted.store(true, ordering: .releasing)
+    do throws(ConfabError) { try server.start() } catch { throw Failure(error) }
+  }
+
+  func run() throws(Failure) {
+    if isOnHostLoop {
+      throw Failure(CONFAB_ERROR_STATE, "the server is in a loop of yours: start it, and run the loop")
+    }
+    isStarted.store(true, ordering: .releasing)
+    do throws(ConfabError) { try server.startOnThisThread() } catch { throw Failure(error) }
+    try wait()
+  }
+
+  func stop(deadline: Int64) throws(Failure) {
+    guard (-1...86_400_000).contains(deadline) else {
+      throw .argument("deadline_ms must be -1 to 86400000, not \(deadline)")
+    }
+    server.stop(within: deadline < 0 ? nil : .milliseconds(deadline))
+  }
+
+  /// Returns when every loop has ended.
+  func wait() throws(Failure) {
+    try checkStarted()
+    try checkThread()
+    let ended = DispatchSemaphore(value: 0)
+    server.whenStopped { ended.signal() }
+    ended.wait()
+  }
+
+  func whenStopped(_ body: @escaping @Sendable () -> Void) throws(Failure) {
+    try checkStarted()
+    server.whenStopped(body)
+  }
+
+  private func checkStarted() throws(Failure) {
+    guard isStarted.load(ordering: .acquiring) else {
+      throw Failure(CONFAB_ERROR_STATE, "the server has not been started")
+    }
+  }
+
+  /// What has to be done before the program's reference is given back.
+  func end() throws(Failure) {
+    if isStarted.load(ordering: .acquiring) {
+      try checkThread()
+      server.stop()
+      try wait()
+    }
+    log.end()
+  }
+
+  private func checkThread() throws(Failure) {
+    guard server.isRunning, let loop = server.loops.first(where: \.isCurrent) else { return }
+    throw Failure(
+      CONFAB_ERROR_THREAD,
+      "loop \(loop.index) would wait for its own end: stop the server, and be told by confab_when_stopped()")
+  }
+
+  // MARK: Pointers
+
+  /// The object of a handle, borrowed from the program.
+  static func of(_ handle: OpaquePointer?) throws(Failure) -> Host {
+    guard let handle = unsafe handle else { throw .argument("the server is NULL") }
+    return unsafe Unmanaged<Host>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+  }
+
+  var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
+
+  /// Gives the program its reference, which confab_destroy() takes back.
+  func give(to target: UnsafeMutablePointer<OpaquePointer?>) {
+    unsafe target.pointee = OpaquePointer(Unmanaged.passRetained(self).toOpaque())
+  }
+}

@@ -1,0 +1,65 @@
+internal import CConfab
+internal import Logging
+internal import Synchronization
+
+/// The program's function for lines of the log, until the server is destroyed: libwebsockets' own log goes to the logger of
+/// the server that was made last, even then.
+final class LogTarget: Sendable {
+  // nonisolated(unsafe): the program's pointer is passed back to it, one call at a time.
+  @safe private struct Function {
+    nonisolated(unsafe) let call: @convention(c) (Int32, UnsafePointer<CChar>?, UnsafeMutableRawPointer?) -> Void
+    nonisolated(unsafe) let userData: UnsafeMutableRawPointer?
+  }
+  private let function: Mutex<Function?>
+
+  init(_ config: confab_config) {
+    let target = unsafe config.log.map { unsafe Function(call: $0, userData: config.log_user_data) }
+    function = Mutex(target)
+  }
+
+  var isThere: Bool { function.withLock { $0 != nil } }
+
+  /// Returns when no call is running, and begins none any more.
+  func end() { function.withLock { $0 = nil } }
+
+  func log(_ level: Int32, _ line: String) {
+    function.withLock { function in
+      guard let function else { return }
+      unsafe line.withCString { unsafe function.call(level, $0, function.userData) }
+    }
+  }
+}
+
+private let levels: [Logger.Level] = [.trace, .debug, .info, .notice, .warning, .error, .critical]
+
+/// Hands lines to a ``LogTarget``.
+private struct LogFunction: LogHandler {
+  let target: LogTarget
+  var logLevel = Logger.Level.notice
+  var metadata: Logger.Metadata = [:]
+  var metadataProvider: Logger.MetadataProvider?
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    target.log(Int32(levels.firstIndex(of: event.level) ?? 0), "\(event.message)")
+  }
+}
+
+extension confab_config {
+  func logger(_ target: LogTarget) throws(Failure) -> Logger {
+    guard unsafe (CONFAB_LOG_TRACE.rawValue...CONFAB_LOG_NONE.rawValue).contains(UInt32(bitPattern: log_level)) else {
+      throw unsafe Failure(CONFAB_ERROR_CONFIGURATION, "log_level must be 0 to 7, not \(log_level)")
+    }
+    guard unsafe log_level < levels.count else { return Logger(label: "confab") { _ in SwiftLogNoOpLogHandler() } }
+    var logger = Logger(label: "confab") { label in
+      if target.isThere { return LogFunction(target: target) }
+      return StreamLogHandler.standardError(label: label)
+    }
+    logger.logLevel = unsafe levels[Int(log_level)]
+    return logger
+  }
+}

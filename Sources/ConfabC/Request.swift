@@ -1,0 +1,99 @@
+internal import CConfab
+internal import Confab
+internal import Glibc
+
+/// What a `confab_request` points to: a request within the callback that it is handed to.
+@safe final class RequestView {
+  private let source: RequestSource
+  private let loop: EventLoop
+  private let isAnswerable: Bool
+  /// What the program has answered.
+  private(set) var response: Response?
+  /// What the program has been given, freed when the callback has returned.
+  private var strings = unsafe [UnsafeMutablePointer<CChar>]()
+
+  init(_ request: borrowing Request, on loop: EventLoop, isAnswerable: Bool = false) {
+    source = request.source
+    self.loop = loop
+    self.isAnswerable = isAnswerable
+  }
+
+  /// Hands it to `body`, unretained, for as long as that runs.
+  func lend(_ body: (OpaquePointer) -> Void) {
+    unsafe body(OpaquePointer(Unmanaged.passUnretained(self).toOpaque()))
+    unsafe strings.forEach { unsafe free($0) }
+    unsafe strings = []
+  }
+
+  static func of(_ handle: OpaquePointer?) throws(Failure) -> RequestView {
+    guard let handle = unsafe handle else { throw .argument("the request is NULL") }
+    let view = unsafe Unmanaged<RequestView>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    guard view.loop.isCurrent else {
+      throw Failure(CONFAB_ERROR_THREAD, "a request is for the callback that it is passed to")
+    }
+    return view
+  }
+
+  func with<Value>(_ read: (borrowing Request) -> Value) -> Value { read(Request(source)) }
+
+  func answer(_ response: Response) throws(Failure) {
+    guard isAnswerable, self.response == nil else {
+      throw Failure(CONFAB_ERROR_STATE, "only requests of the callback `http` are answered, once")
+    }
+    self.response = response
+  }
+
+  func string(_ read: (borrowing Request) -> String?) -> UnsafePointer<CChar>? {
+    guard let text = with(read), let copy = unsafe strdup(text) else { return nil }
+    unsafe strings.append(copy)
+    return unsafe UnsafePointer(copy)
+  }
+}
+
+private func requested(
+  _ handle: OpaquePointer?, _ read: (borrowing Request) -> String?
+) -> UnsafePointer<CChar>? {
+  unsafe value(or: nil) { () throws(Failure) in unsafe try RequestView.of(handle).string(read) }
+}
+
+@c @implementation
+public func confab_request_path(_ request: OpaquePointer?) -> UnsafePointer<CChar>? {
+  unsafe requested(request) { $0.path }
+}
+
+@c @implementation
+public func confab_request_query(_ request: OpaquePointer?, _ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
+  unsafe value(or: nil) { () throws(Failure) in
+    let name = try unsafe string(name, "name")
+    return try unsafe RequestView.of(request).string { request in
+      for part in request.query {
+        let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if sides[0] == name { return sides.count > 1 ? String(sides[1]) : "" }
+      }
+      return nil
+    }
+  }
+}
+
+@c @implementation
+public func confab_request_header(_ request: OpaquePointer?, _ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
+  unsafe value(or: nil) { () throws(Failure) in
+    let name = try unsafe string(name, "name")
+    return try unsafe RequestView.of(request).string { $0[header: name] }
+  }
+}
+
+@c @implementation
+public func confab_request_subprotocol(_ request: OpaquePointer?) -> UnsafePointer<CChar>? {
+  unsafe requested(request) { $0.subprotocol }
+}
+
+@c @implementation
+public func confab_request_remote_host(_ request: OpaquePointer?) -> UnsafePointer<CChar>? {
+  unsafe requested(request) { $0.remoteHost }
+}
+
+@c @implementation
+public func confab_request_remote_port(_ request: OpaquePointer?) -> Int32 {
+  result { () throws(Failure) in Int32(try unsafe RequestView.of(request).with { $0.remotePort }) }
+}

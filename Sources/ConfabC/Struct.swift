@@ -1,0 +1,50 @@
+internal import CConfab
+
+/// A struct of the header, which begins with its size.
+protocol SizedStruct {
+  init()
+  var size: Int { get set }
+}
+
+extension confab_config: SizedStruct {}
+extension confab_callbacks: SizedStruct {}
+extension confab_mount: SizedStruct {}
+extension confab_statistics: SizedStruct {}
+
+extension SizedStruct {
+  /// The sizes that it has had, one for each version of the header that has changed it.
+  private static var sizes: [Int] { [MemoryLayout<Self>.stride] }
+
+  private static func check(_ size: Int) throws(Failure) {
+    guard sizes.contains(size) else {
+      throw Failure(
+        CONFAB_ERROR_SIZE,
+        "\(size) is not the size of \(Self.self), which is \(sizes.last!) bytes in confab.h \(CONFAB_VERSION)")
+    }
+  }
+
+  /// Writes what the caller, whose struct has `size` bytes, knows of `value`. If the size is wrong it becomes 0, which no
+  /// other function takes.
+  static func write(_ value: Self, to target: UnsafeMutablePointer<Self>?, _ size: Int) throws(Failure) {
+    guard let target = UnsafeMutableRawPointer(target) else { throw .null }
+    do throws(Failure) {
+      try check(size)
+    } catch {
+      if size >= MemoryLayout<Int>.size { unsafe target.storeBytes(of: 0, as: Int.self) }
+      throw error
+    }
+    var value = value
+    value.size = size
+    unsafe withUnsafeBytes(of: &value) { unsafe target.copyMemory(from: $0.baseAddress!, byteCount: size) }
+  }
+
+  /// What the caller's struct says; what it does not know of is as in `defaults`.
+  static func read(_ source: UnsafePointer<Self>?, defaults: Self = Self()) throws(Failure) -> Self {
+    guard let source = unsafe UnsafeRawPointer(source) else { throw .null }
+    let size = unsafe source.load(as: Int.self)
+    try check(size)
+    var value = defaults
+    unsafe withUnsafeMutableBytes(of: &value) { unsafe $0.copyMemory(from: .init(start: source, count: size)) }
+    return value
+  }
+}

@@ -1,0 +1,81 @@
+public import CConfab
+internal import Confab
+internal import Glibc
+
+// What is told about the library, errors and what a server has done.
+
+// Made once, for ever.
+private nonisolated(unsafe) let version = unsafe UnsafePointer(strdup(CONFAB_VERSION)!)
+private nonisolated(unsafe) let refusalNames = unsafe refusals.map { unsafe UnsafePointer(strdup($0.rawValue)!) }
+
+@c @implementation
+public func confab_version() -> UnsafePointer<CChar>? { unsafe version }
+
+@c @implementation
+public func confab_last_error() -> UnsafePointer<CChar>? { unsafe LastError.text }
+
+@c @implementation
+public func confab_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
+  let text: StaticString =
+    switch confab_error(code) {
+    case _ where code == CONFAB_BACKLOGGED: "queued, over the mark of the backlog"
+    case CONFAB_OK: "no error"
+    case CONFAB_ERROR_ARGUMENT: "an argument is NULL or out of its range"
+    case CONFAB_ERROR_SIZE: "a struct has a wrong size"
+    case CONFAB_ERROR_CONFIGURATION: "invalid configuration"
+    case CONFAB_ERROR_HOST: "unknown host"
+    case CONFAB_ERROR_ADDRESS_IN_USE: "address in use"
+    case CONFAB_ERROR_LISTEN: "cannot listen"
+    case CONFAB_ERROR_CERTIFICATE: "invalid certificate or key"
+    case CONFAB_ERROR_ENGINE: "libwebsockets or libuv could not be set up"
+    case CONFAB_ERROR_THREAD: "called on the wrong thread"
+    case CONFAB_ERROR_STATE: "not in this state of the server"
+    case CONFAB_ERROR_CLOSED: "closing or closed"
+    case CONFAB_ERROR_ROOMS: "too many rooms"
+    default: "unknown error"
+    }
+  return unsafe constant(text)
+}
+
+@c @implementation
+public func confab_server_statistics(
+  _ server: OpaquePointer?, _ statistics: UnsafeMutablePointer<confab_statistics>?, _ size: Int
+) -> Int32 {
+  result { () throws(Failure) in
+    let now = try unsafe Host.of(server).server.statistics
+    let value = confab_statistics(
+      size: size, connections: Int64(now.connections), accepted: Int64(now.accepted), messages: Int64(now.messages),
+      received_bytes: Int64(now.receivedBytes), deliveries: Int64(now.deliveries), sent_bytes: Int64(now.sentBytes),
+      loop_lag_us: Int64(now.loopLag / .microseconds(1)))
+    try unsafe confab_statistics.write(value, to: statistics, size)
+  }
+}
+
+/// The reasons in the order of `enum confab_refusal`, where new ones are the last.
+let refusals: [Refusal] = [
+  .badRequest, .originNotAllowed, .hostNotAllowed, .notEncrypted, .notFound, .methodNotAllowed, .handshakeTimeout,
+  .bodyNotAllowed, .pathTooLong, .versionNotSupported, .tooManyFromAddress, .headersTooLarge, .tooManyConnections,
+  .refusedByHandler, .notUnderstood, .messageTooBig, .tooManyFragments, .notUtf8, .notDeflate, .protocolError,
+  .tooManyUnfinished, .tooFarBehind, .idle, .closeTimeout, .acceptRate, .messageRate, .byteRate, .pingRate,
+  .authorizationTimeout,
+]
+
+private func refusal(_ reason: Int32) throws(Failure) -> Int {
+  guard refusals.indices.contains(Int(reason)) else {
+    throw .argument("reason must be 0 to \(refusals.count - 1), not \(reason)")
+  }
+  return Int(reason)
+}
+
+@c @implementation
+public func confab_server_refusals(_ server: OpaquePointer?, _ reason: Int32) -> Int64 {
+  result { () throws(Failure) in
+    let refusal = refusals[try refusal(reason)]
+    return Int64(try unsafe Host.of(server).server.statistics.refusals[refusal] ?? 0)
+  }
+}
+
+@c @implementation
+public func confab_refusal_name(_ reason: Int32) -> UnsafePointer<CChar>? {
+  unsafe value(or: nil) { () throws(Failure) in unsafe refusalNames[try refusal(reason)] }
+}

@@ -1,0 +1,59 @@
+import ArgumentParser
+import Confab
+import ConfabChat
+import Logging
+import ServiceLifecycle
+
+/// Metrics and health, on a listener of their own: for the operator alone.
+///
+/// `/metrics` is Prometheus's text format, `/livez` says that the process answers, `/readyz` whether it takes clients.
+final class Admin: Handler {
+  private let server: Server
+  private let chat: Chat
+
+  private init(_ server: Server, _ chat: Chat) { (self.server, self.chat) = (server, chat) }
+
+  /// A server that tells about another one.
+  static func makeServer(at address: ListenAddress, about server: Server, _ chat: Chat, _ logger: Logger) throws
+    -> Server
+  {
+    var configuration = Configuration(host: address.host, port: address.port, logger: logger)
+    configuration.loops = 1
+    configuration.stopTimeout = .zero
+    return try Server(configuration) { _ in Admin(server, chat) }
+  }
+
+  func authorize(_ request: borrowing Request) -> Authorization {
+    .refuse(Response(status: 404, "no WebSocket is spoken here\n"))
+  }
+
+  func response(to request: borrowing Request) -> Response? {
+    switch request.path {
+    case "/metrics":
+      Response(
+        headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
+        Metrics(server.statistics, rooms: chat.occupancy.count).text)
+    case "/livez": Response("ok\n")
+    case "/readyz": server.isReady ? Response("ok\n") : Response(status: 503, "the server is stopping\n")
+    default: nil
+    }
+  }
+
+  func received(_ message: Message, from connection: Connection) {}
+}
+
+/// A host and a port, `127.0.0.1:9090`, as an argument.
+struct ListenAddress: ExpressibleByArgument {
+  let host: String
+  let port: Int
+
+  init?(argument: String) {
+    guard let colon = argument.lastIndex(of: ":"), let port = Int(argument[argument.index(after: colon)...]),
+      (0...65_535).contains(port)
+    else { return nil }
+    var host = String(argument[..<colon])
+    if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    if host.isEmpty { return nil }
+    (self.host, self.port) = (host, port)
+  }
+}

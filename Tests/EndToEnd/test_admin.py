@@ -1,0 +1,94 @@
+"""What an operator sees: metrics and health."""
+
+import re
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from confab_process import confab
+from prometheus_client.parser import text_string_to_metric_families
+from raw_client import RawClient, frame, handshake
+from websockets.sync.client import connect
+
+
+@pytest.fixture
+def admin():
+    """A free port: the program does not tell which one it has taken for this."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def get(admin, path):
+    try:
+        with urllib.request.urlopen(f"http://{admin}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def metrics(admin):
+    status, text = get(admin, "/metrics")
+    assert status == 200
+    return {(sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+def test_metrics_count_what_happens(admin):
+    with confab("--admin", admin, "--loops", 2, "--max-message-size", 1000) as server:
+        before = metrics(admin)
+        assert all(value == 0 for name, value in before.items() if name != ("confab_loop_lag_seconds",))
+        with connect(server.ws) as one, connect(server.ws) as other, connect(server.ws + "tea") as third:
+            for number in range(3):
+                one.send(f"message {number}")
+                assert [client.recv(10) for client in [one, other]] == [f"message {number}"] * 2
+            third.send("x" * 1001)
+            with pytest.raises(Exception):
+                third.recv(10)
+            deadline = time.monotonic() + 10
+            while (now := metrics(admin))["confab_deliveries_total",] < 6:
+                assert time.monotonic() < deadline, now
+            assert now["confab_messages_received_total",] == 3
+            assert now["confab_received_bytes_total",] == 3 * len("message 0")
+            assert now["confab_deliveries_total",] == 6
+            assert now["confab_sent_bytes_total",] == 6 * (2 + len("message 0"))
+            assert now["confab_connections_accepted_total",] == 3
+            assert now["confab_refusals_total", "messageTooBig"] == 1
+            assert now["confab_rooms",] == 1
+            assert now["confab_connections",] == 2
+            assert 0 <= now["confab_loop_lag_seconds",] < 5
+
+
+def test_health_while_it_serves_and_while_it_stops(admin):
+    with confab("--admin", admin, "--stop-timeout", 5) as server:
+        assert get(admin, "/livez") == (200, "ok\n")
+        assert get(admin, "/readyz") == (200, "ok\n")
+        assert get(admin, "/other")[0] == 404
+        # Its operator's listener is no chat.
+        with RawClient(int(admin.split(":")[1])) as client:
+            client.send(handshake())
+            assert client.answer()[0] == 404
+        with RawClient(server.port) as client:
+            client.send(handshake())
+            assert client.answer()[0] == 101
+            server.process.terminate()
+            # It waits for this one, which takes its time.
+            assert client.frame()[0] == 8
+            assert get(admin, "/livez") == (200, "ok\n")
+            assert get(admin, "/readyz") == (503, "the server is stopping\n")
+            client.send(frame(8, b"\x03\xe9"))
+        assert server.stop() == 0
+
+
+def test_an_address_that_is_none():
+    with pytest.raises(AssertionError, match="admin"):
+        with confab("--admin", "9090"):
+            pass
+
+
+def test_an_address_that_is_taken(admin):
+    with confab("--admin", admin), pytest.raises(AssertionError, match=re.escape(admin.split(":")[1])):
+        with confab("--admin", admin):
+            pass

@@ -1,0 +1,73 @@
+import FoundationEssentials
+import FuzzSupport
+
+@testable import ConfabChat
+
+/// What is read of the rich protocol's events, and what is made of the names, texts and tags in them: the server has
+/// checked that a text message is UTF-8, and nothing else. The input is an event.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzEvents(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  let text = String(decoding: input.bytes(count), as: UTF8.self)
+  checkName(text)
+  checkText(text)
+  switch ClientEvent(Array(text.utf8)) {
+  case .hello(let hello):
+    checkName(hello.name)
+    if let session = hello.session { checkSession(session) }
+  case .say(let say):
+    if let text = say.text { checkText(text) }
+    if let tag = say.tag { checkTag(tag) }
+  case .rename(let rename): checkName(rename.name)
+  case .typing, .history, .unknown, nil: break
+  }
+  return 0
+}
+
+/// A name stays what it is when it is read again, and has none of what would deceive.
+private func checkName(_ text: String) {
+  guard let name = Name(text) else { return }
+  let again = Name(name.text)
+  require(
+    again.map { $0.text.utf8.elementsEqual(name.text.utf8) && $0.key == name.key } ?? false,
+    "'\(text)' is read as '\(name.text)', and that otherwise")
+  require(1...32 ~= name.text.count && name.text.utf8.count <= 128, "'\(name.text)' is too long")
+  require(name.text == text || text.utf8.count > 0, "a name out of nothing")
+  for scalar in name.text.unicodeScalars {
+    require(!(0..<32 ~= scalar.value || 0x202A...0x202E ~= scalar.value || 0x2066...0x2069 ~= scalar.value), name.text)
+  }
+  require(Name(name.text.uppercased()).map { $0.key == name.key } ?? true, "'\(name.text)' has another key in capitals")
+  for number in [2, 99, 1_000_000] {
+    guard let numbered = name.numbered(number) else { continue }
+    require(numbered.text.hasSuffix("\(number)"), "'\(name.text)' becomes '\(numbered.text)'")
+  }
+}
+
+/// A text stays what it is when it is cleaned again, and when it is written as JSON and read.
+private func checkText(_ text: String) {
+  guard let once = try? Text(text, limit: 100) else { return }
+  require(1...100 ~= once.text.count && once.text.utf8.count <= 1600, "'\(once.text)' is too long")
+  require((try? Text(once.text, limit: 100))?.text == once.text, "'\(once.text)' is cleaned twice")
+  let json = MessageEvent(id: 1, at: 2, from: "a", tag: "b", text: once.text).json
+  let read = try? JSONDecoder().decode([String: Member].self, from: json)
+  require(read?["text"]?.text?.utf8.elementsEqual(once.text.utf8) ?? false, "'\(once.text)' is written otherwise")
+}
+
+private struct Member: Decodable {
+  let text: String?
+  init(from decoder: any Decoder) throws { text = try? decoder.singleValueContainer().decode(String.self) }
+}
+
+private func checkTag(_ text: String) {
+  let isTag = 1...64 ~= text.utf8.count && text.utf8.allSatisfy { "-_".utf8.contains($0) || isLetterOrDigit($0) }
+  require((Tag(text) != nil) == isTag, "'\(text)' is \(isTag ? "a" : "no") tag")
+}
+
+private func isLetterOrDigit(_ byte: UInt8) -> Bool {
+  48...57 ~= byte || 65...90 ~= byte || 97...122 ~= byte
+}
+
+private func checkSession(_ text: String) {
+  guard let session = Session(text) else { return }
+  require(Session(session.text)?.isSame(as: session) ?? false, "'\(text)' is read as '\(session.text)'")
+}

@@ -1,0 +1,106 @@
+import Confab
+import FuzzSupport
+
+@testable import ConfabChat
+
+/// A ``History`` under any order of messages and questions. The model keeps every message: what the history still has is
+/// what has been said, its newest part, no more than the limits allow, and nothing of it is missing.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzHistory(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  var model = Model(
+    maxMessages: input.element(of: [0, 1, 3, 100, 255, 256, 1000]),
+    maxBytes: input.element(of: [0, 1, 64, 500, 10_000, 100_000, 1 << 20]))
+  for _ in 0..<2000 where !input.isEmpty { model.step(&input) }
+  return 0
+}
+
+private struct Model {
+  let maxMessages: Int
+  let maxBytes: Int
+  var history: History
+  /// All that has been said; a message's index is its id less 1.
+  var said: [(tag: String?, size: Int, isText: Bool)] = []
+
+  init(maxMessages: Int, maxBytes: Int) {
+    (self.maxMessages, self.maxBytes) = (maxMessages, maxBytes)
+    history = History(maxMessages: maxMessages, maxBytes: maxBytes)
+  }
+
+  mutating func step(_ input: inout Input) {
+    let size = input.element(of: [0, 1, 64, 1000, 16_383, 16_384, 70_000])
+    let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: size)
+    switch input.index(below: 8) {
+    case 0, 1, 2:
+      say(nil, size, isText: true) { $0.append(Message(.text, bytes.span), at: Int64($0.last)) }
+    case 3: say(nil, size, isText: false) { $0.append(Message(.binary, bytes.span), at: Int64($0.last)) }
+    case 4:
+      let tag = "tag\(input.index(below: 30))"
+      guard let name = Name("Ann"), let parsed = Tag(tag), size > 0 else { return }
+      guard let text = try? Text(String(decoding: bytes, as: UTF8.self), limit: 1 << 20) else { return }
+      say(tag, size, isText: true) { $0.append(text, from: name, tag: parsed, at: Int64($0.last)) }
+    case 5:
+      let (before, count) = (history.bytes, Int(input.byte()) * 1000)
+      history.forget(count)
+      require(history.bytes <= max(0, before - count), "\(history.bytes) of \(before) less \(count)")
+    case 6: ask(before: edge(&input), count: input.index(below: 120))
+    default: ask(after: edge(&input), count: input.index(below: 120))
+    }
+    check()
+  }
+
+  mutating func say(_ tag: String?, _ size: Int, isText: Bool, _ append: (inout History) -> Int) {
+    said.append((tag, size, isText))
+    let id = append(&history)
+    require(id == said.count && history.last == id, "id \(id) for message \(said.count)")
+    if maxMessages > 0 && size + 200 <= maxBytes { require(!history.isEmpty, "the newest message is not kept") }
+  }
+
+  func edge(_ input: inout Input) -> Int {
+    let id = input.element(of: [Int.min, 0, history.oldest - 1, history.oldest, history.last, history.last + 1, .max])
+    return 1...100_000 ~= id ? id + input.index(below: 3) : id
+  }
+
+  func check() {
+    let kept = history.last + 1 - history.oldest
+    require(0...maxMessages ~= kept, "\(kept) messages are kept")
+    require(
+      history.bytes <= maxBytes && (history.bytes > 0 || kept == 0), "\(history.bytes) bytes for \(kept) messages")
+    for number in 0..<30 {
+      guard let tag = Tag("tag\(number)") else { return }
+      let newest = said.lastIndex { $0.tag == tag.text }.map { $0 + 1 } ?? 0
+      require(history.id(of: tag) ?? 0 == (newest >= history.oldest ? newest : 0), "\(tag.text) is not \(newest)")
+    }
+  }
+
+  func ask(before id: Int, count: Int) {
+    let (messages, more) = history.page(before: id, count: count)
+    check(messages, count: count)
+    let end = min(max(id, history.oldest), history.last + 1)
+    require(
+      messages.last.map { $0.id == end - 1 } ?? (count == 0 || end == history.oldest), "\(messages.count) before \(id)")
+    require(more == ((messages.first?.id ?? end) > history.oldest), "more before \(id): \(more)")
+  }
+
+  func ask(after id: Int, count: Int) {
+    let (messages, more) = history.page(after: id, count: count)
+    check(messages, count: count)
+    let start = id >= history.last ? history.last + 1 : max(id + 1, history.oldest)
+    require(
+      messages.first.map { $0.id == start } ?? (count == 0 || start > history.last), "\(messages.count) after \(id)")
+    require(more == ((messages.last?.id ?? start - 1) < history.last), "more after \(id): \(more)")
+  }
+
+  /// Messages of a page are in order and what was said.
+  func check(_ messages: [MessageEvent], count: Int) {
+    require(messages.count <= min(count, History.maxPage), "\(messages.count) messages, not \(count)")
+    require(
+      messages.count < 2 || messages.reduce(0) { $0 + ($1.text?.utf8.count ?? 0) } <= History.maxPageBytes, "too large")
+    for (index, message) in messages.enumerated() {
+      require(message.id == messages[0].id + index && message.id >= history.oldest, "id \(message.id)")
+      let (tag, size, isText) = said[message.id - 1]
+      require(message.at == message.id - 1 && message.tag == tag, "message \(message.id) is another one")
+      require((isText ? message.text?.utf8.count : message.binary) == size, "message \(message.id) has another size")
+    }
+  }
+}
