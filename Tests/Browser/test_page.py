@@ -362,6 +362,12 @@ def test_it_can_be_installed(server, person):
         manifest = json.load(answer)
     assert ann.find("link[rel=manifest]").get_property("href") == server.http + "confab.webmanifest"
     assert manifest["display"] == "standalone" and manifest["start_url"] == "/"
+    # Only the browser's own profile installs pages.
+    home = ann.chromium.driver
+    home.switch_to.window(ann.chromium.home)
+    home.get(server.http)
+    assert home.execute_cdp_cmd("Page.getInstallabilityErrors", {}) == {"installabilityErrors": []}
+    home.get("about:blank")
     for icon in manifest["icons"]:
         width = ann.run_async("const image = new Image(); image.src = arguments[0]; await image.decode(); return image.naturalWidth",
                               icon["src"])

@@ -30,7 +30,6 @@ internal import Synchronization
     unsafe info.port = CONTEXT_PORT_NO_LISTEN_SERVER
     unsafe info.options = UInt64(
       LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
-        | LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE
         // What begins with no method that lws knows comes to LWS_CALLBACK_RAW_RX, to be answered.
         | LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG)
     let certificate = configuration.tls.map { Certificate($0) }
@@ -54,6 +53,7 @@ internal import Synchronization
     if configuration.offersCompression { unsafe info.extensions = UnsafePointer(memory.extensions) }
     unsafe info.mounts = memory.mounts.map { unsafe UnsafePointer($0) }
     unsafe info.pt_serv_buf_size = UInt32(Context.serviceBufferSize)
+    unsafe info.headers = memory.headers
     unsafe info.server_string = memory.string("confab")
     unsafe info.vhost_name = memory.string("confab")
     let loops = unsafe memory.allocate(UnsafeMutableRawPointer?.self, [UnsafeMutableRawPointer(uv.loop)])
@@ -137,6 +137,8 @@ internal import Synchronization
   private var allocations = unsafe [UnsafeMutableRawPointer]()
   private(set) var protocols: UnsafeMutablePointer<lws_protocols>
   private(set) var extensions: UnsafeMutablePointer<lws_extension>
+  /// What lws calls best practices, with the manifest of a page that can be installed, which lws's own list forbids.
+  private(set) var headers: UnsafePointer<lws_protocol_vhost_options>?
   private(set) var mounts: UnsafeMutablePointer<lws_http_mount>?
   /// lws would have two timers for each connection, in a list that each new one is sorted into from its beginning. The
   /// loop does it without: see KeepAlive.swift.
@@ -171,6 +173,14 @@ internal import Synchronization
     unsafe extensions = allocate(
       lws_extension.self,
       [lws_extension(name: name, callback: confabExtensionCallback, client_offer: name), lws_extension()])
+    unsafe headers = list([
+      (
+        "content-security-policy:",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+          + "connect-src 'self' ws: wss:; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+      ),
+      ("x-content-type-options:", "nosniff"), ("x-frame-options:", "deny"), ("referrer-policy:", "no-referrer"),
+    ])
     let types = unsafe mimeTypes()
     unsafe mounts = configuration.mounts.reversed().reduce(nil) { next, mount in
       var one = unsafe lws_http_mount()
@@ -193,17 +203,21 @@ internal import Synchronization
 
   /// The types of files that lws does not know, as a list of its kind; `*` is any other file.
   private func mimeTypes() -> UnsafePointer<lws_protocol_vhost_options>? {
-    let types = [
+    unsafe list([
       (".mjs", "text/javascript"), (".js", "text/javascript"), (".css", "text/css; charset=utf-8"),
       (".html", "text/html; charset=utf-8"), (".txt", "text/plain; charset=utf-8"), (".svg", "image/svg+xml"),
       (".json", "application/json"), (".webmanifest", "application/manifest+json"), (".wasm", "application/wasm"),
       (".woff2", "font/woff2"), (".webp", "image/webp"), ("*", "application/octet-stream"),
-    ]
-    return unsafe types.reversed().reduce(nil) { next, type in
+    ])
+  }
+
+  /// Names and values, as lws has them.
+  private func list(_ options: [(String, String)]) -> UnsafePointer<lws_protocol_vhost_options>? {
+    unsafe options.reversed().reduce(nil) { next, option in
       var one = unsafe lws_protocol_vhost_options()
       unsafe one.next = next
-      unsafe one.name = string(type.0)
-      unsafe one.value = string(type.1)
+      unsafe one.name = string(option.0)
+      unsafe one.value = string(option.1)
       return unsafe UnsafePointer(allocate(lws_protocol_vhost_options.self, [one]))
     }
   }
