@@ -7,9 +7,10 @@ public struct Statistics: Equatable, Sendable {
   public var connections = 0
   /// TCP connections that have been accepted, in all: those that have been refused by a status among them.
   public var accepted = 0
-  /// Messages that have been received whole, and the bytes of their payload. These and the following are up to a quarter of
-  /// a second old while the server runs.
+  /// Messages that have been received whole. This and the following are up to a quarter of a second old while the server
+  /// runs.
   public var messages = 0
+  /// The bytes of their payload.
   public var receivedBytes = 0
   /// Messages that have been handed on to be sent, each as often as there were clients to get it.
   public var deliveries = 0

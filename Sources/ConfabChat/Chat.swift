@@ -15,14 +15,16 @@ internal import Synchronization
 ///
 /// One chat serves all event loops of a server, or of several. Any thread.
 public final class Chat: Sendable {
-  /// The subprotocol of the rich protocol (RFC 6455, section 1.9). It must be one of ``Configuration/subprotocols``, which
+  /// The subprotocol of the rich protocol (RFC 6455, section 1.9). It must be one of `Configuration/subprotocols`, which
   /// ``makeServer(_:handler:)`` sees to.
   public static let subprotocol = "chat.confab.v1"
 
+  /// Its limits.
   public let options: ChatOptions
   private let rooms = Mutex(RoomTable<Room>())
   private let budget: HistoryBudget
 
+  /// A chat with these limits; nobody is in it yet.
   public init(options: ChatOptions = ChatOptions()) {
     self.options = options
     budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
@@ -49,7 +51,7 @@ public final class Chat: Sendable {
     return configuration
   }
 
-  /// The chat's handler for an event loop. It uses ``Connection/context``.
+  /// The chat's handler for an event loop. It uses `Connection/context`.
   @Sendable
   public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self) }
 

@@ -27,6 +27,7 @@ public struct ChatOptions: Equatable, Sendable {
   /// How many events may come at once. The default is 20. As ``maxEventRate``.
   public var maxEventBurst = 20
 
+  /// The defaults.
   public init() {}
 
   func validate() throws(ConfabError) {
