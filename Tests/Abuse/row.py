@@ -15,7 +15,7 @@ from level import Level
 
 HERE = pathlib.Path(__file__).resolve().parent
 MIB = 1 << 20
-# What the server may log of each reason, whatever happens to it.
+# What the server may log of each reason, and of what libwebsockets says, whatever happens to it.
 LINES_PER_SECOND = 11
 
 
@@ -64,7 +64,7 @@ class Row:
             if attack.reason and attack.reason not in self.reasons:
                 self.problems.append(f"the log does not tell of {attack.reason}")
             lines = server.errors.count("\n")
-            if lines > LINES_PER_SECOND * (time.monotonic() - start + 1) * max(1, len(self.reasons)):
+            if lines > LINES_PER_SECOND * (time.monotonic() - start + 1) * (1 + len(self.reasons)):
                 self.problems.append(f"{lines} lines of log")
         finally:
             if server.process.poll() is None:
