@@ -112,7 +112,7 @@ test-leaks: deps .build/apt-valgrind
 
 # The same attacks as `make abuse`, each for a moment.
 test-abuse: build
-	python3 Tests/Abuse --seconds 0.5
+	python3 Tests/Abuse --seconds 0.5 --again 2
 
 # What nobody would send, for SECONDS in all: half of them to each parser in turn, with inputs that its coverage guides,
 # half to the sockets of a server with AddressSanitizer. What is found is kept in .build/fuzz.
