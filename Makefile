@@ -5,7 +5,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTHON := .build/python/bin/python
 WSTEST := .build/autobahn/bin/wstest
 CONFAB := .build/release/confab
-ROUNDS ?= 100
+ROUNDS ?= 40
 SECONDS ?= 60
 FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 # Swift's backtraces of programs with sanitizers can hang.
