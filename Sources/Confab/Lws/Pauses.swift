@@ -50,7 +50,7 @@ extension EventLoop {
 
 extension Connection {
   fileprivate var mayBeRead: Bool {
-    if owesPong || isHeldBack { return false }
+    if isHeldBack { return false }
     if let fanout, fanout.log.isPressed { return false }
     if state == .open, let meter, meter.readableAt > loop.now { return false }
     return true
@@ -78,6 +78,7 @@ extension Connection {
     guard isHeldBack else { return }
     isHeldBack = false
     heard()
-    loop.answered.append(self)
+    // Otherwise it is when the pong is out.
+    if !owesPong { loop.answered.append(self) }
   }
 }
