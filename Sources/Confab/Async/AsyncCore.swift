@@ -52,10 +52,8 @@ extension AsyncConnection {
         }
       } onCancel: {
         let waiting = state.withLock { state in
-          guard let waiting = state.waiting.removeValue(forKey: id) else {
-            state.cancelled.insert(id)
-            return nil as CheckedContinuation<Void, any Error>?
-          }
+          let waiting = state.waiting.removeValue(forKey: id)
+          if waiting == nil { state.cancelled.insert(id) }
           return waiting
         }
         waiting?.resume(throwing: CancellationError())

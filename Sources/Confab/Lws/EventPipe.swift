@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// What lws wakes its loop with. When a context ends, 4.1 closes its descriptor twice, the second time when libuv has
 /// closed the handle (lib/core-net/vhost.c, lws_destroy_event_pipe; lib/core-net/close.c, __lws_close_free_wsi_final):
@@ -17,7 +16,7 @@ internal import Glibc
         guard unsafe handle!.pointee.type == UV_POLL else { return }
         unsafe found!.assumingMemoryBound(to: OpaquePointer?.self).pointee = OpaquePointer(handle!.pointee.data)
       }, &wsi)
-    guard let wsi = unsafe wsi, unsafe lws_get_library_version().startsWith("4.1.") else {
+    guard let wsi = unsafe wsi, unsafe String(cString: lws_get_library_version()).hasPrefix("4.1.") else {
       unsafe descriptor = nil
       return
     }
@@ -34,8 +33,4 @@ internal import Glibc
 
   /// The context has begun to end: the descriptor is closed, the handle not yet.
   func wasClosed() { unsafe descriptor?.pointee = -1 }
-}
-
-extension UnsafePointer<CChar> {
-  fileprivate func startsWith(_ text: String) -> Bool { unsafe strncmp(self, text, text.utf8.count) == 0 }
 }

@@ -94,9 +94,9 @@ extension Server {
     uv.end()
     unsafe closeHandle(idle)
     // Its callback may come before the others'; theirs come before that of a handle which is closed in it.
-    unsafe uv_close(UnsafeMutableRawPointer(timer).assumingMemoryBound(to: uv_handle_t.self)) { handle in
+    unsafe closeHandle(timer) { handle in
       let this = unsafe HostLoop.of(handle!.pointee.data)
-      unsafe uv_close(UnsafeMutableRawPointer(this.poll).assumingMemoryBound(to: uv_handle_t.self)) { handle in
+      unsafe closeHandle(this.poll) { handle in
         let this = unsafe Unmanaged<HostLoop>.fromOpaque(handle!.pointee.data).takeRetainedValue()
         this.whenClosed()
       }

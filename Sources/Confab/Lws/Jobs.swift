@@ -89,7 +89,7 @@ extension EventLoop {
   @discardableResult
   public func execute(after delay: Duration, _ job: @escaping @Sendable () -> Void) -> Bool {
     // The loop's clock is that of libuv, cut to milliseconds.
-    let due = (uv_hrtime() + 999_999) / 1_000_000 + max(delay, .zero).milliseconds
+    let due = (uv_hrtime() + 999_999) / 1_000_000 + delay.milliseconds
     return execute { self.add(Delayed(due: due, job: job)) }
   }
 

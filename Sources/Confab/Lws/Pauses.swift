@@ -33,13 +33,14 @@ extension EventLoop {
   /// Pings.swift.
   func resumeReading() {
     for connection in answered {
-      if connection.mayBeRead { connection.goOnReading() } else { putOff(connection) }
+      // Who is held back comes again when it is let go.
+      if connection.mayBeRead { connection.goOnReading() } else if !connection.isHeldBack { putOff(connection) }
     }
     answered.removeAll(keepingCapacity: true)
     guard isResumeDue else { return }
     isResumeDue = false
     paused.removeAll { connection in
-      guard connection.mayBeRead else { return false }
+      guard connection.mayBeRead else { return connection.isHeldBack }
       connection.heard()
       connection.goOnReading()
       return true

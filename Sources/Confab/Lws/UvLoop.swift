@@ -164,9 +164,10 @@ internal import Synchronization
 /// The cores that this process may use.
 let availableCores = Int(uv_available_parallelism())
 
-/// Closes a handle of libuv, whichever kind it is. Its memory must stay until the loop has ended.
-func closeHandle<Handle>(_ handle: UnsafeMutablePointer<Handle>) {
-  unsafe uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), nil)
+/// Closes a handle of libuv, whichever kind it is. Its memory must stay until `whenClosed` is called, or the loop has
+/// ended.
+func closeHandle<Handle>(_ handle: UnsafeMutablePointer<Handle>, _ whenClosed: uv_close_cb? = nil) {
+  unsafe uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), whenClosed)
 }
 
 /// libuv's description of an error.
