@@ -1,0 +1,103 @@
+public import Confab
+
+/// Where the messages of rooms get their order, and where they are kept: this process's memory, unless ``Chat`` is given
+/// another engine.
+///
+/// A room asks its ``RoomOrder`` for a place for each message. An engine that knows the place at once says so; one that
+/// has to ask somebody else, a disk or a broker, tells the room's ``RoomSink`` later. What is in the room's log is what
+/// has a place, in the order of places, so all who read it see one order.
+///
+/// Any thread may call it.
+public protocol Engine: Sendable {
+  /// Whether messages outlive this process, or are for other ones, too: such an engine gets all messages. Otherwise
+  /// those of rooms in which nobody has ever spoken the rich protocol are nobody's business, and cost nothing.
+  var isShared: Bool { get }
+
+  /// Whether messages can be given places now: ``Chat/isReady`` is false otherwise.
+  var isAvailable: Bool { get }
+
+  /// Opens a room. ``RoomSink/opened(_:)`` follows, also when the engine takes long to be reached; before that, no message
+  /// is given to it.
+  ///
+  /// `sink` is kept until ``RoomOrder/close()``.
+  func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder
+
+  /// Ends it: what it has been given gets its place, if that is possible within a few seconds. The rooms are closed.
+  func shutdown() async
+}
+
+/// The order of one room.
+public protocol RoomOrder: Sendable {
+  /// Gives a message its place, or begins to: nil means that ``RoomSink/placed(_:)`` follows, exactly once, and
+  /// `sender.settled(_:)` just before it or just after. Messages of one sender keep their order.
+  ///
+  /// It is called with the room's lock held, so one call at a time, and must not call the sink. It must not wait.
+  func place(_ post: () -> Post, from sender: Sender) -> Place?
+
+  /// Nobody needs the room any more: the sink is not called again. What has been given to it still gets its place.
+  func close()
+}
+
+/// A room, as an engine knows it. The calls for one room come one at a time, on any thread, and not from within
+/// ``RoomOrder/place(_:from:)``.
+public protocol RoomSink: AnyObject, Sendable {
+  /// The room is open. It comes again if the engine has lost everything: then another numbering begins.
+  func opened(_ kept: Kept)
+  /// Messages have got places that follow those of all messages before.
+  func placed(_ posts: [PlacedPost])
+  /// The engine can't be reached, or is back. What is said meanwhile waits.
+  func availabilityChanged(_ isAvailable: Bool)
+}
+
+/// A message before it has its place in a room's order.
+public struct Post: Sendable {
+  /// How it came, if by the plain protocol; what is said by the rich one is text.
+  public let kind: Message.Kind
+  /// Its payload.
+  public let bytes: [UInt8]
+  /// Who has said it by the rich protocol; nil for the plain one.
+  public let name: String?
+  /// What that client knows it by: 1 to 64 letters of ASCII, digits, - and _. A room has no two messages of the same tag
+  /// as long as it keeps the first.
+  public let tag: String?
+
+  /// A message.
+  public init(kind: Message.Kind, bytes: [UInt8], name: String? = nil, tag: String? = nil) {
+    (self.kind, self.bytes, self.name, self.tag) = (kind, bytes, name, tag)
+  }
+}
+
+/// A message's place in a room's order.
+public struct Place: Sendable, Hashable {
+  /// Its number, above that of all messages before, from 1 on. There may be gaps.
+  public let id: Int
+  /// When it got it: milliseconds since 1970, UTC.
+  public let at: Int64
+
+  /// A place.
+  public init(id: Int, at: Int64) { (self.id, self.at) = (id, at) }
+}
+
+/// A message that has its place.
+public struct PlacedPost: Sendable {
+  /// The place.
+  public let place: Place
+  /// The message.
+  public let post: Post
+
+  /// A message that has its place.
+  public init(_ post: Post, at place: Place) { (self.post, self.place) = (post, place) }
+}
+
+/// What an engine has kept of a room.
+public struct Kept: Sendable {
+  /// Says which numbering the places belong to: it is another one when places may be given again.
+  public let epoch: String
+  /// The number of the newest message that the room has ever had; 0 if there was none.
+  public let last: Int
+  /// The newest messages, oldest first, without gaps.
+  public let posts: [PlacedPost]
+
+  /// What has been kept.
+  public init(epoch: String, last: Int, posts: [PlacedPost]) { (self.epoch, self.last, self.posts) = (epoch, last, posts) }
+}
