@@ -31,6 +31,7 @@ let package = Package(
   products: [
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
+    .library(name: "ConfabSQLite", targets: ["ConfabSQLite"]),
     // For `make install`, which makes C's libraries of it.
     .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
@@ -63,6 +64,12 @@ let package = Package(
       dependencies: ["Confab", "ConfabPage"],
       swiftSettings: settings
     ),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
+    .target(
+      name: "ConfabSQLite",
+      dependencies: ["Confab", "ConfabChat", "CSQLite", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: settings
+    ),
     .target(name: "CConfab", path: "include", publicHeadersPath: "."),
     .target(
       name: "ConfabC",
@@ -76,7 +83,7 @@ let package = Package(
     .executableTarget(
       name: "ConfabCLI",
       dependencies: [
-        "Confab", "ConfabChat",
+        "Confab", "ConfabChat", "ConfabSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

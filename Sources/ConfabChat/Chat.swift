@@ -82,7 +82,7 @@ public final class Chat: Sendable {
 
   /// A shared engine has the history of rooms that everyone has left.
   func leave(_ room: Room) {
-    rooms.withLock { $0.leave(room.name) { !engine.isShared && $0.hasHistory } }
+    rooms.withLock { $0.leave(room.name) { !engine.isShared && $0.hasHistory } }?.close()
   }
 
   /// What `connection` says something as: nil if no message has to wait.
