@@ -89,6 +89,9 @@ struct SocketAddress: CustomStringConvertible {
     }
   }
 
+  /// Whether it is an address of TCP at all.
+  var isInternet: Bool { [AF_INET, AF_INET6].contains(Int32(storage.ss_family)) }
+
   /// Whether it is of this machine only: 127.0.0.0/8 or ::1.
   var isLoopback: Bool {
     unsafe withUnsafeBytes(of: storage) { bytes in
@@ -138,7 +141,7 @@ struct SocketAddress: CustomStringConvertible {
     // IPv4 has a socket of its own.
     if family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
     guard unsafe withAddress({ unsafe bind(descriptor, $0, length) }) == 0,
-      Glibc.listen(descriptor, 4096) == 0
+      Glibc.listen(descriptor, Int32(Listener.queueLength)) == 0
     else {
       let error = listenError(errno)
       close(descriptor)

@@ -96,7 +96,7 @@ export class Conversation {
       case "typing": return this.listener.typing(event.name);
       case "renamed": return this.called(event.name);
       case "error": return this.failed(event);
-      case "moving": return this.connection.retry(event.after);
+      case "moving": return this.connection.move(event.after);
     }
   }
 
