@@ -81,7 +81,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
-      exclude: ["confab.1"],
+      exclude: ["confab.1", "confab.service", "confab.socket"],
       swiftSettings: settings
     ),
     .target(name: "CLoad"),

@@ -22,7 +22,7 @@ class Confab:
             [*under, CONFAB, "serve", "--port", "0", *map(str, options)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, **keywords)
         self.line = self.process.stdout.readline()
-        match = re.fullmatch(r"Confab is listening on http(s?)://127\.0\.0\.1:(\d+)/\n", self.line)
+        match = re.fullmatch(r"Confab is listening on http(s?)://(?:127\.0\.0\.1|\[::\]):(\d+)/\n", self.line)
         if not match:
             self.process.kill()
             raise AssertionError(f"no ready line: {self.line!r} {self.said()}")
