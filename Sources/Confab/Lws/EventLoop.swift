@@ -18,7 +18,7 @@ public final class EventLoop: @unchecked Sendable {
   let context: Context
   let listeners: [Listener]
   private let sweepTimer: UvTimer
-  private let stopTimer: UvTimer
+  let stopTimer: UvTimer
   /// Runs while connections wait to be read again.
   let resumeTimer: UvTimer
   // See Jobs.swift.
@@ -63,10 +63,11 @@ public final class EventLoop: @unchecked Sendable {
   /// Connections that have not been read until their ping was answered, which it is now.
   var answered: ContiguousArray<Connection> = []
 
-  /// How it drains, once it does. See Draining.swift.
+  // See Stopping.swift.
+  /// How it drains, once it does.
   var drain: Drain?
   /// When it ends if it has not before, in its milliseconds, once it stops.
-  private var stopDeadline: UInt64?
+  var stopDeadline: UInt64?
   var isStopping: Bool { stopDeadline != nil }
   /// Whether what is left is being cut off.
   private(set) var isTearingDown = false
@@ -262,23 +263,6 @@ public final class EventLoop: @unchecked Sendable {
     return true
   }
 
-  /// Drains, if that is to take some time, see Draining.swift. Then stops listening, closes every connection with 1001 and
-  /// ends the loop, in `timeout` at the most. Any thread.
-  func stop(drainingOver time: Duration, within timeout: Duration) {
-    execute { if time > .zero { self.drain(over: time, within: timeout) } else { self.stop(within: timeout) } }
-  }
-
-  func stop(within timeout: Duration) {
-    let deadline = now + timeout.milliseconds
-    let isFirst = stopDeadline == nil
-    guard isFirst || deadline < stopDeadline! else { return }
-    stopDeadline = deadline
-    stopTimer.start(after: timeout) { self.finish() }
-    guard isFirst else { return }
-    if drain == nil { for listener in listeners { listener.stop() } }
-    for connection in connections { stop(connection) }
-  }
-
   /// Frees a loop that was never started. Jobs that wait for it are not run.
   func discard() {
     for listener in listeners { listener.stop() }
@@ -289,13 +273,8 @@ public final class EventLoop: @unchecked Sendable {
     jobs.end()
   }
 
-  func stop(_ connection: Connection) {
-    if connection.state == .connecting { return connection.refuseWhileStopping() }
-    connection.close(.goingAway, reason: "the server is stopping")
-  }
-
   /// Ends what is left. The loop's thread ends once lws has closed everything.
-  private func finish() {
+  func finish() {
     guard jobs.close() else { return }
     jobs.run()
     tearDown()

@@ -1,4 +1,28 @@
-// Before it stops a loop may send its connections elsewhere, one after the other.
+// A loop that stops closes its connections; before that it may send them elsewhere, one after the other.
+
+extension EventLoop {
+  /// Drains, if that is to take some time. Then stops listening, closes every connection with 1001 and ends the loop, in
+  /// `timeout` at the most. Any thread.
+  func stop(drainingOver time: Duration, within timeout: Duration) {
+    execute { if time > .zero { self.drain(over: time, within: timeout) } else { self.stop(within: timeout) } }
+  }
+
+  private func stop(within timeout: Duration) {
+    let deadline = now + timeout.milliseconds
+    let isFirst = stopDeadline == nil
+    guard isFirst || deadline < stopDeadline! else { return }
+    stopDeadline = deadline
+    stopTimer.start(after: timeout) { self.finish() }
+    guard isFirst else { return }
+    if drain == nil { for listener in listeners { listener.stop() } }
+    for connection in connections { stop(connection) }
+  }
+
+  func stop(_ connection: Connection) {
+    if connection.state == .connecting { return connection.refuseWhileStopping() }
+    connection.close(.goingAway, reason: "the server is stopping")
+  }
+}
 
 /// How a loop drains.
 struct Drain {
@@ -19,7 +43,7 @@ struct Drain {
 extension EventLoop {
   /// Stops listening, and closes the connections with 1001, spread over `time`. Then stops, in `timeout` at the most. When
   /// nobody is left before, it ends.
-  func drain(over time: Duration, within timeout: Duration) {
+  private func drain(over time: Duration, within timeout: Duration) {
     guard drain == nil && !isStopping else { return }
     let drain = Drain(over: time, now: now)
     self.drain = drain
