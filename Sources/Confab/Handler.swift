@@ -2,7 +2,7 @@
 /// synchronously: a handler needs no locks for what it alone uses, and must not block.
 ///
 /// For each connection the calls come in this order: ``opened(_:request:)`` once, any number of
-/// ``received(_:from:)`` and ``drained(_:)``, ``closed(_:_:)`` once.
+/// ``received(_:from:)`` and ``drained(_:)``, ``moving(_:after:)`` perhaps, ``closed(_:_:)`` once.
 public protocol Handler: AnyObject {
   /// Whether a client may connect. Asked before ``opened(_:request:)``, once the request has passed all checks of the
   /// server. ``Request/subprotocol`` is not known yet. The default is that it may.

@@ -152,7 +152,7 @@ def test_who_connects_while_no_server_runs_waits_for_the_next(drain):
                 assert server.end() == 0
         with RawClient(port) as late:
             late.send(handshake())
-            with confab(**given(given_one)):
+            with confab("--stop-timeout", 0, **given(given_one)):
                 assert late.answer()[0] == 101
 
 
