@@ -93,6 +93,11 @@ async def background(*work):
             task.cancel()
 
 
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
 def server(admin, options, port=0):
     return Confab(
         "--port", port, "--admin", f"127.0.0.1:{admin}", "--drain", DRAIN, "--max-event-rate", 0, *options)
@@ -109,10 +114,10 @@ def test_a_rolling_restart_loses_nothing(options):
             async with background(*(each.live() for each in guests)):
                 async with background(*(each.chatter() for each in guests)):
                     for index, admin in enumerate(admins):
+                        await until(lambda: all(each.client for each in guests))
                         await asyncio.to_thread(restart, index, admin)
                         await proxy.backends[index].is_ready.wait()
-                while any(each.unheard for each in guests):
-                    await asyncio.sleep(0.01)
+                await until(lambda: not any(each.unheard for each in guests))
             check(guests)
 
     def restart(index, admin):
