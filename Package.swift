@@ -101,7 +101,11 @@ let package = Package(
     ),
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
     .testTarget(
-      name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
+      name: "ConfabTests",
+      dependencies: [
+        "CLibwebsockets", "Confab", "ConfabTestSupport",
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: settings),
     .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),

@@ -1,5 +1,7 @@
 import Confab
 import ConfabTestSupport
+import Logging
+import ServiceLifecycle
 import Synchronization
 import Testing
 
@@ -119,6 +121,16 @@ import Testing
     _ = try await blocking { try RawClient(port: server.port) }
     run.cancel()
     try await run.value
+  }
+
+  @Test func aServiceGroupStopsIt() async throws {
+    let server = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }
+    let group = ServiceGroup(services: [server], logger: Logger(label: "test"))
+    let run = Task { try await group.run() }
+    _ = try await blocking { try RawClient(port: server.port) }
+    await group.triggerGracefulShutdown()
+    try await run.value
+    #expect(!server.isReady)
   }
 
   @Test func aServerThatIsNeverStartedLetsGoOfItsPort() throws {
