@@ -86,10 +86,9 @@ let package = Package(
         "Confab", "ConfabChat", "ConfabSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
-      exclude: ["confab.1"],
+      exclude: ["confab.1", "confab.service", "confab.socket"],
       swiftSettings: settings
     ),
     .target(name: "CLoad"),
@@ -109,7 +108,11 @@ let package = Package(
     ),
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
     .testTarget(
-      name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
+      name: "ConfabTests",
+      dependencies: [
+        "CLibwebsockets", "Confab", "ConfabTestSupport",
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: settings),
     .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
