@@ -12,7 +12,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse fuzz sanitize docs test test-unit test-clients test-kills \
+.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit test-clients test-kills \
   test-c test-conformance test-browser test-leaks test-abuse format lint clean deps
 
 run: build
@@ -97,6 +97,10 @@ test-unit: deps
 test-clients: build $(PYTHON)
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
+
+# A mixed load with faults: ARGS="--minutes 5" for a shorter one.
+soak: build $(PYTHON)
+	$(PYTHON) Tests/Soak $(ARGS)
 
 # The server with --history --durability full, killed at a hundred random moments.
 test-kills: build $(PYTHON)
