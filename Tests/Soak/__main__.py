@@ -91,8 +91,10 @@ class Soak:
                 writer.write(b"GET /%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                              b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
                              % (random.choice(self.rooms).path.encode(), self.server.port))
-                await asyncio.sleep(random.uniform(1, 60))
-                writer.transport.abort()
+                try:
+                    await asyncio.sleep(random.uniform(1, 60))
+                finally:
+                    writer.transport.abort()
 
     # The faults
 
