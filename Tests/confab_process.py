@@ -14,12 +14,13 @@ CONFAB = pathlib.Path(os.environ.get("CONFAB", ROOT / ".build" / "release" / "co
 class Confab:
     """A running server on a port that the system chose; `under` is a command that runs it."""
 
-    def __init__(self, *options, cwd=None, under=()):
+    def __init__(self, *options, cwd=None, under=(), env=None):
         # A file, not a pipe: a server that says much is not held up.
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [*under, CONFAB, "serve", "--port", "0", *map(str, options)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=cwd)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=cwd,
+            env=env and os.environ | env)
         self.line = self.process.stdout.readline()
         match = re.fullmatch(r"Confab is listening on http(s?)://127\.0\.0\.1:(\d+)/\n", self.line)
         if not match:
@@ -77,6 +78,7 @@ def make_certificate(folder, *, name="server", days=30, key_type=("ec", "-pkeyop
     return certificate, key
 
 
-def run(*arguments):
+def run(*arguments, env=None):
     """Runs the program to its end, which must come by itself."""
-    return subprocess.run([CONFAB, *map(str, arguments)], capture_output=True, text=True, timeout=20)
+    return subprocess.run(
+        [CONFAB, *map(str, arguments)], capture_output=True, text=True, timeout=20, env=env and os.environ | env)

@@ -61,9 +61,14 @@ public struct Response: Equatable, Sendable {
 }
 
 extension String {
-  /// The text as one line for logs and answers, whoever it comes from: at most 200 characters, none of them a control
-  /// character, a separator of lines, or one that turns the direction of what follows.
+  /// The text as one line for logs and answers, whoever it comes from: at most 200 characters, as ``withoutControls``.
   var printable: String {
+    let scalars = unicodeScalars.prefix(201)
+    return String(String.UnicodeScalarView(scalars.prefix(200))).withoutControls + (scalars.count > 200 ? "…" : "")
+  }
+
+  /// The text without any control character, separator of lines, or character that turns the direction of what follows.
+  package var withoutControls: String {
     var text = String.UnicodeScalarView()
     for scalar in unicodeScalars {
       switch scalar.properties.generalCategory {
@@ -71,7 +76,6 @@ extension String {
         text.append("\u{FFFD}")
       default: text.append(scalar)
       }
-      if text.count == 200 { return String(text) + "…" }
     }
     return String(text)
   }

@@ -22,7 +22,8 @@ public struct Statistics: Equatable, Sendable {
   public var refusals: [Refusal: Int] = [:]
 }
 
-/// Lets so many lines a second into a log: what peers cause must not fill it.
+/// Lets so many lines a second into a log: what peers cause must not fill it. How many have been left out before a line is
+/// its metadata `leftOut`.
 struct LogLimiter {
   static let linesPerSecond = 10
   private var second = ContinuousClock.now
@@ -57,8 +58,11 @@ final class RefusalLog: Sendable {
 
   var counts: [Refusal: Int] { state.withLock { $0.counts } }
 
-  /// Any thread. `peer` and `detail` may hold what a peer has sent: it is made printable here.
-  func note(_ refusal: Refusal, _ peer: @autoclosure () -> String, _ detail: @autoclosure () -> String) {
+  /// Any thread. `peer`, `path` and `detail` may hold what a peer has sent: it is made printable here.
+  func note(
+    _ refusal: Refusal, _ peer: @autoclosure () -> String, path: @autoclosure () -> String? = nil,
+    _ detail: @autoclosure () -> String
+  ) {
     let level = refusal.isRoutine ? Logger.Level.info : .notice
     let isLogged = level >= logger.logLevel
     let unsaid: Int? = state.withLock { state in
@@ -66,8 +70,10 @@ final class RefusalLog: Sendable {
       return isLogged ? state.limiters[refusal, default: LogLimiter()].admit() : nil
     }
     guard let unsaid else { return }
-    let more = unsaid > 0 ? " (and \(unsaid) more before this)" : ""
-    logger.log(level: level, "\(refusal.rawValue): \(peer().printable): \(detail().printable)\(more)")
+    var metadata: Logger.Metadata = ["reason": "\(refusal.rawValue)", "peer": "\(peer().printable)"]
+    if let path = path() { metadata["path"] = "\(path.printable)" }
+    if unsaid > 0 { metadata["leftOut"] = .stringConvertible(unsaid) }
+    logger.log(level: level, "\(detail().printable)", metadata: metadata)
   }
 }
 

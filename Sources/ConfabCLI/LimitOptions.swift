@@ -16,7 +16,7 @@ struct AccessOptions: ParsableArguments {
       valueName: "origin"))
   var allowOrigin: [String] = []
 
-  @Flag(help: "Refuse clients that send no Origin header: all that are no browsers.")
+  @Flag(inversion: .prefixedNo, help: "Refuse clients that send no Origin header: all that are no browsers.")
   var requireOrigin = false
 
   @Option(
@@ -66,7 +66,7 @@ struct LimitOptions: ParsableArguments {
   @Option(help: .limit("closeTimeout", "seconds"))
   var closeTimeout = Seconds(defaults.closeTimeout)
 
-  @Flag(help: "Limit rates and connections of peers on this machine, too.")
+  @Flag(inversion: .prefixedNo, help: "Limit rates and connections of peers on this machine, too.")
   var limitLoopback = false
 
   func apply(to configuration: inout Configuration) {

@@ -130,7 +130,9 @@ internal import CLibwebsockets
 
   private func reject(_ rejection: Rejection) {
     let socket = unsafe Socket(wsi)
-    loop.admission.refusals.note(rejection.refusal, socket.peer, rejection.detail)
+    let hasTarget = unsafe wsi.has(WSI_TOKEN_GET_URI) || wsi.has(WSI_TOKEN_HEAD_URI)
+    loop.admission.refusals.note(
+      rejection.refusal, socket.peer, path: hasTarget ? request.path : nil, rejection.detail)
     let response =
       rejection.response
       ?? Response(
