@@ -289,6 +289,17 @@ typedef struct confab_config {
   void (*log)(int level, const char *line, void *log_user_data);
   /* Passed to `log`. Yours. Default: NULL. */
   void *log_user_data;
+
+  /* Proxies */
+
+  /* Addresses and networks, "192.0.2.1" or "10.0.0.0/8", of proxies that are believed when they tell whom a connection
+   * is from, ended by NULL: by the last address in X-Forwarded-For that is none of theirs, or proxy_protocol. That
+   * client is then who limits, logs, and requests mean. The proxies themselves are exempt from the limits of rates and
+   * addresses. What others say in that way is ignored. Default: NULL, nobody. */
+  const char *const *trusted_proxies;
+  /* Whether each connection of a trusted proxy must begin with a header of the PROXY protocol, version 1 or 2, before
+   * TLS if that is spoken. Default: 0. A connection without one is ended. */
+  int proxy_protocol;
 } confab_config;
 
 /* Fills in the size and the defaults. `size` is sizeof *config. Any thread. */
@@ -599,7 +610,10 @@ typedef enum confab_refusal {
   /* max_ping_rate: the connection is not read for a while. */
   CONFAB_REFUSAL_PING_RATE = 27,
   /* 503: `authorize` has not been decided within handshake_timeout_ms. */
-  CONFAB_REFUSAL_AUTHORIZATION_TIMEOUT = 28
+  CONFAB_REFUSAL_AUTHORIZATION_TIMEOUT = 28,
+  /* No answer: what a trusted proxy has sent is no header of the PROXY protocol, or has not come within
+   * handshake_timeout_ms, see proxy_protocol. */
+  CONFAB_REFUSAL_BAD_PROXY_HEADER = 29
 } confab_refusal;
 
 /* How often the server has refused, ended or slowed down something for a reason. Any thread. */

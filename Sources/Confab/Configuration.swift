@@ -41,6 +41,15 @@ public struct Configuration: Sendable {
   /// Host names that requests may be for, without port. The default is none: any. Another one gets status 403.
   public var allowedHosts: [String] = []
 
+  /// Addresses and networks, `192.0.2.1` or `10.0.0.0/8`, of proxies that are believed when they tell whom a connection is
+  /// from: by the last address in `X-Forwarded-For` that is none of theirs, or ``proxyProtocol``. That client is then who
+  /// limits, logs and ``Request/remoteHost`` mean. The proxies themselves are exempt from the limits of rates and
+  /// addresses. What others say in that way is ignored. The default is none.
+  public var trustedProxies: [String] = []
+  /// Whether each connection of a trusted proxy must begin with a header of the PROXY protocol, version 1 or 2, before TLS
+  /// if that is spoken. A connection without one is ended. The default is false.
+  public var proxyProtocol = false
+
   // MARK: Limits, which ``limits`` has as a table. 0 is no limit where it is allowed.
 
   /// The longest message that is accepted, in bytes. The default is 1 MiB. Over it the connection is closed with 1009,
@@ -147,6 +156,14 @@ public struct Configuration: Sendable {
       require(origin == "*" || origin == "null" || Origin(origin) != nil, "allowedOrigins") { _ in
         "'\(origin)' is no origin: it must be like https://example.org, or null, or *"
       }
+    }
+    for proxy in trustedProxies {
+      require(AddressRange(proxy) != nil, "trustedProxies") { _ in
+        "'\(proxy)' is no address or network: it must be like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
+      }
+    }
+    require(!proxyProtocol || !trustedProxies.isEmpty, "proxyProtocol", "trustedProxies") {
+      "\($0[0]) needs \($0[1]): anybody could claim any address otherwise"
     }
     for name in subprotocols {
       require(name.isToken, "subprotocols") { _ in

@@ -57,7 +57,7 @@ let refusals: [Refusal] = [
   .bodyNotAllowed, .pathTooLong, .versionNotSupported, .tooManyFromAddress, .headersTooLarge, .tooManyConnections,
   .refusedByHandler, .notUnderstood, .messageTooBig, .tooManyFragments, .notUtf8, .notDeflate, .protocolError,
   .tooManyUnfinished, .tooFarBehind, .idle, .closeTimeout, .acceptRate, .messageRate, .byteRate, .pingRate,
-  .authorizationTimeout,
+  .authorizationTimeout, .badProxyHeader,
 ]
 
 private func refusal(_ reason: Int32) throws(Failure) -> Int {

@@ -24,7 +24,23 @@ struct AccessOptions: ParsableArguments {
       "Host name that requests may be for. May be given several times. (default: any)", valueName: "host"))
   var allowHost: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Proxy that is believed when it tells whom a connection is from, in X-Forwarded-For or by the PROXY protocol: an \
+      address, or a network like 10.0.0.0/8. May be given several times. (default: nobody)
+      """,
+      valueName: "address"))
+  var trustedProxy: [String] = []
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Each connection of a trusted proxy begins with a header of the PROXY protocol, version 1 or 2.")
+  var proxyProtocol = false
+
   func apply(to configuration: inout Configuration) {
+    configuration.trustedProxies = trustedProxy
+    configuration.proxyProtocol = proxyProtocol
     configuration.allowedOrigins = allowOrigin
     configuration.requiresOrigin = requireOrigin
     configuration.allowedHosts = allowHost

@@ -131,6 +131,7 @@ private func optionName(_ setting: String) -> String {
   case "allowedOrigins": "allow-origin"
   case "mounts": "web-root"
   case "sendBufferSize": "send-buffer"
+  case "trustedProxies": "trusted-proxy"
   default: setting.optionName
   }
 }
