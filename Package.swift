@@ -31,6 +31,7 @@ let package = Package(
   products: [
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
+    .library(name: "ConfabMetrics", targets: ["ConfabMetrics"]),
     // For `make install`, which makes C's libraries of it.
     .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
@@ -39,6 +40,8 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    // For ConfabMetrics alone.
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
     // For the comparison alone: who embeds Confab never builds it.
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
@@ -61,6 +64,15 @@ let package = Package(
     .target(
       name: "ConfabChat",
       dependencies: ["Confab", "ConfabPage"],
+      swiftSettings: settings
+    ),
+    .target(
+      name: "ConfabMetrics",
+      dependencies: [
+        "Confab",
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
       swiftSettings: settings
     ),
     .target(name: "CConfab", path: "include", publicHeadersPath: "."),
@@ -104,6 +116,12 @@ let package = Package(
     .testTarget(
       name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
     .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
+    .testTarget(
+      name: "ConfabMetricsTests",
+      dependencies: [
+        "Confab", "ConfabChat", "ConfabMetrics", "ConfabTestSupport",
+        .product(name: "MetricsTestKit", package: "swift-metrics"),
+      ], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
     .testTarget(

@@ -546,6 +546,16 @@ typedef struct confab_statistics {
   int64_t sent_bytes;
   /* How late the event loops are, in microseconds: the latest of them in the last seconds. */
   int64_t loop_lag_us;
+  /* Bytes that clients have not been sent yet because they do not read, of all of them together; those that they share
+   * in memory, too, are counted for each. What the kernel holds is not. */
+  int64_t backlog;
+  /* How long messages that are published, or said in a room, take until they are handed to the kernel, each as often as
+   * it is for a client that keeps up: how many took up to 100, 250 and 500 us, 1, 2.5, 5, 10, 25, 50, 100 and 250 ms,
+   * and 1 s, each beyond the one before; and how many took longer. Those of one turn of an event loop count from the
+   * first of them on, and those who lag behind are not in it but in `backlog`. */
+  int64_t delivery_latency[13];
+  /* How long they have taken together, in microseconds. */
+  int64_t delivery_latency_sum_us;
 } confab_statistics;
 
 /* Fills in the statistics. `size` is sizeof *statistics. Any thread. */

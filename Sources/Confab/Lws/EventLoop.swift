@@ -218,6 +218,9 @@ public final class EventLoop: @unchecked Sendable {
     return fanout
   }
 
+  /// What its connections have not been sent of the logs that they have joined. Looks at those alone that lag.
+  var unreadBytes: Int { fanouts.values.reduce(0) { $0 + $1.unreadBytes } }
+
   func forget(_ fanout: Fanout) { fanouts[ObjectIdentifier(fanout.log)] = nil }
 
   /// The loop that a connection of lws belongs to.
