@@ -150,7 +150,7 @@ public struct Configuration: Sendable {
       "\($0[0]) must be 0 to 1073741824, not \(sendBufferSize)"
     }
     require(stopTimeout >= .zero && stopTimeout <= .seconds(86_400), "stopTimeout") {
-      "\($0[0]) must be 0 to 86400 s, not \(stopTimeout)"
+      "\($0[0]) must be 0 to 86400 s, not \(stopTimeout.inSeconds) s"
     }
     for origin in allowedOrigins {
       require(origin == "*" || origin == "null" || Origin(origin) != nil, "allowedOrigins") { _ in

@@ -36,5 +36,7 @@ public struct Latency: Equatable, Sendable {
   }
 
   /// Whether they are the same.
-  public static func == (one: Latency, other: Latency) -> Bool { one.counts == other.counts && one.total == other.total }
+  public static func == (one: Latency, other: Latency) -> Bool {
+    one.counts == other.counts && one.total == other.total
+  }
 }

@@ -39,6 +39,14 @@ public struct Limit<Settings>: Sendable {
     }
   }
 
+  /// Sets it: a number or a time, as it is one.
+  package func set(_ new: Any, of settings: inout Settings) {
+    switch value {
+    case .count(let path, _), .bytes(let path, _): settings[keyPath: path] = new as! Int
+    case .time(let path, _): settings[keyPath: path] = new as! Duration
+    }
+  }
+
   /// What is wrong with what `settings` have it at, if anything is.
   package func problem(in settings: Settings) -> Problem? {
     let range: String

@@ -86,22 +86,7 @@ struct LimitOptions: ParsableArguments {
   var limitLoopback = false
 
   func apply(to configuration: inout Configuration) {
-    configuration.maxMessageSize = maxMessageSize.bytes
-    configuration.maxFragments = maxFragments
-    configuration.maxUnfinishedBytes = maxUnfinishedBytes.bytes
-    configuration.maxBacklog = maxBacklog.bytes
-    configuration.maxConnections = maxConnections
-    configuration.maxConnectionsPerAddress = maxConnectionsPerAddress
-    configuration.maxAcceptRate = maxAcceptRate
-    configuration.maxHeaderSize = maxHeaderSize.bytes
-    configuration.maxPathLength = maxPathLength.bytes
-    configuration.handshakeTimeout = handshakeTimeout.duration
-    configuration.maxMessageRate = maxMessageRate
-    configuration.maxByteRate = maxByteRate.bytes
-    configuration.maxPingRate = maxPingRate
-    configuration.pingInterval = pingInterval.duration
-    configuration.idleTimeout = idleTimeout.duration
-    configuration.closeTimeout = closeTimeout.duration
+    set(Configuration.limits, of: &configuration)
     configuration.limitsLoopback = limitLoopback
   }
 }
@@ -127,15 +112,23 @@ struct ChatLimitOptions: ParsableArguments {
 
   var options: ChatOptions {
     var options = ChatOptions()
-    options.maxRooms = maxRooms
-    options.maxHistoryMessages = maxHistoryMessages
-    options.maxHistoryBytes = maxHistoryBytes.bytes
-    options.maxTotalHistoryBytes = maxTotalHistoryBytes.bytes
-    options.newcomerMessages = newcomerMessages
-    options.maxTextLength = maxTextLength
-    options.maxEventRate = maxEventRate
-    options.maxEventBurst = maxEventBurst
+    set(ChatOptions.limits, of: &options)
     return options
+  }
+}
+
+extension ParsableArguments {
+  /// Sets all limits of `settings` to what the options of their names say.
+  fileprivate func set<Settings>(_ limits: [Limit<Settings>], of settings: inout Settings) {
+    let values = Dictionary(uniqueKeysWithValues: self.settings.map { ($0.name, $0.setting.value) })
+    for limit in limits {
+      switch values[limit.name.optionName] {
+      case let count as Int: limit.set(count, of: &settings)
+      case let size as ByteCount: limit.set(size.bytes, of: &settings)
+      case let time as Seconds: limit.set(time.duration, of: &settings)
+      default: preconditionFailure("\(limit.name) has no option")
+      }
+    }
   }
 }
 

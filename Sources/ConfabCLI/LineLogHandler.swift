@@ -9,6 +9,9 @@ enum LogFormat: String, ExpressibleByArgument, CaseIterable {
   case text
   /// An object of JSON: `time`, `level`, `logger`, `message`, and the metadata.
   case json
+
+  // The help names them already.
+  static var allValueStrings: [String] { [] }
 }
 
 /// A log on standard error, a line for each event, whatever peers have put into it.

@@ -62,4 +62,7 @@ extension Logger.Level: Described {
   static var description: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }
 extension LogFormat: Described { static var description: String { "text or json" } }
-extension Logger.Level: @retroactive ExpressibleByArgument {}
+extension Logger.Level: @retroactive ExpressibleByArgument {
+  // The help names them already.
+  public static var allValueStrings: [String] { [] }
+}

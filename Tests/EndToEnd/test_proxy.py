@@ -192,6 +192,12 @@ def test_the_client_is_the_last_that_is_no_trusted_proxy(forwarded, peer):
         assert found == peer if peer else found.startswith(f"{PROXY}:")
 
 
+def test_the_last_of_several_headers_is_the_one_that_the_proxy_has_added():
+    with confab(*TRUST) as server:
+        two = "6.6.6.6\r\nX-Other: 1\r\nx-forwarded-for: 192.0.2.1"
+        assert refused_as(server, X_Forwarded_For=two) == "192.0.2.1"
+
+
 def test_forwarded_is_not_looked_at():
     with confab(*TRUST) as server:
         assert refused_as(server, Forwarded="for=192.0.2.1").startswith(f"{PROXY}:")
