@@ -12,7 +12,7 @@ public import ServiceLifecycle
 /// The names are those of the program's `/metrics` with `confab_` before them: what only grows is a counter, by what has
 /// come since the last time, the rest a gauge. `confab_refusals_total` has the dimension `reason`. `confab_delivery_latency`
 /// is a timer that gets the mean of the deliveries since the last time, if there were any: who keeps histograms of their own
-/// has those of ``Confab/Statistics/deliveryLatency``.
+/// has those of `Statistics/deliveryLatency`.
 public struct ServerMetrics: Service {
   private let server: Server
   private let interval: Duration
