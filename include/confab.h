@@ -283,7 +283,7 @@ typedef struct confab_config {
   /* From which level on lines are logged, from enum confab_log_level. Default: CONFAB_LOG_NOTICE. */
   int log_level;
   /* Gets a line of the log, without a line break, in UTF-8, gone when it returns: first what it is about, like
-   * "peer=192.0.2.1:4242 reason=messageTooBig ", then a sentence. What peers cause are ten lines a second of a kind at
+   * "peer=192.0.2.1:4242 reason=messageTooBig: ", then a sentence. What peers cause are ten lines a second of a kind at
    * most, and what they have sent is made printable. Called on any thread, one call at a time, until confab_destroy()
    * has returned; it must call nothing of this header. Default: NULL, standard error. */
   void (*log)(int level, const char *line, void *log_user_data);

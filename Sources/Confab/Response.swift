@@ -59,24 +59,3 @@ public struct Response: Equatable, Sendable {
     500: "Internal Server Error", 503: "Service Unavailable",
   ]
 }
-
-extension String {
-  /// The text as one line for logs and answers, whoever it comes from: at most 200 characters, as ``withoutControls``.
-  var printable: String {
-    let scalars = unicodeScalars.prefix(201)
-    return String(String.UnicodeScalarView(scalars.prefix(200))).withoutControls + (scalars.count > 200 ? "…" : "")
-  }
-
-  /// The text without any control character, separator of lines, or character that turns the direction of what follows.
-  package var withoutControls: String {
-    var text = String.UnicodeScalarView()
-    for scalar in unicodeScalars {
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse:
-        text.append("\u{FFFD}")
-      default: text.append(scalar)
-      }
-    }
-    return String(text)
-  }
-}

@@ -45,8 +45,8 @@ private struct LogFunction: LogHandler {
   }
 
   func log(event: LogEvent) {
-    let fields = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }.map { "\($0)=\($1) " }
-    target.log(Int32(levels.firstIndex(of: event.level) ?? 0), "\(fields.joined())\(event.message)")
+    let fields = metadata.merging(event.metadata ?? [:]) { $1 }
+    target.log(Int32(levels.firstIndex(of: event.level) ?? 0), "\(fields.prefix)\(event.message)")
   }
 }
 

@@ -33,26 +33,25 @@ struct LineLogHandler: LogHandler {
     var all = metadata
     for more in [metadataProvider?.get(), event.metadata] { all.merge(more ?? [:]) { $1 } }
     if let error = event.error { all["error"] = "\(error)" }
-    let fields = all.sorted { $0.key < $1.key }
     let time = Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-    StandardStream.error.write(line(time, event.level, event.message.description, fields) + "\n")
+    let message = event.message.description
+    let line =
+      switch format {
+      case .text: "\(time) \(event.level) \(label)\(all.isEmpty ? ": " : " ")\(all.prefix)\(message.withoutControls)"
+      case .json: json([("time", time), ("level", "\(event.level)"), ("logger", label), ("message", message)], all)
+      }
+    StandardStream.error.write(line + "\n")
   }
 
-  private func line(
-    _ time: String, _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)]
-  ) -> String {
-    switch format {
-    case .text:
-      let words = fields.map { " \($0.key)=\("\($0.value)".word)" }.joined()
-      return "\(time) \(level) \(label)\(words): \(message.withoutControls)"
-    case .json:
-      let own = [("time", time), ("level", "\(level)"), ("logger", label), ("message", message)]
-      let names = Set(own.map(\.0))
-      let members =
-        own.map { "\($0.0.json):\($0.1.json)" }
-        + fields.map { "\((names.contains($0.key) ? "\($0.key)_" : $0.key).json):\($0.value.json)" }
-      return "{\(members.joined(separator: ","))}"
-    }
+  /// An object; a name of the metadata that is one of `own` gets a `_` behind it.
+  private func json(_ own: [(name: String, text: String)], _ metadata: Logger.Metadata) -> String {
+    let members =
+      own.map { "\($0.name.quoted):\($0.text.quoted)" }
+      + metadata.sorted { $0.key < $1.key }.map { key, value in
+        let isTaken = own.contains { $0.name == key }
+        return "\((isTaken ? "\(key)_" : key).quoted):\(value.json)"
+      }
+    return "{\(members.joined(separator: ","))}"
   }
 }
 
@@ -61,23 +60,10 @@ extension Logger.MetadataValue {
     switch self {
     case .array(let values): "[\(values.map(\.json).joined(separator: ","))]"
     case .dictionary(let members):
-      "{\(members.sorted { $0.key < $1.key }.map { "\($0.key.json):\($0.value.json)" }.joined(separator: ","))}"
-    case .string(let text): text.json
+      "{\(members.sorted { $0.key < $1.key }.map { "\($0.key.quoted):\($0.value.json)" }.joined(separator: ","))}"
+    case .string(let text): text.quoted
     case .stringConvertible(let number as Int): "\(number)"
-    case .stringConvertible(let value): "\(value)".json
+    case .stringConvertible(let value): "\(value)".quoted
     }
-  }
-}
-
-extension String {
-  /// As a string of JSON.
-  fileprivate var json: String {
-    "\"" + withoutControls.reduce(into: "") { $0 += $1 == "\"" || $1 == "\\" ? "\\\($1)" : "\($1)" } + "\""
-  }
-
-  /// As a value among others, in quotes if it could not be told from them.
-  fileprivate var word: String {
-    let isPlain = !isEmpty && utf8.allSatisfy { 33...126 ~= $0 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
-    return isPlain ? self : json
   }
 }
