@@ -4,7 +4,7 @@ internal import Logging
 
 extension Logger.Metadata {
   /// `key=value key="other value": `, in the order of the keys; empty if there is none.
-  package var prefix: String {
+  package var lineHead: String {
     isEmpty ? "" : sorted { $0.key < $1.key }.map { "\($0.key)=\("\($0.value)".word)" }.joined(separator: " ") + ": "
   }
 }

@@ -1,4 +1,5 @@
 internal import CConfab
+internal import Confab
 internal import Logging
 internal import Synchronization
 
@@ -46,7 +47,7 @@ private struct LogFunction: LogHandler {
 
   func log(event: LogEvent) {
     let fields = metadata.merging(event.metadata ?? [:]) { $1 }
-    target.log(Int32(levels.firstIndex(of: event.level) ?? 0), "\(fields.prefix)\(event.message)")
+    target.log(Int32(levels.firstIndex(of: event.level) ?? 0), "\(fields.lineHead)\(event.message)")
   }
 }
 

@@ -37,7 +37,7 @@ struct LineLogHandler: LogHandler {
     let message = event.message.description
     let line =
       switch format {
-      case .text: "\(time) \(event.level) \(label)\(all.isEmpty ? ": " : " ")\(all.prefix)\(message.withoutControls)"
+      case .text: "\(time) \(event.level) \(label)\(all.isEmpty ? ": " : " ")\(all.lineHead)\(message.withoutControls)"
       case .json: json([("time", time), ("level", "\(event.level)"), ("logger", label), ("message", message)], all)
       }
     StandardStream.error.write(line + "\n")
