@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Confab
 import ConfabChat
 public import ConfabSQLite
 import Logging
@@ -22,11 +23,11 @@ struct EngineOptions: ParsableArguments {
       valueName: "size"))
   var maxHistoryFileSize: ByteCount?
 
-  func validate() throws {
-    if history == nil {
-      if durability != nil { throw ValidationError("--durability needs --history") }
-      if maxHistoryFileSize != nil { throw ValidationError("--max-history-file-size needs --history") }
-    }
+  /// What needs something else.
+  var problems: [Problem] {
+    guard history == nil else { return [] }
+    let idle = [durability == nil ? nil : "durability", maxHistoryFileSize == nil ? nil : "maxHistoryFileSize"]
+    return idle.compactMap { $0 }.map { name in Problem([name, "history"]) { "\($0[0]) needs \($0[1])" } }
   }
 
   func makeEngine(_ options: ChatOptions, _ logger: Logger) throws -> any Engine {
