@@ -31,6 +31,7 @@ let package = Package(
   products: [
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
+    .library(name: "ConfabNats", targets: ["ConfabNats"]),
     // For `make install`, which makes C's libraries of it.
     .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
@@ -63,6 +64,15 @@ let package = Package(
       dependencies: ["Confab", "ConfabPage"],
       swiftSettings: settings
     ),
+    // Who does not ask for ConfabNats needs no libnats.
+    .systemLibrary(
+      name: "CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"]), .brew(["cnats"])]
+    ),
+    .target(
+      name: "ConfabNats",
+      dependencies: ["CNats", "ConfabChat", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: settings
+    ),
     .target(name: "CConfab", path: "include", publicHeadersPath: "."),
     .target(
       name: "ConfabC",
@@ -76,7 +86,7 @@ let package = Package(
     .executableTarget(
       name: "ConfabCLI",
       dependencies: [
-        "Confab", "ConfabChat",
+        "Confab", "ConfabChat", "ConfabNats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -85,6 +95,7 @@ let package = Package(
       exclude: ["confab.1"],
       swiftSettings: settings
     ),
+    .executableTarget(name: "Try", dependencies: ["ConfabNats", "ConfabChat"], path: "Tests/Try"), // TRY
     .target(name: "CLoad"),
     .executableTarget(
       name: "ConfabCompare",
