@@ -49,7 +49,7 @@ libraries: build
 	clang -shared -o $(LIBRARIES)/libconfab.so.0 -Wl,-soname,libconfab.so.0,--version-script,$(LIBRARIES)/versions \
 	  -Wl,--gc-sections,-z,defs,-z,nodelete,-s $(LIBRARIES)/confab.o $(SYSTEM_LIBRARIES)
 	swiftc -static-stdlib -use-ld=lld -o $(LIBRARIES)/confab @.build/release/confab.product/Objects.LinkFileList \
-	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) \
+	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) -lsqlite3 \
 	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
 
 # The program, its page and manual, and for C the header, the libraries and what pkg-config knows of them.
@@ -152,14 +152,14 @@ format:
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests
-	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabCompare)/'
+	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabSQLite|ConfabCompare)/'
 	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabCompare)/'
 
 clean:
 	swift package clean
 
 # Debian's names; on other systems install libwebsockets (with its libuv plugin), libuv and pkg-config beforehand.
-deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-pkg-config
+deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libsqlite3-dev .build/apt-pkg-config
 
 .build/apt-%:
 	@mkdir -p .build

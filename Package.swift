@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
     .library(name: "ConfabNats", targets: ["ConfabNats"]),
+    .library(name: "ConfabSQLite", targets: ["ConfabSQLite"]),
     // For `make install`, which makes C's libraries of it.
     .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
@@ -73,6 +74,12 @@ let package = Package(
       dependencies: ["CNats", "ConfabChat", .product(name: "Logging", package: "swift-log")],
       swiftSettings: settings
     ),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
+    .target(
+      name: "ConfabSQLite",
+      dependencies: ["Confab", "ConfabChat", "CSQLite", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: settings
+    ),
     .target(name: "CConfab", path: "include", publicHeadersPath: "."),
     .target(
       name: "ConfabC",
@@ -86,7 +93,7 @@ let package = Package(
     .executableTarget(
       name: "ConfabCLI",
       dependencies: [
-        "Confab", "ConfabChat", "ConfabNats",
+        "Confab", "ConfabChat", "ConfabNats", "ConfabSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -16,6 +16,8 @@ public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
     public static let invalidCertificate = Code(description: "invalid certificate")
     /// libwebsockets or libuv could not be set up.
     public static let engineFailed = Code(description: "engine failed")
+    /// The file that a chat is to be kept in can't be opened, or is none.
+    public static let historyUnusable = Code(description: "history unusable")
     /// The server has been started before. A server runs once.
     public static let alreadyStarted = Code(description: "already started")
     /// The connection has ended, or is closing.

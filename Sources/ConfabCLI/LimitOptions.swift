@@ -98,8 +98,12 @@ struct ChatLimitOptions: ParsableArguments {
   var maxHistoryMessages = chatDefaults.maxHistoryMessages
   @Option(help: .chatLimit("maxHistoryBytes", "size"))
   var maxHistoryBytes = ByteCount(chatDefaults.maxHistoryBytes)
+  @Option(help: .chatLimit("maxHistoryAge", "seconds"))
+  var maxHistoryAge = Seconds(chatDefaults.maxHistoryAge)
   @Option(help: .chatLimit("maxTotalHistoryBytes", "size"))
   var maxTotalHistoryBytes = ByteCount(chatDefaults.maxTotalHistoryBytes)
+  @Option(help: .chatLimit("maxWaitingBytes", "size"))
+  var maxWaitingBytes = ByteCount(chatDefaults.maxWaitingBytes)
   @Option(help: .chatLimit("newcomerMessages", "count"))
   var newcomerMessages = chatDefaults.newcomerMessages
   @Option(help: .chatLimit("maxTextLength", "count"))
@@ -115,6 +119,8 @@ struct ChatLimitOptions: ParsableArguments {
     options.maxHistoryMessages = maxHistoryMessages
     options.maxHistoryBytes = maxHistoryBytes.bytes
     options.maxTotalHistoryBytes = maxTotalHistoryBytes.bytes
+    options.maxHistoryAge = maxHistoryAge.duration
+    options.maxWaitingBytes = maxWaitingBytes.bytes
     options.newcomerMessages = newcomerMessages
     options.maxTextLength = maxTextLength
     options.maxEventRate = maxEventRate

@@ -55,6 +55,7 @@ struct Serve: AsyncParsableCommand {
   var compression = defaults.offersCompression
 
   @OptionGroup(title: "Who is let in") var access: AccessOptions
+  @OptionGroup(title: "Where messages are kept") var engine: EngineOptions
   @OptionGroup(title: "Limits") var limits: LimitOptions
   @OptionGroup(title: "Limits of the chat") var chatLimits: ChatLimitOptions
 
@@ -83,7 +84,7 @@ struct Serve: AsyncParsableCommand {
     logger.logLevel = logLevel
 
     Server.raiseDescriptorLimit()
-    let chat = Chat(options: chatLimits.options)
+    let chat = Chat(options: chatLimits.options, engine: try engine.makeEngine(chatLimits.options, logger))
     let server = try chat.makeServer(makeConfiguration(logger))
     let adminServer = try admin.map { try Admin.makeServer(at: $0, about: server, chat, logger) }
     // From here on: SIGHUP would end the program otherwise.
@@ -92,7 +93,12 @@ struct Serve: AsyncParsableCommand {
     // In the order in which they are shut down, the last one first: the operator is answered until the end.
     let services: [any Service] =
       [adminServer].compactMap { $0 } + [Announced(server: server), Reloading(server: server, signals: hangups)]
-    try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger).run()
+    let group = ServiceGroup(services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
+    do { try await group.run() } catch {
+      await chat.engine.shutdown()
+      throw error
+    }
+    await chat.engine.shutdown()
   }
 
   /// The server, and the line that says it is ready: from then on signals are handled and clients are served.

@@ -21,14 +21,24 @@ public final class Chat: Sendable {
 
   /// Its limits.
   public let options: ChatOptions
+  /// Where messages get their order.
+  public let engine: any Engine
   private let rooms = Mutex(RoomTable<Room>())
   private let budget: HistoryBudget
+  private let waitingBytes: WaitingBytes
 
   /// A chat with these limits; nobody is in it yet.
-  public init(options: ChatOptions = ChatOptions()) {
-    self.options = options
+  ///
+  /// - Parameter engine: where messages get their order, and where they are kept. Who has made it shuts it down, after the
+  ///   server has ended.
+  public init(options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine()) {
+    (self.options, self.engine) = (options, engine)
     budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
+    waitingBytes = WaitingBytes(limit: options.maxWaitingBytes)
   }
+
+  /// Whether what is said is heard now; otherwise it waits until the ``engine`` is back.
+  public var isAvailable: Bool { engine.isAvailable }
 
   /// A server of this chat, which speaks ``subprotocol`` whether `configuration` has it or not.
   ///
@@ -66,13 +76,17 @@ public final class Chat: Sendable {
 
   func enter(_ name: String) -> Room {
     rooms.withLock { rooms in
-      rooms.enter(name, limit: options.maxRooms) { Room(name: name, options: options, budget: budget) }
+      rooms.enter(name, limit: options.maxRooms) { Room(name: name, options: options, budget: budget, engine: engine) }
     }
   }
 
+  /// A shared engine has the history of rooms that everyone has left.
   func leave(_ room: Room) {
-    rooms.withLock { $0.leave(room.name) { $0.hasHistory } }
+    rooms.withLock { $0.leave(room.name) { !engine.isShared && $0.hasHistory } }?.close()
   }
+
+  /// What `connection` says something as: nil if no message has to wait.
+  func sender(_ connection: Connection) -> Sender? { engine.isShared ? Sender(connection, waitingBytes) : nil }
 
   /// Sees to it that the histories take no more memory than they may, after something has been said in `room`.
   func makeSpace(for room: Room) {

@@ -1,7 +1,7 @@
 internal import Confab
 
 /// Hands each connection to the protocol that it speaks. A connection's context is its ``Room``, if it speaks the plain
-/// one, otherwise its ``RichProtocol``.
+/// one, with a ``Sender`` if the chat's engine is shared: a ``PlainSpeaker``; otherwise its ``RichProtocol``.
 final class ChatHandler: Handler {
   private let chat: Chat
 
@@ -14,9 +14,10 @@ final class ChatHandler: Handler {
   func opened(_ connection: Connection, request: Request) {
     let room = chat.enter(request.path)
     if request.subprotocol == Chat.subprotocol {
-      connection.context = RichProtocol(room)
+      room.record()
+      connection.context = RichProtocol(room, chat.sender(connection))
     } else {
-      connection.context = room
+      connection.context = chat.sender(connection).map { PlainSpeaker(room, $0) } ?? room
       room.admit(connection)
     }
   }
@@ -26,6 +27,8 @@ final class ChatHandler: Handler {
     case let room as Room:
       room.say(message)
       chat.makeSpace(for: room)
+    case let plain as PlainSpeaker:
+      plain.room.say(message, from: plain.sender)
     case let rich as RichProtocol:
       rich.received(message, from: connection)
       chat.makeSpace(for: rich.room)
@@ -38,10 +41,21 @@ final class ChatHandler: Handler {
     case let room as Room:
       room.leave(connection)
       chat.leave(room)
+    case let plain as PlainSpeaker:
+      plain.room.leave(connection)
+      chat.leave(plain.room)
     case let rich as RichProtocol:
       rich.left(connection)
       chat.leave(rich.room)
     default: break
     }
   }
+}
+
+/// A connection of the plain protocol whose messages may have to wait for their place.
+private final class PlainSpeaker {
+  let room: Room
+  let sender: Sender
+
+  init(_ room: Room, _ sender: Sender) { (self.room, self.sender) = (room, sender) }
 }

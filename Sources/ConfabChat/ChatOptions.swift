@@ -12,9 +12,15 @@ public struct ChatOptions: Equatable, Sendable {
   /// The most memory for what a room keeps, in bytes: those of the messages, and 64 for each. The default is 1 MiB. The
   /// oldest ones are forgotten.
   public var maxHistoryBytes = 1 << 20
+  /// How long a room keeps a message, in whole seconds. The default is ``Duration/zero``: for as long as the other limits
+  /// let it. What is older is forgotten, with the next message or when somebody asks.
+  public var maxHistoryAge = Duration.zero
   /// The same for all rooms together. The default is 256 MiB. Rooms that everyone has left are given up, the one left
   /// longest ago first; if that is not enough, the room that is spoken in forgets its oldest messages.
   public var maxTotalHistoryBytes = 256 << 20
+  /// The most bytes of messages that wait for their place, when the ``Chat/engine`` is a disk or a broker. The default is
+  /// 64 MiB. Who sends then is not read any more until its own messages have got their places: nothing is lost.
+  public var maxWaitingBytes = 64 << 20
   /// How many of the newest messages somebody who comes is sent, 0 to 100, unless it says how many it wants. The default
   /// is 50.
   public var newcomerMessages = 50
@@ -46,8 +52,14 @@ public struct ChatOptions: Equatable, Sendable {
       "maxHistoryBytes", .bytes(\.maxHistoryBytes, 0...many), "Memory for what a room keeps", "the oldest are forgotten"
     ),
     Limit(
+      "maxHistoryAge", .time(\.maxHistoryAge, .zero...maxAge), "How long a room keeps a message",
+      "it is forgotten", canBeOff: true),
+    Limit(
       "maxTotalHistoryBytes", .bytes(\.maxTotalHistoryBytes, 0...(1 << 40)), "The same for all rooms together",
       "rooms that everyone has left go, then the oldest messages"),
+    Limit(
+      "maxWaitingBytes", .bytes(\.maxWaitingBytes, 0...(1 << 40)),
+      "Bytes of messages that wait for the disk, or the broker", "who sends is not read until it has caught up"),
     Limit(
       "newcomerMessages", .count(\.newcomerMessages, 0...History.maxPage), "Messages that a newcomer is sent",
       "it has to ask for older ones"),
@@ -63,6 +75,7 @@ public struct ChatOptions: Equatable, Sendable {
 }
 
 private let many = 1 << 30
+private let maxAge = Duration.seconds(100 * 366 * 24 * 3600)
 
 extension Limit<ChatOptions> {
   /// What it is at by default.

@@ -2,8 +2,8 @@ internal import Confab
 
 /// The newest messages of a room, as bytes in a row: nothing is encoded, or made an object of, until somebody asks.
 ///
-/// A message's id is how many have been said in the room up to it. Those over the limits are forgotten, the oldest first;
-/// over that of bytes, some at a time.
+/// Within, messages are numbered without gaps, which ids may have: their `index`. Those over the limits are forgotten,
+/// the oldest first; over that of bytes, some at a time.
 struct History {
   /// What a message takes beside its bytes, at the most.
   static let overhead = 64
@@ -20,41 +20,47 @@ struct History {
   private var open = Chunk(first: 1)
   /// Where messages with a tag are, by the tag's hash: others may have the same.
   private var tags: [Int: Int] = [:]
+  private var lastIndex = 0
+  private var oldestIndex = 1
+  /// The id of the newest message that has been forgotten, or 0.
+  private var forgotten = 0
 
   /// The id of the newest message; 0 when there has been none.
   private(set) var last = 0
-  /// The id of the oldest message that is kept; ``last`` + 1 when there is none.
-  private(set) var oldest = 1
   /// The bytes that are taken.
   private(set) var bytes = 0
 
   init(maxMessages: Int, maxBytes: Int) { (self.maxMessages, self.maxBytes) = (maxMessages, maxBytes) }
 
-  var isEmpty: Bool { oldest > last }
+  var isEmpty: Bool { oldestIndex > lastIndex }
+
+  /// The id of the oldest message that is kept; ``last`` + 1 when there is none.
+  var oldest: Int { isEmpty ? last + 1 : place(oldestIndex).id }
 
   /// A stretch of messages. Its memory is given back when all of them have been forgotten.
   private struct Chunk {
     static let maxBytes = 16 << 10
     static let maxMessages = 256
 
+    /// The index of the first one.
     let first: Int
     var entries: [Entry] = []
     var bytes: [UInt8] = []
 
-    /// The id behind the last one.
+    /// The index behind the last one.
     var end: Int { first + entries.count }
     /// What it takes.
     var size: Int { bytes.count + entries.count * History.overhead }
 
-    func bytes(of id: Int) -> ArraySlice<UInt8> {
-      let index = id - first
-      return bytes[(index > 0 ? Int(entries[index - 1].end) : 0)..<Int(entries[index].end)]
+    func entry(_ index: Int) -> Entry { entries[index - first] }
+
+    func bytes(_ index: Int) -> ArraySlice<UInt8> {
+      bytes[(index > first ? Int(entry(index - 1).end) : 0)..<Int(entry(index).end)]
     }
   }
 
   private struct Entry {
-    /// Milliseconds since 1970.
-    let at: Int64
+    let place: Place
     /// Where its bytes end: those of the name, of the tag, and of the text.
     let end: Int32
     /// How many bytes a binary message had, which are not kept; -1 for text.
@@ -65,52 +71,48 @@ struct History {
 
   // MARK: Appending
 
-  /// Appends what somebody without a name has said, and returns its id.
-  mutating func append(_ message: Message, at: Int64) -> Int {
-    append { chunk in
-      let isText = message.kind == .text
-      if isText { chunk.bytes.append(message) }
-      return Entry(at: at, end: Int32(chunk.bytes.count), binary: isText ? -1 : Int32(message.bytes.count))
-    }
-  }
-
-  /// Appends what `name` has said, and returns its id.
-  mutating func append(_ text: Text, from name: Name, tag: Tag, at: Int64) -> Int {
-    if maxMessages > 0 { tags[tag.text.hashValue] = last + 1 }
-    return append { chunk in
-      chunk.bytes += name.text.utf8
-      chunk.bytes += tag.text.utf8
-      chunk.bytes += text.text.utf8
-      return Entry(
-        at: at, end: Int32(chunk.bytes.count), nameCount: UInt8(name.text.utf8.count),
-        tagCount: UInt8(tag.text.utf8.count))
-    }
-  }
-
-  private mutating func append(_ write: (inout Chunk) -> Entry) -> Int {
-    last += 1
-    guard maxMessages > 0 else {
-      oldest = last + 1
-      return last
-    }
+  /// Appends a message whose place is above that of all others.
+  mutating func append(_ message: Message, name: String? = nil, tag: String? = nil, at place: Place) {
+    last = place.id
+    guard maxMessages > 0 else { return forgotten = last }
     if open.entries.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
+    lastIndex += 1
+    if let tag { tags[tag.hashValue] = lastIndex }
     let size = open.bytes.count
-    open.entries.append(write(&open))
+    if let name { open.bytes += name.utf8 }
+    if let tag { open.bytes += tag.utf8 }
+    let isText = message.kind == .text
+    if isText { open.bytes.append(message) }
+    open.entries.append(
+      Entry(
+        place: place, end: Int32(open.bytes.count), binary: isText ? -1 : Int32(message.bytes.count),
+        nameCount: UInt8(name?.utf8.count ?? 0), tagCount: UInt8(tag?.utf8.count ?? 0)))
     bytes += open.bytes.count - size + History.overhead
-    oldest = max(oldest, last + 1 - maxMessages)
-    while bytes > maxBytes || (chunks.first?.end ?? .max) <= oldest { forgetChunk() }
-    return last
+    if lastIndex - oldestIndex >= maxMessages { forget(before: lastIndex + 1 - maxMessages) }
+    while bytes > maxBytes { forgetChunk() }
+  }
+
+  /// Begins with what an engine has kept.
+  mutating func restore(_ kept: Kept) {
+    (last, forgotten) = (kept.last, (kept.posts.first?.place.id ?? kept.last + 1) - 1)
+    for placed in kept.posts {
+      let post = placed.post
+      append(Message(post.kind, post.bytes.span), name: post.name, tag: post.tag, at: placed.place)
+    }
+    last = max(last, kept.last)
   }
 
   /// Begins another chunk, which will probably be like the one that is full.
   private mutating func seal() {
     if open.entries.isEmpty { return }
     chunks.append(open)
-    var next = Chunk(first: last)
+    var next = Chunk(first: lastIndex + 1)
     next.entries.reserveCapacity(open.entries.count)
     next.bytes.reserveCapacity(min(open.bytes.count, 2 * Chunk.maxBytes))
     open = next
   }
+
+  // MARK: Forgetting
 
   /// Forgets the oldest messages, so that at least `count` bytes are free again, or none is left.
   mutating func forget(_ count: Int) {
@@ -118,83 +120,105 @@ struct History {
     while bytes > max(goal, 0) { forgetChunk() }
   }
 
+  /// Forgets the messages from before a time, in milliseconds since 1970.
+  mutating func forget(olderThan time: Int64) {
+    guard !isEmpty, place(oldestIndex).at < time else { return }
+    forget(before: firstIndex { $0.at >= time })
+  }
+
+  private mutating func forget(before index: Int) {
+    forgotten = place(index - 1).id
+    oldestIndex = index
+    while (chunks.first?.end ?? open.end) <= oldestIndex, bytes > 0 { forgetChunk() }
+  }
+
   private mutating func forgetChunk() {
     let chunk = chunks.isEmpty ? open : chunks.removeFirst()
-    if chunk.first == open.first { open = Chunk(first: last + 1) }
-    for id in chunk.first..<chunk.end {
-      if let tag = tag(of: id, in: chunk), tags[tag.hashValue] == id { tags[tag.hashValue] = nil }
+    if chunk.first == open.first { open = Chunk(first: lastIndex + 1) }
+    for index in chunk.first..<chunk.end {
+      if let tag = tag(of: index, in: chunk), tags[tag.hashValue] == index { tags[tag.hashValue] = nil }
     }
     bytes -= chunk.size
-    oldest = max(oldest, chunk.end)
+    if chunk.end > oldestIndex, let entry = chunk.entries.last {
+      (oldestIndex, forgotten) = (chunk.end, entry.place.id)
+    }
   }
 
   // MARK: Asking
 
-  /// The id of the message that has the tag; nil if there is none.
-  func id(of tag: Tag) -> Int? {
-    guard let id = tags[tag.text.hashValue], id >= oldest, self.tag(of: id, in: chunk(of: id)) == tag.text else {
-      return nil
-    }
-    return id
+  /// The message that has the tag; nil if there is none.
+  func message(with tag: Tag) -> MessageEvent? {
+    guard let index = tags[tag.text.hashValue], index >= oldestIndex else { return nil }
+    let message = message(index)
+    return message.tag == tag.text ? message : nil
   }
 
-  /// A message that is kept.
-  func message(_ id: Int) -> MessageEvent { message(id, in: chunk(of: id)) }
-
   /// Whether nothing has been forgotten of what was said behind `id`.
-  func isWhole(after id: Int) -> Bool { id >= oldest - 1 }
+  func isWhole(after id: Int) -> Bool { id >= forgotten }
 
   /// The oldest of the messages behind `id`, as many as fit a page, and whether there are more behind them.
   func page(after id: Int, count: Int) -> (messages: [MessageEvent], more: Bool) {
-    let first = max(min(id, last) + 1, oldest)
-    let end = first + fitting(count, of: first..<last + 1)
-    return ((first..<end).map(message), end <= last)
+    let first = firstIndex { $0.id > id }
+    let end = first + fitting(count, of: first..<lastIndex + 1)
+    return ((first..<end).map(message), end <= lastIndex)
   }
 
   /// The newest of the messages before `id`, as many as fit a page, oldest first, and whether there are more before them.
   func page(before id: Int, count: Int) -> (messages: [MessageEvent], more: Bool) {
-    let end = max(min(id, last + 1), oldest)
-    let first = end - fitting(count, of: (oldest..<end).reversed())
-    return ((first..<end).map(message), first > oldest)
+    let end = firstIndex { $0.id >= id }
+    let first = end - fitting(count, of: (oldestIndex..<end).reversed())
+    return ((first..<end).map(message), first > oldestIndex)
   }
 
-  private func fitting(_ count: Int, of ids: some Sequence<Int>) -> Int {
+  private func fitting(_ count: Int, of indices: some Sequence<Int>) -> Int {
     var (messages, bytes) = (0, 0)
-    for id in ids.prefix(max(0, min(count, History.maxPage))) {
-      bytes += size(of: id, in: chunk(of: id))
+    for index in indices.prefix(max(0, min(count, History.maxPage))) {
+      bytes += chunk(of: index).bytes(index).count + History.overhead
       if bytes > History.maxPageBytes && messages > 0 { break }
       messages += 1
     }
     return messages
   }
 
-  private func chunk(of id: Int) -> Chunk {
-    if id >= open.first { return open }
+  /// The index of the first message that is kept whose place is as said; behind the last one if there is none. All before
+  /// it are not, all after it are.
+  private func firstIndex(where isBehind: (Place) -> Bool) -> Int {
+    var (low, high) = (oldestIndex, lastIndex + 1)
+    while low < high {
+      let middle = (low + high) / 2
+      if isBehind(place(middle)) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
+  private func chunk(of index: Int) -> Chunk {
+    if index >= open.first { return open }
     var (low, high) = (0, chunks.count - 1)
     while low < high {
       let middle = (low + high) / 2
-      if chunks[middle].end <= id { low = middle + 1 } else { high = middle }
+      if chunks[middle].end <= index { low = middle + 1 } else { high = middle }
     }
     return chunks[low]
   }
 
-  private func size(of id: Int, in chunk: Chunk) -> Int { chunk.bytes(of: id).count + History.overhead }
+  private func place(_ index: Int) -> Place { chunk(of: index).entry(index).place }
 
-  private func tag(of id: Int, in chunk: Chunk) -> String? {
-    let entry = chunk.entries[id - chunk.first]
+  private func tag(of index: Int, in chunk: Chunk) -> String? {
+    let entry = chunk.entry(index)
     guard entry.tagCount > 0 else { return nil }
-    let bytes = chunk.bytes(of: id).dropFirst(Int(entry.nameCount)).prefix(Int(entry.tagCount))
+    let bytes = chunk.bytes(index).dropFirst(Int(entry.nameCount)).prefix(Int(entry.tagCount))
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  private func message(_ id: Int, in chunk: Chunk) -> MessageEvent {
-    let entry = chunk.entries[id - chunk.first]
-    let bytes = chunk.bytes(of: id)
+  private func message(_ index: Int) -> MessageEvent {
+    let chunk = chunk(of: index)
+    let entry = chunk.entry(index)
+    let bytes = chunk.bytes(index)
     let text = bytes.dropFirst(Int(entry.nameCount) + Int(entry.tagCount))
     return MessageEvent(
-      id: id, at: entry.at,
+      at: entry.place,
       from: entry.nameCount > 0 ? String(decoding: bytes.prefix(Int(entry.nameCount)), as: UTF8.self) : nil,
-      tag: tag(of: id, in: chunk),
+      tag: tag(of: index, in: chunk),
       text: entry.binary < 0 ? String(decoding: text, as: UTF8.self) : nil,
       binary: entry.binary < 0 ? nil : Int(entry.binary))
   }

@@ -12,6 +12,8 @@ struct People<Connection: AnyObject> {
   var count: Int { people.count }
   var isEmpty: Bool { people.isEmpty }
 
+  var connections: some Sequence<Connection> { people.values.lazy.map(\.connection) }
+
   /// At most `count` names, in no order.
   func names(_ count: Int) -> [String] { people.values.prefix(count).map(\.name.text) }
 

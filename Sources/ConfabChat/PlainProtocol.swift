@@ -6,9 +6,11 @@ internal import FoundationEssentials
 /// the rich protocol comes in the form that this page gives its own messages.
 enum PlainProtocol {
   /// What somebody of the rich protocol has said: the date, the name, the text.
-  static func form(of text: Text, from name: Name, at milliseconds: Int64) -> [UInt8] {
+  static func form(of message: Message, from name: String, at milliseconds: Int64) -> [UInt8] {
     let date = Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(style)
-    return Array("At \(date) UTC\n来自用户\(name.text)\n\(text.text)".utf8)
+    var bytes = Array("At \(date) UTC\n来自用户\(name)\n".utf8)
+    bytes.append(message)
+    return bytes
   }
 
   private static let style = Date.ISO8601FormatStyle().year().month().day().dateTimeSeparator(.space)

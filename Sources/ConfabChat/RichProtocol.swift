@@ -12,29 +12,46 @@ final class RichProtocol {
   static let bytesPerEvent = 32 << 10
 
   let room: Room
+  private let sender: Sender?
+  /// A hello, and what has come behind it, while the room is not open; otherwise nil.
+  private var waiting: [OwnedMessage]?
   /// The session's id, once the person has a name.
   private var id: UInt64?
   private var rate: EventRate
   private var malformed = 0
   private var typedAt: ContinuousClock.Instant?
 
-  init(_ room: Room) {
-    self.room = room
+  init(_ room: Room, _ sender: Sender?) {
+    (self.room, self.sender) = (room, sender)
     rate = EventRate(rate: room.options.maxEventRate, burst: room.options.maxEventBurst, now: .now)
   }
 
   /// The connection has ended.
   func left(_ connection: Connection) {
+    if waiting != nil { room.stopWaiting(connection) }
     if let id { room.leave(id, connection) }
   }
 
+  /// The room, which was waited for, is open.
+  func roomOpened(_ connection: Connection) {
+    guard let messages = waiting else { return }
+    waiting = nil
+    for message in messages { received(message.message, from: connection) }
+    if waiting == nil { connection.resumeReading() }
+  }
+
   func received(_ message: Message, from connection: Connection) {
+    // What was read together with the hello: no more is read.
+    guard waiting == nil else { return waiting!.append(OwnedMessage(message)) }
     guard message.kind == .text, let event = ClientEvent([UInt8](message)) else { return countMalformed(connection) }
     if let wait = rate.take(now: .now) {
       let text = "There are too many events."
       return connection.send(ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: wait))
     }
-    if case .hello(let hello) = event { return introduce(hello, connection) }
+    if case .hello(let hello) = event {
+      guard id != nil || room.isOpen(for: connection) else { return wait(with: message, connection) }
+      return introduce(hello, connection)
+    }
     if case .unknown = event { return connection.send(ErrorEvent(.unknownType, "There is no such type of event.")) }
     guard let id else {
       return connection.send(ErrorEvent(.notIntroduced, "A hello must come first.", tag: event.tag))
@@ -46,6 +63,11 @@ final class RichProtocol {
     case .history(let request): history(request, connection)
     case .rename(let rename): self.rename(rename, id, connection)
     }
+  }
+
+  private func wait(with message: Message, _ connection: Connection) {
+    waiting = [OwnedMessage(message)]
+    connection.pauseReading()
   }
 
   private func countMalformed(_ connection: Connection, tag: String? = nil) {
@@ -98,7 +120,7 @@ final class RichProtocol {
     }
     do throws(Text.Refusal) {
       let text = try Text(text, limit: room.options.maxTextLength)
-      if let known = room.say(text, tag: tag, from: id, connection) { connection.send(known) }
+      if let known = room.say(text, tag: tag, from: id, connection, sender) { connection.send(known) }
     } catch {
       switch error {
       case .empty: connection.send(ErrorEvent(.textEmpty, "There is nothing to be seen in the text.", tag: tag.text))

@@ -35,14 +35,15 @@ struct RoomTable<Room> {
     return room
   }
 
-  /// Counts somebody out. A room that nobody is in any more stays if it `isKept`.
-  mutating func leave(_ name: String, isKept: (Room) -> Bool) {
-    guard var entry = entries[name] else { return }
+  /// Counts somebody out. A room that nobody is in any more stays if it `isKept`; one that doesn't is returned.
+  @discardableResult
+  mutating func leave(_ name: String, isKept: (Room) -> Bool) -> Room? {
+    guard var entry = entries[name] else { return nil }
     entry.people -= 1
     if entry.people == 0 {
       guard isKept(entry.room) else {
         entries[name] = nil
-        return
+        return entry.room
       }
       departures += 1
       entry.vacantSince = departures
@@ -51,6 +52,7 @@ struct RoomTable<Room> {
     }
     entries[name] = entry
     if vacancies.count > 2 * vacantCount + 16 { vacancies = vacancies.filter(isVacant)[...] }
+    return nil
   }
 
   /// Gives up the room that was left longest ago; nil if there is none such.

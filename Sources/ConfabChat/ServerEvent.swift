@@ -32,15 +32,16 @@ struct MessageEvent: ServerEvent {
   /// … which has so many bytes.
   var binary: Int?
 
-  init(
-    id: Int, at: Int64, from: String? = nil, tag: String? = nil, text: String? = nil, binary: Int? = nil
-  ) {
-    (self.id, self.at, self.from, self.tag, self.text, self.binary) = (id, at, from, tag, text, binary)
+  init(at place: Place, from: String? = nil, tag: String? = nil, text: String? = nil, binary: Int? = nil) {
+    (self.id, self.at) = (place.id, place.at)
+    (self.from, self.tag, self.text, self.binary) = (from, tag, text, binary)
   }
 
-  init(id: Int, at: Int64, _ message: Message) {
+  init(at place: Place, _ message: Message, from: String? = nil, tag: String? = nil) {
     let isText = message.kind == .text
-    self.init(id: id, at: at, text: isText ? String(message) : nil, binary: isText ? nil : message.bytes.count)
+    self.init(
+      at: place, from: from, tag: tag, text: isText ? String(message) : nil,
+      binary: isText ? nil : message.bytes.count)
   }
 }
 
@@ -104,6 +105,12 @@ struct TypingEvent: ServerEvent {
 struct RenamedEvent: ServerEvent {
   private let type = "renamed"
   let name: String
+}
+
+/// Whether what is said gets its place now; until it does, it waits.
+struct AvailabilityEvent: ServerEvent {
+  private let type = "availability"
+  let available: Bool
 }
 
 /// Why something has not been done.

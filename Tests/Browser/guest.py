@@ -47,8 +47,10 @@ class Guest:
 
 
 def say_plainly(server, texts, room=""):
-    """A client of the plain protocol says many things at once, and hears the last of them."""
-    with connect(server.ws + room, max_size=None, max_queue=None) as socket:
+    """A client of the plain protocol says many things at once, and hears the last of them. The room has a history, since
+    there is somebody of the rich protocol."""
+    with (connect(server.ws + room, subprotocols=["chat.confab.v1"]),
+          connect(server.ws + room, max_size=None, max_queue=None) as socket):
         for text in texts:
             socket.send(text)
         while socket.recv(20) != texts[-1]:

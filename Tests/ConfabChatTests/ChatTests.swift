@@ -11,6 +11,7 @@ struct ChatTests {
     let chat = Chat(options: options)
     let text = Array(String(repeating: "x", count: 936).utf8)
     let rooms = (0..<10).map { chat.enter("/\($0)") }
+    rooms.forEach { $0.record() }
     func say(in room: Room) {
       room.say(Message(.text, text.span))
       chat.makeSpace(for: room)
@@ -38,6 +39,10 @@ struct ChatTests {
     options.maxRooms = 2
     let chat = Chat(options: options)
     let (one, two) = (chat.enter("/1"), chat.enter("/2"))
+    // Nobody asks for the history of a room in which nobody speaks the rich protocol.
+    one.say(Message(.text, [64].span))
+    #expect(!one.hasHistory)
+    one.record()
     one.say(Message(.text, [65].span))
     #expect(!chat.hasRoom(for: "/3"))
     chat.leave(one)

@@ -1,3 +1,4 @@
+import Confab
 import Testing
 
 @testable import ConfabChat
@@ -79,9 +80,9 @@ struct EventTests {
   @Test func eventsAreWritten() {
     func text(_ event: some ServerEvent) -> String { String(decoding: event.json, as: UTF8.self) }
     #expect(
-      text(MessageEvent(id: 1, at: 2, from: "Ann", tag: "t", text: "a/b\n\u{1}\"你好😀"))
+      text(MessageEvent(at: Place(id: 1, at: 2), from: "Ann", tag: "t", text: "a/b\n\u{1}\"你好😀"))
         == #"{"at":2,"from":"Ann","id":1,"tag":"t","text":"a/b\n\u0001\"你好😀","type":"message"}"#)
-    #expect(text(MessageEvent(id: 1, at: 2, binary: 3)) == #"{"at":2,"binary":3,"id":1,"type":"message"}"#)
+    #expect(text(MessageEvent(at: Place(id: 1, at: 2), binary: 3)) == #"{"at":2,"binary":3,"id":1,"type":"message"}"#)
     #expect(text(TypingEvent(name: "Ann")) == #"{"name":"Ann","type":"typing"}"#)
     #expect(
       text(ErrorEvent(.nameTaken, "no", proposal: "Ann2"))
@@ -90,9 +91,9 @@ struct EventTests {
     #expect(text(ErrorEvent(.tagInvalid, "no", tag: tag)) == #"{"code":"tagInvalid","message":"no","type":"error"}"#)
   }
 
-  @Test func thePlainFormIsThatOfTheTutorial() throws {
-    let form = PlainProtocol.form(
-      of: try Text("你好\nhi", limit: 100), from: try #require(Name("Ann")), at: 1_700_000_000_999)
+  @Test func thePlainFormIsThatOfTheTutorial() {
+    let text = Array("你好\nhi".utf8)
+    let form = PlainProtocol.form(of: Message(.text, text.span), from: "Ann", at: 1_700_000_000_999)
     #expect(String(decoding: form, as: UTF8.self) == "At 2023-11-14 22:13:20 UTC\n来自用户Ann\n你好\nhi")
   }
 }

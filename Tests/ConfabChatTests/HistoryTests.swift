@@ -4,18 +4,11 @@ import Testing
 @testable import ConfabChat
 
 extension History {
-  @discardableResult
-  fileprivate mutating func say(_ text: String, at: Int64 = 0) -> Int {
-    append(Message(.text, Array(text.utf8).span), at: at)
+  fileprivate mutating func say(_ text: String, tag: String? = nil, from name: String? = nil, at: Int64 = 0) {
+    append(Message(.text, Array(text.utf8).span), name: name, tag: tag, at: Place(id: last + 1, at: at))
   }
 
-  @discardableResult
-  fileprivate mutating func say(_ text: String, tag: String, from: String = "Ann") throws -> Int {
-    append(
-      try Text(text, limit: 1000), from: try #require(Name(from)), tag: try #require(Tag(tag)), at: 7)
-  }
-
-  fileprivate func id(of tag: String) -> Int? { Tag(tag).flatMap { id(of: $0) } }
+  fileprivate func id(of tag: String) -> Int? { Tag(tag).flatMap { message(with: $0)?.id } }
   fileprivate func texts(after id: Int, count: Int = 100) -> [String?] {
     page(after: id, count: count).messages.map(\.text)
   }
@@ -26,10 +19,10 @@ struct HistoryTests {
   @Test func messagesAreKeptAsTheyWere() throws {
     var history = History(maxMessages: 10, maxBytes: 10_000)
     #expect(history.isEmpty && history.last == 0 && history.oldest == 1 && history.bytes == 0)
-    #expect(history.say("你好", at: 5) == 1)
-    #expect(history.append(Message(.binary, [1, 2, 3].span), at: 6) == 2)
-    #expect(try history.say("hi", tag: "t-1", from: "李") == 3)
-    #expect(history.say("") == 4)
+    history.say("你好", at: 5)
+    history.append(Message(.binary, [1, 2, 3].span), at: Place(id: 2, at: 6))
+    history.say("hi", tag: "t-1", from: "李", at: 7)
+    history.say("")
     let messages = history.page(after: 0, count: 100).messages
     #expect(messages.map(\.id) == [1, 2, 3, 4] && messages.map(\.at) == [5, 6, 7, 0])
     #expect(messages.map(\.text) == ["你好", nil, "hi", ""] && messages.map(\.binary) == [nil, 3, nil, nil])
@@ -41,10 +34,10 @@ struct HistoryTests {
   func theOldestAreForgotten(_ limit: Int) throws {
     var history = History(maxMessages: limit, maxBytes: 1 << 20)
     for number in 1...3000 {
-      try history.say("\(number)", tag: "\(number)")
+      history.say("\(number)", tag: "\(number)")
       #expect(history.last == number && history.oldest == max(1, number - limit + 1))
     }
-    #expect(history.message(history.oldest).text == "\(history.oldest)")
+    #expect(history.texts(after: 0, count: 1) == ["\(history.oldest)"])
     #expect(history.id(of: "3000") == 3000)
     #expect(history.id(of: "\(3000 - limit)") == nil)
     // What has been forgotten is given back by chunks of 256.
@@ -76,8 +69,8 @@ struct HistoryTests {
 
   @Test func nothingIsKeptWhenNothingShallBe() throws {
     var history = History(maxMessages: 0, maxBytes: 1000)
-    #expect(history.say("a") == 1)
-    #expect(try history.say("b", tag: "t") == 2)
+    history.say("a")
+    history.say("b", tag: "t")
     #expect(history.isEmpty && history.oldest == 3 && history.bytes == 0)
     #expect(history.id(of: "t") == nil && history.texts(after: 0) == [])
   }
@@ -110,14 +103,59 @@ struct HistoryTests {
 
   @Test func whatIsAskedForIsForgotten() throws {
     var history = History(maxMessages: 1000, maxBytes: 1 << 20)
-    for number in 1...1000 { try history.say("\(number)", tag: "\(number)") }
+    for number in 1...1000 { history.say("\(number)", tag: "\(number)") }
     let bytes = history.bytes
     history.forget(1000)
     #expect(history.bytes <= bytes - 1000 && !history.isEmpty && history.last == 1000)
     history.forget(.max)
     #expect(history.isEmpty && history.bytes == 0)
-    #expect(history.say("next") == 1001)
+    history.say("next")
     #expect(history.ids(before: .max) == [1001])
+  }
+}
+
+struct HistoryOfAnEngineTests {
+  /// What a broker numbers for all rooms together has gaps within one.
+  @Test(arguments: [3, 500]) func idsMayHaveGaps(_ limit: Int) {
+    var history = History(maxMessages: limit, maxBytes: 1 << 20)
+    for number in 1...1000 {
+      history.append(Message(.text, Array("\(number)".utf8).span), tag: "\(number)", at: Place(id: number * 7, at: 0))
+    }
+    #expect(history.last == 7000 && history.oldest == (1001 - limit) * 7)
+    #expect(history.ids(before: 6999, count: 2) == [6986, 6993] && history.ids(before: 6994, count: 1) == [6993])
+    #expect(history.texts(after: 6986) == ["999", "1000"] && history.texts(after: 6985, count: 1) == ["998"])
+    #expect(history.id(of: "999") == 6993 && history.id(of: "\(1000 - limit)") == nil)
+    let edge = (1000 - limit) * 7
+    #expect(history.isWhole(after: edge) && history.isWhole(after: edge + 1) && !history.isWhole(after: edge - 1))
+  }
+
+  @Test func whatIsTooOldIsForgotten() {
+    var history = History(maxMessages: 1000, maxBytes: 1 << 20)
+    for number in 1...600 { history.say("\(number)", at: Int64(number)) }
+    history.forget(olderThan: 1)
+    #expect(history.oldest == 1)
+    history.forget(olderThan: 500)
+    #expect(history.oldest == 500 && history.isWhole(after: 499) && !history.isWhole(after: 498))
+    let bytes = history.bytes
+    history.forget(olderThan: 601)
+    #expect(history.isEmpty && history.bytes < bytes && history.last == 600 && history.oldest == 601)
+    history.say("next", at: 700)
+    #expect(history.ids(before: .max) == [601])
+  }
+
+  @Test func whatHasBeenKeptComesBack() {
+    let posts = [4, 9, 11].map { id in
+      PlacedPost(Post(kind: .text, bytes: Array("\(id)".utf8), name: "Ann", tag: "t\(id)"), at: Place(id: id, at: 5))
+    }
+    var history = History(maxMessages: 2, maxBytes: 1 << 20)
+    history.restore(Kept(epoch: "e", last: 20, posts: posts))
+    #expect(history.ids(before: .max) == [9, 11] && history.last == 20 && history.id(of: "t9") == 9)
+    #expect(history.isWhole(after: 4) && !history.isWhole(after: 3))
+    var empty = History(maxMessages: 2, maxBytes: 1 << 20)
+    empty.restore(Kept(epoch: "e", last: 20, posts: []))
+    #expect(empty.isEmpty && empty.isWhole(after: 20) && !empty.isWhole(after: 19) && empty.oldest == 21)
+    empty.restore(Kept(epoch: "e", last: 0, posts: []))
+    #expect(empty.isWhole(after: 0))
   }
 }
 

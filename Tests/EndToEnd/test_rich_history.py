@@ -15,8 +15,8 @@ def go(coroutine, seconds=60):
 
 
 async def fill(server, path, count, text="x"):
-    """Has so many messages said by the plain protocol."""
-    async with websockets.connect(server.ws + path, compression=None, max_size=None) as client:
+    """Has so many messages said by the plain protocol. A room has a history if somebody speaks the rich one."""
+    async with open_rich(server, path), websockets.connect(server.ws + path, compression=None, max_size=None) as client:
         for number in range(count):
             await client.send(f"{text}{number + 1}")
             await client.recv()
@@ -36,6 +36,23 @@ def test_newcomers_get_the_newest_messages(server):
                 assert ids(ann.welcome) == list(expected)
                 assert (ann.welcome["last"], ann.welcome["oldest"]) == (120, 1)
                 assert not ann.welcome["more"] and not ann.welcome["gap"]
+    go(main())
+
+
+def test_a_room_of_the_plain_protocol_alone_has_no_history(server):
+    async def main():
+        async with websockets.connect(server.ws) as client:
+            await client.send("before")
+            await client.recv()
+            async with rich(server, "Ann") as ann:
+                assert ids(ann.welcome) == [] and ann.welcome["last"] == 0 and not ann.welcome["gap"]
+                await client.send("now")
+                assert (await ann.until("message"))["id"] == 1
+            await client.send("later")
+            await client.recv()
+            await client.recv()
+        async with rich(server, "Ann") as ann:
+            assert ids(ann.welcome) == [1, 2]
     go(main())
 
 

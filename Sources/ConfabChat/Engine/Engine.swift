@@ -13,11 +13,11 @@ public protocol Engine: Sendable {
   /// those of rooms in which nobody has ever spoken the rich protocol are nobody's business, and cost nothing.
   var isShared: Bool { get }
 
-  /// Whether messages can be given places now: ``Chat/isReady`` is false otherwise.
+  /// Whether messages can be given places now: ``Chat/isAvailable``.
   var isAvailable: Bool { get }
 
-  /// Opens a room. ``RoomSink/opened(_:)`` follows, also when the engine takes long to be reached; before that, no message
-  /// is given to it.
+  /// Opens a room. ``RoomSink/opened(_:)`` comes before it returns, or follows when the engine has been reached; before
+  /// that, no message is given to it. One that is not shared opens a room before it returns, and gives places at once.
   ///
   /// `sink` is kept until ``RoomOrder/close()``.
   func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder
@@ -29,10 +29,11 @@ public protocol Engine: Sendable {
 /// The order of one room.
 public protocol RoomOrder: Sendable {
   /// Gives a message its place, or begins to: nil means that ``RoomSink/placed(_:)`` follows, exactly once, and
-  /// `sender.settled(_:)` just before it or just after. Messages of one sender keep their order.
+  /// `sender.settled(_:)` just before it or just after. Messages of one sender keep their order. The sender is nil if the
+  /// engine is not shared.
   ///
   /// It is called with the room's lock held, so one call at a time, and must not call the sink. It must not wait.
-  func place(_ post: () -> Post, from sender: Sender) -> Place?
+  func place(_ post: () -> Post, from sender: Sender?) -> Place?
 
   /// Nobody needs the room any more: the sink is not called again. What has been given to it still gets its place.
   func close()
@@ -65,6 +66,9 @@ public struct Post: Sendable {
   public init(kind: Message.Kind, bytes: [UInt8], name: String? = nil, tag: String? = nil) {
     (self.kind, self.bytes, self.name, self.tag) = (kind, bytes, name, tag)
   }
+
+  /// A message of the plain protocol.
+  init(_ message: Message) { self.init(kind: message.kind, bytes: [UInt8](message)) }
 }
 
 /// A message's place in a room's order.
@@ -99,5 +103,7 @@ public struct Kept: Sendable {
   public let posts: [PlacedPost]
 
   /// What has been kept.
-  public init(epoch: String, last: Int, posts: [PlacedPost]) { (self.epoch, self.last, self.posts) = (epoch, last, posts) }
+  public init(epoch: String, last: Int, posts: [PlacedPost]) {
+    (self.epoch, self.last, self.posts) = (epoch, last, posts)
+  }
 }

@@ -31,14 +31,9 @@ private struct Model {
     let size = input.element(of: [0, 1, 64, 1000, 16_383, 16_384, 70_000])
     let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: size)
     switch input.index(below: 8) {
-    case 0, 1, 2:
-      say(nil, size, isText: true) { $0.append(Message(.text, bytes.span), at: Int64($0.last)) }
-    case 3: say(nil, size, isText: false) { $0.append(Message(.binary, bytes.span), at: Int64($0.last)) }
-    case 4:
-      let tag = "tag\(input.index(below: 30))"
-      guard let name = Name("Ann"), let parsed = Tag(tag), size > 0 else { return }
-      guard let text = try? Text(String(decoding: bytes, as: UTF8.self), limit: 1 << 20) else { return }
-      say(tag, size, isText: true) { $0.append(text, from: name, tag: parsed, at: Int64($0.last)) }
+    case 0, 1, 2: say(.text, bytes)
+    case 3: say(.binary, bytes)
+    case 4: say(.text, bytes, tag: "tag\(input.index(below: 30))")
     case 5:
       let (before, count) = (history.bytes, Int(input.byte()) * 1000)
       history.forget(count)
@@ -49,11 +44,12 @@ private struct Model {
     check()
   }
 
-  mutating func say(_ tag: String?, _ size: Int, isText: Bool, _ append: (inout History) -> Int) {
-    said.append((tag, size, isText))
-    let id = append(&history)
-    require(id == said.count && history.last == id, "id \(id) for message \(said.count)")
-    if maxMessages > 0 && size + 200 <= maxBytes { require(!history.isEmpty, "the newest message is not kept") }
+  mutating func say(_ kind: Message.Kind, _ bytes: [UInt8], tag: String? = nil) {
+    said.append((tag, bytes.count, kind == .text))
+    let place = Place(id: said.count, at: Int64(history.last))
+    history.append(Message(kind, bytes.span), name: tag == nil ? nil : "Ann", tag: tag, at: place)
+    require(history.last == said.count, "\(history.last) for message \(said.count)")
+    if maxMessages > 0 && bytes.count + 200 <= maxBytes { require(!history.isEmpty, "the newest message is not kept") }
   }
 
   func edge(_ input: inout Input) -> Int {
@@ -69,7 +65,8 @@ private struct Model {
     for number in 0..<30 {
       guard let tag = Tag("tag\(number)") else { return }
       let newest = said.lastIndex { $0.tag == tag.text }.map { $0 + 1 } ?? 0
-      require(history.id(of: tag) ?? 0 == (newest >= history.oldest ? newest : 0), "\(tag.text) is not \(newest)")
+      require(
+        history.message(with: tag)?.id ?? 0 == (newest >= history.oldest ? newest : 0), "\(tag.text) is not \(newest)")
     }
   }
 

@@ -1,0 +1,60 @@
+internal import Confab
+internal import Synchronization
+
+/// A connection as one who says something: its messages that wait for their place are bounded.
+///
+/// When more than 64 KiB of them wait, or any while all of the chat's are more than
+/// ``ChatOptions/maxWaitingBytes``, the connection is not read any more until half of it, or none, waits: TCP slows
+/// the client down, and nothing is lost. Any thread.
+public final class Sender: Sendable {
+  private static let maxBytes = 64 << 10
+
+  /// Unique in the process.
+  public let id: UInt64
+  private let connection: Connection
+  private let waitingBytes: WaitingBytes
+  private let state = Mutex((bytes: 0, isPaused: false))
+
+  init(_ connection: Connection, _ waitingBytes: WaitingBytes) {
+    (id, self.connection, self.waitingBytes) = (connection.id, connection, waitingBytes)
+  }
+
+  /// A message waits. On the connection's loop.
+  func began(_ count: Int) {
+    let total = waitingBytes.add(count)
+    let isPaused = state.withLock { state in
+      state.bytes += count
+      if state.isPaused { return false }
+      state.isPaused = state.bytes > Sender.maxBytes || total > waitingBytes.limit
+      return state.isPaused
+    }
+    if isPaused { connection.pauseReading() }
+  }
+
+  /// Tells that a message, of so many bytes, has got its place.
+  public func settled(_ count: Int) {
+    let total = waitingBytes.add(-count)
+    let isRelieved = state.withLock { state in
+      state.bytes -= count
+      guard state.isPaused, state.bytes <= Sender.maxBytes / 2 else { return false }
+      state.isPaused = state.bytes > 0 && total > waitingBytes.limit
+      return !state.isPaused
+    }
+    guard isRelieved else { return }
+    connection.loop.execute { [self] in
+      // Meanwhile there may be more again.
+      if !state.withLock({ $0.isPaused }) { connection.resumeReading() }
+    }
+  }
+}
+
+/// The bytes of all messages of a chat that wait for their place.
+final class WaitingBytes: Sendable {
+  let limit: Int
+  private let count = Atomic(0)
+
+  init(limit: Int) { self.limit = limit }
+
+  /// Returns how many there are then.
+  func add(_ count: Int) -> Int { self.count.add(count, ordering: .relaxed).newValue }
+}

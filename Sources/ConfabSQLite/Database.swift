@@ -1,0 +1,139 @@
+internal import CSQLite
+
+/// A database of SQLite: one thread at a time.
+@safe final class Database {
+  // Closed in deinit, after every statement: those hold the database.
+  private let handle: OpaquePointer
+
+  /// Opens a file, or makes it.
+  init(file: String) throws(DatabaseError) {
+    var handle: OpaquePointer?
+    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    let result = unsafe sqlite3_open_v2(file, &handle, flags, nil)
+    guard result == SQLITE_OK, let handle = unsafe handle else {
+      let error = DatabaseError(result, unsafe handle.map { unsafe String(cString: sqlite3_errmsg($0)) })
+      unsafe sqlite3_close_v2(handle)
+      throw error
+    }
+    unsafe self.handle = handle
+  }
+
+  deinit { unsafe sqlite3_close_v2(handle) }
+
+  /// Runs a statement that is needed once, and returns the first column of its first row, if it is a number.
+  @discardableResult
+  func run(_ sql: String) throws(DatabaseError) -> Int? {
+    let statement = try prepare(sql)
+    var number: Int?
+    try statement.rows { if number == nil { number = $0.int(0) } }
+    return number
+  }
+
+  func prepare(_ sql: String) throws(DatabaseError) -> Statement {
+    var statement: OpaquePointer?
+    try check(unsafe sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil))
+    guard let statement = unsafe statement else { preconditionFailure("no statement: \(sql)") }
+    return unsafe Statement(statement, self)
+  }
+
+  /// Does all of it, or nothing.
+  func transaction(_ body: () throws(DatabaseError) -> Void) throws(DatabaseError) {
+    try run("BEGIN IMMEDIATE")
+    do {
+      try body()
+      try run("COMMIT")
+    } catch {
+      // After some errors there is no transaction any more.
+      let isOpen = unsafe sqlite3_get_autocommit(handle) == 0
+      if isOpen { _ = try? run("ROLLBACK") }
+      throw error
+    }
+  }
+
+  fileprivate func check(_ result: CInt) throws(DatabaseError) {
+    if result == SQLITE_OK { return }
+    throw DatabaseError(result, unsafe String(cString: sqlite3_errmsg(handle)))
+  }
+}
+
+/// Why the database could not do something.
+struct DatabaseError: Error, CustomStringConvertible {
+  private let code: CInt
+  let description: String
+
+  init(_ code: CInt, _ message: String?) {
+    (self.code, description) = (code, message ?? DatabaseError.text(code))
+  }
+
+  private static func text(_ code: CInt) -> String { unsafe String(cString: sqlite3_errstr(code)) }
+
+  /// Another connection has it open.
+  var isBusy: Bool { code & 0xff == SQLITE_BUSY }
+}
+
+/// A statement, which can run again and again.
+@safe final class Statement {
+  // Finalized in deinit, before the database is closed.
+  private let handle: OpaquePointer
+  private let database: Database
+
+  fileprivate init(_ handle: OpaquePointer, _ database: Database) { unsafe (self.handle, self.database) = (handle, database) }
+
+  deinit { unsafe sqlite3_finalize(handle) }
+
+  enum Value {
+    case int(Int)
+    case text(String?)
+    case blob([UInt8])
+  }
+
+  func run(_ values: Value...) throws(DatabaseError) { try run(values) { _ in } }
+
+  /// Calls `body` with each row.
+  func rows(_ values: Value..., body: (Row) -> Void) throws(DatabaseError) { try run(values, body) }
+
+  private func run(_ values: [Value], _ body: (Row) -> Void) throws(DatabaseError) {
+    defer {
+      unsafe sqlite3_reset(handle)
+      unsafe sqlite3_clear_bindings(handle)
+    }
+    for (index, value) in values.enumerated() { try bind(value, Int32(index + 1)) }
+    while true {
+      let result = unsafe sqlite3_step(handle)
+      if result == SQLITE_DONE { return }
+      guard result == SQLITE_ROW else { return try database.check(result) }
+      body(unsafe Row(statement: handle))
+    }
+  }
+
+  private func bind(_ value: Value, _ index: Int32) throws(DatabaseError) {
+    // SQLITE_TRANSIENT: SQLite copies the bytes.
+    let transient = unsafe unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+    let result =
+      switch value {
+      case .int(let number): unsafe sqlite3_bind_int64(handle, index, Int64(number))
+      case .text(nil): unsafe sqlite3_bind_null(handle, index)
+      case .text(let text?): unsafe sqlite3_bind_text(handle, index, text, -1, transient)
+      case .blob(let bytes): unsafe sqlite3_bind_blob64(handle, index, bytes, UInt64(bytes.count), transient)
+      }
+    try database.check(result)
+  }
+
+  /// A row, while it is the statement's current one.
+  @safe struct Row {
+    fileprivate let statement: OpaquePointer
+
+    func int(_ column: Int32) -> Int { Int(unsafe sqlite3_column_int64(statement, column)) }
+
+    func bytes(_ column: Int32) -> [UInt8] {
+      let start = unsafe sqlite3_column_blob(statement, column)
+      let count = Int(unsafe sqlite3_column_bytes(statement, column))
+      return unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: count))
+    }
+
+    func text(_ column: Int32) -> String? {
+      unsafe sqlite3_column_type(statement, column) == SQLITE_NULL
+        ? nil : String(decoding: bytes(column), as: UTF8.self)
+    }
+  }
+}
