@@ -1,5 +1,6 @@
 public import ArgumentParser
 import ConfabChat
+import ConfabNats
 public import ConfabSQLite
 import Logging
 
@@ -22,7 +23,20 @@ struct EngineOptions: ParsableArguments {
       valueName: "size"))
   var maxHistoryFileSize: ByteCount?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Keep what is said in NATS JetStream at nats://host:4222, or tls://: all servers of the same stream are one chat. \
+      May be given several times, for servers of one cluster. (default: in memory)
+      """,
+      valueName: "url"))
+  var nats: [String] = []
+
+  @OptionGroup var stream: StreamOptions
+
   func validate() throws {
+    if history != nil && !nats.isEmpty { throw ValidationError("--history and --nats exclude each other") }
+    if nats.isEmpty && stream.areGiven { throw ValidationError("the options of NATS need --nats") }
     if history == nil {
       if durability != nil { throw ValidationError("--durability needs --history") }
       if maxHistoryFileSize != nil { throw ValidationError("--max-history-file-size needs --history") }
@@ -30,6 +44,7 @@ struct EngineOptions: ParsableArguments {
   }
 
   func makeEngine(_ options: ChatOptions, _ logger: Logger) throws -> any Engine {
+    if !nats.isEmpty { return try JetStreamEngine(stream.options(nats, options, logger)) }
     guard let history else { return MemoryEngine() }
     return try SQLiteEngine(
       file: history, durability: durability ?? .normal, maxFileSize: maxHistoryFileSize?.bytes ?? 1 << 30,

@@ -1,7 +1,7 @@
 internal import ConfabChat
 internal import Logging
 
-/// What is to be done outside of the lock, in this order: published, told to rooms, told to senders, logged.
+/// What is to be done outside of the lock, in this order: sent to the broker, told to rooms, told to senders, logged.
 struct Effects {
   struct Publication {
     let subject: String
@@ -12,13 +12,19 @@ struct Effects {
     var number: Int?
   }
 
+  enum Action {
+    case publish(Publication)
+    case subscribe(String)
+    case unsubscribe(String)
+  }
+
   enum Call {
     case opened(any RoomSink, Kept)
     case placed(any RoomSink, [PlacedPost])
     case available(any RoomSink, Bool)
   }
 
-  var publications: [Publication] = []
+  var actions: [Action] = []
   var calls: [Call] = []
   var settled: [(Sender?, Int)] = []
   var logs: [(Logger.Level, String)] = []
@@ -28,7 +34,8 @@ struct Effects {
   mutating func publish(
     _ subject: String, reply: String? = nil, headers: [(String, String)] = [], bytes: [UInt8] = [], number: Int? = nil
   ) {
-    publications.append(Publication(subject: subject, reply: reply, headers: headers, bytes: bytes, number: number))
+    actions.append(
+      .publish(Publication(subject: subject, reply: reply, headers: headers, bytes: bytes, number: number)))
   }
 
   mutating func opened(_ kept: Kept, _ room: Int, _ sink: any RoomSink) {

@@ -134,15 +134,13 @@ struct EngineState {
   private mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     // What a consumer sends has the subject of the room, but for its heartbeats.
     guard message.subject.hasPrefix(inbox) else { return delivered(message, now, &effects) }
-    let tokens = message.subject.dropFirst(inbox.utf8.count + 1).split(separator: ".")
-    guard let kind = tokens.first else { return }
+    let tokens = message.subject.split(separator: ".").dropFirst(2)
     let numbers = tokens.dropFirst().compactMap { Int($0) }
-    switch (kind, numbers.count) {
+    switch (tokens.first, numbers.count) {
     case ("stream", 0): streamFound(message, now, &effects)
     case ("ack", 1): acknowledged(numbers[0], message, now, &effects)
     case ("made", 2) where isReader(numbers[0], numbers[1]): made(numbers[0], message, now, &effects)
     case ("read", 2) where isReader(numbers[0], numbers[1]): heartbeat(numbers[0], message, now, &effects)
-    case ("read", 2): deleteConsumer(numbers[0], numbers[1], &effects)
     default: break
     }
   }
@@ -218,10 +216,15 @@ struct EngineState {
   }
 
   private func deleteConsumer(_ number: Int, _ generation: Int, _ effects: inout Effects) {
+    effects.actions.append(.unsubscribe(delivery(number, generation)))
     guard phase == .ready else { return }
     effects.publish(
       "$JS.API.CONSUMER.DELETE.\(options.stream).\(consumer(number, generation))", reply: "\(inbox).deleted")
   }
+
+  /// Where a consumer sends messages to. It is a subscription of its own, since a server does not send to one that it
+  /// has no subscription of that very subject for.
+  private func delivery(_ number: Int, _ generation: Int) -> String { "\(inbox)-read.read.\(number).\(generation)" }
 
   private func consumer(_ number: Int, _ generation: Int) -> String { "\(instance)-\(number)-\(generation)" }
 
@@ -243,10 +246,12 @@ struct EngineState {
       asked.insert(number)
       let name = consumer(number, room.reader.generation)
       let last = room.reader.last
+      let delivery = delivery(number, room.reader.generation)
+      effects.actions.append(.subscribe(delivery))
       let request = ConsumerRequest(
         stream_name: options.stream,
         config: .init(
-          name: name, deliver_subject: "\(inbox).read.\(number).\(room.reader.generation)",
+          name: name, deliver_subject: delivery,
           deliver_policy: last > 0 ? "by_start_sequence" : "all", opt_start_seq: last > 0 ? last + 1 : nil,
           filter_subject: room.subject))
       effects.publish(
@@ -281,10 +286,11 @@ struct EngineState {
       isReader(number, generation)
     else { return }
     let limit = options.maxMessagesPerRoom
-    let step = rooms[number]?.reader.take(delivery.post, number: delivery.number, limit: limit, now: now)
-    guard step == .taken else { return progress(number, step, nil, now, &effects) }
-    if let id = delivery.id, let message = outbox.settle(id: id) { settled(message, &effects) }
-    if let room = rooms[number], room.reader.isOpened, let sink = room.sink { effects.placed(delivery.post, number, sink) }
+    let step = rooms[number]!.reader.take(delivery.post, number: delivery.number, limit: limit, now: now)
+    if step == .taken, let room = rooms[number] {
+      if let id = delivery.id, let message = outbox.settle(id: id) { settled(message, &effects) }
+      if room.reader.isOpened, let sink = room.sink { effects.placed(delivery.post, number, sink) }
+    }
     progress(number, step, delivery.pending, now, &effects)
   }
 

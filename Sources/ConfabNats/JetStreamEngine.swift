@@ -26,7 +26,12 @@ public final class JetStreamEngine: Engine {
   /// Does all that takes time, or may wait; the rooms are called from here, too. What follows is touched here only.
   private let queue = DispatchQueue(label: "confab.nats")
   private let state: Mutex<EngineState>
-  private let connection = Mutex<NatsConnection?>(nil)
+  private let link = Mutex<Link?>(nil)
+
+  private struct Link {
+    let connection: NatsConnection
+    var subscriptions: [String: NatsConnection.Subscription] = [:]
+  }
 
   private struct Inputs {
     var waiting: [Input] = []
@@ -73,7 +78,7 @@ public final class JetStreamEngine: Engine {
     inputs.withLock { $0.isOver = true }
     let count = state.withLock { $0.outbox.messages.count }
     if count > 0 { options.logger.warning("\(count) messages have not been stored") }
-    queue.async { self.connection.withLock { $0 = nil } }
+    queue.async { self.link.withLock { $0 = nil } }
   }
 
   private var isIdle: Bool { inputs.withLock(\.waiting.isEmpty) && state.withLock(\.outbox.isEmpty) }
@@ -93,9 +98,10 @@ public final class JetStreamEngine: Engine {
   private func connect() {
     guard !inputs.withLock(\.isOver) else { return }
     do throws(NatsConnection.Failure) {
-      let subject = state.withLock(\.inbox) + ".>"
-      let connection = try NatsConnection(options, subject: subject) { [weak self] in self?.take(.event($0)) }
-      self.connection.withLock { $0 = connection }
+      let connection = try NatsConnection(options) { [weak self] in self?.take(.event($0)) }
+      let inbox = state.withLock(\.inbox) + ".>"
+      let subscriptions = [inbox: try connection.subscribe(inbox)]
+      link.withLock { $0 = Link(connection: connection, subscriptions: subscriptions) }
     } catch {
       options.logger.warning("NATS cannot be reached: \(error)")
       connectLater()
@@ -123,7 +129,7 @@ public final class JetStreamEngine: Engine {
       for input in inputs { state.handle(input, now: now, &effects) }
       state.send(now, &effects)
     }
-    for case .event(.closed) in inputs { connectLater() }
+    for case .event(.closed) in inputs where !self.inputs.withLock(\.isOver) { connectLater() }
   }
 
   /// Lets the state change, and does what follows from it.
@@ -134,7 +140,11 @@ public final class JetStreamEngine: Engine {
       state.tellAvailability(&effects)
       isReachable.store(state.isAvailable, ordering: .relaxed)
     }
-    for publication in effects.publications { publish(publication) }
+    link.withLock { link in
+      if let connection = link?.connection {
+        for action in effects.actions { perform(action, connection, &link!.subscriptions) }
+      }
+    }
     for call in effects.calls {
       switch call {
       case .opened(let sink, let kept): sink.opened(kept)
@@ -146,13 +156,20 @@ public final class JetStreamEngine: Engine {
     for (level, text) in effects.logs { options.logger.log(level: level, "\(text)") }
   }
 
-  private func publish(_ publication: Effects.Publication) {
+  private func perform(
+    _ action: Effects.Action, _ connection: NatsConnection,
+    _ subscriptions: inout [String: NatsConnection.Subscription]
+  ) {
     do throws(NatsConnection.Failure) {
-      try connection.withLock(\.self)?.publish(
-        publication.subject, reply: publication.reply, headers: publication.headers, bytes: publication.bytes)
+      switch action {
+      case .subscribe(let subject): subscriptions[subject] = try connection.subscribe(subject)
+      case .unsubscribe(let subject): subscriptions[subject] = nil
+      case .publish(let message):
+        try connection.publish(message.subject, reply: message.reply, headers: message.headers, bytes: message.bytes)
+      }
     } catch {
       // What is not sent otherwise is sent again in time.
-      if error.isTooLarge, let number = publication.number { take(.tooLarge(number)) }
+      if error.isTooLarge, case .publish(let message) = action, let number = message.number { take(.tooLarge(number)) }
     }
   }
 }

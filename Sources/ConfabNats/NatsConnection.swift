@@ -46,15 +46,13 @@ final class NatsConnection: Sendable {
   }
 
   private nonisolated(unsafe) let connection: OpaquePointer
-  private nonisolated(unsafe) let subscription: OpaquePointer
+  private let receiver: Receiver
 
   /// Begins to connect, for as long as it takes; waits for the first attempt.
   ///
-  /// - Parameters:
-  ///   - subject: messages of it come as events.
-  ///   - take: called on threads of libnats: with messages on one, with all else on another one.
-  init(_ server: JetStreamOptions, subject: String, take: @escaping @Sendable (Event) -> Void) throws(Failure) {
-    let receiver = Receiver(take)
+  /// - Parameter take: called on threads of libnats: with messages on one, with all else on another one.
+  init(_ server: JetStreamOptions, take: @escaping @Sendable (Event) -> Void) throws(Failure) {
+    receiver = Receiver(take)
     let options = try unsafe NatsConnection.options(server)
     defer { unsafe natsOptions_Destroy(options) }
     // Released by the closed callback, which is libnats's last one of the connection.
@@ -81,12 +79,6 @@ final class NatsConnection: Sendable {
       throw Failure(status)
     }
     unsafe self.connection = connection
-    do throws(Failure) {
-      unsafe subscription = try NatsConnection.subscribe(connection, subject, receiver)
-    } catch {
-      unsafe natsConnection_Destroy(connection)
-      throw error
-    }
     // libnats tells only of a connection that could not be made at once.
     if status == NATS_OK { take(.connected) }
   }
@@ -94,14 +86,19 @@ final class NatsConnection: Sendable {
   /// Finds out whether the options can be used, so far as that is seen without a server.
   static func check(_ server: JetStreamOptions) throws(Failure) { unsafe natsOptions_Destroy(try options(server)) }
 
-  deinit {
-    unsafe natsConnection_Destroy(connection)
-    unsafe natsSubscription_Destroy(subscription)
+  deinit { unsafe natsConnection_Destroy(connection) }
+
+  /// Messages of a subject come as events, as long as this is there.
+  @safe
+  final class Subscription: Sendable {
+    private nonisolated(unsafe) let subscription: OpaquePointer
+
+    fileprivate init(_ subscription: OpaquePointer) { unsafe self.subscription = subscription }
+
+    deinit { unsafe natsSubscription_Destroy(subscription) }
   }
 
-  private static func subscribe(
-    _ connection: OpaquePointer, _ subject: String, _ receiver: Receiver
-  ) throws(Failure) -> OpaquePointer {
+  func subscribe(_ subject: String) throws(Failure) -> Subscription {
     // Released when libnats has called back for the last time.
     let closure = unsafe Unmanaged.passRetained(receiver).toOpaque()
     var subscription: OpaquePointer?
@@ -119,7 +116,7 @@ final class NatsConnection: Sendable {
     unsafe natsSubscription_SetOnCompleteCB(
       subscription, { closure in if let closure = unsafe closure { unsafe Unmanaged<Receiver>.fromOpaque(closure).release() } },
       closure)
-    return unsafe subscription
+    return unsafe Subscription(subscription)
   }
 
   /// Sends a message, or puts it into libnats's buffer.

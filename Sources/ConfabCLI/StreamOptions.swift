@@ -1,0 +1,57 @@
+import ArgumentParser
+import ConfabChat
+import ConfabNats
+import Logging
+
+private let defaults = JetStreamOptions(urls: [])
+
+/// The stream that the messages are kept in, and what NATS lets the server in with.
+struct StreamOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("The stream's name: another one is another chat. It is made if it is not there.", valueName: "name"))
+  var natsStream = defaults.stream
+
+  @Option(
+    help: ArgumentHelp("How many servers of NATS keep each message, if the stream is made: 1, 3 or 5.", valueName: "count"))
+  var natsReplicas = defaults.replicas
+
+  @Option(
+    help: ArgumentHelp(
+      "Disk space for all rooms, if the stream is made. Over it: the oldest messages are forgotten. 0 is no limit.",
+      valueName: "size"))
+  var natsMaxBytes = ByteCount(defaults.maxBytes)
+
+  @Option(help: ArgumentHelp("Credentials for NATS: a file with a JWT and the seed of its key.", valueName: "file"))
+  var natsCreds: String?
+
+  @Option(
+    help: ArgumentHelp("Certificates that NATS's is checked with, PEM. (default: those of the system)", valueName: "file"))
+  var natsCa: String?
+
+  @Option(help: ArgumentHelp("Certificate chain that NATS is shown, PEM.", valueName: "file"))
+  var natsCert: String?
+
+  @Option(help: ArgumentHelp("The key of --nats-cert, PEM.", valueName: "file"))
+  var natsKey: String?
+
+  /// Whether any has been given that says something.
+  var areGiven: Bool {
+    natsStream != defaults.stream || natsReplicas != defaults.replicas || natsMaxBytes.bytes != defaults.maxBytes
+      || [natsCreds, natsCa, natsCert, natsKey].contains { $0 != nil }
+  }
+
+  func options(_ urls: [String], _ chat: ChatOptions, _ logger: Logger) -> JetStreamOptions {
+    var options = JetStreamOptions(urls: urls)
+    options.stream = natsStream
+    options.replicas = natsReplicas
+    options.maxBytes = natsMaxBytes.bytes
+    options.maxMessagesPerRoom = chat.maxHistoryMessages
+    options.maxAge = chat.maxHistoryAge
+    options.credentialsFile = natsCreds
+    options.caFile = natsCa
+    options.certificateFile = natsCert
+    options.keyFile = natsKey
+    options.logger = logger
+    return options
+  }
+}
