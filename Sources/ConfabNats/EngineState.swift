@@ -28,7 +28,7 @@ struct EngineState {
     let subject: String
     /// Nil when nobody needs it any more, but messages of its wait.
     var sink: (any RoomSink)?
-    var reader = RoomReader()
+    var reader: RoomReader
     var waiting = 0
   }
 
@@ -68,10 +68,12 @@ struct EngineState {
 
   // MARK: Rooms
 
-  private mutating func open(_ number: Int, _ name: String, _ sink: any RoomSink, _ effects: inout Effects) {
+  private mutating func open(
+    _ number: Int, _ name: String, _ sink: any RoomSink, _ now: Instant, _ effects: inout Effects
+  ) {
     let token = Subject.escaped(name)
     let subject = "\(options.prefix).room.\(token)"
-    rooms[number] = OpenRoom(subject: subject, sink: sink)
+    rooms[number] = OpenRoom(subject: subject, sink: sink, reader: RoomReader(at: now))
     if token.utf8.count > Subject.maxTokenLength {
       effects.logs.append((.error, "a room has too long a name for NATS and stays closed: \(name.prefix(64))"))
     } else {
@@ -104,7 +106,7 @@ struct EngineState {
 
   mutating func handle(_ input: Input, now: Instant, _ effects: inout Effects) {
     switch input {
-    case .open(let number, let name, let sink): open(number, name, sink, &effects)
+    case .open(let number, let name, let sink): open(number, name, sink, now, &effects)
     case .place(let number, let post, let sender): place(post, from: sender, in: number)
     case .close(let number): close(number, &effects)
     case .tooLarge(let number): drop(number, &effects)
@@ -188,7 +190,7 @@ struct EngineState {
       // Another numbering begins. What other servers call it is the same unless this one has seen a loss.
       epoch = epoch == nil || !created.isEmpty ? info.created : "\(info.created) \(instance)"
       created = info.created
-      for number in rooms.keys { rooms[number]?.reader.forget() }
+      for number in rooms.keys { rooms[number]?.reader.forget(at: now) }
     }
     phase = .ready
     warnedAt = nil

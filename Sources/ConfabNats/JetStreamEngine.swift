@@ -115,7 +115,11 @@ public final class JetStreamEngine: Engine {
   /// Looks whether something has taken too long, again and again.
   private func look() {
     guard !inputs.withLock(\.isOver) else { return }
-    perform { $0.tick(.now, &$1) }
+    perform { state, effects in
+      let now = ContinuousClock.now
+      state.tick(now, &effects)
+      state.send(now, &effects)
+    }
     queue.asyncAfter(deadline: .now() + JetStreamEngine.tick) { [weak self] in self?.look() }
   }
 

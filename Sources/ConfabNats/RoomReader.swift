@@ -20,7 +20,7 @@ struct RoomReader {
     case live
   }
 
-  private(set) var phase = Phase.waiting(.now)
+  private(set) var phase: Phase
   /// Tells what comes of the consumer from what comes of those before.
   private(set) var generation = 0
   /// Whether the room has been told what there was: until then it is collected.
@@ -29,13 +29,17 @@ struct RoomReader {
   /// The newest message's number; 0 if there is none.
   private(set) var last = 0
   /// The newest number that the stream is known to have for the room, and since when.
-  private var known = (last: 0, since: Instant.now)
+  private var known: (last: Int, since: Instant)
   /// How many messages the consumer has sent …
   private var count = 0
   /// … and how many there were when it was made.
   private var target: Int?
-  private var heardAt = Instant.now
-  private var liveAt = Instant.now
+  private var heardAt: Instant
+  private var liveAt: Instant
+
+  init(at instant: Instant) {
+    (phase, heardAt, liveAt, known) = (.waiting(instant), instant, instant, (0, instant))
+  }
 
   /// It is to be made again.
   mutating func restart(at instant: Instant) {
@@ -46,10 +50,10 @@ struct RoomReader {
   }
 
   /// The stream has been lost: another one begins.
-  mutating func forget() {
+  mutating func forget(at instant: Instant) {
     isOpened = false
     known.last = 0
-    restart(at: .now)
+    restart(at: instant)
   }
 
   mutating func ask(now: Instant) {
