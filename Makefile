@@ -12,7 +12,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse fuzz sanitize docs test test-unit test-clients \
+.PHONY: run build libraries install uninstall compare conformance abuse fuzz sanitize docs test test-unit test-clients test-kills \
   test-c test-conformance test-browser test-leaks test-abuse format lint clean deps
 
 run: build
@@ -92,6 +92,10 @@ test-unit: deps
 test-clients: build $(PYTHON)
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
+
+# The server with --history --durability full, killed at a hundred random moments.
+test-kills: build $(PYTHON)
+	KILLS=100 $(PYTHON) -m pytest -q Tests/EndToEnd/test_history_file.py
 
 # Programs of C, built from an installed tree, under valgrind.
 test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind

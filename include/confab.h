@@ -258,6 +258,9 @@ typedef struct confab_config {
   /* The same for all rooms together. Bytes, up to 2^40. Default: 256 MiB. Rooms that everyone has left go, then the
    * oldest messages. */
   int64_t max_total_history_bytes;
+  /* How long a room of the chat keeps a message. Milliseconds, counted as whole seconds, 0 is for as long as the other
+   * limits let it, up to 100 years. Default: 0 s. Then it is forgotten. */
+  int64_t max_history_age_ms;
   /* How many of the newest messages somebody who comes to the chat is sent. A number, 0 to 100. Default: 50. */
   int64_t newcomer_messages;
   /* What a client of the chat's rich protocol says: characters, grapheme clusters. A number, 1 to 2^24. Default: 4000.

@@ -22,70 +22,67 @@ public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callb
   result { () throws(Failure) in try unsafe confab_callbacks.write(confab_callbacks(), to: callbacks, size) }
 }
 
-/// A member of the struct that is a setting of ``Configuration``.
-@unsafe private enum Setting {
-  case flag(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Configuration, Bool>)
-  case small(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Configuration, Int>)
-  case number(WritableKeyPath<confab_config, Int64>, WritableKeyPath<Configuration, Int>)
-  case milliseconds(WritableKeyPath<confab_config, Int64>, WritableKeyPath<Configuration, Duration>)
+/// A member of the struct that is a setting of ``Configuration`` or ``ChatOptions``.
+@unsafe private enum Setting<Settings> {
+  case flag(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Settings, Bool>)
+  case small(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Settings, Int>)
+  case number(WritableKeyPath<confab_config, Int64>, WritableKeyPath<Settings, Int>)
+  case milliseconds(WritableKeyPath<confab_config, Int64>, WritableKeyPath<Settings, Duration>)
 
-  static var all: [Setting] {
-    unsafe [
-      .small(\.port, \.port), .small(\.loops, \.loops),
-      .flag(\.offers_compression, \.offersCompression), .flag(\.requires_origin, \.requiresOrigin),
-      .number(\.max_message_size, \.maxMessageSize), .number(\.max_fragments, \.maxFragments),
-      .number(\.max_unfinished_bytes, \.maxUnfinishedBytes), .number(\.max_backlog, \.maxBacklog),
-      .number(\.max_connections, \.maxConnections),
-      .number(\.max_connections_per_address, \.maxConnectionsPerAddress),
-      .number(\.max_accept_rate, \.maxAcceptRate), .number(\.max_header_size, \.maxHeaderSize),
-      .number(\.max_path_length, \.maxPathLength), .milliseconds(\.handshake_timeout_ms, \.handshakeTimeout),
-      .number(\.max_message_rate, \.maxMessageRate), .number(\.max_byte_rate, \.maxByteRate),
-      .number(\.max_ping_rate, \.maxPingRate), .milliseconds(\.ping_interval_ms, \.pingInterval),
-      .milliseconds(\.idle_timeout_ms, \.idleTimeout), .milliseconds(\.close_timeout_ms, \.closeTimeout),
-      .flag(\.limits_loopback, \.limitsLoopback), .number(\.backlog_mark, \.backlogMark),
-      .milliseconds(\.stop_timeout_ms, \.stopTimeout), .number(\.send_buffer_size, \.sendBufferSize),
-    ]
-  }
-
-  func read(_ config: confab_config, to configuration: inout Configuration) {
+  func read(_ config: confab_config, to settings: inout Settings) {
     switch unsafe self {
-    case .flag(let member, let setting): unsafe configuration[keyPath: setting] = config[keyPath: member] != 0
-    case .small(let member, let setting): unsafe configuration[keyPath: setting] = Int(config[keyPath: member])
-    case .number(let member, let setting): unsafe configuration[keyPath: setting] = Int(config[keyPath: member])
+    case .flag(let member, let setting): unsafe settings[keyPath: setting] = config[keyPath: member] != 0
+    case .small(let member, let setting): unsafe settings[keyPath: setting] = Int(config[keyPath: member])
+    case .number(let member, let setting): unsafe settings[keyPath: setting] = Int(config[keyPath: member])
     case .milliseconds(let member, let setting):
-      unsafe configuration[keyPath: setting] = .milliseconds(config[keyPath: member])
+      unsafe settings[keyPath: setting] = .milliseconds(config[keyPath: member])
     }
   }
 
-  func write(_ configuration: Configuration, to config: inout confab_config) {
+  func write(_ settings: Settings, to config: inout confab_config) {
     switch unsafe self {
-    case .flag(let member, let setting): unsafe config[keyPath: member] = configuration[keyPath: setting] ? 1 : 0
-    case .small(let member, let setting): unsafe config[keyPath: member] = Int32(configuration[keyPath: setting])
-    case .number(let member, let setting): unsafe config[keyPath: member] = Int64(configuration[keyPath: setting])
+    case .flag(let member, let setting): unsafe config[keyPath: member] = settings[keyPath: setting] ? 1 : 0
+    case .small(let member, let setting): unsafe config[keyPath: member] = Int32(settings[keyPath: setting])
+    case .number(let member, let setting): unsafe config[keyPath: member] = Int64(settings[keyPath: setting])
     case .milliseconds(let member, let setting):
-      unsafe config[keyPath: member] = Int64(configuration[keyPath: setting] / .milliseconds(1))
+      unsafe config[keyPath: member] = Int64(settings[keyPath: setting] / .milliseconds(1))
     }
   }
 }
 
-/// The members of the struct that are settings of ``ChatOptions``.
-private typealias ChatSetting = (
-  member: WritableKeyPath<confab_config, Int64>, option: WritableKeyPath<ChatOptions, Int>
-)
-private var chatSettings: [ChatSetting] {
+private var serverSettings: [Setting<Configuration>] {
   unsafe [
-    (\.max_rooms, \.maxRooms), (\.max_history_messages, \.maxHistoryMessages),
-    (\.max_history_bytes, \.maxHistoryBytes), (\.max_total_history_bytes, \.maxTotalHistoryBytes),
-    (\.newcomer_messages, \.newcomerMessages), (\.max_text_length, \.maxTextLength),
-    (\.max_event_rate, \.maxEventRate), (\.max_event_burst, \.maxEventBurst),
+    .small(\.port, \.port), .small(\.loops, \.loops),
+    .flag(\.offers_compression, \.offersCompression), .flag(\.requires_origin, \.requiresOrigin),
+    .number(\.max_message_size, \.maxMessageSize), .number(\.max_fragments, \.maxFragments),
+    .number(\.max_unfinished_bytes, \.maxUnfinishedBytes), .number(\.max_backlog, \.maxBacklog),
+    .number(\.max_connections, \.maxConnections),
+    .number(\.max_connections_per_address, \.maxConnectionsPerAddress),
+    .number(\.max_accept_rate, \.maxAcceptRate), .number(\.max_header_size, \.maxHeaderSize),
+    .number(\.max_path_length, \.maxPathLength), .milliseconds(\.handshake_timeout_ms, \.handshakeTimeout),
+    .number(\.max_message_rate, \.maxMessageRate), .number(\.max_byte_rate, \.maxByteRate),
+    .number(\.max_ping_rate, \.maxPingRate), .milliseconds(\.ping_interval_ms, \.pingInterval),
+    .milliseconds(\.idle_timeout_ms, \.idleTimeout), .milliseconds(\.close_timeout_ms, \.closeTimeout),
+    .flag(\.limits_loopback, \.limitsLoopback), .number(\.backlog_mark, \.backlogMark),
+    .milliseconds(\.stop_timeout_ms, \.stopTimeout), .number(\.send_buffer_size, \.sendBufferSize),
+  ]
+}
+
+private var chatSettings: [Setting<ChatOptions>] {
+  unsafe [
+    .number(\.max_rooms, \.maxRooms), .number(\.max_history_messages, \.maxHistoryMessages),
+    .number(\.max_history_bytes, \.maxHistoryBytes), .milliseconds(\.max_history_age_ms, \.maxHistoryAge),
+    .number(\.max_total_history_bytes, \.maxTotalHistoryBytes), .number(\.newcomer_messages, \.newcomerMessages),
+    .number(\.max_text_length, \.maxTextLength), .number(\.max_event_rate, \.maxEventRate),
+    .number(\.max_event_burst, \.maxEventBurst),
   ]
 }
 
 extension confab_config {
   static var defaults: confab_config {
     var config = unsafe confab_config()
-    unsafe Setting.all.forEach { unsafe $0.write(Configuration(), to: &config) }
-    unsafe chatSettings.forEach { unsafe config[keyPath: $0.member] = Int64(ChatOptions()[keyPath: $0.option]) }
+    unsafe serverSettings.forEach { unsafe $0.write(Configuration(), to: &config) }
+    unsafe chatSettings.forEach { unsafe $0.write(ChatOptions(), to: &config) }
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
     return unsafe config
   }
@@ -93,14 +90,14 @@ extension confab_config {
   /// What the program has set of the chat.
   var chatOptions: ChatOptions {
     var options = ChatOptions()
-    unsafe chatSettings.forEach { unsafe options[keyPath: $0.option] = Int(self[keyPath: $0.member]) }
+    unsafe chatSettings.forEach { unsafe $0.read(self, to: &options) }
     return options
   }
 
   /// What the program has set.
   func configuration(_ log: LogTarget) throws(Failure) -> Configuration {
     var configuration = Configuration()
-    unsafe Setting.all.forEach { unsafe $0.read(self, to: &configuration) }
+    unsafe serverSettings.forEach { unsafe $0.read(self, to: &configuration) }
     if unsafe host != nil { configuration.host = try unsafe string(host, "host") }
     if unsafe tls_certificate_file != nil || tls_key_file != nil {
       configuration.tls = try unsafe TLS(

@@ -77,7 +77,9 @@ struct DatabaseError: Error, CustomStringConvertible {
   private let handle: OpaquePointer
   private let database: Database
 
-  fileprivate init(_ handle: OpaquePointer, _ database: Database) { unsafe (self.handle, self.database) = (handle, database) }
+  fileprivate init(_ handle: OpaquePointer, _ database: Database) {
+    unsafe (self.handle, self.database) = (handle, database)
+  }
 
   deinit { unsafe sqlite3_finalize(handle) }
 

@@ -55,7 +55,8 @@ final class HistoryFile {
     run = try database.run("SELECT run FROM runs") ?? 0
     selectRoom = try database.prepare("SELECT epoch, last, run FROM rooms WHERE name = ?")
     selectMessages = try database.prepare(
-      "SELECT id, at, kind, bytes, author, tag FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?) ORDER BY id")
+      "SELECT id, at, kind, bytes, author, tag FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?) ORDER BY id"
+    )
     writeRoom = try database.prepare(
       """
       INSERT INTO rooms (name, epoch, last, run, at) VALUES (?1, ?2, ?3, ?4, ?5)

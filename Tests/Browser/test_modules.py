@@ -164,7 +164,7 @@ FAKE = """
   const told = [];
   const listener = new Proxy({}, { get: (_, name) => (...values) => {
     if (name === "appended" || name === "prepended") told.push(`${name} ${values[0].map(({ id }) => id)}`);
-    else if (["gap", "edge", "refused", "limited"].includes(name)) told.push([name, ...values].join(" ").trim());
+    else if (["gap", "edge", "refused", "limited", "held"].includes(name)) told.push([name, ...values].join(" ").trim());
   } });
   const conversation = new Conversation("/test", new Outbox(`/test${Math.random()}`), listener);
   const message = (id, more = {}) => ({ type: "message", id, at: id, text: `${id}`, ...more });
@@ -177,19 +177,36 @@ FAKE = """
 """
 
 
-def test_what_comes_out_of_order_is_put_in_order(run):
+def test_numbers_may_have_gaps_and_what_comes_twice_is_shown_once(run):
     told, asked = run(FAKE + """
       socket.hear(welcome(10, range(8, 10)));
-      socket.hear(message(11));
-      socket.hear(message(14));
-      socket.hear(message(12));
-      const asked = socket.sent.filter(({ type }) => type === "history");
-      socket.hear(message(13));
-      socket.hear(message(14));
-      return [told, asked];
+      for (const id of [11, 14, 14, 12, 100]) socket.hear(message(id));
+      // A sign of life, with what has been heard already.
+      conversation.catchUp();
+      socket.hear({ type: "history", after: 100, messages: [message(100), message(105)], more: false, oldest: 1 });
+      socket.hear(message(105));
+      return [told, socket.sent.filter(({ type }) => type === "history")];
     """)
-    assert told == ["appended 8,9,10", "edge", "appended 11", "appended 12", "appended 13,14"]
-    assert asked == [{"type": "history", "after": 11, "count": 100}]
+    assert told == ["appended 8,9,10", "edge", "appended 11", "appended 14", "appended 100", "appended 105"]
+    assert asked == [{"type": "history", "after": 100, "count": 100}]
+
+
+def test_what_is_said_while_the_server_cannot_deliver_it_waits(run):
+    told, states, sent = run(FAKE + """
+      const timeouts = [];
+      const original = window.setTimeout;
+      window.setTimeout = (action, pause) => { timeouts.push(pause); return 0; };
+      socket.hear(welcome(0, []));
+      socket.hear({ type: "availability", available: false });
+      timeouts.length = 0;
+      conversation.say("hello");
+      const held = [...timeouts];
+      socket.hear({ type: "availability", available: true });
+      window.setTimeout = original;
+      return [told, held, socket.sent.slice(1).map(({ type }) => type)];
+    """)
+    # Nobody waits for the answer, which would end the connection.
+    assert "held true" in told and told[-1] == "held false" and states == [] and sent == ["say"]
 
 
 def test_a_resume_goes_page_by_page_while_others_go_on(run):
@@ -234,15 +251,19 @@ def test_where_something_is_missing_there_is_a_gap(run):
 def test_history_that_went_while_it_was_asked_for_is_a_gap(run):
     told = run(FAKE + """
       socket.hear(welcome(10, range(8, 10)));
-      socket.hear(message(14));
+      socket.onclose({ code: 1006 });
+      conversation.connection.open();
+      socket = connect();
+      socket.hear(welcome(14, range(11, 12), { more: true }));
+      socket.hear(message(15));
       socket.hear({ type: "error", code: "historyGone", message: "…" });
       conversation.connection.open();
       socket = connect();
       const { after } = socket.last;
-      socket.hear(welcome(14, range(13, 14)));
+      socket.hear(welcome(15, range(14, 15)));
       return [after ?? "none", ...told];
     """)
-    assert told == ["none", "appended 8,9,10", "edge", "gap", "appended 13,14", "edge"]
+    assert told == ["none", "appended 8,9,10", "edge", "appended 11,12", "edge", "gap", "appended 14,15", "edge"]
 
 
 def test_a_message_is_shown_once_even_if_it_had_to_be_said_again(run):

@@ -12,10 +12,10 @@ export class Banner {
     this.button.addEventListener("click", open);
   }
 
-  /** `state`: the connection's. A first attempt is no trouble; the next one after a pause does not end it. */
+  /** `state`: the connection's, or "held" when the server keeps what is said. A first attempt is no trouble; the next one after a pause does not end it. */
   show(state) {
     this.state = state === "connecting" ? this.state : state;
-    if (this.state === "waiting") return (this.timer ??= setTimeout(() => this.reveal(), patience));
+    if (this.state === "waiting" || this.state === "held") return (this.timer ??= setTimeout(() => this.reveal(), patience));
     clearTimeout(this.timer);
     this.timer = undefined;
     this.element.hidden = true;
@@ -28,8 +28,9 @@ export class Banner {
   }
 
   label() {
-    const isReplaced = this.state === "replaced";
-    this.text.textContent = isReplaced ? words.replaced : words.lost;
-    this.button.textContent = isReplaced ? words.takeBack : words.reconnect;
+    const { replaced, lost, held, takeBack, reconnect } = words;
+    this.text.textContent = { replaced, waiting: lost, held }[this.state] ?? "";
+    this.button.textContent = { replaced: takeBack, waiting: reconnect }[this.state] ?? "";
+    this.button.hidden = this.state === "held";
   }
 }

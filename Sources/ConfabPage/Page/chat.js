@@ -81,6 +81,10 @@ const listener = {
     showStatus();
   },
 
+  held(isHeld) {
+    banner.show(isHeld ? "held" : conversation.connection.state);
+  },
+
   appended(messages, isNews) {
     const append = () => timeline.append(messages);
     if (isNews) append();

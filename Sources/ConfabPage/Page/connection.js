@@ -32,6 +32,7 @@ export class Connection {
     this.abandon();
     const socket = new WebSocket(this.address, "chat.confab.v1");
     this.socket = socket;
+    this.isHeld = false;
     this.enter("connecting");
     this.expectAnswer();
     socket.onopen = () => {
@@ -95,6 +96,12 @@ export class Connection {
     else if (this.state === "open") this.handlers.quiet();
   }
 
+  /** For a while, answers are not expected: the server has said so. */
+  hold(isHeld) {
+    this.isHeld = isHeld;
+    this.heard();
+  }
+
   enter(state) {
     this.state = state;
     this.handlers.changed(state);
@@ -107,7 +114,7 @@ export class Connection {
   }
 
   expectAnswer() {
-    if (this.isExpecting) return;
+    if (this.isExpecting || this.isHeld) return;
     this.isExpecting = true;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.retry(0), patience);

@@ -12,15 +12,15 @@ export class Conversation {
   /**
    * `listener` hears: `joined(welcome)`, `refused(code, proposal)`, `named(name)`, `connection(state)`,
    * `appended(messages, isNews)`, `prepended(messages)`, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
-   * `unsent()` when the outbox has changed, `limited(tag)`.
+   * `unsent()` when the outbox has changed, `limited(tag)`, `held(isHeld)`.
    */
   constructor(room, outbox, listener) {
     this.outbox = outbox;
     this.listener = listener;
     this.seat = `seat${room}`;
     this.isIn = false;
-    /** Messages that are ahead of others that have not come yet. */
-    this.ahead = new Map();
+    /** What is said while what was missed has not come yet. */
+    this.ahead = [];
     /** What has been shown, in whatever epoch: a message that its sender had to say again is shown once. */
     this.shown = new Set();
     const address = new URL(room, location.origin);
@@ -84,6 +84,7 @@ export class Conversation {
 
   reset() {
     this.isIn = this.isCatchingUp = this.isLoadingOlder = false;
+    this.ahead = [];
     this.inFlight = undefined;
   }
 
@@ -96,6 +97,7 @@ export class Conversation {
       case "typing": return this.listener.typing(event.name);
       case "renamed": return this.called(event.name);
       case "error": return this.failed(event);
+      case "availability": return this.held(!event.available);
       case "moving": return this.connection.retry(event.after);
     }
   }
@@ -116,14 +118,13 @@ export class Conversation {
       this.canResume = true;
       this.first = welcome.messages[0]?.id ?? welcome.last + 1;
       this.last = this.first - 1;
-      this.ahead.clear();
     }
-    // What comes behind the welcome is not asked for again.
-    this.isCatchingUp = true;
-    this.take(welcome.messages, isResumed);
+    this.sent(welcome.messages);
+    this.append(welcome.messages, isResumed);
     this.listener.edge();
-    if (this.last < this.newest) this.catchUp();
-    else this.finishCatchingUp();
+    this.isCatchingUp = welcome.more;
+    if (welcome.more) this.catchUp();
+    else this.caught();
   }
 
   called(name) {
@@ -132,22 +133,27 @@ export class Conversation {
     this.listener.named(name);
   }
 
-  /** Passes on what is next, and keeps the rest until what is before it has come. */
-  take(messages, isNews = true) {
-    for (const message of messages) {
-      if (message.tag && this.outbox.remove(message.tag)) this.listener.unsent();
-      if (message.tag && message.tag === this.inFlight) this.inFlight = undefined;
-      if (message.id > this.last) this.ahead.set(message.id, message);
+  /** Passes on what has been said now, or keeps it until what is before it has come. */
+  take(messages) {
+    this.sent(messages);
+    if (this.isCatchingUp) this.ahead.push(...messages);
+    else this.append(messages);
+    this.flush();
+  }
+
+  /** Takes our own out of the outbox. */
+  sent(messages) {
+    for (const { tag } of messages) {
+      if (tag && this.outbox.remove(tag)) this.listener.unsent();
+      if (tag && tag === this.inFlight) this.inFlight = undefined;
     }
-    const next = [];
-    for (let message; (message = this.ahead.get(this.last + 1)); this.last += 1) {
-      this.ahead.delete(message.id);
-      next.push(message);
-    }
+  }
+
+  append(messages, isNews = true) {
+    const next = messages.filter(({ id }) => id > this.last);
+    this.last = next.at(-1)?.id ?? this.last;
     const fresh = this.notShown(next);
     if (fresh.length > 0) this.listener.appended(fresh, isNews);
-    if (this.ahead.size > 0 && !this.isCatchingUp) this.catchUp();
-    this.flush();
   }
 
   notShown(messages) {
@@ -161,21 +167,25 @@ export class Conversation {
   /** Asks for what is behind the last message; a sign of life where there is nothing. */
   catchUp() {
     if (!this.isIn) return;
-    this.isCatchingUp = true;
     this.asked = this.last;
     this.connection.send({ type: "history", after: this.last, count: mostAtOnce });
   }
 
   caughtUp({ after, messages, more }) {
     if (after !== this.asked) return;
-    this.take(messages);
-    if (more && this.last > after) this.catchUp();
-    else if (more || this.ahead.size > 0) this.startOver();
-    else this.finishCatchingUp();
+    this.sent(messages);
+    this.append(messages);
+    if (!this.isCatchingUp) return this.flush();
+    if (!more) return this.caught();
+    if (this.last > after) this.catchUp();
+    else this.startOver();
   }
 
-  finishCatchingUp() {
+  caught() {
     this.isCatchingUp = false;
+    this.last = Math.max(this.last, this.newest);
+    this.append(this.ahead);
+    this.ahead = [];
     this.flush();
   }
 
@@ -218,8 +228,13 @@ export class Conversation {
       this.isLoadingOlder = false;
       this.oldest = this.first;
       this.listener.edge();
-    } else if (this.last < this.newest || this.ahead.size > 0) this.startOver();
-    else this.finishCatchingUp();
+    } else if (this.isCatchingUp) this.startOver();
+  }
+
+  /** What is said waits, since the server cannot give it its place. */
+  held(isHeld) {
+    this.connection.hold(isHeld);
+    this.listener.held(isHeld);
   }
 
   /** Too fast: what was asked for is asked for again later. */

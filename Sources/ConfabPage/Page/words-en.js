@@ -80,6 +80,7 @@ export const english = {
   offline: "Offline",
   unreachable: "The chat cannot be reached. Trying again…",
   lost: "Connection lost. What you write is kept, and sent when it is back.",
+  held: "Messages cannot be delivered right now. What you write is kept, and delivered when they can.",
   reconnect: "Try now",
   replaced: "This chat has been continued in another tab.",
   takeBack: "Continue here",

@@ -80,6 +80,7 @@ export const chinese = {
   offline: "离线",
   unreachable: "暂时连接不上，正在重试…",
   lost: "连接已断开。你写的内容会保留，恢复后自动发出。",
+  held: "消息暂时无法送达。你写的内容会保留，恢复后自动送达。",
   reconnect: "立即重试",
   replaced: "此聊天已在另一个标签页中继续。",
   takeBack: "在这里继续",

@@ -1,0 +1,275 @@
+"""Rooms in a file: they outlive the server, whatever ends it."""
+
+import asyncio
+import os
+import random
+import resource
+import signal
+import sqlite3
+
+import pytest
+import websockets
+
+from confab_process import Confab, confab, run
+from rich_client import open_rich, rich
+
+KILLS = int(os.environ.get("KILLS", 10))
+
+
+def go(main, seconds=60):
+    return asyncio.run(asyncio.wait_for(main, seconds))
+
+
+def ids(event):
+    return [message["id"] for message in event["messages"]]
+
+
+def texts(event):
+    return [message["text"] for message in event["messages"]]
+
+
+def rows(file, sql):
+    database = sqlite3.connect(file)
+    try:
+        return database.execute(sql).fetchall()
+    finally:
+        database.close()
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "chat.db"
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+def test_rooms_are_there_after_a_restart(file, durability):
+    options = ("--history", file, "--durability", durability)
+
+    async def before(server):
+        async with rich(server, "Ann", "tea") as ann, rich(server, "Bob") as bob:
+            async with websockets.connect(server.ws + "tea") as plain:
+                await plain.send("你好")
+                await plain.recv()
+                await plain.send(b"\x00\xff")
+                await plain.recv()
+            first = await ann.say("first", tag="t-1")
+            await bob.say("elsewhere")
+            return ann.welcome, [*ann.messages()], first
+
+    async def after(server, welcome, messages, first):
+        async with rich(server, "Ann", "tea", epoch=welcome["epoch"], after=1, session=welcome["session"]) as ann:
+            assert ann.welcome["epoch"] == welcome["epoch"] and not ann.welcome["gap"] and ann.welcome["last"] == 3
+            assert ann.welcome["messages"] == messages[1:]
+            assert await ann.say("first", tag="t-1") == first
+            assert (await ann.say("second"))["id"] == 4
+        async with rich(server, "Bob") as bob:
+            assert texts(bob.welcome) == ["elsewhere"]
+
+    with confab(*options) as server:
+        known = go(before(server))
+    assert [message["id"] for message in known[1]] == [1, 2, 3]
+    for number in range(2):
+        with confab(*options) as server:
+            if number == 0:
+                go(after(server, *known))
+            else:
+                go(count_of(server, "tea", 4))
+
+
+async def count_of(server, room, last):
+    async with rich(server, "Eve", room) as eve:
+        assert eve.welcome["last"] == last
+
+
+def test_a_killed_server_loses_nothing_that_was_delivered(file):
+    """SIGKILL at random moments: with --durability full, what anybody has heard is there, with its number."""
+    heard, epochs = {}, set()
+
+    async def talk(server, number, run):
+        async with open_rich(server) as client:
+            await client.hello(f"talker {number}", history=100)
+            epochs.add(client.welcome["epoch"])
+            heard.update((message["id"], message) for message in client.welcome["messages"])
+            for index in range(10_000):
+                await client.send("say", tag=f"{run}-{number}-{index}", text="x" * random.choice((1, 100, 3000)))
+                await client.until("message", tag=f"{run}-{number}-{index}")
+
+    async def session(server, run):
+        async def witness():
+            async with rich(server, "witness", history=0) as client:
+                while True:
+                    message = await client.until("message")
+                    assert message["id"] not in heard or heard[message["id"]] == message
+                    heard[message["id"]] = message
+
+        talkers = [asyncio.create_task(talk(server, number, run)) for number in range(4)] + [asyncio.create_task(witness())]
+        await asyncio.sleep(random.uniform(0, 0.5))
+        server.process.kill()
+        for result in await asyncio.gather(*talkers, return_exceptions=True):
+            assert isinstance(result, (websockets.ConnectionClosed, OSError, EOFError, websockets.InvalidMessage)), result
+
+    async def check(server):
+        async with rich(server, "Ann", history=0) as ann:
+            last, found = ann.welcome["last"], {}
+            before = last + 1
+            while True:
+                await ann.send("history", before=before, count=100)
+                page = await ann.until("history")
+                found.update((message["id"], message) for message in page["messages"])
+                if not page["more"]:
+                    break
+                before = page["messages"][0]["id"]
+            lost = {number for number in heard if number not in found and number > last - 5000}
+            assert not lost and all(found[number] == heard[number] for number in heard if number in found)
+            assert sorted(found) == list(range(min(found), last + 1)), "there are gaps"
+
+    options = ("--history", file, "--durability", "full", "--max-event-rate", 0, "--max-history-messages", 1_000_000,
+               "--max-history-bytes", "256MiB")
+    for number in range(KILLS):
+        server = Confab(*options)
+        try:
+            go(session(server, number))
+        finally:
+            server.stop(signal.SIGKILL)
+    with confab(*options) as server:
+        go(check(server))
+    assert heard and len(epochs) == 1
+    assert rows(file, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_numbers_are_not_given_twice_when_messages_are_lost(file):
+    """By default a killed server may have delivered what it had not written: nobody may take another message for it."""
+    async def talk(server, after):
+        async with rich(server, "Ann", history=0) as ann:
+            assert ann.welcome["last"] == 0 or ann.welcome["last"] >= after
+            numbers = [(await ann.say("x"))["id"] for _ in range(5)]
+            assert numbers[0] > after
+            return numbers[-1]
+
+    last = 0
+    for _ in range(4):
+        server = Confab("--history", file)
+        try:
+            last = go(talk(server, last))
+        finally:
+            server.stop(signal.SIGKILL)
+        # When it was killed before anything was written, the room is another one.
+        if not rows(file, "SELECT count(*) FROM rooms")[0][0]:
+            last = 0
+    assert rows(file, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_what_is_kept_is_bounded(file):
+    async def fill(server):
+        async with websockets.connect(server.ws + "many") as plain:
+            for number in range(1000):
+                await plain.send(f"{number}")
+                await plain.recv()
+        async with websockets.connect(server.ws + "large") as plain:
+            for number in range(300):
+                await plain.send("x" * 10_000)
+                await plain.recv()
+
+    options = ("--history", file, "--max-history-messages", 100, "--max-history-bytes", "200KiB", "--max-message-rate", 0)
+    with confab(*options) as server:
+        go(fill(server))
+    counts = dict(rows(file, "SELECT name, count(*) FROM rooms JOIN messages ON rooms.id = room GROUP BY room"))
+    # It is cut each 64 messages.
+    assert 100 <= counts["/many"] < 164 and 19 <= counts["/large"] < 20 + 64
+
+    async def look(server):
+        async with rich(server, "Ann", "many") as ann:
+            assert (ann.welcome["last"], ann.welcome["oldest"]) == (1000, 901)
+    with confab(*options) as server:
+        go(look(server))
+
+    async def say(server):
+        async with rich(server, "Ann", "many") as ann:
+            assert texts(ann.welcome) == [] and ann.welcome["last"] == 1000
+            await ann.say("now")
+    # Messages that are too old are not there.
+    database = sqlite3.connect(file)
+    database.execute("UPDATE messages SET at = at - 10000")
+    database.commit()
+    database.close()
+    with confab(*options, "--max-history-age", 5) as server:
+        go(say(server))
+    assert rows(file, "SELECT count(*) FROM messages") == [(1,)]
+
+
+def test_the_file_is_bounded(file):
+    async def fill(server):
+        for room in range(60):
+            async with websockets.connect(server.ws + f"room/{room}") as plain:
+                for _ in range(10):
+                    await plain.send("x" * 10_000)
+                    await plain.recv()
+
+    with confab("--history", file, "--max-history-file-size", "2MiB", "--max-message-rate", 0) as server:
+        go(fill(server))
+    names = [name for name, in rows(file, "SELECT name FROM rooms ORDER BY at")]
+    assert 5 < len(names) < 25 and names[-1] == "/room/59" and "/room/0" not in names
+    assert file.stat().st_size < 4 << 20
+
+
+def test_a_full_disk_is_no_end(file):
+    """The chat goes on from memory, an error says so, and what is said when there is space again is kept."""
+    def limit(process, size):
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    async def say(server, text, count):
+        async with rich(server, "Ann", history=0) as ann, rich(server, "Bob", history=0) as bob:
+            for number in range(count):
+                await ann.say(f"{text} {number} " + "x" * 2000)
+            assert len([await bob.until("message") for _ in range(count)]) == count
+
+    async def wait(server, text):
+        while text not in server.said():
+            await say(server, "more", 5)
+
+    async def look(server):
+        async with rich(server, "Cid", history=100) as cid:
+            # What was before the gap is not kept: there is none for those who come back.
+            assert texts(cid.welcome)[-1].startswith("after 9 ") and "before" not in str(texts(cid.welcome))
+            numbers = ids(cid.welcome)
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        for durability in ("normal", "full"):
+            options = ("--history", file, "--durability", durability, "--max-event-rate", 0)
+            with confab(*options) as server:
+                go(say(server, "before", 10))
+                limit(server.process, 100_000)
+                go(wait(server, "cannot be written"))
+                limit(server.process, resource.RLIM_INFINITY)
+                go(wait(server, "written again"))
+                go(say(server, "after", 60 if durability == "normal" else 10))
+            if durability == "full":
+                with confab(*options) as server:
+                    go(look(server))
+            assert rows(file, "PRAGMA integrity_check") == [("ok",)]
+    finally:
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_file_that_cannot_be_used_is_an_error(tmp_path, file):
+    text = tmp_path / "text"
+    text.write_text("this is no database" * 100)
+    for name, reason in (
+        (tmp_path / "missing" / "chat.db", "unable to open"), (text, "not a database"), (tmp_path, "unable to open"),
+    ):
+        result = run("serve", "--port", 0, "--history", name)
+        assert result.returncode == 1 and str(name) in result.stderr and reason in result.stderr, result.stderr
+    with confab("--history", file):
+        result = run("serve", "--port", 0, "--history", file)
+        assert result.returncode == 1 and "another process" in result.stderr, result.stderr
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    result = run("serve", "--port", 0, "--history", file)
+    assert result.returncode == 1 and "newer version" in result.stderr, result.stderr
+    assert text.read_text().startswith("this is no database")
+    for option in (("--durability", "full"), ("--max-history-file-size", "1MiB")):
+        result = run("serve", "--port", 0, *option)
+        assert result.returncode == 64 and "--history" in result.stderr, result.stderr
