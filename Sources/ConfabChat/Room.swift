@@ -40,8 +40,10 @@ final class Room: Sendable {
     var presence = Presence()
     /// When the news of presence is to be told; nil when there is none.
     var presenceDue: ContinuousClock.Instant?
+    /// Rises when somebody comes, goes or changes the name.
+    var attendanceVersion = 0
 
-    var count: Int { people.count + plainCount }
+    var count: Int { people.count + plainCount + people.otherCount }
   }
 
   private struct Unopened {
@@ -186,18 +188,17 @@ final class Room: Sendable {
       guard let entry = state.people.enter(name, as: connection, session: hello.session.flatMap { Session($0) }) else {
         throw NameTaken(proposal: state.people.proposal(for: name)?.text)
       }
+      state.attendanceVersion += 1
       expire(&state)
       connection.join(richLog)
       connection.send(welcomeEvent(hello, name, entry.session, state))
       if !state.isAvailable { connection.send(AvailabilityEvent(available: false)) }
       if let old = entry.renamed { state.presence.renamed(old, to: name) }
-      if entry.replaced == nil { state.presence.changed(name) }
+      if !entry.isKnown { state.presence.changed(name) }
       schedulePresence(&state, connection.loop)
       return entry
     }
-    if let replaced = entry.replaced {
-      replaced.loop.execute { replaced.close(.replaced, reason: "replaced by another connection") }
-    }
+    entry.replaced?.giveWay()
     return entry.session.id
   }
 
@@ -254,6 +255,7 @@ final class Room: Sendable {
     state.withLock { state in
       guard let name = state.people.person(id, of: connection)?.name else { return }
       richLog.append(TypingEvent(name: name.text))
+      state.order?.typing(name.text)
     }
   }
 
@@ -266,6 +268,7 @@ final class Room: Sendable {
       }
       connection.send(RenamedEvent(name: name.text))
       if old == name { return }
+      state.attendanceVersion += 1
       state.presence.renamed(old, to: name)
       schedulePresence(&state, connection.loop)
     }
@@ -290,6 +293,7 @@ final class Room: Sendable {
   func leave(_ id: UInt64, _ connection: Connection) {
     state.withLock { state in
       guard let name = state.people.leave(id, connection) else { return }
+      state.attendanceVersion += 1
       state.presence.changed(name)
       schedulePresence(&state, connection.loop)
     }
@@ -298,6 +302,7 @@ final class Room: Sendable {
   // MARK: Presence
 
   private func countChanged(_ state: inout State, _ loop: EventLoop) {
+    state.attendanceVersion += 1
     if state.people.isEmpty { return }
     state.presence.countChanged()
     schedulePresence(&state, loop)
@@ -376,6 +381,34 @@ extension Room: RoomSink {
   }
 }
 
+extension Room {
+  func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? {
+    state.withLock { state in
+      guard state.attendanceVersion != version else { return nil }
+      let attendance = Attendance(people: state.people.attendance, count: state.people.count + state.plainCount)
+      return (attendance, state.attendanceVersion)
+    }
+  }
+
+  func attended(_ server: String, _ attendance: Attendance) {
+    let replaced = state.withLock { state in
+      let count = state.count
+      let (changed, replaced) = state.people.update(server, attendance)
+      if !replaced.isEmpty { state.attendanceVersion += 1 }
+      for name in changed { state.presence.changed(name) }
+      if state.count != count { state.presence.countChanged() }
+      // Nobody else is to be told.
+      if let loop = state.people.connections.first(where: { _ in true })?.loop { schedulePresence(&state, loop) }
+      return replaced
+    }
+    for connection in replaced { connection.giveWay() }
+  }
+
+  func typed(_ name: String) {
+    state.withLock { state in if !state.people.isEmpty { richLog.append(TypingEvent(name: name)) } }
+  }
+}
+
 extension BroadcastLog {
   func append(_ event: some ServerEvent) {
     let json = event.json
@@ -384,6 +417,11 @@ extension BroadcastLog {
 }
 
 extension Connection {
+  /// Another one speaks for the person.
+  fileprivate func giveWay() {
+    loop.execute { self.close(.replaced, reason: "replaced by another connection") }
+  }
+
   fileprivate func comeAgain() {
     loop.execute { self.close(.serviceRestart, reason: "the room has begun anew") }
   }

@@ -22,11 +22,17 @@ struct Effects {
     case opened(any RoomSink, Kept)
     case placed(any RoomSink, [PlacedPost])
     case available(any RoomSink, Bool)
+    /// Is asked who is there, to tell it.
+    case attendance(any RoomSink, Int, unless: Int)
+    case attended(any RoomSink, String, Attendance)
+    case typed(any RoomSink, String)
   }
 
   var actions: [Action] = []
   var calls: [Call] = []
   var settled: [(Sender?, Int)] = []
+  /// Whether something is to be done within a moment.
+  var isToLookAgain = false
   var logs: [(Logger.Level, String)] = []
   /// Where the last call for a room is, if it is for messages: more can be added to it.
   private var placed: [Int: Int] = [:]

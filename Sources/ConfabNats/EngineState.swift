@@ -7,6 +7,9 @@ enum Input: Sendable {
   case place(Int, Post, Sender?)
   case close(Int)
   case event(NatsConnection.Event)
+  /// Who is in a room, and the version of that.
+  case attendance(Int, Attendance, Int)
+  case typing(Int, String)
   /// A message is larger than the broker takes.
   case tooLarge(Int)
 }
@@ -43,7 +46,7 @@ struct EngineState {
 
   let options: JetStreamOptions
   /// Unique: what is sent to this server has a subject that begins with it.
-  let instance = String(UInt64.random(in: .min ... .max), radix: 36)
+  let instance: String
   var inbox: String { "_INBOX.\(instance)" }
 
   private(set) var phase = Phase.disconnected
@@ -54,6 +57,9 @@ struct EngineState {
   private var rooms: [Int: OpenRoom] = [:]
   private var nextMessage = 0
   private(set) var outbox = Outbox()
+  private var neighbourhood: Neighbourhood
+  /// Rooms that have been read, but are not open yet.
+  private var caughtUp: Set<Int> = []
   /// Rooms whose reader is to be made, oldest first, and those whose one is being made.
   private var opening: ArraySlice<Int> = []
   private var asked: Set<Int> = []
@@ -64,7 +70,11 @@ struct EngineState {
   private var losses = 0
   private var warnedAt: Instant? = .now
 
-  init(_ options: JetStreamOptions) { self.options = options }
+  init(_ options: JetStreamOptions) {
+    self.options = options
+    instance = String(UInt64.random(in: .min ... .max), radix: 36)
+    neighbourhood = Neighbourhood(instance, prefix: options.prefix)
+  }
 
   // MARK: Rooms
 
@@ -78,11 +88,13 @@ struct EngineState {
       effects.logs.append((.error, "a room has too long a name for NATS and stays closed: \(name.prefix(64))"))
     } else {
       opening.append(number)
+      neighbourhood.open(number, token, sink, &effects)
     }
   }
 
   private mutating func close(_ number: Int, _ effects: inout Effects) {
     rooms[number]?.sink = nil
+    neighbourhood.close(number, &effects)
     removeIfDone(number, &effects)
   }
 
@@ -109,6 +121,9 @@ struct EngineState {
     case .open(let number, let name, let sink): open(number, name, sink, now, &effects)
     case .place(let number, let post, let sender): place(post, from: sender, in: number)
     case .close(let number): close(number, &effects)
+    case .attendance(let number, let attendance, let version):
+      neighbourhood.tell(number, attendance, version, now, &effects)
+    case .typing(let number, let name): neighbourhood.typing(number, name, &effects)
     case .tooLarge(let number): drop(number, &effects)
     case .event(let event): handle(event, now, &effects)
     }
@@ -118,6 +133,7 @@ struct EngineState {
     switch event {
     case .connected:
       effects.logs.append((.notice, "connected to NATS"))
+      neighbourhood.connected(now)
       lookForStream(now, &effects)
     case .disconnected:
       effects.logs.append((.warning, "the connection to NATS is lost"))
@@ -135,7 +151,9 @@ struct EngineState {
 
   private mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     // What a consumer sends has the subject of the room, but for its heartbeats.
-    guard message.subject.hasPrefix(inbox) else { return delivered(message, now, &effects) }
+    guard message.subject.hasPrefix(inbox) else {
+      return neighbourhood.received(message, now, &effects) ? () : delivered(message, now, &effects)
+    }
     let tokens = message.subject.split(separator: ".").dropFirst(2)
     let numbers = tokens.dropFirst().compactMap { Int($0) }
     switch (tokens.first, numbers.count) {
@@ -266,7 +284,7 @@ struct EngineState {
   private mutating func made(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     asked.remove(number)
     switch Api.decode(message, as: ConsumerInfo.self) {
-    case .success(let info): if rooms[number]?.reader.made(info, now: now) == true { caughtUp(number, &effects) }
+    case .success(let info): if rooms[number]?.reader.made(info, now: now) == true { caughtUp.insert(number) }
     case .failure(let error) where error.err_code == ApiError.streamNotFound: lookForStream(now, &effects)
     case .failure(let error):
       warn("a room cannot be read: \(error.text)", now, &effects)
@@ -301,13 +319,23 @@ struct EngineState {
   ) {
     switch step {
     case .hole: restart(number, at: now, &effects)
-    case .taken: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { caughtUp(number, &effects) }
+    case .taken: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { caughtUp.insert(number) }
     case nil: break
     }
   }
 
-  private mutating func caughtUp(_ number: Int, _ effects: inout Effects) {
-    guard let room = rooms[number], !room.reader.isOpened, let epoch else { return }
+  /// Opens rooms that have been read, when other servers have had time to tell who is there.
+  private mutating func openRooms(_ now: Instant, _ effects: inout Effects) {
+    neighbourhood.ask(now, &effects)
+    for number in caughtUp where rooms[number]?.sink == nil || neighbourhood.hasAsked(number, now) {
+      caughtUp.remove(number)
+      openRoom(number, &effects)
+    }
+    effects.isToLookAgain = !caughtUp.isEmpty
+  }
+
+  private mutating func openRoom(_ number: Int, _ effects: inout Effects) {
+    guard let room = rooms[number], room.reader.phase == .live, !room.reader.isOpened, let epoch else { return }
     let limit = options.maxMessagesPerRoom
     let posts = rooms[number]?.reader.open(limit: limit) ?? []
     guard let sink = room.sink else { return }
@@ -348,6 +376,7 @@ struct EngineState {
   mutating func send(_ now: Instant, _ effects: inout Effects) {
     guard phase == .ready else { return }
     makeReaders(now, &effects)
+    openRooms(now, &effects)
     // Not before all has been read that there is: what was sent before and is there already is known then.
     let rooms = rooms
     for (number, message) in outbox.take(now: now, isOpen: { rooms[$0]?.reader.phase == .live }) {
@@ -375,6 +404,7 @@ struct EngineState {
         outbox.putBack(number)
       }
     }
+    if phase != .disconnected { neighbourhood.tick(now, &effects) }
     isStalled = outbox.age(now: now) > EngineState.stall
   }
 

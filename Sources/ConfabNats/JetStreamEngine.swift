@@ -41,6 +41,7 @@ public final class JetStreamEngine: Engine {
 
   /// How often it looks whether something has taken too long.
   private static let tick = DispatchTimeInterval.milliseconds(250)
+  private static let moment = DispatchTimeInterval.milliseconds(20)
   /// When it begins anew after libnats has given up.
   private static let pause = DispatchTimeInterval.seconds(2)
   /// How long it waits at the end for what is on its way.
@@ -154,9 +155,14 @@ public final class JetStreamEngine: Engine {
       case .opened(let sink, let kept): sink.opened(kept)
       case .placed(let sink, let posts): sink.placed(posts)
       case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
+      case .attendance(let sink, let room, let version):
+        if let (attendance, version) = sink.attendance(unless: version) { take(.attendance(room, attendance, version)) }
+      case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
+      case .typed(let sink, let name): sink.typed(name)
       }
     }
     for (sender, count) in effects.settled { sender?.settled(count) }
+    if effects.isToLookAgain { queue.asyncAfter(deadline: .now() + JetStreamEngine.moment) { [weak self] in self?.run() } }
     for (level, text) in effects.logs { options.logger.log(level: level, "\(text)") }
   }
 
@@ -189,6 +195,8 @@ private final class JetStreamOrder: RoomOrder {
     engine.take(.place(room, post(), sender))
     return nil
   }
+
+  func typing(_ name: String) { engine.take(.typing(room, name)) }
 
   func close() { engine.take(.close(room)) }
 }

@@ -35,8 +35,16 @@ public protocol RoomOrder: Sendable {
   /// It is called with the room's lock held, so one call at a time, and must not call the sink. It must not wait.
   func place(_ post: () -> Post, from sender: Sender?) -> Place?
 
+  /// Tells other servers that somebody is writing. What does nothing is there already.
+  func typing(_ name: String)
+
   /// Nobody needs the room any more: the sink is not called again. What has been given to it still gets its place.
   func close()
+}
+
+extension RoomOrder {
+  /// There are no other servers.
+  public func typing(_ name: String) {}
 }
 
 /// A room, as an engine knows it. The calls for one room come one at a time, on any thread, and not from within
@@ -48,6 +56,14 @@ public protocol RoomSink: AnyObject, Sendable {
   func placed(_ posts: [PlacedPost])
   /// The engine can't be reached, or is back. What is said meanwhile waits.
   func availabilityChanged(_ isAvailable: Bool)
+
+  /// Who is in the room on this server, for others that share it, with the version of that; nil if it is still this one.
+  /// It may be called at any time.
+  func attendance(unless version: Int) -> (attendance: Attendance, version: Int)?
+  /// Who is in the room on another server, as it has told; nobody when it has gone.
+  func attended(_ server: String, _ attendance: Attendance)
+  /// Somebody on another server is writing.
+  func typed(_ name: String)
 }
 
 /// A message before it has its place in a room's order.
