@@ -32,8 +32,8 @@ final class Room: Sendable {
     /// Says which numbering the ids of messages belong to: one who comes back may find another room of the same name.
     var epoch = ""
     var history: History
-    /// The tags of messages that wait for their place.
-    var waitingTags: Set<String> = []
+    /// The tags of messages that wait for their place, and who has said them last.
+    var waitingTags: [String: Connection] = [:]
     var people = People<Connection>()
     /// How many there are of the plain protocol.
     var plainCount = 0
@@ -63,7 +63,16 @@ final class Room: Sendable {
   deinit { budget.add(-state.withLock { $0.history.bytes }) }
 
   /// Gives the room up: nobody is in it, and nobody can come any more.
-  func close() { state.withLock { $0.order }?.close() }
+  func close() {
+    let (order, unopened) = state.withLock { state in
+      let unopened = state.unopened
+      state.unopened?.posts = []
+      return (state.order, unopened)
+    }
+    // Who has said something and left before the room was open is heard, too.
+    for (post, sender) in unopened?.posts ?? [] { _ = order?.place({ post }, from: sender) }
+    order?.close()
+  }
 
   /// Keeps history from now on: somebody speaks the rich protocol.
   func record() { state.withLock { $0.isRecorded = true } }
@@ -107,10 +116,15 @@ final class Room: Sendable {
     _ message: Message, name: String? = nil, tag: String? = nil, at place: Place, _ forms: BroadcastLog.Forms?,
     _ state: inout State
   ) {
-    guard place.id > state.history.last else { return }
+    let speaker = tag.flatMap { state.waitingTags.removeValue(forKey: $0) }
+    guard place.id > state.history.last else {
+      // It had its place before, and the room has forgotten it.
+      let event = MessageEvent(at: place, message, from: name, tag: tag)
+      speaker?.loop.execute { speaker?.send(event) }
+      return
+    }
     expire(&state)
     tally(&state) { $0.history.append(message, name: name, tag: tag, at: place) }
-    if let tag { state.waitingTags.remove(tag) }
     if let name {
       if state.plainCount > 0 {
         let form = PlainProtocol.form(of: message, from: name, at: place.at)
@@ -240,7 +254,7 @@ final class Room: Sendable {
       guard let name = state.people.person(id, of: connection)?.name.text else { return (nil, false) }
       if let known = state.history.message(with: tag) { return (known, false) }
       // It comes when it has its place.
-      guard state.waitingTags.insert(tag.text).inserted else { return (nil, false) }
+      guard state.waitingTags.updateValue(connection, forKey: tag.text) == nil else { return (nil, false) }
       let post = { Post(kind: .text, bytes: bytes, name: name, tag: tag.text) }
       guard let place = place(&state, from: sender, post) else { return (nil, true) }
       append(Message(.text, bytes.span), name: name, tag: tag.text, at: place, nil, &state)

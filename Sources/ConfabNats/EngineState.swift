@@ -1,3 +1,4 @@
+internal import Confab
 internal import ConfabChat
 internal import Logging
 
@@ -84,6 +85,8 @@ struct EngineState {
     let token = Subject.escaped(name)
     let subject = "\(options.prefix).room.\(token)"
     rooms[number] = OpenRoom(subject: subject, sink: sink, reader: RoomReader(at: now))
+    // That may have changed since the room was made.
+    effects.calls.append(.available(sink, isAvailable))
     if token.utf8.count > Subject.maxTokenLength {
       effects.logs.append((.error, "a room has too long a name for NATS and stays closed: \(name.prefix(64))"))
     } else {
@@ -340,7 +343,6 @@ struct EngineState {
     let posts = rooms[number]?.reader.open(limit: limit) ?? []
     guard let sink = room.sink else { return }
     effects.opened(Kept(epoch: epoch, last: room.reader.last, posts: posts), number, sink)
-    if !isAvailable { effects.calls.append(.available(sink, false)) }
   }
 
   // MARK: Messages
@@ -350,7 +352,14 @@ struct EngineState {
     switch Api.decode(message, as: PublishAck.self) {
     case .success(let ack):
       rooms[room]?.reader.know(ack.seq, now: now)
-      if let message = outbox.settle(number) { settled(message, &effects) }
+      guard let said = outbox.settle(number) else { return }
+      if ack.duplicate == true, let open = rooms[room], open.reader.isOpened, open.reader.last >= ack.seq,
+        let sink = open.sink
+      {
+        // The room has had it, perhaps so long ago that it has forgotten it.
+        effects.placed(PlacedPost(said.post, at: Place(id: ack.seq, at: WallClock.milliseconds)), room, sink)
+      }
+      settled(said, &effects)
       isStalled = false
     case .failure(let error):
       warn("a message is not stored yet: \(error.text)", now, &effects)
@@ -413,7 +422,7 @@ struct EngineState {
     let isAvailable = phase == .ready && !isStalled
     guard isAvailable != self.isAvailable else { return }
     self.isAvailable = isAvailable
-    for room in rooms.values where room.reader.isOpened {
+    for room in rooms.values {
       if let sink = room.sink { effects.calls.append(.available(sink, isAvailable)) }
     }
   }

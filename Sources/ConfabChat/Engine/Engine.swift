@@ -17,7 +17,8 @@ public protocol Engine: Sendable {
   var isAvailable: Bool { get }
 
   /// Opens a room. ``RoomSink/opened(_:)`` comes before it returns, or follows when the engine has been reached; before
-  /// that, no message is given to it. One that is not shared opens a room before it returns, and gives places at once.
+  /// that, messages are given to it only when the room is about to be closed. One that is not shared opens a room before
+  /// it returns, and gives places at once.
   ///
   /// `sink` is kept until ``RoomOrder/close()``.
   func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder
@@ -52,7 +53,8 @@ extension RoomOrder {
 public protocol RoomSink: AnyObject, Sendable {
   /// The room is open. It comes again if the engine has lost everything: then another numbering begins.
   func opened(_ kept: Kept)
-  /// Messages have got places that follow those of all messages before.
+  /// Messages have got places that follow those of all messages before. One with an earlier place has been said again: it
+  /// had that place already.
   func placed(_ posts: [PlacedPost])
   /// The engine can't be reached, or is back. What is said meanwhile waits.
   func availabilityChanged(_ isAvailable: Bool)
