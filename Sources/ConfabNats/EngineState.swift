@@ -22,7 +22,7 @@ struct EngineState {
 
   /// The connection, and the stream.
   enum Phase: Equatable {
-    case disconnected
+    case disconnected(Instant)
     /// Asks for the stream, or is to ask again.
     case asking(Instant)
     case ready
@@ -50,7 +50,7 @@ struct EngineState {
   let instance: String
   var inbox: String { "_INBOX.\(instance)" }
 
-  private(set) var phase = Phase.disconnected
+  private(set) var phase = Phase.disconnected(.now)
   /// Whether messages can be given places.
   private(set) var isAvailable = false
   /// Whether messages are not acknowledged.
@@ -69,7 +69,7 @@ struct EngineState {
   private var created = ""
   /// How often the stream has seemed to have less than it had.
   private var losses = 0
-  private var warnedAt: Instant? = .now
+  private var warnedAt: Instant?
 
   init(_ options: JetStreamOptions) {
     self.options = options
@@ -140,15 +140,15 @@ struct EngineState {
       lookForStream(now, &effects)
     case .disconnected:
       effects.logs.append((.warning, "the connection to NATS is lost"))
-      lose()
-    case .closed: lose()
+      lose(now)
+    case .closed: lose(now)
     case .failed(let text): effects.logs.append((.warning, "NATS: \(text)"))
     case .message(let message): received(message, now, &effects)
     }
   }
 
-  private mutating func lose() {
-    phase = .disconnected
+  private mutating func lose(_ now: Instant) {
+    phase = .disconnected(now)
     outbox.putBackAll()
   }
 
@@ -400,7 +400,7 @@ struct EngineState {
   /// Several times a second.
   mutating func tick(_ now: Instant, _ effects: inout Effects) {
     switch phase {
-    case .disconnected: warn("NATS cannot be reached", now, &effects)
+    case .disconnected(let since): if now - since > .seconds(2) { warn("NATS cannot be reached", now, &effects) }
     case .asking(let since): if now - since > .seconds(1) { lookForStream(now, &effects) }
     case .ready:
       for (number, room) in rooms where room.reader.isLost(now: now) { restart(number, at: now, &effects) }
@@ -413,7 +413,7 @@ struct EngineState {
         outbox.putBack(number)
       }
     }
-    if phase != .disconnected { neighbourhood.tick(now, &effects) }
+    if phase == .ready { neighbourhood.tick(now, &effects) }
     isStalled = outbox.age(now: now) > EngineState.stall
   }
 

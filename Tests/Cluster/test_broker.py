@@ -63,7 +63,8 @@ def test_a_server_starts_without_a_broker_and_waits_for_it():
                     one.start()
                     await ann.until("message", text="while it is away")
                     assert {(await plain.recv()).split("\n")[-1] for _ in range(2)} == {"while it is away", "this, too"}
-                    await ann.until("availability", available=True)
+                    said = [event["available"] for event in ann.heard if event["type"] == "availability"]
+                    assert said in ([False, True, False, True], [False, True, False]), said
                 finally:
                     one.stop()
         go(main())
@@ -197,10 +198,10 @@ def test_tls_and_passwords(tmp_path):
         ):
             with confab(*wrong) as server:
                 async def refused():
-                    async with open_rich(server) as ann:
+                    async with open_rich(server, close_timeout=0.1) as ann:
                         await ann.send("hello", name="Ann")
                         with pytest.raises(TimeoutError):
-                            await asyncio.wait_for(ann.until("welcome"), 3)
+                            await asyncio.wait_for(ann.until("welcome"), 1.5)
                 go(refused())
                 assert password not in server.said() and "connected" not in server.said()
     finally:
