@@ -52,12 +52,16 @@ libraries: build
 	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) -lsqlite3 -lnats \
 	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
 
-# The program, its page and manual, and for C the header, the libraries and what pkg-config knows of them.
+# The program, its page, manual and units of systemd, and for C the header, the libraries and what pkg-config knows of them.
 install: libraries
-	install -d $(INTO)/bin $(INTO)/include $(INTO)/lib/pkgconfig $(INTO)/share/confab/Page $(INTO)/share/man/man1
+	install -d $(INTO)/bin $(INTO)/include $(INTO)/lib/pkgconfig $(INTO)/share/confab/Page $(INTO)/share/man/man1 \
+	  $(INTO)/lib/systemd/system
 	install $(LIBRARIES)/confab $(INTO)/bin
 	install -m 644 Sources/ConfabPage/Page/* $(INTO)/share/confab/Page
 	install -m 644 Sources/ConfabCLI/confab.1 $(INTO)/share/man/man1
+	install -m 644 Sources/ConfabCLI/confab.socket $(INTO)/lib/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' Sources/ConfabCLI/confab.service > $(INTO)/lib/systemd/system/confab.service
+	chmod 644 $(INTO)/lib/systemd/system/confab.service
 	install -m 644 include/confab.h $(INTO)/include
 	install -m 644 $(LIBRARIES)/libconfab.a $(LIBRARIES)/libconfab.so.0 $(INTO)/lib
 	ln -sf libconfab.so.0 $(INTO)/lib/libconfab.so
@@ -67,7 +71,8 @@ install: libraries
 
 uninstall:
 	rm -rf $(INTO)/bin/confab $(INTO)/share/confab $(INTO)/share/man/man1/confab.1 $(INTO)/include/confab.h \
-	  $(INTO)/lib/libconfab.a $(INTO)/lib/libconfab.so.0 $(INTO)/lib/libconfab.so $(INTO)/lib/pkgconfig/confab.pc
+	  $(INTO)/lib/libconfab.a $(INTO)/lib/libconfab.so.0 $(INTO)/lib/libconfab.so $(INTO)/lib/pkgconfig/confab.pc \
+	  $(INTO)/lib/systemd/system/confab.service $(INTO)/lib/systemd/system/confab.socket
 
 # Confab beside the pure-Swift codec: ARGS="--rounds 10", or "codecs" for what they accept. `--help` tells the rest.
 compare: deps

@@ -96,10 +96,9 @@ let package = Package(
         "Confab", "ConfabChat", "ConfabNats", "ConfabSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
-      exclude: ["confab.1"],
+      exclude: ["confab.1", "confab.service", "confab.socket"],
       swiftSettings: settings
     ),
     .executableTarget(name: "Try", dependencies: ["ConfabNats", "ConfabChat"], path: "Tests/Try"), // TRY
@@ -120,7 +119,11 @@ let package = Package(
     ),
     .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
     .testTarget(
-      name: "ConfabTests", dependencies: ["CLibwebsockets", "Confab", "ConfabTestSupport"], swiftSettings: settings),
+      name: "ConfabTests",
+      dependencies: [
+        "CLibwebsockets", "Confab", "ConfabTestSupport",
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: settings),
     .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
 
@@ -14,14 +15,14 @@ CONFAB = pathlib.Path(os.environ.get("CONFAB", ROOT / ".build" / "release" / "co
 class Confab:
     """A running server on a port that the system chose; `under` is a command that runs it."""
 
-    def __init__(self, *options, cwd=None, under=()):
+    def __init__(self, *options, under=(), **keywords):
         # A file, not a pipe: a server that says much is not held up.
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [*under, CONFAB, "serve", "--port", "0", *map(str, options)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=cwd)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, **keywords)
         self.line = self.process.stdout.readline()
-        match = re.fullmatch(r"Confab is listening on http(s?)://127\.0\.0\.1:(\d+)/\n", self.line)
+        match = re.fullmatch(r"Confab is listening on http(s?)://(?:127\.0\.0\.1|\[::\]):(\d+)/\n", self.line)
         if not match:
             self.process.kill()
             raise AssertionError(f"no ready line: {self.line!r} {self.said()}")
@@ -42,6 +43,10 @@ class Confab:
         """Stops it and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal)
+        return self.end(patience)
+
+    def end(self, patience=10):
+        """Waits until it has stopped, and returns its exit code."""
         try:
             code = self.process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -62,6 +67,13 @@ def confab(*options, **keywords):
         if server.process.returncode is None:
             code = server.stop()
             assert code == 0, f"exit code {code}: {server.errors}"
+
+
+def free_port():
+    """A port that nobody listens on: the program does not tell which one it has taken for `--admin`."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def make_certificate(folder, *, name="server", days=30, key_type=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):

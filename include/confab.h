@@ -276,6 +276,9 @@ typedef struct confab_config {
   /* How long closing handshakes may take when the server stops, see confab_stop(). Milliseconds, 0 to a day. Default:
    * 5 s. Then connections are cut off. */
   int64_t stop_timeout_ms;
+  /* Over how long the closing of connections is spread before that, see `moving` of confab_callbacks. Milliseconds, 0 to
+   * a day. Default: 0, all at once. */
+  int64_t drain_time_ms;
   /* SO_SNDBUF of each connection: what the kernel holds for a reader that does not read. Bytes, 0 to 2^30. Default:
    * 128 KiB. Linux takes double, and no more than its net.core.wmem_max allows; 0 leaves it to the kernel, which goes
    * up to 4 MiB. It bounds the rate to one client as well: this many bytes twice, for each round trip. */
@@ -307,7 +310,7 @@ typedef enum confab_kind {
 } confab_kind;
 
 /* What a server does with its connections. For each one the calls come in this order: `opened` once, any number of
- * `message` and `drained`, `closed` once; on its loop's thread, one after the other. Any member may be NULL, which is
+ * `message` and `drained`, `moving` perhaps, `closed` once; on its loop's thread, one after the other. Any member may be NULL, which is
  * the default. `user_data` is what confab_create() was given. */
 typedef struct confab_callbacks {
   /* sizeof(confab_callbacks), set by confab_callbacks_init(). */
@@ -330,6 +333,10 @@ typedef struct confab_callbacks {
   /* All that was sent to the connection has been handed to the kernel, after confab_send() had returned
    * CONFAB_BACKLOGGED. */
   void (*drained)(confab_connection *connection, void *user_data);
+  /* The server is going to stop, and will close the connection with 1001, up to two seconds after `after_ms`: a client
+   * that understands should be told to be elsewhere by then. Each gets another time, so that not all come there at
+   * once. Until then all goes on as before. Called once, if confab_config.drain_time_ms is not 0. */
+  void (*moving)(confab_connection *connection, int64_t after_ms, void *user_data);
   /* The connection has ended. `code` and `reason` (UTF-8 of at most 123 bytes, "" if there was none; gone when the
    * callback returns) are those of the close frame that began the closing handshake, whichever side sent it; 1005
    * when it had no code, 1006 when there was no close frame. `is_clean` is 1 if both sides sent one. */
@@ -361,9 +368,9 @@ CONFAB_API int confab_start(confab_server *server);
 CONFAB_API int confab_run(confab_server *server);
 
 /* Begins to stop, and returns at once: no new connections, and the others are closed with 1001. What is left after
- * `deadline_ms` milliseconds, 0 to a day, is cut off; -1 takes confab_config.stop_timeout_ms. Stopping again can
- * bring the deadline nearer, and does no harm. A server that has not been started stops as soon as it is. Any thread.
- * */
+ * `deadline_ms` milliseconds, 0 to a day, is cut off; with -1 the closing is spread over confab_config.drain_time_ms, and
+ * confab_config.stop_timeout_ms comes after it. Stopping again can bring the deadline nearer, and does no harm. A server
+ * that has not been started stops as soon as it is. Any thread. */
 CONFAB_API int confab_stop(confab_server *server, int64_t deadline_ms);
 
 /* Returns when the server has stopped: every connection has had its `closed`, every loop has ended.

@@ -13,6 +13,13 @@ public struct Configuration: Sendable {
   /// use, at most 4. The kernel spreads connections over them; everyone sees the same order, whatever loop they are on.
   public var loops = min(availableCores, 4)
 
+  /// Whether other servers may listen on the same port at the same time, if they say so as well and run as the same user
+  /// (SO_REUSEPORT): the next one can start before this one stops. The default is false: a port that is taken is an error.
+  public var sharesPort = false
+  /// Descriptors of sockets that listen already, of TCP: taken over in place of ``host`` and ``port``, and closed when the
+  /// server stops. All event loops accept from them. The default is none.
+  public var listeningSockets: [Int32] = []
+
   /// The certificate for `https` and `wss`, which are spoken instead of `http` and `ws` then. A request without TLS for a
   /// page is redirected (status 308), another one refused. The default is none.
   public var tls: TLS?
@@ -95,6 +102,9 @@ public struct Configuration: Sendable {
   public var backlogMark = 64 << 10
   /// How long ``Server/stop(within:)`` lets closing handshakes take. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
+  /// Over how long ``Server/stop(within:)`` spreads the closing of connections before that, see
+  /// ``Handler/moving(_:after:)``. The default is 0: all at once.
+  public var drainTime: Duration = .zero
 
   // MARK: Memory
 
@@ -133,6 +143,8 @@ public struct Configuration: Sendable {
       (0...(1 << 30)).contains(sendBufferSize), "sendBufferSize must be 0 to 1073741824, not \(sendBufferSize)")
     try require(
       stopTimeout >= .zero && stopTimeout <= .seconds(86_400), "stopTimeout must be 0 to 86400 s, not \(stopTimeout)")
+    try require(
+      drainTime >= .zero && drainTime <= .seconds(86_400), "drainTime must be 0 to 86400 s, not \(drainTime)")
     for origin in allowedOrigins {
       try require(
         origin == "*" || origin == "null" || Origin(origin) != nil,

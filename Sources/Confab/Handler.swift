@@ -2,7 +2,7 @@
 /// synchronously: a handler needs no locks for what it alone uses, and must not block.
 ///
 /// For each connection the calls come in this order: ``opened(_:request:)`` once, any number of
-/// ``received(_:from:)`` and ``drained(_:)``, ``closed(_:_:)`` once.
+/// ``received(_:from:)`` and ``drained(_:)``, ``moving(_:after:)`` perhaps, ``closed(_:_:)`` once.
 public protocol Handler: AnyObject {
   /// Whether a client may connect. Asked before ``opened(_:request:)``, once the request has passed all checks of the
   /// server. ``Request/subprotocol`` is not known yet. The default is that it may.
@@ -24,6 +24,11 @@ public protocol Handler: AnyObject {
   /// ``Connection/SendResult/backlogged``.
   func drained(_ connection: Connection)
 
+  /// The server is going to stop, and will close the connection with 1001, up to two seconds after `delay`: a client that
+  /// understands should be told to be elsewhere by then. Each gets another delay, so that not all come there at once. Until
+  /// then all goes on as before. Called once, if ``Configuration/drainTime`` is not 0.
+  func moving(_ connection: Connection, after delay: Duration)
+
   /// The connection has ended. Nothing can be sent any more.
   func closed(_ connection: Connection, _ close: Close)
 }
@@ -33,5 +38,6 @@ extension Handler {
   public func response(to request: borrowing Request) -> Response? { nil }
   public func opened(_ connection: Connection, request: Request) {}
   public func drained(_ connection: Connection) {}
+  public func moving(_ connection: Connection, after delay: Duration) {}
   public func closed(_ connection: Connection, _ close: Close) {}
 }

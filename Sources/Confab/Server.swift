@@ -134,12 +134,13 @@ public final class Server: Service, Sendable {
   /// Whether it takes clients: it has been started, and does not stop.
   public var isReady: Bool { state.withLock { if case .running = $0.phase { !$0.isStopping } else { false } } }
 
-  /// Begins to stop: no new connections, and the others are closed with 1001. What is left after `timeout`, which is
-  /// ``Configuration/stopTimeout`` unless it is said, is cut off; stopping again can bring that nearer. Returns at once;
-  /// ``waitUntilStopped()`` tells when it is done.
+  /// Begins to stop: no new connections, and the others are closed with 1001, spread over ``Configuration/drainTime``.
+  /// What is left ``Configuration/stopTimeout`` later is cut off. With `timeout` all are closed at once, and cut off after
+  /// that; stopping again can bring that nearer. Returns at once; ``waitUntilStopped()`` tells when it is done.
   public func stop(within timeout: Duration? = nil) {
     state.withLock { $0.isStopping = true }
-    for loop in loops { loop.stop(within: timeout ?? configuration.stopTimeout) }
+    let drainTime = timeout == nil ? configuration.drainTime : .zero
+    for loop in loops { loop.stop(drainingOver: drainTime, within: timeout ?? configuration.stopTimeout) }
   }
 
   /// Calls `body` when the server has stopped: every connection has had its ``Handler/closed(_:_:)``, every event loop has

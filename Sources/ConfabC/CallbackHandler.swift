@@ -48,6 +48,10 @@ internal import Confab
     unsafe callbacks.drained?(connection.handle, userData)
   }
 
+  func moving(_ connection: Connection, after delay: Duration) {
+    unsafe callbacks.moving?(connection.handle, Int64(delay / .milliseconds(1)), userData)
+  }
+
   func closed(_ connection: Connection, _ close: Close) {
     if let closed = unsafe callbacks.closed {
       unsafe close.reason.withCString {

@@ -64,7 +64,8 @@ private var serverSettings: [Setting<Configuration>] {
     .number(\.max_ping_rate, \.maxPingRate), .milliseconds(\.ping_interval_ms, \.pingInterval),
     .milliseconds(\.idle_timeout_ms, \.idleTimeout), .milliseconds(\.close_timeout_ms, \.closeTimeout),
     .flag(\.limits_loopback, \.limitsLoopback), .number(\.backlog_mark, \.backlogMark),
-    .milliseconds(\.stop_timeout_ms, \.stopTimeout), .number(\.send_buffer_size, \.sendBufferSize),
+    .milliseconds(\.stop_timeout_ms, \.stopTimeout), .milliseconds(\.drain_time_ms, \.drainTime),
+    .number(\.send_buffer_size, \.sendBufferSize),
   ]
 }
 

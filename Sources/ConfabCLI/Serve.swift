@@ -2,7 +2,6 @@ import ArgumentParser
 import Confab
 import ConfabChat
 import Logging
-import ServiceLifecycle
 import UnixSignals
 
 struct Serve: AsyncParsableCommand {
@@ -12,7 +11,9 @@ struct Serve: AsyncParsableCommand {
       Browsers open http://localhost:8080/. Any WebSocket client can take part, at ws://localhost:8080/: what one sends \
       comes back to it and goes to everyone else in the room. The path of the address is the room.
 
-      SIGINT and SIGTERM stop it: everyone is told (close code 1001), and it ends within --stop-timeout.
+      SIGINT and SIGTERM stop it: everyone is told (close code 1001), spread over --drain, and it ends within \
+      --stop-timeout after that; a second one ends it at once. It tells systemd how it is (Type=notify), and listens on \
+      the sockets that systemd passes, if there are any, in place of --host and --port.
 
       Sizes are in bytes, or with a unit: 64KiB, 1MiB.
       """
@@ -25,6 +26,9 @@ struct Serve: AsyncParsableCommand {
 
   @Option(help: "Port to listen on; 0 takes a free one.")
   var port = defaults.port
+
+  @Flag(help: "Let another server, started with the same option, listen on the same port at the same time.")
+  var reusePort = false
 
   @Option(
     help: ArgumentHelp(
@@ -63,6 +67,11 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
   var sendBuffer = ByteCount(defaults.sendBufferSize)
 
+  @Option(
+    help: ArgumentHelp(
+      "Over how long clients are sent elsewhere, before the server stops; 0 closes all at once.", valueName: "seconds"))
+  var drain = Seconds(defaults.drainTime)
+
   @Option(help: ArgumentHelp("How long clients get to close when the server stops.", valueName: "seconds"))
   var stopTimeout = Seconds(defaults.stopTimeout)
 
@@ -87,47 +96,24 @@ struct Serve: AsyncParsableCommand {
     let chat = Chat(options: chatLimits.options, engine: try engine.makeEngine(chatLimits.options, logger))
     let server = try chat.makeServer(makeConfiguration(logger))
     let adminServer = try admin.map { try Admin.makeServer(at: $0, about: server, chat, logger) }
-    // From here on: SIGHUP would end the program otherwise.
-    let hangups = await UnixSignalsSequence(trapping: .sighup)
-    try adminServer?.start()
-    // In the order in which they are shut down, the last one first: the operator is answered until the end.
-    let services: [any Service] =
-      [adminServer].compactMap { $0 } + [Announced(server: server), Reloading(server: server, signals: hangups)]
-    let group = ServiceGroup(services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
-    do { try await group.run() } catch {
+    // From here on: they would end the program otherwise.
+    let signals = await UnixSignalsSequence(trapping: .sighup, .sigint, .sigterm)
+    do {
+      try adminServer?.start()
+      try server.start()
+    } catch {
       await chat.engine.shutdown()
       throw error
     }
+    StandardStream.output.write("Confab is listening on \(server.addresses[0].url)\n")
+    ServiceManager.tell(.ready)
+    let supervision = Task { await Supervision(server: server, signals: signals).run() }
+    await server.waitUntilStopped()
+    supervision.cancel()
     await chat.engine.shutdown()
-  }
-
-  /// The server, and the line that says it is ready: from then on signals are handled and clients are served.
-  private struct Announced: Service {
-    let server: Server
-
-    func run() async throws {
-      try server.start()
-      StandardStream.output.write("Confab is listening on \(server.addresses[0].url)\n")
-      try await server.run()
-    }
-  }
-
-  /// Reads the certificate again on SIGHUP.
-  private struct Reloading: Service {
-    let server: Server
-    let signals: UnixSignalsSequence
-
-    func run() async throws {
-      for await _ in signals.cancelOnGracefulShutdown()
-      where server.configuration.tls != nil {
-        do {
-          try server.reloadCertificate()
-          server.configuration.logger.notice("the certificate has been read again")
-        } catch {
-          server.configuration.logger.error("the certificate stays what it was: \(error)")
-        }
-      }
-    }
+    // The operator is answered until the end.
+    adminServer?.stop()
+    await adminServer?.waitUntilStopped()
   }
 
   private func makeConfiguration(_ logger: Logger) -> Configuration {
@@ -140,6 +126,9 @@ struct Serve: AsyncParsableCommand {
     limits.apply(to: &configuration)
     configuration.sendBufferSize = sendBuffer.bytes
     configuration.stopTimeout = stopTimeout.duration
+    configuration.drainTime = drain.duration
+    configuration.sharesPort = reusePort
+    configuration.listeningSockets = ServiceManager.listeningSockets
     return configuration
   }
 }

@@ -36,6 +36,10 @@ final class ChatHandler: Handler {
     }
   }
 
+  func moving(_ connection: Connection, after delay: Duration) {
+    if connection.context is RichProtocol { connection.send(MovingEvent(after: delay)) }
+  }
+
   func closed(_ connection: Connection, _ close: Close) {
     switch connection.context {
     case let room as Room:

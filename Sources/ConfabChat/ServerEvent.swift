@@ -113,6 +113,15 @@ struct AvailabilityEvent: ServerEvent {
   let available: Bool
 }
 
+/// The connection is going to be closed.
+struct MovingEvent: ServerEvent {
+  private let type = "moving"
+  /// Milliseconds.
+  let after: Int
+
+  init(after delay: Duration) { after = Int(delay / .milliseconds(1)) }
+}
+
 /// Why something has not been done.
 struct ErrorEvent: ServerEvent {
   private let type = "error"

@@ -167,3 +167,22 @@ def test_going_back_to_the_page_enters_again(server, person):
         bob.say("meanwhile")
         ann.browser.back()
         ann.wait_for("messages", ["meanwhile"])
+
+
+def test_a_server_that_takes_over_is_come_to_before_the_old_one_ends(person):
+    with confab("--reuse-port", "--drain", 8, "--loops", 1) as old:
+        ann, bob = person().open(old, name="Ann"), person().open(old, name="Bob")
+        bob.say("before")
+        ann.wait_for("messages", ["before"])
+        with confab("--reuse-port", "--port", old.port):
+            old.process.terminate()
+            # Ann's time is now, Bob's comes in some seconds: until then he is served.
+            ann.wait(lambda one: one.texts(".edge")[-1:] == ["Some messages may be missing here."])
+            bob.say("to nobody any more")
+            bob.wait_for("unsent", [])
+            ann.say("to those who come")
+            bob.wait_for("messages", ["before", "to nobody any more", "to those who come"])
+            for each in (ann, bob):
+                each.wait(lambda one: one.is_in and one.banner == "")
+                each.wait(lambda one: sorted(one.people) == ["Ann", "Bob"])
+            assert old.end() == 0

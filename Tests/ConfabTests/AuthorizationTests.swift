@@ -42,6 +42,7 @@ private final class Door: Handler {
   }
 
   func received(_ message: Message, from connection: Connection) { connection.send(message) }
+  func moving(_ connection: Connection, after delay: Duration) { told("moving") }
   func closed(_ connection: Connection, _ close: Close) { told("closed \(close.code.rawValue)") }
 }
 
@@ -216,6 +217,30 @@ private final class Door: Handler {
       server.stop()
       try client.readHead()
       #expect(client.response.hasPrefix("HTTP/1.1 503 "))
+    }
+  }
+
+  @Test func whoIsLetInWhileTheServerDrainsIsToldToMove() async throws {
+    let (asked, continuation) = AsyncStream.makeStream(of: Void.self)
+    let release = AsyncStream.makeStream(of: Void.self)
+    try await withDoor(
+      { $0.drainTime = .seconds(600) },
+      ask: { _ in
+        continuation.yield()
+        for await _ in release.stream { break }
+        return .accept()
+      }
+    ) { server, told in
+      let client = try RawClient(port: server.port, request: request("eve", port: server.port), awaitsHead: false)
+      var questions = asked.makeAsyncIterator()
+      await questions.next()
+      server.stop()
+      release.continuation.yield()
+      try await blocking { try client.readHead() }
+      #expect(client.response.hasPrefix("HTTP/1.1 101 "))
+      #expect(await told.next()?.hasPrefix("opened ") == true)
+      #expect(await told.next() == "moving")
+      server.stop(within: .zero)
     }
   }
 

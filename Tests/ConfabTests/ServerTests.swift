@@ -1,5 +1,7 @@
 import Confab
 import ConfabTestSupport
+import Logging
+import ServiceLifecycle
 import Synchronization
 import Testing
 
@@ -66,6 +68,45 @@ import Testing
     }
   }
 
+  @Test func drainingTellsEachWhenToGoAndClosesThemOneAfterTheOther() async throws {
+    try await withServer({ $0.drainTime = .milliseconds(800) }) { server, events in
+      let clients = try (0..<4).map { _ in try RawClient(port: server.port) }
+      for _ in clients { #expect(await events.next() == opened) }
+      server.stop()
+      #expect(!server.isReady)
+      // The latest first, and some time after the last until the end.
+      for delay in [450, 300, 150, 0] { #expect(await events.next() == .moving(after: .milliseconds(delay))) }
+      for client in clients {
+        #expect(try client.receive() == .close(1001, "the server is stopping"))
+        try client.send(8, [0x03, 0xE9])
+        #expect(
+          await events.next() == .closed(Close(code: .goingAway, reason: "the server is stopping", isClean: true)))
+      }
+      await server.waitUntilStopped()
+    }
+  }
+
+  @Test func drainingEndsWhenStoppingIsToBeSooner() async throws {
+    try await withServer({ $0.drainTime = .seconds(600) }) { server, events in
+      let client = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+      server.stop()
+      server.stop()
+      #expect(await events.next() == .moving(after: .zero))
+      server.stop(within: .seconds(2))
+      #expect(try client.receive() == .close(1001, "the server is stopping"))
+      try client.send(8, [0x03, 0xE9])
+      await server.waitUntilStopped()
+    }
+  }
+
+  @Test func aServerThatNobodyIsInHasNothingToDrain() async throws {
+    try await withServer({ ($0.drainTime, $0.loops) = (.seconds(600), 2) }) { server, _ in
+      server.stop()
+      await server.waitUntilStopped()
+    }
+  }
+
   @Test func aServerRunsOnce() async throws {
     try await withServer { server, _ in
       #expect(throws: ConfabError(.alreadyStarted, "the server has been started before; make a new one")) {
@@ -80,6 +121,16 @@ import Testing
     _ = try await blocking { try RawClient(port: server.port) }
     run.cancel()
     try await run.value
+  }
+
+  @Test func aServiceGroupStopsIt() async throws {
+    let server = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }
+    let group = ServiceGroup(services: [server], logger: Logger(label: "test"))
+    let run = Task { try await group.run() }
+    _ = try await blocking { try RawClient(port: server.port) }
+    await group.triggerGracefulShutdown()
+    try await run.value
+    #expect(!server.isReady)
   }
 
   @Test func aServerThatIsNeverStartedLetsGoOfItsPort() throws {

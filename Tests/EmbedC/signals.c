@@ -10,6 +10,11 @@ static void message(confab_connection *connection, int kind, const void *data, s
   confab_send(connection, kind, data, length);
 }
 
+static void moving(confab_connection *connection, int64_t after_ms, void *user_data) {
+  (void)user_data;
+  if (after_ms >= 0) confab_send(connection, CONFAB_TEXT, "moving", 6);
+}
+
 int main(int argc, char **argv) {
   confab_config config;
   confab_callbacks callbacks;
@@ -20,7 +25,9 @@ int main(int argc, char **argv) {
   confab_config_init(&config, sizeof config);
   confab_callbacks_init(&callbacks, sizeof callbacks);
   if (argc > 1) config.port = atoi(argv[1]);
+  if (argc > 2) config.drain_time_ms = atoi(argv[2]);
   callbacks.message = message;
+  callbacks.moving = moving;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);

@@ -78,6 +78,21 @@ def test_who_is_connected_hears_that_the_server_stops(tree, programs):
         program.end()
 
 
+def test_who_is_connected_is_told_to_move(tree, programs):
+    with Program(tree, programs["signals"][0], 0, 1000) as program:
+        async def main():
+            async with websockets.connect(program.ws) as client:
+                program.process.send_signal(signal.SIGTERM)
+                assert await client.recv() == "moving"
+                await client.send("still here")
+                assert await client.recv() == "still here"
+                with pytest.raises(websockets.ConnectionClosedOK) as caught:
+                    await client.recv()
+                assert caught.value.rcvd.code == 1001
+        asyncio.run(asyncio.wait_for(main(), 20))
+        program.end()
+
+
 def test_the_chat_in_a_loop_of_the_hosts_with_its_own_timer(tree, programs):
     with Program(tree, programs["chat"][0], 0, under=VALGRIND) as program:
         with urllib.request.urlopen(program.http) as response:

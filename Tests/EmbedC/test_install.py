@@ -30,7 +30,8 @@ def test_everything_is_there(tree):
     page = {f"share/confab/Page/{path.name}" for path in (ROOT / "Sources/ConfabPage/Page").iterdir()}
     assert files == page | {
         "bin/confab", "include/confab.h", "lib/libconfab.a", "lib/libconfab.so", "lib/libconfab.so.0",
-        "lib/pkgconfig/confab.pc", "share/man/man1/confab.1"}
+        "lib/pkgconfig/confab.pc", "lib/systemd/system/confab.service", "lib/systemd/system/confab.socket",
+        "share/man/man1/confab.1"}
 
 
 def test_nothing_knows_the_folder_that_stood_for_the_root(tree):
@@ -46,6 +47,11 @@ def test_the_libraries_show_the_headers_functions_only(tree):
     assert len(FUNCTIONS) > 30
     assert symbols("-D", "--defined-only", tree.files / "lib/libconfab.so.0") == FUNCTIONS
     assert symbols("-g", "--defined-only", tree.files / "lib/libconfab.a") == FUNCTIONS
+
+
+def test_the_service_runs_the_program(tree):
+    unit = (tree.files / "lib/systemd/system/confab.service").read_text()
+    assert "\nExecStart=/opt/confab/bin/confab serve " in unit and "/usr/local" not in unit
 
 
 @pytest.mark.parametrize("file", ["lib/libconfab.so.0", "bin/confab"])

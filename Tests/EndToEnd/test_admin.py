@@ -1,13 +1,12 @@
 """What an operator sees: metrics and health."""
 
 import re
-import socket
 import time
 import urllib.error
 import urllib.request
 
 import pytest
-from confab_process import confab
+from confab_process import confab, free_port
 from prometheus_client.parser import text_string_to_metric_families
 from raw_client import RawClient, frame, handshake
 from websockets.sync.client import connect
@@ -15,10 +14,7 @@ from websockets.sync.client import connect
 
 @pytest.fixture
 def admin():
-    """A free port: the program does not tell which one it has taken for this."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def get(admin, path):
@@ -79,7 +75,7 @@ def test_health_while_it_serves_and_while_it_stops(admin):
             assert get(admin, "/livez") == (200, "ok\n")
             assert get(admin, "/readyz") == (503, "the server is stopping\n")
             client.send(frame(8, b"\x03\xe9"))
-        assert server.stop() == 0
+        assert server.end() == 0
 
 
 def test_an_address_that_is_none():

@@ -69,7 +69,7 @@ def test_a_signal_stops_it_gracefully(number):
                     await client.recv()
                 assert caught.value.rcvd.code == 1001
         asyncio.run(asyncio.wait_for(main(), 20))
-        assert server.stop() == 0
+        assert server.end() == 0
         assert server.errors == ""
 
 

@@ -23,6 +23,9 @@ final class Admission: Sendable {
       refusals: refusals.counts)
   }
 
+  /// Whether there is no connection, of whatever kind.
+  var isEmpty: Bool { total.load(ordering: .relaxed) == 0 }
+
   /// What a connection holds from ``admit(_:)`` to ``leave(_:)``.
   struct Ticket {
     /// 0: exempt from limits of rates and addresses. Otherwise 1 + the place in the table of addresses.

@@ -49,7 +49,7 @@ extension Connection {
       state = .open
       storedContext = context
       heard()
-      loop.handler.opened(self, request: Request(held.request))
+      loop.opened(self, Request(held.request))
       if isPaused { loop.answered.append(self) }
     case .refuse(let response): refuse(response, .refusedByHandler, "status \(response.status)")
     case .ask: break

@@ -23,13 +23,17 @@ struct Bound {
   init(_ configuration: Configuration) throws(ConfabError) {
     isEncrypted = configuration.tls != nil
     descriptors = Array(repeating: [], count: configuration.loops)
+    guard configuration.listeningSockets.isEmpty else {
+      for descriptor in configuration.listeningSockets { try take(descriptor) }
+      return
+    }
     let hosts = configuration.host.map { [$0] } ?? ["127.0.0.1", "::1"]
     var failure: ConfabError?
     var port = configuration.port
     for host in hosts {
       do throws(ConfabError) {
         for address in try SocketAddress.resolve(host) {
-          port = try listen(address.with(port: port))
+          port = try listen(address.with(port: port), isShared: configuration.sharesPort)
         }
       } catch  where configuration.host == nil && error.code == .cannotListen {
         failure = error  // This machine has only one of IPv4 and IPv6.
@@ -42,21 +46,38 @@ struct Bound {
   }
 
   /// Listens on one address, once for each loop, and tells the port.
-  private mutating func listen(_ address: SocketAddress) throws(ConfabError) -> Int {
+  private mutating func listen(_ address: SocketAddress, isShared: Bool) throws(ConfabError) -> Int {
     // Two servers that both say SO_REUSEPORT would share the port without noticing: the first try is without.
-    let first = try address.listen(shared: false)
+    let first = try address.listen(shared: isShared)
     guard let bound = unsafe SocketAddress(of: first, getsockname) else {
       _ = Glibc.close(first)
       throw ConfabError(.cannotListen, "cannot tell the port of \(address)")
     }
-    if descriptors.count == 1 {
+    if isShared || descriptors.count == 1 {
       descriptors[0].append(first)
     } else {
       _ = Glibc.close(first)
-      for loop in descriptors.indices { descriptors[loop].append(try bound.listen(shared: true)) }
+    }
+    for loop in descriptors.indices where descriptors[loop].count == addresses.count {
+      descriptors[loop].append(try bound.listen(shared: true))
     }
     addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
     return bound.port
+  }
+
+  /// Takes over a socket that listens, for all loops.
+  private mutating func take(_ descriptor: Int32) throws(ConfabError) {
+    guard let bound = unsafe SocketAddress(of: descriptor, getsockname), bound.isInternet,
+      option(descriptor, SOL_SOCKET, SO_ACCEPTCONN) == 1
+    else {
+      throw ConfabError(.cannotListen, "descriptor \(descriptor) is no socket that listens for TCP")
+    }
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    for loop in descriptors.indices {
+      descriptors[loop].append(loop == 0 ? descriptor : fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
+    }
+    addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
   }
 
   /// Gives up the sockets of one event loop.

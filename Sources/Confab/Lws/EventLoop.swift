@@ -16,9 +16,9 @@ public final class EventLoop: @unchecked Sendable {
 
   let uv: UvLoop
   let context: Context
-  private let listeners: [Listener]
+  let listeners: [Listener]
   private let sweepTimer: UvTimer
-  private let stopTimer: UvTimer
+  let stopTimer: UvTimer
   /// Runs while connections wait to be read again.
   let resumeTimer: UvTimer
   // See Jobs.swift.
@@ -63,8 +63,11 @@ public final class EventLoop: @unchecked Sendable {
   /// Connections that have not been read until their ping was answered, which it is now.
   var answered: ContiguousArray<Connection> = []
 
+  // See Stopping.swift.
+  /// How it drains, once it does.
+  var drain: Drain?
   /// When it ends if it has not before, in its milliseconds, once it stops.
-  private var stopDeadline: UInt64?
+  var stopDeadline: UInt64?
   var isStopping: Bool { stopDeadline != nil }
   /// Whether what is left is being cut off.
   private(set) var isTearingDown = false
@@ -126,8 +129,13 @@ public final class EventLoop: @unchecked Sendable {
   ) {
     let connection = add(socket, compression)
     connection.storedContext = context
+    opened(connection, request)
+  }
+
+  /// Tells the handler of a connection.
+  func opened(_ connection: Connection, _ request: borrowing Request) {
     handler.opened(connection, request: request)
-    if isStopping { stop(connection) }
+    if isStopping { stop(connection) } else { moveIfDraining(connection) }
   }
 
   func add(_ socket: Socket, _ compression: Compression?) -> Connection {
@@ -185,7 +193,7 @@ public final class EventLoop: @unchecked Sendable {
 
   private func endTurn() {
     settle()
-    if isStopping && connections.isEmpty { finish() }
+    if connections.isEmpty && (isStopping || isDrained) { finish() }
   }
 
   /// Writes once what there is. What comes up meanwhile, from other loops or from handlers, has its turn after the
@@ -255,20 +263,6 @@ public final class EventLoop: @unchecked Sendable {
     return true
   }
 
-  /// Stops listening, closes every connection with 1001 and ends the loop, in `timeout` at the most. Any thread.
-  func stop(within timeout: Duration) {
-    execute {
-      let deadline = self.now + timeout.milliseconds
-      let isFirst = self.stopDeadline == nil
-      guard isFirst || deadline < self.stopDeadline! else { return }
-      self.stopDeadline = deadline
-      self.stopTimer.start(after: timeout) { self.finish() }
-      guard isFirst else { return }
-      for listener in self.listeners { listener.stop() }
-      for connection in self.connections { self.stop(connection) }
-    }
-  }
-
   /// Frees a loop that was never started. Jobs that wait for it are not run.
   func discard() {
     for listener in listeners { listener.stop() }
@@ -279,13 +273,8 @@ public final class EventLoop: @unchecked Sendable {
     jobs.end()
   }
 
-  private func stop(_ connection: Connection) {
-    if connection.state == .connecting { return connection.refuseWhileStopping() }
-    connection.close(.goingAway, reason: "the server is stopping")
-  }
-
   /// Ends what is left. The loop's thread ends once lws has closed everything.
-  private func finish() {
+  func finish() {
     guard jobs.close() else { return }
     jobs.run()
     tearDown()

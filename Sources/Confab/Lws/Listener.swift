@@ -6,6 +6,8 @@ internal import Glibc
 @safe final class Listener {
   /// So many connections are accepted before those that exist get their turn.
   private static let acceptsAtOnce = 64
+  /// So many connections wait to be accepted at the most.
+  static let queueLength = 4096
   /// How long it waits when the process has no descriptor left: the socket stays readable, so polling would spin.
   private static let pause = Duration.milliseconds(100)
 
@@ -33,6 +35,16 @@ internal import Glibc
     // Unretained: the event loop keeps this object until its libuv loop has ended.
     unsafe poll.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     startPolling()
+  }
+
+  /// Stops listening, once those who wait have been accepted: they would be cut off. Those in a queue that somebody else
+  /// has as well wait for the next server.
+  func drain() {
+    if loop?.configuration.listeningSockets.isEmpty == true {
+      bucket = TokenBucket(rate: 0, now: 0)
+      for _ in 0..<Listener.queueLength / Listener.acceptsAtOnce { accept() }
+    }
+    stop()
   }
 
   /// Stops listening. Any thread before ``start``, then the loop's.
@@ -106,4 +118,11 @@ internal import Glibc
 func setOption(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
   var value = value
   unsafe _ = setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+}
+
+/// -1 when it cannot be told.
+func option(_ descriptor: Int32, _ level: Int32, _ option: Int32) -> Int32 {
+  var (value, length) = (Int32(-1), socklen_t(MemoryLayout<Int32>.size))
+  unsafe _ = getsockopt(descriptor, level, option, &value, &length)
+  return value
 }

@@ -27,7 +27,23 @@ struct SocketAddress: CustomStringConvertible {
         unsafe shim_accept(listener, $0, &peer.length)
       }
     }
-    return descriptor >= 0 ? (descriptor, peer) : nil
+    return descriptor >= 0 ? (descriptor, peer.unmapped) : nil
+  }
+
+  /// The IPv4 address that it stands for, if it is one of those that sockets for both have (RFC 4291, section 2.5.5.2).
+  private var unmapped: SocketAddress {
+    guard storage.ss_family == sa_family_t(AF_INET6) else { return self }
+    let start = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr)!
+    let bytes = unsafe withUnsafeBytes(of: storage) { unsafe Array($0[start..<start + 16]) }
+    guard bytes.starts(with: Array(repeating: 0, count: 10) + [0xFF, 0xFF]) else { return self }
+    var address = self
+    address.storage.ss_family = sa_family_t(AF_INET)
+    address.length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    unsafe withUnsafeMutableBytes(of: &address.storage) {
+      let place = MemoryLayout<sockaddr_in>.offset(of: \.sin_addr)!
+      unsafe UnsafeMutableRawBufferPointer(rebasing: $0[place...]).copyBytes(from: bytes[12...])
+    }
+    return address
   }
 
   private init() {
@@ -89,6 +105,9 @@ struct SocketAddress: CustomStringConvertible {
     }
   }
 
+  /// Whether it is an address of TCP at all.
+  var isInternet: Bool { [AF_INET, AF_INET6].contains(Int32(storage.ss_family)) }
+
   /// Whether it is of this machine only: 127.0.0.0/8 or ::1.
   var isLoopback: Bool {
     unsafe withUnsafeBytes(of: storage) { bytes in
@@ -138,7 +157,7 @@ struct SocketAddress: CustomStringConvertible {
     // IPv4 has a socket of its own.
     if family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
     guard unsafe withAddress({ unsafe bind(descriptor, $0, length) }) == 0,
-      Glibc.listen(descriptor, 4096) == 0
+      Glibc.listen(descriptor, Int32(Listener.queueLength)) == 0
     else {
       let error = listenError(errno)
       close(descriptor)

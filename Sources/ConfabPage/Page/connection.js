@@ -71,6 +71,12 @@ export class Connection {
     this.timer = setTimeout(() => this.open(), pause);
   }
 
+  /** Connects anew after a pause during which all goes on. */
+  move(pause) {
+    const { socket } = this;
+    setTimeout(() => this.socket === socket && this.retry(0), pause);
+  }
+
   /** Closes it until it is woken. */
   pause() {
     this.abandon();

@@ -98,7 +98,7 @@ export class Conversation {
       case "renamed": return this.called(event.name);
       case "error": return this.failed(event);
       case "availability": return this.held(!event.available);
-      case "moving": return this.connection.retry(event.after);
+      case "moving": return this.connection.move(event.after);
     }
   }
 

@@ -8,6 +8,7 @@ enum Event: Equatable, Sendable {
   case text(String)
   case binary([UInt8])
   case drained
+  case moving(after: Duration)
   case closed(Close)
 }
 
@@ -37,6 +38,8 @@ final class Recorder: Handler, Sendable {
   }
 
   func drained(_ connection: Connection) { events.yield(.drained) }
+
+  func moving(_ connection: Connection, after delay: Duration) { events.yield(.moving(after: delay)) }
 
   func closed(_ connection: Connection, _ close: Close) { events.yield(.closed(close)) }
 }

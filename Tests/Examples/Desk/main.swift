@@ -36,6 +36,7 @@ final class Reception: Handler {
   }
 
   func drained(_ connection: Connection) { chat.drained(connection) }
+  func moving(_ connection: Connection, after delay: Duration) { chat.moving(connection, after: delay) }
   func closed(_ connection: Connection, _ close: Close) { chat.closed(connection, close) }
 }
 

@@ -1,0 +1,73 @@
+internal import CLibwebsockets
+internal import Glibc
+
+/// What has started the process, if it is one that wants to know: systemd, or what speaks its protocols, sd_notify(3) and
+/// sd_listen_fds(3).
+package enum ServiceManager {
+  /// What it is told.
+  package enum State {
+    case ready, reloading, stopping, alive
+
+    fileprivate var text: String {
+      switch self {
+      case .ready: "READY=1"
+      case .reloading: "RELOADING=1\nMONOTONIC_USEC=\(uv_hrtime() / 1000)"
+      case .stopping: "STOPPING=1"
+      case .alive: "WATCHDOG=1"
+      }
+    }
+  }
+
+  /// Tells it, if it has given an address for that.
+  package static func tell(_ state: State) {
+    guard let name = variable("NOTIFY_SOCKET"), var address = socketAddress(name) else { return }
+    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    let (text, length) = (Array(state.text.utf8), address.length)
+    unsafe withUnsafePointer(to: &address.value) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        _ = unsafe sendto(descriptor, text, text.count, Int32(MSG_NOSIGNAL), address, length)
+      }
+    }
+  }
+
+  /// A path, or an abstract name, which begins with `@` (unix(7)).
+  private static func socketAddress(_ name: String) -> (value: sockaddr_un, length: socklen_t)? {
+    var address = sockaddr_un()
+    let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
+    var bytes = Array(name.utf8)
+    guard bytes.count <= MemoryLayout<sockaddr_un>.size - offset else { return nil }
+    if bytes[0] == UInt8(ascii: "@") { bytes[0] = 0 }
+    address.sun_family = sa_family_t(AF_UNIX)
+    unsafe withUnsafeMutableBytes(of: &address) {
+      unsafe UnsafeMutableRawBufferPointer(rebasing: $0[offset...]).copyBytes(from: bytes)
+    }
+    return (address, socklen_t(offset + bytes.count))
+  }
+
+  /// It takes the process for dead when it has not been told ``State/alive`` for so long; nil if it does not look.
+  package static var watchdogTime: Duration? {
+    guard isMeant("WATCHDOG_PID"), let time = variable("WATCHDOG_USEC").flatMap({ Int64($0) }), time > 0 else {
+      return nil
+    }
+    return .microseconds(time)
+  }
+
+  /// The sockets that it has passed on: descriptors from 3 on.
+  package static var listeningSockets: [Int32] {
+    guard variable("LISTEN_PID") != nil, isMeant("LISTEN_PID"),
+      let count = variable("LISTEN_FDS").flatMap({ Int32($0) }), count > 0
+    else { return [] }
+    return Array(3..<3 + count)
+  }
+
+  /// Whether a variable with a process's id, if there is one, has that of this process: children inherit it.
+  private static func isMeant(_ name: String) -> Bool { variable(name).map { $0 == "\(getpid())" } ?? true }
+
+  /// Nil if it is empty, too.
+  private static func variable(_ name: String) -> String? {
+    guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
+    return unsafe String(cString: value)
+  }
+}

@@ -1,0 +1,56 @@
+import Confab
+import Logging
+import UnixSignals
+
+/// What signals, and the service manager, want of a server that runs.
+struct Supervision {
+  let server: Server
+  let signals: UnixSignalsSequence
+
+  /// Does it until the task is cancelled.
+  func run() async {
+    await withTaskGroup { group in
+      group.addTask { await obey() }
+      group.addTask { await stayAlive() }
+    }
+  }
+
+  private func obey() async {
+    var timeout: Duration?
+    for await signal in signals {
+      if signal == .sighup {
+        if server.isReady { reload() }
+      } else {
+        server.configuration.logger.info("\(signal) stops the server")
+        ServiceManager.tell(.stopping)
+        server.stop(within: timeout)
+        // The second time at once.
+        timeout = .zero
+      }
+    }
+  }
+
+  /// Reads the certificate again.
+  private func reload() {
+    ServiceManager.tell(.reloading)
+    defer { ServiceManager.tell(.ready) }
+    guard server.configuration.tls != nil else { return }
+    let logger = server.configuration.logger
+    do {
+      try server.reloadCertificate()
+      logger.notice("the certificate has been read again")
+    } catch {
+      logger.error("the certificate stays what it was: \(error)")
+    }
+  }
+
+  /// Says so, twice as often as it must, as long as every event loop has its turns.
+  private func stayAlive() async {
+    guard let time = ServiceManager.watchdogTime else { return }
+    while !Task.isCancelled {
+      for loop in server.loops { await Task(executorPreference: loop) {}.value }
+      ServiceManager.tell(.alive)
+      try? await Task.sleep(for: time / 2)
+    }
+  }
+}

@@ -1,0 +1,228 @@
+"""A server under a mixed load, with faults, for as long as one likes: `python Tests/Soak --minutes 30`.
+
+Clients of the rich protocol talk in rooms, and lose their connections; others of the plain one come and go; some never
+read; hundreds are idle. Meanwhile the server is attacked as in Tests/Abuse, held up, and, as its history is in a file,
+killed and started again. It fails when a message is lost, comes twice or in another order, when the server grows or does
+not return to the descriptors that it had, or when it does not stop with exit code 0.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import pathlib
+import random
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import time
+import urllib.request
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS / "Abuse")]
+
+import websockets  # noqa: E402
+from attack import ATTACKS  # noqa: E402
+from confab_process import Confab  # noqa: E402
+from talker import Room, Talker  # noqa: E402
+import attacks  # noqa: E402, F401
+
+
+class Soak:
+    def __init__(self, arguments, folder):
+        self.arguments = arguments
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.admin = f"127.0.0.1:{listener.getsockname()[1]}"
+        self.options = ["--admin", self.admin, "--history", folder / "chat.db", "--durability", "full",
+                        "--max-history-messages", 20_000, "--max-history-bytes", "64MiB", *arguments.options.split()]
+        self.server = self.start()
+        self.rooms = [Room(f"room/{number}") for number in range(8)]
+        self.talkers = [Talker(room, f"talker-{number}-{seat}", self)
+                        for number, room in enumerate(self.rooms) for seat in range(4)]
+        self.said = self.heard = 0
+        self.is_over = False
+        self.problems = []
+        self.lags = []
+
+    def start(self, port=0):
+        server = Confab("--port", port, *self.options)
+        server.started = time.monotonic()
+        server.samples = []
+        return server
+
+    def measure(self):
+        """A sample of the running server: memory, descriptors, what /metrics says."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=20) as answer:
+            metrics = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+        descriptors = len(os.listdir(f"/proc/{self.server.process.pid}/fd"))
+        sample = (time.monotonic(), self.server.memory() / 1e6, descriptors, int(metrics["confab_connections"]))
+        self.server.samples.append(sample)
+        self.lags.append(float(metrics["confab_loop_lag_seconds"]))
+        return sample
+
+    # The load
+
+    async def plain(self):
+        """Comes, says something, hears it, and goes: in rooms of its own."""
+        while not self.is_over:
+            with contextlib.suppress(websockets.WebSocketException, OSError, EOFError, TimeoutError):
+                async with websockets.connect(self.server.ws + f"plain/{random.randrange(20)}", open_timeout=20) as client:
+                    for number in range(random.randrange(20)):
+                        text = f"{id(client)} {number}"
+                        await client.send(text)
+                        while await asyncio.wait_for(client.recv(), 30) != text:
+                            pass
+            await asyncio.sleep(random.uniform(0, 1))
+
+    async def idle(self):
+        while not self.is_over:
+            with contextlib.suppress(websockets.WebSocketException, OSError, EOFError, TimeoutError):
+                async with websockets.connect(self.server.ws + "idle", open_timeout=20, ping_interval=None) as client:
+                    await asyncio.wait_for(client.recv(), random.uniform(10, 300))
+
+    async def deaf(self):
+        """Never reads, in a room in which there is much to read."""
+        while not self.is_over:
+            with contextlib.suppress(OSError, EOFError, TimeoutError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port, limit=1024)
+                writer.write(b"GET /%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                             % (random.choice(self.rooms).path.encode(), self.server.port))
+                await asyncio.sleep(random.uniform(1, 60))
+                writer.transport.abort()
+
+    # The faults
+
+    async def attack(self):
+        while not self.is_over:
+            name = random.choice(list(ATTACKS))
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, TESTS / "Abuse" / "attacker.py", name, str(self.server.port), "10",
+                stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
+            try:
+                await asyncio.wait_for(process.wait(), 60)
+            finally:
+                if process.returncode is None:
+                    process.kill()
+            await asyncio.sleep(random.uniform(0, 10))
+
+    async def hold_up(self):
+        while not self.is_over:
+            await asyncio.sleep(random.uniform(20, 60))
+            pid = self.server.process.pid
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(random.uniform(0.1, 2))
+            os.kill(pid, signal.SIGCONT)
+
+    async def kill(self):
+        while not self.is_over:
+            await asyncio.sleep(self.arguments.kill * random.uniform(0.7, 1.3))
+            if not self.is_over:
+                self.judge_growth()
+                self.server.stop(random.choice((signal.SIGKILL, signal.SIGTERM)), patience=30)
+                self.server = self.start(self.server.port)
+
+    # The verdict
+
+    def judge_growth(self):
+        """Whether memory still grew in the second half of the server's life, when everything had happened before."""
+        samples = [sample for sample in self.server.samples if sample[0] > self.server.started + 60]
+        if len(samples) < 60:
+            return
+        half = len(samples) // 2
+        before, after = (max(sample[1] for sample in part) for part in (samples[:half], samples[half:]))
+        print(f"memory: {before:.1f} MB at the most in the first half of its life, {after:.1f} in the second", flush=True)
+        if after > before * 1.1 + 10:
+            self.problems.append(f"memory grows: {before:.1f} MB, then {after:.1f}")
+
+    async def watch(self):
+        end = time.monotonic() + self.arguments.minutes * 60
+        told = 0
+        while time.monotonic() < end:
+            await asyncio.sleep(2)
+            with contextlib.suppress(OSError):
+                _, memory, descriptors, connections = self.measure()
+                if time.monotonic() > told + 30:
+                    told = time.monotonic()
+                    print(f"{(end - told) / 60:5.1f} min left: {self.said} said, {self.heard} heard, {connections} connections, "
+                          f"{descriptors} descriptors, {memory:.1f} MB, lag {max(self.lags[-15:]) * 1000:.0f} ms", flush=True)
+
+    async def run(self):
+        # With what is opened for the first client.
+        async with websockets.connect(self.server.ws, compression="deflate") as client:
+            await client.send("first")
+            await client.recv()
+        descriptors = await self.rest()
+        talkers = [asyncio.create_task(talker.live()) for talker in self.talkers]
+        others = [asyncio.create_task(each) for each in (
+            *(self.plain() for _ in range(10)), *(self.idle() for _ in range(200)), *(self.deaf() for _ in range(5)),
+            self.attack(), self.hold_up(), *([self.kill()] if self.arguments.kill else []))]
+        await self.watch()
+        self.is_over = True
+        for task in others:
+            task.cancel()
+        for result in await asyncio.gather(*others, return_exceptions=True):
+            if isinstance(result, Exception):
+                self.problems.append(f"a client failed: {result!r}")
+        os.kill(self.server.process.pid, signal.SIGCONT)
+        # Everyone hears what is still on its way, and goes.
+        await asyncio.wait(talkers, timeout=90)
+        for talker, task in zip(self.talkers, talkers):
+            if not task.done():
+                self.problems.append(f"{talker.name} has not heard {len(talker.unheard)} of its messages")
+            elif task.exception():
+                self.problems.append(f"{talker.name}: {task.exception()!r}")
+            task.cancel()
+        self.judge_growth()
+        for room in self.rooms:
+            self.problems += room.problems
+        for talker in self.talkers:
+            if missed := {number for number in talker.room.numbers if talker.first < number <= talker.last} - talker.numbers:
+                self.problems.append(f"{talker.name} has missed {len(missed)} messages")
+        if (now := await self.rest()) > descriptors:
+            self.problems.append(f"{now} descriptors, {descriptors} at the beginning")
+
+    async def rest(self):
+        """The descriptors when all clients are gone."""
+        for _ in range(300):
+            _, _, descriptors, connections = self.measure()
+            if connections == 0:
+                break
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
+        return self.measure()[2]
+
+    def finish(self):
+        code = self.server.stop(patience=30)
+        if code != 0:
+            self.problems.append(f"exit code {code}: {self.server.errors[-2000:]}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python Tests/Soak", description="A mixed load with faults, for a while.")
+    parser.add_argument("--minutes", type=float, default=30, help="how long (default: 30)")
+    parser.add_argument("--kill", type=float, default=300, metavar="SECONDS",
+                        help="how often the server is killed and started again; 0 is never (default: 300)")
+    parser.add_argument("--options", default="", help="more options for the server")
+    arguments = parser.parse_args()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with tempfile.TemporaryDirectory() as folder:
+        soak = Soak(arguments, pathlib.Path(folder))
+        try:
+            asyncio.run(soak.run())
+        finally:
+            soak.finish()
+    connects = sum(talker.connects for talker in soak.talkers)
+    print(f"{soak.said} messages said, {soak.heard} heard, {connects} connections of those who talk; "
+          f"loop lag {max(soak.lags) * 1000:.0f} ms at the most")
+    for problem in soak.problems[:50]:
+        print("problem:", problem)
+    return 1 if soak.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""A client of the rich protocol that loses its connection now and then, says what it has to say whatever happens, and
+must hear everything that is said in its room, once, in order."""
+
+import asyncio
+import json
+import random
+
+import websockets
+
+
+class Room:
+    """What is known of a room: which tag has which number, and what has been said by whom."""
+
+    def __init__(self, path):
+        self.path = path
+        self.tags = {}
+        self.numbers = set()
+        self.problems = []
+
+    def note(self, message):
+        tag, number = message.get("tag"), message["id"]
+        self.numbers.add(number)
+        if tag and self.tags.setdefault(tag, number) != number:
+            self.problems.append(f"{tag} has the numbers {self.tags[tag]} and {number}")
+
+
+class Talker:
+    def __init__(self, room, name, soak):
+        self.room, self.name, self.soak = room, name, soak
+        self.session = self.epoch = None
+        self.first = self.last = 0
+        self.numbers = set()
+        self.heard = set()
+        self.unheard = {}
+        self.count = 0
+        self.connects = 0
+
+    async def live(self):
+        while not (self.soak.is_over and not self.unheard):
+            try:
+                await self.visit()
+            except (websockets.WebSocketException, OSError, EOFError, TimeoutError):
+                await asyncio.sleep(random.uniform(0.05, 0.5))
+
+    async def visit(self):
+        """One connection, until it breaks, or we break it."""
+        async with websockets.connect(
+                self.soak.server.ws + self.room.path, subprotocols=["chat.confab.v1"], max_queue=None, max_size=None,
+                open_timeout=20, close_timeout=2, ping_interval=None) as socket:
+            self.connects += 1
+            await self.come_in(socket)
+            for tag, text in self.unheard.items():
+                await self.say(socket, tag, text)
+            hearing = asyncio.create_task(self.hear(socket))
+            try:
+                await self.talk(socket, hearing)
+            finally:
+                hearing.cancel()
+                await asyncio.gather(hearing, return_exceptions=True)
+            if random.random() < 0.5:
+                socket.transport.abort()
+
+    async def come_in(self, socket):
+        hello = {"type": "hello", "name": self.name, "history": 0}
+        if self.session:
+            hello |= {"session": self.session, "epoch": self.epoch, "after": self.last}
+        while True:
+            await socket.send(json.dumps(hello))
+            while (event := json.loads(await asyncio.wait_for(socket.recv(), 30)))["type"] not in ("welcome", "error"):
+                pass
+            if event["type"] == "welcome":
+                break
+            if event["code"] != "nameTaken":
+                raise AssertionError(event)
+            hello["name"] = event["proposal"]
+        if self.epoch and (event["epoch"] != self.epoch or event["gap"]):
+            self.room.problems.append(f"{self.name} has a gap behind {self.last}: the welcome has {event['oldest']}")
+        if not self.epoch:
+            self.first = self.last = event["last"]
+        self.session, self.epoch = event["session"], event["epoch"]
+        ahead = []
+        self.take(event["messages"])
+        more, last = event["more"], event["last"]
+        while more:
+            await socket.send(json.dumps({"type": "history", "after": self.last, "count": 100}))
+            while (page := json.loads(await asyncio.wait_for(socket.recv(), 30)))["type"] != "history":
+                if page["type"] == "message":
+                    ahead.append(page)
+                elif page["type"] == "error":
+                    await asyncio.sleep(page.get("retryAfter", 500) / 1000)
+                    await socket.send(json.dumps({"type": "history", "after": self.last, "count": 100}))
+            self.take(page["messages"])
+            more = page["more"]
+        self.last = max(self.last, last)
+        self.take([message for message in ahead if message["id"] > self.last])
+
+    def take(self, messages):
+        for message in messages:
+            if message["id"] <= self.last:
+                # What one says again comes again, to oneself.
+                if message.get("tag") not in self.heard:
+                    self.room.problems.append(f"{self.name} hears {message['id']} behind {self.last}")
+            else:
+                self.last = message["id"]
+                self.numbers.add(self.last)
+                self.soak.heard += 1
+                self.heard.add(message.get("tag"))
+            self.room.note(message)
+            said = self.unheard.pop(message.get("tag"), None)
+            if said is not None and said != message.get("text"):
+                self.room.problems.append(f"{message['tag']} is another text")
+
+    async def hear(self, socket):
+        async for text in socket:
+            event = json.loads(text)
+            if event["type"] == "message":
+                self.take([event])
+            elif event["type"] == "error" and event["code"] == "rateLimited":
+                await asyncio.sleep(event["retryAfter"] / 1000)
+                if event.get("tag") in self.unheard:
+                    await self.say(socket, event["tag"], self.unheard[event["tag"]])
+
+    async def talk(self, socket, hearing):
+        loop = asyncio.get_running_loop()
+        end = loop.time() + random.expovariate(1 / 60)
+        while not hearing.done() and (self.unheard if self.soak.is_over else loop.time() < end):
+            if not self.soak.is_over and len(self.unheard) < 5:
+                self.count += 1
+                tag, text = f"{self.name}-{self.count}", "x" * random.choice((1, 20, 200, 2000))
+                self.unheard[tag] = text
+                self.soak.said += 1
+                await self.say(socket, tag, text)
+            await asyncio.wait([hearing], timeout=random.expovariate(2))
+        if hearing.done():
+            hearing.result()
+
+    async def say(self, socket, tag, text):
+        await socket.send(json.dumps({"type": "say", "tag": tag, "text": text}))
