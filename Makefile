@@ -12,7 +12,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse fuzz sanitize docs test test-unit test-clients test-kills \
+.PHONY: run build libraries install uninstall compare conformance abuse fuzz sanitize docs test test-unit test-clients test-kills test-cluster \
   test-c test-conformance test-browser test-leaks test-abuse format lint clean deps
 
 run: build
@@ -88,19 +88,23 @@ abuse: build
 	python3 Tests/Abuse $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit docs test-clients test-c test-conformance test-browser test-leaks test-abuse
+test: lint test-unit docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse
 
 # One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
 	swift test --no-parallel
 
-test-clients: build $(PYTHON)
+test-clients: build $(PYTHON) .build/apt-nats-server
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
 
 # The server with --history --durability full, killed at a hundred random moments.
 test-kills: build $(PYTHON)
 	KILLS=100 $(PYTHON) -m pytest -q Tests/EndToEnd/test_history_file.py
+
+# Servers that are one chat on NATS, while some of them die, and brokers, too: LONG=1 for many minutes.
+test-cluster: build $(PYTHON) .build/apt-nats-server
+	$(PYTHON) -m pytest -q Tests/Cluster
 
 # Programs of C, built from an installed tree, under valgrind.
 test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
@@ -139,7 +143,7 @@ fuzz: deps $(PYTHON)
 
 # The tests with AddressSanitizer, but one that measures memory and those of other programs, and ThreadSanitizer. The
 # builds take minutes. One test at a time: with others beside it a slow one waits for so long that the server pings it.
-sanitize: deps $(PYTHON)
+sanitize: deps $(PYTHON) .build/apt-nats-server
 	swift build --build-tests --scratch-path .build-asan --sanitize address
 	$(ASAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-asan --sanitize address
 	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz \
@@ -161,14 +165,14 @@ format:
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests
-	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)/'
-	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabCompare)/'
+	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
+	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 
 clean:
 	swift package clean
 
 # Debian's names; on other systems install libwebsockets (with its libuv plugin), libuv and pkg-config beforehand.
-deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libsqlite3-dev .build/apt-pkg-config
+deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libsqlite3-dev .build/apt-libnats-dev .build/apt-pkg-config
 
 .build/apt-%:
 	@mkdir -p .build

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Confab
 import ConfabChat
 import ConfabNats
 public import ConfabSQLite
@@ -40,6 +41,13 @@ struct EngineOptions: ParsableArguments {
     if history == nil {
       if durability != nil { throw ValidationError("--durability needs --history") }
       if maxHistoryFileSize != nil { throw ValidationError("--max-history-file-size needs --history") }
+    }
+  }
+
+  /// A message must have a place in NATS with its headers, too: unless something else has been asked for.
+  func apply(to configuration: inout Configuration) {
+    if !nats.isEmpty && configuration.maxMessageSize == Configuration().maxMessageSize {
+      configuration.maxMessageSize -= 8 << 10
     }
   }
 

@@ -8,11 +8,13 @@ private let defaults = JetStreamOptions(urls: [])
 /// The stream that the messages are kept in, and what NATS lets the server in with.
 struct StreamOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("The stream's name: another one is another chat. It is made if it is not there.", valueName: "name"))
+    help: ArgumentHelp(
+      "The stream's name: another one is another chat. It is made if it is not there.", valueName: "name"))
   var natsStream = defaults.stream
 
   @Option(
-    help: ArgumentHelp("How many servers of NATS keep each message, if the stream is made: 1, 3 or 5.", valueName: "count"))
+    help: ArgumentHelp(
+      "How many servers of NATS keep each message, if the stream is made: 1, 3 or 5.", valueName: "count"))
   var natsReplicas = defaults.replicas
 
   @Option(
@@ -25,7 +27,8 @@ struct StreamOptions: ParsableArguments {
   var natsCreds: String?
 
   @Option(
-    help: ArgumentHelp("Certificates that NATS's is checked with, PEM. (default: those of the system)", valueName: "file"))
+    help: ArgumentHelp(
+      "Certificates that NATS's is checked with, PEM. (default: those of the system)", valueName: "file"))
   var natsCa: String?
 
   @Option(help: ArgumentHelp("Certificate chain that NATS is shown, PEM.", valueName: "file"))

@@ -64,7 +64,8 @@ struct People<Connection: AnyObject> {
     let elsewhere = session.flatMap { others.person($0) }
     guard !isTaken(name, exceptBy: elsewhere?.session.id) else { return nil }
     let session = elsewhere?.session ?? Session()
-    people[session.id] = Person(name: name, session: session, connection: connection, visits: 1 + (elsewhere?.visits ?? 0))
+    people[session.id] = Person(
+      name: name, session: session, connection: connection, visits: 1 + (elsewhere?.visits ?? 0))
     ids[name.key] = session.id
     let renamed = elsewhere.flatMap { $0.name == name ? nil : $0.name }
     return Entry(session: session, renamed: renamed, isKnown: elsewhere != nil)

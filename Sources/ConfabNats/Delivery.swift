@@ -20,7 +20,8 @@ struct Delivery {
     let tokens = message.reply.split(separator: ".")
     let first = tokens.count == 9 ? 5 : 7
     guard tokens.count >= 9, tokens.count > first + 3, tokens[1] == "ACK", let id = Int(tokens[first]),
-      let number = Int(tokens[first + 1]), let nanoseconds = Int64(tokens[first + 2]), let pending = Int(tokens[first + 3])
+      let number = Int(tokens[first + 1]), let nanoseconds = Int64(tokens[first + 2]),
+      let pending = Int(tokens[first + 3])
     else { return nil }
     (consumer, self.number, self.pending) = (tokens[first - 2], number, pending)
     self.id = message.headers[Delivery.idHeader]
@@ -49,7 +50,8 @@ extension Post {
     let isText =
       message.headers[Post.kindHeader].map { $0 == "text" } ?? (String(validating: message.bytes, as: UTF8.self) != nil)
     self.init(
-      kind: isText ? .text : .binary, bytes: message.bytes, name: message.headers[Post.nameHeader].map(Subject.unescaped),
+      kind: isText ? .text : .binary, bytes: message.bytes,
+      name: message.headers[Post.nameHeader].map(Subject.unescaped),
       tag: message.headers[Post.tagHeader])
   }
 }

@@ -203,7 +203,8 @@ struct EngineState {
       // A server that has just become the leader may be behind for a moment.
       losses += 1
       if losses < 5 { return }
-      effects.logs.append((.error, "the stream has lost messages: \(info.state.last_seq) is its newest, it was \(newest)"))
+      effects.logs.append(
+        (.error, "the stream has lost messages: \(info.state.last_seq) is its newest, it was \(newest)"))
       created = ""
     }
     losses = 0
@@ -376,7 +377,8 @@ struct EngineState {
   /// The broker does not take it, and never will.
   private mutating func drop(_ number: Int, _ effects: inout Effects) {
     if let message = outbox.settle(number) {
-      effects.logs.append((.error, "a message of \(message.post.bytes.count) bytes is larger than NATS takes (its max_payload)"))
+      effects.logs.append(
+        (.error, "a message of \(message.post.bytes.count) bytes is larger than NATS takes (its max_payload)"))
       settled(message, &effects)
     }
   }

@@ -25,7 +25,8 @@ struct StreamConfig: Codable {
     max_msgs_per_subject = max(1, options.maxMessagesPerRoom)
     max_bytes = options.maxBytes > 0 ? options.maxBytes : -1
     max_age = options.maxAge.nanoseconds
-    duplicate_window = min(StreamConfig.duplicateWindow, options.maxAge > .zero ? options.maxAge : .seconds(120)).nanoseconds
+    duplicate_window =
+      min(StreamConfig.duplicateWindow, options.maxAge > .zero ? options.maxAge : .seconds(120)).nanoseconds
   }
 
   /// Why a stream cannot be used for what this one is for; nil if it can.
@@ -108,7 +109,9 @@ enum Api {
     let error: ApiError
   }
 
-  static func encode(_ request: some Encodable) -> [UInt8] { (try? JSONEncoder().encode(request)).map(Array.init) ?? [] }
+  static func encode(_ request: some Encodable) -> [UInt8] {
+    (try? JSONEncoder().encode(request)).map(Array.init) ?? []
+  }
 
   /// What an answer has, or its error.
   static func decode<Answer: Decodable>(_ message: NatsMessage, as type: Answer.Type) -> Result<Answer, ApiError> {

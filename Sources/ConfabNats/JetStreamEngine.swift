@@ -162,7 +162,9 @@ public final class JetStreamEngine: Engine {
       }
     }
     for (sender, count) in effects.settled { sender?.settled(count) }
-    if effects.isToLookAgain { queue.asyncAfter(deadline: .now() + JetStreamEngine.moment) { [weak self] in self?.run() } }
+    if effects.isToLookAgain {
+      queue.asyncAfter(deadline: .now() + JetStreamEngine.moment) { [weak self] in self?.run() }
+    }
     for (level, text) in effects.logs { options.logger.log(level: level, "\(text)") }
   }
 

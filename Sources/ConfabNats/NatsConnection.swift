@@ -114,7 +114,8 @@ final class NatsConnection: Sendable {
     }
     unsafe natsSubscription_SetPendingLimits(subscription, -1, -1)
     unsafe natsSubscription_SetOnCompleteCB(
-      subscription, { closure in if let closure = unsafe closure { unsafe Unmanaged<Receiver>.fromOpaque(closure).release() } },
+      subscription,
+      { closure in if let closure = unsafe closure { unsafe Unmanaged<Receiver>.fromOpaque(closure).release() } },
       closure)
     return unsafe Subscription(subscription)
   }
@@ -125,7 +126,8 @@ final class NatsConnection: Sendable {
   ) throws(Failure) {
     var message: OpaquePointer?
     var status = unsafe bytes.withUnsafeBytes { bytes in
-      unsafe natsMsg_Create(&message, subject, reply, bytes.assumingMemoryBound(to: CChar.self).baseAddress, Int32(bytes.count))
+      unsafe natsMsg_Create(
+        &message, subject, reply, bytes.assumingMemoryBound(to: CChar.self).baseAddress, Int32(bytes.count))
     }
     defer { unsafe natsMsg_Destroy(message) }
     for (key, value) in headers where status == NATS_OK { unsafe status = natsMsgHeader_Set(message, key, value) }
@@ -152,7 +154,9 @@ final class NatsConnection: Sendable {
     if let file = server.certificateFile, let key = server.keyFile {
       unsafe set { unsafe natsOptions_LoadCertificatesChain($0, file, key) }
     }
-    if let file = server.credentialsFile { unsafe set { unsafe natsOptions_SetUserCredentialsFromFiles($0, file, nil) } }
+    if let file = server.credentialsFile {
+      unsafe set { unsafe natsOptions_SetUserCredentialsFromFiles($0, file, nil) }
+    }
     // For ever, and not all clients of a server that is back at the same time.
     unsafe set { unsafe natsOptions_SetMaxReconnect($0, -1) }
     unsafe set { unsafe natsOptions_SetReconnectWait($0, 250) }
@@ -184,7 +188,8 @@ struct NatsMessage: Sendable {
   fileprivate init(_ message: OpaquePointer) {
     subject = unsafe natsMsg_GetSubject(message).map { unsafe String(cString: $0) } ?? ""
     reply = unsafe natsMsg_GetReply(message).map { unsafe String(cString: $0) } ?? ""
-    let data = unsafe UnsafeRawBufferPointer(start: natsMsg_GetData(message), count: Int(natsMsg_GetDataLength(message)))
+    let data = unsafe UnsafeRawBufferPointer(
+      start: natsMsg_GetData(message), count: Int(natsMsg_GetDataLength(message)))
     bytes = unsafe [UInt8](data)
     var headers: [String: String] = [:]
     var keys: UnsafeMutablePointer<UnsafePointer<CChar>?>?
@@ -192,7 +197,9 @@ struct NatsMessage: Sendable {
     if unsafe natsMsgHeader_Keys(message, &keys, &count) == NATS_OK, let keys = unsafe keys {
       for index in 0..<Int(count) {
         var value: UnsafePointer<CChar>?
-        if let key = unsafe keys[index], unsafe natsMsgHeader_Get(message, key, &value) == NATS_OK, let value = unsafe value {
+        if let key = unsafe keys[index], unsafe natsMsgHeader_Get(message, key, &value) == NATS_OK,
+          let value = unsafe value
+        {
           unsafe headers[String(cString: key)] = unsafe String(cString: value)
         }
       }

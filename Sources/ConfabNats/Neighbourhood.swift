@@ -97,7 +97,8 @@ struct Neighbourhood {
   }
 
   /// Tells who is in a room now.
-  mutating func tell(_ number: Int, _ attendance: Attendance, _ version: Int, _ now: Instant, _ effects: inout Effects) {
+  mutating func tell(_ number: Int, _ attendance: Attendance, _ version: Int, _ now: Instant, _ effects: inout Effects)
+  {
     guard let room = rooms[number] else { return }
     (rooms[number]!.version, rooms[number]!.toldAt) = (version, now)
     tell(Message(server: server, attendance: attendance), room.subject, &effects)

@@ -92,5 +92,7 @@ struct Outbox {
   }
 
   /// For how long the oldest one has been on its way.
-  func age(now: Instant) -> Duration { onTheWay.compactMap { messages[$0]?.firstSentAt.map { now - $0 } }.max() ?? .zero }
+  func age(now: Instant) -> Duration {
+    onTheWay.compactMap { messages[$0]?.firstSentAt.map { now - $0 } }.max() ?? .zero
+  }
 }

@@ -64,7 +64,9 @@ struct Others {
   }
 
   /// Who has that session; the whole of it is compared.
-  func person(_ session: Session) -> Person? { people[session.id].flatMap { $0.session.isSame(as: session) ? $0 : nil } }
+  func person(_ session: Session) -> Person? {
+    people[session.id].flatMap { $0.session.isSame(as: session) ? $0 : nil }
+  }
 
   /// Whether the name is that of another session.
   func isTaken(_ name: Name, exceptBy id: UInt64?) -> Bool { ids[name.key].map { $0 != id } ?? false }
