@@ -12,7 +12,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse fuzz sanitize docs test test-unit test-clients test-kills test-cluster \
+.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit test-clients test-kills test-cluster test-soak \
   test-c test-conformance test-browser test-leaks test-abuse format lint clean deps
 
 run: build
@@ -88,7 +88,7 @@ abuse: build
 	python3 Tests/Abuse $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse
+test: lint test-unit docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse test-soak
 
 # One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
@@ -97,6 +97,14 @@ test-unit: deps
 test-clients: build $(PYTHON) .build/apt-nats-server
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
+
+# A mixed load with faults: ARGS="--minutes 5" for a shorter one.
+soak: build $(PYTHON)
+	$(PYTHON) Tests/Soak $(ARGS)
+
+# The same for a moment.
+test-soak: build $(PYTHON)
+	$(PYTHON) Tests/Soak --minutes 0.3 --kill 7
 
 # The server with --history --durability full, killed at a hundred random moments.
 test-kills: build $(PYTHON)

@@ -8,7 +8,7 @@ internal import Synchronization
 ///
 /// A message has its place when the stream has it; it is heard when it has come back from there. What is said while
 /// the broker is away waits, and is sent when it is back. Each message is in the stream once, and those of one sender are
-/// in their order, whatever has to be sent again; <doc:Cluster> tells what can be lost when.
+/// in their order, whatever has to be sent again; the article Cluster of ConfabChat tells what can be lost when.
 ///
 /// ```swift
 /// let engine = try JetStreamEngine(JetStreamOptions(urls: ["nats://localhost:4222"]))

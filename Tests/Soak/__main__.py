@@ -112,18 +112,22 @@ class Soak:
     async def hold_up(self):
         while not self.is_over:
             await asyncio.sleep(random.uniform(20, 60))
-            pid = self.server.process.pid
-            os.kill(pid, signal.SIGSTOP)
+            process = self.server.process
+            process.send_signal(signal.SIGSTOP)
             await asyncio.sleep(random.uniform(0.1, 2))
-            os.kill(pid, signal.SIGCONT)
+            process.send_signal(signal.SIGCONT)
 
     async def kill(self):
         while not self.is_over:
             await asyncio.sleep(self.arguments.kill * random.uniform(0.7, 1.3))
             if not self.is_over:
                 self.judge_growth()
-                self.server.stop(random.choice((signal.SIGKILL, signal.SIGTERM)), patience=30)
-                self.server = self.start(self.server.port)
+                self.server = await asyncio.to_thread(self.restart, random.choice((signal.SIGKILL, signal.SIGTERM)))
+
+    def restart(self, number):
+        self.server.process.send_signal(signal.SIGCONT)
+        self.server.stop(number, patience=30)
+        return self.start(self.server.port)
 
     # The verdict
 
@@ -144,7 +148,7 @@ class Soak:
         while time.monotonic() < end:
             await asyncio.sleep(2)
             with contextlib.suppress(OSError):
-                _, memory, descriptors, connections = self.measure()
+                _, memory, descriptors, connections = await asyncio.to_thread(self.measure)
                 if time.monotonic() > told + 30:
                     told = time.monotonic()
                     print(f"{(end - told) / 60:5.1f} min left: {self.said} said, {self.heard} heard, {connections} connections, "
@@ -167,7 +171,7 @@ class Soak:
         for result in await asyncio.gather(*others, return_exceptions=True):
             if isinstance(result, Exception):
                 self.problems.append(f"a client failed: {result!r}")
-        os.kill(self.server.process.pid, signal.SIGCONT)
+        self.server.process.send_signal(signal.SIGCONT)
         # Everyone hears what is still on its way, and goes.
         await asyncio.wait(talkers, timeout=90)
         for talker, task in zip(self.talkers, talkers):
@@ -182,18 +186,18 @@ class Soak:
         for talker in self.talkers:
             if missed := {number for number in talker.room.numbers if talker.first < number <= talker.last} - talker.numbers:
                 self.problems.append(f"{talker.name} has missed {len(missed)} messages")
-        if (now := await self.rest()) > descriptors:
+        # The runtime has some of its own, which it makes when it first needs them.
+        if (now := await self.rest()) > descriptors + 4:
             self.problems.append(f"{now} descriptors, {descriptors} at the beginning")
 
     async def rest(self):
         """The descriptors when all clients are gone."""
         for _ in range(300):
-            _, _, descriptors, connections = self.measure()
-            if connections == 0:
+            if (await asyncio.to_thread(self.measure))[3] == 0:
                 break
             await asyncio.sleep(0.1)
         await asyncio.sleep(1)
-        return self.measure()[2]
+        return (await asyncio.to_thread(self.measure))[2]
 
     def finish(self):
         code = self.server.stop(patience=30)
