@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// The settings of every Swift target. Strict memory safety makes the compiler mark each unsafe expression;
-/// `Confab/Lws` and `ConfabC` are the only folders of the libraries that have any.
+/// `make lint` knows the folders that may have any.
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),

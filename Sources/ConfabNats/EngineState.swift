@@ -50,26 +50,26 @@ struct EngineState {
   let instance: String
   var inbox: String { "_INBOX.\(instance)" }
 
-  private(set) var phase = Phase.disconnected(.now)
+  var phase = Phase.disconnected(.now)
   /// Whether messages can be given places.
-  private(set) var isAvailable = false
+  var isAvailable = false
   /// Whether messages are not acknowledged.
-  private var isStalled = false
-  private var rooms: [Int: OpenRoom] = [:]
-  private var nextMessage = 0
-  private(set) var outbox = Outbox()
-  private var neighbourhood: Neighbourhood
+  var isStalled = false
+  var rooms: [Int: OpenRoom] = [:]
+  var nextMessage = 0
+  var outbox = Outbox()
+  var neighbourhood: Neighbourhood
   /// Rooms that have been read, but are not open yet.
-  private var caughtUp: Set<Int> = []
+  var caughtUp: Set<Int> = []
   /// Rooms whose reader is to be made, oldest first, and those whose one is being made.
-  private var opening: ArraySlice<Int> = []
-  private var asked: Set<Int> = []
-  private var epoch: String?
+  var opening: ArraySlice<Int> = []
+  var asked: Set<Int> = []
+  var epoch: String?
   /// When the stream was made that the epoch is of.
-  private var created = ""
+  var created = ""
   /// How often the stream has seemed to have less than it had.
-  private var losses = 0
-  private var warnedAt: Instant?
+  var losses = 0
+  var warnedAt: Instant?
 
   init(_ options: JetStreamOptions) {
     self.options = options
@@ -101,7 +101,7 @@ struct EngineState {
     removeIfDone(number, &effects)
   }
 
-  private mutating func removeIfDone(_ number: Int, _ effects: inout Effects) {
+  mutating func removeIfDone(_ number: Int, _ effects: inout Effects) {
     guard let room = rooms[number], room.sink == nil, room.waiting == 0 else { return }
     deleteConsumer(number, room.reader.generation, &effects)
     rooms[number] = nil
@@ -155,7 +155,8 @@ struct EngineState {
   private mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     // What a consumer sends has the subject of the room, but for its heartbeats.
     guard message.subject.hasPrefix(inbox) else {
-      return neighbourhood.received(message, now, &effects) ? () : delivered(message, now, &effects)
+      if !neighbourhood.received(message, now, &effects) { delivered(message, now, &effects) }
+      return
     }
     let tokens = message.subject.split(separator: ".").dropFirst(2)
     let numbers = tokens.dropFirst().compactMap { Int($0) }
@@ -168,183 +169,7 @@ struct EngineState {
     }
   }
 
-  private func isReader(_ number: Int, _ generation: Int) -> Bool { rooms[number]?.reader.generation == generation }
-
-  // MARK: The stream
-
-  private mutating func lookForStream(_ now: Instant, _ effects: inout Effects) {
-    phase = .asking(now)
-    outbox.putBackAll()
-    effects.publish("$JS.API.STREAM.INFO.\(options.stream)", reply: "\(inbox).stream")
-  }
-
-  private mutating func streamFound(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    guard case .asking = phase else { return }
-    switch Api.decode(message, as: StreamInfo.self) {
-    case .success(let info):
-      if let flaw = StreamConfig(options).flaw(of: info.config) {
-        warn("the stream \(options.stream) cannot be used: \(flaw)", now, &effects)
-      } else {
-        begin(info, now, &effects)
-      }
-    case .failure(let error) where error.err_code == ApiError.streamNotFound:
-      effects.publish(
-        "$JS.API.STREAM.CREATE.\(options.stream)", reply: "\(inbox).stream", bytes: Api.encode(StreamConfig(options)))
-    // Somebody has just made it with other settings.
-    case .failure(let error) where error.err_code == ApiError.streamNameInUse: phase = .asking(now - .seconds(2))
-    case .failure(let error): warn("the stream \(options.stream) is not there: \(error.text)", now, &effects)
-    }
-  }
-
-  /// The stream is there: all rooms are read from where they were.
-  private mutating func begin(_ info: StreamInfo, _ now: Instant, _ effects: inout Effects) {
-    let newest = rooms.values.map(\.reader.last).max() ?? 0
-    if info.created == created && info.state.last_seq < newest {
-      // A server that has just become the leader may be behind for a moment.
-      losses += 1
-      if losses < 5 { return }
-      effects.logs.append(
-        (.error, "the stream has lost messages: \(info.state.last_seq) is its newest, it was \(newest)"))
-      created = ""
-    }
-    losses = 0
-    if info.created != created {
-      // Another numbering begins. What other servers call it is the same unless this one has seen a loss.
-      epoch = epoch == nil || !created.isEmpty ? info.created : "\(info.created) \(instance)"
-      created = info.created
-      for number in rooms.keys { rooms[number]?.reader.forget(at: now) }
-    }
-    phase = .ready
-    warnedAt = nil
-    asked = []
-    opening = []
-    for number in rooms.keys.sorted() { restart(number, at: now, &effects) }
-    effects.logs.append((.notice, "the stream \(options.stream) is there, of \(info.created)"))
-  }
-
-  private mutating func warn(_ text: String, _ now: Instant, _ effects: inout Effects) {
-    if let warnedAt, now - warnedAt < .seconds(10) { return }
-    warnedAt = now
-    effects.logs.append((.warning, text))
-  }
-
-  // MARK: Readers
-
-  /// Has a room read again, from where it is.
-  private mutating func restart(_ number: Int, at instant: Instant, _ effects: inout Effects) {
-    guard let room = rooms[number] else { return }
-    deleteConsumer(number, room.reader.generation, &effects)
-    rooms[number]?.reader.restart(at: instant)
-    asked.remove(number)
-    opening.append(number)
-  }
-
-  private func deleteConsumer(_ number: Int, _ generation: Int, _ effects: inout Effects) {
-    effects.actions.append(.unsubscribe(delivery(number, generation)))
-    guard phase == .ready else { return }
-    effects.publish(
-      "$JS.API.CONSUMER.DELETE.\(options.stream).\(consumer(number, generation))", reply: "\(inbox).deleted")
-  }
-
-  /// Where a consumer sends messages to. It is a subscription of its own, since a server does not send to one that it
-  /// has no subscription of that very subject for.
-  private func delivery(_ number: Int, _ generation: Int) -> String { "\(inbox)-read.read.\(number).\(generation)" }
-
-  private func consumer(_ number: Int, _ generation: Int) -> String { "\(instance)-\(number)-\(generation)" }
-
-  private func numbers(of consumer: Substring) -> (Int, Int)? {
-    let parts = consumer.split(separator: "-").dropFirst().compactMap { Int($0) }
-    return parts.count == 2 ? (parts[0], parts[1]) : nil
-  }
-
-  private mutating func makeReaders(_ now: Instant, _ effects: inout Effects) {
-    guard phase == .ready else { return }
-    var later: [Int] = []
-    while asked.count < EngineState.maxOpening, let number = opening.popFirst() {
-      guard let room = rooms[number], case .waiting(let instant) = room.reader.phase else { continue }
-      guard instant <= now else {
-        later.append(number)
-        continue
-      }
-      rooms[number]?.reader.ask(now: now)
-      asked.insert(number)
-      let name = consumer(number, room.reader.generation)
-      let last = room.reader.last
-      let delivery = delivery(number, room.reader.generation)
-      effects.actions.append(.subscribe(delivery))
-      let request = ConsumerRequest(
-        stream_name: options.stream,
-        config: .init(
-          name: name, deliver_subject: delivery,
-          deliver_policy: last > 0 ? "by_start_sequence" : "all", opt_start_seq: last > 0 ? last + 1 : nil,
-          filter_subject: room.subject))
-      effects.publish(
-        "$JS.API.CONSUMER.CREATE.\(options.stream).\(name).\(room.subject)",
-        reply: "\(inbox).made.\(number).\(room.reader.generation)", bytes: Api.encode(request))
-    }
-    opening.append(contentsOf: later)
-  }
-
-  private mutating func made(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    asked.remove(number)
-    switch Api.decode(message, as: ConsumerInfo.self) {
-    case .success(let info): if rooms[number]?.reader.made(info, now: now) == true { caughtUp.insert(number) }
-    case .failure(let error) where error.err_code == ApiError.streamNotFound: lookForStream(now, &effects)
-    case .failure(let error):
-      warn("a room cannot be read: \(error.text)", now, &effects)
-      restart(number, at: now + .seconds(1), &effects)
-    }
-  }
-
-  /// What a consumer says when there is no message to send, or when it wants to know how far it has been read.
-  private mutating func heartbeat(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    // Answered when all before it has been handled: the server sends no more than so much in advance.
-    let stalled = message.headers["Nats-Consumer-Stalled"]
-    if let reply = message.reply.isEmpty ? stalled : message.reply { effects.publish(reply) }
-    guard message.reply.isEmpty, let sent = message.headers["Nats-Last-Consumer"].flatMap({ Int($0) }) else { return }
-    progress(number, rooms[number]?.reader.beat(sent, now: now), nil, now, &effects)
-  }
-
-  private mutating func delivered(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    guard let delivery = Delivery(message), let (number, generation) = numbers(of: delivery.consumer),
-      isReader(number, generation)
-    else { return }
-    let limit = options.maxMessagesPerRoom
-    let step = rooms[number]!.reader.take(delivery.post, number: delivery.number, limit: limit, now: now)
-    if step == .taken, let room = rooms[number] {
-      if let id = delivery.id, let message = outbox.settle(id: id) { settled(message, &effects) }
-      if room.reader.isOpened, let sink = room.sink { effects.placed(delivery.post, number, sink) }
-    }
-    progress(number, step, delivery.pending, now, &effects)
-  }
-
-  private mutating func progress(
-    _ number: Int, _ step: RoomReader.Step?, _ pending: Int?, _ now: Instant, _ effects: inout Effects
-  ) {
-    switch step {
-    case .hole: restart(number, at: now, &effects)
-    case .taken: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { caughtUp.insert(number) }
-    case nil: break
-    }
-  }
-
-  /// Opens rooms that have been read, when other servers have had time to tell who is there.
-  private mutating func openRooms(_ now: Instant, _ effects: inout Effects) {
-    neighbourhood.ask(now, &effects)
-    for number in caughtUp where rooms[number]?.sink == nil || neighbourhood.hasAsked(number, now) {
-      caughtUp.remove(number)
-      openRoom(number, &effects)
-    }
-    effects.isToLookAgain = !caughtUp.isEmpty
-  }
-
-  private mutating func openRoom(_ number: Int, _ effects: inout Effects) {
-    guard let room = rooms[number], room.reader.phase == .live, !room.reader.isOpened, let epoch else { return }
-    let limit = options.maxMessagesPerRoom
-    let posts = rooms[number]?.reader.open(limit: limit) ?? []
-    guard let sink = room.sink else { return }
-    effects.opened(Kept(epoch: epoch, last: room.reader.last, posts: posts), number, sink)
-  }
+  func isReader(_ number: Int, _ generation: Int) -> Bool { rooms[number]?.reader.generation == generation }
 
   // MARK: Messages
 
@@ -368,7 +193,7 @@ struct EngineState {
     }
   }
 
-  private mutating func settled(_ message: Outbox.Message, _ effects: inout Effects) {
+  mutating func settled(_ message: Outbox.Message, _ effects: inout Effects) {
     effects.settled.append((message.sender, message.post.bytes.count))
     rooms[message.room]?.waiting -= 1
     removeIfDone(message.room, &effects)
@@ -427,5 +252,11 @@ struct EngineState {
     for room in rooms.values {
       if let sink = room.sink { effects.calls.append(.available(sink, isAvailable)) }
     }
+  }
+
+  mutating func warn(_ text: String, _ now: Instant, _ effects: inout Effects) {
+    if let warnedAt, now - warnedAt < .seconds(10) { return }
+    warnedAt = now
+    effects.logs.append((.warning, text))
   }
 }

@@ -79,7 +79,12 @@ public final class JetStreamEngine: Engine {
     inputs.withLock { $0.isOver = true }
     let count = state.withLock { $0.outbox.messages.count }
     if count > 0 { options.logger.warning("\(count) messages have not been stored") }
-    queue.async { self.link.withLock { $0 = nil } }
+    await withCheckedContinuation { done in
+      queue.async {
+        self.link.withLock { $0 = nil }
+        done.resume()
+      }
+    }
   }
 
   private var isIdle: Bool { inputs.withLock(\.waiting.isEmpty) && state.withLock(\.outbox.isEmpty) }

@@ -100,6 +100,8 @@ struct RoomReader {
   mutating func catchUp(pending: Int?, now: Instant) -> Bool {
     guard phase != .live, pending == 0 || target.map({ count >= $0 }) == true else { return false }
     (phase, liveAt) = (.live, now)
+    // What is not there now has been deleted.
+    known.last = last
     return true
   }
 

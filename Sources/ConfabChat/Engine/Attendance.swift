@@ -45,6 +45,7 @@ struct Others {
 
   /// Takes what a server has told.
   mutating func update(_ server: String, _ attendance: Attendance) {
+    guard servers[server] ?? .none != attendance else { return }
     servers[server] = attendance.count > 0 ? attendance : nil
     (people, ids, names) = ([:], [:], [])
     count = servers.values.reduce(0) { $0 + $1.count }
