@@ -15,6 +15,7 @@ import websockets
 
 from confab_process import confab, make_certificate, run
 from nats_process import Broker, broker, free_port
+from network import Network
 from rich_client import open_rich, rich
 
 
@@ -87,6 +88,65 @@ def test_who_sends_is_not_read_while_the_broker_is_away():
                 one.start()
                 for number in range(count):
                     assert (await plain.recv()).strip() == f"{number + 1}"
+        go(main())
+
+
+def test_acknowledgements_that_get_lost():
+    """What the broker has and the server does not know of is not said again."""
+    async def main(server, network):
+        is_over = asyncio.Event()
+
+        async def talk(number):
+            said, heard = 0, []
+            async with websockets.connect(server.ws, compression=None, max_queue=None) as plain:
+                async def hear():
+                    async for text in plain:
+                        heard.append(text)
+                hearing = asyncio.create_task(hear())
+                while not is_over.is_set():
+                    for _ in range(10):
+                        await plain.send(f"{number} {said}")
+                        said += 1
+                    await asyncio.sleep(0.02)
+                end = time.monotonic() + 20
+                while (own := [text for text in heard if text.startswith(f"{number} ")])[-1:] != [f"{number} {said - 1}"]:
+                    assert time.monotonic() < end
+                    await asyncio.sleep(0.05)
+                hearing.cancel()
+            assert own == [f"{number} {index}" for index in range(said)]
+            return heard
+
+        talks = [asyncio.create_task(talk(number)) for number in range(8)]
+        for _ in range(4):
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(network.deafen)
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(network.cut)
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(network.restore)
+            await asyncio.sleep(1)
+        is_over.set()
+        for heard in await asyncio.gather(*talks):
+            assert len(set(heard)) == len(heard)
+
+    with broker() as one, Network(one) as network, confab(
+            "--nats", f"nats://127.0.0.1:{network.port}", "--max-message-rate", 0) as server:
+        go(main(server, network))
+
+
+def test_the_same_tag_at_two_servers_at_once():
+    with broker() as one, confab("--nats", one.url, "--max-event-rate", 0) as first, confab(
+            "--nats", one.url, "--max-event-rate", 0) as second:
+        async def main():
+            async with rich(first, "Ann") as ann, rich(second, "Bob") as bob:
+                for number in range(30):
+                    await asyncio.gather(*(one.send("say", tag=f"{number}", text="x") for one in (ann, bob)))
+                for one in (ann, bob):
+                    await one.say("last")
+                    await asyncio.sleep(0.3)
+                    # Who has said it second may get it once more.
+                    ids = {(message["tag"], message["id"]) for message in one.messages() if message["text"] == "x"}
+                    assert sorted(int(tag) for tag, _ in ids) == list(range(30))
         go(main())
 
 

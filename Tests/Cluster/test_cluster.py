@@ -23,7 +23,7 @@ OPTIONS = ("--max-event-rate", 0, "--max-history-messages", 100_000, "--max-hist
 class World:
     """Some servers, and people at all of them."""
 
-    def __init__(self, urls, count, replicas=1, rate=15):
+    def __init__(self, urls, count, replicas=1, rate=40):
         self.options = (*OPTIONS, "--nats-replicas", replicas, *(word for url in urls for word in ("--nats", url)))
         self.servers = [Confab(*self.options) for _ in range(count)]
         self.people = [Person(f"person {number}", self.servers, rate) for number in range(6)]

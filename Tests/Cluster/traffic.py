@@ -13,6 +13,12 @@ SUBPROTOCOL = "chat.confab.v1"
 OPTIONS = {"compression": None, "max_size": None, "max_queue": None, "open_timeout": 5, "close_timeout": 1}
 
 
+async def pause(number, rate):
+    """Before each message, so that there are so many a second, ten at once."""
+    if number % 10 == 0:
+        await asyncio.sleep(random.expovariate(rate / 10))
+
+
 class Person:
     """A client of the rich protocol as Protocol.md has it: it comes back, to any server that is there, and says again what
     it has not heard from there."""
@@ -41,7 +47,7 @@ class Person:
 
     async def say(self, socket):
         for number in itertools.count(len(self.said)):
-            await asyncio.sleep(random.expovariate(self.rate))
+            await pause(number, self.rate)
             while len(self.unheard) > 30 or self.is_silent:
                 await asyncio.sleep(0.05)
             tag, text = secrets.token_urlsafe(9), f"{self.name} {number}"
@@ -115,7 +121,7 @@ class Plain:
         async with websockets.connect(self.server.ws, **OPTIONS) as socket:
             async def say():
                 for number in itertools.count():
-                    await asyncio.sleep(random.expovariate(self.rate))
+                    await pause(number, self.rate)
                     while self.is_silent:
                         await asyncio.sleep(0.05)
                     text = f"{self.name} {number}"
