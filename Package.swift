@@ -101,7 +101,6 @@ let package = Package(
       exclude: ["confab.1", "confab.service", "confab.socket"],
       swiftSettings: settings
     ),
-    .executableTarget(name: "Try", dependencies: ["ConfabNats", "ConfabChat"], path: "Tests/Try"),  // TRY
     .target(name: "CLoad"),
     .executableTarget(
       name: "ConfabCompare",

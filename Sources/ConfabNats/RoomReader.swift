@@ -36,6 +36,8 @@ struct RoomReader {
   private var target: Int?
   private var heardAt: Instant
   private var liveAt: Instant
+  /// How often it has been asked for in vain.
+  private var attempts = 0
 
   init(at instant: Instant) {
     (phase, heardAt, liveAt, known) = (.waiting(instant), instant, instant, (0, instant))
@@ -58,6 +60,7 @@ struct RoomReader {
 
   mutating func ask(now: Instant) {
     phase = .asked(now)
+    attempts += 1
     (heardAt, known.since) = (now, now)
   }
 
@@ -65,6 +68,7 @@ struct RoomReader {
   mutating func made(_ info: ConsumerInfo, now: Instant) -> Bool {
     target = info.num_pending + info.delivered.consumer_seq
     heardAt = now
+    attempts = 0
     if phase != .live { phase = .replaying }
     return catchUp(pending: nil, now: now)
   }
@@ -127,7 +131,8 @@ struct RoomReader {
   func isLost(now: Instant) -> Bool {
     switch phase {
     case .waiting: false
-    case .asked(let instant): now - instant > .seconds(4)
+    // A cluster that has just lost a server may choose that one to have the consumer, and does not answer.
+    case .asked(let instant): now - instant > .seconds(1 << min(attempts - 1, 3))
     case .replaying, .live: now - heardAt > RoomReader.patience || known.last > last && now - known.since > .seconds(2)
     }
   }
