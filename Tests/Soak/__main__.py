@@ -46,6 +46,7 @@ class Soak:
         self.is_over = False
         self.problems = []
         self.lags = []
+        self.restarting = asyncio.Lock()
 
     def start(self, port=0):
         server = Confab("--port", port, *self.options)
@@ -91,8 +92,10 @@ class Soak:
                 writer.write(b"GET /%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                              b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
                              % (random.choice(self.rooms).path.encode(), self.server.port))
-                await asyncio.sleep(random.uniform(1, 60))
-                writer.transport.abort()
+                try:
+                    await asyncio.sleep(random.uniform(1, 60))
+                finally:
+                    writer.transport.abort()
 
     # The faults
 
@@ -120,7 +123,7 @@ class Soak:
     async def kill(self):
         while not self.is_over:
             await asyncio.sleep(self.arguments.kill * random.uniform(0.7, 1.3))
-            if not self.is_over:
+            async with self.restarting:
                 self.judge_growth()
                 self.server = await asyncio.to_thread(self.restart, random.choice((signal.SIGKILL, signal.SIGTERM)))
 
@@ -166,8 +169,9 @@ class Soak:
             self.attack(), self.hold_up(), *([self.kill()] if self.arguments.kill else []))]
         await self.watch()
         self.is_over = True
-        for task in others:
-            task.cancel()
+        async with self.restarting:
+            for task in others:
+                task.cancel()
         for result in await asyncio.gather(*others, return_exceptions=True):
             if isinstance(result, Exception):
                 self.problems.append(f"a client failed: {result!r}")
