@@ -33,6 +33,7 @@ let package = Package(
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
     .library(name: "ConfabNats", targets: ["ConfabNats"]),
     .library(name: "ConfabSQLite", targets: ["ConfabSQLite"]),
+    .library(name: "ConfabMetrics", targets: ["ConfabMetrics"]),
     // For `make install`, which makes C's libraries of it.
     .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
@@ -41,6 +42,8 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    // For ConfabMetrics alone.
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
     // For the comparison alone: who embeds Confab never builds it.
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
@@ -78,6 +81,15 @@ let package = Package(
     .target(
       name: "ConfabSQLite",
       dependencies: ["Confab", "ConfabChat", "CSQLite", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: settings
+    ),
+    .target(
+      name: "ConfabMetrics",
+      dependencies: [
+        "Confab",
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
       swiftSettings: settings
     ),
     .target(name: "CConfab", path: "include", publicHeadersPath: "."),
@@ -124,6 +136,12 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: settings),
     .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
+    .testTarget(
+      name: "ConfabMetricsTests",
+      dependencies: [
+        "Confab", "ConfabChat", "ConfabMetrics", "ConfabTestSupport",
+        .product(name: "MetricsTestKit", package: "swift-metrics"),
+      ], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
     .testTarget(

@@ -15,12 +15,13 @@ CONFAB = pathlib.Path(os.environ.get("CONFAB", ROOT / ".build" / "release" / "co
 class Confab:
     """A running server on a port that the system chose; `under` is a command that runs it."""
 
-    def __init__(self, *options, under=(), **keywords):
+    def __init__(self, *options, under=(), env=None, **keywords):
         # A file, not a pipe: a server that says much is not held up.
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [*under, CONFAB, "serve", "--port", "0", *map(str, options)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, **keywords)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            env=env and os.environ | env, **keywords)
         self.line = self.process.stdout.readline()
         match = re.fullmatch(r"Confab is listening on http(s?)://(?:127\.0\.0\.1|\[::\]):(\d+)/\n", self.line)
         if not match:
@@ -89,6 +90,7 @@ def make_certificate(folder, *, name="server", days=30, key_type=("ec", "-pkeyop
     return certificate, key
 
 
-def run(*arguments):
+def run(*arguments, env=None):
     """Runs the program to its end, which must come by itself."""
-    return subprocess.run([CONFAB, *map(str, arguments)], capture_output=True, text=True, timeout=20)
+    return subprocess.run(
+        [CONFAB, *map(str, arguments)], capture_output=True, text=True, timeout=20, env=env and os.environ | env)

@@ -288,12 +288,24 @@ typedef struct confab_config {
 
   /* From which level on lines are logged, from enum confab_log_level. Default: CONFAB_LOG_NOTICE. */
   int log_level;
-  /* Gets a line of the log, without a line break, in UTF-8, gone when it returns. What peers cause are ten lines a
-   * second of a kind at most, and what they have sent is made printable. Called on any thread, one call at a time,
-   * until confab_destroy() has returned; it must call nothing of this header. Default: NULL, standard error. */
+  /* Gets a line of the log, without a line break, in UTF-8, gone when it returns: first what it is about, like
+   * "peer=192.0.2.1:4242 reason=messageTooBig: ", then a sentence. What peers cause are ten lines a second of a kind at
+   * most, and what they have sent is made printable. Called on any thread, one call at a time, until confab_destroy()
+   * has returned; it must call nothing of this header. Default: NULL, standard error. */
   void (*log)(int level, const char *line, void *log_user_data);
   /* Passed to `log`. Yours. Default: NULL. */
   void *log_user_data;
+
+  /* Proxies */
+
+  /* Addresses and networks, "192.0.2.1" or "10.0.0.0/8", of proxies that are believed when they tell whom a connection
+   * is from, ended by NULL: by the last address in X-Forwarded-For that is none of theirs, or proxy_protocol. That
+   * client is then who limits, logs, and requests mean. The proxies themselves are exempt from the limits of rates and
+   * addresses. What others say in that way is ignored. Default: NULL, nobody. */
+  const char *const *trusted_proxies;
+  /* Whether each connection of a trusted proxy must begin with a header of the PROXY protocol, version 1 or 2, before
+   * TLS if that is spoken. Default: 0. A connection without one is ended. */
+  int proxy_protocol;
 } confab_config;
 
 /* Fills in the size and the defaults. `size` is sizeof *config. Any thread. */
@@ -544,6 +556,16 @@ typedef struct confab_statistics {
   int64_t sent_bytes;
   /* How late the event loops are, in microseconds: the latest of them in the last seconds. */
   int64_t loop_lag_us;
+  /* Bytes that clients have not been sent yet because they do not read, of all of them together; those that they share
+   * in memory, too, are counted for each. What the kernel holds is not. */
+  int64_t backlog;
+  /* How long messages that are published, or said in a room, take until they are handed to the kernel, each as often as
+   * it is for a client that keeps up: how many took up to 100, 250 and 500 us, 1, 2.5, 5, 10, 25, 50, 100 and 250 ms,
+   * and 1 s, each beyond the one before; and how many took longer. Those of one turn of an event loop count from the
+   * first of them on, and those who lag behind are not in it but in `backlog`. */
+  int64_t delivery_latency[13];
+  /* How long they have taken together, in microseconds. */
+  int64_t delivery_latency_sum_us;
 } confab_statistics;
 
 /* Fills in the statistics. `size` is sizeof *statistics. Any thread. */
@@ -608,7 +630,10 @@ typedef enum confab_refusal {
   /* max_ping_rate: the connection is not read for a while. */
   CONFAB_REFUSAL_PING_RATE = 27,
   /* 503: `authorize` has not been decided within handshake_timeout_ms. */
-  CONFAB_REFUSAL_AUTHORIZATION_TIMEOUT = 28
+  CONFAB_REFUSAL_AUTHORIZATION_TIMEOUT = 28,
+  /* No answer: what a trusted proxy has sent is no header of the PROXY protocol, or has not come within
+   * handshake_timeout_ms, see proxy_protocol. */
+  CONFAB_REFUSAL_BAD_PROXY_HEADER = 29
 } confab_refusal;
 
 /* How often the server has refused, ended or slowed down something for a reason. Any thread. */

@@ -48,6 +48,15 @@ public struct Configuration: Sendable {
   /// Host names that requests may be for, without port. The default is none: any. Another one gets status 403.
   public var allowedHosts: [String] = []
 
+  /// Addresses and networks, `192.0.2.1` or `10.0.0.0/8`, of proxies that are believed when they tell whom a connection is
+  /// from: by the last address in `X-Forwarded-For` that is none of theirs, or ``proxyProtocol``. That client is then who
+  /// limits, logs and ``Request/remoteHost`` mean. The proxies themselves are exempt from the limits of rates and
+  /// addresses. What others say in that way is ignored. The default is none.
+  public var trustedProxies: [String] = []
+  /// Whether each connection of a trusted proxy must begin with a header of the PROXY protocol, version 1 or 2, before TLS
+  /// if that is spoken. A connection without one is ended. The default is false.
+  public var proxyProtocol = false
+
   // MARK: Limits, which ``limits`` has as a table. 0 is no limit where it is allowed.
 
   /// The longest message that is accepted, in bytes. The default is 1 MiB. Over it the connection is closed with 1009,
@@ -129,39 +138,83 @@ public struct Configuration: Sendable {
   }
 
   func validate() throws(ConfabError) {
-    func require(_ condition: Bool, _ message: String) throws(ConfabError) {
-      if !condition { throw ConfabError(.invalidConfiguration, message) }
+    if let problem = problems.first { throw ConfabError(.invalidConfiguration, problem.message()) }
+  }
+
+  /// All that is wrong with the settings.
+  package var problems: [Problem] {
+    var problems: [Problem] = []
+    func require(_ condition: Bool, _ settings: String..., text: @escaping @Sendable ([String]) -> String) {
+      if !condition { problems.append(Problem(settings, text: text)) }
     }
-    try require((0...65_535).contains(port), "port must be 0 to 65535, not \(port)")
-    try require((1...64).contains(loops), "loops must be 1 to 64, not \(loops)")
-    for limit in Configuration.limits { try limit.validate(self) }
-    try require(
-      pingInterval == .zero || idleTimeout == .zero || pingInterval < idleTimeout,
-      "pingInterval must be less than idleTimeout, but is \(pingInterval.inSeconds) s with \(idleTimeout.inSeconds) s")
-    try require(backlogMark >= 0, "backlogMark must not be negative, but is \(backlogMark)")
-    try require(
-      (0...(1 << 30)).contains(sendBufferSize), "sendBufferSize must be 0 to 1073741824, not \(sendBufferSize)")
-    try require(
-      stopTimeout >= .zero && stopTimeout <= .seconds(86_400), "stopTimeout must be 0 to 86400 s, not \(stopTimeout)")
-    try require(
-      drainTime >= .zero && drainTime <= .seconds(86_400), "drainTime must be 0 to 86400 s, not \(drainTime)")
+    require((0...65_535).contains(port), "port") { "\($0[0]) must be 0 to 65535, not \(port)" }
+    require((1...64).contains(loops), "loops") { "\($0[0]) must be 1 to 64, not \(loops)" }
+    problems += Configuration.limits.compactMap { $0.problem(in: self) }
+    require(
+      pingInterval == .zero || idleTimeout == .zero || pingInterval < idleTimeout, "pingInterval", "idleTimeout"
+    ) {
+      "\($0[0]) must be less than \($0[1]), but is \(pingInterval.inSeconds) s with \(idleTimeout.inSeconds) s"
+    }
+    require(backlogMark >= 0, "backlogMark") { "\($0[0]) must not be negative, but is \(backlogMark)" }
+    require((0...(1 << 30)).contains(sendBufferSize), "sendBufferSize") {
+      "\($0[0]) must be 0 to 1073741824, not \(sendBufferSize)"
+    }
+    require(stopTimeout >= .zero && stopTimeout <= .seconds(86_400), "stopTimeout") {
+      "\($0[0]) must be 0 to 86400 s, not \(stopTimeout.inSeconds) s"
+    }
+    require(drainTime >= .zero && drainTime <= .seconds(86_400), "drainTime") {
+      "\($0[0]) must be 0 to 86400 s, not \(drainTime.inSeconds) s"
+    }
     for origin in allowedOrigins {
-      try require(
-        origin == "*" || origin == "null" || Origin(origin) != nil,
-        "'\(origin)' is no origin: it must be like https://example.org, or null, or *")
+      require(origin == "*" || origin == "null" || Origin(origin) != nil, "allowedOrigins") { _ in
+        "'\(origin)' is no origin: it must be like https://example.org, or null, or *"
+      }
+    }
+    for proxy in trustedProxies {
+      require(AddressRange(proxy) != nil, "trustedProxies") { _ in
+        "'\(proxy)' is no address or network: it must be like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
+      }
+    }
+    require(!proxyProtocol || !trustedProxies.isEmpty, "proxyProtocol", "trustedProxies") {
+      "\($0[0]) needs \($0[1]): anybody could claim any address otherwise"
     }
     for name in subprotocols {
-      try require(name.isToken, "'\(name)' is not a subprotocol: it must be a token (RFC 7230, section 3.2.6)")
-      try require(
-        name.utf8.count <= Subprotocols.maxName && !("0"..."9").contains(name.first!),
+      require(name.isToken, "subprotocols") { _ in
+        "'\(name)' is not a subprotocol: it must be a token (RFC 7230, section 3.2.6)"
+      }
+      let canBeRead = name.utf8.count <= Subprotocols.maxName && !("0"..."9").contains(name.first ?? "_")
+      require(canBeRead, "subprotocols") { _ in
         "libwebsockets cannot read the subprotocol '\(name)': it must not be longer than \(Subprotocols.maxName) bytes, "
-          + "nor begin with a digit")
+          + "nor begin with a digit"
+      }
     }
     for mount in mounts {
-      try require(mount.path.hasPrefix("/"), "the path of a mount must begin with '/', but is '\(mount.path)'")
-      try require(mount.path.utf8.count < 256, "the path of a mount must be shorter than 256 bytes: '\(mount.path)'")
+      require(mount.path.hasPrefix("/"), "mounts") { _ in
+        "the path of a mount must begin with '/', but is '\(mount.path)'"
+      }
+      require(mount.path.utf8.count < 256, "mounts") { _ in
+        "the path of a mount must be shorter than 256 bytes: '\(mount.path)'"
+      }
+      require(isDirectory(mount.directory), "mounts") { _ in
+        "there is no folder '\(mount.directory)' to serve at \(mount.path)"
+      }
     }
+    return problems
   }
+}
+
+/// What is wrong with settings.
+package struct Problem: Sendable {
+  /// The settings that it is about, by their names in Swift, the one to blame first.
+  package let settings: [String]
+  private let text: @Sendable ([String]) -> String
+
+  package init(_ settings: [String], text: @escaping @Sendable ([String]) -> String) {
+    (self.settings, self.text) = (settings, text)
+  }
+
+  /// One sentence, in which each setting is called what `name` makes of its name in Swift.
+  package func message(naming name: (String) -> String = { $0 }) -> String { text(settings.map(name)) }
 }
 
 /// A folder that is served over HTTP, by libwebsockets' static mount (`lws_http_mount`).

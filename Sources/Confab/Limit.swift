@@ -28,9 +28,7 @@ public struct Limit<Settings>: Sendable {
   }
 
   /// The option of the program: the name in its spelling, `--max-message-size`.
-  public var option: String {
-    "--" + name.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
-  }
+  public var option: String { "--" + name.optionName }
 
   /// What `settings` have it at, with its unit.
   public func text(_ settings: Settings) -> String {
@@ -41,19 +39,33 @@ public struct Limit<Settings>: Sendable {
     }
   }
 
-  package func validate(_ settings: Settings) throws(ConfabError) {
+  /// Sets it: a number or a time, as it is one.
+  package func set(_ new: Any, of settings: inout Settings) {
+    switch value {
+    case .count(let path, _), .bytes(let path, _): settings[keyPath: path] = new as! Int
+    case .time(let path, _): settings[keyPath: path] = new as! Duration
+    }
+  }
+
+  /// What is wrong with what `settings` have it at, if anything is.
+  package func problem(in settings: Settings) -> Problem? {
     let range: String
     switch value {
     case .count(let path, let allowed), .bytes(let path, let allowed):
-      if allowed.contains(settings[keyPath: path]) { return }
+      if allowed.contains(settings[keyPath: path]) { return nil }
       range = "\(allowed.lowerBound) to \(allowed.upperBound), not \(settings[keyPath: path])"
     case .time(let path, let allowed):
-      if allowed.contains(settings[keyPath: path]) { return }
+      if allowed.contains(settings[keyPath: path]) { return nil }
       let value = settings[keyPath: path].inSeconds
       range = "\(allowed.lowerBound.inSeconds) to \(allowed.upperBound.inSeconds) s, not \(value)"
     }
-    throw ConfabError(.invalidConfiguration, "\(name) must be \(range)")
+    return Problem([name]) { "\($0[0]) must be \(range)" }
   }
+}
+
+extension String {
+  /// The name of a setting as options spell it: `max-message-size` of `maxMessageSize`.
+  package var optionName: String { map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined() }
 }
 
 private let day = Duration.seconds(86_400)

@@ -34,6 +34,9 @@ public enum Refusal: String, CaseIterable, Sendable {
   case authorizationTimeout
   /// No answer: libwebsockets could make nothing of the request, or of the TLS handshake, and has dropped it.
   case notUnderstood
+  /// No answer: what a trusted proxy has sent is no header of the PROXY protocol, or has not come within
+  /// ``Configuration/handshakeTimeout``, see ``Configuration/proxyProtocol``.
+  case badProxyHeader
 
   // MARK: Connections, closed with a code (RFC 6455, section 7.4)
 

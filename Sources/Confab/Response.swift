@@ -59,20 +59,3 @@ public struct Response: Equatable, Sendable {
     500: "Internal Server Error", 503: "Service Unavailable",
   ]
 }
-
-extension String {
-  /// The text as one line for logs and answers, whoever it comes from: at most 200 characters, none of them a control
-  /// character, a separator of lines, or one that turns the direction of what follows.
-  var printable: String {
-    var text = String.UnicodeScalarView()
-    for scalar in unicodeScalars {
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse:
-        text.append("\u{FFFD}")
-      default: text.append(scalar)
-      }
-      if text.count == 200 { return String(text) + "…" }
-    }
-    return String(text)
-  }
-}

@@ -41,7 +41,9 @@ public final class Server: Service, Sendable {
     let counters = loops.reduce(Counters()) { sum, loop in sum + loop.shownCounters.withLock { $0 } }
     (statistics.messages, statistics.receivedBytes) = (counters.messages, counters.receivedBytes)
     (statistics.deliveries, statistics.sentBytes) = (counters.deliveries, counters.sentBytes)
-    statistics.loopLag = counters.lag
+    (statistics.loopLag, statistics.backlog, statistics.deliveryLatency) = (
+      counters.lag, counters.backlog, counters.latency
+    )
     return statistics
   }
 

@@ -18,11 +18,56 @@ public struct Statistics: Equatable, Sendable {
   public var sentBytes = 0
   /// How late the event loops are: the latest of them in the last seconds.
   public var loopLag = Duration.zero
+  /// Bytes that clients have not been sent yet because they do not read, of all of them together; those that they share in
+  /// memory, too, are counted for each. What the kernel holds is not.
+  public var backlog = 0
+  /// How long messages that are published to a ``BroadcastLog``, or said in a room, take until they are handed to the
+  /// kernel, each as often as it is for a client that keeps up. Those of one turn of an event loop count from the first of
+  /// them on, and those who lag behind are not in it but in ``backlog``.
+  public var deliveryLatency = Latency()
   /// How often the server has refused, ended or slowed down something, by reason; without those that have not occurred.
   public var refusals: [Refusal: Int] = [:]
 }
 
-/// Lets so many lines a second into a log: what peers cause must not fill it.
+extension Statistics {
+  /// Those of a server that has done nothing.
+  package static let none = Statistics()
+
+  /// A number of ``Statistics`` for those who watch it: its name with that of its unit, whether it only grows, and what it
+  /// is.
+  package struct Metric: Sendable {
+    package let name: String
+    package let isTotal: Bool
+    package let help: String
+    package let value: @Sendable (Statistics) -> Double
+
+    init(_ name: String, _ help: String, isTotal: Bool = false, _ value: @escaping @Sendable (Statistics) -> Double) {
+      (self.name, self.help, self.isTotal, self.value) = (name, help, isTotal, value)
+    }
+  }
+
+  /// All but ``refusals`` and ``deliveryLatency``.
+  package static let metrics = [
+    Metric("connections", "Connections that there are now.") { Double($0.connections) },
+    Metric("backlog_bytes", "Bytes that clients have not been sent yet because they do not read.") {
+      Double($0.backlog)
+    },
+    Metric("loop_lag_seconds", "How late the event loops are.") { $0.loopLag / .seconds(1) },
+    Metric(
+      "connections_accepted_total",
+      "TCP connections that have been accepted, those that have been refused by a status among them.", isTotal: true
+    ) { Double($0.accepted) },
+    Metric("messages_received_total", "Messages that have been received.", isTotal: true) { Double($0.messages) },
+    Metric("received_bytes_total", "Bytes of their payload.", isTotal: true) { Double($0.receivedBytes) },
+    Metric("deliveries_total", "Messages, each as often as there were clients to get it.", isTotal: true) {
+      Double($0.deliveries)
+    },
+    Metric("sent_bytes_total", "Bytes of messages that have been sent.", isTotal: true) { Double($0.sentBytes) },
+  ]
+}
+
+/// Lets so many lines a second into a log: what peers cause must not fill it. How many have been left out before a line is
+/// its metadata `leftOut`.
 struct LogLimiter {
   static let linesPerSecond = 10
   private var second = ContinuousClock.now
@@ -57,8 +102,11 @@ final class RefusalLog: Sendable {
 
   var counts: [Refusal: Int] { state.withLock { $0.counts } }
 
-  /// Any thread. `peer` and `detail` may hold what a peer has sent: it is made printable here.
-  func note(_ refusal: Refusal, _ peer: @autoclosure () -> String, _ detail: @autoclosure () -> String) {
+  /// Any thread. `peer`, `path` and `detail` may hold what a peer has sent: it is made printable here.
+  func note(
+    _ refusal: Refusal, _ peer: @autoclosure () -> String, path: @autoclosure () -> String? = nil,
+    _ detail: @autoclosure () -> String
+  ) {
     let level = refusal.isRoutine ? Logger.Level.info : .notice
     let isLogged = level >= logger.logLevel
     let unsaid: Int? = state.withLock { state in
@@ -66,8 +114,10 @@ final class RefusalLog: Sendable {
       return isLogged ? state.limiters[refusal, default: LogLimiter()].admit() : nil
     }
     guard let unsaid else { return }
-    let more = unsaid > 0 ? " (and \(unsaid) more before this)" : ""
-    logger.log(level: level, "\(refusal.rawValue): \(peer().printable): \(detail().printable)\(more)")
+    var metadata: Logger.Metadata = ["reason": "\(refusal.rawValue)", "peer": "\(peer().printable)"]
+    if let path = path() { metadata["path"] = "\(path.printable)" }
+    if unsaid > 0 { metadata["leftOut"] = .stringConvertible(unsaid) }
+    logger.log(level: level, "\(detail().printable)", metadata: metadata)
   }
 }
 

@@ -63,7 +63,8 @@ private var serverSettings: [Setting<Configuration>] {
     .number(\.max_message_rate, \.maxMessageRate), .number(\.max_byte_rate, \.maxByteRate),
     .number(\.max_ping_rate, \.maxPingRate), .milliseconds(\.ping_interval_ms, \.pingInterval),
     .milliseconds(\.idle_timeout_ms, \.idleTimeout), .milliseconds(\.close_timeout_ms, \.closeTimeout),
-    .flag(\.limits_loopback, \.limitsLoopback), .number(\.backlog_mark, \.backlogMark),
+    .flag(\.limits_loopback, \.limitsLoopback), .flag(\.proxy_protocol, \.proxyProtocol),
+    .number(\.backlog_mark, \.backlogMark),
     .milliseconds(\.stop_timeout_ms, \.stopTimeout), .milliseconds(\.drain_time_ms, \.drainTime),
     .number(\.send_buffer_size, \.sendBufferSize),
   ]
@@ -109,6 +110,7 @@ extension confab_config {
     configuration.subprotocols = try unsafe strings(subprotocols, "a subprotocol")
     configuration.allowedOrigins = try unsafe strings(allowed_origins, "an allowed origin")
     configuration.allowedHosts = try unsafe strings(allowed_hosts, "an allowed host")
+    configuration.trustedProxies = try unsafe strings(trusted_proxies, "a trusted proxy")
     guard unsafe (0...1 << 30).contains(max_rooms) else {
       throw unsafe Failure(CONFAB_ERROR_CONFIGURATION, "max_rooms must be 0 to 1073741824, not \(max_rooms)")
     }

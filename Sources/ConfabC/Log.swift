@@ -1,4 +1,5 @@
 internal import CConfab
+internal import Confab
 internal import Logging
 internal import Synchronization
 
@@ -45,7 +46,8 @@ private struct LogFunction: LogHandler {
   }
 
   func log(event: LogEvent) {
-    target.log(Int32(levels.firstIndex(of: event.level) ?? 0), "\(event.message)")
+    let fields = metadata.merging(event.metadata ?? [:]) { $1 }
+    target.log(Int32(levels.firstIndex(of: event.level) ?? 0), "\(fields.lineHead)\(event.message)")
   }
 }
 

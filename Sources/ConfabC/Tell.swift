@@ -43,10 +43,19 @@ public func confab_server_statistics(
 ) -> Int32 {
   result { () throws(Failure) in
     let now = try unsafe Host.of(server).server.statistics
-    let value = confab_statistics(
-      size: size, connections: Int64(now.connections), accepted: Int64(now.accepted), messages: Int64(now.messages),
-      received_bytes: Int64(now.receivedBytes), deliveries: Int64(now.deliveries), sent_bytes: Int64(now.sentBytes),
-      loop_lag_us: Int64(now.loopLag / .microseconds(1)))
+    var value = confab_statistics()
+    (value.connections, value.accepted, value.messages) = (
+      Int64(now.connections), Int64(now.accepted), Int64(now.messages)
+    )
+    (value.received_bytes, value.deliveries, value.sent_bytes) = (
+      Int64(now.receivedBytes), Int64(now.deliveries), Int64(now.sentBytes)
+    )
+    value.loop_lag_us = Int64(now.loopLag / .microseconds(1))
+    value.backlog = Int64(now.backlog)
+    unsafe withUnsafeMutableBytes(of: &value.delivery_latency) {
+      unsafe $0.copyBytes(from: now.deliveryLatency.counts.map { Int64($0) }.withUnsafeBytes { unsafe Array($0) })
+    }
+    value.delivery_latency_sum_us = Int64(now.deliveryLatency.sum / .microseconds(1))
     try unsafe confab_statistics.write(value, to: statistics, size)
   }
 }
@@ -57,7 +66,7 @@ let refusals: [Refusal] = [
   .bodyNotAllowed, .pathTooLong, .versionNotSupported, .tooManyFromAddress, .headersTooLarge, .tooManyConnections,
   .refusedByHandler, .notUnderstood, .messageTooBig, .tooManyFragments, .notUtf8, .notDeflate, .protocolError,
   .tooManyUnfinished, .tooFarBehind, .idle, .closeTimeout, .acceptRate, .messageRate, .byteRate, .pingRate,
-  .authorizationTimeout,
+  .authorizationTimeout, .badProxyHeader,
 ]
 
 private func refusal(_ reason: Int32) throws(Failure) -> Int {

@@ -32,7 +32,7 @@ final class Admin: Handler {
     case "/metrics":
       Response(
         headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
-        Metrics(server.statistics, rooms: chat.occupancy.count).text)
+        Metrics(server.statistics, chat).text)
     case "/livez": Response("ok\n")
     case "/readyz":
       if !server.isReady {

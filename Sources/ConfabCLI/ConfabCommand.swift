@@ -11,7 +11,7 @@ struct ConfabCommand: AsyncParsableCommand {
       they may also be given without 'serve'.
       """,
     version: "0.1.0",
-    subcommands: [Serve.self],
+    subcommands: [Serve.self, Check.self],
     defaultSubcommand: Serve.self
   )
 
@@ -28,7 +28,7 @@ struct ConfabCommand: AsyncParsableCommand {
       let code = exitCode(for: error)
       if code.isSuccess { exit(withError: error) }
       let line = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
-      StandardStream.error.write("confab: \(line)\n")
+      if !line.isEmpty { StandardStream.error.write("confab: \(line)\n") }
       exit(withError: code)
     }
   }

@@ -31,17 +31,30 @@ struct EngineOptions: ParsableArguments {
       May be given several times, for servers of one cluster. (default: in memory)
       """,
       valueName: "url"))
-  var nats: [String] = []
+  var nats: [NatsURL] = []
 
   @OptionGroup var stream: StreamOptions
 
-  func validate() throws {
-    if history != nil && !nats.isEmpty { throw ValidationError("--history and --nats exclude each other") }
-    if nats.isEmpty && stream.areGiven { throw ValidationError("the options of NATS need --nats") }
+  /// What needs something else.
+  var problems: [Problem] {
+    var idle: [(String, String)] = []
     if history == nil {
-      if durability != nil { throw ValidationError("--durability needs --history") }
-      if maxHistoryFileSize != nil { throw ValidationError("--max-history-file-size needs --history") }
+      if durability != nil { idle.append(("durability", "history")) }
+      if maxHistoryFileSize != nil { idle.append(("maxHistoryFileSize", "history")) }
     }
+    if nats.isEmpty { idle += stream.given.map { ($0, "nats") } }
+    var problems = idle.map { name, needed in Problem([name, needed]) { "\($0[0]) needs \($0[1])" } }
+    if history != nil && !nats.isEmpty {
+      problems.append(Problem(["nats", "history"]) { "\($0[0]) and \($0[1]) exclude each other" })
+    }
+    if !nats.isEmpty {
+      do throws(JetStreamError) {
+        try stream.options(nats, ChatOptions(), Logger(label: "confab")).validate()
+      } catch {
+        problems.append(Problem(["nats"]) { _ in error.description })
+      }
+    }
+    return problems
   }
 
   /// A message must have a place in NATS with its headers, too: unless something else has been asked for.

@@ -16,7 +16,7 @@ struct AccessOptions: ParsableArguments {
       valueName: "origin"))
   var allowOrigin: [String] = []
 
-  @Flag(help: "Refuse clients that send no Origin header: all that are no browsers.")
+  @Flag(inversion: .prefixedNo, help: "Refuse clients that send no Origin header: all that are no browsers.")
   var requireOrigin = false
 
   @Option(
@@ -24,7 +24,23 @@ struct AccessOptions: ParsableArguments {
       "Host name that requests may be for. May be given several times. (default: any)", valueName: "host"))
   var allowHost: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Proxy that is believed when it tells whom a connection is from, in X-Forwarded-For or by the PROXY protocol: an \
+      address, or a network like 10.0.0.0/8. May be given several times. (default: nobody)
+      """,
+      valueName: "address"))
+  var trustedProxy: [String] = []
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Each connection of a trusted proxy begins with a header of the PROXY protocol, version 1 or 2.")
+  var proxyProtocol = false
+
   func apply(to configuration: inout Configuration) {
+    configuration.trustedProxies = trustedProxy
+    configuration.proxyProtocol = proxyProtocol
     configuration.allowedOrigins = allowOrigin
     configuration.requiresOrigin = requireOrigin
     configuration.allowedHosts = allowHost
@@ -66,26 +82,11 @@ struct LimitOptions: ParsableArguments {
   @Option(help: .limit("closeTimeout", "seconds"))
   var closeTimeout = Seconds(defaults.closeTimeout)
 
-  @Flag(help: "Limit rates and connections of peers on this machine, too.")
+  @Flag(inversion: .prefixedNo, help: "Limit rates and connections of peers on this machine, too.")
   var limitLoopback = false
 
   func apply(to configuration: inout Configuration) {
-    configuration.maxMessageSize = maxMessageSize.bytes
-    configuration.maxFragments = maxFragments
-    configuration.maxUnfinishedBytes = maxUnfinishedBytes.bytes
-    configuration.maxBacklog = maxBacklog.bytes
-    configuration.maxConnections = maxConnections
-    configuration.maxConnectionsPerAddress = maxConnectionsPerAddress
-    configuration.maxAcceptRate = maxAcceptRate
-    configuration.maxHeaderSize = maxHeaderSize.bytes
-    configuration.maxPathLength = maxPathLength.bytes
-    configuration.handshakeTimeout = handshakeTimeout.duration
-    configuration.maxMessageRate = maxMessageRate
-    configuration.maxByteRate = maxByteRate.bytes
-    configuration.maxPingRate = maxPingRate
-    configuration.pingInterval = pingInterval.duration
-    configuration.idleTimeout = idleTimeout.duration
-    configuration.closeTimeout = closeTimeout.duration
+    set(Configuration.limits, of: &configuration)
     configuration.limitsLoopback = limitLoopback
   }
 }
@@ -115,17 +116,23 @@ struct ChatLimitOptions: ParsableArguments {
 
   var options: ChatOptions {
     var options = ChatOptions()
-    options.maxRooms = maxRooms
-    options.maxHistoryMessages = maxHistoryMessages
-    options.maxHistoryBytes = maxHistoryBytes.bytes
-    options.maxTotalHistoryBytes = maxTotalHistoryBytes.bytes
-    options.maxHistoryAge = maxHistoryAge.duration
-    options.maxWaitingBytes = maxWaitingBytes.bytes
-    options.newcomerMessages = newcomerMessages
-    options.maxTextLength = maxTextLength
-    options.maxEventRate = maxEventRate
-    options.maxEventBurst = maxEventBurst
+    set(ChatOptions.limits, of: &options)
     return options
+  }
+}
+
+extension ParsableArguments {
+  /// Sets all limits of `settings` to what the options of their names say.
+  fileprivate func set<Settings>(_ limits: [Limit<Settings>], of settings: inout Settings) {
+    let values = Dictionary(uniqueKeysWithValues: self.settings.map { ($0.name, $0.setting.value) })
+    for limit in limits {
+      switch values[limit.name.optionName] {
+      case let count as Int: limit.set(count, of: &settings)
+      case let size as ByteCount: limit.set(size.bytes, of: &settings)
+      case let time as Seconds: limit.set(time.duration, of: &settings)
+      default: preconditionFailure("\(limit.name) has no option")
+      }
+    }
   }
 }
 

@@ -1,31 +1,43 @@
 import Confab
+import ConfabChat
 
 /// A server's statistics in Prometheus's text format, version 0.0.4.
 struct Metrics {
   private(set) var text = ""
 
-  init(_ statistics: Statistics, rooms: Int) {
-    add("connections", .gauge, "Connections that there are now.", statistics.connections)
-    add("rooms", .gauge, "Rooms that somebody is in.", rooms)
-    add("connections_accepted_total", .counter, "Connections that have been let in.", statistics.accepted)
-    add("messages_received_total", .counter, "Messages that have been received.", statistics.messages)
-    add("received_bytes_total", .counter, "Bytes of their payload.", statistics.receivedBytes)
-    add("deliveries_total", .counter, "Messages, each as often as there were clients to get it.", statistics.deliveries)
-    add("sent_bytes_total", .counter, "Bytes of messages that have been sent.", statistics.sentBytes)
-    let (seconds, attoseconds) = statistics.loopLag.components
-    add(
-      "loop_lag_seconds", .gauge, "How late the event loops are.", Double(seconds) + Double(attoseconds) / 1e18)
+  init(_ statistics: Statistics, _ chat: Chat) {
+    for metric in Statistics.metrics {
+      add(metric.name, metric.isTotal ? .counter : .gauge, metric.help, metric.value(statistics))
+    }
+    add("rooms", .gauge, "Rooms that somebody is in.", Double(chat.occupancy.count))
+    add("history_bytes", .gauge, "Memory for what rooms keep.", Double(chat.historyBytes))
     head("refusals_total", .counter, "What has been refused, ended or slowed down, by reason.")
     for refusal in Refusal.allCases {
       text += "confab_refusals_total{reason=\"\(refusal.rawValue)\"} \(statistics.refusals[refusal] ?? 0)\n"
     }
+    add(
+      "delivery_latency_seconds",
+      "From what is said in a room until it is handed to the kernel for who keeps up, once for each of those.",
+      statistics.deliveryLatency)
   }
 
-  private enum Kind: String { case counter, gauge }
+  private enum Kind: String { case counter, gauge, histogram }
 
-  private mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: some CustomStringConvertible) {
+  private mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: Double) {
     head(name, kind, help)
-    text += "confab_\(name) \(value)\n"
+    // Whole numbers as such.
+    text += "confab_\(name) \(Int(exactly: value).map { "\($0)" } ?? "\(value)")\n"
+  }
+
+  private mutating func add(_ name: String, _ help: String, _ latency: Latency) {
+    head(name, .histogram, help)
+    var count = 0
+    for (index, one) in latency.counts.enumerated() {
+      count += one
+      let bound = index < Latency.bounds.count ? "\(Latency.bounds[index] / .seconds(1))" : "+Inf"
+      text += "confab_\(name)_bucket{le=\"\(bound)\"} \(count)\n"
+    }
+    text += "confab_\(name)_sum \(latency.sum / .seconds(1))\nconfab_\(name)_count \(count)\n"
   }
 
   private mutating func head(_ name: String, _ kind: Kind, _ help: String) {

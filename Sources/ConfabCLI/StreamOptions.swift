@@ -37,14 +37,18 @@ struct StreamOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The key of --nats-cert, PEM.", valueName: "file"))
   var natsKey: String?
 
-  /// Whether any has been given that says something.
-  var areGiven: Bool {
-    natsStream != defaults.stream || natsReplicas != defaults.replicas || natsMaxBytes.bytes != defaults.maxBytes
-      || [natsCreds, natsCa, natsCert, natsKey].contains { $0 != nil }
+  /// The names of those that say something.
+  var given: [String] {
+    let all = [
+      ("natsStream", natsStream != defaults.stream), ("natsReplicas", natsReplicas != defaults.replicas),
+      ("natsMaxBytes", natsMaxBytes.bytes != defaults.maxBytes), ("natsCreds", natsCreds != nil),
+      ("natsCa", natsCa != nil), ("natsCert", natsCert != nil), ("natsKey", natsKey != nil),
+    ]
+    return all.filter(\.1).map(\.0)
   }
 
-  func options(_ urls: [String], _ chat: ChatOptions, _ logger: Logger) -> JetStreamOptions {
-    var options = JetStreamOptions(urls: urls)
+  func options(_ urls: [NatsURL], _ chat: ChatOptions, _ logger: Logger) -> JetStreamOptions {
+    var options = JetStreamOptions(urls: urls.map(\.text))
     options.stream = natsStream
     options.replicas = natsReplicas
     options.maxBytes = natsMaxBytes.bytes
@@ -56,5 +60,22 @@ struct StreamOptions: ParsableArguments {
     options.keyFile = natsKey
     options.logger = logger
     return options
+  }
+}
+
+/// Where a server of NATS is, maybe with a password, which is not shown.
+struct NatsURL: ExpressibleByArgument, CustomStringConvertible, Described {
+  static let description = "an address like nats://host:4222 or tls://host:4222"
+
+  let text: String
+
+  init?(argument: String) {
+    guard ["nats://", "tls://"].contains(where: { argument.hasPrefix($0) && argument.count > $0.count }) else { return nil }
+    text = argument
+  }
+
+  var description: String {
+    guard let at = text.lastIndex(of: "@"), let scheme = text.firstRange(of: "://") else { return text }
+    return text[..<scheme.upperBound] + "..." + text[at...]
   }
 }

@@ -37,8 +37,11 @@ public struct ChatOptions: Equatable, Sendable {
   public init() {}
 
   func validate() throws(ConfabError) {
-    for limit in ChatOptions.limits { try limit.validate(self) }
+    if let problem = problems.first { throw ConfabError(.invalidConfiguration, problem.message()) }
   }
+
+  /// All that is wrong with them.
+  package var problems: [Problem] { ChatOptions.limits.compactMap { $0.problem(in: self) } }
 
   /// All of them.
   public static let limits: [Limit<ChatOptions>] = [

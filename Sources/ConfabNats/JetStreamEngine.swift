@@ -51,12 +51,7 @@ public final class JetStreamEngine: Engine {
   ///
   /// - Throws: when the options cannot be used, and when a file of theirs cannot be read.
   public init(_ options: JetStreamOptions) throws(JetStreamError) {
-    if let flaw = options.flaw { throw JetStreamError(description: flaw) }
-    do throws(NatsConnection.Failure) {
-      try NatsConnection.check(options)
-    } catch {
-      throw JetStreamError(description: "NATS: \(error)")
-    }
+    try options.validate()
     self.options = options
     state = Mutex(EngineState(options))
     queue.async { [weak self] in

@@ -38,8 +38,17 @@ public struct JetStreamOptions: Sendable {
   /// The first part of all subjects.
   var prefix: String { stream.lowercased() }
 
-  /// What is wrong with them, if anything.
-  var flaw: String? {
+  /// Finds out whether they can be used, and whether their files can be read; not whether the brokers are there.
+  public func validate() throws(JetStreamError) {
+    if let flaw { throw JetStreamError(description: flaw) }
+    do throws(NatsConnection.Failure) {
+      try NatsConnection.check(self)
+    } catch {
+      throw JetStreamError(description: "NATS: \(error)")
+    }
+  }
+
+  private var flaw: String? {
     let isName = !stream.isEmpty && stream.utf8.count <= 32 && stream.utf8.allSatisfy(Subject.isPlain)
     if urls.isEmpty { return "there is no URL of a NATS server" }
     if !isName { return "the stream's name is not 1 to 32 of A to Z, a to z, 0 to 9, - and _" }

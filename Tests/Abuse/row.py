@@ -119,7 +119,7 @@ def start(script, *arguments):
 def reasons(log):
     """How often the log names each reason, the lines that it left out among those before which they are told."""
     counts = collections.Counter()
-    for name, more in re.findall(r"\[Confab\] (\w+): .*?(?: \(and (\d+) more before this\))?$", log, re.MULTILINE):
+    for more, name in re.findall(r"^\S+ \S+ \S+ (?:leftOut=(\d+) )?(?:.*? )?reason=(\w+): ", log, re.MULTILINE):
         counts[name] += 1 + int(more or 0)
     return counts
 

@@ -17,7 +17,7 @@ static int refusals;
 
 static void note(int level, const char *line, void *user_data) {
   CHECK(level == CONFAB_LOG_NOTICE && user_data == &refusals);
-  if (strncmp(line, "refusedByHandler: 127.0.0.1:", 28) == 0) refusals++;
+  if (strstr(line, "peer=127.0.0.1:") && strstr(line, " reason=refusedByHandler: ")) refusals++;
 }
 
 static void *decide(void *argument) {

@@ -75,7 +75,8 @@ def test_the_program_finds_its_page(tree, monkeypatch):
 def test_the_manual_tells_every_option_as_the_program_does(tree):
     manual = (tree.files / "share/man/man1/confab.1").read_text()
     assert entries(manual) == [
-        entry for section in ("Options", "Who is let in", "Limits", "Limits of the chat") for title, entry in options(CONFAB)
+        entry for section in ("Options", "Who is let in", "Where messages are kept", "Limits", "Limits of the chat")
+        for title, entry in options(CONFAB)
         if title == section]
     assert f'"confab {VERSION}"' in manual
 

@@ -53,8 +53,56 @@ def test_metrics_count_what_happens(admin):
             assert now["confab_connections_accepted_total",] == 3
             assert now["confab_refusals_total", "messageTooBig"] == 1
             assert now["confab_rooms",] == 1
+            # Nobody speaks the rich protocol.
+            assert now["confab_history_bytes",] == 0
+            assert now["confab_backlog_bytes",] == 0
+            assert now["confab_delivery_latency_seconds_count",] == 6
+            assert now["confab_delivery_latency_seconds_bucket", "+Inf"] == 6
+            assert 0 < now["confab_delivery_latency_seconds_sum",] < 6 * 5
+            buckets = [value for (name, *_), value in now.items() if name == "confab_delivery_latency_seconds_bucket"]
+            assert buckets == sorted(buckets) and len(buckets) == 13
             assert now["confab_connections",] == 2
             assert 0 <= now["confab_loop_lag_seconds",] < 5
+
+
+def test_metrics_tell_of_the_history(admin):
+    with confab("--admin", admin) as server, connect(server.ws, subprotocols=["chat.confab.v1"]), connect(server.ws) as client:
+        client.send("a message")
+        assert client.recv(10) == "a message"
+        assert metrics(admin)["confab_history_bytes",] >= len("a message")
+
+
+def test_metrics_tell_of_readers_that_lag_until_they_are_closed(admin):
+    with confab("--admin", admin, "--max-backlog", "8MiB", "--send-buffer", "4KiB", "--loops", 2) as server:
+        def await_metric(*name, least):
+            deadline = time.monotonic() + 20
+            while (now := metrics(admin))[name] < least:
+                assert time.monotonic() < deadline, now
+            return now
+
+        with RawClient(server.port, receive_buffer=4096) as slow, connect(server.ws) as fast:
+            slow.open()
+            for size in [6 << 20, 9 << 20]:
+                sent = 0
+                while sent < size:
+                    fast.send(b"x" * (1 << 20))
+                    assert len(fast.recv(10)) == 1 << 20
+                    sent += 1 << 20
+                if size < 8 << 20:
+                    now = await_metric("confab_backlog_bytes", least=5 << 20)
+                    assert now["confab_backlog_bytes",] < 7 << 20 and now["confab_refusals_total", "tooFarBehind"] == 0
+            await_metric("confab_refusals_total", "tooFarBehind", least=1)
+            deadline = time.monotonic() + 10
+            while (now := metrics(admin))["confab_backlog_bytes",] > 0:
+                assert time.monotonic() < deadline, now
+
+
+def test_what_is_turned_away_is_accepted_first(admin):
+    with confab("--admin", admin, "--max-connections", 1) as server, RawClient(server.port) as client:
+        client.open()
+        with RawClient(server.port) as other:
+            assert other.answer()[0] == 503
+        assert metrics(admin)["confab_connections_accepted_total",] == 2
 
 
 def test_health_while_it_serves_and_while_it_stops(admin):

@@ -272,4 +272,4 @@ def test_a_file_that_cannot_be_used_is_an_error(tmp_path, file):
     assert text.read_text().startswith("this is no database")
     for option in (("--durability", "full"), ("--max-history-file-size", "1MiB")):
         result = run("serve", "--port", 0, *option)
-        assert result.returncode == 64 and "--history" in result.stderr, result.stderr
+        assert result.returncode == 1 and f"{option[0]} needs --history" in result.stderr, result.stderr

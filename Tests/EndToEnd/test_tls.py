@@ -214,4 +214,4 @@ def test_what_is_wrong_with_the_files_is_said_at_the_start(files, tmp_path):
         result = run("serve", "--port", 0, "--tls-cert", certificate, "--tls-key", key)
         assert result.returncode == 1 and message in result.stderr and result.stderr.count("\n") == 1, result.stderr
     result = run("serve", "--tls-cert", files[0])
-    assert result.returncode == 64 and "--tls-cert and --tls-key need each other" in result.stderr
+    assert result.returncode == 1 and "--tls-cert and --tls-key need each other" in result.stderr

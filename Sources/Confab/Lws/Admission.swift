@@ -6,6 +6,8 @@ internal import Synchronization
 final class Admission: Sendable {
   private let configuration: Configuration
   private let limit: Int
+  /// See ``Configuration/trustedProxies``.
+  let trustedProxies: [AddressRange]
   let refusals: RefusalLog
   private let total = Atomic(0)
   private let accepted = Atomic(0)
@@ -14,6 +16,7 @@ final class Admission: Sendable {
   init(_ configuration: Configuration) {
     self.configuration = configuration
     limit = min(configuration.maxConnections, descriptorsForConnections())
+    trustedProxies = configuration.trustedProxies.compactMap { AddressRange($0) }
     refusals = RefusalLog(configuration.logger)
   }
 
@@ -33,34 +36,49 @@ final class Admission: Sendable {
     var isExempt: Bool { rawValue == 0 }
   }
 
-  /// Lets a connection in, or tells why not.
+  /// Lets a connection in, or tells why not. A trusted proxy's counts for nobody until it is known whose it is.
   func admit(_ peer: SocketAddress) -> Result<Ticket, Rejection> {
+    accepted.wrappingAdd(1, ordering: .relaxed)
     if total.wrappingAdd(1, ordering: .relaxed).newValue > limit {
       total.wrappingSubtract(1, ordering: .relaxed)
       return .failure(Rejection(.tooManyConnections, "there are \(limit) connections, which is the limit"))
     }
-    var ticket = Ticket(rawValue: 0)
-    if configuration.limitsLoopback || !peer.isLoopback {
-      let most = configuration.maxConnectionsPerAddress
-      guard let place = addresses.withLock({ $0.add(peer.network, upTo: most == 0 ? .max : most) }) else {
-        total.wrappingSubtract(1, ordering: .relaxed)
-        return .failure(
-          Rejection(.tooManyFromAddress, "there are \(most) connections from this address, which is the limit"))
-      }
-      ticket = Ticket(rawValue: place + 1)
+    let ticket = count(peer)
+    if case .failure = ticket { total.wrappingSubtract(1, ordering: .relaxed) }
+    return ticket
+  }
+
+  /// Has a connection that has been let in count for `client`; if that is too many, it stays what it was.
+  func exchange(_ ticket: Ticket, for client: SocketAddress) -> Result<Ticket, Rejection> {
+    let exchanged = count(client)
+    if case .success = exchanged { forget(ticket) }
+    return exchanged
+  }
+
+  private func count(_ peer: SocketAddress) -> Result<Ticket, Rejection> {
+    let isExempt = !configuration.limitsLoopback && peer.isLoopback || trustedProxies.contain(peer)
+    if isExempt { return .success(Ticket(rawValue: 0)) }
+    let most = configuration.maxConnectionsPerAddress
+    guard let place = addresses.withLock({ $0.add(peer.network, upTo: most == 0 ? .max : most) }) else {
+      return .failure(
+        Rejection(.tooManyFromAddress, "there are \(most) connections from this address, which is the limit"))
     }
-    accepted.wrappingAdd(1, ordering: .relaxed)
-    return .success(ticket)
+    return .success(Ticket(rawValue: place + 1))
+  }
+
+  private func forget(_ ticket: Ticket) {
+    if !ticket.isExempt { addresses.withLock { $0.remove(at: ticket.rawValue - 1) } }
   }
 
   func leave(_ ticket: Ticket) {
     total.wrappingSubtract(1, ordering: .relaxed)
-    if !ticket.isExempt { addresses.withLock { $0.remove(at: ticket.rawValue - 1) } }
+    forget(ticket)
   }
 
   struct Rejection: Error {
     let refusal: Refusal
     let detail: String
+    static let headers = ["Retry-After": "10"]
     init(_ refusal: Refusal, _ detail: String) { (self.refusal, self.detail) = (refusal, detail) }
   }
 }

@@ -73,7 +73,7 @@ extension Connection {
 
   private func refuse(_ response: Response, _ refusal: Refusal, _ detail: String) {
     guard let held, let socket else { return }
-    note(refusal, detail)
+    loop.admission.refusals.note(refusal, socket.peer, path: held.request.path, detail)
     loop.requestArrived(socket)
     held.task?.cancel()
     state = .closing

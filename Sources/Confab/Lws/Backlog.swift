@@ -77,11 +77,13 @@ extension Connection {
     let outbox = self.outbox ?? Outbox()
     self.outbox = outbox
     let mark = fanout?.log.end ?? 0
+    let before = outbox.count
     if let compression, let deflated = message.deflated(compression) {
       outbox.append(Message(message.kind, compressed: deflated.span), after: mark)
     } else {
       outbox.append(message, after: mark)
     }
+    loop.counters.outboxBytes += outbox.count - before
     loop.counters.deliveries += 1
     loop.schedule(self)
     guard backlog > loop.configuration.backlogMark else { return .queued }
@@ -100,6 +102,7 @@ extension Connection {
       advance(source, by: slice.count)
     }
     outbox = rest.count > 0 ? rest : nil
+    loop.counters.outboxBytes += rest.count
     fanout.remove(self)
     if outbox != nil { loop.schedule(self) }
   }
@@ -126,6 +129,7 @@ extension Connection {
       place = .apart(cursor)
     case .outbox:
       outbox?.advance(by: count)
+      loop.counters.outboxBytes -= count
       if outbox?.count == 0 { outbox = nil }
     }
   }
@@ -224,6 +228,7 @@ extension Connection {
 
   func discardBacklog() {
     fanout?.remove(self)
+    loop.counters.outboxBytes -= outbox?.count ?? 0
     outbox = nil
     owesDrained = false
   }

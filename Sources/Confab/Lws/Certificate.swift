@@ -56,7 +56,7 @@ internal import Logging
 
 extension TLS {
   /// Throws what is wrong with the files, if anything is.
-  func check() throws(ConfabError) { unsafe SSL_CTX_free(try open()) }
+  package func check() throws(ConfabError) { unsafe SSL_CTX_free(try open()) }
 
   /// A new `SSL_CTX` with the certificate and its key, for the caller to free.
   fileprivate func open() throws(ConfabError) -> OpaquePointer {

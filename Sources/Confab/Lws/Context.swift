@@ -20,9 +20,6 @@ internal import Synchronization
   private static let making = Mutex(())
 
   init(_ configuration: Configuration, on uv: UvLoop) throws(ConfabError) {
-    for mount in configuration.mounts where !isDirectory(mount.directory) {
-      throw ConfabError(.invalidConfiguration, "there is no folder '\(mount.directory)' to serve at \(mount.path)")
-    }
     ReceiveBuffer.install()
     let subprotocols = Subprotocols()
     let memory = unsafe Memory(configuration, unknownSubprotocol: subprotocols.unknown)

@@ -7,6 +7,11 @@ struct Counters {
   var receivedBytes = 0
   var deliveries = 0
   var sentBytes = 0
+  /// Bytes in the outboxes of its connections.
+  var outboxBytes = 0
+  /// Those, and what is unread of logs, when a sweep has looked last.
+  fileprivate(set) var backlog = 0
+  var latency = Latency()
   /// How late the sweeps have been: the latest one, or a part of what an earlier one was.
   var lag = Duration.zero
   fileprivate var sweepDue: UInt64?
@@ -17,6 +22,8 @@ struct Counters {
     sum.receivedBytes += other.receivedBytes
     sum.deliveries += other.deliveries
     sum.sentBytes += other.sentBytes
+    sum.backlog += other.backlog
+    sum.latency = one.latency + other.latency
     sum.lag = max(one.lag, other.lag)
     return sum
   }
@@ -30,6 +37,10 @@ extension EventLoop {
       counters.lag = max(.nanoseconds(Int64(now > due ? now - due : 0)), counters.lag * 0.9)
     }
     counters.sweepDue = now + EventLoop.sweepInterval.milliseconds * 1_000_000
+    counters.backlog = counters.outboxBytes + unreadBytes
     shownCounters.withLock { $0 = counters }
   }
 }
+
+/// Nanoseconds on a clock that goes on by itself.
+func monotonicTime() -> UInt64 { uv_hrtime() }

@@ -29,6 +29,11 @@ public final class EventLoop: @unchecked Sendable {
 
   /// Connections of which no whole request has come yet, and when that is too late. See Handshakes.swift.
   var handshakes: [Socket: UInt64] = [:]
+  // See Proxies.swift.
+  /// Connections of trusted proxies.
+  var proxied: [Socket: Proxied] = [:]
+  /// Those that have not said yet whom they speak for.
+  var prefaces: [ObjectIdentifier: Preface] = [:]
   /// The connection whose upgrade has been admitted, until it is answered within the same call.
   var upgrading: Upgrade?
   /// Expands what connections send compressed.
@@ -221,6 +226,9 @@ public final class EventLoop: @unchecked Sendable {
     return fanout
   }
 
+  /// What its connections have not been sent of the logs that they have joined. Looks at those alone that lag.
+  var unreadBytes: Int { fanouts.values.reduce(0) { $0 + $1.unreadBytes } }
+
   func forget(_ fanout: Fanout) { fanouts[ObjectIdentifier(fanout.log)] = nil }
 
   /// The loop that a connection of lws belongs to.
@@ -282,6 +290,7 @@ public final class EventLoop: @unchecked Sendable {
 
   private func tearDown() {
     isTearingDown = true
+    for preface in prefaces.values { preface.end() }
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()

@@ -8,7 +8,7 @@ internal import Synchronization
 ///
 /// Loop thread only, but for ``logGrew()``.
 final class Fanout: LogReader, @unchecked Sendable {
-  // @unchecked: all but `isScheduled` is used on the loop's thread only.
+  // @unchecked: all but `isScheduled` and `scheduledAt` is used on the loop's thread only.
   /// The form of ``root`` that the members read.
   let log: BroadcastLog
   /// The log that they have joined.
@@ -22,6 +22,8 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// How many messages of the log have been counted as delivered.
   private var counted: Int
   private let isScheduled = Atomic(false)
+  /// When it was scheduled last.
+  private let scheduledAt = Atomic<UInt64>(0)
   private var isRetired = false
 
   init(_ log: BroadcastLog, of root: BroadcastLog, on loop: EventLoop) {
@@ -37,6 +39,7 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   func logGrew() {
     if isScheduled.load(ordering: .relaxed) || isScheduled.exchange(true, ordering: .acquiring) { return }
+    scheduledAt.store(monotonicTime(), ordering: .relaxed)
     loop.schedule(self)
   }
 
@@ -48,12 +51,15 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Writes what has been appended since the last time. The turn has ended.
   func flush() {
     if isRetired { return }
+    let since = scheduledAt.load(ordering: .relaxed)
     isScheduled.store(false, ordering: .releasing)
     let newest = cursor.position
     let (end, count) = log.extent
-    loop.counters.deliveries += (count - counted) * (group.count + apart.count)
+    let fresh = count - counted
+    loop.counters.deliveries += fresh * (group.count + apart.count)
     counted = count
     while cursor.position < end { log.advance(&cursor, by: writeNext()) }
+    if fresh > 0 && !group.isEmpty { loop.counters.latency.note(monotonicTime() &- since, count: fresh * group.count) }
     evict(behind: newest)
     log.note(self, at: cursor.position, limit: loop.configuration.maxBacklog + Segment.limit)
     if group.isEmpty && apart.isEmpty { retire() }
@@ -89,6 +95,15 @@ final class Fanout: LogReader, @unchecked Sendable {
     guard !apart.isEmpty, log.start < limit else { return }
     for connection in apart.reversed() {
       if case .apart(let cursor) = connection.place, cursor.position < limit { connection.evict() }
+    }
+  }
+
+  /// What its members have not been sent.
+  var unreadBytes: Int {
+    let end = log.end
+    return apart.reduce((end - cursor.position) * group.count) { sum, connection in
+      guard case .apart(let cursor) = connection.place else { return sum }
+      return sum + max(0, min(end, connection.end) - cursor.position)
     }
   }
 

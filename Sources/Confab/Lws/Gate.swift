@@ -43,6 +43,7 @@ internal import CLibwebsockets
     var authorization = Authorization.accept()
     let isAdmitted = decide {
       () throws(Rejection) in
+      try checkClient()
       try checkEncryption()
       try checkHead()
       try checkHandshake()
@@ -92,6 +93,7 @@ internal import CLibwebsockets
     var response: Response?
     let isAdmitted = decide {
       () throws(Rejection) in
+      try checkClient()
       try checkEncryption()
       try checkHead()
       response = loop.handler.response(to: request)
@@ -130,7 +132,9 @@ internal import CLibwebsockets
 
   private func reject(_ rejection: Rejection) {
     let socket = unsafe Socket(wsi)
-    loop.admission.refusals.note(rejection.refusal, socket.peer, rejection.detail)
+    let hasTarget = unsafe wsi.has(WSI_TOKEN_GET_URI) || wsi.has(WSI_TOKEN_HEAD_URI)
+    loop.admission.refusals.note(
+      rejection.refusal, socket.peer, path: hasTarget ? request.path : nil, rejection.detail)
     let response =
       rejection.response
       ?? Response(
@@ -148,6 +152,14 @@ internal import CLibwebsockets
   private static let allow = ["Allow": "GET, HEAD"]
 
   // MARK: What is checked
+
+  /// Whose request it is, when a trusted proxy hands it on, and that it is not one too many.
+  private func checkClient() throws(Rejection) {
+    guard !loop.proxied.isEmpty,
+      let rejection = loop.identify(unsafe Socket(wsi), forwardedFor: unsafe wsi.header(WSI_TOKEN_X_FORWARDED_FOR))
+    else { return }
+    throw Rejection(refusal: rejection.refusal, detail: rejection.detail, headers: Admission.Rejection.headers)
+  }
 
   /// Where TLS is spoken, nothing goes without. A browser that asks for a page is sent to where it is.
   private func checkEncryption() throws(Rejection) {

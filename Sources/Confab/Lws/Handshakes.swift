@@ -1,12 +1,39 @@
 internal import CLibwebsockets
+internal import Glibc
 
 // From TCP connection to the first request, which has to come in time.
 
 extension EventLoop {
   /// Takes over an accepted socket.
-  func adopt(_ descriptor: Int32, _ ticket: Admission.Ticket) {
+  func welcome(_ descriptor: Int32, _ peer: SocketAddress, _ ticket: Admission.Ticket) {
+    let deadline = now + configuration.handshakeTimeout.milliseconds
+    let isProxy = !admission.trustedProxies.isEmpty && admission.trustedProxies.contain(peer)
+    if isProxy && configuration.proxyProtocol {
+      Preface(descriptor, peer, ticket, deadline: deadline, on: self).read()
+    } else {
+      adopt(descriptor, isProxy ? peer : nil, ticket, deadline: deadline)
+    }
+  }
+
+  /// Hands a socket to lws, for a request until `deadline`. `hop` is who it comes from if that is not for the kernel to
+  /// tell, or may not be who it is for.
+  func adopt(_ descriptor: Int32, _ hop: SocketAddress?, _ ticket: Admission.Ticket, deadline: UInt64) {
     guard let socket = context.adopt(descriptor, ticket) else { return admission.leave(ticket) }
-    handshakes[socket] = now + configuration.handshakeTimeout.milliseconds
+    handshakes[socket] = deadline
+    if let hop { proxied[socket] = Proxied(hop: hop, client: hop) }
+  }
+
+  /// Answers as far as the socket takes it at once, and closes it. With TLS there is nothing to say yet.
+  func turnAway(_ descriptor: Int32, _ peer: SocketAddress, _ rejection: Admission.Rejection) {
+    admission.refusals.note(rejection.refusal, peer.endpoint, rejection.detail)
+    defer { close(descriptor) }
+    guard configuration.tls == nil else { return }
+    let response = Response(
+      status: rejection.refusal.status ?? 503, headers: Admission.Rejection.headers, rejection.detail + "\n")
+    unsafe response.bytes().withUnsafeBytes {
+      unsafe _ = send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+    }
+    shutdown(descriptor, Int32(SHUT_WR))
   }
 
   /// The head of a request is complete, and nothing else awaited.
@@ -21,13 +48,16 @@ extension EventLoop {
   func left(_ socket: Socket) {
     admission.leave(socket.ticket)
     if upgrading?.socket == socket { upgrading = nil }
+    let client = proxied.isEmpty ? nil : proxied.removeValue(forKey: socket)?.client
     if handshakes.removeValue(forKey: socket) != nil {
-      admission.refusals.note(.notUnderstood, "a peer", "has gone, or was dropped, without a whole request")
+      admission.refusals.note(
+        .notUnderstood, client?.endpoint ?? "a peer", "has gone, or was dropped, without a whole request")
     }
   }
 
   /// Answers those whose request has not come in time.
   func endLateHandshakes() {
+    for preface in prefaces.values where preface.deadline <= now { preface.fail("it has not come in time") }
     for (socket, deadline) in handshakes where deadline <= now {
       handshakes[socket] = nil
       if let connection = socket.boundConnection { connection.wasNotAuthorizedInTime() } else { socket.rejectLate() }

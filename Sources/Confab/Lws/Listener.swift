@@ -79,11 +79,10 @@ internal import Glibc
         setOption(accepted, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         let sendBufferSize = loop.configuration.sendBufferSize
         if sendBufferSize > 0 { setOption(accepted, SOL_SOCKET, SO_SNDBUF, Int32(sendBufferSize)) }
-        loop.adopt(accepted, ticket)
+        loop.welcome(accepted, peer, ticket)
         if !ticket.isExempt, let wait = exceededRate(peer) { return pausePolling(wait) }
       case .failure(let rejection):
-        loop.admission.refusals.note(rejection.refusal, peer.endpoint, rejection.detail)
-        turnAway(accepted, rejection)
+        loop.turnAway(accepted, peer, rejection)
       }
     }
   }
@@ -95,18 +94,6 @@ internal import Glibc
     let rate = loop.configuration.maxAcceptRate
     loop.admission.refusals.note(.acceptRate, peer.endpoint, "more than \(rate) new connections a second")
     return .milliseconds(wait)
-  }
-
-  /// Answers as far as the socket takes it at once, and closes it. With TLS there is nothing to say yet.
-  private func turnAway(_ accepted: Int32, _ rejection: Admission.Rejection) {
-    defer { close(accepted) }
-    guard loop?.configuration.tls == nil else { return }
-    let response = Response(
-      status: rejection.refusal.status ?? 503, headers: ["Retry-After": "10"], rejection.detail + "\n")
-    unsafe response.bytes().withUnsafeBytes {
-      unsafe _ = send(accepted, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
-    }
-    shutdown(accepted, Int32(SHUT_WR))
   }
 
   private func pausePolling(_ time: Duration) {

@@ -23,7 +23,8 @@ enum LwsLog {
     guard !message.isEmpty, let logger = logger.withLock({ $0 }), let unsaid = limiter.withLock({ $0.admit() }) else {
       return
     }
-    let more = unsaid > 0 ? " (and \(unsaid) more before this)" : ""
-    logger.log(level: level == Int32(LLL_ERR) ? .error : .warning, "\(String(message).printable)\(more)")
+    let metadata: Logger.Metadata = unsaid > 0 ? ["leftOut": .stringConvertible(unsaid)] : [:]
+    logger.log(
+      level: level == Int32(LLL_ERR) ? .error : .warning, "\(String(message).printable)", metadata: metadata)
   }
 }

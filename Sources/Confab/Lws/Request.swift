@@ -50,14 +50,15 @@ internal import CLibwebsockets
     }
   }
 
-  /// The client's numeric address; empty when it has gone already.
+  /// The client's numeric address; empty when it has gone already. Behind one of ``Configuration/trustedProxies`` it is
+  /// what that says.
   public var remoteHost: String { address?.host ?? "" }
-  /// The client's port.
+  /// The client's port; 0 when a proxy does not tell it.
   public var remotePort: Int { address?.port ?? 0 }
 
   fileprivate var address: SocketAddress? {
     switch source {
-    case .lws(let wsi): unsafe SocketAddress(of: lws_get_socket_fd(wsi), getpeername)
+    case .lws(let wsi): unsafe Socket(wsi).client
     case .copy(let copy): copy.address
     }
   }

@@ -87,8 +87,13 @@ internal import Glibc
 
   var descriptor: Int32 { unsafe lws_get_socket_fd(wsi) }
 
-  /// The peer's address with its port, as text for logs.
-  var peer: String { unsafe SocketAddress(of: descriptor, getpeername)?.endpoint ?? "a peer that has gone" }
+  /// Whose connection it is: the client that a trusted proxy has told of, or the peer. Nil when that has gone.
+  var client: SocketAddress? {
+    unsafe Context.of(wsi)?.loop?.proxied[self]?.client ?? SocketAddress(of: descriptor, getpeername)
+  }
+
+  /// The same with its port, as text for logs.
+  var peer: String { client?.endpoint ?? "a peer that has gone" }
 
   /// Answers a request. The connection is to be ended then.
   func answer(_ response: Response, isHead: Bool = false) { _ = write(response.bytes(isHead: isHead)) }
@@ -102,7 +107,10 @@ internal import Glibc
   }
 
   /// What ``Admission`` has given out for the connection.
-  var ticket: Admission.Ticket { unsafe Admission.Ticket(rawValue: Int(bitPattern: lws_get_opaque_user_data(wsi))) }
+  var ticket: Admission.Ticket {
+    get { unsafe Admission.Ticket(rawValue: Int(bitPattern: lws_get_opaque_user_data(wsi))) }
+    nonmutating set { unsafe lws_set_opaque_user_data(wsi, UnsafeMutableRawPointer(bitPattern: newValue.rawValue)) }
+  }
 }
 
 extension Slice {

@@ -59,6 +59,40 @@ struct SocketAddress: CustomStringConvertible {
     }
   }
 
+  /// An address of 4 or 16 bytes in their order on the net. IPv4 within IPv6 (RFC 4291, section 2.5.5.2) is IPv4.
+  init(bytes: [UInt8], port: Int) {
+    self.init()
+    let isMapped = bytes.count == 16 && bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10...11] == [0xFF, 0xFF]
+    let bytes = isMapped ? Array(bytes[12...]) : bytes
+    storage.ss_family = sa_family_t(bytes.count == 4 ? AF_INET : AF_INET6)
+    length = socklen_t(bytes.count == 4 ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size)
+    let range = range
+    unsafe withUnsafeMutableBytes(of: &storage) {
+      unsafe UnsafeMutableRawBufferPointer(rebasing: $0[range]).copyBytes(from: bytes)
+    }
+    self = with(port: port)
+  }
+
+  /// An address as text, `192.0.2.1` or `2001:db8::1`.
+  init?(numeric text: String, port: Int) {
+    var bytes = [UInt8](repeating: 0, count: text.contains(":") ? 16 : 4)
+    guard unsafe inet_pton(bytes.count == 4 ? AF_INET : AF_INET6, text, &bytes) == 1 else { return nil }
+    self.init(bytes: bytes, port: port)
+  }
+
+  /// Where the address is.
+  private var range: Range<Int> {
+    if storage.ss_family == sa_family_t(AF_INET) {
+      let start = MemoryLayout<sockaddr_in>.offset(of: \.sin_addr)!
+      return start..<start + 4
+    }
+    let start = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr)!
+    return start..<start + 16
+  }
+
+  /// The address: 4 or 16 bytes.
+  var bytes: [UInt8] { unsafe withUnsafeBytes(of: storage) { unsafe Array($0[range]) } }
+
   static func resolve(_ host: String) throws(ConfabError) -> [SocketAddress] {
     var hints = unsafe addrinfo()
     unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -126,8 +160,11 @@ struct SocketAddress: CustomStringConvertible {
   var port: Int { Int(numeric.port) ?? 0 }
   var host: String { numeric.host }
   var description: String { ListeningAddress(host: host, port: port).url }
-  /// `192.0.2.1:80`, `[2001:db8::1]:80`.
-  var endpoint: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+  /// `192.0.2.1:80`, `[2001:db8::1]:80`; without a port if none is known.
+  var endpoint: String {
+    let (host, port) = numeric
+    return port == "0" ? host : host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+  }
 
   private var numeric: (host: String, port: String) {
     var (host, port) = ([CChar](repeating: 0, count: Int(NI_MAXHOST)), [CChar](repeating: 0, count: 32))

@@ -1,0 +1,113 @@
+internal import CLibwebsockets
+internal import Glibc
+
+// Who stands behind a trusted proxy: what the PROXY protocol says before anything else, TLS included, and
+// X-Forwarded-For with each request. lws knows nothing of the former, so it gets the socket when that has been read.
+
+/// A connection that a trusted proxy has made.
+struct Proxied {
+  /// Whom it comes from: the proxy, or the one that the PROXY protocol has told of.
+  let hop: SocketAddress
+  /// Who it is for, by the last request.
+  var client: SocketAddress
+}
+
+extension EventLoop {
+  /// A request has come: finds out whose it is, and why it may not be served if there are too many of theirs.
+  func identify(_ socket: Socket, forwardedFor header: String?) -> Admission.Rejection? {
+    guard let hop = proxied[socket]?.hop, admission.trustedProxies.contain(hop) else { return nil }
+    let client = header.flatMap { admission.trustedProxies.client(forwardedFor: $0) } ?? hop
+    proxied[socket]?.client = client
+    switch admission.exchange(socket.ticket, for: client) {
+    case .success(let ticket):
+      socket.ticket = ticket
+      return nil
+    case .failure(let rejection): return rejection
+    }
+  }
+}
+
+/// A connection of a trusted proxy whose header of the PROXY protocol has not come whole.
+@safe final class Preface {
+  /// When that is too late.
+  let deadline: UInt64
+  private let descriptor: Int32
+  private let peer: SocketAddress
+  private let ticket: Admission.Ticket
+  private unowned let loop: EventLoop
+  private var header = ProxyHeader()
+  /// Polls the socket, if the header has not been there at once.
+  private let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
+  private var isPolling = false
+
+  init(
+    _ descriptor: Int32, _ peer: SocketAddress, _ ticket: Admission.Ticket, deadline: UInt64, on loop: EventLoop
+  ) {
+    (self.descriptor, self.peer, self.ticket, self.deadline, self.loop) = (descriptor, peer, ticket, deadline, loop)
+  }
+
+  deinit { unsafe poll.deallocate() }
+
+  /// Reads what there is of the header, and nothing behind it.
+  func read() {
+    while case .needs(let count) = header.state {
+      var bytes = [UInt8](repeating: 0, count: count)
+      let got = unsafe recv(descriptor, &bytes, count, Int32(MSG_DONTWAIT))
+      if got > 0 {
+        header.append(bytes[..<got])
+      } else if got < 0 && errno == EAGAIN {
+        return startPolling()
+      } else if got == 0 || errno != EINTR {
+        return fail("the connection has ended")
+      }
+    }
+    switch header.state {
+    case .needs: break
+    case .malformed(let reason): fail(reason)
+    case .whole(nil):
+      stopPolling()
+      loop.adopt(descriptor, peer, ticket, deadline: deadline)
+    case .whole(let client?):
+      stopPolling()
+      switch loop.admission.exchange(ticket, for: client) {
+      case .success(let ticket): loop.adopt(descriptor, client, ticket, deadline: deadline)
+      case .failure(let rejection):
+        loop.turnAway(descriptor, client, rejection)
+        loop.admission.leave(ticket)
+      }
+    }
+  }
+
+  /// Drops the connection: there is nobody to answer who it could be for.
+  func fail(_ reason: String) {
+    loop.admission.refusals.note(.badProxyHeader, peer.endpoint, reason)
+    end()
+  }
+
+  func end() {
+    stopPolling()
+    close(descriptor)
+    loop.admission.leave(ticket)
+  }
+
+  private func startPolling() {
+    if isPolling { return }
+    isPolling = true
+    loop.prefaces[ObjectIdentifier(self)] = self
+    unsafe uv_poll_init(loop.uv.loop, poll, descriptor)
+    // Retained until the handle has been closed.
+    unsafe poll.pointee.data = Unmanaged.passRetained(self).toOpaque()
+    unsafe _ = uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { handle, _, _ in
+      unsafe Unmanaged<Preface>.fromOpaque(handle!.pointee.data!).takeUnretainedValue().read()
+    }
+  }
+
+  private func stopPolling() {
+    guard isPolling else { return }
+    isPolling = false
+    loop.prefaces[ObjectIdentifier(self)] = nil
+    unsafe closeHandle(poll) { handle in
+      unsafe Unmanaged<Preface>.fromOpaque(handle!.pointee.data!).release()
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/// The header of the PROXY protocol, version 1 or 2 (HAProxy, doc/proxy-protocol.txt), as it comes: in pieces, perhaps.
+struct ProxyHeader {
+  enum State {
+    /// It has not come whole: so many more bytes are a part of it for sure.
+    case needs(Int)
+    /// The address of the client; nil if the proxy speaks for itself, or for who has no address of IP.
+    case whole(SocketAddress?)
+    /// What is wrong with it.
+    case malformed(String)
+  }
+
+  /// What it may take after its first 16 bytes: the addresses, and what proxies tell beside them.
+  static let maxLength = 4096
+  private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
+  private static let word = Array("PROXY ".utf8)
+  /// With its end of line.
+  private static let maxLine = 107
+
+  private var bytes: [UInt8] = []
+  private(set) var state = State.needs(ProxyHeader.signature.count)
+
+  /// Takes the next bytes, at most as many as are needed.
+  mutating func append(_ more: some Sequence<UInt8>) {
+    bytes += more
+    state = bytes.starts(with: ProxyHeader.word.prefix(bytes.count)) ? version1 : version2
+  }
+
+  private var version1: State {
+    if bytes.count < ProxyHeader.signature.count { return .needs(ProxyHeader.signature.count - bytes.count) }
+    guard bytes.suffix(2).elementsEqual([0x0D, 0x0A]) else {
+      return bytes.count < ProxyHeader.maxLine ? .needs(1) : .malformed("a line of more than \(bytes.count) bytes")
+    }
+    let words = String(decoding: bytes.dropLast(2), as: UTF8.self).split(
+      separator: " ", omittingEmptySubsequences: false)
+    if words[1] == "UNKNOWN" { return .whole(nil) }
+    guard words.count == 6, words[1] == "TCP4" || words[1] == "TCP6", let port = UInt16(words[4]),
+      let client = SocketAddress(numeric: String(words[2]), port: Int(port)),
+      words[2].contains(":") == (words[1] == "TCP6")
+    else { return .malformed("an address that cannot be read") }
+    return .whole(client)
+  }
+
+  private var version2: State {
+    let start = ProxyHeader.signature.count
+    guard bytes.starts(with: ProxyHeader.signature.prefix(bytes.count)) || bytes.starts(with: ProxyHeader.signature)
+    else { return .malformed("no header of the PROXY protocol") }
+    guard bytes.count >= start + 4 else { return .needs((bytes.count < start ? start : start + 4) - bytes.count) }
+    let (command, family) = (bytes[start], bytes[start + 1])
+    guard command == 0x20 || command == 0x21 else { return .malformed("version and command are \(command)") }
+    let length = Int(bytes[start + 2]) << 8 | Int(bytes[start + 3])
+    guard length <= ProxyHeader.maxLength else { return .malformed("\(length) bytes of addresses and more") }
+    let rest = bytes[(start + 4)...]
+    if rest.count < length { return .needs(length - rest.count) }
+    if command == 0x20 { return .whole(nil) }
+    // Over TCP; what has no address, and Unix sockets, are none of IP.
+    let addressSize: Int
+    switch family {
+    case 0x11: addressSize = 4
+    case 0x21: addressSize = 16
+    case 0x00: return .whole(nil)
+    case 0x31: return length >= 216 ? .whole(nil) : .malformed("too short for its addresses")
+    default: return .malformed("family and protocol are \(family)")
+    }
+    guard length >= 2 * addressSize + 4 else { return .malformed("too short for its addresses") }
+    let port = rest.dropFirst(2 * addressSize).prefix(2).reduce(0) { $0 << 8 | Int($1) }
+    return .whole(SocketAddress(bytes: Array(rest.prefix(addressSize)), port: port))
+  }
+}
+
+/// A network, `10.0.0.0/8`, or an address alone.
+struct AddressRange {
+  private let bytes: [UInt8]
+  private let bits: Int
+
+  init?(_ text: String) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count <= 2, let address = SocketAddress(numeric: String(parts[0]), port: 0) else { return nil }
+    bytes = address.bytes
+    guard parts.count == 2 else {
+      bits = bytes.count * 8
+      return
+    }
+    guard let bits = Int(parts[1]), (0...bytes.count * 8).contains(bits) else { return nil }
+    self.bits = bits
+  }
+
+  func contains(_ address: SocketAddress) -> Bool {
+    let other = address.bytes
+    guard other.count == bytes.count else { return false }
+    let (whole, rest) = bits.quotientAndRemainder(dividingBy: 8)
+    return other[..<whole] == bytes[..<whole] && (rest == 0 || (other[whole] ^ bytes[whole]) >> (8 - rest) == 0)
+  }
+}
+
+extension [AddressRange] {
+  func contain(_ address: SocketAddress) -> Bool { contains { $0.contains(address) } }
+
+  /// The client that X-Forwarded-For tells of when a proxy of these has sent it: who the last of them has the request
+  /// from. What is left of that could have been written by anybody. Nil if it tells of nobody.
+  func client(forwardedFor header: String) -> SocketAddress? {
+    var client: SocketAddress?
+    for element in header.listElements.reversed() {
+      guard let address = SocketAddress(forwarded: String(element)) else { break }
+      client = address
+      if !contain(address) { break }
+    }
+    return client
+  }
+}
+
+extension SocketAddress {
+  /// An address as proxies write it, with or without port.
+  fileprivate init?(forwarded text: String) {
+    var host = text
+    var port = 0
+    if let colon = text.lastIndex(of: ":"), text.hasPrefix("[") || text.firstIndex(of: ":") == colon,
+      let number = UInt16(text[text.index(after: colon)...])
+    {
+      (host, port) = (String(text[..<colon]), Int(number))
+    }
+    if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    self.init(numeric: host, port: port)
+  }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Confab
+import FoundationEssentials
+import Logging
+
+/// How lines of the log look.
+enum LogFormat: String, ExpressibleByArgument, CaseIterable {
+  /// `TIME LEVEL LABEL key=value …: message`
+  case text
+  /// An object of JSON: `time`, `level`, `logger`, `message`, and the metadata.
+  case json
+
+  // The help names them already.
+  static var allValueStrings: [String] { [] }
+}
+
+/// A log on standard error, a line for each event, whatever peers have put into it.
+struct LineLogHandler: LogHandler {
+  let label: String
+  let format: LogFormat
+  var logLevel = Logger.Level.info
+  var metadata: Logger.Metadata = [:]
+  var metadataProvider: Logger.MetadataProvider?
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  init(label: String, format: LogFormat) { (self.label, self.format) = (label, format) }
+
+  func log(event: LogEvent) {
+    var all = metadata
+    for more in [metadataProvider?.get(), event.metadata] { all.merge(more ?? [:]) { $1 } }
+    if let error = event.error { all["error"] = "\(error)" }
+    let time = Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    let message = event.message.description
+    let line =
+      switch format {
+      case .text: "\(time) \(event.level) \(label)\(all.isEmpty ? ": " : " ")\(all.lineHead)\(message.withoutControls)"
+      case .json: json([("time", time), ("level", "\(event.level)"), ("logger", label), ("message", message)], all)
+      }
+    StandardStream.error.write(line + "\n")
+  }
+
+  /// An object; a name of the metadata that is one of `own` gets a `_` behind it.
+  private func json(_ own: [(name: String, text: String)], _ metadata: Logger.Metadata) -> String {
+    let members =
+      own.map { "\($0.name.quoted):\($0.text.quoted)" }
+      + metadata.sorted { $0.key < $1.key }.map { key, value in
+        let isTaken = own.contains { $0.name == key }
+        return "\((isTaken ? "\(key)_" : key).quoted):\(value.json)"
+      }
+    return "{\(members.joined(separator: ","))}"
+  }
+}
+
+extension Logger.MetadataValue {
+  fileprivate var json: String {
+    switch self {
+    case .array(let values): "[\(values.map(\.json).joined(separator: ","))]"
+    case .dictionary(let members):
+      "{\(members.sorted { $0.key < $1.key }.map { "\($0.key.quoted):\($0.value.json)" }.joined(separator: ","))}"
+    case .string(let text): text.quoted
+    case .stringConvertible(let number as Int): "\(number)"
+    case .stringConvertible(let value): "\(value)".quoted
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import ArgumentParser
+import Confab
+
+/// The options with all that sets them: the command line goes before the environment, that before the file, and that
+/// before the defaults.
+struct Settings {
+  /// What is in force, without what is wrong by itself.
+  private(set) var options: ServeOptions
+  /// Where the options come from that are not at their defaults, by name.
+  private var sources: [String: Source] = [:]
+  /// All that is wrong, each a sentence.
+  private(set) var problems: [String] = []
+
+  private enum Source {
+    case commandLine
+    case environment(String)
+    case file(String)
+
+    /// What it calls an option.
+    func name(of option: String) -> String {
+      switch self {
+      case .commandLine: "--\(option)"
+      case .environment(let variable): variable
+      case .file: option
+      }
+    }
+
+    var text: String {
+      switch self {
+      case .commandLine: "command line"
+      case .environment(let variable): variable
+      case .file(let path): path
+      }
+    }
+
+    /// What a sentence about it begins with.
+    var prefix: String { if case .file(let path) = self { "\(path): " } else { "" } }
+  }
+
+  private let table: [String: any Setting]
+  private var arguments: [String: [String]] = [:]
+
+  /// `commandLine` has been parsed once.
+  init(commandLine: [String], environment: [String: String]) {
+    options = ServeOptions.parseOrExit(commandLine)
+    table = Dictionary(uniqueKeysWithValues: options.settings.map { ($0.name, $0.setting) })
+    if let path = options.config ?? environment[variable("config")].flatMap({ $0.isEmpty ? nil : $0 }) {
+      read(path)
+    }
+    for name in table.keys.sorted() where name != "config" {
+      guard let text = environment[variable(name)], !text.isEmpty else { continue }
+      let values = table[name]!.isList ? text.split(separator: ",").map { String($0) } : [text]
+      set(name, to: .texts(values), by: .environment(variable(name)))
+    }
+    let words = Set(commandLine.map { String($0.prefix { $0 != "=" }) })
+    for name in table.keys where words.contains("--\(name)") || words.contains("--no-\(name)") {
+      sources[name] = .commandLine
+      arguments[name] = nil
+    }
+    options = ServeOptions.parseOrExit(arguments.values.flatMap { $0 } + commandLine)
+    for problem in options.problems {
+      let source = problem.settings.first.flatMap { sources[optionName($0)] }
+      let message = problem.message { (sources[optionName($0)] ?? .commandLine).name(of: optionName($0)) }
+      problems.append((source?.prefix ?? "") + message)
+    }
+  }
+
+  /// The options in their order, each with its value and where that comes from.
+  var lines: [String] {
+    options.settings.map { name, setting in
+      let source = sources[name]?.text ?? "default"
+      return "\(name) = \(setting.text)".padded(to: 40) + " (\(source))"
+    }
+  }
+
+  private mutating func read(_ path: String) {
+    let values: [String: FileValue]
+    do {
+      values = try FileValue.read(path)
+    } catch {
+      problems.append("\(path): \(error)")
+      return
+    }
+    for (name, value) in values.sorted(by: { $0.key < $1.key }) {
+      guard table[name] != nil, name != "config" else {
+        let nearest = table.keys.sorted().min { $0.distance(to: name) < $1.distance(to: name) }!
+        problems.append("\(path): there is no setting '\(name)'; the nearest is '\(nearest)'")
+        continue
+      }
+      set(name, to: value, by: .file(path))
+    }
+  }
+
+  /// Takes what a source says, if the option does.
+  private mutating func set(_ name: String, to value: FileValue, by source: Source) {
+    let setting = table[name]!
+    let said: String
+    switch value {
+    case .texts(let texts):
+      if let words = words(for: name, setting, texts), (try? ServeOptions.parse(words)) != nil {
+        (sources[name], arguments[name]) = (source, words)
+        return
+      }
+      said = "'\(texts.joined(separator: ","))'"
+    case .other(let kind): said = kind
+    }
+    problems.append("\(source.prefix)\(source.name(of: name)) must be \(setting.allowed), not \(said)")
+  }
+
+  /// What would set an option to `texts` on the command line; nil if nothing would.
+  private func words(for name: String, _ setting: any Setting, _ texts: [String]) -> [String]? {
+    if setting.isList { return texts.map { "--\(name)=\($0)" } }
+    guard texts.count == 1 else { return nil }
+    guard setting.isFlag else { return ["--\(name)=\(texts[0])"] }
+    return switch texts[0] {
+    case "true": ["--\(name)"]
+    case "false": ["--no-\(name)"]
+    default: nil
+    }
+  }
+}
+
+/// The environment's name of an option.
+private func variable(_ name: String) -> String {
+  "CONFAB_" + name.uppercased().map { $0 == "-" ? "_" : $0 }
+}
+
+/// The option for a setting of the library.
+private func optionName(_ setting: String) -> String {
+  switch setting {
+  case "allowedOrigins": "allow-origin"
+  case "drainTime": "drain"
+  case "mounts": "web-root"
+  case "sendBufferSize": "send-buffer"
+  case "trustedProxies": "trusted-proxy"
+  default: setting.optionName
+  }
+}
+
+extension String {
+  /// How many characters have to be put in, left out or replaced to make `other` of it.
+  func distance(to other: String) -> Int {
+    let other = Array(other)
+    var row = Array(0...other.count)
+    for (line, character) in enumerated() {
+      var corner = row[0]
+      row[0] = line + 1
+      for column in other.indices {
+        let replaced = corner + (character == other[column] ? 0 : 1)
+        corner = row[column + 1]
+        row[column + 1] = Swift.min(replaced, corner + 1, row[column] + 1)
+      }
+    }
+    return row[other.count]
+  }
+
+  fileprivate func padded(to length: Int) -> String {
+    self + String(repeating: " ", count: max(0, length - count))
+  }
+}

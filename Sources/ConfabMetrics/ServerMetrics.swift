@@ -1,0 +1,74 @@
+public import Confab
+public import CoreMetrics
+public import ServiceLifecycle
+
+/// Hands what a server's statistics say to swift-metrics, again and again.
+///
+/// ```swift
+/// let metrics = ServerMetrics(of: server, every: .seconds(10))
+/// try await ServiceGroup(services: [metrics, server], gracefulShutdownSignals: [.sigterm], logger: logger).run()
+/// ```
+///
+/// The names are those of the program's `/metrics` with `confab_` before them: what only grows is a counter, by what has
+/// come since the last time, the rest a gauge. `confab_refusals_total` has the dimension `reason`. `confab_delivery_latency`
+/// is a timer that gets the mean of the deliveries since the last time, if there were any: who keeps histograms of their own
+/// has those of `Statistics/deliveryLatency`.
+public struct ServerMetrics: Service {
+  private let server: Server
+  private let interval: Duration
+  private let factory: any MetricsFactory
+
+  /// The metrics of `server`, told every `interval` to `factory`, which is the one that the program has been set up with
+  /// unless it is said.
+  public init(of server: Server, every interval: Duration = .seconds(10), factory: (any MetricsFactory)? = nil) {
+    (self.server, self.interval) = (server, interval)
+    self.factory = factory ?? MetricsSystem.factory
+  }
+
+  /// Tells them until the task is cancelled or a service group shuts down, and once more then.
+  public func run() async throws {
+    await cancelWhenGracefulShutdown {
+      var emitter = Emitter(factory)
+      while !Task.isCancelled {
+        emitter.tell(server.statistics)
+        try? await Task.sleep(for: interval)
+      }
+      emitter.tell(server.statistics)
+    }
+  }
+}
+
+/// What has been told already.
+private struct Emitter {
+  private let counters: [(metric: Statistics.Metric, counter: Counter)]
+  private let gauges: [(metric: Statistics.Metric, gauge: Gauge)]
+  private let refusals: [(refusal: Refusal, counter: Counter)]
+  private let latency: Timer
+  private var told = Statistics.none
+
+  init(_ factory: any MetricsFactory) {
+    counters = Statistics.metrics.filter(\.isTotal).map {
+      ($0, Counter(label: "confab_\($0.name)", dimensions: [], factory: factory))
+    }
+    gauges = Statistics.metrics.filter { !$0.isTotal }.map {
+      ($0, Gauge(label: "confab_\($0.name)", dimensions: [], factory: factory))
+    }
+    refusals = Refusal.allCases.map {
+      ($0, Counter(label: "confab_refusals_total", dimensions: [("reason", $0.rawValue)], factory: factory))
+    }
+    latency = Timer(label: "confab_delivery_latency", dimensions: [], factory: factory)
+  }
+
+  mutating func tell(_ now: Statistics) {
+    for (metric, gauge) in gauges { gauge.record(metric.value(now)) }
+    for (metric, counter) in counters { counter.increment(by: Int(metric.value(now) - metric.value(told))) }
+    for (refusal, counter) in refusals {
+      let count = now.refusals[refusal, default: 0] - told.refusals[refusal, default: 0]
+      if count > 0 { counter.increment(by: count) }
+    }
+    let count = now.deliveryLatency.count - told.deliveryLatency.count
+    let sum = now.deliveryLatency.sum - told.deliveryLatency.sum
+    if count > 0 { latency.recordNanoseconds(Int64(sum / .nanoseconds(1)) / Int64(count)) }
+    told = now
+  }
+}

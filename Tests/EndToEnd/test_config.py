@@ -1,0 +1,115 @@
+"""Where settings come from: the command line, the environment, a file; and what is said of what is wrong in them."""
+
+import json
+
+import pytest
+from confab_process import confab, run
+from raw_client import handshake, head, request
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a configuration file."""
+    def write(text):
+        path = tmp_path / "confab.json"
+        path.write_text(text if isinstance(text, str) else json.dumps(text))
+        return path
+    return write
+
+
+def effective(*arguments, env=None):
+    """What `confab check` says of each setting: its value and where it is from."""
+    result = run("check", *arguments, env=env)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = (line.split(" = ", 1) for line in result.stdout.splitlines())
+    return {name: tuple(part.strip() for part in rest.rsplit("(", 1)) for name, rest in lines}
+
+
+def complaints(*arguments, env=None):
+    result = run("check", *arguments, env=env)
+    assert (result.returncode, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("confab: ") for line in lines)
+    return [line.removeprefix("confab: ") for line in lines]
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(file):
+    path = file({"port": 1, "max-fragments": 1, "max-backlog": "1KiB", "allow-origin": ["https://file.example"]})
+    env = {"CONFAB_PORT": "2", "CONFAB_MAX_FRAGMENTS": "2", "CONFAB_ALLOW_ORIGIN": "https://a.example,https://b.example"}
+    found = effective("--config", path, "--port", 3, env=env)
+    assert found["port"] == ("3", "command line)")
+    assert found["max-fragments"] == ("2", "CONFAB_MAX_FRAGMENTS)")
+    assert found["max-backlog"] == ("1KiB", f"{path})")
+    assert found["allow-origin"] == ("https://a.example,https://b.example", "CONFAB_ALLOW_ORIGIN)")
+    assert found["max-rooms"] == ("10000", "default)")
+    assert effective("--config", path, "--allow-origin=*", env=env)["allow-origin"] == ("*", "command line)")
+
+
+def test_every_kind_of_setting_can_be_in_the_file(file):
+    path = file("""{
+      // The file may have comments, and a comma at the end.
+      "host": "127.0.0.1", "require-origin": true, "compression": false, "idle-timeout": 40.5, "max-message-rate": 7,
+      "allow-host": "one.example", "log-level": "debug",
+    }""")
+    found = effective("--config", path, "--no-require-origin")
+    values = ["host", "require-origin", "compression", "idle-timeout", "max-message-rate", "allow-host", "log-level"]
+    assert [found[name][0] for name in values] == ["127.0.0.1", "false", "false", "40.5", "7", "one.example", "debug"]
+
+
+def test_the_server_does_what_the_file_and_the_environment_say(file):
+    path = file({"max-path-length": 10, "require-origin": True})
+    with confab(env={"CONFAB_CONFIG": str(path), "CONFAB_REQUIRE_ORIGIN": "false"}) as server:
+        assert request(server.port, head({"Host": "localhost"}, "GET /eleven-bytes HTTP/1.1"))[0] == 414
+        assert request(server.port, handshake())[0] == 101
+
+
+def test_everything_that_is_wrong_is_told_with_its_place(file):
+    path = file({
+        "prot": 1, "max-mesage-size": 1, "port": "many", "log-level": "loud", "max-backlog": "1TB", "loops": 0,
+        "require-origin": "perhaps", "max-text-length": None, "web-root": "/no/such/folder"})
+    said = complaints("--config", path, "--idle-timeout", 20, env={"CONFAB_MAX_FRAGMENTS": "0"})
+    assert said == [
+        f"{path}: log-level must be trace, debug, info, notice, warning, error, critical, not 'loud'",
+        f"{path}: max-backlog must be a size in bytes, or with a unit, like 64KiB, 1MiB or 1GiB, not '1TB'",
+        f"{path}: there is no setting 'max-mesage-size'; the nearest is 'max-message-size'",
+        f"{path}: max-text-length must be a whole number, not null",
+        f"{path}: port must be a whole number, not 'many'",
+        f"{path}: there is no setting 'prot'; the nearest is 'port'",
+        f"{path}: require-origin must be true or false, not 'perhaps'",
+        f"{path}: loops must be 1 to 64, not 0",
+        "CONFAB_MAX_FRAGMENTS must be 1 to 1073741824, not 0",
+        "--ping-interval must be less than --idle-timeout, but is 30 s with 20 s",
+        f"{path}: there is no folder '/no/such/folder' to serve at /",
+    ]
+    served = run("serve", "--config", path)
+    assert served.returncode == 1 and served.stdout == ""
+    assert served.stderr.startswith(f"confab: {path}: log-level") and "confab check" in served.stderr
+    assert len(served.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text, reason", [
+    ('{ "port": 1', "not JSON"), ("[1]", "object"), ('{ "port": {} }', "port must be a whole number, not an object"),
+    ('{ "config": "other.json" }', "no setting 'config'"),
+])
+def test_a_file_that_is_none(file, text, reason):
+    said, = complaints("--config", file(text))
+    assert reason in said
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    assert complaints("--config", tmp_path / "none.json") == [f"{tmp_path}/none.json: the file cannot be read"]
+
+
+def test_errors_name_the_option():
+    assert complaints("--idle-timeout", 1, "--max-message-size", 0) == [
+        "--max-message-size must be 1 to 1073741824, not 0",
+        "--ping-interval must be less than --idle-timeout, but is 30 s with 1 s"]
+    assert complaints("--tls-cert", "some.pem") == ["--tls-cert and --tls-key need each other"]
+
+
+def test_every_option_is_a_setting(file):
+    """One table: what the help tells is what files and the environment know."""
+    dumped = json.loads(run("serve", "--experimental-dump-help").stdout)
+    names = [name for one in dumped["command"]["arguments"] if (name := one["preferredName"]["name"])
+             not in ("help", "version") and not name.startswith("no-")]
+    assert list(effective()) == names

@@ -1,0 +1,34 @@
+import FuzzSupport
+
+@testable import Confab
+
+/// A header of the PROXY protocol says the same in one piece and byte by byte, and nothing behind it is read. Lists of
+/// X-Forwarded-For name somebody who is in them.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzProxy(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  let list = input.line()
+  if let client = [AddressRange("10.0.0.0/8")!].client(forwardedFor: list) {
+    require(SocketAddress(numeric: client.host, port: 0) != nil, "'\(list)' is of \(client)")
+  }
+  let bytes = input.bytes(count)
+  let whole = read(bytes, inPiecesOf: .max)
+  require(whole == read(bytes, inPiecesOf: 1), "in pieces something else: \(bytes)")
+  return 0
+}
+
+private func read(_ bytes: [UInt8], inPiecesOf size: Int) -> [String] {
+  var header = ProxyHeader()
+  var rest = bytes[...]
+  while case .needs(let count) = header.state, !rest.isEmpty {
+    require(count > 0 && count <= 2 * ProxyHeader.maxLength, "needs \(count)")
+    header.append(rest.prefix(min(count, size)))
+    rest = rest.dropFirst(min(count, size))
+  }
+  switch header.state {
+  case .needs(let count): return ["needs \(count)"]
+  case .whole(let client): return [client?.endpoint ?? "nobody", "\(rest.count)"]
+  // Where it is seen depends on the pieces, and so does what is seen first.
+  case .malformed: return ["malformed"]
+  }
+}
