@@ -70,7 +70,9 @@ struct NatsURL: ExpressibleByArgument, CustomStringConvertible, Described {
   let text: String
 
   init?(argument: String) {
-    guard ["nats://", "tls://"].contains(where: { argument.hasPrefix($0) && argument.count > $0.count }) else { return nil }
+    guard ["nats://", "tls://"].contains(where: { argument.hasPrefix($0) && argument.count > $0.count }) else {
+      return nil
+    }
     text = argument
   }
 

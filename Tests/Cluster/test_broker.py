@@ -271,10 +271,15 @@ def test_tls_and_passwords(tmp_path):
 def test_options_that_cannot_be(tmp_path):
     for options, words in (
         (("--nats", "nats://localhost", "--history", tmp_path / "x"), "exclude each other"),
-        (("--nats-stream", "X"), "need --nats"),
+        (("--nats-stream", "X"), "needs --nats"),
         (("--nats", "nats://localhost", "--nats-stream", "a.b"), "stream's name"),
         (("--nats", "nats://localhost", "--nats-cert", "x"), "need each other"),
         (("--nats", "tls://localhost", "--nats-ca", tmp_path / "none"), "none"),
     ):
         done = run("serve", "--port", 0, *options)
         assert done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_password_is_not_shown():
+    told = run("check", "--nats", "nats://confab:secret@localhost:4222").stdout
+    assert "nats = nats://...@localhost:4222" in told and "secret" not in told
