@@ -164,7 +164,8 @@ sanitize: deps $(PYTHON) .build/apt-nats-server
 # The documentation as a site in .build/docs, without warnings, and nothing public undocumented.
 docs: deps
 	CONFAB_DOCS=1 swift package --allow-writing-to-directory .build/docs generate-documentation \
-	  --target Confab --target ConfabChat --target ConfabNats --target ConfabMetrics --enable-experimental-combined-documentation --warnings-as-errors \
+	  --target Confab --target ConfabChat --target ConfabSQLite --target ConfabNats --target ConfabMetrics \
+	  --enable-experimental-combined-documentation --warnings-as-errors \
 	  --output-path .build/docs
 	python3 Tests/Docs/undocumented.py
 

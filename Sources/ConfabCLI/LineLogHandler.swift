@@ -1,6 +1,5 @@
 import ArgumentParser
 import Confab
-import FoundationEssentials
 import Logging
 
 /// How lines of the log look.
@@ -33,7 +32,7 @@ struct LineLogHandler: LogHandler {
     var all = metadata
     for more in [metadataProvider?.get(), event.metadata] { all.merge(more ?? [:]) { $1 } }
     if let error = event.error { all["error"] = "\(error)" }
-    let time = Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    let time = WallClock.text
     let message = event.message.description
     let line =
       switch format {

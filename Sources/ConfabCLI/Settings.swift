@@ -37,23 +37,28 @@ struct Settings {
     var prefix: String { if case .file(let path) = self { "\(path): " } else { "" } }
   }
 
+  /// All that a file or the environment can set: every option but the one that names the file.
   private let table: [String: any Setting]
+  /// What these have set, as it would be on the command line.
   private var arguments: [String: [String]] = [:]
 
   /// `commandLine` has been parsed once.
   init(commandLine: [String], environment: [String: String]) {
     options = ServeOptions.parseOrExit(commandLine)
-    table = Dictionary(uniqueKeysWithValues: options.settings.map { ($0.name, $0.setting) })
-    if let path = options.config ?? environment[variable("config")].flatMap({ $0.isEmpty ? nil : $0 }) {
-      read(path)
+    table = Dictionary(
+      uniqueKeysWithValues: options.settings.filter { $0.name != "config" }.map { ($0.name, $0.setting) })
+    if options.config == nil, let path = environment[variable("config")], !path.isEmpty {
+      options.config = path
+      (sources["config"], arguments["config"]) = (.environment(variable("config")), ["--config=\(path)"])
     }
-    for name in table.keys.sorted() where name != "config" {
+    if let path = options.config { read(path) }
+    for name in table.keys.sorted() {
       guard let text = environment[variable(name)], !text.isEmpty else { continue }
       let values = table[name]!.isList ? text.split(separator: ",").map { String($0) } : [text]
       set(name, to: .texts(values), by: .environment(variable(name)))
     }
     let words = Set(commandLine.map { String($0.prefix { $0 != "=" }) })
-    for name in table.keys where words.contains("--\(name)") || words.contains("--no-\(name)") {
+    for (name, _) in options.settings where words.contains("--\(name)") || words.contains("--no-\(name)") {
       sources[name] = .commandLine
       arguments[name] = nil
     }
@@ -82,9 +87,11 @@ struct Settings {
       return
     }
     for (name, value) in values.sorted(by: { $0.key < $1.key }) {
-      guard table[name] != nil, name != "config" else {
+      guard table[name] != nil else {
         let nearest = table.keys.sorted().min { $0.distance(to: name) < $1.distance(to: name) }!
-        problems.append("\(path): there is no setting '\(name)'; the nearest is '\(nearest)'")
+        let isNear = nearest.distance(to: name) <= name.count / 2
+        let hint = isNear ? "the nearest is '\(nearest)'" : "'confab serve --help' tells all"
+        problems.append("\(path): there is no setting '\(name)'; \(hint)")
         continue
       }
       set(name, to: value, by: .file(path))

@@ -29,8 +29,10 @@ public final class Chat: Sendable {
 
   /// A chat with these limits; nobody is in it yet.
   ///
-  /// - Parameter engine: where messages get their order, and where they are kept. Who has made it shuts it down, after the
-  ///   server has ended.
+  /// - Parameters:
+  ///   - options: its limits.
+  ///   - engine: where messages get their order, and where they are kept. Who has made it shuts it down, after the server
+  ///     has ended.
   public init(options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine()) {
     (self.options, self.engine) = (options, engine)
     budget = HistoryBudget(limit: options.maxTotalHistoryBytes)

@@ -12,7 +12,7 @@ public struct ChatOptions: Equatable, Sendable {
   /// The most memory for what a room keeps, in bytes: those of the messages, and 64 for each. The default is 1 MiB. The
   /// oldest ones are forgotten.
   public var maxHistoryBytes = 1 << 20
-  /// How long a room keeps a message, in whole seconds. The default is ``Duration/zero``: for as long as the other limits
+  /// How long a room keeps a message, in whole seconds. The default is 0: for as long as the other limits
   /// let it. What is older is forgotten, with the next message or when somebody asks.
   public var maxHistoryAge = Duration.zero
   /// The same for all rooms together. The default is 256 MiB. Rooms that everyone has left are given up, the one left

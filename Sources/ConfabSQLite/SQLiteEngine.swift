@@ -12,7 +12,7 @@ internal import Synchronization
 /// ```
 ///
 /// Messages are written by a thread of its own, many at a time. What is kept of a room are its newest messages, within
-/// the limits that ``ChatOptions`` has for its memory. When the file can't be written, a full disk say, an error is
+/// the limits that the chat's options have for its memory. When the file can't be written, a full disk say, an error is
 /// logged, and the chat goes on from memory; once it can be written again, the history on the disk begins there.
 public final class SQLiteEngine: Engine {
   /// When a message is on the disk.
@@ -51,6 +51,7 @@ public final class SQLiteEngine: Engine {
   /// Opens the file, or makes it. No other process may have it open.
   ///
   /// - Parameters:
+  ///   - file: its path. Beside it, while it is open, is another one with `-wal` at its end.
   ///   - durability: when messages are on the disk.
   ///   - maxFileSize: bytes; the rooms in which nothing has been said for the longest time are forgotten when there is more.
   ///     The default is 1 GiB.

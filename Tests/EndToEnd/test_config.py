@@ -43,6 +43,8 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(f
     assert found["allow-origin"] == ("https://a.example,https://b.example", "CONFAB_ALLOW_ORIGIN)")
     assert found["max-rooms"] == ("10000", "default)")
     assert effective("--config", path, "--allow-origin=*", env=env)["allow-origin"] == ("*", "command line)")
+    found = effective(env={"CONFAB_CONFIG": str(path)})
+    assert (found["config"], found["port"]) == ((str(path), "CONFAB_CONFIG)"), ("1", f"{path})"))
 
 
 def test_every_kind_of_setting_can_be_in_the_file(file):
@@ -89,7 +91,7 @@ def test_everything_that_is_wrong_is_told_with_its_place(file):
 
 @pytest.mark.parametrize("text, reason", [
     ('{ "port": 1', "not JSON"), ("[1]", "object"), ('{ "port": {} }', "port must be a whole number, not an object"),
-    ('{ "config": "other.json" }', "no setting 'config'"),
+    ('{ "config": "other.json" }', "no setting 'config'"), ('{ "anything": 1 }', "no setting 'anything'; 'confab serve --help'"),
 ])
 def test_a_file_that_is_none(file, text, reason):
     said, = complaints("--config", file(text))

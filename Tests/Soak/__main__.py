@@ -37,7 +37,7 @@ class Soak:
             listener.bind(("127.0.0.1", 0))
             self.admin = f"127.0.0.1:{listener.getsockname()[1]}"
         self.options = ["--admin", self.admin, "--history", folder / "chat.db", "--durability", "full",
-                        "--max-history-messages", 20_000, "--max-history-bytes", "64MiB", *arguments.options.split()]
+                        "--max-history-messages", 20_000, "--max-history-bytes", "8MiB", "--max-total-history-bytes", "96MiB", *arguments.options.split()]
         self.server = self.start()
         self.rooms = [Room(f"room/{number}") for number in range(8)]
         self.talkers = [Talker(room, f"talker-{number}-{seat}", self)

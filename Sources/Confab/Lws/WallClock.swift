@@ -10,4 +10,16 @@ package enum WallClock {
     unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
     return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
   }
+
+  /// The time of day in UTC, `2026-11-25T09:30:00.123Z` (RFC 3339). Any thread.
+  package static var text: String {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    var date = unsafe tm()
+    unsafe gmtime_r(&time.tv_sec, &date)
+    var text = [CChar](repeating: 0, count: 32)
+    let count = unsafe strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S", &date)
+    let seconds = String(decoding: text[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return "\(seconds).\("\(1000 + time.tv_nsec / 1_000_000)".dropFirst())Z"
+  }
 }
