@@ -142,6 +142,7 @@ let package = Package(
         "Confab", "ConfabChat", "ConfabMetrics", "ConfabTestSupport",
         .product(name: "MetricsTestKit", package: "swift-metrics"),
       ], swiftSettings: settings),
+    .testTarget(name: "ConfabNatsTests", dependencies: ["ConfabChat", "ConfabNats"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
     .testTarget(
