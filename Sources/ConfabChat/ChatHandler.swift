@@ -53,6 +53,8 @@ final class ChatHandler: Handler {
       chat.leave(rich.room)
     default: break
     }
+    // It has the connection's sender, which has the connection.
+    connection.context = nil
   }
 }
 
