@@ -12,7 +12,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit test-clients test-kills test-soak \
+.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit test-clients test-kills test-cluster test-soak \
   test-c test-conformance test-browser test-leaks test-abuse format lint clean deps
 
 run: build
@@ -49,7 +49,7 @@ libraries: build
 	clang -shared -o $(LIBRARIES)/libconfab.so.0 -Wl,-soname,libconfab.so.0,--version-script,$(LIBRARIES)/versions \
 	  -Wl,--gc-sections,-z,defs,-z,nodelete,-s $(LIBRARIES)/confab.o $(SYSTEM_LIBRARIES)
 	swiftc -static-stdlib -use-ld=lld -o $(LIBRARIES)/confab @.build/release/confab.product/Objects.LinkFileList \
-	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) -lsqlite3 \
+	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) -lsqlite3 -lnats \
 	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
 
 # The program, its page, manual and units of systemd, and for C the header, the libraries and what pkg-config knows of them.
@@ -88,13 +88,13 @@ abuse: build
 	python3 Tests/Abuse $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit docs test-clients test-c test-conformance test-browser test-leaks test-abuse test-soak
+test: lint test-unit docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse test-soak
 
 # One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
 	swift test --no-parallel
 
-test-clients: build $(PYTHON)
+test-clients: build $(PYTHON) .build/apt-nats-server
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
 
@@ -109,6 +109,10 @@ test-soak: build $(PYTHON)
 # The server with --history --durability full, killed at a hundred random moments.
 test-kills: build $(PYTHON)
 	KILLS=100 $(PYTHON) -m pytest -q Tests/EndToEnd/test_history_file.py
+
+# Servers that are one chat on NATS, while some of them die, and brokers, too: LONG=1 for many minutes.
+test-cluster: build $(PYTHON) .build/apt-nats-server
+	$(PYTHON) -m pytest -q Tests/Cluster
 
 # Programs of C, built from an installed tree, under valgrind.
 test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
@@ -147,7 +151,7 @@ fuzz: deps $(PYTHON)
 
 # The tests with AddressSanitizer, but one that measures memory and those of other programs, and ThreadSanitizer. The
 # builds take minutes. One test at a time: with others beside it a slow one waits for so long that the server pings it.
-sanitize: deps $(PYTHON)
+sanitize: deps $(PYTHON) .build/apt-nats-server
 	swift build --build-tests --scratch-path .build-asan --sanitize address
 	$(ASAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-asan --sanitize address
 	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz \
@@ -160,7 +164,7 @@ sanitize: deps $(PYTHON)
 # The documentation as a site in .build/docs, without warnings, and nothing public undocumented.
 docs: deps
 	CONFAB_DOCS=1 swift package --allow-writing-to-directory .build/docs generate-documentation \
-	  --target Confab --target ConfabChat --target ConfabSQLite --target ConfabMetrics \
+	  --target Confab --target ConfabChat --target ConfabSQLite --target ConfabNats --target ConfabMetrics \
 	  --enable-experimental-combined-documentation --warnings-as-errors \
 	  --output-path .build/docs
 	python3 Tests/Docs/undocumented.py
@@ -170,14 +174,14 @@ format:
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests
-	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabSQLite|ConfabCompare)/'
-	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabCompare)/'
+	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
+	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 
 clean:
 	swift package clean
 
 # Debian's names; on other systems install libwebsockets (with its libuv plugin), libuv and pkg-config beforehand.
-deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libsqlite3-dev .build/apt-pkg-config
+deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libsqlite3-dev .build/apt-libnats-dev .build/apt-pkg-config
 
 .build/apt-%:
 	@mkdir -p .build

@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// The settings of every Swift target. Strict memory safety makes the compiler mark each unsafe expression;
-/// `Confab/Lws` and `ConfabC` are the only folders of the libraries that have any.
+/// `make lint` knows the folders that may have any.
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),
@@ -31,6 +31,7 @@ let package = Package(
   products: [
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
+    .library(name: "ConfabNats", targets: ["ConfabNats"]),
     .library(name: "ConfabSQLite", targets: ["ConfabSQLite"]),
     .library(name: "ConfabMetrics", targets: ["ConfabMetrics"]),
     // For `make install`, which makes C's libraries of it.
@@ -67,6 +68,15 @@ let package = Package(
       dependencies: ["Confab", "ConfabPage"],
       swiftSettings: settings
     ),
+    // Who does not ask for ConfabNats needs no libnats.
+    .systemLibrary(
+      name: "CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"]), .brew(["cnats"])]
+    ),
+    .target(
+      name: "ConfabNats",
+      dependencies: ["CNats", "ConfabChat", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: settings
+    ),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
     .target(
       name: "ConfabSQLite",
@@ -95,7 +105,7 @@ let package = Package(
     .executableTarget(
       name: "ConfabCLI",
       dependencies: [
-        "Confab", "ConfabChat", "ConfabSQLite",
+        "Confab", "ConfabChat", "ConfabNats", "ConfabSQLite",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -132,6 +142,7 @@ let package = Package(
         "Confab", "ConfabChat", "ConfabMetrics", "ConfabTestSupport",
         .product(name: "MetricsTestKit", package: "swift-metrics"),
       ], swiftSettings: settings),
+    .testTarget(name: "ConfabNatsTests", dependencies: ["ConfabChat", "ConfabNats"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
     .testTarget(

@@ -34,7 +34,14 @@ final class Admin: Handler {
         headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
         Metrics(server.statistics, chat).text)
     case "/livez": Response("ok\n")
-    case "/readyz": server.isReady ? Response("ok\n") : Response(status: 503, "the server is stopping\n")
+    case "/readyz":
+      if !server.isReady {
+        Response(status: 503, "the server is stopping\n")
+      } else if !chat.isAvailable {
+        Response(status: 503, "what is said has to wait\n")
+      } else {
+        Response("ok\n")
+      }
     default: nil
     }
   }

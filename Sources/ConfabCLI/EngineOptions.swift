@@ -1,6 +1,7 @@
 public import ArgumentParser
 import Confab
 import ConfabChat
+import ConfabNats
 public import ConfabSQLite
 import Logging
 
@@ -23,14 +24,48 @@ struct EngineOptions: ParsableArguments {
       valueName: "size"))
   var maxHistoryFileSize: ByteCount?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Keep what is said in NATS JetStream at nats://host:4222, or tls://: all servers of the same stream are one chat. \
+      May be given several times, for servers of one cluster. (default: in memory)
+      """,
+      valueName: "url"))
+  var nats: [NatsURL] = []
+
+  @OptionGroup var stream: StreamOptions
+
   /// What needs something else.
   var problems: [Problem] {
-    guard history == nil else { return [] }
-    let idle = [durability == nil ? nil : "durability", maxHistoryFileSize == nil ? nil : "maxHistoryFileSize"]
-    return idle.compactMap { $0 }.map { name in Problem([name, "history"]) { "\($0[0]) needs \($0[1])" } }
+    var idle: [(String, String)] = []
+    if history == nil {
+      if durability != nil { idle.append(("durability", "history")) }
+      if maxHistoryFileSize != nil { idle.append(("maxHistoryFileSize", "history")) }
+    }
+    if nats.isEmpty { idle += stream.given.map { ($0, "nats") } }
+    var problems = idle.map { name, needed in Problem([name, needed]) { "\($0[0]) needs \($0[1])" } }
+    if history != nil && !nats.isEmpty {
+      problems.append(Problem(["nats", "history"]) { "\($0[0]) and \($0[1]) exclude each other" })
+    }
+    if !nats.isEmpty {
+      do throws(JetStreamError) {
+        try stream.options(nats, ChatOptions(), Logger(label: "confab")).validate()
+      } catch {
+        problems.append(Problem(["nats"]) { _ in error.description })
+      }
+    }
+    return problems
+  }
+
+  /// A message must have a place in NATS with its headers, too: unless something else has been asked for.
+  func apply(to configuration: inout Configuration) {
+    if !nats.isEmpty && configuration.maxMessageSize == Configuration().maxMessageSize {
+      configuration.maxMessageSize -= 8 << 10
+    }
   }
 
   func makeEngine(_ options: ChatOptions, _ logger: Logger) throws -> any Engine {
+    if !nats.isEmpty { return try JetStreamEngine(stream.options(nats, options, logger)) }
     guard let history else { return MemoryEngine() }
     return try SQLiteEngine(
       file: history, durability: durability ?? .normal, maxFileSize: maxHistoryFileSize?.bytes ?? 1 << 30,

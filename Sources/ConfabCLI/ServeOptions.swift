@@ -87,6 +87,7 @@ struct ServeOptions: ParsableArguments {
     configuration.offersCompression = compression
     access.apply(to: &configuration)
     limits.apply(to: &configuration)
+    engine.apply(to: &configuration)
     configuration.sendBufferSize = sendBuffer.bytes
     configuration.stopTimeout = stopTimeout.duration
     configuration.drainTime = drain.duration

@@ -41,10 +41,7 @@ final class ChatHandler: Handler {
   }
 
   func closed(_ connection: Connection, _ close: Close) {
-    let context = connection.context
-    // Its sender knows the connection.
-    connection.context = nil
-    switch context {
+    switch connection.context {
     case let room as Room:
       room.leave(connection)
       chat.leave(room)
@@ -56,6 +53,8 @@ final class ChatHandler: Handler {
       chat.leave(rich.room)
     default: break
     }
+    // It has the connection's sender, which has the connection.
+    connection.context = nil
   }
 }
 

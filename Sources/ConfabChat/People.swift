@@ -1,23 +1,35 @@
-/// Those who have a name in a room, each with the connection that speaks for them.
+/// Those who have a name in a room, each with the connection that speaks for them, and those on other servers.
 struct People<Connection: AnyObject> {
   struct Person {
     var name: Name
     let session: Session
     var connection: Connection
+    /// How many connections have spoken for them, here and on other servers.
+    var visits = 1
   }
   private var people: [UInt64: Person] = [:]
   /// Their ids by what makes a name unique.
   private var ids: [String: UInt64] = [:]
+  private var others = Others()
 
+  /// Those who are here; so is what follows.
   var count: Int { people.count }
   var isEmpty: Bool { people.isEmpty }
 
   var connections: some Sequence<Connection> { people.values.lazy.map(\.connection) }
 
-  /// At most `count` names, in no order.
-  func names(_ count: Int) -> [String] { people.values.prefix(count).map(\.name.text) }
+  /// How many there are on other servers, but for those who have come from there just now.
+  var otherCount: Int { others.count - people.values.count { others.person($0.session) != nil } }
 
-  func isPresent(_ name: Name) -> Bool { ids[name.key].flatMap { people[$0] }?.name == name }
+  /// At most `limit` names, wherever they are, in no order.
+  func names(_ limit: Int) -> [String] {
+    let here = people.values.prefix(limit).map(\.name.text)
+    return here + others.names.lazy.filter { !isHere($0) }.map(\.text).prefix(limit - here.count)
+  }
+
+  func isPresent(_ name: Name) -> Bool { isHere(name) || others.names.contains(name) }
+
+  func isHere(_ name: Name) -> Bool { ids[name.key].flatMap { people[$0] }?.name == name }
 
   /// The person that `connection` speaks for: nobody when another one has taken over.
   func person(_ id: UInt64, of connection: Connection) -> Person? {
@@ -25,7 +37,9 @@ struct People<Connection: AnyObject> {
   }
 
   /// Whether the name is somebody else's than that of `id`.
-  private func isTaken(_ name: Name, exceptBy id: UInt64?) -> Bool { ids[name.key].map { $0 != id } ?? false }
+  private func isTaken(_ name: Name, exceptBy id: UInt64?) -> Bool {
+    ids[name.key].map { $0 != id } ?? others.isTaken(name, exceptBy: id)
+  }
 
   /// How somebody has come.
   struct Entry {
@@ -34,6 +48,8 @@ struct People<Connection: AnyObject> {
     var replaced: Connection?
     /// The name that it had there, if that was another one.
     var renamed: Name?
+    /// Whether it was there, here or on another server.
+    var isKnown = false
   }
 
   /// Lets somebody in, or takes the place of the connection that has the same session. Nil when the name is taken.
@@ -41,13 +57,38 @@ struct People<Connection: AnyObject> {
     if let session, let person = people[session.id], person.session.isSame(as: session) {
       guard let old = rename(session.id, to: name) else { return nil }
       people[session.id]?.connection = connection
-      return Entry(session: person.session, replaced: person.connection, renamed: old == name ? nil : old)
+      people[session.id]?.visits += 1
+      return Entry(
+        session: person.session, replaced: person.connection, renamed: old == name ? nil : old, isKnown: true)
     }
-    guard !isTaken(name, exceptBy: nil) else { return nil }
-    let session = Session()
-    people[session.id] = Person(name: name, session: session, connection: connection)
+    let elsewhere = session.flatMap { others.person($0) }
+    guard !isTaken(name, exceptBy: elsewhere?.session.id) else { return nil }
+    let session = elsewhere?.session ?? Session()
+    people[session.id] = Person(
+      name: name, session: session, connection: connection, visits: 1 + (elsewhere?.visits ?? 0))
     ids[name.key] = session.id
-    return Entry(session: session)
+    let renamed = elsewhere.flatMap { $0.name == name ? nil : $0.name }
+    return Entry(session: session, renamed: renamed, isKnown: elsewhere != nil)
+  }
+
+  /// Takes what another server has told, and returns the names that have come or gone by it, and the connections of those
+  /// here who have come back there: these speak for nobody any more.
+  mutating func update(_ server: String, _ attendance: Attendance) -> (changed: [Name], replaced: [Connection]) {
+    let before = others.names
+    others.update(server, attendance)
+    var replaced: [Connection] = []
+    for (id, person) in people {
+      guard let there = others.person(person.session), there.visits > person.visits else { continue }
+      people[id] = nil
+      ids[person.name.key] = nil
+      replaced.append(person.connection)
+    }
+    return (others.names.symmetricDifference(before).filter { !isHere($0) }, replaced)
+  }
+
+  /// What other servers are to know.
+  var attendance: [Attendance.Person] {
+    people.values.prefix(Attendance.maxPeople).map { Attendance.Person($0.name, $0.session, visits: $0.visits) }
   }
 
   /// Gives a person another name, and returns the old one; nil when it is taken by somebody else.

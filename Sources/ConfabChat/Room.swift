@@ -32,16 +32,18 @@ final class Room: Sendable {
     /// Says which numbering the ids of messages belong to: one who comes back may find another room of the same name.
     var epoch = ""
     var history: History
-    /// The tags of messages that wait for their place.
-    var waitingTags: Set<String> = []
+    /// The tags of messages that wait for their place, and who has said them last.
+    var waitingTags: [String: Connection] = [:]
     var people = People<Connection>()
     /// How many there are of the plain protocol.
     var plainCount = 0
     var presence = Presence()
     /// When the news of presence is to be told; nil when there is none.
     var presenceDue: ContinuousClock.Instant?
+    /// Rises when somebody comes, goes or changes the name.
+    var attendanceVersion = 0
 
-    var count: Int { people.count + plainCount }
+    var count: Int { people.count + plainCount + people.otherCount }
   }
 
   private struct Unopened {
@@ -61,7 +63,16 @@ final class Room: Sendable {
   deinit { budget.add(-state.withLock { $0.history.bytes }) }
 
   /// Gives the room up: nobody is in it, and nobody can come any more.
-  func close() { state.withLock { $0.order }?.close() }
+  func close() {
+    let (order, unopened) = state.withLock { state in
+      let unopened = state.unopened
+      state.unopened?.posts = []
+      return (state.order, unopened)
+    }
+    // Who has said something and left before the room was open is heard, too.
+    for (post, sender) in unopened?.posts ?? [] { _ = order?.place({ post }, from: sender) }
+    order?.close()
+  }
 
   /// Keeps history from now on: somebody speaks the rich protocol.
   func record() { state.withLock { $0.isRecorded = true } }
@@ -105,10 +116,15 @@ final class Room: Sendable {
     _ message: Message, name: String? = nil, tag: String? = nil, at place: Place, _ forms: BroadcastLog.Forms?,
     _ state: inout State
   ) {
-    guard place.id > state.history.last else { return }
+    let speaker = tag.flatMap { state.waitingTags.removeValue(forKey: $0) }
+    guard place.id > state.history.last else {
+      // It had its place before, and the room has forgotten it.
+      let event = MessageEvent(at: place, message, from: name, tag: tag)
+      speaker?.loop.execute { speaker?.send(event) }
+      return
+    }
     expire(&state)
     tally(&state) { $0.history.append(message, name: name, tag: tag, at: place) }
-    if let tag { state.waitingTags.remove(tag) }
     if let name {
       if state.plainCount > 0 {
         let form = PlainProtocol.form(of: message, from: name, at: place.at)
@@ -186,18 +202,17 @@ final class Room: Sendable {
       guard let entry = state.people.enter(name, as: connection, session: hello.session.flatMap { Session($0) }) else {
         throw NameTaken(proposal: state.people.proposal(for: name)?.text)
       }
+      state.attendanceVersion += 1
       expire(&state)
       connection.join(richLog)
       connection.send(welcomeEvent(hello, name, entry.session, state))
       if !state.isAvailable { connection.send(AvailabilityEvent(available: false)) }
       if let old = entry.renamed { state.presence.renamed(old, to: name) }
-      if entry.replaced == nil { state.presence.changed(name) }
+      if !entry.isKnown { state.presence.changed(name) }
       schedulePresence(&state, connection.loop)
       return entry
     }
-    if let replaced = entry.replaced {
-      replaced.loop.execute { replaced.close(.replaced, reason: "replaced by another connection") }
-    }
+    entry.replaced?.giveWay()
     return entry.session.id
   }
 
@@ -239,7 +254,7 @@ final class Room: Sendable {
       guard let name = state.people.person(id, of: connection)?.name.text else { return (nil, false) }
       if let known = state.history.message(with: tag) { return (known, false) }
       // It comes when it has its place.
-      guard state.waitingTags.insert(tag.text).inserted else { return (nil, false) }
+      guard state.waitingTags.updateValue(connection, forKey: tag.text) == nil else { return (nil, false) }
       let post = { Post(kind: .text, bytes: bytes, name: name, tag: tag.text) }
       guard let place = place(&state, from: sender, post) else { return (nil, true) }
       append(Message(.text, bytes.span), name: name, tag: tag.text, at: place, nil, &state)
@@ -254,6 +269,7 @@ final class Room: Sendable {
     state.withLock { state in
       guard let name = state.people.person(id, of: connection)?.name else { return }
       richLog.append(TypingEvent(name: name.text))
+      state.order?.typing(name.text)
     }
   }
 
@@ -266,6 +282,7 @@ final class Room: Sendable {
       }
       connection.send(RenamedEvent(name: name.text))
       if old == name { return }
+      state.attendanceVersion += 1
       state.presence.renamed(old, to: name)
       schedulePresence(&state, connection.loop)
     }
@@ -290,6 +307,7 @@ final class Room: Sendable {
   func leave(_ id: UInt64, _ connection: Connection) {
     state.withLock { state in
       guard let name = state.people.leave(id, connection) else { return }
+      state.attendanceVersion += 1
       state.presence.changed(name)
       schedulePresence(&state, connection.loop)
     }
@@ -298,6 +316,7 @@ final class Room: Sendable {
   // MARK: Presence
 
   private func countChanged(_ state: inout State, _ loop: EventLoop) {
+    state.attendanceVersion += 1
     if state.people.isEmpty { return }
     state.presence.countChanged()
     schedulePresence(&state, loop)
@@ -376,6 +395,34 @@ extension Room: RoomSink {
   }
 }
 
+extension Room {
+  func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? {
+    state.withLock { state in
+      guard state.attendanceVersion != version else { return nil }
+      let attendance = Attendance(people: state.people.attendance, count: state.people.count + state.plainCount)
+      return (attendance, state.attendanceVersion)
+    }
+  }
+
+  func attended(_ server: String, _ attendance: Attendance) {
+    let replaced = state.withLock { state in
+      let count = state.count
+      let (changed, replaced) = state.people.update(server, attendance)
+      if !replaced.isEmpty { state.attendanceVersion += 1 }
+      for name in changed { state.presence.changed(name) }
+      if state.count != count { state.presence.countChanged() }
+      // Nobody else is to be told.
+      if let loop = state.people.connections.first(where: { _ in true })?.loop { schedulePresence(&state, loop) }
+      return replaced
+    }
+    for connection in replaced { connection.giveWay() }
+  }
+
+  func typed(_ name: String) {
+    state.withLock { state in if !state.people.isEmpty { richLog.append(TypingEvent(name: name)) } }
+  }
+}
+
 extension BroadcastLog {
   func append(_ event: some ServerEvent) {
     let json = event.json
@@ -384,6 +431,11 @@ extension BroadcastLog {
 }
 
 extension Connection {
+  /// Another one speaks for the person.
+  fileprivate func giveWay() {
+    loop.execute { self.close(.replaced, reason: "replaced by another connection") }
+  }
+
   fileprivate func comeAgain() {
     loop.execute { self.close(.serviceRestart, reason: "the room has begun anew") }
   }

@@ -7,7 +7,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 undocumented = set()
-graphs = [graph for module in ["Confab", "ConfabChat", "ConfabSQLite", "ConfabMetrics"]
+graphs = [graph for module in ["Confab", "ConfabChat", "ConfabSQLite", "ConfabNats", "ConfabMetrics"]
           for graph in (ROOT / ".build").glob(f"*/extracted-symbols/*/{module}/{module}.symbols.json")]
 for graph in graphs:
     for symbol in json.loads(graph.read_text())["symbols"]:

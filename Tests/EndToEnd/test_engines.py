@@ -8,20 +8,23 @@ import pytest
 import websockets
 
 from confab_process import confab
+from nats_process import broker
 from rich_client import as_plain, open_rich, rich
 
 OPTIONS = ("--loops", 2, "--max-event-rate", 0, "--max-history-messages", 10_000, "--max-history-bytes", "16MiB")
 
 
-@pytest.fixture(params=["memory", "file", "file-full"])
+@pytest.fixture(params=["memory", "file", "file-full", "nats"])
 def options(request, tmp_path):
     """The options of a server with that engine."""
-    engine = {
-        "memory": (),
-        "file": ("--history", tmp_path / "chat.db"),
-        "file-full": ("--history", tmp_path / "chat.db", "--durability", "full"),
-    }[request.param]
-    return (*OPTIONS, *engine)
+    with broker() if request.param == "nats" else contextlib.nullcontext() as one:
+        engine = {
+            "memory": (),
+            "file": ("--history", tmp_path / "chat.db"),
+            "file-full": ("--history", tmp_path / "chat.db", "--durability", "full"),
+            "nats": ("--nats", one and one.url),
+        }[request.param]
+        yield (*OPTIONS, *engine)
 
 
 def go(main, options, seconds=60):

@@ -17,7 +17,8 @@ public protocol Engine: Sendable {
   var isAvailable: Bool { get }
 
   /// Opens a room. ``RoomSink/opened(_:)`` comes before it returns, or follows when the engine has been reached; before
-  /// that, no message is given to it. One that is not shared opens a room before it returns, and gives places at once.
+  /// that, messages are given to it only when the room is about to be closed. One that is not shared opens a room before
+  /// it returns, and gives places at once.
   ///
   /// `sink` is kept until ``RoomOrder/close()``.
   func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder
@@ -35,8 +36,16 @@ public protocol RoomOrder: Sendable {
   /// It is called with the room's lock held, so one call at a time, and must not call the sink. It must not wait.
   func place(_ post: () -> Post, from sender: Sender?) -> Place?
 
+  /// Tells other servers that somebody is writing. What does nothing is there already.
+  func typing(_ name: String)
+
   /// Nobody needs the room any more: the sink is not called again. What has been given to it still gets its place.
   func close()
+}
+
+extension RoomOrder {
+  /// There are no other servers.
+  public func typing(_ name: String) {}
 }
 
 /// A room, as an engine knows it. The calls for one room come one at a time, on any thread, and not from within
@@ -44,10 +53,19 @@ public protocol RoomOrder: Sendable {
 public protocol RoomSink: AnyObject, Sendable {
   /// The room is open. It comes again if the engine has lost everything: then another numbering begins.
   func opened(_ kept: Kept)
-  /// Messages have got places that follow those of all messages before.
+  /// Messages have got places that follow those of all messages before. One with an earlier place has been said again: it
+  /// had that place already.
   func placed(_ posts: [PlacedPost])
   /// The engine can't be reached, or is back. What is said meanwhile waits.
   func availabilityChanged(_ isAvailable: Bool)
+
+  /// Who is in the room on this server, for others that share it, with the version of that; nil if it is still this one.
+  /// It may be called at any time.
+  func attendance(unless version: Int) -> (attendance: Attendance, version: Int)?
+  /// Who is in the room on another server, as it has told; nobody when it has gone.
+  func attended(_ server: String, _ attendance: Attendance)
+  /// Somebody on another server is writing.
+  func typed(_ name: String)
 }
 
 /// A message before it has its place in a room's order.

@@ -1,4 +1,4 @@
-"""A network between a browser and a server that can be cut, or fall silent."""
+"""A network between a client and a server that can be cut, or fall silent."""
 
 import asyncio
 import threading

@@ -1,0 +1,74 @@
+/// Who is in a room, on one of the servers that share it.
+public struct Attendance: Sendable, Equatable, Codable {
+  /// The most people in ``people``; more are only counted.
+  public static let maxPeople = 1000
+
+  /// Those of the rich protocol.
+  public let people: [Person]
+  /// Everyone, with those of the plain protocol.
+  public let count: Int
+
+  /// Somebody who has a name.
+  public struct Person: Sendable, Equatable, Codable {
+    /// The name.
+    public let name: String
+    /// What proves to any server that a client is this person: nobody else may see it.
+    public let session: String
+    /// How many connections have spoken for the person, one after the other: the server of the newest one is right.
+    public let visits: Int
+
+    init(_ name: Name, _ session: Session, visits: Int) {
+      (self.name, self.session, self.visits) = (name.text, session.text, visits)
+    }
+  }
+
+  /// Nobody.
+  public static let none = Attendance(people: [], count: 0)
+
+  init(people: [Person], count: Int) { (self.people, self.count) = (people, count) }
+}
+
+/// Those who are in a room on other servers.
+struct Others {
+  struct Person {
+    let name: Name
+    let session: Session
+    let visits: Int
+  }
+  private var servers: [String: Attendance] = [:]
+  /// By their session's number.
+  private var people: [UInt64: Person] = [:]
+  private var ids: [String: UInt64] = [:]
+
+  private(set) var names: Set<Name> = []
+  private(set) var count = 0
+
+  /// Takes what a server has told.
+  mutating func update(_ server: String, _ attendance: Attendance) {
+    guard servers[server] ?? .none != attendance else { return }
+    servers[server] = attendance.count > 0 ? attendance : nil
+    (people, ids, names) = ([:], [:], [])
+    count = servers.values.reduce(0) { $0 + $1.count }
+    for person in servers.values.lazy.flatMap(\.people) {
+      guard let name = Name(person.name), let session = Session(person.session) else { continue }
+      // Who has come to another server is at both for a moment.
+      if let known = people[session.id] {
+        count -= 1
+        if known.visits >= person.visits { continue }
+      }
+      people[session.id] = Person(name: name, session: session, visits: person.visits)
+    }
+    for (id, person) in people {
+      ids[person.name.key] = id
+      names.insert(person.name)
+    }
+  }
+
+  /// Who has that session; the whole of it is compared.
+  func person(_ session: Session) -> Person? {
+    people[session.id].flatMap { $0.session.isSame(as: session) ? $0 : nil }
+  }
+
+  /// Whether the name is that of another session.
+  func isTaken(_ name: Name, exceptBy id: UInt64?) -> Bool { ids[name.key].map { $0 != id } ?? false }
+}

@@ -1,0 +1,57 @@
+internal import Confab
+internal import ConfabChat
+
+/// A message of the stream, as a consumer sends it.
+struct Delivery {
+  /// Its name.
+  let consumer: Substring
+  /// How many the consumer has sent with it.
+  let number: Int
+  /// How many there are behind it.
+  let pending: Int
+  let post: PlacedPost
+  /// What the one who published it knows it by.
+  let id: String?
+
+  /// Nil if it is none.
+  init?(_ message: NatsMessage) {
+    // $JS.ACK.<stream>.<consumer>.<times>.<in stream>.<in consumer>.<nanoseconds>.<pending>, and newer servers have a
+    // domain and an account before the stream.
+    let tokens = message.reply.split(separator: ".")
+    let first = tokens.count == 9 ? 5 : 7
+    guard tokens.count >= 9, tokens.count > first + 3, tokens[1] == "ACK", let id = Int(tokens[first]),
+      let number = Int(tokens[first + 1]), let nanoseconds = Int64(tokens[first + 2]),
+      let pending = Int(tokens[first + 3])
+    else { return nil }
+    (consumer, self.number, self.pending) = (tokens[first - 2], number, pending)
+    self.id = message.headers[Delivery.idHeader]
+    let at = Place(id: id, at: nanoseconds / 1_000_000)
+    post = PlacedPost(Post(message), at: at)
+  }
+
+  static let idHeader = "Nats-Msg-Id"
+}
+
+extension Post {
+  private static let kindHeader = "Confab-Kind"
+  private static let nameHeader = "Confab-Name"
+  private static let tagHeader = "Confab-Tag"
+
+  /// What it is stored with, beside its bytes.
+  func headers(id: String) -> [(String, String)] {
+    var headers = [(Delivery.idHeader, id), (Post.kindHeader, kind == .text ? "text" : "binary")]
+    if let name { headers.append((Post.nameHeader, Subject.escaped(name))) }
+    if let tag { headers.append((Post.tagHeader, tag)) }
+    return headers
+  }
+
+  /// Others than servers of the chat may publish, too: text, if it is.
+  fileprivate init(_ message: NatsMessage) {
+    let isText =
+      message.headers[Post.kindHeader].map { $0 == "text" } ?? (String(validating: message.bytes, as: UTF8.self) != nil)
+    self.init(
+      kind: isText ? .text : .binary, bytes: message.bytes,
+      name: message.headers[Post.nameHeader].map(Subject.unescaped),
+      tag: message.headers[Post.tagHeader])
+  }
+}

@@ -1,0 +1,120 @@
+internal import ConfabChat
+
+// Each room is read by a consumer of its own, which is made again from where the room is when something has gone wrong.
+extension EngineState {
+  /// Has a room read again, from where it is.
+  mutating func restart(_ number: Int, at instant: Instant, _ effects: inout Effects) {
+    guard let room = rooms[number] else { return }
+    deleteConsumer(number, room.reader.generation, &effects)
+    rooms[number]?.reader.restart(at: instant)
+    asked.remove(number)
+    opening.append(number)
+  }
+
+  func deleteConsumer(_ number: Int, _ generation: Int, _ effects: inout Effects) {
+    effects.actions.append(.unsubscribe(delivery(number, generation)))
+    guard phase == .ready else { return }
+    effects.publish(
+      "$JS.API.CONSUMER.DELETE.\(options.stream).\(consumer(number, generation))", reply: "\(inbox).deleted")
+  }
+
+  /// Where a consumer sends messages to. It is a subscription of its own, since a server does not send to one that it
+  /// has no subscription of that very subject for.
+  func delivery(_ number: Int, _ generation: Int) -> String { "\(inbox)-read.read.\(number).\(generation)" }
+
+  func consumer(_ number: Int, _ generation: Int) -> String { "\(instance)-\(number)-\(generation)" }
+
+  func numbers(of consumer: Substring) -> (Int, Int)? {
+    let parts = consumer.split(separator: "-").dropFirst().compactMap { Int($0) }
+    return parts.count == 2 ? (parts[0], parts[1]) : nil
+  }
+
+  mutating func makeReaders(_ now: Instant, _ effects: inout Effects) {
+    guard phase == .ready else { return }
+    var later: [Int] = []
+    while asked.count < EngineState.maxOpening, let number = opening.popFirst() {
+      guard let room = rooms[number], case .waiting(let instant) = room.reader.phase else { continue }
+      guard instant <= now else {
+        later.append(number)
+        continue
+      }
+      rooms[number]?.reader.ask(now: now)
+      asked.insert(number)
+      let name = consumer(number, room.reader.generation)
+      let last = room.reader.last
+      let delivery = delivery(number, room.reader.generation)
+      effects.actions.append(.subscribe(delivery))
+      let request = ConsumerRequest(
+        stream_name: options.stream,
+        config: .init(
+          name: name, deliver_subject: delivery,
+          deliver_policy: last > 0 ? "by_start_sequence" : "all", opt_start_seq: last > 0 ? last + 1 : nil,
+          filter_subject: room.subject))
+      effects.publish(
+        "$JS.API.CONSUMER.CREATE.\(options.stream).\(name).\(room.subject)",
+        reply: "\(inbox).made.\(number).\(room.reader.generation)", bytes: Api.encode(request))
+    }
+    opening.append(contentsOf: later)
+  }
+
+  mutating func made(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
+    asked.remove(number)
+    switch Api.decode(message, as: ConsumerInfo.self) {
+    case .success(let info): if rooms[number]?.reader.made(info, now: now) == true { caughtUp.insert(number) }
+    case .failure(let error) where error.err_code == ApiError.streamNotFound: lookForStream(now, &effects)
+    case .failure(let error):
+      warn("a room cannot be read: \(error.text)", now, &effects)
+      restart(number, at: now + .seconds(1), &effects)
+    }
+  }
+
+  /// What a consumer says when there is no message to send, or when it wants to know how far it has been read.
+  mutating func heartbeat(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
+    // Answered when all before it has been handled: the server sends no more than so much in advance.
+    let stalled = message.headers["Nats-Consumer-Stalled"]
+    if let reply = message.reply.isEmpty ? stalled : message.reply { effects.publish(reply) }
+    guard message.reply.isEmpty, let sent = message.headers["Nats-Last-Consumer"].flatMap({ Int($0) }) else { return }
+    progress(number, rooms[number]?.reader.beat(sent, now: now), nil, now, &effects)
+  }
+
+  mutating func delivered(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
+    guard let delivery = Delivery(message), let (number, generation) = numbers(of: delivery.consumer),
+      isReader(number, generation)
+    else { return }
+    let limit = options.maxMessagesPerRoom
+    let step = rooms[number]!.reader.take(delivery.post, number: delivery.number, limit: limit, now: now)
+    if step == .taken, let room = rooms[number] {
+      if let id = delivery.id, let message = outbox.settle(id: id) { settled(message, &effects) }
+      if room.reader.isOpened, let sink = room.sink { effects.placed(delivery.post, number, sink) }
+    }
+    progress(number, step, delivery.pending, now, &effects)
+  }
+
+  mutating func progress(
+    _ number: Int, _ step: RoomReader.Step?, _ pending: Int?, _ now: Instant, _ effects: inout Effects
+  ) {
+    switch step {
+    case .hole: restart(number, at: now, &effects)
+    case .taken: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { caughtUp.insert(number) }
+    case nil: break
+    }
+  }
+
+  /// Opens rooms that have been read, when other servers have had time to tell who is there.
+  mutating func openRooms(_ now: Instant, _ effects: inout Effects) {
+    neighbourhood.ask(now, &effects)
+    for number in caughtUp where rooms[number]?.sink == nil || neighbourhood.hasAsked(number, now) {
+      caughtUp.remove(number)
+      openRoom(number, &effects)
+    }
+    effects.isToLookAgain = !caughtUp.isEmpty
+  }
+
+  mutating func openRoom(_ number: Int, _ effects: inout Effects) {
+    guard let room = rooms[number], room.reader.phase == .live, !room.reader.isOpened, let epoch else { return }
+    let limit = options.maxMessagesPerRoom
+    let posts = rooms[number]?.reader.open(limit: limit) ?? []
+    guard let sink = room.sink else { return }
+    effects.opened(Kept(epoch: epoch, last: room.reader.last, posts: posts), number, sink)
+  }
+}

@@ -1,0 +1,127 @@
+internal import FoundationEssentials
+
+// What is sent to JetStream's subjects, and what it answers: JSON, https://docs.nats.io/reference/reference-protocols/nats_api_reference
+
+/// The stream of all rooms, as it is made if it is not there. Times are nanoseconds.
+struct StreamConfig: Codable {
+  let name: String
+  let subjects: [String]
+  var retention = "limits"
+  var discard = "old"
+  var storage = "file"
+  let num_replicas: Int
+  let max_msgs_per_subject: Int
+  let max_bytes: Int
+  let max_age: Int
+  let duplicate_window: Int
+
+  /// Within which a message that is sent again is known for the same one.
+  static let duplicateWindow = Duration.seconds(120)
+
+  init(_ options: JetStreamOptions) {
+    name = options.stream
+    subjects = ["\(options.prefix).room.*"]
+    num_replicas = options.replicas
+    max_msgs_per_subject = max(1, options.maxMessagesPerRoom)
+    max_bytes = options.maxBytes > 0 ? options.maxBytes : -1
+    max_age = options.maxAge.nanoseconds
+    duplicate_window =
+      min(StreamConfig.duplicateWindow, options.maxAge > .zero ? options.maxAge : .seconds(120)).nanoseconds
+  }
+
+  /// Why a stream cannot be used for what this one is for; nil if it can.
+  func flaw(of other: StreamConfig) -> String? {
+    if other.subjects != subjects { return "its subjects are \(other.subjects) in place of \(subjects)" }
+    if other.retention != retention { return "its retention is \(other.retention) in place of \(retention)" }
+    if other.duplicate_window < StreamConfig.leastWindow.nanoseconds {
+      return "its duplicate window is less than \(StreamConfig.leastWindow)"
+    }
+    return nil
+  }
+
+  private static let leastWindow = Duration.seconds(30)
+}
+
+struct StreamInfo: Decodable {
+  let config: StreamConfig
+  let created: String
+  let state: State
+
+  struct State: Decodable {
+    let last_seq: Int
+  }
+}
+
+/// A reader of one room: without acknowledgements, it numbers what it sends, and what is missing is seen.
+struct ConsumerRequest: Encodable {
+  let stream_name: String
+  let config: Config
+
+  struct Config: Encodable {
+    let name: String
+    let deliver_subject: String
+    let deliver_policy: String
+    let opt_start_seq: Int?
+    let filter_subject: String
+    var ack_policy = "none"
+    var max_deliver = 1
+    var replay_policy = "instant"
+    var flow_control = true
+    var idle_heartbeat = RoomReader.heartbeat.nanoseconds
+    var inactive_threshold = Duration.seconds(10).nanoseconds
+    var num_replicas = 1
+    var mem_storage = true
+  }
+}
+
+struct ConsumerInfo: Decodable {
+  let num_pending: Int
+  let delivered: Delivered
+
+  struct Delivered: Decodable {
+    let consumer_seq: Int
+  }
+}
+
+/// That a message has been stored.
+struct PublishAck: Decodable {
+  let seq: Int
+  let duplicate: Bool?
+}
+
+/// Why something has not been done.
+struct ApiError: Decodable, Error {
+  let code: Int
+  let err_code: Int?
+  let description: String?
+
+  var text: String { description ?? "error \(code)" }
+
+  /// Nobody has answered.
+  static let noResponders = ApiError(code: 503, err_code: nil, description: "no JetStream answers")
+  static let unreadable = ApiError(code: 0, err_code: nil, description: "the answer cannot be read")
+  static let streamNotFound = 10_059
+  static let streamNameInUse = 10_058
+}
+
+enum Api {
+  private struct Failed: Decodable {
+    let error: ApiError
+  }
+
+  static func encode(_ request: some Encodable) -> [UInt8] {
+    (try? JSONEncoder().encode(request)).map(Array.init) ?? []
+  }
+
+  /// What an answer has, or its error.
+  static func decode<Answer: Decodable>(_ message: NatsMessage, as type: Answer.Type) -> Result<Answer, ApiError> {
+    if message.headers["Status"] == "503" { return .failure(.noResponders) }
+    let data = Data(message.bytes)
+    if let answer = try? JSONDecoder().decode(type, from: data) { return .success(answer) }
+    return .failure((try? JSONDecoder().decode(Failed.self, from: data).error) ?? .unreadable)
+  }
+}
+
+extension Duration {
+  var nanoseconds: Int { Int(components.seconds) * 1_000_000_000 + Int(components.attoseconds / 1_000_000_000) }
+}

@@ -1,0 +1,210 @@
+internal import CNats
+internal import Glibc
+
+/// A connection to NATS, which libnats keeps up: it comes back by itself, to another server of the cluster if need be.
+///
+/// ``publish(_:reply:headers:bytes:)`` may wait for the network, so it is nothing for an event loop's thread.
+@safe
+final class NatsConnection: Sendable {
+  enum Event: Sendable {
+    /// It is there, or there again.
+    case connected
+    case disconnected
+    /// It has been given up, and does not come back: the server has refused it twice.
+    case closed
+    /// Something has gone wrong, but for the loss of the connection.
+    case failed(String)
+    case message(NatsMessage)
+  }
+
+  /// What libnats has not done, and its reason.
+  struct Failure: Error, CustomStringConvertible {
+    let status: natsStatus
+    let description: String
+
+    /// Whether the message is larger than the server takes.
+    var isTooLarge: Bool { status == NATS_MAX_PAYLOAD }
+
+    /// - Parameter status: what the function before, on this thread, has returned.
+    fileprivate init(_ status: natsStatus) {
+      self.status = status
+      let text = unsafe nats_GetLastError(nil) ?? natsStatus_GetText(status)
+      description = unsafe text.map { unsafe String(cString: $0) } ?? "error \(status.rawValue) of libnats"
+    }
+  }
+
+  /// What libnats's callbacks get. It is retained for each thing that calls back: once for the connection, until its
+  /// closed callback, and once for each subscription, until its completion.
+  private final class Receiver: Sendable {
+    let take: @Sendable (Event) -> Void
+
+    init(_ take: @escaping @Sendable (Event) -> Void) { self.take = take }
+
+    static func of(_ closure: UnsafeMutableRawPointer?) -> Receiver? {
+      unsafe closure.map { unsafe Unmanaged<Receiver>.fromOpaque($0).takeUnretainedValue() }
+    }
+  }
+
+  private nonisolated(unsafe) let connection: OpaquePointer
+  private let receiver: Receiver
+
+  /// Begins to connect, for as long as it takes; waits for the first attempt.
+  ///
+  /// - Parameter take: called on threads of libnats: with messages on one, with all else on another one.
+  init(_ server: JetStreamOptions, take: @escaping @Sendable (Event) -> Void) throws(Failure) {
+    receiver = Receiver(take)
+    let options = try unsafe NatsConnection.options(server)
+    defer { unsafe natsOptions_Destroy(options) }
+    // Released by the closed callback, which is libnats's last one of the connection.
+    let closure = unsafe Unmanaged.passRetained(receiver).toOpaque()
+    unsafe natsOptions_SetRetryOnFailedConnect(options, true, { unsafe Receiver.of($1)?.take(.connected) }, closure)
+    unsafe natsOptions_SetReconnectedCB(options, { unsafe Receiver.of($1)?.take(.connected) }, closure)
+    unsafe natsOptions_SetDisconnectedCB(options, { unsafe Receiver.of($1)?.take(.disconnected) }, closure)
+    unsafe natsOptions_SetErrorHandler(
+      options,
+      { _, _, status, closure in
+        let text = unsafe natsStatus_GetText(status).map { unsafe String(cString: $0) } ?? ""
+        unsafe Receiver.of(closure)?.take(.failed(text))
+      }, closure)
+    unsafe natsOptions_SetClosedCB(
+      options,
+      { _, closure in
+        guard let closure = unsafe closure else { return }
+        unsafe Unmanaged<Receiver>.fromOpaque(closure).takeRetainedValue().take(.closed)
+      }, closure)
+    var connection: OpaquePointer?
+    let status = unsafe natsConnection_Connect(&connection, options)
+    guard let connection = unsafe connection, status == NATS_OK || status == NATS_NOT_YET_CONNECTED else {
+      unsafe Unmanaged<Receiver>.fromOpaque(closure).release()
+      throw Failure(status)
+    }
+    unsafe self.connection = connection
+    // libnats tells only of a connection that could not be made at once.
+    if status == NATS_OK { take(.connected) }
+  }
+
+  /// Finds out whether the options can be used, so far as that is seen without a server.
+  static func check(_ server: JetStreamOptions) throws(Failure) { unsafe natsOptions_Destroy(try options(server)) }
+
+  deinit { unsafe natsConnection_Destroy(connection) }
+
+  /// Messages of a subject come as events, as long as this is there.
+  @safe
+  final class Subscription: Sendable {
+    private nonisolated(unsafe) let subscription: OpaquePointer
+
+    fileprivate init(_ subscription: OpaquePointer) { unsafe self.subscription = subscription }
+
+    deinit { unsafe natsSubscription_Destroy(subscription) }
+  }
+
+  func subscribe(_ subject: String) throws(Failure) -> Subscription {
+    // Released when libnats has called back for the last time.
+    let closure = unsafe Unmanaged.passRetained(receiver).toOpaque()
+    var subscription: OpaquePointer?
+    let status = unsafe natsConnection_Subscribe(
+      &subscription, connection, subject,
+      { _, _, message, closure in
+        defer { unsafe natsMsg_Destroy(message) }
+        if let message = unsafe message { unsafe Receiver.of(closure)?.take(.message(NatsMessage(message))) }
+      }, closure)
+    guard status == NATS_OK, let subscription = unsafe subscription else {
+      unsafe Unmanaged<Receiver>.fromOpaque(closure).release()
+      throw Failure(status)
+    }
+    unsafe natsSubscription_SetPendingLimits(subscription, -1, -1)
+    unsafe natsSubscription_SetOnCompleteCB(
+      subscription,
+      { closure in if let closure = unsafe closure { unsafe Unmanaged<Receiver>.fromOpaque(closure).release() } },
+      closure)
+    return unsafe Subscription(subscription)
+  }
+
+  /// Sends a message, or puts it into libnats's buffer.
+  func publish(
+    _ subject: String, reply: String? = nil, headers: [(String, String)] = [], bytes: [UInt8] = []
+  ) throws(Failure) {
+    var message: OpaquePointer?
+    var status = unsafe bytes.withUnsafeBytes { bytes in
+      unsafe natsMsg_Create(
+        &message, subject, reply, bytes.assumingMemoryBound(to: CChar.self).baseAddress, Int32(bytes.count))
+    }
+    defer { unsafe natsMsg_Destroy(message) }
+    for (key, value) in headers where status == NATS_OK { unsafe status = natsMsgHeader_Set(message, key, value) }
+    if status == NATS_OK { unsafe status = natsConnection_PublishMsg(connection, message) }
+    if status != NATS_OK { throw Failure(status) }
+  }
+
+  private static func options(_ server: JetStreamOptions) throws(Failure) -> OpaquePointer {
+    var created: OpaquePointer?
+    var status = unsafe natsOptions_Create(&created)
+    guard let options = unsafe created else { throw Failure(status) }
+    func set(_ function: (OpaquePointer) -> natsStatus) {
+      if status == NATS_OK { unsafe status = function(options) }
+    }
+    let urls = unsafe server.urls.map { unsafe strdup($0) }
+    defer { unsafe urls.forEach { unsafe free($0) } }
+    unsafe set { options in
+      var pointers = unsafe urls.map { unsafe UnsafePointer($0) }
+      return unsafe natsOptions_SetServers(options, &pointers, Int32(pointers.count))
+    }
+    unsafe set { unsafe natsOptions_SetName($0, "confab") }
+    if server.isSecure { unsafe set { unsafe natsOptions_SetSecure($0, true) } }
+    if let file = server.caFile { unsafe set { unsafe natsOptions_LoadCATrustedCertificates($0, file) } }
+    if let file = server.certificateFile, let key = server.keyFile {
+      unsafe set { unsafe natsOptions_LoadCertificatesChain($0, file, key) }
+    }
+    if let file = server.credentialsFile {
+      unsafe set { unsafe natsOptions_SetUserCredentialsFromFiles($0, file, nil) }
+    }
+    // For ever, and not all clients of a server that is back at the same time.
+    unsafe set { unsafe natsOptions_SetMaxReconnect($0, -1) }
+    unsafe set { unsafe natsOptions_SetReconnectWait($0, 250) }
+    unsafe set { unsafe natsOptions_SetReconnectJitter($0, 250, 500) }
+    // Whom the server does not answer is cut off, milliseconds.
+    unsafe set { unsafe natsOptions_SetTimeout($0, 3000) }
+    unsafe set { unsafe natsOptions_SetWriteDeadline($0, 5000) }
+    unsafe set { unsafe natsOptions_SetPingInterval($0, 5000) }
+    unsafe set { unsafe natsOptions_SetMaxPingsOut($0, 2) }
+    // Of all subscriptions on one thread.
+    unsafe set { unsafe natsOptions_UseGlobalMessageDelivery($0, true) }
+    if status != NATS_OK {
+      let failure = Failure(status)
+      unsafe natsOptions_Destroy(options)
+      throw failure
+    }
+    return unsafe options
+  }
+}
+
+/// A message that has been received.
+struct NatsMessage: Sendable {
+  let subject: String
+  /// Where an answer goes; empty if there is none to give.
+  let reply: String
+  let headers: [String: String]
+  let bytes: [UInt8]
+
+  fileprivate init(_ message: OpaquePointer) {
+    subject = unsafe natsMsg_GetSubject(message).map { unsafe String(cString: $0) } ?? ""
+    reply = unsafe natsMsg_GetReply(message).map { unsafe String(cString: $0) } ?? ""
+    let data = unsafe UnsafeRawBufferPointer(
+      start: natsMsg_GetData(message), count: Int(natsMsg_GetDataLength(message)))
+    bytes = unsafe [UInt8](data)
+    var headers: [String: String] = [:]
+    var keys: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+    var count: Int32 = 0
+    if unsafe natsMsgHeader_Keys(message, &keys, &count) == NATS_OK, let keys = unsafe keys {
+      for index in 0..<Int(count) {
+        var value: UnsafePointer<CChar>?
+        if let key = unsafe keys[index], unsafe natsMsgHeader_Get(message, key, &value) == NATS_OK,
+          let value = unsafe value
+        {
+          unsafe headers[String(cString: key)] = unsafe String(cString: value)
+        }
+      }
+      unsafe free(keys)
+    }
+    self.headers = headers
+  }
+}

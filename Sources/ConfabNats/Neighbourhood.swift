@@ -1,0 +1,129 @@
+internal import ConfabChat
+internal import FoundationEssentials
+
+/// Who is in the rooms on which server: each server tells what has changed, and every few seconds all, and is taken for
+/// gone when nothing has come from it for a while. It goes by NATS alone, not by a stream.
+struct Neighbourhood {
+  typealias Instant = ContinuousClock.Instant
+
+  /// A server tells at least so often who is there …
+  static let interval = Duration.seconds(3)
+  /// … and when it has not for so long, nobody is.
+  static let patience = Duration.seconds(10)
+  /// How long the others have to tell who is in a room before it opens.
+  static let courtesy = Duration.milliseconds(50)
+
+  private struct Room {
+    let subject: String
+    let sink: any RoomSink
+    /// What has been told last, and when.
+    var version = -1
+    var toldAt: Instant?
+    /// When each server has told something.
+    var heardAt: [String: Instant] = [:]
+    var askedAt: Instant?
+  }
+
+  /// What servers say to each other.
+  struct Message: Codable {
+    let server: String
+    var attendance: Attendance?
+    /// Whether the others are to tell who is there.
+    var asks: Bool?
+    /// Who is writing.
+    var typing: String?
+  }
+
+  private let server: String
+  private let prefix: String
+  private var rooms: [Int: Room] = [:]
+  private var numbers: [String: Int] = [:]
+  /// Rooms in which the others have not been asked.
+  private var unasked: [Int] = []
+
+  init(_ server: String, prefix: String) { (self.server, self.prefix) = (server, "\(prefix).presence.") }
+
+  mutating func open(_ number: Int, _ token: String, _ sink: any RoomSink, _ effects: inout Effects) {
+    rooms[number] = Room(subject: prefix + token, sink: sink)
+    numbers[prefix + token] = number
+    unasked.append(number)
+  }
+
+  mutating func close(_ number: Int, _ effects: inout Effects) {
+    guard let room = rooms.removeValue(forKey: number) else { return }
+    // The room may have been opened again.
+    if numbers[room.subject] == number {
+      numbers[room.subject] = nil
+      effects.actions.append(.unsubscribe(room.subject))
+    }
+    if room.toldAt != nil { tell(Message(server: server, attendance: Attendance.none), room.subject, &effects) }
+  }
+
+  /// The connection is another one: all rooms are to be asked for again.
+  mutating func connected(_ now: Instant) {
+    unasked = Array(rooms.keys)
+    for number in rooms.keys {
+      // What they were not heard of in the meantime is not their fault.
+      for server in rooms[number]!.heardAt.keys { rooms[number]?.heardAt[server] = now }
+    }
+  }
+
+  /// Whether the others have had their time.
+  func hasAsked(_ number: Int, _ now: Instant) -> Bool {
+    rooms[number]?.askedAt.map { now - $0 >= Neighbourhood.courtesy } ?? false
+  }
+
+  /// Asks in rooms that have been opened.
+  mutating func ask(_ now: Instant, _ effects: inout Effects) {
+    for number in unasked {
+      guard let room = rooms[number] else { continue }
+      rooms[number]?.askedAt = now
+      effects.actions.append(.subscribe(room.subject))
+      tell(Message(server: server, asks: true), room.subject, &effects)
+    }
+    unasked = []
+  }
+
+  /// Several times a second.
+  mutating func tick(_ now: Instant, _ effects: inout Effects) {
+    for (number, room) in rooms {
+      let isDue = room.toldAt.map { now - $0 > Neighbourhood.interval } ?? true
+      effects.calls.append(.attendance(room.sink, number, unless: isDue ? -1 : room.version))
+      for (server, instant) in room.heardAt where now - instant > Neighbourhood.patience {
+        rooms[number]?.heardAt[server] = nil
+        effects.calls.append(.attended(room.sink, server, .none))
+      }
+    }
+  }
+
+  /// Tells who is in a room now.
+  mutating func tell(_ number: Int, _ attendance: Attendance, _ version: Int, _ now: Instant, _ effects: inout Effects)
+  {
+    guard let room = rooms[number] else { return }
+    (rooms[number]!.version, rooms[number]!.toldAt) = (version, now)
+    tell(Message(server: server, attendance: attendance), room.subject, &effects)
+  }
+
+  func typing(_ number: Int, _ name: String, _ effects: inout Effects) {
+    if let room = rooms[number] { tell(Message(server: server, typing: name), room.subject, &effects) }
+  }
+
+  private func tell(_ message: Message, _ subject: String, _ effects: inout Effects) {
+    effects.publish(subject, bytes: Api.encode(message))
+  }
+
+  /// Whether it is something that another server has said.
+  mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
+    guard message.subject.hasPrefix(prefix) else { return false }
+    guard let number = numbers[message.subject], let room = rooms[number],
+      let said = try? JSONDecoder().decode(Message.self, from: Data(message.bytes)), said.server != server
+    else { return true }
+    if let attendance = said.attendance {
+      rooms[number]?.heardAt[said.server] = attendance == .none ? nil : now
+      effects.calls.append(.attended(room.sink, said.server, attendance))
+    }
+    if said.asks == true { effects.calls.append(.attendance(room.sink, number, unless: -1)) }
+    if let name = said.typing { effects.calls.append(.typed(room.sink, name)) }
+    return true
+  }
+}

@@ -1,0 +1,285 @@
+"""One server and its broker: away, back, by TLS, with another stream."""
+
+import asyncio
+import contextlib
+import re
+import secrets
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+import websockets
+
+from confab_process import confab, make_certificate, run
+from nats_process import Broker, broker, free_port
+from network import Network
+from rich_client import open_rich, rich
+
+
+def go(coroutine, seconds=40):
+    asyncio.run(asyncio.wait_for(coroutine, seconds))
+
+
+def readiness(port):
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+async def until_ready(port, status=200):
+    while await asyncio.to_thread(readiness, port) != status:
+        await asyncio.sleep(0.05)
+
+
+def test_a_server_starts_without_a_broker_and_waits_for_it():
+    port, admin = free_port(), free_port()
+    with confab("--nats", f"nats://127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}") as server, \
+            tempfile.TemporaryDirectory() as folder:
+        async def main():
+            assert readiness(admin) == 503
+            async with open_rich(server) as ann, websockets.connect(server.ws, compression=None) as plain:
+                await ann.send("hello", name="Ann")
+                await plain.send("early")
+                assert not (await ann.until("availability"))["available"]
+                one = Broker(folder, "-p", port)
+                try:
+                    welcome = await ann.until("welcome")
+                    # Said before she came in, and heard by her nevertheless.
+                    texts = [message["text"] for message in welcome["messages"]]
+                    if not texts:
+                        texts = [(await ann.until("message"))["text"]]
+                    assert texts == ["early"] and await plain.recv() == "early"
+                    await until_ready(admin)
+                    one.kill()
+                    assert not (await ann.until("availability", available=False))["available"]
+                    await until_ready(admin, 503)
+                    await ann.send("say", tag="t", text="while it is away")
+                    await plain.send("this, too")
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(plain.recv(), 1)
+                    one.start()
+                    await ann.until("message", text="while it is away")
+                    assert {(await plain.recv()).split("\n")[-1] for _ in range(2)} == {"while it is away", "this, too"}
+                    said = [event["available"] for event in ann.heard if event["type"] == "availability"]
+                    assert said in ([False, True, False, True], [False, True, False]), said
+                finally:
+                    one.stop()
+        go(main())
+
+
+def test_who_sends_is_not_read_while_the_broker_is_away():
+    with broker() as one, confab("--nats", one.url, "--max-message-rate", 0, "--max-byte-rate", 0) as server:
+        async def main():
+            async with websockets.connect(server.ws, compression=None, max_queue=None) as plain:
+                await plain.send("0")
+                assert await plain.recv() == "0"
+                one.kill()
+                before, count = server.memory(), 0
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        await asyncio.wait_for(plain.send(f"{count + 1}".ljust(10_000)), 1)
+                        count += 1
+                # What the kernel takes, and what the server holds.
+                assert 10 < count < 5000 and server.memory() - before < 8 << 20
+                one.start()
+                for number in range(count):
+                    assert (await plain.recv()).strip() == f"{number + 1}"
+        go(main())
+
+
+def test_acknowledgements_that_get_lost():
+    """What the broker has and the server does not know of is not said again."""
+    async def main(server, network):
+        is_over = asyncio.Event()
+
+        async def talk(number):
+            said, heard = 0, []
+            async with websockets.connect(server.ws, compression=None, max_queue=None) as plain:
+                async def hear():
+                    async for text in plain:
+                        heard.append(text)
+                hearing = asyncio.create_task(hear())
+                while not is_over.is_set():
+                    for _ in range(10):
+                        await plain.send(f"{number} {said}")
+                        said += 1
+                    await asyncio.sleep(0.1)
+                end = time.monotonic() + 20
+                while (own := [text for text in heard if text.startswith(f"{number} ")])[-1:] != [f"{number} {said - 1}"]:
+                    assert time.monotonic() < end
+                    await asyncio.sleep(0.05)
+                hearing.cancel()
+            assert own == [f"{number} {index}" for index in range(said)]
+            return heard
+
+        talks = [asyncio.create_task(talk(number)) for number in range(8)]
+        for _ in range(4):
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(network.deafen)
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(network.cut)
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(network.restore)
+            await asyncio.sleep(1)
+        is_over.set()
+        for heard in await asyncio.gather(*talks):
+            assert len(set(heard)) == len(heard)
+
+    with broker() as one, Network(one) as network, confab(
+            "--nats", f"nats://127.0.0.1:{network.port}", "--max-message-rate", 0) as server:
+        go(main(server, network))
+
+
+def test_the_same_tag_at_two_servers_at_once():
+    with broker() as one, confab("--nats", one.url, "--max-event-rate", 0) as first, confab(
+            "--nats", one.url, "--max-event-rate", 0) as second:
+        async def main():
+            async with rich(first, "Ann") as ann, rich(second, "Bob") as bob:
+                for number in range(30):
+                    await asyncio.gather(*(one.send("say", tag=f"{number}", text="x") for one in (ann, bob)))
+                for one in (ann, bob):
+                    await one.say("last")
+                    await asyncio.sleep(0.3)
+                    # Who has said it second may get it once more.
+                    ids = {(message["tag"], message["id"]) for message in one.messages() if message["text"] == "x"}
+                    assert sorted(int(tag) for tag, _ in ids) == list(range(30))
+        go(main())
+
+
+def test_what_is_said_just_before_leaving_is_heard():
+    with broker() as one, confab("--nats", one.url) as server:
+        async def main():
+            for number in range(10):
+                async with websockets.connect(server.ws + f"room{number}", compression=None) as plain:
+                    await plain.send("bye")
+                async with rich(server, "Ann", f"room{number}") as ann:
+                    if not ann.welcome["messages"]:
+                        await ann.until("message")
+        go(main())
+
+
+def test_a_tag_that_the_room_has_forgotten_is_answered():
+    with broker() as one, confab("--nats", one.url, "--max-history-messages", 2, "--max-event-rate", 0) as server:
+        async def main():
+            async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
+                first = await ann.say("first", tag="first")
+                for _ in range(5):
+                    await ann.say("x")
+                again = await asyncio.wait_for(ann.say("first", tag="first"), 5)
+                assert again["id"] == first["id"]
+                last = await ann.say("last")
+                await bob.until("message", id=last["id"])
+                assert sum(message["tag"] == "first" for message in bob.messages()) == 1
+        go(main())
+
+
+def test_a_message_that_the_broker_does_not_take_is_dropped():
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write("max_payload: 10000\n")
+        file.flush()
+        with broker("-c", file.name) as one, confab("--nats", one.url) as server:
+            async def main():
+                async with websockets.connect(server.ws, compression=None) as plain:
+                    await plain.send("x" * 20_000)
+                    await plain.send("y")
+                    assert await plain.recv() == "y"
+            go(main())
+            assert "larger than NATS takes" in server.said()
+
+
+def test_a_stream_that_is_for_something_else_is_not_used():
+    with broker() as one:
+        config = b'{"name":"CONFAB","subjects":["other"],"num_replicas":1,"storage":"file","max_msgs_per_subject":-1}'
+        assert "error" not in one.request("$JS.API.STREAM.CREATE.CONFAB", config)
+        with confab("--nats", one.url, "--nats-stream", "Tea") as other, confab("--nats", one.url) as server:
+            async def main():
+                async with rich(other, "Ann") as ann:
+                    await ann.say("x")
+            go(main())
+            end = time.monotonic() + 10
+            while "cannot be used: its subjects are" not in server.said():
+                assert time.monotonic() < end, server.said()
+                time.sleep(0.05)
+
+
+def test_when_the_stream_is_another_one_everyone_comes_again():
+    with broker() as one, confab("--nats", one.url) as server:
+        async def main():
+            async with rich(server, "Ann") as ann:
+                said = await ann.say("before")
+                known = {"epoch": ann.welcome["epoch"], "after": said["id"]}
+                assert one.request("$JS.API.STREAM.DELETE.CONFAB")["success"]
+                one.kill()
+                one.start()
+                with pytest.raises(websockets.ConnectionClosed) as closed:
+                    while True:
+                        await ann.next()
+                assert closed.value.rcvd.code == 1012
+            async with rich(server, "Ann", **known) as ann:
+                assert ann.welcome["gap"] and ann.welcome["epoch"] != known["epoch"]
+                await ann.say("after")
+        go(main())
+
+
+def test_tls_and_passwords(tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    other, _ = make_certificate(tmp_path, name="other")
+    password = secrets.token_hex(8)
+    config = tmp_path / "nats.conf"
+    config.write_text(f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n'
+                      f'authorization {{ user: confab, password: "{password}" }}\n')
+
+    async def main(server):
+        async with rich(server, "Ann") as ann:
+            await ann.say("x")
+
+    def answers(one):
+        """Its own requests have neither TLS nor a password: what it says tells that it is there."""
+        end = time.monotonic() + 10
+        while "Server is ready" not in one.said():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    one = Broker(tmp_path, "-c", config)
+    try:
+        answers(one)
+        url = f"tls://confab:{password}@localhost:{one.port}"
+        with confab("--nats", url, "--nats-ca", certificate) as server:
+            go(main(server))
+            assert password not in server.said()
+        for wrong in (
+            ("--nats", url, "--nats-ca", other),  # signed by somebody else
+            ("--nats", f"tls://confab:no@localhost:{one.port}", "--nats-ca", certificate),
+            ("--nats", f"tls://confab:{password}@127.0.0.2:{one.port}", "--nats-ca", certificate),  # another name
+        ):
+            with confab(*wrong) as server:
+                async def refused():
+                    async with open_rich(server, close_timeout=0.1) as ann:
+                        await ann.send("hello", name="Ann")
+                        with pytest.raises(TimeoutError):
+                            await asyncio.wait_for(ann.until("welcome"), 1.5)
+                go(refused())
+                assert password not in server.said() and "connected" not in server.said()
+    finally:
+        one.stop()
+
+
+def test_options_that_cannot_be(tmp_path):
+    for options, words in (
+        (("--nats", "nats://localhost", "--history", tmp_path / "x"), "exclude each other"),
+        (("--nats-stream", "X"), "needs --nats"),
+        (("--nats", "nats://localhost", "--nats-stream", "a.b"), "stream's name"),
+        (("--nats", "nats://localhost", "--nats-cert", "x"), "need each other"),
+        (("--nats", "tls://localhost", "--nats-ca", tmp_path / "none"), "none"),
+    ):
+        done = run("serve", "--port", 0, *options)
+        assert done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_password_is_not_shown():
+    told = run("check", "--nats", "nats://confab:secret@localhost:4222").stdout
+    assert "nats = nats://...@localhost:4222" in told and "secret" not in told

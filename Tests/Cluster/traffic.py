@@ -1,0 +1,190 @@
+"""People who talk through several servers at once, some of which die, and whether everyone has heard the same."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+import secrets
+
+import websockets
+
+SUBPROTOCOL = "chat.confab.v1"
+OPTIONS = {"compression": None, "max_size": None, "max_queue": None, "open_timeout": 5, "close_timeout": 1}
+
+
+async def pause(number, rate):
+    """Before each message, so that there are so many a second, ten at once."""
+    if number % 10 == 0:
+        await asyncio.sleep(random.expovariate(rate / 10))
+
+
+class Person:
+    """A client of the rich protocol as Protocol.md has it: it comes back, to any server that is there, and says again what
+    it has not heard from there."""
+
+    def __init__(self, name, servers, rate):
+        self.name, self.servers, self.rate = name, servers, rate
+        self.session = self.epoch = None
+        #: What it has heard, each message once, in its order.
+        self.heard = []
+        self.said = []
+        #: What it has said and not heard: tag and text.
+        self.unheard = {}
+        self.is_silent = False
+        self.visits = self.gaps = 0
+        self.moments = []
+
+    @property
+    def last(self):
+        return self.heard[-1]["id"] if self.heard else 0
+
+    def hear(self, message):
+        # What was on the way already when a page was asked for is in both.
+        if message["id"] > self.last:
+            self.heard.append(message)
+        self.unheard.pop(message.get("tag"), None)
+
+    async def say(self, socket):
+        for number in itertools.count(len(self.said)):
+            await pause(number, self.rate)
+            while len(self.unheard) > 30 or self.is_silent:
+                await asyncio.sleep(0.05)
+            tag, text = secrets.token_urlsafe(9), f"{self.name} {number}"
+            self.said.append(text)
+            self.unheard[tag] = text
+            await socket.send(json.dumps({"type": "say", "tag": tag, "text": text}))
+
+    async def visit(self):
+        server = random.choice(self.servers)
+        if not server:
+            return await asyncio.sleep(0.1)
+        async with websockets.connect(server.ws, subprotocols=[SUBPROTOCOL], **OPTIONS) as socket:
+            hello = {"type": "hello", "name": self.name, "history": 0}
+            if self.epoch:
+                hello |= {"session": self.session, "epoch": self.epoch, "after": self.last}
+            await socket.send(json.dumps(hello))
+            welcome = None
+            while not welcome:
+                event = json.loads(await socket.recv())
+                if event["type"] == "error":
+                    assert event["code"] == "nameTaken", event
+                    return await asyncio.sleep(0.3)
+                if event["type"] == "welcome":
+                    welcome = event
+            self.visits += 1
+            self.gaps += welcome["gap"]
+            self.session, self.epoch = welcome["session"], welcome["epoch"]
+            live, more = [], welcome["more"]
+            for message in welcome["messages"]:
+                self.hear(message)
+            while more:
+                await socket.send(json.dumps({"type": "history", "after": self.last, "count": 100}))
+                while (event := json.loads(await socket.recv()))["type"] != "history":
+                    assert event["type"] != "error", event
+                    if event["type"] == "message":
+                        live.append(event)
+                for message in event["messages"]:
+                    self.hear(message)
+                more = event["more"]
+            for message in live:
+                self.hear(message)
+            for tag, text in list(self.unheard.items()):
+                await socket.send(json.dumps({"type": "say", "tag": tag, "text": text}))
+            talking = asyncio.create_task(self.say(socket))
+            try:
+                async for text in socket:
+                    event = json.loads(text)
+                    assert event["type"] != "error", event
+                    if event["type"] == "message":
+                        self.hear(event)
+            finally:
+                talking.cancel()
+                await asyncio.gather(talking, return_exceptions=True)
+
+    async def live(self):
+        while True:
+            with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
+                await self.visit()
+            await asyncio.sleep(random.uniform(0.05, 0.3))
+
+
+class Plain:
+    """A client of the plain protocol: it cannot know what has become of a connection, so it talks to one server only."""
+
+    def __init__(self, name, server, rate):
+        self.name, self.server, self.rate = name, server, rate
+        self.heard, self.said = [], []
+        self.is_silent = False
+
+    async def live(self):
+        async with websockets.connect(self.server.ws, **OPTIONS) as socket:
+            async def say():
+                for number in itertools.count():
+                    await pause(number, self.rate)
+                    while self.is_silent:
+                        await asyncio.sleep(0.05)
+                    text = f"{self.name} {number}"
+                    self.said.append(text)
+                    await socket.send(text)
+
+            talking = asyncio.create_task(say())
+            try:
+                async for text in socket:
+                    self.heard.append(text.split("\n")[-1])
+            finally:
+                talking.cancel()
+
+
+async def record(server):
+    """All that the room has, from its first message on."""
+    async with websockets.connect(server.ws, subprotocols=[SUBPROTOCOL], **OPTIONS) as socket:
+        await socket.send(json.dumps({"type": "hello", "name": f"recorder {secrets.token_hex(4)}", "history": 100}))
+        while (event := json.loads(await socket.recv()))["type"] != "welcome":
+            pass
+        messages = event["messages"]
+        while messages:
+            await socket.send(json.dumps({"type": "history", "before": messages[0]["id"], "count": 100}))
+            while (event := json.loads(await socket.recv()))["type"] != "history":
+                assert event["type"] != "error", event
+                await asyncio.sleep(event.get("retryAfter", 0) / 1000)
+            messages = event["messages"] + messages
+            if not event["more"]:
+                return messages
+        return []
+
+
+def check(messages, people, plain):
+    """Counts what has gone wrong: everything is compared with what the room has at the end."""
+    ids = [message["id"] for message in messages]
+    texts = [message["text"] for message in messages]
+    faults = {"lost": 0, "duplicated": len(texts) - len(set(texts)), "reordered": 0, "unlike": 0, "gaps": 0}
+    places = {text: place for place, text in enumerate(texts)}
+    assert ids == sorted(set(ids))
+    for one in [*people, *plain]:
+        own = [places[text] for text in one.said if text in places]
+        faults["lost"] += len(one.said) - len(own)
+        faults["reordered"] += sum(later < earlier for earlier, later in zip(own, own[1:]))
+        heard = [message["text"] for message in one.heard] if one in people else one.heard
+        if heard:
+            first = places[heard[0]]
+            faults["unlike"] += heard != texts[first:first + len(heard)]
+    faults["gaps"] = sum(person.gaps for person in people)
+    return faults
+
+
+async def settle(people, plain, patience=60):
+    """Everyone falls silent, and waits until all has been heard that has been said."""
+    for one in [*people, *plain]:
+        one.is_silent = True
+    end = asyncio.get_running_loop().time() + patience
+    while True:
+        said = sum(len(one.said) for one in [*people, *plain])
+        waiting = sum(len(person.unheard) for person in people)
+        behind = sum(not set(one.said) <= set(one.heard) for one in plain)
+        if waiting + behind == 0:
+            # What others have said comes within a moment.
+            return await asyncio.sleep(1)
+        assert asyncio.get_running_loop().time() < end, (
+            f"{waiting} of {said} not heard, {behind} behind", [set(one.said) - set(one.heard) for one in plain])
+        await asyncio.sleep(0.1)

@@ -1,0 +1,134 @@
+import Confab
+import Testing
+
+@testable import ConfabChat
+@testable import ConfabNats
+
+struct SubjectTests {
+  @Test(arguments: [("/tea", "%2Ftea"), ("a-Z_9", "a-Z_9"), ("a.b *>", "a%2Eb%20%2A%3E"), ("你", "%E4%BD%A0"), ("", "")])
+  func anyTextIsOneToken(text: String, token: String) {
+    #expect(Subject.escaped(text) == token)
+    #expect(Subject.unescaped(token) == text)
+  }
+
+  @Test(arguments: ["%", "%4", "%zz", "100%"])
+  func whatNobodyHasEscapedStays(text: String) { #expect(Subject.unescaped(text) == text) }
+}
+
+struct OutboxTests {
+  private static func message(_ id: String, room: Int = 1) -> Outbox.Message {
+    Outbox.Message(room: room, subject: "s", id: id, post: Post(kind: .text, bytes: []), sender: nil)
+  }
+
+  private func ids(_ outbox: inout Outbox, isOpen: (Int) -> Bool = { _ in true }) -> [String] {
+    outbox.take(now: .now, isOpen: isOpen).map(\.message.id)
+  }
+
+  @Test func oneMessageOfASenderIsOnItsWay() {
+    var outbox = Outbox()
+    for id in ["a", "b", "c"] { outbox.append(Self.message(id)) }
+    #expect(ids(&outbox) == ["a"])
+    #expect(ids(&outbox) == [])
+    let settled = [outbox.settle(id: "a"), outbox.settle(id: "a")].map { $0 != nil }
+    #expect(settled == [true, false])
+    #expect(ids(&outbox) == ["b"])
+    outbox.putBackAll()
+    #expect(ids(&outbox) == ["b"])
+  }
+
+  @Test func whatAnotherServerHasSentIsNotSent() {
+    var outbox = Outbox()
+    for id in ["a", "b", "c"] { outbox.append(Self.message(id)) }
+    _ = outbox.settle(id: "b")
+    #expect(ids(&outbox) == ["a"])
+    _ = outbox.settle(id: "a")
+    #expect(ids(&outbox) == ["c"])
+    _ = outbox.settle(id: "c")
+    #expect(outbox.isEmpty)
+  }
+
+  @Test func whatWaitsForItsRoomIsNotOvertaken() {
+    var outbox = Outbox()
+    outbox.append(Self.message("a", room: 1))
+    outbox.append(Self.message("b", room: 2))
+    #expect(ids(&outbox, isOpen: { $0 == 2 }) == [])
+    #expect(ids(&outbox) == ["a"])
+  }
+}
+
+struct RoomReaderTests {
+  private func post(_ id: Int) -> PlacedPost {
+    PlacedPost(Post(kind: .text, bytes: []), at: Place(id: id, at: 0))
+  }
+
+  private func info(_ pending: Int) -> ConsumerInfo {
+    ConsumerInfo(num_pending: pending, delivered: .init(consumer_seq: 0))
+  }
+
+  @Test func anEmptyRoomIsOpenAtOnce() {
+    var reader = RoomReader(at: .now)
+    reader.ask(now: .now)
+    let hasCaughtUp = reader.made(info(0), now: .now)
+    let kept = reader.open(limit: 10)
+    #expect(hasCaughtUp && reader.phase == .live && kept.isEmpty)
+  }
+
+  @Test func itIsReadToItsEndAndTheNewestAreKept() {
+    var reader = RoomReader(at: .now)
+    reader.ask(now: .now)
+    _ = reader.made(info(30), now: .now)
+    #expect(reader.phase == .replaying)
+    for number in 1...30 {
+      let step = reader.take(post(number * 10), number: number, limit: 5, now: .now)
+      let hasCaughtUp = reader.catchUp(pending: 30 - number, now: .now)
+      #expect(step == .taken && hasCaughtUp == (number == 30))
+    }
+    let kept = reader.open(limit: 5)
+    #expect(kept.map(\.place.id) == [260, 270, 280, 290, 300] && reader.last == 300)
+  }
+
+  @Test func aHoleIsSeenAndItIsReadAgainFromThere() {
+    var reader = RoomReader(at: .now)
+    reader.ask(now: .now)
+    _ = reader.made(info(0), now: .now)
+    _ = reader.open(limit: 5)
+    let steps = [
+      reader.take(post(7), number: 1, limit: 5, now: .now), reader.take(post(9), number: 3, limit: 5, now: .now),
+      reader.beat(2, now: .now), reader.beat(1, now: .now),
+    ]
+    #expect(steps == [.taken, .hole, .hole, .taken])
+    reader.restart(at: .now)
+    #expect(reader.last == 7 && reader.isOpened && reader.generation == 1)
+  }
+
+  @Test func aConsumerThatFallsSilentIsLost() {
+    var reader = RoomReader(at: .now)
+    let now = ContinuousClock.now
+    reader.ask(now: now)
+    _ = reader.made(info(0), now: now)
+    #expect(!reader.isLost(now: now + .seconds(6)) && reader.isLost(now: now + .seconds(8)))
+    // What the stream has and it does not send.
+    reader.know(5, now: now)
+    #expect(!reader.isLost(now: now + .seconds(1)) && reader.isLost(now: now + .seconds(3)))
+  }
+}
+
+struct OthersTests {
+  private func attendance(_ people: [(String, Session, Int)], count: Int? = nil) -> Attendance {
+    let people = people.map { Attendance.Person(Name($0.0)!, $0.1, visits: $0.2) }
+    return Attendance(people: people, count: count ?? people.count)
+  }
+
+  @Test func whoIsAtTwoServersIsWhereTheNewestConnectionIs() {
+    var others = Others()
+    let session = Session()
+    others.update("one", attendance([("Ann", session, 1)], count: 3))
+    others.update("two", attendance([("Anna", session, 2)]))
+    #expect(others.names == [Name("Anna")!] && others.count == 3 && others.person(session)?.visits == 2)
+    #expect(others.isTaken(Name("anna")!, exceptBy: nil) && !others.isTaken(Name("anna")!, exceptBy: session.id))
+    others.update("two", .none)
+    #expect(others.names == [Name("Ann")!] && others.count == 3)
+    others.update("one", .none)
+    #expect(others.names.isEmpty && others.count == 0)
+  }
+}
