@@ -41,7 +41,10 @@ final class ChatHandler: Handler {
   }
 
   func closed(_ connection: Connection, _ close: Close) {
-    switch connection.context {
+    let context = connection.context
+    // Its sender knows the connection.
+    connection.context = nil
+    switch context {
     case let room as Room:
       room.leave(connection)
       chat.leave(room)

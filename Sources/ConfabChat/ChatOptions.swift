@@ -18,7 +18,7 @@ public struct ChatOptions: Equatable, Sendable {
   /// The same for all rooms together. The default is 256 MiB. Rooms that everyone has left are given up, the one left
   /// longest ago first; if that is not enough, the room that is spoken in forgets its oldest messages.
   public var maxTotalHistoryBytes = 256 << 20
-  /// The most bytes of messages that wait for their place, when the ``Chat/engine`` is a disk or a broker. The default is
+  /// The most bytes of messages that wait for their place, and 256 for each, when the ``Chat/engine`` is a disk or a broker. The default is
   /// 64 MiB. Who sends then is not read any more until its own messages have got their places: nothing is lost.
   public var maxWaitingBytes = 64 << 20
   /// How many of the newest messages somebody who comes is sent, 0 to 100, unless it says how many it wants. The default

@@ -35,7 +35,7 @@ public final class SQLiteEngine: Engine {
   /// What the queue is to do.
   private struct Jobs {
     var list: [Job] = []
-    /// The bytes of messages that are to be written.
+    /// The bytes of messages that are to be written, and what they take beside.
     var bytes = 0
     var due = Due.never
     var isEnded = false
@@ -46,6 +46,7 @@ public final class SQLiteEngine: Engine {
 
   /// When so many bytes wait to be written, what comes is delivered after it has been, as with ``Durability/full``.
   private static let maxBytes = 16 << 20
+  private static let overhead = 256
   private static let interval = DispatchTimeInterval.milliseconds(50)
 
   /// Opens the file, or makes it. No other process may have it open.
@@ -96,7 +97,7 @@ public final class SQLiteEngine: Engine {
   private func write(_ placed: PlacedPost, _ order: Order, _ sender: Sender?) -> Bool {
     jobs.withLock { jobs in
       let waits = durability == .full || order.isWaiting || jobs.bytes > SQLiteEngine.maxBytes
-      jobs.bytes += placed.post.bytes.count
+      jobs.bytes += placed.post.bytes.count + SQLiteEngine.overhead
       add(.write(order, placed, waits ? .some(sender) : .none), durability == .full ? .now : .soon, &jobs)
       return waits
     }

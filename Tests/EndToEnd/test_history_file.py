@@ -6,11 +6,13 @@ import random
 import resource
 import signal
 import sqlite3
+import threading
 
 import pytest
 import websockets
 
 from confab_process import Confab, confab, run
+from raw_client import RawClient, frame
 from rich_client import open_rich, rich
 
 KILLS = int(os.environ.get("KILLS", 10))
@@ -195,6 +197,44 @@ def test_what_is_kept_is_bounded(file):
     with confab(*options, "--max-history-age", 5) as server:
         go(say(server))
     assert rows(file, "SELECT count(*) FROM messages") == [(1,)]
+
+
+def test_rooms_that_everyone_has_left_are_in_the_file_only(file):
+    """Neither what they keep nor who was there stays in memory."""
+    async def visit(server, room):
+        async with rich(server, "Ann", room), websockets.connect(server.ws + room, compression=None) as plain:
+            for _ in range(20):
+                await plain.send("x" * 50_000)
+            for _ in range(20):
+                await plain.recv()
+
+    async def visits(server):
+        await asyncio.gather(*(visit(server, f"warm-{number}") for number in range(4)))
+        before = server.memory()
+        for number in range(100):
+            await visit(server, f"room-{number}")
+        # All of them together have said 100 MB.
+        assert server.memory() - before < 30 << 20
+
+    with confab("--history", file, "--max-message-rate", 0) as server:
+        go(visits(server))
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+def test_small_messages_that_wait_take_little_memory(file, durability):
+    """They come faster than they are written: who sends them is not read meanwhile."""
+    count = 400_000
+    with confab("--history", file, "--durability", durability, "--max-message-rate", 0, "--max-history-messages", 100) as server:
+        with RawClient(server.port, timeout=60) as client:
+            client.open()
+            before, most, missing = server.memory(), 0, 2 * count
+            sending = threading.Thread(target=client.send, args=(frame(2) * count,))
+            sending.start()
+            while missing:
+                missing -= len(client.socket.recv(min(missing, 1 << 16)))
+                most = max(most, server.memory())
+            sending.join()
+            assert most - before < (32 if durability == "normal" else 15) << 20
 
 
 def test_the_file_is_bounded(file):

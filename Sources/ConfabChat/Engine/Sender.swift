@@ -3,11 +3,12 @@ internal import Synchronization
 
 /// A connection as one who says something: its messages that wait for their place are bounded.
 ///
-/// When more than 64 KiB of them wait, or any while all of the chat's are more than
-/// ``ChatOptions/maxWaitingBytes``, the connection is not read any more until half of it, or none, waits: TCP slows
+/// When more than 64 KiB of them wait, with 256 bytes for each beside its own, or any while all of the chat's are more
+/// than ``ChatOptions/maxWaitingBytes``, the connection is not read any more until half of it, or none, waits: TCP slows
 /// the client down, and nothing is lost. Any thread.
 public final class Sender: Sendable {
   private static let maxBytes = 64 << 10
+  private static let overhead = 256
 
   /// Unique in the process.
   public let id: UInt64
@@ -19,11 +20,11 @@ public final class Sender: Sendable {
     (id, self.connection, self.waitingBytes) = (connection.id, connection, waitingBytes)
   }
 
-  /// A message waits. On the connection's loop.
+  /// A message of so many bytes waits. On the connection's loop.
   func began(_ count: Int) {
-    let total = waitingBytes.add(count)
+    let total = waitingBytes.add(count + Sender.overhead)
     let isPaused = state.withLock { state in
-      state.bytes += count
+      state.bytes += count + Sender.overhead
       if state.isPaused { return false }
       state.isPaused = state.bytes > Sender.maxBytes || total > waitingBytes.limit
       return state.isPaused
@@ -33,9 +34,9 @@ public final class Sender: Sendable {
 
   /// Tells that a message, of so many bytes, has got its place.
   public func settled(_ count: Int) {
-    let total = waitingBytes.add(-count)
+    let total = waitingBytes.add(-count - Sender.overhead)
     let isRelieved = state.withLock { state in
-      state.bytes -= count
+      state.bytes -= count + Sender.overhead
       guard state.isPaused, state.bytes <= Sender.maxBytes / 2 else { return false }
       state.isPaused = state.bytes > 0 && total > waitingBytes.limit
       return !state.isPaused
