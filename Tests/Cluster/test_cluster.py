@@ -11,7 +11,7 @@ import random
 import pytest
 
 from confab_process import Confab
-from nats_process import broker, cluster, leader
+from nats_process import broker, cluster, leader, wait_until_whole
 from traffic import Person, Plain, check, record, settle
 
 LONG = bool(os.environ.get("LONG"))
@@ -54,6 +54,9 @@ class World:
                 assert [message["id"] for message in await record(self.servers[-1])] == [one["id"] for one in messages]
                 assert len(messages) > 100
                 faults = check(messages, self.people, self.plain)
+                if faults != NOTHING:
+                    for server in self.servers:
+                        print(server.said())
                 print(len(messages), "messages,", sum(one.visits for one in self.people), "visits", faults)
                 return faults
             finally:
@@ -107,7 +110,7 @@ def test_the_leader_of_the_stream_dies():
                 await asyncio.sleep(random.uniform(1, 6))
                 victim.start()
                 await asyncio.to_thread(victim.wait)
-                await asyncio.sleep(2)
+                await asyncio.to_thread(wait_until_whole, brokers)
         go(world, disturb)
 
 
@@ -121,5 +124,5 @@ def test_servers_and_brokers_die_at_the_same_time():
             await asyncio.sleep(random.uniform(0, 3))
             victim.start()
             await asyncio.to_thread(victim.wait)
-            await asyncio.sleep(2)
+            await asyncio.to_thread(wait_until_whole, brokers)
         go(world, disturb)
