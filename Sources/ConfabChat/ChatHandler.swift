@@ -41,10 +41,7 @@ final class ChatHandler: Handler {
   }
 
   func closed(_ connection: Connection, _ close: Close) {
-    let context = connection.context
-    // Its sender knows the connection.
-    connection.context = nil
-    switch context {
+    switch connection.context {
     case let room as Room:
       room.leave(connection)
       chat.leave(room)
