@@ -85,6 +85,7 @@ def test_a_server_dies(count):
         go(world, world.restart_server)
 
 
+@pytest.mark.skipif(not LONG, reason="test_broker.py has it, for one server")
 def test_the_broker_dies_and_comes_back():
     with broker() as one:
         async def disturb():
