@@ -118,3 +118,15 @@ def leader(brokers, stream="CONFAB"):
         name = (info or {}).get("cluster", {}).get("leader")
         if name:
             return next(one for one in brokers if one.name == name)
+
+
+def wait_until_whole(brokers, stream="CONFAB", patience=60):
+    """Until all have all messages of a stream: before that another one of them must not die."""
+    end = time.monotonic() + patience
+    while True:
+        info = leader(brokers, stream) and brokers[0].request(f"$JS.API.STREAM.INFO.{stream}")
+        replicas = (info or {}).get("cluster", {}).get("replicas", [])
+        if len(replicas) == len(brokers) - 1 and all(one["current"] and not one.get("lag") for one in replicas):
+            return
+        assert time.monotonic() < end, info
+        time.sleep(0.1)

@@ -11,7 +11,7 @@ import random
 import pytest
 
 from confab_process import Confab
-from nats_process import broker, cluster, leader
+from nats_process import broker, cluster, leader, wait_until_whole
 from traffic import Person, Plain, check, record, settle
 
 LONG = bool(os.environ.get("LONG"))
@@ -54,6 +54,9 @@ class World:
                 assert [message["id"] for message in await record(self.servers[-1])] == [one["id"] for one in messages]
                 assert len(messages) > 100
                 faults = check(messages, self.people, self.plain)
+                if faults != NOTHING:
+                    for server in self.servers:
+                        print(server.said())
                 print(len(messages), "messages,", sum(one.visits for one in self.people), "visits", faults)
                 return faults
             finally:
@@ -82,6 +85,7 @@ def test_a_server_dies(count):
         go(world, world.restart_server)
 
 
+@pytest.mark.skipif(not LONG, reason="test_broker.py has it, for one server")
 def test_the_broker_dies_and_comes_back():
     with broker() as one:
         async def disturb():
@@ -107,7 +111,7 @@ def test_the_leader_of_the_stream_dies():
                 await asyncio.sleep(random.uniform(1, 6))
                 victim.start()
                 await asyncio.to_thread(victim.wait)
-                await asyncio.sleep(2)
+                await asyncio.to_thread(wait_until_whole, brokers)
         go(world, disturb)
 
 
@@ -121,5 +125,5 @@ if LONG:
                 await asyncio.sleep(random.uniform(0, 3))
                 victim.start()
                 await asyncio.to_thread(victim.wait)
-                await asyncio.sleep(2)
+                await asyncio.to_thread(wait_until_whole, brokers)
             go(world, disturb)
