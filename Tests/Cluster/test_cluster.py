@@ -85,15 +85,15 @@ def test_a_server_dies(count):
         go(world, world.restart_server)
 
 
-@pytest.mark.skipif(not LONG, reason="test_broker.py has it, for one server")
-def test_the_broker_dies_and_comes_back():
-    with broker() as one:
-        async def disturb():
-            one.kill()
-            await asyncio.sleep(random.uniform(0.1, 3))
-            one.start()
-            await asyncio.to_thread(one.wait)
-        go(World([one.url], 2), disturb)
+if LONG:
+    def test_the_broker_dies_and_comes_back():
+        with broker() as one:
+            async def disturb():
+                one.kill()
+                await asyncio.sleep(random.uniform(0.1, 3))
+                one.start()
+                await asyncio.to_thread(one.wait)
+            go(World([one.url], 2), disturb)
 
 
 @contextlib.contextmanager
@@ -115,15 +115,15 @@ def test_the_leader_of_the_stream_dies():
         go(world, disturb)
 
 
-@pytest.mark.skipif(not LONG, reason="takes a minute")
-def test_servers_and_brokers_die_at_the_same_time():
-    with clustered() as (brokers, world):
-        async def disturb():
-            victim = random.choice(brokers)
-            victim.kill()
-            await world.restart_server()
-            await asyncio.sleep(random.uniform(0, 3))
-            victim.start()
-            await asyncio.to_thread(victim.wait)
-            await asyncio.to_thread(wait_until_whole, brokers)
-        go(world, disturb)
+if LONG:
+    def test_servers_and_brokers_die_at_the_same_time():
+        with clustered() as (brokers, world):
+            async def disturb():
+                victim = random.choice(brokers)
+                victim.kill()
+                await world.restart_server()
+                await asyncio.sleep(random.uniform(0, 3))
+                victim.start()
+                await asyncio.to_thread(victim.wait)
+                await asyncio.to_thread(wait_until_whole, brokers)
+            go(world, disturb)
