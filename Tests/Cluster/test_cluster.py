@@ -85,15 +85,15 @@ def test_a_server_dies(count):
         go(world, world.restart_server)
 
 
-@pytest.mark.skipif(not LONG, reason="test_broker.py has it, for one server")
-def test_the_broker_dies_and_comes_back():
-    with broker() as one:
-        async def disturb():
-            one.kill()
-            await asyncio.sleep(random.uniform(0.1, 3))
-            one.start()
-            await asyncio.to_thread(one.wait)
-        go(World([one.url], 2), disturb)
+if LONG:
+    def test_the_broker_dies_and_comes_back():
+        with broker() as one:
+            async def disturb():
+                one.kill()
+                await asyncio.sleep(random.uniform(0.1, 3))
+                one.start()
+                await asyncio.to_thread(one.wait)
+            go(World([one.url], 2), disturb)
 
 
 @contextlib.contextmanager
