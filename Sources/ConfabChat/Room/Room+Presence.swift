@@ -1,0 +1,65 @@
+internal import Confab
+internal import Synchronization
+
+// Who is there, as those who are there are told, and other servers.
+
+extension Room {
+  func countChanged(_ state: inout State, _ loop: EventLoop) {
+    state.attendanceVersion += 1
+    if state.people.isEmpty { return }
+    state.presence.countChanged()
+    schedulePresence(&state, loop)
+  }
+
+  /// At most so often news of presence is told.
+  static let presenceInterval = Duration.milliseconds(200)
+
+  /// Has the news told in a while, if there is any, with all that comes up until then.
+  func schedulePresence(_ state: inout State, _ loop: EventLoop) {
+    guard state.presence.hasNews else { return }
+    let now = ContinuousClock.now
+    // A loop may have ended before it did what it was to do.
+    if let due = state.presenceDue, now < due + .seconds(1) { return }
+    let isScheduled = loop.execute(after: Room.presenceInterval) { self.tellPresence(on: loop) }
+    state.presenceDue = isScheduled ? now + Room.presenceInterval : nil
+  }
+
+  private func tellPresence(on loop: EventLoop) {
+    state.withLock { state in
+      state.presenceDue = nil
+      if state.presence.hasNews && !state.people.isEmpty {
+        let people = state.people
+        richLog.append(state.presence.take(count: state.count) { people.isPresent($0) })
+      } else {
+        state.presence = Presence()
+      }
+      schedulePresence(&state, loop)
+    }
+  }
+
+  func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? {
+    state.withLock { state in
+      guard state.attendanceVersion != version else { return nil }
+      let attendance = Attendance(people: state.people.attendance, count: state.people.count + state.plainCount)
+      return (attendance, state.attendanceVersion)
+    }
+  }
+
+  func attended(_ server: String, _ attendance: Attendance) {
+    let replaced = state.withLock { state in
+      let count = state.count
+      let (changed, replaced) = state.people.update(server, attendance)
+      if !replaced.isEmpty { state.attendanceVersion += 1 }
+      for name in changed { state.presence.changed(name) }
+      if state.count != count { state.presence.countChanged() }
+      // Nobody else is to be told.
+      if let loop = state.people.connections.first(where: { _ in true })?.loop { schedulePresence(&state, loop) }
+      return replaced
+    }
+    for connection in replaced { connection.giveWay() }
+  }
+
+  func typed(_ name: String) {
+    state.withLock { state in if !state.people.isEmpty { richLog.append(TypingEvent(name: name)) } }
+  }
+}

@@ -1,0 +1,140 @@
+internal import Confab
+internal import Synchronization
+
+// The rich protocol: what its connections do in a room.
+//
+// What somebody does whom another connection has taken over comes to nothing: that connection is about to be closed.
+
+extension Room {
+  /// Whether somebody can be welcomed now. Otherwise the connection's ``RichProtocol`` is told when that is so.
+  func isOpen(for connection: Connection) -> Bool {
+    state.withLock { state in
+      guard state.unopened != nil else { return true }
+      state.unopened?.connections.append(connection)
+      if !state.isAvailable { connection.send(AvailabilityEvent(available: false)) }
+      return false
+    }
+  }
+
+  /// The connection does not wait any more.
+  func stopWaiting(_ connection: Connection) {
+    state.withLock { $0.unopened?.connections.removeAll { $0 === connection } }
+  }
+
+  /// Lets somebody in by name, and sends the welcome: what is said from then on follows it. Returns the session's id.
+  func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> UInt64 {
+    let entry = try state.withLock { state throws(NameTaken) in
+      guard let entry = state.people.enter(name, as: connection, session: hello.session.flatMap { Session($0) }) else {
+        throw NameTaken(proposal: state.people.proposal(for: name)?.text)
+      }
+      state.attendanceVersion += 1
+      expire(&state)
+      connection.join(richLog)
+      connection.send(welcomeEvent(hello, name, entry.session, state))
+      if !state.isAvailable { connection.send(AvailabilityEvent(available: false)) }
+      if let old = entry.renamed { state.presence.renamed(old, to: name) }
+      if !entry.isKnown { state.presence.changed(name) }
+      schedulePresence(&state, connection.loop)
+      return entry
+    }
+    entry.replaced?.giveWay()
+    return entry.session.id
+  }
+
+  struct NameTaken: Error {
+    let proposal: String?
+  }
+
+  private func welcomeEvent(
+    _ hello: ClientEvent.Hello, _ name: Name, _ session: Session, _ state: borrowing State
+  ) -> WelcomeEvent {
+    let (messages, more, gap) = missed(hello, state.epoch, state.history)
+    return WelcomeEvent(
+      room: self.name, name: name.text, session: session.text, epoch: state.epoch, last: state.history.last,
+      oldest: state.history.oldest, people: state.people.names(WelcomeEvent.maxPeople), count: state.count,
+      messages: messages, more: more, gap: gap,
+      limits: .init(text: options.maxTextLength, rate: options.maxEventRate, burst: options.maxEventBurst))
+  }
+
+  /// What somebody who comes back has missed. For others, or when that is not there any more, the newest messages.
+  private func missed(
+    _ hello: ClientEvent.Hello, _ current: String, _ history: History
+  ) -> (messages: [MessageEvent], more: Bool, gap: Bool) {
+    let newest = { history.page(before: .max, count: hello.history ?? self.options.newcomerMessages).messages }
+    guard let epoch = hello.epoch, let after = hello.after else { return (newest(), false, false) }
+    guard epoch == current && after <= history.last && history.isWhole(after: after) else {
+      return (newest(), false, true)
+    }
+    let page = history.page(after: after, count: History.maxPage)
+    return (page.messages, page.more, false)
+  }
+
+  /// Says something by the rich protocol to everyone, the sender included. When the room still has a message with the tag
+  /// it is not said: the result is that message.
+  func say(
+    _ text: Text, tag: Tag, from id: UInt64, _ connection: Connection, _ sender: Sender?
+  ) -> MessageEvent? {
+    let bytes = Array(text.text.utf8)
+    let (known, waits) = state.withLock { state -> (MessageEvent?, Bool) in
+      guard let name = state.people.person(id, of: connection)?.name.text else { return (nil, false) }
+      if let known = state.history.message(with: tag) { return (known, false) }
+      // It comes when it has its place.
+      guard state.waitingTags.updateValue(connection, forKey: tag.text) == nil else { return (nil, false) }
+      let post = { Post(kind: .text, bytes: bytes, name: name, tag: tag.text) }
+      guard let place = place(&state, from: sender, post) else { return (nil, true) }
+      append(Message(.text, bytes.span), name: name, tag: tag.text, at: place, nil, &state)
+      return (nil, false)
+    }
+    if waits { sender?.began(bytes.count) }
+    return known
+  }
+
+  /// Tells everyone of the rich protocol that somebody is writing.
+  func typing(_ id: UInt64, _ connection: Connection) {
+    state.withLock { state in
+      guard let name = state.people.person(id, of: connection)?.name else { return }
+      richLog.append(TypingEvent(name: name.text))
+      state.order?.typing(name.text)
+    }
+  }
+
+  /// Gives somebody another name, and says so to the one who has asked for it.
+  func rename(_ id: UInt64, to name: Name, _ connection: Connection) throws(NameTaken) {
+    try state.withLock { state throws(NameTaken) in
+      guard state.people.person(id, of: connection) != nil else { return }
+      guard let old = state.people.rename(id, to: name) else {
+        throw NameTaken(proposal: state.people.proposal(for: name)?.text)
+      }
+      connection.send(RenamedEvent(name: name.text))
+      if old == name { return }
+      state.attendanceVersion += 1
+      state.presence.renamed(old, to: name)
+      schedulePresence(&state, connection.loop)
+    }
+  }
+
+  /// A page of the history; nil when what is asked for has been forgotten.
+  func page(_ request: ClientEvent.HistoryRequest) -> HistoryEvent? {
+    state.withLock { state in
+      expire(&state)
+      let count = request.count ?? options.newcomerMessages
+      if let after = request.after, !state.history.isWhole(after: after) { return nil }
+      let page =
+        request.after.map { state.history.page(after: $0, count: count) }
+        ?? state.history.page(before: request.before ?? .max, count: count)
+      return HistoryEvent(
+        messages: page.messages, oldest: state.history.oldest, before: request.before, after: request.after,
+        more: page.more)
+    }
+  }
+
+  /// Lets somebody go, if the connection still speaks for the person.
+  func leave(_ id: UInt64, _ connection: Connection) {
+    state.withLock { state in
+      guard let name = state.people.leave(id, connection) else { return }
+      state.attendanceVersion += 1
+      state.presence.changed(name)
+      schedulePresence(&state, connection.loop)
+    }
+  }
+}

@@ -1,0 +1,202 @@
+internal import Confab
+internal import FoundationEssentials
+internal import Synchronization
+
+/// A room: what is said in it, in one order for everyone, and who is there.
+///
+/// A message gets its place from the room's ``RoomOrder``, under the room's lock, and then its place in the history and in
+/// both logs at once: there, or in ``placed(_:)`` if the engine takes longer. So what readers of the plain protocol and
+/// those of the rich one see has one order, whichever event loop they are on. Each form of a message is made once, and
+/// only if somebody reads it.
+///
+/// Any thread, but for connections: they are to be passed on their own loop's.
+final class Room: Sendable {
+  let name: String
+  let options: ChatOptions
+
+  let budget: HistoryBudget
+  /// What readers of the plain protocol get.
+  let plainLog = BroadcastLog()
+  /// What those of the rich one get who have a name.
+  let richLog = BroadcastLog()
+  let state: Mutex<State>
+
+  struct State {
+    /// Where messages get their places; nil while the room is being made.
+    var order: (any RoomOrder)?
+    /// Whether there is one to ask for messages' places. Otherwise there is no history, and nobody of the rich protocol.
+    var isRecorded: Bool
+    /// What is to be done when the engine has opened the room; nil when it has.
+    var unopened: Unopened? = Unopened()
+    var isAvailable = true
+    /// Says which numbering the ids of messages belong to: one who comes back may find another room of the same name.
+    var epoch = ""
+    var history: History
+    /// The tags of messages that wait for their place, and who has said them last.
+    var waitingTags: [String: Connection] = [:]
+    var people = People<Connection>()
+    /// How many there are of the plain protocol.
+    var plainCount = 0
+    var presence = Presence()
+    /// When the news of presence is to be told; nil when there is none.
+    var presenceDue: ContinuousClock.Instant?
+    /// Rises when somebody comes, goes or changes the name.
+    var attendanceVersion = 0
+
+    var count: Int { people.count + plainCount + people.otherCount }
+  }
+
+  struct Unopened {
+    var posts: [(post: Post, sender: Sender?)] = []
+    /// Those of the rich protocol who want to be let in.
+    var connections: [Connection] = []
+  }
+
+  init(name: String, options: ChatOptions, budget: HistoryBudget, engine: any Engine) {
+    (self.name, self.options, self.budget) = (name, options, budget)
+    let history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
+    state = Mutex(State(isRecorded: engine.isShared, isAvailable: engine.isAvailable, history: history))
+    let order = engine.open(name, self)
+    state.withLock { $0.order = order }
+  }
+
+  deinit { budget.add(-state.withLock { $0.history.bytes }) }
+
+  /// Gives the room up: nobody is in it, and nobody can come any more.
+  func close() {
+    let (order, unopened) = state.withLock { state in
+      let unopened = state.unopened
+      state.unopened?.posts = []
+      return (state.order, unopened)
+    }
+    // Who has said something and left before the room was open is heard, too.
+    for (post, sender) in unopened?.posts ?? [] { _ = order?.place({ post }, from: sender) }
+    order?.close()
+  }
+
+  /// Keeps history from now on: somebody speaks the rich protocol.
+  func record() { state.withLock { $0.isRecorded = true } }
+
+  /// Whether it has messages that somebody may ask for.
+  var hasHistory: Bool { state.withLock { !$0.history.isEmpty } }
+
+  /// Forgets old messages, so that `count` bytes are free again, or there are none left.
+  func forget(_ count: Int) {
+    state.withLock { state in tally(&state) { $0.history.forget(count) } }
+  }
+
+  /// Does something to the history, and keeps account of the memory.
+  func tally<Result>(_ state: inout State, _ body: (inout State) -> Result) -> Result {
+    let bytes = state.history.bytes
+    defer { budget.add(state.history.bytes - bytes) }
+    return body(&state)
+  }
+
+  /// Forgets what is too old.
+  func expire(_ state: inout State) {
+    let age = options.maxHistoryAge
+    if age > .zero {
+      tally(&state) { $0.history.forget(olderThan: WallClock.milliseconds - age.components.seconds * 1000) }
+    }
+  }
+
+  // MARK: The order
+
+  /// Asks for a message's place; nil means that it waits, and comes by ``placed(_:)``.
+  func place(_ state: inout State, from sender: Sender?, _ post: () -> Post) -> Place? {
+    guard state.unopened == nil else {
+      state.unopened?.posts.append((post(), sender))
+      return nil
+    }
+    return state.order?.place(post, from: sender)
+  }
+
+  /// Keeps a message that has its place, and appends it to the logs that somebody reads.
+  func append(
+    _ message: Message, name: String? = nil, tag: String? = nil, at place: Place, _ forms: BroadcastLog.Forms?,
+    _ state: inout State
+  ) {
+    let speaker = tag.flatMap { state.waitingTags.removeValue(forKey: $0) }
+    guard place.id > state.history.last else {
+      // It had its place before, and the room has forgotten it.
+      let event = MessageEvent(at: place, message, from: name, tag: tag)
+      speaker?.loop.execute { speaker?.send(event) }
+      return
+    }
+    expire(&state)
+    tally(&state) { $0.history.append(message, name: name, tag: tag, at: place) }
+    if let name {
+      if state.plainCount > 0 {
+        let form = PlainProtocol.form(of: message, from: name, at: place.at)
+        plainLog.append(Message(.text, form.span))
+      }
+    } else {
+      plainLog.append(message, forms)
+    }
+    if !state.people.isEmpty { richLog.append(MessageEvent(at: place, message, from: name, tag: tag)) }
+  }
+
+  func append(_ placed: PlacedPost, _ forms: BroadcastLog.Forms?, _ state: inout State) {
+    let post = placed.post
+    append(Message(post.kind, post.bytes.span), name: post.name, tag: post.tag, at: placed.place, forms, &state)
+  }
+
+  // MARK: The plain protocol
+
+  /// Lets a connection of the plain protocol read what is said from now on.
+  func admit(_ connection: Connection) {
+    state.withLock { state in
+      state.plainCount += 1
+      connection.join(plainLog)
+      countChanged(&state, connection.loop)
+    }
+  }
+
+  /// Counts one of the plain protocol out.
+  func leave(_ connection: Connection) {
+    state.withLock { state in
+      state.plainCount -= 1
+      countChanged(&state, connection.loop)
+    }
+  }
+
+  /// Says a message of the plain protocol to everyone, the sender included.
+  ///
+  /// - Parameter sender: nil if the engine is not shared.
+  func say(_ message: Message, from sender: Sender? = nil) {
+    let forms = plainLog.forms(of: message)
+    let waits = state.withLock { state in
+      guard state.isRecorded else {
+        plainLog.append(message, forms)
+        return false
+      }
+      guard let place = place(&state, from: sender, { Post(message) }) else { return true }
+      append(message, at: place, forms, &state)
+      return false
+    }
+    if waits { sender?.began(message.bytes.count) }
+  }
+}
+
+extension BroadcastLog {
+  func append(_ event: some ServerEvent) {
+    let json = event.json
+    append(Message(.text, json.span))
+  }
+}
+
+extension Connection {
+  /// Another one speaks for the person.
+  func giveWay() {
+    loop.execute { self.close(.replaced, reason: "replaced by another connection") }
+  }
+
+  func comeAgain() {
+    loop.execute { self.close(.serviceRestart, reason: "the room has begun anew") }
+  }
+
+  func send(_ event: some ServerEvent) {
+    let json = event.json
+    send(Message(.text, json.span))
+  }
+}
