@@ -275,24 +275,25 @@ def test_typing_is_shown_until_it_ends(server, person):
     ann.wait_for("typing", "")
 
 
-def test_too_fast_is_told_and_sent_later(server, person):
-    ann, bob = person().open(server, name="Ann"), Guest(server, "Bob")
-    texts = [f"message {number}" for number in range(40)]
-    ann.run("""
-      window.troubles = new Set();
-      new MutationObserver(() => document.querySelectorAll(".trouble").forEach((each) => troubles.add(each.innerText)))
-        .observe(document.getElementById("unsent"), { childList: true, subtree: true });
-      const field = document.getElementById("chat-input");
-      for (const text of arguments[0]) {
-        field.value = text;
-        field.dispatchEvent(new Event("input"));
-        field.form.requestSubmit();
-      }
-    """, texts)
-    assert bob.messages(40) == texts
-    assert ann.run("return [...troubles]") == ["A little too fast: it will be sent in a moment."]
-    ann.wait_for("own", texts)
-    assert ann.unsent == []
+def test_too_fast_is_told_and_sent_later(person):
+    with confab("--max-event-rate", 4, "--max-event-burst", 4) as server:
+        ann, bob = person().open(server, name="Ann"), Guest(server, "Bob")
+        texts = [f"message {number}" for number in range(12)]
+        ann.run("""
+          window.troubles = new Set();
+          new MutationObserver(() => document.querySelectorAll(".trouble").forEach((each) => troubles.add(each.innerText)))
+            .observe(document.getElementById("unsent"), { childList: true, subtree: true });
+          const field = document.getElementById("chat-input");
+          for (const text of arguments[0]) {
+            field.value = text;
+            field.dispatchEvent(new Event("input"));
+            field.form.requestSubmit();
+          }
+        """, texts)
+        assert bob.messages(40) == texts
+        assert ann.run("return [...troubles]") == ["A little too fast: it will be sent in a moment."]
+        ann.wait_for("own", texts)
+        assert ann.unsent == []
 
 
 def test_plain_clients_are_shown(server, person):
