@@ -290,7 +290,7 @@ def test_too_fast_is_told_and_sent_later(person):
             field.form.requestSubmit();
           }
         """, texts)
-        assert bob.messages(40) == texts
+        assert bob.messages(12) == texts
         assert ann.run("return [...troubles]") == ["A little too fast: it will be sent in a moment."]
         ann.wait_for("own", texts)
         assert ann.unsent == []
