@@ -8,6 +8,7 @@ import secrets
 import pytest
 import websockets
 from confab_process import Confab, free_port
+from nats_process import broker
 from rich_client import open_rich
 from tcp_proxy import Proxy
 
@@ -103,7 +104,16 @@ def server(admin, options, port=0):
         "--port", port, "--admin", f"127.0.0.1:{admin}", "--drain", DRAIN, "--max-event-rate", 0, *options)
 
 
-@pytest.mark.parametrize("options", [pytest.param((), id="memory")])
+@pytest.fixture(params=["memory", "nats"])
+def options(request):
+    """Servers that are each a chat of its own, and such that are one."""
+    if request.param == "memory":
+        yield ()
+    else:
+        with broker() as one:
+            yield ("--nats", one.url)
+
+
 def test_a_rolling_restart_loses_nothing(options):
     admins = [free_port() for _ in range(SERVERS)]
     servers = []
