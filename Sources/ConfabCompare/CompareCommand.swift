@@ -70,14 +70,23 @@ struct Run: AsyncParsableCommand {
       for scenario in scenarios {
         // Another one begins in each round.
         let turn = round % servers.count
-        for server in servers[turn...] + servers[..<turn] {
-          let measurement = try await server.measure(scenario, seconds: seconds, round: round, cores: cores)
-          progress(measurement, of: scenario)
-          all.append(measurement)
+        var turns: [Measurement] = []
+        do {
+          for server in servers[turn...] + servers[..<turn] {
+            let measurement = try await server.measure(scenario, seconds: seconds, round: round, cores: cores)
+            progress(measurement, of: scenario)
+            turns.append(measurement)
+          }
+          all += turns
+        } catch {
+          // Its rounds are pairs: what has been measured of this one is left out, and the others are not lost.
+          let server = servers[(turn + turns.count) % servers.count]
+          print("round \(round + 1)/\(rounds)  \(scenario.name)  left out, since \(server.name) failed: \(error)")
         }
       }
     }
-    let report = Report(scenarios: scenarios, servers: servers.map(\.name), measurements: all)
+    let measured = scenarios.filter { scenario in all.contains { $0.scenario == scenario.name } }
+    let report = Report(scenarios: measured, servers: servers.map(\.name), measurements: all)
     print(report.table)
     if let json {
       let encoder = JSONEncoder()

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLoad
 import Foundation
+import Glibc
 
 /// The load generator, in a process of its own: its CPU time must not be the runner's.
 struct Load: ParsableCommand {
@@ -8,8 +9,13 @@ struct Load: ParsableCommand {
     abstract: "Give one server work, and tell what it took.", shouldDisplay: false)
   @Argument(help: "The bytes of load_options, in base 64.") var options: String
 
+  /// Beyond what is to be measured, and waited for: setting it up, and a server that does not take what it is sent.
+  private static let patience = 120.0
+
   func run() throws {
-    FileHandle.standardOutput.write(data(of: load_run(try value(of: Data(base64Encoded: options)))))
+    let options: load_options = try value(of: Data(base64Encoded: options))
+    alarm(UInt32(options.warmup + options.seconds + options.patience + Load.patience))
+    FileHandle.standardOutput.write(data(of: load_run(options)))
   }
 
   static func inAProcess(_ load: load_options) throws -> load_result {
