@@ -10,13 +10,9 @@ import subprocess
 import tempfile
 import time
 
+from confab_process import free_port
+
 PROGRAM = shutil.which("nats-server") or "/usr/sbin/nats-server"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Broker:

@@ -48,7 +48,7 @@ final class Writer: @unchecked Sendable {
     } catch {
       complain("the history of a room cannot be read, it begins anew", error)
     }
-    return Kept(epoch: String(UInt64.random(in: .min ... .max), radix: 36), last: 0, posts: [])
+    return .nothing
   }
 
   private func write(_ batch: inout Batch) {
@@ -91,8 +91,7 @@ private struct Batch {
   private(set) var count = 0
 
   mutating func add(_ placed: PlacedPost, _ order: SQLiteEngine.Order, _ waiting: Sender??, isCut: Bool) {
-    let page = HistoryFile.Page(room: order.room, epoch: order.currentEpoch, isCut: isCut)
-    pages[order.room, default: page].posts.append(placed)
+    pages[order.room, default: .init(room: order.room, epoch: order.currentEpoch, isCut: isCut)].posts.append(placed)
     if let sender = waiting { self.waiting.append((order, placed, sender)) }
     count += 1
   }

@@ -14,7 +14,6 @@ import pathlib
 import random
 import resource
 import signal
-import socket
 import statistics
 import sys
 import tempfile
@@ -26,7 +25,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "Abuse")]
 
 import websockets  # noqa: E402
 from attack import ATTACKS  # noqa: E402
-from confab_process import Confab  # noqa: E402
+from confab_process import Confab, free_port  # noqa: E402
 from talker import Room, Talker  # noqa: E402
 import attacks  # noqa: E402, F401
 
@@ -34,9 +33,7 @@ import attacks  # noqa: E402, F401
 class Soak:
     def __init__(self, arguments, folder):
         self.arguments = arguments
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.admin = f"127.0.0.1:{listener.getsockname()[1]}"
+        self.admin = f"127.0.0.1:{free_port()}"
         self.options = ["--admin", self.admin, "--history", folder / "chat.db", "--durability", "full",
                         "--max-history-messages", 20_000, "--max-history-bytes", "8MiB", "--max-total-history-bytes", "96MiB", *arguments.options.split()]
         self.server = self.start()

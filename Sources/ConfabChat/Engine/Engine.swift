@@ -120,6 +120,11 @@ public struct Kept: Sendable {
   /// The newest messages, oldest first, without gaps.
   public let posts: [PlacedPost]
 
+  /// That of a room that begins: its numbering is a new one each time.
+  package static var nothing: Kept {
+    Kept(epoch: String(UInt64.random(in: .min ... .max), radix: 36), last: 0, posts: [])
+  }
+
   /// What has been kept.
   public init(epoch: String, last: Int, posts: [PlacedPost]) {
     (self.epoch, self.last, self.posts) = (epoch, last, posts)

@@ -10,7 +10,7 @@ public final class MemoryEngine: Engine {
   public init() {}
 
   public func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder {
-    sink.opened(Kept(epoch: String(UInt64.random(in: .min ... .max), radix: 36), last: 0, posts: []))
+    sink.opened(.nothing)
     return Order()
   }
 
