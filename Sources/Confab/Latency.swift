@@ -1,9 +1,11 @@
 /// How long something has taken, as a histogram.
 public struct Latency: Equatable, Sendable {
   /// The upper bounds of all buckets but the last, which has none.
-  public static let bounds: [Duration] = [
-    .microseconds(100), .microseconds(250), .microseconds(500), .milliseconds(1), .microseconds(2500), .milliseconds(5),
-    .milliseconds(10), .milliseconds(25), .milliseconds(50), .milliseconds(100), .milliseconds(250), .seconds(1),
+  public static let bounds = limits.indices.map { Duration.nanoseconds(Int64(limits[$0])) }
+  /// The same in nanoseconds.
+  private static let limits: InlineArray<12, UInt64> = [
+    100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000,
+    250_000_000, 1_000_000_000,
   ]
 
   /// How many there have been in each bucket, one more than there are ``bounds``.
@@ -26,7 +28,6 @@ public struct Latency: Equatable, Sendable {
     buckets[bucket] += count
     total &+= Int64(clamping: nanoseconds) &* Int64(count)
   }
-  private static let limits = bounds.map { UInt64($0 / .nanoseconds(1)) }
 
   static func + (one: Latency, other: Latency) -> Latency {
     var sum = one

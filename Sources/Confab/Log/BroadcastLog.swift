@@ -11,6 +11,10 @@ public final class BroadcastLog: Sendable {
     /// How many messages have been appended.
     var count = 0
     var readers: [Reader] = []
+    /// Whether all readers know that it has grown since one has last asked for its extent.
+    var isGrowthKnown = false
+    /// Whether messages get their order from somebody else, see ``BroadcastLog/keepOrder()``.
+    var isOrderKept = false
     /// How far the slowest reader may be behind the end, and where it is: see `note`.
     var limit = Int.max
     var slowest = 0
@@ -56,9 +60,19 @@ public final class BroadcastLog: Sendable {
 
   /// Appends a message whose forms have been made. It goes to forms that have come since as it is.
   package func append(_ message: Message, _ forms: Forms?) {
+    state.withLock { append(message, forms, &$0) }
+  }
+
+  /// Somebody else gives messages their order from now on: those whose order nobody keeps are not appended any more.
+  package func keepOrder() { state.withLock { $0.isOrderKept = true } }
+
+  /// Appends a message where it comes, and tells whether it has: not if somebody keeps the order. This and ``keepOrder()``
+  /// have one order on all threads.
+  package func appendUnlessOrdered(_ message: Message, _ forms: Forms?) -> Bool {
     state.withLock { state in
-      append(message, &state)
-      if !state.forms.isEmpty { append(message, forms, to: state.forms) }
+      if state.isOrderKept { return false }
+      append(message, forms, &state)
+      return true
     }
   }
 
@@ -97,8 +111,13 @@ public final class BroadcastLog: Sendable {
   /// The position behind the last byte: how many bytes, frame headers included, have ever been appended. Any thread.
   public var end: Int { state.withLock { $0.queue.end } }
 
-  /// The same, and how many messages they were.
-  var extent: (end: Int, count: Int) { state.withLock { ($0.queue.end, $0.count) } }
+  /// The same, and how many messages they were, for a reader that wants to hear of the next one again.
+  func takeExtent() -> (end: Int, count: Int) {
+    state.withLock { state in
+      state.isGrowthKnown = false
+      return (state.queue.end, state.count)
+    }
+  }
 
   /// The bytes that are kept because some reader has not read them. Any thread.
   public var retained: Int { state.withLock { $0.queue.count } }
@@ -109,6 +128,7 @@ public final class BroadcastLog: Sendable {
   func add(_ reader: any LogReader) {
     state.withLock { state in
       state.readers.append(Reader(reader: reader, position: state.queue.end))
+      state.isGrowthKnown = false
       measure(&state)
     }
   }
@@ -156,11 +176,18 @@ public final class BroadcastLog: Sendable {
     }
   }
 
+  private func append(_ message: Message, _ forms: Forms?, _ state: inout State) {
+    append(message, &state)
+    if !state.forms.isEmpty { append(message, forms, to: state.forms) }
+  }
+
   /// Appends with the lock held. Who appends much to what others read slowly need not wait until they tell.
   private func append(_ message: Message, _ state: inout State) {
     state.queue.append(message)
     state.count += 1
     if state.queue.end - state.slowest > state.limit && !state.readers.isEmpty { setPressed(true) }
+    if state.isGrowthKnown { return }
+    state.isGrowthKnown = true
     for entry in state.readers { entry.reader.logGrew() }
   }
 }

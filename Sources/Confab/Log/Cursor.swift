@@ -11,7 +11,7 @@ struct Cursor {
 /// What keeps up with a log, and wants to know when it has grown. Both calls come with the log's lock held: they must
 /// return at once and not call the log.
 protocol LogReader: AnyObject, Sendable {
-  /// Called on the thread that appends.
+  /// Called on the thread that appends, once until a reader has asked by ``BroadcastLog/takeExtent()``.
   func logGrew()
   /// Called when ``BroadcastLog/isPressed`` has become false, on the thread that noticed.
   func logRelieved()

@@ -30,21 +30,27 @@ struct Frame: ~Escapable {
   var encodedCount: Int { payload.count + (payload.count < 126 ? 2 : 4) }
 
   func encode(into bytes: inout [UInt8]) {
-    bytes.append((isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0) | opcode)
-    if payload.count < 126 {
-      bytes.append(UInt8(payload.count))
-    } else {
-      bytes.append(126)
-      bytes.append(UInt8(truncatingIfNeeded: payload.count >> 8))
-      bytes.append(UInt8(truncatingIfNeeded: payload.count))
+    let first = (isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0) | opcode
+    bytes.append(addingCapacity: encodedCount) { output in
+      output.append(first)
+      if payload.count < 126 {
+        output.append(UInt8(payload.count))
+      } else {
+        output.append(126)
+        output.append(UInt8(truncatingIfNeeded: payload.count >> 8))
+        output.append(UInt8(truncatingIfNeeded: payload.count))
+      }
+      output.append(payload)
     }
-    bytes.append(payload)
   }
 }
 
 extension Message {
   /// Cuts the message into frames: one, or fragments of ``Frame/maxPayload`` bytes and a last one.
   func forEachFrame(_ body: (Frame) -> Void) {
+    if bytes.count <= Frame.maxPayload {
+      return body(Frame(opcode: kind.rawValue, isFinal: true, isCompressed: isCompressed, payload: bytes))
+    }
     var offset = 0
     repeat {
       let piece = bytes.extracting(offset..<min(offset + Frame.maxPayload, bytes.count))

@@ -6,14 +6,21 @@ internal import Glibc
 extension [UInt8] {
   /// Appends a copy of `bytes`.
   mutating func append(_ bytes: Span<UInt8>) {
+    append(addingCapacity: bytes.count) { $0.append(bytes) }
+  }
+}
+
+extension OutputSpan<UInt8> {
+  /// Appends a copy of `bytes`, for which there must be room.
+  @inline(__always)
+  mutating func append(_ bytes: Span<UInt8>) {
+    precondition(bytes.count <= freeCapacity)
     if bytes.isEmpty { return }
-    append(addingCapacity: bytes.count) { output in
-      unsafe output.withUnsafeMutableBufferPointer { free, count in
-        unsafe bytes.withUnsafeBufferPointer { source in
-          unsafe _ = memcpy(free.baseAddress! + count, source.baseAddress!, source.count)
-        }
-        count += bytes.count
+    unsafe withUnsafeMutableBufferPointer { free, count in
+      unsafe bytes.withUnsafeBufferPointer { source in
+        unsafe _ = memcpy(free.baseAddress! + count, source.baseAddress!, source.count)
       }
+      count += bytes.count
     }
   }
 }
@@ -22,11 +29,13 @@ extension Span<UInt8> {
   /// The index of the first byte from `index` on that is not ASCII, or the count.
   func endOfAscii(from index: Int) -> Int {
     unsafe withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return index }
       var index = index
-      while bytes.count - index >= 8 {
-        let word = unsafe bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-        if word & 0x8080_8080_8080_8080 != 0 { break }
-        index += 8
+      while bytes.count - index >= 16 {
+        let one = unsafe (start + index).loadUnaligned(as: UInt64.self)
+        let other = unsafe (start + index + 8).loadUnaligned(as: UInt64.self)
+        if (one | other) & 0x8080_8080_8080_8080 != 0 { break }
+        index += 16
       }
       while index < bytes.count, unsafe bytes[index] < 0x80 { index += 1 }
       return index

@@ -12,7 +12,10 @@ public final class EventLoop: @unchecked Sendable {
   let limits: Assembly.Limits
   let admission: Admission
   let originPolicy: OriginPolicy
-  private(set) var handler: any Handler
+  /// Who hears of connections and messages.
+  var handler: any Handler { unsafe runningHandler }
+  // Unchecked: it is replaced only when the loop starts and ends, and read for each message.
+  @exclusivity(unchecked) private var runningHandler: any Handler
 
   let uv: UvLoop
   let context: Context
@@ -86,7 +89,7 @@ public final class EventLoop: @unchecked Sendable {
     limits = Assembly.Limits(configuration)
     self.admission = admission
     self.originPolicy = originPolicy
-    handler = Unstarted()
+    unsafe runningHandler = Unstarted()
     let uv = try UvLoop()
     self.uv = uv
     unsafe (sweepTimer, stopTimer) = (UvTimer(on: uv.loop), UvTimer(on: uv.loop))
@@ -244,7 +247,7 @@ public final class EventLoop: @unchecked Sendable {
   func start(on place: Place, whenEnded: @escaping @Sendable () -> Void) -> Bool {
     let events = UvLoop.Events(
       started: {
-        self.handler = self.makeHandler(self)
+        unsafe self.runningHandler = self.makeHandler(self)
         self.context.serve(self, on: self.uv)
         self.sweep()
         for listener in self.listeners { listener.start(on: self.uv, for: self) }
@@ -255,7 +258,7 @@ public final class EventLoop: @unchecked Sendable {
       willPoll: { self.beforePoll() },
       handlesClosed: { self.context.destroy() },
       ended: {
-        self.handler = Unstarted()
+        unsafe self.runningHandler = Unstarted()
         self.showCounters()
         // What OpenSSL keeps for a thread: the program may end before the thread has.
         if self.configuration.tls != nil { OPENSSL_thread_stop() }

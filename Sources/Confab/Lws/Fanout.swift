@@ -54,7 +54,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     let since = scheduledAt.load(ordering: .relaxed)
     isScheduled.store(false, ordering: .releasing)
     let newest = cursor.position
-    let (end, count) = log.extent
+    let (end, count) = log.takeExtent()
     let fresh = count - counted
     loop.counters.deliveries += fresh * (group.count + apart.count)
     counted = count

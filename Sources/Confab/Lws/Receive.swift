@@ -79,7 +79,8 @@ extension Connection {
     loop.counters.messages += 1
     loop.counters.receivedBytes += message.bytes.count
     loop.handler.received(message, from: self)
-    if let fanout, fanout.log.isPressed { loop.pauseReading(self) }
+    let isPressed = fanout?.log.isPressed ?? false
+    if isPressed { loop.pauseReading(self) }
   }
 
   private func slowDown(_ rate: Refusal) {

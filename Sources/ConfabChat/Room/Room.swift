@@ -24,8 +24,6 @@ final class Room: Sendable {
   struct State {
     /// Where messages get their places; nil while the room is being made.
     var order: (any RoomOrder)?
-    /// Whether there is one to ask for messages' places. Otherwise there is no history, and nobody of the rich protocol.
-    var isRecorded: Bool
     /// What is to be done when the engine has opened the room; nil when it has.
     var unopened: Unopened? = Unopened()
     var isAvailable = true
@@ -55,9 +53,10 @@ final class Room: Sendable {
   init(name: String, options: ChatOptions, budget: HistoryBudget, engine: any Engine) {
     (self.name, self.options, self.budget) = (name, options, budget)
     let history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
-    state = Mutex(State(isRecorded: engine.isShared, isAvailable: engine.isAvailable, history: history))
+    state = Mutex(State(isAvailable: engine.isAvailable, history: history))
     let order = engine.open(name, self)
     state.withLock { $0.order = order }
+    if engine.isShared { record() }
   }
 
   deinit { budget.add(-state.withLock { $0.history.bytes }) }
@@ -74,8 +73,8 @@ final class Room: Sendable {
     order?.close()
   }
 
-  /// Keeps history from now on: somebody speaks the rich protocol.
-  func record() { state.withLock { $0.isRecorded = true } }
+  /// Asks for messages' places, and keeps history, from now on: somebody speaks the rich protocol, or the engine is shared.
+  func record() { plainLog.keepOrder() }
 
   /// Whether it has messages that somebody may ask for.
   var hasHistory: Bool { state.withLock { !$0.history.isEmpty } }
@@ -165,11 +164,8 @@ final class Room: Sendable {
   /// - Parameter sender: nil if the engine is not shared.
   func say(_ message: Message, from sender: Sender? = nil) {
     let forms = plainLog.forms(of: message)
+    if plainLog.appendUnlessOrdered(message, forms) { return }
     let waits = state.withLock { state in
-      guard state.isRecorded else {
-        plainLog.append(message, forms)
-        return false
-      }
       guard let place = place(&state, from: sender, { Post(message) }) else { return true }
       append(message, at: place, forms, &state)
       return false

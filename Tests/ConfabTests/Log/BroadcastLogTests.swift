@@ -66,10 +66,43 @@ struct BroadcastLogTests {
     let (log, reader) = (BroadcastLog(), Reader())
     log.add(reader)
     log.append(.text, [])
+    #expect(reader.count == 1)
     log.append(.text, [])
-    log.remove(reader)
+    #expect(reader.count == 1, "once, until it has asked how far the log has grown")
+    #expect(log.takeExtent().count == 2)
     log.append(.text, [])
     #expect(reader.count == 2)
+    log.remove(reader)
+    _ = log.takeExtent()
+    log.append(.text, [])
+    #expect(reader.count == 2)
+  }
+
+  @Test func aReaderThatComesLaterIsToldToo() {
+    final class Reader: LogReader, @unchecked Sendable {
+      var count = 0
+      func logGrew() { count += 1 }
+      func logRelieved() {}
+    }
+    let (log, first, second) = (BroadcastLog(), Reader(), Reader())
+    log.add(first)
+    log.append(.text, [])
+    log.add(second)
+    log.append(.text, [])
+    #expect((first.count, second.count) == (2, 1))
+  }
+
+  @Test func messagesWhoseOrderNobodyKeepsAreAppendedUntilSomebodyDoes() {
+    let log = BroadcastLog()
+    let message = OwnedMessage("a")
+    let isAppended = log.appendUnlessOrdered(message.message, nil)
+    #expect(isAppended)
+    log.keepOrder()
+    let isAppendedAgain = log.appendUnlessOrdered(message.message, nil)
+    #expect(!isAppendedAgain)
+    #expect(log.takeExtent().count == 1)
+    log.append(message)
+    #expect(log.takeExtent().count == 2)
   }
 
   private final class Lagging: LogReader, @unchecked Sendable {
