@@ -38,6 +38,10 @@ extension EventLoop {
   }
 }
 
+/// The kernel's clock goes on in ticks of so many milliseconds, or less: what it knows of a message that is known here
+/// looks newer by that.
+private let kernelTick: UInt64 = 10
+
 extension Connection {
   /// The peer has sent something.
   func heard() { (heardAt, isPinged) = (loop.sweptAt, false) }
@@ -46,7 +50,7 @@ extension Connection {
   /// pongs without payload; it is asked only when no message has come for as long as matters.
   fileprivate func silence(atLeast threshold: UInt64) -> UInt64 {
     let silence = UInt64(loop.sweptAt &- heardAt)
-    guard silence >= threshold, let known = socket?.silence, known < silence else { return silence }
+    guard silence >= threshold, let known = socket?.silence, known + kernelTick < silence else { return silence }
     (heardAt, isPinged) = (loop.sweptAt &- UInt32(known), false)
     return known
   }
