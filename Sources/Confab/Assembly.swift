@@ -61,9 +61,6 @@ final class Assembly {
   /// The same checks for a message that has arrived in one piece.
   static func check(_ message: Message, limits: Limits) throws(Refusal) {
     guard message.bytes.count <= limits.maxMessageSize else { throw .tooBig }
-    if message.kind == .text && message.bytes.endOfAscii(from: 0) < message.bytes.count {
-      var text = Utf8Validator()
-      guard text.accept(message.bytes), text.isComplete else { throw .notUtf8 }
-    }
+    guard message.kind == .binary || Utf8Validator.isValid(message.bytes) else { throw .notUtf8 }
   }
 }

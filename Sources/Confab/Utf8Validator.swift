@@ -9,6 +9,15 @@ struct Utf8Validator {
   /// Whether the text could end here.
   var isComplete: Bool { needed == 0 }
 
+  /// Whether a whole text is valid.
+  static func isValid(_ text: Span<UInt8>) -> Bool {
+    // Most is nothing but ASCII.
+    let end = text.endOfAscii(from: 0)
+    if end == text.count { return true }
+    var rest = Utf8Validator()
+    return rest.accept(text.extracting(end..<text.count)) && rest.isComplete
+  }
+
   /// Whether the text so far, with `piece`, is the beginning of valid UTF-8.
   mutating func accept(_ piece: Span<UInt8>) -> Bool {
     var index = 0

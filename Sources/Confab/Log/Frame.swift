@@ -48,6 +48,7 @@ struct Frame: ~Escapable {
 extension Message {
   /// Cuts the message into frames: one, or fragments of ``Frame/maxPayload`` bytes and a last one.
   func forEachFrame(_ body: (Frame) -> Void) {
+    // Nearly all are one, and cut nowhere.
     if bytes.count <= Frame.maxPayload {
       return body(Frame(opcode: kind.rawValue, isFinal: true, isCompressed: isCompressed, payload: bytes))
     }

@@ -58,11 +58,6 @@ struct BroadcastLogTests {
   }
 
   @Test func readersAreToldWithinAppend() {
-    final class Reader: LogReader, @unchecked Sendable {
-      var count = 0
-      func logGrew() { count += 1 }
-      func logRelieved() {}
-    }
     let (log, reader) = (BroadcastLog(), Reader())
     log.add(reader)
     log.append(.text, [])
@@ -79,11 +74,6 @@ struct BroadcastLogTests {
   }
 
   @Test func aReaderThatComesLaterIsToldToo() {
-    final class Reader: LogReader, @unchecked Sendable {
-      var count = 0
-      func logGrew() { count += 1 }
-      func logRelieved() {}
-    }
     let (log, first, second) = (BroadcastLog(), Reader(), Reader())
     log.add(first)
     log.append(.text, [])
@@ -103,6 +93,12 @@ struct BroadcastLogTests {
     #expect(log.takeExtent().count == 1)
     log.append(message)
     #expect(log.takeExtent().count == 2)
+  }
+
+  private final class Reader: LogReader, @unchecked Sendable {
+    var count = 0
+    func logGrew() { count += 1 }
+    func logRelieved() {}
   }
 
   private final class Lagging: LogReader, @unchecked Sendable {
