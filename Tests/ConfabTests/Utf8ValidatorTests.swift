@@ -52,6 +52,10 @@ private enum Verdict { case refused, incomplete, complete }
 
 private func verdict(_ pieces: ArraySlice<UInt8>...) -> Verdict {
   var validator = Utf8Validator()
-  for piece in pieces where !validator.accept(Array(piece).span) { return .refused }
+  let whole = pieces.flatMap { $0 }
+  let isAccepted = pieces.allSatisfy { validator.accept(Array($0).span) }
+  let isValid = Utf8Validator.isValid(whole.span)
+  #expect(isValid == (isAccepted && validator.isComplete), "a whole text is judged as its pieces are")
+  guard isAccepted else { return .refused }
   return validator.isComplete ? .complete : .incomplete
 }
