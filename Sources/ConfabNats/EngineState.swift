@@ -51,6 +51,8 @@ struct EngineState {
   var inbox: String { "_INBOX.\(instance)" }
 
   var phase = Phase.disconnected(.now)
+  /// Why there is no connection, if that is known.
+  private var obstacle: String?
   /// Whether messages can be given places.
   var isAvailable = false
   /// Whether messages are not acknowledged.
@@ -135,6 +137,7 @@ struct EngineState {
   private mutating func handle(_ event: NatsConnection.Event, _ now: Instant, _ effects: inout Effects) {
     switch event {
     case .connected:
+      obstacle = nil
       effects.logs.append((.notice, "connected to NATS"))
       neighbourhood.connected(now)
       lookForStream(now, &effects)
@@ -142,6 +145,7 @@ struct EngineState {
       effects.logs.append((.warning, "the connection to NATS is lost"))
       lose(now)
     case .closed: lose(now)
+    case .unreachable(let reason): obstacle = reason
     case .failed(let text): effects.logs.append((.warning, "NATS: \(text)"))
     case .message(let message): received(message, now, &effects)
     }
@@ -227,7 +231,8 @@ struct EngineState {
   /// Several times a second.
   mutating func tick(_ now: Instant, _ effects: inout Effects) {
     switch phase {
-    case .disconnected(let since): if now - since > .seconds(2) { warn("NATS cannot be reached", now, &effects) }
+    case .disconnected(let since):
+      if now - since > .seconds(2) { warn("NATS cannot be reached\(obstacle.map { ": \($0)" } ?? "")", now, &effects) }
     case .asking(let since): if now - since > .seconds(1) { lookForStream(now, &effects) }
     case .ready:
       for (number, room) in rooms where room.reader.isLost(now: now) { restart(number, at: now, &effects) }

@@ -25,6 +25,8 @@ public final class JetStreamEngine: Engine {
   private let isReachable = Atomic(false)
   /// Does all that takes time, or may wait; the rooms are called from here, too. What follows is touched here only.
   private let queue = DispatchQueue(label: "confab.nats")
+  /// Connects, which may take seconds.
+  private let connecting = DispatchQueue(label: "confab.nats.connect")
   private let state: Mutex<EngineState>
   private let link = Mutex<Link?>(nil)
 
@@ -42,8 +44,8 @@ public final class JetStreamEngine: Engine {
   /// How often it looks whether something has taken too long.
   private static let tick = DispatchTimeInterval.milliseconds(250)
   private static let moment = DispatchTimeInterval.milliseconds(20)
-  /// When it begins anew after libnats has given up.
-  private static let pause = DispatchTimeInterval.seconds(2)
+  /// When it tries again to connect, after it has failed or libnats has given up.
+  private static let pause = DispatchTimeInterval.seconds(1)
   /// How long it waits at the end for what is on its way.
   private static let farewell = Duration.seconds(3)
 
@@ -54,10 +56,8 @@ public final class JetStreamEngine: Engine {
     try options.validate()
     self.options = options
     state = Mutex(EngineState(options))
-    queue.async { [weak self] in
-      self?.connect()
-      self?.look()
-    }
+    connecting.async { [weak self] in self?.connect() }
+    queue.async { [weak self] in self?.look() }
   }
 
   public var isAvailable: Bool { isReachable.load(ordering: .relaxed) }
@@ -74,6 +74,8 @@ public final class JetStreamEngine: Engine {
     inputs.withLock { $0.isOver = true }
     let count = state.withLock { $0.outbox.messages.count }
     if count > 0 { options.logger.warning("\(count) messages have not been stored") }
+    // OpenSSL must not be in use any more when the process ends: an attempt to connect may last some seconds yet.
+    await withCheckedContinuation { done in connecting.async { done.resume() } }
     await withCheckedContinuation { done in
       queue.async {
         self.link.withLock { $0 = nil }
@@ -94,7 +96,7 @@ public final class JetStreamEngine: Engine {
     if isAsleep { queue.async { self.run() } }
   }
 
-  // MARK: On the queue
+  // MARK: On the queue that connects
 
   private func connect() {
     guard !inputs.withLock(\.isOver) else { return }
@@ -103,15 +105,18 @@ public final class JetStreamEngine: Engine {
       let inbox = state.withLock(\.inbox) + ".>"
       let subscriptions = [inbox: try connection.subscribe(inbox)]
       link.withLock { $0 = Link(connection: connection, subscriptions: subscriptions) }
+      take(.event(.connected))
     } catch {
-      options.logger.warning("NATS cannot be reached: \(error)")
+      take(.event(.unreachable(error.description)))
       connectLater()
     }
   }
 
   private func connectLater() {
-    queue.asyncAfter(deadline: .now() + JetStreamEngine.pause) { [weak self] in self?.connect() }
+    connecting.asyncAfter(deadline: .now() + JetStreamEngine.pause) { [weak self] in self?.connect() }
   }
+
+  // MARK: On the queue
 
   /// Looks whether something has taken too long, again and again.
   private func look() {

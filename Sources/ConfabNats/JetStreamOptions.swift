@@ -1,3 +1,4 @@
+internal import FoundationEssentials
 public import Logging
 
 /// Where the brokers are, and what a ``JetStreamEngine`` keeps there.
@@ -54,7 +55,15 @@ public struct JetStreamOptions: Sendable {
     if !isName { return "the stream's name is not 1 to 32 of A to Z, a to z, 0 to 9, - and _" }
     if !(1...5).contains(replicas) { return "a stream has 1 to 5 replicas" }
     if (certificateFile == nil) != (keyFile == nil) { return "a certificate for NATS and its key need each other" }
-    return nil
+    return credentialsFile.flatMap(JetStreamOptions.flaw(ofCredentials:))
+  }
+
+  /// libnats reads the file whenever it connects, so it would tell of it only then.
+  private static func flaw(ofCredentials file: String) -> String? {
+    guard let data = try? Data(contentsOf: URL(filePath: file)) else { return "\(file) cannot be read" }
+    let text = String(decoding: data, as: UTF8.self)
+    let isWhole = ["BEGIN NATS USER JWT", "BEGIN USER NKEY SEED"].allSatisfy(text.contains)
+    return isWhole ? nil : "\(file) has no credentials: the JWT and the seed of a user of NATS"
   }
 }
 

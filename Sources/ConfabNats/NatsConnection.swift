@@ -7,11 +7,13 @@ internal import Glibc
 @safe
 final class NatsConnection: Sendable {
   enum Event: Sendable {
-    /// It is there, or there again.
+    /// It is there again.
     case connected
     case disconnected
     /// It has been given up, and does not come back: the server has refused it twice.
     case closed
+    /// None could be made, and why.
+    case unreachable(String)
     /// Something has gone wrong, but for the loss of the connection.
     case failed(String)
     case message(NatsMessage)
@@ -29,7 +31,10 @@ final class NatsConnection: Sendable {
     fileprivate init(_ status: natsStatus) {
       self.status = status
       let text = unsafe nats_GetLastError(nil) ?? natsStatus_GetText(status)
-      description = unsafe text.map { unsafe String(cString: $0) } ?? "error \(status.rawValue) of libnats"
+      let words = unsafe text.map { unsafe String(cString: $0) } ?? "error \(status.rawValue) of libnats"
+      // "(conn.c:1905): Authorization Violation" begins with a place in libnats's source.
+      let place = words.hasPrefix("(") ? words.firstRange(of: "): ") : nil
+      description = String(words[(place?.upperBound ?? words.startIndex)...])
     }
   }
 
@@ -48,7 +53,7 @@ final class NatsConnection: Sendable {
   private nonisolated(unsafe) let connection: OpaquePointer
   private let receiver: Receiver
 
-  /// Begins to connect, for as long as it takes; waits for the first attempt.
+  /// Connects, and waits for that.
   ///
   /// - Parameter take: called on threads of libnats: with messages on one, with all else on another one.
   init(_ server: JetStreamOptions, take: @escaping @Sendable (Event) -> Void) throws(Failure) {
@@ -57,7 +62,6 @@ final class NatsConnection: Sendable {
     defer { unsafe natsOptions_Destroy(options) }
     // Released by the closed callback, which is libnats's last one of the connection.
     let closure = unsafe Unmanaged.passRetained(receiver).toOpaque()
-    unsafe natsOptions_SetRetryOnFailedConnect(options, true, { unsafe Receiver.of($1)?.take(.connected) }, closure)
     unsafe natsOptions_SetReconnectedCB(options, { unsafe Receiver.of($1)?.take(.connected) }, closure)
     unsafe natsOptions_SetDisconnectedCB(options, { unsafe Receiver.of($1)?.take(.disconnected) }, closure)
     unsafe natsOptions_SetErrorHandler(
@@ -74,13 +78,11 @@ final class NatsConnection: Sendable {
       }, closure)
     var connection: OpaquePointer?
     let status = unsafe natsConnection_Connect(&connection, options)
-    guard let connection = unsafe connection, status == NATS_OK || status == NATS_NOT_YET_CONNECTED else {
+    guard let connection = unsafe connection, status == NATS_OK else {
       unsafe Unmanaged<Receiver>.fromOpaque(closure).release()
       throw Failure(status)
     }
     unsafe self.connection = connection
-    // libnats tells only of a connection that could not be made at once.
-    if status == NATS_OK { take(.connected) }
   }
 
   /// Finds out whether the options can be used, so far as that is seen without a server.

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-import secrets
 import subprocess
 import tempfile
 import time
@@ -13,7 +12,7 @@ import urllib.request
 import pytest
 import websockets
 
-from confab_process import confab, make_certificate, run
+from confab_process import confab, run
 from nats_process import Broker, broker, free_port
 from network import Network
 from rich_client import open_rich, rich
@@ -225,49 +224,6 @@ def test_when_the_stream_is_another_one_everyone_comes_again():
         go(main())
 
 
-def test_tls_and_passwords(tmp_path):
-    certificate, key = make_certificate(tmp_path)
-    other, _ = make_certificate(tmp_path, name="other")
-    password = secrets.token_hex(8)
-    config = tmp_path / "nats.conf"
-    config.write_text(f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n'
-                      f'authorization {{ user: confab, password: "{password}" }}\n')
-
-    async def main(server):
-        async with rich(server, "Ann") as ann:
-            await ann.say("x")
-
-    def answers(one):
-        """Its own requests have neither TLS nor a password: what it says tells that it is there."""
-        end = time.monotonic() + 10
-        while "Server is ready" not in one.said():
-            assert time.monotonic() < end
-            time.sleep(0.05)
-
-    one = Broker(tmp_path, "-c", config)
-    try:
-        answers(one)
-        url = f"tls://confab:{password}@localhost:{one.port}"
-        with confab("--nats", url, "--nats-ca", certificate) as server:
-            go(main(server))
-            assert password not in server.said()
-        for wrong in (
-            ("--nats", url, "--nats-ca", other),  # signed by somebody else
-            ("--nats", f"tls://confab:no@localhost:{one.port}", "--nats-ca", certificate),
-            ("--nats", f"tls://confab:{password}@127.0.0.2:{one.port}", "--nats-ca", certificate),  # another name
-        ):
-            with confab(*wrong) as server:
-                async def refused():
-                    async with open_rich(server, close_timeout=0.1) as ann:
-                        await ann.send("hello", name="Ann")
-                        with pytest.raises(TimeoutError):
-                            await asyncio.wait_for(ann.until("welcome"), 1.5)
-                go(refused())
-                assert password not in server.said() and "connected" not in server.said()
-    finally:
-        one.stop()
-
-
 def test_options_that_cannot_be(tmp_path):
     for options, words in (
         (("--nats", "nats://localhost", "--history", tmp_path / "x"), "exclude each other"),
@@ -275,6 +231,8 @@ def test_options_that_cannot_be(tmp_path):
         (("--nats", "nats://localhost", "--nats-stream", "a.b"), "stream's name"),
         (("--nats", "nats://localhost", "--nats-cert", "x"), "need each other"),
         (("--nats", "tls://localhost", "--nats-ca", tmp_path / "none"), "none"),
+        (("--nats", "nats://localhost", "--nats-creds", tmp_path / "none"), "none cannot be read"),
+        (("--nats", "nats://localhost", "--nats-creds", __file__), "has no credentials"),
     ):
         done = run("serve", "--port", 0, *options)
         assert done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -9,6 +9,7 @@ not return to the descriptors that it had, or when it does not stop with exit co
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import pathlib
 import random
@@ -99,16 +100,20 @@ class Soak:
     # The faults
 
     async def attack(self):
-        while not self.is_over:
-            name = random.choice(list(ATTACKS))
+        for name in itertools.chain.from_iterable(random.sample(list(ATTACKS), len(ATTACKS)) for _ in itertools.count()):
             process = await asyncio.create_subprocess_exec(
                 sys.executable, TESTS / "Abuse" / "attacker.py", name, str(self.server.port), "10",
                 stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
+            start, said = time.monotonic(), self.said
             try:
                 await asyncio.wait_for(process.wait(), 60)
+            except TimeoutError:
+                self.problems.append(f"the attack {name!r} has not come to an end")
             finally:
                 if process.returncode is None:
                     process.kill()
+            seconds = time.monotonic() - start
+            print(f"attacked by {name} for {seconds:.0f} s, {(self.said - said) / seconds:.0f} said a second", flush=True)
             await asyncio.sleep(random.uniform(0, 10))
 
     async def hold_up(self):

@@ -1,0 +1,94 @@
+"""Who a broker lets in, and which broker a server trusts: TLS, passwords, certificates, and files of credentials."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+
+import nkeys
+import pytest
+
+from confab_process import confab, make_certificate
+from nats_accounts import Operator, Party, write_credentials
+from nats_process import Broker
+from rich_client import open_rich, rich
+
+
+@contextlib.contextmanager
+def strict_broker(folder, configuration):
+    """Requests of the tests' own have no credentials: what the broker says tells that it is there."""
+    path = folder / "nats.conf"
+    path.write_text(configuration)
+    one = Broker(folder, "-c", path)
+    try:
+        end = time.monotonic() + 10
+        while "Server is ready" not in one.said():
+            assert one.is_running() and time.monotonic() < end, one.said()
+            time.sleep(0.05)
+        yield one
+    finally:
+        one.stop()
+
+
+def is_let_in(*options):
+    with confab(*options) as server:
+        async def talk():
+            async with rich(server, "Ann") as ann:
+                await ann.say("x")
+        asyncio.run(asyncio.wait_for(talk(), 20))
+        assert "connected to NATS" in server.said()
+        return server.said()
+
+
+def is_refused(*options, reason="NATS cannot be reached: "):
+    with confab(*options) as server:
+        async def wait():
+            async with open_rich(server, close_timeout=0.1) as ann:
+                await ann.send("hello", name="Ann")
+                while reason not in server.said():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(ann.until("welcome"), 0.1)
+                        pytest.fail("it is let in")
+        asyncio.run(asyncio.wait_for(wait(), 20))
+        assert "connected" not in server.said()
+        return server.said()
+
+
+def test_tls_and_passwords(tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    other, _ = make_certificate(tmp_path, name="other")
+    password = secrets.token_hex(8)
+    with strict_broker(tmp_path, f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n'
+                                 f'authorization {{ user: confab, password: "{password}" }}\n') as one:
+        url = f"tls://confab:{password}@localhost:{one.port}"
+        assert password not in is_let_in("--nats", url, "--nats-ca", certificate)
+        for wrong in (
+            ("--nats", url, "--nats-ca", other),  # signed by somebody else
+            ("--nats", f"tls://confab:no@localhost:{one.port}", "--nats-ca", certificate),
+            ("--nats", f"tls://confab:{password}@127.0.0.2:{one.port}", "--nats-ca", certificate),  # another name
+        ):
+            assert password not in is_refused(*wrong)
+
+
+def test_certificates_of_clients(tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    own, own_key = make_certificate(tmp_path, name="confab")
+    other, other_key = make_certificate(tmp_path, name="other")
+    with strict_broker(tmp_path, f'tls {{ cert_file: "{certificate}", key_file: "{key}", '
+                                 f'ca_file: "{own}", verify: true }}\n') as one:
+        options = "--nats", f"tls://localhost:{one.port}", "--nats-ca", certificate
+        is_let_in(*options, "--nats-cert", own, "--nats-key", own_key)
+        is_refused(*options)
+        is_refused(*options, "--nats-cert", other, "--nats-key", other_key)
+
+
+def test_files_of_credentials(tmp_path):
+    operator = Operator()
+    own = write_credentials(tmp_path / "own.creds", operator.account)
+    other = write_credentials(tmp_path / "other.creds", Party(nkeys.PREFIX_BYTE_ACCOUNT))
+    with strict_broker(tmp_path, operator.configuration()) as one:
+        options = "--nats", one.url
+        said = is_let_in(*options, "--nats-creds", own)
+        assert not any(line in said for line in own.read_text().splitlines() if line)
+        is_refused(*options, reason="NATS cannot be reached: Authorization Violation")
+        is_refused(*options, "--nats-creds", other, reason="NATS cannot be reached: Authorization Violation")
