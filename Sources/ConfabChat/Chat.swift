@@ -1,5 +1,4 @@
 public import Confab
-internal import Synchronization
 
 /// A group chat: what one says comes back to the sender and goes to everyone else in the room, in one order for all.
 ///
@@ -23,8 +22,7 @@ public final class Chat: Sendable {
   public let options: ChatOptions
   /// Where messages get their order.
   public let engine: any Engine
-  private let rooms = Mutex(RoomTable<Room>())
-  private let budget: HistoryBudget
+  let rooms: Rooms
   private let waitingBytes: WaitingBytes
 
   /// A chat with these limits; nobody is in it yet.
@@ -35,7 +33,7 @@ public final class Chat: Sendable {
   ///     has ended.
   public init(options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine()) {
     (self.options, self.engine) = (options, engine)
-    budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
+    rooms = Rooms(options, engine)
     waitingBytes = WaitingBytes(limit: options.maxWaitingBytes)
   }
 
@@ -68,34 +66,13 @@ public final class Chat: Sendable {
   public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self) }
 
   /// The rooms that somebody is in, with their number of connections.
-  public var occupancy: [String: Int] { rooms.withLock { $0.occupancy } }
+  public var occupancy: [String: Int] { rooms.occupancy }
 
   /// The memory that the histories of all rooms take, in bytes.
-  public var historyBytes: Int { budget.bytes }
-
-  /// Whether a room is there, or may be opened.
-  func hasRoom(for name: String) -> Bool { rooms.withLock { $0.hasPlace(for: name, limit: options.maxRooms) } }
-
-  func enter(_ name: String) -> Room {
-    rooms.withLock { rooms in
-      rooms.enter(name, limit: options.maxRooms) { Room(name: name, options: options, budget: budget, engine: engine) }
-    }
-  }
-
-  /// A shared engine has the history of rooms that everyone has left.
-  func leave(_ room: Room) {
-    rooms.withLock { $0.leave(room.name) { !engine.isShared && $0.hasHistory } }?.close()
-  }
+  public var historyBytes: Int { rooms.budget.bytes }
 
   /// What `connection` says something as: nil if no message has to wait.
   func sender(_ connection: Connection) -> Sender? { engine.isShared ? Sender(connection, waitingBytes) : nil }
-
-  /// Sees to it that the histories take no more memory than they may, after something has been said in `room`.
-  func makeSpace(for room: Room) {
-    guard budget.excess > 0 else { return }
-    while budget.excess > 0, let vacant = rooms.withLock({ $0.removeVacant() }) { vacant.forget(.max) }
-    room.forget(budget.excess)
-  }
 }
 
 extension CloseCode {

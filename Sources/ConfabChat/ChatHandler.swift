@@ -8,11 +8,11 @@ final class ChatHandler: Handler {
   init(chat: Chat) { self.chat = chat }
 
   func authorize(_ request: borrowing Request) -> Authorization {
-    chat.hasRoom(for: request.path) ? .accept() : .refuse(Response(status: 503, "there are too many rooms\n"))
+    chat.rooms.hasPlace(for: request.path) ? .accept() : .refuse(Response(status: 503, "there are too many rooms\n"))
   }
 
   func opened(_ connection: Connection, request: Request) {
-    let room = chat.enter(request.path)
+    let room = chat.rooms.enter(request.path)
     if request.subprotocol == Chat.subprotocol {
       room.record()
       connection.context = RichProtocol(room, chat.sender(connection))
@@ -26,12 +26,12 @@ final class ChatHandler: Handler {
     switch connection.context {
     case let room as Room:
       room.say(message)
-      chat.makeSpace(for: room)
+      chat.rooms.makeSpace(for: room)
     case let plain as PlainSpeaker:
       plain.room.say(message, from: plain.sender)
     case let rich as RichProtocol:
       rich.received(message, from: connection)
-      chat.makeSpace(for: rich.room)
+      chat.rooms.makeSpace(for: rich.room)
     default: break
     }
   }
@@ -41,18 +41,16 @@ final class ChatHandler: Handler {
   }
 
   func closed(_ connection: Connection, _ close: Close) {
+    let room: Room
     switch connection.context {
-    case let room as Room:
-      room.leave(connection)
-      chat.leave(room)
-    case let plain as PlainSpeaker:
-      plain.room.leave(connection)
-      chat.leave(plain.room)
-    case let rich as RichProtocol:
-      rich.left(connection)
-      chat.leave(rich.room)
-    default: break
+    case let plain as Room: room = plain
+    case let plain as PlainSpeaker: room = plain.room
+    case let rich as RichProtocol: room = rich.room
+    default: return
     }
+    if let rich = connection.context as? RichProtocol { rich.left(connection) } else { room.leave(connection) }
+    chat.rooms.leave(room)
+    chat.rooms.sweepLater(on: connection.loop)
     // It has the connection's sender, which has the connection.
     connection.context = nil
   }

@@ -3,8 +3,9 @@ public import Confab
 /// The limits of a chat, which ``limits`` has as a table.
 public struct ChatOptions: Equatable, Sendable {
   /// The most rooms at a time. The default is 10,000; 0 is no limit. A room with history stays when everyone has left,
-  /// until its place is needed: the one left longest ago goes first. When somebody is in each of them, who would open one
-  /// more gets status 503.
+  /// until its place is needed: the one left longest ago goes first. If the ``Chat/engine`` has its history it stays for a
+  /// minute at the most, so that it is not fetched each time that somebody comes. When somebody is in each of them, who
+  /// would open one more gets status 503.
   public var maxRooms = 10_000
   /// The most messages that a room keeps. The default is 1,000; with 0 none is kept, and a room goes with the last who
   /// leaves. The oldest ones are forgotten.

@@ -10,21 +10,21 @@ struct ChatTests {
     options.maxTotalHistoryBytes = 100_000
     let chat = Chat(options: options)
     let text = Array(String(repeating: "x", count: 936).utf8)
-    let rooms = (0..<10).map { chat.enter("/\($0)") }
+    let rooms = (0..<10).map { chat.rooms.enter("/\($0)") }
     rooms.forEach { $0.record() }
     func say(in room: Room) {
       room.say(Message(.text, text.span))
-      chat.makeSpace(for: room)
+      chat.rooms.makeSpace(for: room)
     }
     for room in rooms { for _ in 0..<10 { say(in: room) } }
     #expect(chat.historyBytes == 100_000 && rooms.allSatisfy(\.hasHistory))
 
     // Rooms that have been left go first, the one left longest ago before the others …
-    chat.leave(rooms[3])
-    chat.leave(rooms[2])
+    chat.rooms.leave(rooms[3])
+    chat.rooms.leave(rooms[2])
     say(in: rooms[0])
     #expect(chat.historyBytes == 91_000 && !rooms[3].hasHistory && rooms[2].hasHistory)
-    #expect(chat.enter("/3") !== rooms[3] && chat.enter("/2") === rooms[2])
+    #expect(chat.rooms.enter("/3") !== rooms[3] && chat.rooms.enter("/2") === rooms[2])
 
     // … and then the one that is spoken in forgets.
     for _ in 0..<1000 {
@@ -38,21 +38,21 @@ struct ChatTests {
     var options = ChatOptions()
     options.maxRooms = 2
     let chat = Chat(options: options)
-    let (one, two) = (chat.enter("/1"), chat.enter("/2"))
+    let (one, two) = (chat.rooms.enter("/1"), chat.rooms.enter("/2"))
     // Nobody asks for the history of a room in which nobody speaks the rich protocol.
     one.say(Message(.text, [64].span))
     #expect(!one.hasHistory)
     one.record()
     one.say(Message(.text, [65].span))
-    #expect(!chat.hasRoom(for: "/3"))
-    chat.leave(one)
-    chat.leave(two)
-    #expect(chat.occupancy.isEmpty && chat.hasRoom(for: "/3"))
-    #expect(chat.enter("/1") === one && chat.enter("/2") !== two)
-    chat.leave(one)
-    _ = chat.enter("/3")
+    #expect(!chat.rooms.hasPlace(for: "/3"))
+    chat.rooms.leave(one)
+    chat.rooms.leave(two)
+    #expect(chat.occupancy.isEmpty && chat.rooms.hasPlace(for: "/3"))
+    #expect(chat.rooms.enter("/1") === one && chat.rooms.enter("/2") !== two)
+    chat.rooms.leave(one)
+    _ = chat.rooms.enter("/3")
     #expect(chat.occupancy == ["/2": 1, "/3": 1] && chat.historyBytes == 65)
-    #expect(!chat.hasRoom(for: "/1"))
+    #expect(!chat.rooms.hasPlace(for: "/1"))
   }
 
   @Test func aServerOfTheChatSpeaksTheSubprotocol() throws {

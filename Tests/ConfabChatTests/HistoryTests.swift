@@ -162,14 +162,14 @@ struct HistoryOfAnEngineTests {
 struct RoomTableTests {
   @Test func roomsStayWhenTheyAreKept() {
     var rooms = RoomTable<String>()
-    #expect(rooms.enter("/a", limit: 2) { "first" } == "first")
-    #expect(rooms.enter("/a", limit: 2) { "second" } == "first")
+    #expect(rooms.enter("/a") { "first" } == "first")
+    #expect(rooms.enter("/a") { "second" } == "first")
     #expect(rooms.occupancy == ["/a": 2])
     rooms.leave("/a") { _ in false }
     #expect(rooms.occupancy == ["/a": 1])
     rooms.leave("/a") { _ in true }
     #expect(rooms.occupancy == [:] && rooms.count == 1)
-    #expect(rooms.enter("/a", limit: 2) { "third" } == "first")
+    #expect(rooms.enter("/a") { "third" } == "first")
     rooms.leave("/a") { _ in false }
     #expect(rooms.count == 0)
     rooms.leave("/a") { _ in false }
@@ -177,23 +177,34 @@ struct RoomTableTests {
 
   @Test func theOneLeftLongestAgoGoesFirst() {
     var rooms = RoomTable<String>()
-    for name in ["a", "b", "c"] { _ = rooms.enter(name, limit: 3) { name } }
+    for name in ["a", "b", "c"] { _ = rooms.enter(name) { name } }
     #expect(
       !rooms.hasPlace(for: "d", limit: 3) && rooms.hasPlace(for: "a", limit: 3) && rooms.hasPlace(for: "d", limit: 0))
     for name in ["b", "a", "c"] { rooms.leave(name) { _ in true } }
     // One that has been entered again meanwhile was left later.
-    _ = rooms.enter("b", limit: 3) { "another" }
+    _ = rooms.enter("b") { "another" }
     rooms.leave("b") { _ in true }
     #expect(rooms.hasPlace(for: "d", limit: 3))
-    _ = rooms.enter("d", limit: 3) { "d" }
+    #expect(rooms.makePlace(for: "a", limit: 3) == nil && rooms.makePlace(for: "d", limit: 3) == "a")
+    _ = rooms.enter("d") { "d" }
     #expect(rooms.count == 3 && rooms.removeVacant() == "c" && rooms.removeVacant() == "b")
     #expect(rooms.removeVacant() == nil && rooms.occupancy == ["d": 1])
+  }
+
+  @Test func thoseLeftLatelyCanBeSpared() {
+    var rooms = RoomTable<String>()
+    for name in ["a", "b"] { _ = rooms.enter(name) { name } }
+    rooms.leave("b") { _ in true }
+    let between = ContinuousClock.now
+    rooms.leave("a") { _ in true }
+    #expect(rooms.removeVacant(leftBefore: between) == "b" && rooms.removeVacant(leftBefore: between) == nil)
+    #expect(rooms.hasVacancy && rooms.removeVacant() == "a" && !rooms.hasVacancy)
   }
 
   @Test func comingAndGoingTakesNoMemory() {
     var rooms = RoomTable<Int>()
     for number in 0..<10_000 {
-      _ = rooms.enter("/\(number % 7)", limit: 10) { number }
+      _ = rooms.enter("/\(number % 7)") { number }
       rooms.leave("/\(number % 7)") { _ in true }
     }
     #expect(rooms.count == 7 && rooms.vacancies.count <= 2 * 7 + 16)

@@ -5,28 +5,35 @@ internal import Synchronization
 
 extension Room: RoomSink {
   func opened(_ kept: Kept) {
-    state.withLock { state in
-      tally(&state) { state in
-        state.history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
-        state.history.restore(kept)
-      }
-      expire(&state)
-      let epoch = state.epoch
-      state.epoch = kept.epoch
-      guard let unopened = state.unopened else {
-        // What they have is of another numbering.
-        if epoch != kept.epoch { for connection in state.people.connections { connection.comeAgain() } }
-        return
-      }
-      state.unopened = nil
-      for (post, sender) in unopened.posts {
-        guard let place = state.order?.place({ post }, from: sender) else { continue }
-        append(PlacedPost(post, at: place), nil, &state)
-        sender?.settled(post.bytes.count)
-      }
-      for connection in unopened.connections {
-        connection.loop.execute { (connection.context as? RichProtocol)?.roomOpened(connection) }
-      }
+    let isMade = state.withLock { state in
+      restore(kept, &state)
+      return state.order != nil
+    }
+    // Who has it made does that himself.
+    if isMade { makeSpace(self) }
+  }
+
+  private func restore(_ kept: Kept, _ state: inout State) {
+    tally(&state) { state in
+      state.history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
+      state.history.restore(kept)
+    }
+    expire(&state)
+    let epoch = state.epoch
+    state.epoch = kept.epoch
+    guard let unopened = state.unopened else {
+      // What they have is of another numbering.
+      if epoch != kept.epoch { for connection in state.people.connections { connection.comeAgain() } }
+      return
+    }
+    state.unopened = nil
+    for (post, sender) in unopened.posts {
+      guard let place = state.order?.place({ post }, from: sender) else { continue }
+      append(PlacedPost(post, at: place), nil, &state)
+      sender?.settled(post.bytes.count)
+    }
+    for connection in unopened.connections {
+      connection.loop.execute { (connection.context as? RichProtocol)?.roomOpened(connection) }
     }
   }
 
@@ -35,7 +42,7 @@ extension Room: RoomSink {
     state.withLock { state in
       for (post, forms) in zip(posts, forms) { append(post, forms, &state) }
     }
-    if budget.excess > 0 { forget(budget.excess) }
+    makeSpace(self)
   }
 
   func availabilityChanged(_ isAvailable: Bool) {

@@ -15,6 +15,8 @@ final class Room: Sendable {
   let options: ChatOptions
 
   let budget: HistoryBudget
+  /// Sees to it that all histories take no more memory than they may.
+  let makeSpace: @Sendable (Room) -> Void
   /// What readers of the plain protocol get.
   let plainLog = BroadcastLog()
   /// What those of the rich one get who have a name.
@@ -50,8 +52,11 @@ final class Room: Sendable {
     var connections: [Connection] = []
   }
 
-  init(name: String, options: ChatOptions, budget: HistoryBudget, engine: any Engine) {
-    (self.name, self.options, self.budget) = (name, options, budget)
+  init(
+    name: String, options: ChatOptions, budget: HistoryBudget, engine: any Engine,
+    makeSpace: @escaping @Sendable (Room) -> Void
+  ) {
+    (self.name, self.options, self.budget, self.makeSpace) = (name, options, budget, makeSpace)
     let history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
     state = Mutex(State(isAvailable: engine.isAvailable, history: history))
     let order = engine.open(name, self)

@@ -6,9 +6,16 @@ struct RoomTable<Room> {
     /// When it was left, as a number that rises; nil while somebody is in it.
     var vacantSince: Int?
   }
+
+  struct Vacancy {
+    let name: String
+    let since: Int
+    let at: ContinuousClock.Instant
+  }
+
   private var entries: [String: Entry] = [:]
   /// Those that have been left, in this order, and some that have been entered again since.
-  private(set) var vacancies: ArraySlice<(name: String, since: Int)> = []
+  private(set) var vacancies: ArraySlice<Vacancy> = []
   private var vacantCount = 0
   private var departures = 0
 
@@ -22,12 +29,16 @@ struct RoomTable<Room> {
     limit == 0 || count < limit || vacantCount > 0 || entries[name] != nil
   }
 
+  var hasVacancy: Bool { vacantCount > 0 }
+
+  /// Gives up a room, if the one of this name needs its place.
+  mutating func makePlace(for name: String, limit: Int) -> Room? {
+    limit > 0 && count >= limit && entries[name] == nil ? removeVacant() : nil
+  }
+
   /// Counts somebody in.
-  mutating func enter(_ name: String, limit: Int, make: () -> Room) -> Room {
-    if entries[name] == nil {
-      if limit > 0 && count >= limit { _ = removeVacant() }
-      entries[name] = Entry(room: make())
-    }
+  mutating func enter(_ name: String, make: () -> Room) -> Room {
+    if entries[name] == nil { entries[name] = Entry(room: make()) }
     if entries[name]?.vacantSince != nil { vacantCount -= 1 }
     entries[name]?.vacantSince = nil
     entries[name]?.people += 1
@@ -48,24 +59,28 @@ struct RoomTable<Room> {
       departures += 1
       entry.vacantSince = departures
       vacantCount += 1
-      vacancies.append((name, departures))
+      vacancies.append(Vacancy(name: name, since: departures, at: .now))
     }
     entries[name] = entry
     if vacancies.count > 2 * vacantCount + 16 { vacancies = vacancies.filter(isVacant)[...] }
     return nil
   }
 
-  /// Gives up the room that was left longest ago; nil if there is none such.
-  mutating func removeVacant() -> Room? {
-    while let first = vacancies.popFirst() {
-      guard isVacant(first), let entry = entries.removeValue(forKey: first.name) else { continue }
+  /// Gives up the room that was left longest ago, if that was before `time`; nil if there is none such.
+  mutating func removeVacant(leftBefore time: ContinuousClock.Instant? = nil) -> Room? {
+    while let first = vacancies.first {
+      guard let entry = entries[first.name], isVacant(first) else {
+        vacancies.removeFirst()
+        continue
+      }
+      if let time, first.at >= time { return nil }
+      vacancies.removeFirst()
+      entries[first.name] = nil
       vacantCount -= 1
       return entry.room
     }
     return nil
   }
 
-  private func isVacant(_ vacancy: (name: String, since: Int)) -> Bool {
-    entries[vacancy.name]?.vacantSince == vacancy.since
-  }
+  private func isVacant(_ vacancy: Vacancy) -> Bool { entries[vacancy.name]?.vacantSince == vacancy.since }
 }

@@ -1,0 +1,87 @@
+internal import Confab
+internal import Synchronization
+
+/// The rooms of a chat, and the memory that their histories take together. Any thread.
+///
+/// One that everyone has left stays while there is a place for it. If an engine has its history, too, that is for
+/// ``linger`` only: so who comes and goes, as fast as may be, does not have it read again each time.
+final class Rooms: Sendable {
+  let budget: HistoryBudget
+  private let options: ChatOptions
+  private let engine: any Engine
+  private let state = Mutex(State())
+
+  private struct State {
+    var table = RoomTable<Room>()
+    /// When rooms that have been left are looked through; nil if there are none.
+    var sweepDue: ContinuousClock.Instant?
+  }
+
+  static let linger = Duration.seconds(60)
+
+  init(_ options: ChatOptions, _ engine: any Engine) {
+    (self.options, self.engine) = (options, engine)
+    budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
+  }
+
+  /// Those that somebody is in, with their number of connections.
+  var occupancy: [String: Int] { state.withLock { $0.table.occupancy } }
+
+  /// Whether a room is there, or may be opened.
+  func hasPlace(for name: String) -> Bool { state.withLock { $0.table.hasPlace(for: name, limit: options.maxRooms) } }
+
+  /// Counts somebody in.
+  func enter(_ name: String) -> Room {
+    let (room, evicted) = state.withLock { state in
+      let evicted = state.table.makePlace(for: name, limit: options.maxRooms)
+      let room = state.table.enter(name) {
+        Room(name: name, options: options, budget: budget, engine: engine) { [weak self] in self?.makeSpace(for: $0) }
+      }
+      return (room, evicted)
+    }
+    evicted?.close()
+    makeSpace(for: room)
+    return room
+  }
+
+  /// Counts somebody out.
+  func leave(_ room: Room) {
+    state.withLock { $0.table.leave(room.name) { engine.isShared || $0.hasHistory } }?.close()
+  }
+
+  /// Sees to it that the histories take no more memory than they may, after there is more of that of `room`.
+  func makeSpace(for room: Room) {
+    guard budget.excess > 0 else { return }
+    while budget.excess > 0, let vacant = state.withLock({ $0.table.removeVacant() }) {
+      vacant.close()
+      vacant.forget(.max)
+    }
+    room.forget(budget.excess)
+  }
+
+  /// Has rooms closed, by and by, that have been left and that the engine has the history of.
+  func sweepLater(on loop: EventLoop) {
+    guard engine.isShared else { return }
+    state.withLock { state in
+      let now = ContinuousClock.now
+      // A loop may have ended before it did what it was to do.
+      if let due = state.sweepDue, now < due + .seconds(1) { return }
+      state.sweepDue = nil
+      if state.table.hasVacancy && loop.execute(after: Rooms.linger, { self.sweep(on: loop) }) {
+        state.sweepDue = now + Rooms.linger
+      }
+    }
+  }
+
+  private func sweep(on loop: EventLoop) {
+    let end = ContinuousClock.now - Rooms.linger
+    let stale = state.withLock { state in
+      state.sweepDue = nil
+      var stale: [Room] = []
+      while let room = state.table.removeVacant(leftBefore: end) { stale.append(room) }
+      return stale
+    }
+    for room in stale { room.close() }
+    sweepLater(on: loop)
+  }
+}

@@ -1,0 +1,47 @@
+"""Rooms that everyone has left, when their history is in a file."""
+
+import asyncio
+
+import websockets
+
+from confab_process import confab
+from rich_client import rich
+
+
+def bytes_read(server):
+    """What the process has read so far, of files and sockets."""
+    with open(f"/proc/{server.process.pid}/io") as io:
+        return int(dict(line.split(": ") for line in io)["rchar"])
+
+
+def test_who_comes_and_goes_does_not_have_the_history_read_each_time(tmp_path):
+    """SQLite keeps 2 MB of a file in memory; the room has more."""
+    with confab("--history", tmp_path / "chat.db", "--max-message-rate", 0, "--max-byte-rate", 0,
+                "--max-history-bytes", "8MiB") as server:
+        async def main():
+            async with websockets.connect(server.ws, compression=None, max_queue=None) as plain:
+                for _ in range(100):
+                    await plain.send("x" * 60_000)
+                for _ in range(100):
+                    await plain.recv()
+            before = bytes_read(server)
+            for _ in range(50):
+                async with rich(server, "Ann") as ann:
+                    assert ann.welcome["last"] == 100
+            assert bytes_read(server) - before < 20_000_000
+        asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_rooms_that_are_in_a_file_are_given_up_for_others(tmp_path):
+    """Their history does not go with them."""
+    with confab("--history", tmp_path / "chat.db", "--max-rooms", 2, "--max-total-history-bytes", "100KiB") as server:
+        async def main():
+            for number in range(5):
+                async with rich(server, "Ann", f"room{number}") as ann:
+                    for index in range(15):
+                        await ann.say(f"{number} {index} ".ljust(4000, "x"))
+            for number in range(5):
+                async with rich(server, "Ann", f"room{number}", history=100) as ann:
+                    texts = [message["text"].split() for message in ann.welcome["messages"]]
+                    assert [each[:2] for each in texts] == [[f"{number}", f"{index}"] for index in range(15)]
+        asyncio.run(asyncio.wait_for(main(), 30))
