@@ -135,7 +135,8 @@ let package = Package(
         "CLibwebsockets", "Confab", "ConfabTestSupport",
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: settings),
-    .testTarget(name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat"], swiftSettings: settings),
+    .testTarget(
+      name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat", "ConfabTestSupport"], swiftSettings: settings),
     .testTarget(
       name: "ConfabMetricsTests",
       dependencies: [

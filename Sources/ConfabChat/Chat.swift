@@ -22,7 +22,7 @@ public final class Chat: Sendable {
   public let options: ChatOptions
   /// Where messages get their order.
   public let engine: any Engine
-  let rooms: Rooms
+  let rooms: ChatRooms
   private let waitingBytes: WaitingBytes
 
   /// A chat with these limits; nobody is in it yet.
@@ -31,9 +31,14 @@ public final class Chat: Sendable {
   ///   - options: its limits.
   ///   - engine: where messages get their order, and where they are kept. Who has made it shuts it down, after the server
   ///     has ended.
-  public init(options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine()) {
+  public convenience init(options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine()) {
+    self.init(options: options, engine: engine, linger: .seconds(60))
+  }
+
+  /// - Parameter linger: how long rooms stay that everyone has left, if the engine has their history.
+  init(options: ChatOptions, engine: any Engine, linger: Duration) {
     (self.options, self.engine) = (options, engine)
-    rooms = Rooms(options, engine)
+    rooms = ChatRooms(options, engine, linger: linger)
     waitingBytes = WaitingBytes(limit: options.maxWaitingBytes)
   }
 

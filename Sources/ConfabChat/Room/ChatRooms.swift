@@ -3,12 +3,13 @@ internal import Synchronization
 
 /// The rooms of a chat, and the memory that their histories take together. Any thread.
 ///
-/// One that everyone has left stays while there is a place for it. If an engine has its history, too, that is for
-/// ``linger`` only: so who comes and goes, as fast as may be, does not have it read again each time.
-final class Rooms: Sendable {
+/// One that everyone has left stays while there is a place for it. If an engine has its history, too, that is for a
+/// while only, `linger`: so who comes and goes, as fast as may be, does not have it read again each time.
+final class ChatRooms: Sendable {
   let budget: HistoryBudget
   private let options: ChatOptions
   private let engine: any Engine
+  private let linger: Duration
   private let state = Mutex(State())
 
   private struct State {
@@ -17,10 +18,8 @@ final class Rooms: Sendable {
     var sweepDue: ContinuousClock.Instant?
   }
 
-  static let linger = Duration.seconds(60)
-
-  init(_ options: ChatOptions, _ engine: any Engine) {
-    (self.options, self.engine) = (options, engine)
+  init(_ options: ChatOptions, _ engine: any Engine, linger: Duration) {
+    (self.options, self.engine, self.linger) = (options, engine, linger)
     budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
   }
 
@@ -67,14 +66,14 @@ final class Rooms: Sendable {
       // A loop may have ended before it did what it was to do.
       if let due = state.sweepDue, now < due + .seconds(1) { return }
       state.sweepDue = nil
-      if state.table.hasVacancy && loop.execute(after: Rooms.linger, { self.sweep(on: loop) }) {
-        state.sweepDue = now + Rooms.linger
+      if state.table.hasVacancy && loop.execute(after: linger, { self.sweep(on: loop) }) {
+        state.sweepDue = now + linger
       }
     }
   }
 
   private func sweep(on loop: EventLoop) {
-    let end = ContinuousClock.now - Rooms.linger
+    let end = ContinuousClock.now - linger
     let stale = state.withLock { state in
       state.sweepDue = nil
       var stale: [Room] = []
