@@ -7,6 +7,7 @@ enum Input: Sendable {
   case open(Int, String, any RoomSink)
   case place(Int, Post, Sender?)
   case close(Int)
+  case closeAll
   case event(NatsConnection.Event)
   /// Who is in a room, and the version of that.
   case attendance(Int, Attendance, Int)
@@ -126,6 +127,7 @@ struct EngineState {
     case .open(let number, let name, let sink): open(number, name, sink, now, &effects)
     case .place(let number, let post, let sender): place(post, from: sender, in: number)
     case .close(let number): close(number, &effects)
+    case .closeAll: for number in rooms.keys { close(number, &effects) }
     case .attendance(let number, let attendance, let version):
       neighbourhood.tell(number, attendance, version, now, &effects)
     case .typing(let number, let name): neighbourhood.typing(number, name, &effects)

@@ -69,6 +69,8 @@ public final class JetStreamEngine: Engine {
   }
 
   public func shutdown() async {
+    // The others are told that nobody is here any more.
+    take(.closeAll)
     let end = ContinuousClock.now + JetStreamEngine.farewell
     while ContinuousClock.now < end, !isIdle { try? await Task.sleep(for: .milliseconds(20)) }
     inputs.withLock { $0.isOver = true }

@@ -19,6 +19,8 @@ struct Neighbourhood {
     /// What has been told last, and when.
     var version = -1
     var toldAt: Instant?
+    /// Whether that was that nobody is there: then there is no more to tell.
+    var isVacant = false
     /// When each server has told something.
     var heardAt: [String: Instant] = [:]
     var askedAt: Instant?
@@ -56,7 +58,9 @@ struct Neighbourhood {
       numbers[room.subject] = nil
       effects.actions.append(.unsubscribe(room.subject))
     }
-    if room.toldAt != nil { tell(Message(server: server, attendance: Attendance.none), room.subject, &effects) }
+    if room.toldAt != nil && !room.isVacant {
+      tell(Message(server: server, attendance: Attendance.none), room.subject, &effects)
+    }
   }
 
   /// The connection is another one: all rooms are to be asked for again.
@@ -87,7 +91,7 @@ struct Neighbourhood {
   /// Several times a second.
   mutating func tick(_ now: Instant, _ effects: inout Effects) {
     for (number, room) in rooms {
-      let isDue = room.toldAt.map { now - $0 > Neighbourhood.interval } ?? true
+      let isDue = room.toldAt.map { !room.isVacant && now - $0 > Neighbourhood.interval } ?? true
       effects.calls.append(.attendance(room.sink, number, unless: isDue ? -1 : room.version))
       for (server, instant) in room.heardAt where now - instant > Neighbourhood.patience {
         rooms[number]?.heardAt[server] = nil
@@ -100,7 +104,7 @@ struct Neighbourhood {
   mutating func tell(_ number: Int, _ attendance: Attendance, _ version: Int, _ now: Instant, _ effects: inout Effects)
   {
     guard let room = rooms[number] else { return }
-    (rooms[number]!.version, rooms[number]!.toldAt) = (version, now)
+    (rooms[number]!.version, rooms[number]!.toldAt, rooms[number]!.isVacant) = (version, now, attendance == .none)
     tell(Message(server: server, attendance: attendance), room.subject, &effects)
   }
 

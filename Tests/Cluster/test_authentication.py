@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import json
+import pathlib
+import re
 import secrets
 import time
 
@@ -92,3 +95,13 @@ def test_files_of_credentials(tmp_path):
         assert not any(line in said for line in own.read_text().splitlines() if line)
         is_refused(*options, reason="NATS cannot be reached: Authorization Violation")
         is_refused(*options, "--nats-creds", other, reason="NATS cannot be reached: Authorization Violation")
+
+
+def test_what_the_article_on_clusters_allows_is_enough(tmp_path):
+    article = (pathlib.Path(__file__).parents[2] / "Sources/ConfabChat/ConfabChat.docc/Cluster.md").read_text()
+    allowed = re.search(r"What a server has to be allowed: to subscribe to (.*?); to publish to (.*?)\.\n", article, re.DOTALL)
+    subscribe, publish = (json.dumps(re.findall("`(.*?)`", list)) for list in allowed.groups())
+    user = f'{{ user: confab, password: secret, permissions: {{ subscribe: {subscribe}, publish: {publish} }} }}'
+    with strict_broker(tmp_path, f"authorization {{ users: [ {user} ] }}\n") as one:
+        assert "ermission" not in is_let_in("--nats", f"nats://confab:secret@127.0.0.1:{one.port}")
+        assert "ermission" not in one.said()

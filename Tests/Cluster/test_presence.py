@@ -122,3 +122,16 @@ def test_those_of_a_server_that_is_gone_are_gone():
                 await ann.until("presence", count=1)
                 assert time.monotonic() - start < 15
         go(main())
+
+
+def test_a_server_that_ends_says_so():
+    """Else the others would wait, 10 seconds, for what may be a pause."""
+    with broker() as one, confab("--nats", one.url) as first, confab("--nats", one.url) as second:
+        async def main():
+            async with rich(first, "Ann") as ann, rich(second, "Bob"):
+                await until_present(ann, {"Ann", "Bob"}, 2)
+                start = time.monotonic()
+                await asyncio.to_thread(second.stop)
+                await ann.until("presence", count=1)
+                assert time.monotonic() - start < 5
+        go(main())
