@@ -160,6 +160,8 @@ sanitize: deps $(PYTHON) .build/apt-nats-server
 	swift build --build-tests --scratch-path .build-tsan --sanitize thread
 	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/Sanitize/tsan_mutex.c
 	$(TSAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests
+	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) -m pytest -q Tests/Cluster/test_broker.py \
+	  Tests/Cluster/test_presence.py Tests/EndToEnd/test_engines.py Tests/EndToEnd/test_rooms_left.py
 
 # The documentation as a site in .build/docs, without warnings, and nothing public undocumented.
 docs: deps
