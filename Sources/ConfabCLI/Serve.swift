@@ -36,10 +36,10 @@ struct Serve: AsyncParsableCommand {
     var logger = Logger(label: "confab")
     logger.logLevel = options.logLevel
 
-    Server.raiseDescriptorLimit()
     let chat = Chat(options: options.chatOptions, engine: try options.makeEngine(logger))
     var configuration = options.makeConfiguration(logger)
     configuration.listeningSockets = ServiceManager.listeningSockets
+    Server.setDescriptorLimit(connections: configuration.maxConnections)
     let server = try chat.makeServer(configuration)
     let adminServer = try options.admin.map { try Admin.makeServer(at: $0, about: server, chat, logger) }
     // From here on: they would end the program otherwise.

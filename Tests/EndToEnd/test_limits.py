@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import pathlib
+import re
 import signal
 import time
 
@@ -28,6 +30,12 @@ def test_one_connection_too_many_gets_503_until_another_leaves():
             time.sleep(0.01)
         else:
             pytest.fail("the place of one who has left is not given to another")
+
+
+def test_the_limit_of_files_is_what_connections_need():
+    with confab("--max-connections", 100) as server:
+        limits = pathlib.Path(f"/proc/{server.process.pid}/limits").read_text()
+    assert re.search(r"Max open files +356 ", limits), limits
 
 
 def test_one_address_gets_429_and_others_get_in():

@@ -1,14 +1,17 @@
 internal import Glibc
 
 extension Server {
-  /// Raises the process's limit of open files as far as it may go without privileges, up to `count`. A server can't have
-  /// more connections than files, and the soft limit is often 1024. Call it before a server is made.
+  /// Sets the process's limit of open files to what `connections` need, and 256 for all else, or as near to that as may be
+  /// without privileges. A server can't have more connections than files, and the limit is often 1024. Call it before a
+  /// server is made.
   ///
-  /// libwebsockets keeps tables of the limit's size: 16 bytes an entry, for each event loop.
-  public static func raiseDescriptorLimit(to count: Int = 65_536) {
+  /// A limit that is much too high, as in a container, is lowered: libwebsockets keeps tables of its size, 16 bytes an
+  /// entry for each event loop, and Debian's build of 4.1.6, which has debugging on, looks through one of them twice for
+  /// each connection, half a nanosecond an entry (`sanity_assert_no_sockfd_traces` in lib/plat/unix/unix-fds.c).
+  public static func setDescriptorLimit(connections: Int = Configuration().maxConnections) {
     var limit = rlimit()
     guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-    limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, rlim_t(count)))
+    limit.rlim_cur = min(limit.rlim_max, rlim_t(max(0, connections)) + 256)
     unsafe _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 }
