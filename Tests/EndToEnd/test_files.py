@@ -73,6 +73,7 @@ def test_types(site, name, kind):
     status, headers, body = get(server, "/" + name)
     assert (status, headers["content-type"], body) == (200, kind, b"content")
     assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "deny" and headers["referrer-policy"] == "no-referrer"
 
 
 def test_a_browser_that_has_the_file_asks_whether_it_has_changed(site):
