@@ -173,8 +173,8 @@ typedef struct confab_config {
 
   /* What to serve */
 
-  /* Folders served over HTTP: an array of `mount_count`, the first of which says their size. Default: none; for
-   * confab_chat_create(), none is the chat's page at "/". */
+  /* Folders served over HTTP: an array of `mount_count`, at most 256, the first of which says their size. Default:
+   * none; for confab_chat_create(), none is the chat's page at "/". */
   const confab_mount *mounts;
   size_t mount_count;
   /* The subprotocols that the server speaks (RFC 6455, section 1.9): tokens of at most 62 bytes that don't begin with
@@ -322,8 +322,8 @@ typedef enum confab_kind {
 } confab_kind;
 
 /* What a server does with its connections. For each one the calls come in this order: `opened` once, any number of
- * `message` and `drained`, `moving` perhaps, `closed` once; on its loop's thread, one after the other. Any member may be NULL, which is
- * the default. `user_data` is what confab_create() was given. */
+ * `message` and `drained`, `moving` perhaps, `closed` once; on its loop's thread, one after the other. Any member may be
+ * NULL, which is the default. `user_data` is what confab_create() was given. */
 typedef struct confab_callbacks {
   /* sizeof(confab_callbacks), set by confab_callbacks_init(). */
   size_t size;
@@ -516,9 +516,9 @@ CONFAB_API int confab_request_remote_port(const confab_request *request);
 
 /* Lets a client in. `user_pointer` is what confab_connection_user_pointer() says from the beginning. `release`, unless it
  * is NULL, is called with it once in any case, on any thread: when the connection's pointer is not valid any more, or
- * when the client has gone before `opened`, or this function fails. CONFAB_ERROR_CLOSED if the client does not wait any more: it gets status
- * 503 after handshake_timeout_ms, and when the server stops. In any case `authorization` is not valid afterwards. Any
- * thread. */
+ * when the client has gone before `opened`, or this function fails. CONFAB_ERROR_CLOSED if the client does not wait any
+ * more: it gets status 503 after handshake_timeout_ms, and when the server stops. In any case `authorization` is not
+ * valid afterwards. Any thread. */
 CONFAB_API int confab_accept(
     confab_authorization *authorization, void *user_pointer, void (*release)(void *user_pointer));
 

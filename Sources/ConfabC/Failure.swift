@@ -1,5 +1,6 @@
 internal import CConfab
 internal import Confab
+internal import ConfabChat
 internal import Glibc
 
 /// Why a function fails: what it returns, and what `confab_last_error()` says then.
@@ -25,9 +26,11 @@ struct Failure: Error {
 
   /// The names that messages have for settings, and the header's.
   private static let settings: [(swift: String, c: String)] =
-    (Configuration.limits.map(\.name) + ["backlogMark", "sendBufferSize", "stopTimeout"]).map { name in
+    (Configuration.limits.map(\.name) + ChatOptions.limits.map(\.name)
+    + ["backlogMark", "drainTime", "sendBufferSize", "stopTimeout"])
+    .map { name in
       let c = name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
-      return (name, c.hasSuffix("_timeout") || c.hasSuffix("_interval") ? c + "_ms" : c)
+      return (name, ["_timeout", "_interval", "_time", "_age"].contains(where: c.hasSuffix) ? c + "_ms" : c)
     }
 
   static func argument(_ message: String) -> Failure { Failure(CONFAB_ERROR_ARGUMENT, message) }

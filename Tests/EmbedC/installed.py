@@ -41,7 +41,7 @@ class Tree:
         """The program of one of the sources here: by `compiler`, with no options but those of pkg-config."""
         program = folder / f"{name}-{'-'.join([*compiler, 'static' if static else 'dynamic'])}".replace("/", "_")
         libraries = [
-            self.files / "lib" / "libconfab.a" if static and one == "-lconfab" else one
+            "-l:libconfab.a" if static and one == "-lconfab" else one
             for one in self.pkg_config("--libs", *(["--static"] if static else []))]
         run(*compiler, *WARNINGS, *options, *self.pkg_config("--cflags"), HERE / f"{name}.c", "-o", program,
             *(["-x", "none"] if "-x" in compiler else []), *libraries, "-lpthread", "-luv")

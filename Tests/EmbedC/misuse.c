@@ -201,6 +201,9 @@ static void configurations(void) {
   confab_mount_init(&mount, sizeof mount);
   BAD(port, 65536, CONFAB_ERROR_CONFIGURATION, "port must be 0 to 65535, not 65536");
   BAD(loops, 0, CONFAB_ERROR_CONFIGURATION, "loops");
+  BAD(drain_time_ms, -1, CONFAB_ERROR_CONFIGURATION, "drain_time_ms must be");
+  BAD(max_text_length, 0, CONFAB_ERROR_CONFIGURATION, "max_text_length must be");
+  BAD(max_history_age_ms, -1, CONFAB_ERROR_CONFIGURATION, "max_history_age_ms must be");
   BAD(loops, -1, CONFAB_ERROR_CONFIGURATION, "loops");
   BAD(host, "\xFF", CONFAB_ERROR_ARGUMENT, "host is not UTF-8");
   BAD(host, "no.such.host.invalid", CONFAB_ERROR_HOST, "no.such.host.invalid");
