@@ -132,6 +132,7 @@ extension EventLoop {
 /// ```swift
 /// actor Counter {
 ///   let loop: EventLoop
+///   init(on loop: EventLoop) { self.loop = loop }
 ///   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 /// }
 /// ```
