@@ -15,6 +15,8 @@ final class Inbox: Sendable {
     var end: Result<Void, ConfabError>?
     var isFull = false
     var waiting: CheckedContinuation<OwnedMessage?, any Error>?
+    /// How often somebody has waited: the cancellation of one who has his message may come when the next one waits.
+    var waits = 0
   }
   private let state = Mutex(State())
 
@@ -52,6 +54,10 @@ final class Inbox: Sendable {
       if hasRoom { onRoom() }
       return message
     }
+    let wait = state.withLock { state in
+      state.waits += 1
+      return state.waits
+    }
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         let outcome = state.withLock { state -> Result<OwnedMessage?, any Error>? in
@@ -69,7 +75,8 @@ final class Inbox: Sendable {
         if let outcome { continuation.resume(with: outcome) }
       }
     } onCancel: {
-      let waiting = state.withLock { state in
+      let waiting = state.withLock { state -> CheckedContinuation<OwnedMessage?, any Error>? in
+        guard state.waits == wait else { return nil }
         defer { state.waiting = nil }
         return state.waiting
       }
