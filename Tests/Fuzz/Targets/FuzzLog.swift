@@ -28,12 +28,14 @@ private struct Model {
   var cursors: [Cursor] = []
   var readers: [(reader: Reader, position: Int)] = []
   var isPressed = false
+  /// Whether the readers have been told since one of them has asked how far the log goes.
+  var isGrowthKnown = false
   /// What a reader has told last.
   var limit = Int.max
   var appended: UInt8 = 0
 
   mutating func step(_ input: inout Input) {
-    switch input.index(below: 10) {
+    switch input.index(below: 11) {
     case 0, 1: append(size: input.element(of: [0, 1, 125, 126, 3000, 16_383, 16_384, 16_385, 40_000, 65_552]))
     case 2: cursors.append(log.makeCursor())
     case 3, 4: read(&input)
@@ -41,8 +43,13 @@ private struct Model {
     case 6: if !cursors.isEmpty { log.remove(cursors.remove(at: input.index(below: cursors.count))) }
     case 7:
       readers.append((Reader(), log.end))
+      isGrowthKnown = false
       relieving { [log] in log.add($0.readers.last!.reader) }
     case 8: removeReader(&input)
+    case 9:
+      let (end, count) = log.takeExtent()
+      require(end == everything.count && count == starts.count - 1, "\(count) messages up to \(end)")
+      isGrowthKnown = false
     default: note(&input)
     }
     require(log.end == everything.count, "end \(log.end) after \(everything.count) bytes")
@@ -58,7 +65,9 @@ private struct Model {
     appended &+= 1
     let grown = readers.map(\.reader.grown)
     log.append(Message(.binary, [UInt8](repeating: appended, count: size).span))
-    require(readers.map(\.reader.grown) == grown.map { $0 + 1 }, "a reader was not told")
+    let tellings = isGrowthKnown ? 0 : 1
+    require(readers.map(\.reader.grown) == grown.map { $0 + tellings }, "a reader was not told, or again")
+    isGrowthKnown = true
     // RFC 6455, section 5.2: fragments of 16 KiB.
     var (left, isFirst) = (size, true)
     repeat {
