@@ -9,6 +9,8 @@ enum Input: Sendable {
   case close(Int)
   case closeAll
   case event(NatsConnection.Event)
+  /// No connection could be made, and why.
+  case unreachable(String)
   /// Who is in a room, and the version of that.
   case attendance(Int, Attendance, Int)
   case typing(Int, String)
@@ -133,6 +135,7 @@ struct EngineState {
     case .typing(let number, let name): neighbourhood.typing(number, name, &effects)
     case .tooLarge(let number): drop(number, &effects)
     case .event(let event): handle(event, now, &effects)
+    case .unreachable(let reason): obstacle = reason
     }
   }
 
@@ -147,7 +150,6 @@ struct EngineState {
       effects.logs.append((.warning, "the connection to NATS is lost"))
       lose(now)
     case .closed: lose(now)
-    case .unreachable(let reason): obstacle = reason
     case .failed(let text): effects.logs.append((.warning, "NATS: \(text)"))
     case .message(let message): received(message, now, &effects)
     }

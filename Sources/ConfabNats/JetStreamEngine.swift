@@ -109,7 +109,7 @@ public final class JetStreamEngine: Engine {
       link.withLock { $0 = Link(connection: connection, subscriptions: subscriptions) }
       take(.event(.connected))
     } catch {
-      take(.event(.unreachable(error.description)))
+      take(.unreachable(error.description))
       connectLater()
     }
   }

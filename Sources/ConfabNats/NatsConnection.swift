@@ -7,13 +7,11 @@ internal import Glibc
 @safe
 final class NatsConnection: Sendable {
   enum Event: Sendable {
-    /// It is there again.
+    /// It is there again; for the first time, that is told by the initializer's return.
     case connected
     case disconnected
     /// It has been given up, and does not come back: the server has refused it twice.
     case closed
-    /// None could be made, and why.
-    case unreachable(String)
     /// Something has gone wrong, but for the loss of the connection.
     case failed(String)
     case message(NatsMessage)
