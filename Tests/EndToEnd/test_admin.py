@@ -2,12 +2,10 @@
 
 import re
 import time
-import urllib.error
-import urllib.request
 
 import pytest
 from confab_process import confab, free_port
-from prometheus_client.parser import text_string_to_metric_families
+from metrics import get, metrics
 from raw_client import RawClient, frame, handshake
 from websockets.sync.client import connect
 
@@ -15,21 +13,6 @@ from websockets.sync.client import connect
 @pytest.fixture
 def admin():
     return f"127.0.0.1:{free_port()}"
-
-
-def get(admin, path):
-    try:
-        with urllib.request.urlopen(f"http://{admin}{path}", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-
-
-def metrics(admin):
-    status, text = get(admin, "/metrics")
-    assert status == 200
-    return {(sample.name, *sample.labels.values()): sample.value
-            for family in text_string_to_metric_families(text) for sample in family.samples}
 
 
 def test_metrics_count_what_happens(admin):

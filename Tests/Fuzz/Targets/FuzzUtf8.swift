@@ -3,7 +3,7 @@ import FuzzSupport
 @testable import Confab
 
 /// ``Utf8Validator``, given text in pieces that are cut anywhere, says after each what the standard library says of all
-/// so far: whether it is text, or may become text with at most three bytes more.
+/// so far: whether it is text, or may become text with at most three bytes more. So does the check of a whole text.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzUtf8(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -17,6 +17,7 @@ public func fuzzUtf8(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let isAccepted = validator.accept(piece.span)
     require(isAccepted == mayBecomeText(whole), "\(isAccepted ? "accepts" : "refuses") \(whole)")
     guard isAccepted else { break }
+    require(Utf8Validator.isValid(whole.span) == isText(whole), "at once something else: \(whole)")
     require(validator.isComplete == isText(whole), "\(validator.isComplete ? "complete" : "incomplete"): \(whole)")
   }
   return 0

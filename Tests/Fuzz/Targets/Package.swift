@@ -5,8 +5,8 @@ import PackageDescription
 // with its internals open (`make fuzz` has the options). Each is one idea, in the file of its name.
 
 let ideas = [
-  "FuzzAssembly", "FuzzCompression", "FuzzEvents", "FuzzHistory", "FuzzLog", "FuzzOrigin", "FuzzProxy", "FuzzRates",
-  "FuzzUtf8",
+  "FuzzAssembly", "FuzzCompression", "FuzzEvents", "FuzzHistory", "FuzzLog", "FuzzOrigin", "FuzzPath", "FuzzProxy",
+  "FuzzRates", "FuzzUtf8",
 ]
 
 let package = Package(
