@@ -266,6 +266,9 @@ typedef struct confab_config {
   /* What a client of the chat's rich protocol says: characters, grapheme clusters. A number, 1 to 2^24. Default: 4000.
    * Over it the client gets an error. */
   int64_t max_text_length;
+  /* A name in the rich protocol: characters, grapheme clusters. A number, 1 to 256. Default: 32. Over it the client gets
+   * an error. */
+  int64_t max_name_length;
   /* Events of one client of the rich protocol. A number a second, 0 is no limit. Default: 10. Over it the client gets
    * an error. */
   int64_t max_event_rate;

@@ -166,13 +166,18 @@ public struct Configuration: Sendable {
       "\($0[0]) must be 0 to 86400 s, not \(drainTime.inSeconds) s"
     }
     for origin in allowedOrigins {
-      require(origin == "*" || origin == "null" || Origin(origin) != nil, "allowedOrigins") { _ in
-        "'\(origin)' is no origin: it must be like https://example.org, or null, or *"
+      require(origin == "*" || origin == "null" || Origin(origin) != nil, "allowedOrigins") {
+        "\($0[0]): '\(origin)' is no origin: it must be like https://example.org, or null, or *"
+      }
+    }
+    for host in allowedHosts {
+      require(Authority(host).map { $0.port == nil } ?? false, "allowedHosts") {
+        "\($0[0]): '\(host)' is no host: it must be a name or an address, without a port, like example.org"
       }
     }
     for proxy in trustedProxies {
-      require(AddressRange(proxy) != nil, "trustedProxies") { _ in
-        "'\(proxy)' is no address or network: it must be like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
+      require(AddressRange(proxy) != nil, "trustedProxies") {
+        "\($0[0]): '\(proxy)' is no address or network: it must be like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
       }
     }
     require(!proxyProtocol || !trustedProxies.isEmpty, "proxyProtocol", "trustedProxies") {
@@ -195,8 +200,8 @@ public struct Configuration: Sendable {
       require(mount.path.utf8.count < 256, "mounts") { _ in
         "the path of a mount must be shorter than 256 bytes: '\(mount.path)'"
       }
-      require(isDirectory(mount.directory), "mounts") { _ in
-        "there is no folder '\(mount.directory)' to serve at \(mount.path)"
+      require(isDirectory(mount.directory), "mounts") {
+        "\($0[0]): there is no folder '\(mount.directory)' to serve at \(mount.path)"
       }
     }
     return problems

@@ -24,11 +24,11 @@ struct Origin: Equatable {
 }
 
 /// A host with, perhaps, a port: RFC 3986, section 3.2, as the Host header has it.
-struct Authority: Equatable {
-  let host: String
-  let port: Int?
+package struct Authority: Equatable {
+  package let host: String
+  package let port: Int?
 
-  init?(_ text: String) {
+  package init?(_ text: String) {
     // Before letters are made small: the small form of U+212A, the Kelvin sign, is an ASCII k.
     guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     let text = text.lowercased()

@@ -19,6 +19,7 @@ final class Admin: Handler {
   {
     var configuration = Configuration(host: address.host, port: address.port, logger: logger)
     configuration.loops = 1
+    configuration.maxConnections = 100
     configuration.stopTimeout = .zero
     return try Server(configuration) { _ in Admin(server, chat) }
   }
@@ -50,7 +51,7 @@ final class Admin: Handler {
 }
 
 /// A host and a port, `127.0.0.1:9090`, as an argument.
-struct ListenAddress: ExpressibleByArgument {
+struct ListenAddress: ExpressibleByArgument, CustomStringConvertible {
   let host: String
   let port: Int
 
@@ -62,5 +63,14 @@ struct ListenAddress: ExpressibleByArgument {
     if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
     if host.isEmpty { return nil }
     (self.host, self.port) = (host, port)
+  }
+
+  var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+  /// Whether a server at `host`, or on this machine only, would listen there, too.
+  func collides(with host: String?, _ port: Int) -> Bool {
+    guard port == self.port, port != 0 else { return false }
+    guard let host else { return ["127.0.0.1", "::1", "localhost"].contains(self.host) }
+    return [self.host, "0.0.0.0", "::"].contains(host)
   }
 }

@@ -28,8 +28,16 @@ struct ConfabCommand: AsyncParsableCommand {
       let code = exitCode(for: error)
       if code.isSuccess { exit(withError: error) }
       let line = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
-      if !line.isEmpty { StandardStream.error.write("confab: \(line)\n") }
+      let advice = allowedValue(for: line).map { ": it must be \($0)" } ?? ""
+      if !line.isEmpty { StandardStream.error.write("confab: \(line)\(advice)\n") }
       exit(withError: code)
     }
+  }
+
+  /// What an option takes whose value is not that, says `message`.
+  private static func allowedValue(for message: String) -> String? {
+    guard message.hasSuffix("'"), let start = message.firstRange(of: "' is invalid for '--") else { return nil }
+    let name = message[start.upperBound...].prefix { $0 != " " && $0 != "'" }
+    return (try? ServeOptions.parse([]))?.settings.first { $0.name == name }?.setting.allowed
   }
 }

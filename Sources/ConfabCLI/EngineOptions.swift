@@ -15,14 +15,17 @@ struct EngineOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "When a message is on the disk: 'normal' is within 100 ms, 'full' before anybody gets it.", valueName: "mode"))
-  var durability: SQLiteEngine.Durability?
+      """
+      When a message is on the disk: 'normal' is within 100 ms, 'full' before anybody gets it, as long as the file can \
+      be written.
+      """, valueName: "mode"))
+  var durability = SQLiteEngine.Durability.normal
 
   @Option(
     help: ArgumentHelp(
-      "The most bytes of that file. Over it: the rooms silent for longest are forgotten. (default: 1GiB)",
+      "The most bytes of that file, at least 1MiB. Over it: the rooms silent for longest are forgotten.",
       valueName: "size"))
-  var maxHistoryFileSize: ByteCount?
+  var maxHistoryFileSize = ByteCount(1 << 30)
 
   @Option(
     help: ArgumentHelp(
@@ -35,32 +38,52 @@ struct EngineOptions: ParsableArguments {
 
   @OptionGroup var stream: StreamOptions
 
-  /// What needs something else.
-  var problems: [Problem] {
+  /// What is wrong, and what needs something else.
+  func problems(with configuration: Configuration) -> [Problem] {
     var idle: [(String, String)] = []
     if history == nil {
-      if durability != nil { idle.append(("durability", "history")) }
-      if maxHistoryFileSize != nil { idle.append(("maxHistoryFileSize", "history")) }
+      if durability != .normal { idle.append(("durability", "history")) }
+      if maxHistoryFileSize.bytes != 1 << 30 { idle.append(("maxHistoryFileSize", "history")) }
     }
     if nats.isEmpty { idle += stream.given.map { ($0, "nats") } }
     var problems = idle.map { name, needed in Problem([name, needed]) { "\($0[0]) needs \($0[1])" } }
     if history != nil && !nats.isEmpty {
       problems.append(Problem(["nats", "history"]) { "\($0[0]) and \($0[1]) exclude each other" })
     }
-    if !nats.isEmpty {
-      do throws(JetStreamError) {
-        try stream.options(nats, ChatOptions(), Logger(label: "confab")).validate()
-      } catch {
-        problems.append(Problem(["nats"]) { _ in error.description })
-      }
+    if maxHistoryFileSize.bytes < 1 << 20 {
+      problems.append(Problem(["maxHistoryFileSize"]) { "\($0[0]) must be at least 1MiB" })
     }
-    return problems
+    if let history, let reason = reasonNotToWrite(history) {
+      problems.append(Problem(["history"]) { "\($0[0]): '\(history)' cannot be written: \(reason)" })
+    }
+    return nats.isEmpty ? problems : problems + streamProblems(configuration.maxMessageSize + EngineOptions.natsHeaders)
   }
+
+  private func streamProblems(_ messageSize: Int) -> [Problem] {
+    let options = stream.options(nats, ChatOptions(), Logger(label: "confab"))
+    var problems = options.problems
+    if (1..<messageSize).contains(options.maxBytes) {
+      problems.append(
+        Problem(["maxBytes", "maxMessageSize"]) {
+          "\($0[0]) must be at least 8KiB more than \($0[1]): what is larger would be forgotten at once"
+        })
+    }
+    guard problems.isEmpty else { return problems }
+    do throws(JetStreamError) {
+      try options.validate()
+    } catch {
+      return [Problem(["urls"]) { _ in error.description }]
+    }
+    return []
+  }
+
+  /// What a message may have beside its bytes in NATS.
+  private static let natsHeaders = 8 << 10
 
   /// A message must have a place in NATS with its headers, too: unless something else has been asked for.
   func apply(to configuration: inout Configuration) {
     if !nats.isEmpty && configuration.maxMessageSize == Configuration().maxMessageSize {
-      configuration.maxMessageSize -= 8 << 10
+      configuration.maxMessageSize -= EngineOptions.natsHeaders
     }
   }
 
@@ -68,8 +91,7 @@ struct EngineOptions: ParsableArguments {
     if !nats.isEmpty { return try JetStreamEngine(stream.options(nats, options, logger)) }
     guard let history else { return MemoryEngine() }
     return try SQLiteEngine(
-      file: history, durability: durability ?? .normal, maxFileSize: maxHistoryFileSize?.bytes ?? 1 << 30,
-      options: options, logger: logger)
+      file: history, durability: durability, maxFileSize: maxHistoryFileSize.bytes, options: options, logger: logger)
   }
 }
 

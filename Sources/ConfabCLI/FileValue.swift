@@ -1,3 +1,4 @@
+import Confab
 import FoundationEssentials
 
 /// What a file has a setting at.
@@ -34,7 +35,9 @@ enum FileValue: Decodable {
 
   /// The values of a file by name: JSON, with comments and commas at the end as JSON5 has them.
   static func read(_ path: String) throws(Failure) -> [String: FileValue] {
-    guard let data = FileManager.default.contents(atPath: path) else { throw Failure("the file cannot be read") }
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw Failure("the file cannot be read: \(reasonNotToRead(path) ?? "no reason is given")")
+    }
     let decoder = JSONDecoder()
     decoder.allowsJSON5 = true
     do {

@@ -109,6 +109,8 @@ struct ChatLimitOptions: ParsableArguments {
   var newcomerMessages = chatDefaults.newcomerMessages
   @Option(help: .chatLimit("maxTextLength", "count"))
   var maxTextLength = chatDefaults.maxTextLength
+  @Option(help: .chatLimit("maxNameLength", "count"))
+  var maxNameLength = chatDefaults.maxNameLength
   @Option(help: .chatLimit("maxEventRate", "count"))
   var maxEventRate = chatDefaults.maxEventRate
   @Option(help: .chatLimit("maxEventBurst", "count"))

@@ -11,9 +11,14 @@ struct Metrics {
     }
     add("rooms", .gauge, "Rooms that somebody is in.", Double(chat.occupancy.count))
     add("history_bytes", .gauge, "Memory for what rooms keep.", Double(chat.historyBytes))
+    add("history_kept", .gauge, "0 while the file of --history cannot be written.", chat.engine.isKept ? 1 : 0)
     head("refusals_total", .counter, "What has been refused, ended or slowed down, by reason.")
     for refusal in Refusal.allCases {
       text += "confab_refusals_total{reason=\"\(refusal.rawValue)\"} \(statistics.refusals[refusal] ?? 0)\n"
+    }
+    head("chat_errors_total", .counter, "What clients of the rich protocol were refused, by code.")
+    for (code, count) in chat.errorCounts.sorted(by: { $0.key < $1.key }) {
+      text += "confab_chat_errors_total{code=\"\(code)\"} \(count)\n"
     }
     add(
       "delivery_latency_seconds",

@@ -98,7 +98,13 @@ struct ServeOptions: ParsableArguments {
   /// All that is wrong with the options beyond what each is by itself.
   var problems: [Problem] {
     let configuration = makeConfiguration(Logger(label: "confab"))
-    var problems = configuration.problems + chatOptions.problems + engine.problems
+    var problems = configuration.problems + chatOptions.problems + engine.problems(with: configuration)
+    for (name, setting) in settings where setting.value as? String == "" {
+      problems.append(Problem([name]) { "\($0[0]) must not be empty" })
+    }
+    if let admin, admin.collides(with: host, port) {
+      problems.append(Problem(["admin", "port"]) { "\($0[0]) and \($0[1]) are the same address" })
+    }
     if (tlsCert == nil) != (tlsKey == nil) {
       problems.append(Problem(["tlsCert", "tlsKey"]) { "\($0[0]) and \($0[1]) need each other" })
     }

@@ -51,10 +51,10 @@ struct Settings {
       options.config = path
       (sources["config"], arguments["config"]) = (.environment(variable("config")), ["--config=\(path)"])
     }
-    if let path = options.config { read(path) }
+    if let path = options.config, !path.isEmpty { read(path) }
     for name in table.keys.sorted() {
       guard let text = environment[variable(name)], !text.isEmpty else { continue }
-      let values = table[name]!.isList ? text.split(separator: ",").map { String($0) } : [text]
+      let values = table[name]!.isList ? text.split(separator: ",").map { String($0).trimmed } : [text]
       set(name, to: .texts(values), by: .environment(variable(name)))
     }
     let words = Set(commandLine.map { String($0.prefix { $0 != "=" }) })
@@ -135,11 +135,20 @@ private func variable(_ name: String) -> String {
 /// The option for a setting of the library.
 private func optionName(_ setting: String) -> String {
   switch setting {
+  case "allowedHosts": "allow-host"
   case "allowedOrigins": "allow-origin"
+  case "caFile": "nats-ca"
+  case "certificateFile": "nats-cert"
+  case "credentialsFile": "nats-creds"
   case "drainTime": "drain"
+  case "keyFile": "nats-key"
+  case "maxBytes": "nats-max-bytes"
   case "mounts": "web-root"
+  case "replicas": "nats-replicas"
   case "sendBufferSize": "send-buffer"
+  case "stream": "nats-stream"
   case "trustedProxies": "trusted-proxy"
+  case "urls": "nats"
   default: setting.optionName
   }
 }
@@ -159,6 +168,12 @@ extension String {
       }
     }
     return row[other.count]
+  }
+
+  /// Without spaces around it.
+  fileprivate var trimmed: String {
+    let isSpace = { (character: Character) in character == " " }
+    return String(String(drop(while: isSpace).reversed()).drop(while: isSpace).reversed())
   }
 
   fileprivate func padded(to length: Int) -> String {

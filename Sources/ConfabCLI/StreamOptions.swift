@@ -64,20 +64,11 @@ struct StreamOptions: ParsableArguments {
 }
 
 /// Where a server of NATS is, maybe with a password, which is not shown.
-struct NatsURL: ExpressibleByArgument, CustomStringConvertible, Described {
-  static let description = "an address like nats://host:4222 or tls://host:4222"
-
+struct NatsURL: ExpressibleByArgument, CustomStringConvertible {
   let text: String
 
-  init?(argument: String) {
-    guard ["nats://", "tls://"].contains(where: { argument.hasPrefix($0) && argument.count > $0.count }) else {
-      return nil
-    }
-    text = argument
-  }
+  /// Whatever it is: what is refused here would be shown.
+  init?(argument: String) { text = argument }
 
-  var description: String {
-    guard let at = text.lastIndex(of: "@"), let scheme = text.firstRange(of: "://") else { return text }
-    return text[..<scheme.upperBound] + "..." + text[at...]
-  }
+  var description: String { JetStreamOptions.withoutSecret(text) }
 }

@@ -24,6 +24,7 @@ public final class Chat: Sendable {
   public let engine: any Engine
   let rooms: ChatRooms
   private let waitingBytes: WaitingBytes
+  let errors = ErrorCounts()
 
   /// A chat with these limits; nobody is in it yet.
   ///
@@ -75,6 +76,9 @@ public final class Chat: Sendable {
 
   /// The memory that the histories of all rooms take, in bytes.
   public var historyBytes: Int { rooms.budget.bytes }
+
+  /// How often clients of the rich protocol have been told of an error, by its code: see <doc:Protocol>. All codes.
+  public var errorCounts: [String: Int] { errors.counts }
 
   /// What `connection` says something as: nil if no message has to wait.
   func sender(_ connection: Connection) -> Sender? { engine.isShared ? Sender(connection, waitingBytes) : nil }

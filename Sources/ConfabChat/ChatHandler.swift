@@ -15,7 +15,7 @@ final class ChatHandler: Handler {
     let room = chat.rooms.enter(request.path)
     if request.subprotocol == Chat.subprotocol {
       room.record()
-      connection.context = RichProtocol(room, chat.sender(connection))
+      connection.context = RichProtocol(room, chat.sender(connection), chat.errors)
     } else {
       connection.context = chat.sender(connection).map { PlainSpeaker(room, $0) } ?? room
       room.admit(connection)

@@ -28,6 +28,9 @@ public struct ChatOptions: Equatable, Sendable {
   /// The longest text of the rich protocol, in characters (grapheme clusters), with 16 bytes of UTF-8 for each. The
   /// default is 4,000. A longer one is not said: the error is `textTooLong`.
   public var maxTextLength = 4000
+  /// The longest name in the rich protocol, in characters (grapheme clusters), with 4 bytes of UTF-8 for each. The default
+  /// is 32. Who wants a longer one gets the error `nameInvalid`. All servers of one chat should have the same.
+  public var maxNameLength = 32
   /// The most events a second of one connection of the rich protocol. The default is 10; 0 is no limit. What is over it is
   /// not done: the error is `rateLimited`, with the time after which it would be.
   public var maxEventRate = 10
@@ -70,6 +73,9 @@ public struct ChatOptions: Equatable, Sendable {
     Limit(
       "maxTextLength", .count(\.maxTextLength, 1...(1 << 24)), "Characters of what a client of the rich protocol says",
       "it gets the error textTooLong"),
+    Limit(
+      "maxNameLength", .count(\.maxNameLength, 1...Name.greatestLimit), "Characters of a name in the rich protocol",
+      "its client gets the error nameInvalid"),
     Limit(
       "maxEventRate", .count(\.maxEventRate, 0...many), "Events a second of one client of the rich protocol",
       "it gets the error rateLimited", canBeOff: true),

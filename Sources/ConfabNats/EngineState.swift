@@ -230,13 +230,18 @@ struct EngineState {
     }
   }
 
+  private var unreachable: String {
+    let urls = options.urls.map(JetStreamOptions.withoutSecret).joined(separator: ", ")
+    return "NATS cannot be reached: \(obstacle ?? "the connection is lost") (\(urls))"
+  }
+
   // MARK: Time
 
   /// Several times a second.
   mutating func tick(_ now: Instant, _ effects: inout Effects) {
     switch phase {
     case .disconnected(let since):
-      if now - since > .seconds(2) { warn("NATS cannot be reached\(obstacle.map { ": \($0)" } ?? "")", now, &effects) }
+      if now - since > .seconds(2) { warn(unreachable, now, &effects) }
     case .asking(let since): if now - since > .seconds(1) { lookForStream(now, &effects) }
     case .ready:
       for (number, room) in rooms where room.reader.isLost(now: now) { restart(number, at: now, &effects) }

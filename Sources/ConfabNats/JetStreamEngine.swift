@@ -134,7 +134,9 @@ public final class JetStreamEngine: Engine {
   private func run() {
     let inputs = inputs.withLock { inputs in
       inputs.isAwake = false
-      return exchange(&inputs.waiting, with: [])
+      // That the connection is lost, when it has been given up, is no news.
+      let waiting = exchange(&inputs.waiting, with: [])
+      return inputs.isOver ? [] : waiting
     }
     perform { state, effects in
       let now = ContinuousClock.now

@@ -1,3 +1,4 @@
+package import Confab
 internal import FoundationEssentials
 public import Logging
 
@@ -17,7 +18,7 @@ public struct JetStreamOptions: Sendable {
   /// The stream that has the messages of all rooms, made if it is not there: letters, digits, `-` and `_`. Its subjects are
   /// `confab.room.` and the room, its name in lower case being the first part. Servers of the same stream are one chat.
   public var stream = "CONFAB"
-  /// How many servers of the NATS cluster keep each message, 1 to 5, if the stream is made. The default is 1.
+  /// How many servers of the NATS cluster keep each message, 1, 3 or 5, if the stream is made. The default is 1.
   public var replicas = 1
   /// How many messages of each room are kept, if the stream is made; more than a room has are of no use. The default is
   /// 1,000.
@@ -41,7 +42,7 @@ public struct JetStreamOptions: Sendable {
 
   /// Finds out whether they can be used, and whether their files can be read; not whether the brokers are there.
   public func validate() throws(JetStreamError) {
-    if let flaw { throw JetStreamError(description: flaw) }
+    if let problem = problems.first { throw JetStreamError(description: problem.message()) }
     do throws(NatsConnection.Failure) {
       try NatsConnection.check(self)
     } catch {
@@ -49,21 +50,56 @@ public struct JetStreamOptions: Sendable {
     }
   }
 
-  private var flaw: String? {
+  /// All that is wrong by itself.
+  package var problems: [Problem] {
+    var problems: [Problem] = []
+    func require(_ condition: Bool, _ settings: String..., text: @escaping @Sendable ([String]) -> String) {
+      if !condition { problems.append(Problem(settings, text: text)) }
+    }
+    require(!urls.isEmpty && urls.allSatisfy(JetStreamOptions.isURL), "urls") {
+      // Not what it is: there may be a password in it.
+      "\($0[0]) must be like nats://host:4222 or tls://host:4222"
+    }
     let isName = !stream.isEmpty && stream.utf8.count <= 32 && stream.utf8.allSatisfy(Subject.isPlain)
-    if urls.isEmpty { return "there is no URL of a NATS server" }
-    if !isName { return "the stream's name is not 1 to 32 of A to Z, a to z, 0 to 9, - and _" }
-    if !(1...5).contains(replicas) { return "a stream has 1 to 5 replicas" }
-    if (certificateFile == nil) != (keyFile == nil) { return "a certificate for NATS and its key need each other" }
-    return credentialsFile.flatMap(JetStreamOptions.flaw(ofCredentials:))
+    require(isName, "stream") { "\($0[0]) must be 1 to 32 of A to Z, a to z, 0 to 9, - and _" }
+    require([1, 3, 5].contains(replicas), "replicas") { "\($0[0]) must be 1, 3 or 5, not \(replicas)" }
+    require(maxBytes >= 0, "maxBytes") { "\($0[0]) must not be negative" }
+    require((certificateFile == nil) == (keyFile == nil), "certificateFile", "keyFile") {
+      "\($0[0]) and \($0[1]) need each other"
+    }
+    let files = [
+      ("credentialsFile", credentialsFile), ("caFile", caFile), ("certificateFile", certificateFile),
+      ("keyFile", keyFile),
+    ]
+    for (name, file) in files {
+      guard let file, let reason = reasonNotToRead(file) else { continue }
+      require(false, name) { "\($0[0]): '\(file)' cannot be read: \(reason)" }
+    }
+    if let file = credentialsFile, reasonNotToRead(file) == nil {
+      require(JetStreamOptions.hasCredentials(file), "credentialsFile") {
+        "\($0[0]): '\(file)' has no credentials: the JWT and the seed of a user of NATS"
+      }
+    }
+    return problems
+  }
+
+  private static func isURL(_ text: String) -> Bool {
+    guard let scheme = ["nats://", "tls://"].first(where: text.hasPrefix) else { return false }
+    let rest = text.dropFirst(scheme.count)
+    return Authority(String(rest[(rest.lastIndex(of: "@").map(rest.index(after:)) ?? rest.startIndex)...])) != nil
   }
 
   /// libnats reads the file whenever it connects, so it would tell of it only then.
-  private static func flaw(ofCredentials file: String) -> String? {
-    guard let data = try? Data(contentsOf: URL(filePath: file)) else { return "\(file) cannot be read" }
+  private static func hasCredentials(_ file: String) -> Bool {
+    guard let data = try? Data(contentsOf: URL(filePath: file)) else { return false }
     let text = String(decoding: data, as: UTF8.self)
-    let isWhole = ["BEGIN NATS USER JWT", "BEGIN USER NKEY SEED"].allSatisfy(text.contains)
-    return isWhole ? nil : "\(file) has no credentials: the JWT and the seed of a user of NATS"
+    return ["BEGIN NATS USER JWT", "BEGIN USER NKEY SEED"].allSatisfy(text.contains)
+  }
+
+  /// A URL without its password.
+  package static func withoutSecret(_ url: String) -> String {
+    guard let at = url.lastIndex(of: "@"), let scheme = url.firstRange(of: "://") else { return url }
+    return url[..<scheme.upperBound] + "..." + url[at...]
   }
 }
 

@@ -1,4 +1,5 @@
 internal import CSQLite
+internal import Confab
 
 /// A database of SQLite: one thread at a time.
 @safe final class Database {
@@ -11,7 +12,9 @@ internal import CSQLite
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
     let result = unsafe sqlite3_open_v2(file, &handle, flags, nil)
     guard result == SQLITE_OK, let handle = unsafe handle else {
-      let error = DatabaseError(result, unsafe handle.map { unsafe String(cString: sqlite3_errmsg($0)) })
+      let reason = unsafe handle.map { unsafe String(cString: sqlite3_errmsg($0)) }
+      let cause = unsafe handle.flatMap { systemMessage(unsafe sqlite3_system_errno($0)) }
+      let error = DatabaseError(result, [reason, cause].compactMap { $0 }.joined(separator: ": "))
       unsafe sqlite3_close_v2(handle)
       throw error
     }
@@ -19,6 +22,9 @@ internal import CSQLite
   }
 
   deinit { unsafe sqlite3_close_v2(handle) }
+
+  /// Whether the file can be read, but not written.
+  var isReadOnly: Bool { unsafe sqlite3_db_readonly(handle, "main") == 1 }
 
   /// Runs a statement that is needed once, and returns the first column of its first row, if it is a number.
   @discardableResult
@@ -61,11 +67,10 @@ struct DatabaseError: Error, CustomStringConvertible {
   private let code: CInt
   let description: String
 
-  init(_ code: CInt, _ message: String?) {
-    (self.code, description) = (code, message ?? DatabaseError.text(code))
-  }
+  fileprivate init(_ code: CInt, _ message: String) { (self.code, description) = (code, message) }
 
-  private static func text(_ code: CInt) -> String { unsafe String(cString: sqlite3_errstr(code)) }
+  /// What is no error of SQLite's.
+  init(_ message: String) { self.init(SQLITE_ERROR, message) }
 
   /// Another connection has it open.
   var isBusy: Bool { code & 0xff == SQLITE_BUSY }

@@ -24,6 +24,8 @@ final class HistoryFile {
 
   /// How many numbers are left out when the last run may have given some to messages that it has not written.
   private static let jump = 1_000_000
+  /// What a database of SQLite says of whose it is: "Cnfb".
+  private static let application = 0x436E_6662
   private static let version = 1
 
   /// Opens a file, or makes it.
@@ -34,15 +36,13 @@ final class HistoryFile {
     database = try Database(file: file)
     // Nobody else may write it; so no memory has to be shared either.
     try database.run("PRAGMA locking_mode = EXCLUSIVE")
+    try HistoryFile.check(database)
     try database.run("PRAGMA journal_mode = WAL")
     try database.run("PRAGMA synchronous = \(keepsAll ? "FULL" : "NORMAL")")
-    let version = try database.run("PRAGMA user_version") ?? 0
-    guard version <= HistoryFile.version else {
-      throw DatabaseError(1, "it has been written by a newer version")
-    }
     let database = database
     try database.transaction { () throws(DatabaseError) in
       for sql in HistoryFile.tables { try database.run(sql) }
+      try database.run("PRAGMA application_id = \(HistoryFile.application)")
       try database.run("PRAGMA user_version = \(HistoryFile.version)")
       // What follows happens in any case: after this the file is the server's alone.
       try database.run("INSERT OR IGNORE INTO runs VALUES (0, 0, 1)")
@@ -74,6 +74,18 @@ final class HistoryFile {
     forgetMessages = try database.prepare("DELETE FROM messages WHERE room = ?")
     forgetRoom = try database.prepare("DELETE FROM rooms WHERE id = ?")
     oldestRoom = try database.prepare("SELECT id FROM rooms ORDER BY at LIMIT 1")
+  }
+
+  /// Nothing is done to a database of somebody else's, or that it could not write.
+  private static func check(_ database: Database) throws(DatabaseError) {
+    if database.isReadOnly { throw DatabaseError("it can be read, but not written") }
+    guard try database.run("SELECT count(*) FROM sqlite_schema") ?? 0 > 0 else { return }
+    guard try database.run("PRAGMA application_id") == application else {
+      throw DatabaseError("it is a database, but not of Confab")
+    }
+    guard try database.run("PRAGMA user_version") ?? 0 <= version else {
+      throw DatabaseError("it has been written by a newer version")
+    }
   }
 
   private static let tables = [

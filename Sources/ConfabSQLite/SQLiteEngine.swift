@@ -13,19 +13,21 @@ internal import Synchronization
 ///
 /// Messages are written by a thread of its own, many at a time. What is kept of a room are its newest messages, within
 /// the limits that the chat's options have for its memory. When the file can't be written, a full disk say, an error is
-/// logged, and the chat goes on from memory; once it can be written again, the history on the disk begins there.
+/// logged, ``isKept`` is false, and the chat goes on from memory; once it can be written again, the history on the disk
+/// begins there.
 public final class SQLiteEngine: Engine {
   /// When a message is on the disk.
   public enum Durability: String, Sendable, CaseIterable {
     /// Within 100 ms of its delivery. What a killed process had not written yet is lost, and if the machine fails, what
     /// the system had not.
     case normal
-    /// Before anybody gets it, the sender included, whatever fails afterwards.
+    /// Before anybody gets it, the sender included, whatever fails afterwards: as long as the file can be written.
     case full
   }
 
   public let isShared = true
   public let isAvailable = true
+  public var isKept: Bool { !writer.isFailing.load(ordering: .relaxed) }
 
   private let durability: Durability
   private let queue = DispatchQueue(label: "confab.history")

@@ -1,5 +1,6 @@
 internal import ConfabChat
 internal import Logging
+internal import Synchronization
 
 /// What the thread of the file is to do.
 enum Job {
@@ -15,6 +16,8 @@ final class Writer: @unchecked Sendable {
 
   private let file: HistoryFile
   private let logger: Logger
+  /// Whether what was to be written last could not be. Any thread.
+  let isFailing = Atomic(false)
   /// The rooms of which something could not be written …
   private var cutRooms: Set<String> = []
   /// … if they are not too many to be told apart.
@@ -57,10 +60,12 @@ final class Writer: @unchecked Sendable {
       try file.write(Array(batch.pages.values), isAllCut: isAllCut)
       if complainedAt != nil { logger.notice("the history is written again") }
       complainedAt = nil
+      isFailing.store(false, ordering: .relaxed)
       cutRooms.subtract(batch.pages.keys)
       isAllCut = false
     } catch {
       complain("the history cannot be written: the chat goes on from memory", error)
+      isFailing.store(true, ordering: .relaxed)
       cutRooms.formUnion(batch.pages.keys)
       if cutRooms.count > Writer.maxCutRooms { (cutRooms, isAllCut) = ([], true) }
     }

@@ -190,6 +190,20 @@ def test_a_message_that_the_broker_does_not_take_is_dropped():
             assert "larger than NATS takes" in server.said()
 
 
+def test_a_server_that_stops_complains_of_nothing():
+    with broker() as one, confab("--nats", one.url, "--log-level", "warning") as server:
+        is_let_in(server)
+        assert server.stop() == 0
+        assert server.errors == ""
+
+
+def is_let_in(server):
+    async def main():
+        async with rich(server, "Ann") as ann:
+            await ann.say("x")
+    go(main())
+
+
 def test_a_stream_that_is_for_something_else_is_not_used():
     with broker() as one:
         config = b'{"name":"CONFAB","subjects":["other"],"num_replicas":1,"storage":"file","max_msgs_per_subject":-1}'
@@ -228,10 +242,10 @@ def test_options_that_cannot_be(tmp_path):
     for options, words in (
         (("--nats", "nats://localhost", "--history", tmp_path / "x"), "exclude each other"),
         (("--nats-stream", "X"), "needs --nats"),
-        (("--nats", "nats://localhost", "--nats-stream", "a.b"), "stream's name"),
-        (("--nats", "nats://localhost", "--nats-cert", "x"), "need each other"),
-        (("--nats", "tls://localhost", "--nats-ca", tmp_path / "none"), "none"),
-        (("--nats", "nats://localhost", "--nats-creds", tmp_path / "none"), "none cannot be read"),
+        (("--nats", "nats://localhost", "--nats-stream", "a.b"), "--nats-stream must be"),
+        (("--nats", "nats://localhost", "--nats-cert", __file__), "need each other"),
+        (("--nats", "tls://localhost", "--nats-ca", tmp_path / "none"), "none' cannot be read"),
+        (("--nats", "nats://localhost", "--nats-creds", tmp_path / "none"), "none' cannot be read: No such file"),
         (("--nats", "nats://localhost", "--nats-creds", __file__), "has no credentials"),
     ):
         done = run("serve", "--port", 0, *options)

@@ -11,7 +11,7 @@ struct NameTests {
     (String(repeating: "👍🏽", count: 16), String(repeating: "👍🏽", count: 16)),
   ])
   func namesAreNormalised(_ text: String, _ expected: String) {
-    #expect(Name(text).map { Array($0.text.unicodeScalars) } == Array(expected.unicodeScalars))
+    #expect(Name(text, limit: 32).map { Array($0.text.unicodeScalars) } == Array(expected.unicodeScalars))
   }
 
   @Test(arguments: [
@@ -23,7 +23,7 @@ struct NameTests {
     "a" + String(repeating: "\u{301}", count: 65), String(repeating: " ", count: 1024) + "a",
   ])
   func namesThatDeceiveOrAreTooLongAreNone(_ text: String) {
-    #expect(Name(text) == nil)
+    #expect(Name(text, limit: 32) == nil)
   }
 
   @Test(arguments: [
@@ -31,12 +31,12 @@ struct NameTests {
     ("❤", "❤\u{FE0F}"), ("Åsa", "\u{212B}sa"),
   ])
   func namesThatLookTheSameHaveOneKey(_ one: String, _ other: String) throws {
-    let (one, other) = (try #require(Name(one)), try #require(Name(other)))
+    let (one, other) = (try #require(Name(one, limit: 32)), try #require(Name(other, limit: 32)))
     #expect(one.key == other.key)
   }
 
   @Test func namesThatDifferHaveTheirOwnKeys() throws {
-    let keys = ["Ann", "Anna", "An n", "Änn", "안", "李"].compactMap { Name($0)?.key }
+    let keys = ["Ann", "Anna", "An n", "Änn", "안", "李"].compactMap { Name($0, limit: 32)?.key }
     #expect(Set(keys).count == 6)
   }
 
@@ -47,7 +47,7 @@ struct NameTests {
     (String(repeating: "語", count: 32), 123, String(repeating: "語", count: 29) + "123"),
   ])
   func aNumberIsPutBehindIt(_ text: String, _ number: Int, _ expected: String) throws {
-    #expect(try #require(Name(text)).numbered(number)?.text == expected)
+    #expect(try #require(Name(text, limit: 32)).numbered(number)?.text == expected)
   }
 }
 

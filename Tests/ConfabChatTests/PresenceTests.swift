@@ -3,7 +3,7 @@ import Testing
 @testable import ConfabChat
 
 private func name(_ text: String) -> Name {
-  guard let name = Name(text) else { preconditionFailure("\(text) is no name") }
+  guard let name = Name(text, limit: 32) else { preconditionFailure("\(text) is no name") }
   return name
 }
 

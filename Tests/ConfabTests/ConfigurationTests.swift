@@ -23,7 +23,7 @@ struct ConfigurationTests {
     expect("pingInterval must be less than idleTimeout, but is 30 s with 10 s") {
       $0.idleTimeout = .seconds(10)
     }
-    expect("'example.org' is no origin: it must be like https://example.org, or null, or *") {
+    expect("allowedOrigins: 'example.org' is no origin: it must be like https://example.org, or null, or *") {
       $0.allowedOrigins = ["https://example.org", "example.org"]
     }
   }
@@ -44,7 +44,7 @@ struct ConfigurationTests {
     var configuration = Configuration(port: 0)
     configuration.mounts = [Mount(directory: "/no/such/folder")]
     #expect(
-      throws: ConfabError(.invalidConfiguration, "there is no folder '/no/such/folder' to serve at /")
+      throws: ConfabError(.invalidConfiguration, "mounts: there is no folder '/no/such/folder' to serve at /")
     ) { try Server(configuration) { _ in Silent() } }
   }
 

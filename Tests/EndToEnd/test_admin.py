@@ -18,6 +18,7 @@ def admin():
 def test_metrics_count_what_happens(admin):
     with confab("--admin", admin, "--loops", 2, "--max-message-size", 1000) as server:
         before = metrics(admin)
+        assert before.pop(("confab_history_kept",)) == 1
         assert all(value == 0 for name, value in before.items() if name != ("confab_loop_lag_seconds",))
         with connect(server.ws) as one, connect(server.ws) as other, connect(server.ws + "tea") as third:
             for number in range(3):

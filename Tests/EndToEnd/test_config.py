@@ -81,7 +81,7 @@ def test_everything_that_is_wrong_is_told_with_its_place(file):
         f"{path}: loops must be 1 to 64, not 0",
         "CONFAB_MAX_FRAGMENTS must be 1 to 1073741824, not 0",
         "--ping-interval must be less than --idle-timeout, but is 30 s with 20 s",
-        f"{path}: there is no folder '/no/such/folder' to serve at /",
+        f"{path}: web-root: there is no folder '/no/such/folder' to serve at /",
     ]
     served = run("serve", "--config", path)
     assert served.returncode == 1 and served.stdout == ""
@@ -99,7 +99,8 @@ def test_a_file_that_is_none(file, text, reason):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    assert complaints("--config", tmp_path / "none.json") == [f"{tmp_path}/none.json: the file cannot be read"]
+    assert complaints("--config", tmp_path / "none.json") == [f"{tmp_path}/none.json: the file cannot be read: No such file or directory"]
+    assert complaints("--config", tmp_path) == [f"{tmp_path}: the file cannot be read: Is a directory"]
 
 
 def test_errors_name_the_option():
@@ -107,6 +108,54 @@ def test_errors_name_the_option():
         "--max-message-size must be 1 to 1073741824, not 0",
         "--ping-interval must be less than --idle-timeout, but is 30 s with 1 s"]
     assert complaints("--tls-cert", "some.pem") == ["--tls-cert and --tls-key need each other"]
+    assert complaints("--allow-host", "https://example.org") == [
+        "--allow-host: 'https://example.org' is no host: it must be a name or an address, without a port, like example.org"]
+    assert complaints(env={"CONFAB_ALLOW_ORIGIN": "https://a.example, b.example"}) == [
+        "CONFAB_ALLOW_ORIGIN: 'b.example' is no origin: it must be like https://example.org, or null, or *"]
+
+
+@pytest.mark.parametrize("option", ["--config", "--history", "--web-root", "--host", "--tls-cert", "--nats-creds"])
+def test_an_empty_value_is_not_taken_for_none(option):
+    """A variable of a shell that is not set."""
+    assert f"{option} must not be empty" in complaints(option, "")
+
+
+@pytest.mark.parametrize("option, value, allowed", [
+    ("--max-message-size", "10GB", "a size in bytes, or with a unit"), ("--drain", "20s", "a number of seconds"),
+    ("--admin", "9090", "a host and a port"), ("--log-level", "loud", "trace, debug"), ("--log-format", "xml", "text or json"),
+])
+def test_what_an_option_takes_is_said(option, value, allowed):
+    for command in "serve", "check":
+        result = run(command, option, value)
+        assert result.returncode == 64 and len(result.stderr.splitlines()) == 1
+        assert f"'{value}' is invalid for '{option}" in result.stderr and f"it must be {allowed}" in result.stderr
+
+
+def test_one_address_for_the_operator_and_the_clients():
+    for options in ([], ["--host", "127.0.0.1"], ["--host", "0.0.0.0"]):
+        assert complaints("--port", 9999, "--admin", "127.0.0.1:9999", *options) == [
+            "--admin and --port are the same address"]
+    assert effective("--port", 9999, "--admin", "127.0.0.1:9998")["admin"] == ("127.0.0.1:9998", "command line)")
+
+
+def test_what_is_wrong_with_the_history(tmp_path):
+    for name, reason in ((tmp_path / "none" / "x.db", "No such file or directory"), (tmp_path, "Is a directory")):
+        assert complaints("--history", name) == [f"--history: '{name}' cannot be written: {reason}"]
+    assert complaints("--history", tmp_path / "x.db", "--max-history-file-size", 10) == [
+        "--max-history-file-size must be at least 1MiB"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_wrong_with_nats():
+    for url in "http://user:secret@h", "nats:/user:secret@h", "nats://user:secret@h:99999", "user:secret@h":
+        assert complaints("--nats", url) == ["--nats must be like nats://host:4222 or tls://host:4222"]
+        assert complaints(env={"CONFAB_NATS": url}) == ["CONFAB_NATS must be like nats://host:4222 or tls://host:4222"]
+    assert effective("--nats", "nats://user:secret@h:4222")["nats"] == ("nats://...@h:4222", "command line)")
+    assert complaints("--nats", "nats://h", "--nats-stream", "a.b", "--nats-replicas", 2, "--nats-cert", "x.pem") == [
+        "--nats-stream must be 1 to 32 of A to Z, a to z, 0 to 9, - and _", "--nats-replicas must be 1, 3 or 5, not 2",
+        "--nats-cert and --nats-key need each other", "--nats-cert: 'x.pem' cannot be read: No such file or directory"]
+    assert complaints("--nats", "nats://h", "--nats-max-bytes", "64KiB") == [
+        "--nats-max-bytes must be at least 8KiB more than --max-message-size: what is larger would be forgotten at once"]
 
 
 def test_every_option_is_a_setting(file):

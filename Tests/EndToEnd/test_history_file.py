@@ -11,7 +11,8 @@ import threading
 import pytest
 import websockets
 
-from confab_process import Confab, confab, run
+from confab_process import Confab, confab, free_port, run
+from metrics import metrics
 from raw_client import RawClient, frame
 from rich_client import open_rich, rich
 
@@ -278,12 +279,15 @@ def test_a_full_disk_is_no_end(file):
     try:
         for durability in ("normal", "full"):
             options = ("--history", file, "--durability", durability, "--max-event-rate", 0)
-            with confab(*options) as server:
+            admin = f"127.0.0.1:{free_port()}"
+            with confab(*options, "--admin", admin) as server:
                 go(say(server, "before", 10))
                 limit(server.process, 100_000)
                 go(wait(server, "cannot be written"))
+                assert metrics(admin)["confab_history_kept",] == 0
                 limit(server.process, resource.RLIM_INFINITY)
                 go(wait(server, "written again"))
+                assert metrics(admin)["confab_history_kept",] == 1
                 go(say(server, "after", 60 if durability == "normal" else 10))
             if durability == "full":
                 with confab(*options) as server:
@@ -297,7 +301,8 @@ def test_a_file_that_cannot_be_used_is_an_error(tmp_path, file):
     text = tmp_path / "text"
     text.write_text("this is no database" * 100)
     for name, reason in (
-        (tmp_path / "missing" / "chat.db", "unable to open"), (text, "not a database"), (tmp_path, "unable to open"),
+        (tmp_path / "missing" / "chat.db", "No such file or directory"), (text, "not a database"),
+        (tmp_path, "Is a directory"),
     ):
         result = run("serve", "--port", 0, "--history", name)
         assert result.returncode == 1 and str(name) in result.stderr and reason in result.stderr, result.stderr
@@ -310,6 +315,15 @@ def test_a_file_that_cannot_be_used_is_an_error(tmp_path, file):
     result = run("serve", "--port", 0, "--history", file)
     assert result.returncode == 1 and "newer version" in result.stderr, result.stderr
     assert text.read_text().startswith("this is no database")
+    # Somebody else's, with the names of tables that a history has.
+    other = tmp_path / "other.db"
+    database = sqlite3.connect(other)
+    database.execute("CREATE TABLE rooms (number)")
+    database.close()
+    before = other.read_bytes()
+    result = run("serve", "--port", 0, "--history", other)
+    assert result.returncode == 1 and "but not of Confab" in result.stderr, result.stderr
+    assert other.read_bytes() == before
     for option in (("--durability", "full"), ("--max-history-file-size", "1MiB")):
         result = run("serve", "--port", 0, *option)
         assert result.returncode == 1 and f"{option[0]} needs --history" in result.stderr, result.stderr

@@ -9,7 +9,8 @@ import re
 import pytest
 import websockets
 
-from confab_process import confab
+from confab_process import confab, free_port
+from metrics import metrics
 from rich_client import DOCUMENTS, as_plain, check, open_rich, rich
 
 
@@ -188,8 +189,13 @@ def test_what_is_wrong_gets_an_error_and_nothing_is_lost_silently():
             await wrong("nameInvalid", {"type": "rename", "name": "\u202e"})
             assert (await client.say("still here"))["id"] == 1
             assert (await bob.until("message"))["text"] == "still here"
-    with confab("--max-event-rate", 0) as server:
+    admin = f"127.0.0.1:{free_port()}"
+    with confab("--max-event-rate", 0, "--admin", admin) as server:
         go(main(server))
+        told = {labels[1]: value for labels, value in metrics(admin).items() if labels[0] == "confab_chat_errors_total"}
+    assert told == {
+        "notIntroduced": 4, "unknownType": 1, "nameInvalid": 2, "nameTaken": 2, "alreadyIntroduced": 1, "textEmpty": 1,
+        "textTooLong": 1, "tagInvalid": 3, "malformed": 4, "rateLimited": 0, "historyGone": 0}
 
 
 MALFORMED = ["", "x", "null", "[]", "{}", '{"type":5}', '{"type":"hello"}', '{"type":"rename","name":"\\ud800"}', b"{}",

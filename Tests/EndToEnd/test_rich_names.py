@@ -48,6 +48,17 @@ def test_names_that_deceive_or_are_too_long_are_refused(server, name):
     go(main())
 
 
+def test_how_long_a_name_may_be_is_settable():
+    async def main(server, limit):
+        async with rich(server, "x" * limit) as one, open_rich(server) as two:
+            assert one.welcome["limits"]["name"] == limit
+            assert (await two.error("hello", name="x" * (limit + 1)))["code"] == "nameInvalid"
+            assert len((await two.error("hello", name="X" * limit)).get("proposal", "")) == (limit if limit > 1 else 0)
+    for limit in 1, 2, 100:
+        with confab("--max-name-length", limit) as server:
+            go(main(server, limit))
+
+
 @pytest.mark.parametrize("one, other", [
     ("Ann", "aNN"), ("Zoë", "zoe\u0308"), ("Straße", "STRASSE"), ("Ann", "An\u200cn"), ("Ann", " Ann "), ("❤", "❤\ufe0f"),
     ("x" * 32, "X" * 32),

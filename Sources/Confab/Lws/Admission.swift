@@ -1,5 +1,6 @@
 internal import CLibwebsockets
 internal import Glibc
+internal import Logging
 internal import Synchronization
 
 /// Counts the connections of a server, in all and by address, and says whether one more is let in. Any thread.
@@ -18,6 +19,13 @@ final class Admission: Sendable {
     limit = min(configuration.maxConnections, descriptorsForConnections())
     trustedProxies = configuration.trustedProxies.compactMap { AddressRange($0) }
     refusals = RefusalLog(configuration.logger)
+    if limit < configuration.maxConnections {
+      // Whoever has not asked for a number does not miss it.
+      let isAsked = configuration.maxConnections != Configuration().maxConnections
+      configuration.logger.log(
+        level: isAsked ? .warning : .info,
+        "there can be \(limit) connections, not \(configuration.maxConnections): no more files may be open (ulimit -n)")
+    }
   }
 
   var statistics: Statistics {

@@ -71,8 +71,8 @@ extension TLS {
   }
 
   private func load(into context: OpaquePointer) throws(ConfabError) {
-    for (file, kind) in [(certificateFile, "certificate"), (keyFile, "key")] where unsafe access(file, R_OK) != 0 {
-      throw failure("cannot read the \(kind) '\(file)': \(unsafe String(cString: strerror(errno)))")
+    for (file, kind) in [(certificateFile, "certificate"), (keyFile, "key")] {
+      if let reason = reasonNotToRead(file) { throw failure("cannot read the \(kind) '\(file)': \(reason)") }
     }
     // An encrypted key would be asked for its password on the terminal.
     unsafe SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }

@@ -38,9 +38,9 @@ extension EventLoop {
   }
 }
 
-/// The kernel's clock goes on in ticks of so many milliseconds, or less: what it knows of a message that is known here
-/// looks newer by that.
-private let kernelTick: UInt64 = 10
+/// By so many milliseconds, what the kernel knows of a message that is known here may look newer: its clock goes on in
+/// ticks, and the loop's stands still while the machine is busy elsewhere. What answers a ping is newer by more.
+private func doubt(_ threshold: UInt64) -> UInt64 { min(250, threshold / 2) }
 
 extension Connection {
   /// The peer has sent something.
@@ -50,7 +50,7 @@ extension Connection {
   /// pongs without payload; it is asked only when no message has come for as long as matters.
   fileprivate func silence(atLeast threshold: UInt64) -> UInt64 {
     let silence = UInt64(loop.sweptAt &- heardAt)
-    guard silence >= threshold, let known = socket?.silence, known + kernelTick < silence else { return silence }
+    guard silence >= threshold, let known = socket?.silence, known + doubt(threshold) < silence else { return silence }
     (heardAt, isPinged) = (loop.sweptAt &- UInt32(known), false)
     return known
   }

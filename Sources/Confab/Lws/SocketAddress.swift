@@ -211,7 +211,7 @@ struct SocketAddress: CustomStringConvertible {
     case EACCES:
       ConfabError(.cannotListen, "may not listen on \(url): ports below 1024 need privileges; choose another port")
     default:
-      ConfabError(.cannotListen, "cannot listen on \(url): \(unsafe String(cString: strerror(number)))")
+      ConfabError(.cannotListen, "cannot listen on \(url): \(systemMessage(number) ?? "no reason is given")")
     }
   }
 }

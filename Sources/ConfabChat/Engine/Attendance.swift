@@ -50,7 +50,9 @@ struct Others {
     (people, ids, names) = ([:], [:], [])
     count = servers.values.reduce(0) { $0 + $1.count }
     for person in servers.values.lazy.flatMap(\.people) {
-      guard let name = Name(person.name), let session = Session(person.session) else { continue }
+      guard let name = Name(person.name, limit: Name.greatestLimit), let session = Session(person.session) else {
+        continue
+      }
       // Who has come to another server is at both for a moment.
       if let known = people[session.id] {
         count -= 1

@@ -16,6 +16,10 @@ public protocol Engine: Sendable {
   /// Whether messages can be given places now: ``Chat/isAvailable``.
   var isAvailable: Bool { get }
 
+  /// Whether what is said is kept where the engine keeps it. If it is not, when a disk is full, say, it is heard
+  /// nevertheless.
+  var isKept: Bool { get }
+
   /// Opens a room. ``RoomSink/opened(_:)`` comes before it returns, or follows when the engine has been reached; before
   /// that, messages are given to it only when the room is about to be closed. One that is not shared opens a room before
   /// it returns, and gives places at once.
@@ -25,6 +29,11 @@ public protocol Engine: Sendable {
 
   /// Ends it: what it has been given gets its place, if that is possible within a few seconds. The rooms are closed.
   func shutdown() async
+}
+
+extension Engine {
+  /// What is not kept is not heard either.
+  public var isKept: Bool { true }
 }
 
 /// The order of one room.

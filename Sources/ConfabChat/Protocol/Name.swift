@@ -3,25 +3,28 @@
 /// It is in Unicode's NFC, without white space at its ends, and with single spaces within. Names that look the same must
 /// not be in a room together, see ``key``.
 struct Name: Hashable, Sendable {
-  /// The longest name, in characters: grapheme clusters (Unicode Standard Annex 29).
-  static let maxLength = 32
-  /// The longest name, in bytes of UTF-8: a character may have any number of accents.
-  static let maxBytes = 128
+  /// What ``ChatOptions/maxNameLength`` may be at the most.
+  static let greatestLimit = 256
+  /// A character may have any number of accents: so many bytes of UTF-8 for each that a name may have.
+  private static let bytesPerCharacter = 4
 
   let text: String
   /// The same for names that differ in case, or in what cannot be seen.
   let key: String
+  /// The most characters, grapheme clusters (Unicode Standard Annex 29), that it may have.
+  private let limit: Int
 
   /// Nil when there is nothing to be seen of it, when it is too long, or when it has what could deceive or not be
   /// shown: control and format characters, unassigned and private ones.
-  init?(_ text: String) {
+  init?(_ text: String, limit: Int) {
     // More than white space at its ends accounts for; the rest of the work is bounded then.
-    guard text.utf8.count <= 1024 else { return nil }
+    guard text.utf8.count <= Name.bytesPerCharacter * Name.greatestLimit else { return nil }
     let words = text.unicodeScalars.split(whereSeparator: \.properties.isWhitespace).map { String($0) }
     let composed = words.joined(separator: " ").composed
-    guard 1...Name.maxLength ~= composed.count, composed.utf8.count <= Name.maxBytes else { return nil }
+    guard 1...limit ~= composed.count, composed.utf8.count <= Name.bytesPerCharacter * limit else { return nil }
     guard let first = composed.unicodeScalars.first, !first.isMark else { return nil }
     guard composed.allSatisfy(\.mayBeInName) else { return nil }
+    self.limit = limit
     self.text = composed
     key = composed.visible.uppercased().lowercased()
   }
@@ -34,10 +37,11 @@ struct Name: Hashable, Sendable {
     let digits = "\(number)"
     var base = text
     while base.count > 1, let last = base.unicodeScalars.last, "0"..."9" ~= last { base.removeLast() }
-    while base.count + digits.count > Name.maxLength || base.utf8.count + digits.count > Name.maxBytes {
+    while base.count + digits.count > limit || base.utf8.count + digits.count > Name.bytesPerCharacter * limit {
+      if base.count == 1 { return nil }
       base.removeLast()
     }
-    return Name(base + digits)
+    return Name(base + digits, limit: limit)
   }
 }
 

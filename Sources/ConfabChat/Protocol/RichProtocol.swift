@@ -13,6 +13,7 @@ final class RichProtocol {
 
   let room: Room
   private let sender: Sender?
+  private let errors: ErrorCounts
   /// A hello, and what has come behind it, while the room is not open; otherwise nil.
   private var waiting: [OwnedMessage]?
   /// The session's id, once the person has a name.
@@ -21,8 +22,8 @@ final class RichProtocol {
   private var malformed = 0
   private var typedAt: ContinuousClock.Instant?
 
-  init(_ room: Room, _ sender: Sender?) {
-    (self.room, self.sender) = (room, sender)
+  init(_ room: Room, _ sender: Sender?, _ errors: ErrorCounts) {
+    (self.room, self.sender, self.errors) = (room, sender, errors)
     rate = EventRate(rate: room.options.maxEventRate, burst: room.options.maxEventBurst, now: .now)
   }
 
@@ -46,15 +47,15 @@ final class RichProtocol {
     guard message.kind == .text, let event = ClientEvent([UInt8](message)) else { return countMalformed(connection) }
     if let wait = rate.take(now: .now) {
       let text = "There are too many events."
-      return connection.send(ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: wait))
+      return tell(connection, ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: wait))
     }
     if case .hello(let hello) = event {
       guard id != nil || room.isOpen(for: connection) else { return wait(with: message, connection) }
       return introduce(hello, connection)
     }
-    if case .unknown = event { return connection.send(ErrorEvent(.unknownType, "There is no such type of event.")) }
+    if case .unknown = event { return tell(connection, ErrorEvent(.unknownType, "There is no such type of event.")) }
     guard let id else {
-      return connection.send(ErrorEvent(.notIntroduced, "A hello must come first.", tag: event.tag))
+      return tell(connection, ErrorEvent(.notIntroduced, "A hello must come first.", tag: event.tag))
     }
     switch event {
     case .hello, .unknown: break
@@ -65,13 +66,18 @@ final class RichProtocol {
     }
   }
 
+  private func tell(_ connection: Connection, _ error: ErrorEvent) {
+    errors.note(error.code)
+    connection.send(error)
+  }
+
   private func wait(with message: Message, _ connection: Connection) {
     waiting = [OwnedMessage(message)]
     connection.pauseReading()
   }
 
   private func countMalformed(_ connection: Connection, tag: String? = nil) {
-    connection.send(ErrorEvent(.malformed, "This is no event as the protocol has it.", tag: tag))
+    tell(connection, ErrorEvent(.malformed, "This is no event as the protocol has it.", tag: tag))
     malformed += 1
     if malformed == RichProtocol.maxMalformed {
       connection.close(.policyViolation, reason: "\(malformed) malformed events")
@@ -82,9 +88,9 @@ final class RichProtocol {
 
   private func introduce(_ hello: ClientEvent.Hello, _ connection: Connection) {
     guard id == nil else {
-      return connection.send(ErrorEvent(.alreadyIntroduced, "A hello comes once: use rename for another name."))
+      return tell(connection, ErrorEvent(.alreadyIntroduced, "A hello comes once: use rename for another name."))
     }
-    guard let name = Name(hello.name) else { return refuseName(connection) }
+    guard let name = Name(hello.name, limit: room.options.maxNameLength) else { return refuseName(connection) }
     do throws(Room.NameTaken) {
       id = try room.welcome(hello, as: name, connection)
     } catch {
@@ -93,7 +99,7 @@ final class RichProtocol {
   }
 
   private func rename(_ rename: ClientEvent.Rename, _ id: UInt64, _ connection: Connection) {
-    guard let name = Name(rename.name) else { return refuseName(connection) }
+    guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return refuseName(connection) }
     do throws(Room.NameTaken) {
       try room.rename(id, to: name, connection)
     } catch {
@@ -102,12 +108,12 @@ final class RichProtocol {
   }
 
   private func refuseName(_ connection: Connection) {
-    let text = "A name has 1 to \(Name.maxLength) characters, none of them invisible."
-    connection.send(ErrorEvent(.nameInvalid, text))
+    let text = "A name has 1 to \(room.options.maxNameLength) characters, none of them invisible."
+    tell(connection, ErrorEvent(.nameInvalid, text))
   }
 
   private func refuse(_ error: Room.NameTaken, _ connection: Connection) {
-    connection.send(ErrorEvent(.nameTaken, "Somebody here has this name.", proposal: error.proposal))
+    tell(connection, ErrorEvent(.nameTaken, "Somebody here has this name.", proposal: error.proposal))
   }
 
   // MARK: Messages
@@ -116,17 +122,17 @@ final class RichProtocol {
     guard let text = say.text, say.tag != nil else { return countMalformed(connection, tag: say.tag) }
     guard let tag = say.tag.flatMap({ Tag($0) }) else {
       let text = "A tag has 1 to \(Tag.maxLength) letters of ASCII, digits, - and _."
-      return connection.send(ErrorEvent(.tagInvalid, text, tag: say.tag))
+      return tell(connection, ErrorEvent(.tagInvalid, text, tag: say.tag))
     }
     do throws(Text.Refusal) {
       let text = try Text(text, limit: room.options.maxTextLength)
       if let known = room.say(text, tag: tag, from: id, connection, sender) { connection.send(known) }
     } catch {
       switch error {
-      case .empty: connection.send(ErrorEvent(.textEmpty, "There is nothing to be seen in the text.", tag: tag.text))
+      case .empty: tell(connection, ErrorEvent(.textEmpty, "There is nothing to be seen in the text.", tag: tag.text))
       case .tooLong:
         let text = "A text has at most \(room.options.maxTextLength) characters."
-        connection.send(ErrorEvent(.textTooLong, text, tag: tag.text))
+        tell(connection, ErrorEvent(.textTooLong, text, tag: tag.text))
       }
     }
   }
@@ -141,7 +147,7 @@ final class RichProtocol {
   private func history(_ request: ClientEvent.HistoryRequest, _ connection: Connection) {
     guard (request.before == nil) != (request.after == nil) else { return countMalformed(connection) }
     guard let page = room.page(request) else {
-      return connection.send(ErrorEvent(.historyGone, "The room has forgotten these messages."))
+      return tell(connection, ErrorEvent(.historyGone, "The room has forgotten these messages."))
     }
     let json = page.json
     connection.send(Message(.text, json.span))

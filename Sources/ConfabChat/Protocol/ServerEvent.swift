@@ -63,7 +63,7 @@ struct WelcomeEvent: ServerEvent {
 
   struct Limits: Encodable {
     let text: Int
-    var name = Name.maxLength
+    let name: Int
     let rate: Int
     let burst: Int
   }
@@ -132,7 +132,7 @@ struct ErrorEvent: ServerEvent {
   /// Milliseconds.
   var retryAfter: Int?
 
-  enum Code: String, Encodable {
+  enum Code: String, Encodable, CaseIterable {
     case nameTaken, nameInvalid, notIntroduced, alreadyIntroduced, malformed, unknownType, textTooLong, textEmpty
     case tagInvalid, rateLimited, historyGone
   }

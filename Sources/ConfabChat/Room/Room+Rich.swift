@@ -53,7 +53,9 @@ extension Room {
       room: self.name, name: name.text, session: session.text, epoch: state.epoch, last: state.history.last,
       oldest: state.history.oldest, people: state.people.names(WelcomeEvent.maxPeople), count: state.count,
       messages: messages, more: more, gap: gap,
-      limits: .init(text: options.maxTextLength, rate: options.maxEventRate, burst: options.maxEventBurst))
+      limits: .init(
+        text: options.maxTextLength, name: options.maxNameLength, rate: options.maxEventRate,
+        burst: options.maxEventBurst))
   }
 
   /// What somebody who comes back has missed. For others, or when that is not there any more, the newest messages.

@@ -17,7 +17,7 @@ export const english = {
   name: "Your name",
   nameEmpty: "Please enter a name.",
   nameTaken: (name) => `“${name}” is already taken here. This one is free:`,
-  nameInvalid: "That name does not work: up to 32 characters, nothing invisible.",
+  nameInvalid: "That name does not work: it is too long, or something in it cannot be seen.",
 
   // The room
   rooms: "Rooms",

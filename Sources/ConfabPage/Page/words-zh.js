@@ -17,7 +17,7 @@ export const chinese = {
   name: "你的名字",
   nameEmpty: "请输入名字。",
   nameTaken: (name) => `“${name}”已经有人用了，可以用这个：`,
-  nameInvalid: "这个名字不能用：最多 32 个字，不能含有看不见的字符。",
+  nameInvalid: "这个名字不能用：太长，或含有看不见的字符。",
 
   // The room
   rooms: "房间",

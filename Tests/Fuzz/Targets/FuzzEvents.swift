@@ -26,8 +26,8 @@ public func fuzzEvents(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
 
 /// A name stays what it is when it is read again, and has none of what would deceive.
 private func checkName(_ text: String) {
-  guard let name = Name(text) else { return }
-  let again = Name(name.text)
+  guard let name = Name(text, limit: 32) else { return }
+  let again = Name(name.text, limit: 32)
   require(
     again.map { $0.text.utf8.elementsEqual(name.text.utf8) && $0.key == name.key } ?? false,
     "'\(text)' is read as '\(name.text)', and that otherwise")
@@ -36,7 +36,8 @@ private func checkName(_ text: String) {
   for scalar in name.text.unicodeScalars {
     require(!(0..<32 ~= scalar.value || 0x202A...0x202E ~= scalar.value || 0x2066...0x2069 ~= scalar.value), name.text)
   }
-  require(Name(name.text.uppercased()).map { $0.key == name.key } ?? true, "'\(name.text)' has another key in capitals")
+  let loud = Name(name.text.uppercased(), limit: 32)
+  require(loud.map { $0.key == name.key } ?? true, "'\(name.text)' has another key in capitals")
   for number in [2, 99, 1_000_000] {
     guard let numbered = name.numbered(number) else { continue }
     require(numbered.text.hasSuffix("\(number)"), "'\(name.text)' becomes '\(numbered.text)'")

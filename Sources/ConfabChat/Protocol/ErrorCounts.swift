@@ -1,0 +1,13 @@
+internal import Synchronization
+
+/// How often clients have been told of each error. Any thread.
+final class ErrorCounts: Sendable {
+  private let state = Mutex<[ErrorEvent.Code: Int]>([:])
+
+  func note(_ code: ErrorEvent.Code) { state.withLock { $0[code, default: 0] += 1 } }
+
+  var counts: [String: Int] {
+    let counts = state.withLock { $0 }
+    return Dictionary(uniqueKeysWithValues: ErrorEvent.Code.allCases.map { ($0.rawValue, counts[$0] ?? 0) })
+  }
+}
