@@ -13,7 +13,7 @@ ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
 .PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit test-clients test-kills test-cluster test-soak \
-  test-c test-conformance test-browser test-leaks test-abuse format lint clean deps
+  test-c test-conformance test-browser test-leaks test-abuse test-fuzz fuzzers format lint clean deps
 
 run: build
 	$(CONFAB) serve $(ARGS)
@@ -88,7 +88,8 @@ abuse: build
 	python3 Tests/Abuse $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse test-soak
+test: lint test-unit docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse test-soak \
+  test-fuzz
 
 # One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
@@ -137,17 +138,29 @@ test-abuse: build
 
 # What nobody would send, for SECONDS in all: half of them to each parser in turn, with inputs that its coverage guides,
 # half to the sockets of a server with AddressSanitizer. What is found is kept in .build/fuzz.
-fuzz: deps $(PYTHON)
+fuzz: fuzzers $(PYTHON)
+	swift build --scratch-path .build-asan --sanitize address --product confab
+	$(call play,-max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))))
+	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) Tests/Fuzz/fuzz_sockets.py --seconds $$(($(SECONDS) / 2))
+
+# The programs that do the first half.
+fuzzers: deps
 	swift build -c release --package-path Tests/Fuzz/Targets --scratch-path .build/fuzz --sanitize fuzzer \
 	  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
-	swift build --scratch-path .build-asan --sanitize address --product confab
-	@for fuzzer in $(FUZZERS); do \
-	  echo $$fuzzer; mkdir -p .build/fuzz/corpus/$$fuzzer; \
-	  $(ASAN) .build/fuzz/release/$$fuzzer -max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))) -timeout=20 \
-	    -artifact_prefix=.build/fuzz/$$fuzzer- .build/fuzz/corpus/$$fuzzer $$(ls -d Tests/Fuzz/corpus/$$fuzzer 2>/dev/null) \
-	    > .build/fuzz/$$fuzzer.log 2>&1 || { grep -aE -A20 'Fatal error|ERROR|artifact' .build/fuzz/$$fuzzer.log; exit 1; }; \
-	done
-	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) Tests/Fuzz/fuzz_sockets.py --seconds $$(($(SECONDS) / 2))
+
+# Each of them, with what was found once first.
+define play
+@for fuzzer in $(FUZZERS); do \
+  echo $$fuzzer; mkdir -p .build/fuzz/corpus/$$fuzzer; \
+  $(ASAN) .build/fuzz/release/$$fuzzer $(1) -timeout=20 \
+    -artifact_prefix=.build/fuzz/$$fuzzer- .build/fuzz/corpus/$$fuzzer $$(ls -d Tests/Fuzz/corpus/$$fuzzer 2>/dev/null) \
+    > .build/fuzz/$$fuzzer.log 2>&1 || { grep -aE -A20 'Fatal error|ERROR|artifact' .build/fuzz/$$fuzzer.log; exit 1; }; \
+done
+endef
+
+# For a moment.
+test-fuzz: fuzzers
+	$(call play,-runs=10000 -max_total_time=10 -seed=1)
 
 # The tests with AddressSanitizer, but one that measures memory and those of other programs, and ThreadSanitizer. The
 # builds take minutes. One test at a time: with others beside it a slow one waits for so long that the server pings it.
