@@ -20,17 +20,18 @@ class Attack:
     reason: str | None
     descriptors: int | None
     each: int
+    is_encrypted: bool
 
 
-def attack(*options, reason=None, descriptors=None, each=16 << 10):
+def attack(*options, reason=None, descriptors=None, each=16 << 10, is_encrypted=False):
     """Registers a function as an attack on a server with these options, and at most so many descriptors.
 
     The server's log is to give the reason, or the attack has not met with the limit that it is for. Each connection takes
-    so many bytes: for its head while it shakes hands, or more.
+    so many bytes: for its head while it shakes hands, or more. An encrypted server speaks TLS, and so do its victims.
     """
     def register(run):
         name = run.__name__.replace("_", "-")
-        ATTACKS[name] = Attack(name, run, options, reason, descriptors, each)
+        ATTACKS[name] = Attack(name, run, options, reason, descriptors, each, is_encrypted)
         return run
     return register
 

@@ -8,9 +8,10 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
-from confab_process import ROOT, Confab
+from confab_process import ROOT, Confab, make_certificate
 from level import Level
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -54,8 +55,11 @@ class Row:
     def __init__(self, attack, terms):
         self.attack, self.terms = attack, terms
         self.problems = []
-        start = time.monotonic()
-        server = Confab("--log-level", "info", *attack.options, *terms.options, under=terms.command(attack))
+        with tempfile.TemporaryDirectory() as folder:
+            certificate = certificate_options(pathlib.Path(folder)) if attack.is_encrypted else ()
+            start = time.monotonic()
+            server = Confab(
+                "--log-level", "info", *certificate, *attack.options, *terms.options, under=terms.command(attack))
         try:
             self.attempt(server)
             if problem := terms.end(server):
@@ -71,7 +75,7 @@ class Row:
                 server.process.kill()
 
     def attempt(self, server):
-        victims = start("victims.py", server.port, "127.0.0.2")
+        victims = start("victims.py", server.port, "127.0.0.2", *["tls"] * self.attack.is_encrypted)
         try:
             victims.stdout.readline()
             self.before = Level(server)
@@ -102,6 +106,11 @@ class Row:
             self.attack.name, sum(tally.values()), counted(tally), counted(self.reasons),
             *(f"{memory / MIB:.1f}" for memory in (self.before.memory, self.after.peak, self.after.memory)),
             f"{self.heard['p99'] * 1000:.1f} ms", "FAILED" if self.problems else "ok")
+
+
+def certificate_options(folder):
+    certificate, key = make_certificate(folder)
+    return "--tls-cert", certificate, "--tls-key", key
 
 
 def valgrind():

@@ -1,4 +1,4 @@
-"""Ten well-behaved clients in two rooms, in a process of their own: `victims.py PORT ADDRESS`.
+"""Ten well-behaved clients in two rooms, in a process of their own: `victims.py PORT ADDRESS [tls]`.
 
 Each says a message every 50 ms in each room, and everyone must hear each exactly once, in one order for all. It says
 "ready" when they have heard each other, goes on until its standard input ends, waits until everything that was said
@@ -9,6 +9,7 @@ import array
 import asyncio
 import json
 import pathlib
+import ssl
 import sys
 import time
 import zlib
@@ -105,13 +106,22 @@ async def until(condition):
     return True
 
 
-async def main(port, address):
+def encryption():
+    """TLS with whoever it is."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return {"ssl": context, "server_hostname": "localhost"}
+
+
+async def main(port, address, *protocol):
     loop = asyncio.get_running_loop()
+    keywords = encryption() if protocol else {}
     clients = []
     for number in range(COUNT):
         for room in ROOMS:
             clients.append((await loop.create_connection(
-                lambda: Client(room, number), "127.0.0.1", port, local_addr=(address, 0)))[1])
+                lambda: Client(room, number), "127.0.0.1", port, local_addr=(address, 0), **keywords))[1])
 
     def is_settled():
         return any(client.problem for client in clients) or all(
@@ -152,4 +162,4 @@ async def main(port, address):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -196,6 +196,48 @@ def test_a_new_certificate_with_another_kind_of_key(files, tmp_path):
                 assert get(server, trust(new[0])).startswith(b"HTTP/1.1 200")
 
 
+def openssl(*arguments, **keywords):
+    return subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, **keywords).stdout
+
+
+def issue(folder, name, issuer=None, *, is_authority=False):
+    """A certificate that `issuer` has signed, or one of its own: the two files."""
+    certificate, key, extensions = folder / f"{name}.pem", folder / f"{name}-key.pem", folder / f"{name}.ext"
+    extensions.write_text("basicConstraints=CA:TRUE" if is_authority else "subjectAltName=DNS:localhost")
+    request = openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                      "-subj", f"/CN={name}", "-keyout", key)
+    signer = ("-CA", issuer[0], "-CAkey", issuer[1], "-CAcreateserial") if issuer else ("-signkey", key)
+    openssl("x509", "-req", "-days", 30, "-extfile", extensions, *signer, "-out", certificate, input=request)
+    return certificate, key
+
+
+def test_the_whole_chain_is_sent(tmp_path):
+    root = issue(tmp_path, "root", is_authority=True)
+    middle = issue(tmp_path, "middle", root, is_authority=True)
+    leaf = issue(tmp_path, "leaf", middle)
+    chain = tmp_path / "chain.pem"
+    chain.write_text(leaf[0].read_text() + middle[0].read_text())
+    with confab("--tls-cert", chain, "--tls-key", leaf[1]) as server:
+        assert get(server, trust(root[0])).startswith(b"HTTP/1.1 200")
+    with confab("--tls-cert", leaf[0], "--tls-key", leaf[1]) as server:
+        with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer"):
+            get(server, trust(root[0]))
+
+
+def made_for_later(folder):
+    """A certificate that is not valid before 2099."""
+    key, request, certificate = folder / "later-key.pem", folder / "later.csr", folder / "later.pem"
+    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-subj", "/CN=later", "-keyout", key, "-out", request)
+    (folder / "index").touch()
+    (folder / "ca.conf").write_text(
+        f"[ca]\ndefault_ca=a\n[a]\ndatabase={folder}/index\nserial={folder}/serial\nnew_certs_dir={folder}\n"
+        "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
+    openssl("ca", "-batch", "-selfsign", "-config", folder / "ca.conf", "-create_serial", "-keyfile", key,
+            "-startdate", "20990101000000Z", "-enddate", "21000101000000Z", "-in", request, "-out", certificate, "-notext")
+    return certificate, key
+
+
 def test_what_is_wrong_with_the_files_is_said_at_the_start(files, tmp_path):
     other = make_certificate(tmp_path, name="other")
     expired = make_certificate(tmp_path, name="expired", days=-1)
@@ -210,6 +252,7 @@ def test_what_is_wrong_with_the_files_is_said_at_the_start(files, tmp_path):
         (files[0], locked, "is no private key in PEM without a password"),
         (files[0], other[1], "does not belong to the certificate"),
         (*expired, "has expired on 20"),
+        (*made_for_later(tmp_path), "is not valid before 2099-1-1"),
     ):
         result = run("serve", "--port", 0, "--tls-cert", certificate, "--tls-key", key)
         assert result.returncode == 1 and message in result.stderr and result.stderr.count("\n") == 1, result.stderr
