@@ -14,11 +14,21 @@ let settings: [SwiftSetting] = [
 ]
 
 /// What the documentation shows, as programs.
-let examples = ["Echo", "Chat", "Tasks", "Desk", "Door"].map { name in
-  Target.executableTarget(
-    name: "Example\(name)", dependencies: ["Confab", "ConfabChat"], path: "Tests/Examples/\(name)",
-    swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)])
-}
+let exampleSettings: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
+let examples =
+  ["Echo", "Chat", "Tasks", "Desk", "Door", "OwnLoop"].map { name in
+    Target.executableTarget(
+      name: "Example\(name)", dependencies: ["Confab", "ConfabChat"] + (name == "OwnLoop" ? ["CLibwebsockets"] : []),
+      path: "Tests/Examples/\(name)", swiftSettings: exampleSettings)
+  } + [
+    .target(
+      name: "ExampleComments",
+      dependencies: [
+        "Confab", "ConfabChat", "ConfabMetrics", "ConfabNats", "ConfabSQLite",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], path: "Tests/Examples/Comments", swiftSettings: exampleSettings)
+  ]
 
 /// `make docs` builds the documentation with this; nobody else needs it.
 let documentation: [Package.Dependency] =

@@ -20,22 +20,52 @@ def blocks():
     for file in [ROOT / "README.md", *sorted((ROOT / "Sources").glob("*/*.docc/*.md"))]:
         pieces = re.findall(r"^```(swift|c)\n(.*?)^```", file.read_text(), re.MULTILINE | re.DOTALL)
         for number, (language, text) in enumerate(pieces, 1):
-            if not text.startswith(".package("):
+            if "PackageDescription" not in text and not text.startswith(".package("):
                 yield pytest.param(text, id=f"{file.name}-{number}-{language}")
+    for file in sorted((ROOT / "Sources").rglob("*.swift")):
+        pieces = re.findall(r"^ */// ```swift\n(.*?)^ */// ```", file.read_text(), re.MULTILINE | re.DOTALL)
+        for number, text in enumerate(pieces, 1):
+            yield pytest.param(re.sub(r"^ */// ?", "", text, flags=re.MULTILINE), id=f"{file.name}-{number}")
+
+
+def lines(text):
+    """As it is, wherever it is indented to."""
+    return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
 @pytest.mark.parametrize("block", blocks())
 def test_what_is_shown_is_part_of_a_program(block):
     programs = [*(ROOT / "Tests/Examples").glob("*/*.swift"), *(ROOT / "Tests/EmbedC").glob("*.c")]
-    assert any(block.strip() in program.read_text() for program in programs)
+    assert any(lines(block) in lines(program.read_text()) for program in programs)
+
+
+def test_the_package_that_is_shown_can_be_read(tmp_path):
+    text = (ROOT / "Sources/Confab/Confab.docc/EmbedInSwift.md").read_text()
+    manifest, = (block for block in re.findall(r"^```swift\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+                 if "PackageDescription" in block)
+    (tmp_path / "Package.swift").write_text(manifest.replace("../confab", str(ROOT)))
+    (tmp_path / "Sources/hello").mkdir(parents=True)
+    (tmp_path / "Sources/hello/main.swift").write_text("")
+    told = subprocess.run(["swift", "package", "describe"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert told.returncode == 0 and "ConfabChat" in told.stdout, told.stderr
+
+
+def test_what_the_header_shows_is_a_program():
+    text = (ROOT / "include/confab.h").read_text()
+    shown = re.search(r"^ \*   confab_config config;\n.*?\n(?= \*\n \* \S)", text, re.MULTILINE | re.DOTALL)[0]
+    program = "#include <confab.h>\n#include <stdio.h>\nint main(void) {\n" + re.sub(r"^ \* ?", "", shown, flags=re.M)
+    subprocess.run(
+        ["clang", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only", f"-I{ROOT}/include", "-xc", "-"],
+        input=program + "return rc;\n}\n", text=True, check=True, timeout=60)
 
 
 @contextlib.contextmanager
-def example(name):
+def example(name, **keywords):
     """A running example: they listen on port 8080, as they are shown."""
     with contextlib.suppress(ConnectionRefusedError), RawClient(8080):
         pytest.fail("something else listens on port 8080, which the examples need")
-    process = subprocess.Popen([ROOT / ".build/debug" / f"Example{name}"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        ["stdbuf", "-oL", ROOT / ".build/debug" / f"Example{name}"], stderr=subprocess.DEVNULL, **keywords)
     try:
         deadline = time.monotonic() + 20
         while True:
@@ -44,7 +74,7 @@ def example(name):
                 break
             assert process.poll() is None and time.monotonic() < deadline, f"{name} does not listen"
             time.sleep(0.02)
-        yield
+        yield process
         assert process.poll() is None, f"{name} has ended with {process.poll()}"
     finally:
         process.terminate()
@@ -68,6 +98,14 @@ def test_the_chat():
         assert [client.recv(10) for client in [one, other]] == ["hello", "hello"]
         with urllib.request.urlopen("http://localhost:8080/", timeout=10) as page:
             assert b"<html" in page.read()
+
+
+def test_the_chat_in_a_loop_of_the_programs_own():
+    with example("OwnLoop", stdout=subprocess.PIPE, text=True) as program, connect(URL) as one, connect(URL) as other:
+        for number in range(2):
+            one.send(f"hello {number}")
+            assert [client.recv(10) for client in [one, other]] == [f"hello {number}"] * 2
+            assert program.stdout.readline() == "still here\n"
 
 
 def test_the_desk_beside_the_chat():

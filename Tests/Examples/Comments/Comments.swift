@@ -1,0 +1,65 @@
+// What the comments of the sources show, so that it is compiled.
+
+import Confab
+import ConfabChat
+import ConfabMetrics
+import ConfabNats
+import ConfabSQLite
+import Logging
+import ServiceLifecycle
+
+final class Echo: Handler {
+  func received(_ message: Message, from connection: Connection) { connection.send(message) }
+}
+
+func serveAnEcho() async throws {
+  let server = try Server(Configuration(port: 8080)) { loop in Echo() }
+  try await server.run()
+}
+
+actor Counter {
+  let loop: EventLoop
+  init(on loop: EventLoop) { self.loop = loop }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+}
+
+func serveByTasks() async throws {
+  let server = try Server(Configuration(port: 8080))
+  try await withThrowingDiscardingTaskGroup { group in
+    group.addTask { try await server.run() }
+    for try await connection in server.connections {
+      group.addTask {
+        for try await message in connection.messages { try await connection.send(message) }
+      }
+    }
+  }
+}
+
+func echo(_ connection: AsyncConnection) async throws {
+  for try await message in connection.messages {
+    try await connection.send(message)
+  }
+}
+
+func serveTheChat() async throws {
+  let chat = Chat()
+  let server = try chat.makeServer(Configuration(mounts: [.chatPage]))
+  try await server.run()
+}
+
+func tellMetrics(of server: Server, _ logger: Logger) async throws {
+  let metrics = ServerMetrics(of: server, every: .seconds(10))
+  try await ServiceGroup(services: [metrics, server], gracefulShutdownSignals: [.sigterm], logger: logger).run()
+}
+
+func serveOnNats() throws -> Server {
+  let engine = try JetStreamEngine(JetStreamOptions(urls: ["nats://localhost:4222"]))
+  let server = try Chat(engine: engine).makeServer(Configuration(mounts: [.chatPage]))
+  return server
+}
+
+func keepInAFile(_ options: ChatOptions) throws -> Chat {
+  let history = try SQLiteEngine(file: "chat.db", options: options)
+  let chat = Chat(options: options, engine: history)
+  return chat
+}
