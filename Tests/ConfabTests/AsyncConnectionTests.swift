@@ -169,6 +169,70 @@ import Testing
     }
   }
 
+  enum Obstacle: CaseIterable { case cancellation, vanishing, reset, stop }
+
+  @Test(arguments: Obstacle.allCases) func whoWaitsToSendIsToldWhenItCannotBe(obstacle: Obstacle) async throws {
+    let (stalled, stall) = AsyncStream.makeStream(of: Task<any Error, Never>.self)
+    try await withServer({
+      $0.sendBufferSize = 8192
+      $0.backlogMark = 20_000
+    }) { connection in
+      let sender = Task { () -> any Error in
+        let message = OwnedMessage(.binary, [UInt8](repeating: 1, count: 10_000))
+        do {
+          while true { try await connection.send(message) }
+        } catch { return error }
+      }
+      while try await connection.onLoop({ $0.bufferedAmount }) <= 20_000 {}
+      stall.yield(sender)
+      _ = await sender.value
+      if obstacle == .cancellation {
+        #expect(connection.close == nil)
+        connection.close()
+      }
+    } _: { server in
+      let client = try await blocking { try RawClient(port: server.port, receiveBuffer: 4096) }
+      var senders = stalled.makeAsyncIterator()
+      let sender = try #require(await senders.next())
+      switch obstacle {
+      case .cancellation: sender.cancel()
+      case .vanishing: client.hangUp()
+      case .reset: client.hangUp(reset: true)
+      case .stop: server.stop()
+      }
+      let error = await sender.value
+      if obstacle == .cancellation {
+        #expect(error is CancellationError)
+        // What was sent before is still sent.
+        try await blocking { while let frame = try client.receive(), frame.opcode == 2 {} }
+      } else {
+        #expect((error as? ConfabError)?.code == .connectionClosed)
+      }
+    }
+  }
+
+  @Test func whoWaitsForConnectionsCanBeCancelledAndTheNextOneGetsThem() async throws {
+    try await serving { server in
+      let first = Task { try await server.connections.first { _ in true } }
+      first.cancel()
+      await #expect(throws: CancellationError.self) { try await first.value }
+      let second = Task { try await server.connections.first { _ in true } }
+      let client = try await blocking { try RawClient(port: server.port, path: "/second") }
+      let connection = try #require(try await second.value)
+      #expect(connection.request.path == "/second")
+      connection.close()
+      #expect(try await blocking { try client.receive() } == .close(1000))
+    }
+  }
+
+  private func serving(_ body: (Server) async throws -> Void) async throws {
+    let server = try makeServer()
+    try server.start()
+    try await body(server)
+    server.stop()
+    await server.waitUntilStopped()
+  }
+
   @Test func contextRequestAndLoop() async throws {
     final class User: Sendable { let name = "Ann" }
     let server = try makeServer({ $0.subprotocols = ["chat"] }) { request in
