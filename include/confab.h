@@ -220,7 +220,9 @@ typedef struct confab_config {
   /* New connections, on all event loops together. A number a second, 0 is no limit. Default: 1000. More wait in the
    * kernel's queue. Peers on loopback are exempt. */
   int64_t max_accept_rate;
-  /* The head of a request, header names not counted. Bytes, 1024 to 16384. Default: 8 KiB. Over it: status 431. */
+  /* The head of a request, header names not counted. Bytes, 1024 to 16384. Default: 8 KiB. Over it: status 431. Headers
+   * that libwebsockets does not know by name are in a table of twice that size: what does not fit is dropped without an
+   * answer. */
   int64_t max_header_size;
   /* The path of a request, decoded. Bytes, 1 to 16384. Default: 1 KiB. Over it: status 414. */
   int64_t max_path_length;

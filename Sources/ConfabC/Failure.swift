@@ -27,7 +27,9 @@ struct Failure: Error {
   /// The names that messages have for settings, and the header's.
   private static let settings: [(swift: String, c: String)] =
     (Configuration.limits.map(\.name) + ChatOptions.limits.map(\.name)
-    + ["backlogMark", "drainTime", "sendBufferSize", "stopTimeout"])
+    + [
+      "allowedHosts", "allowedOrigins", "backlogMark", "drainTime", "sendBufferSize", "stopTimeout", "trustedProxies",
+    ])
     .map { name in
       let c = name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
       return (name, ["_timeout", "_interval", "_time", "_age"].contains(where: c.hasSuffix) ? c + "_ms" : c)

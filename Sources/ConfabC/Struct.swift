@@ -4,16 +4,18 @@ internal import CConfab
 protocol SizedStruct {
   init()
   var size: Int { get set }
+  /// The sizes that it had in earlier versions of the header.
+  static var earlierSizes: [Int] { get }
 }
 
-extension confab_config: SizedStruct {}
+extension confab_config: @unsafe SizedStruct {}
 extension confab_callbacks: SizedStruct {}
-extension confab_mount: SizedStruct {}
+extension confab_mount: @unsafe SizedStruct {}
 extension confab_statistics: SizedStruct {}
 
 extension SizedStruct {
-  /// The sizes that it has had, one for each version of the header that has changed it.
-  private static var sizes: [Int] { [MemoryLayout<Self>.stride] }
+  static var earlierSizes: [Int] { [] }
+  private static var sizes: [Int] { earlierSizes + [MemoryLayout<Self>.stride] }
 
   private static func check(_ size: Int) throws(Failure) {
     guard sizes.contains(size) else {

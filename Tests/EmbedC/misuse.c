@@ -211,7 +211,7 @@ static void configurations(void) {
   BAD(tls_certificate_file, "/no/such/file", CONFAB_ERROR_ARGUMENT, "tls_key_file is NULL");
   BAD(mount_count, 1, CONFAB_ERROR_ARGUMENT, "mounts is NULL");
   BAD(subprotocols, spaced, CONFAB_ERROR_CONFIGURATION, "not a token");
-  BAD(allowed_origins, origins, CONFAB_ERROR_CONFIGURATION, "example.org");
+  BAD(allowed_origins, origins, CONFAB_ERROR_CONFIGURATION, "allowed_origins: 'example.org'");
   BAD(max_message_size, 0, CONFAB_ERROR_CONFIGURATION, "max_message_size must be 1 to");
   BAD(max_message_size, INT64_MIN, CONFAB_ERROR_CONFIGURATION, "max_message_size");
   BAD(max_unfinished_bytes, INT64_MAX, CONFAB_ERROR_CONFIGURATION, "max_unfinished_bytes");
