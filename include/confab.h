@@ -211,7 +211,7 @@ typedef struct confab_config {
   /* How far a reader may fall behind the newest batch of messages. Bytes, 0 to 2^30. Default: 1 MiB. Who is further
    * behind is closed with 1013; nobody else is held up. */
   int64_t max_backlog;
-  /* Connections at a time, on all event loops together. A number, 1 to 2^30. Default: 65536, and never more than the
+  /* Connections at a time, on all event loops together. A number, 1 to 2^30. Default: 16384, and never more than the
    * process has file descriptors for. One more gets status 503. */
   int64_t max_connections;
   /* Connections of one address at a time; of IPv6, of one /64 network. A number, 0 is no limit. Default: 256. One

@@ -73,9 +73,9 @@ public struct Configuration: Sendable {
   /// behind is closed with 1013; nobody else is held up.
   public var maxBacklog = 1 << 20
 
-  /// The most connections at a time, on all event loops together. The default is 65,536, and never more than the
+  /// The most connections at a time, on all event loops together. The default is 16,384, and never more than the
   /// process has file descriptors for. One more gets status 503.
-  public var maxConnections = 65_536
+  public var maxConnections = 16_384
   /// The most connections of one address at a time; of IPv6, of one /64 network. The default is 256. One more gets
   /// status 429. Peers on loopback are exempt, see ``limitsLoopback``.
   public var maxConnectionsPerAddress = 256
