@@ -39,12 +39,18 @@ public struct Limit<Settings>: Sendable {
     }
   }
 
-  /// Sets it: a number or a time, as it is one.
-  package func set(_ new: Any, of settings: inout Settings) {
+  /// Sets it, if it is a number.
+  package func set(_ number: Int, of settings: inout Settings) {
     switch value {
-    case .count(let path, _), .bytes(let path, _): settings[keyPath: path] = new as! Int
-    case .time(let path, _): settings[keyPath: path] = new as! Duration
+    case .count(let path, _), .bytes(let path, _): settings[keyPath: path] = number
+    case .time: preconditionFailure("\(name) is a time")
     }
+  }
+
+  /// Sets it, if it is a time.
+  package func set(_ time: Duration, of settings: inout Settings) {
+    guard case .time(let path, _) = value else { preconditionFailure("\(name) is a number") }
+    settings[keyPath: path] = time
   }
 
   /// What is wrong with what `settings` have it at, if anything is.
