@@ -16,9 +16,13 @@ def escaped(text):
 def options(program):
     """Each option's section and entry, as `confab serve --help` tells them."""
     help = json.loads(subprocess.run([program, "serve", "--experimental-dump-help"], capture_output=True).stdout)
-    for one in help["command"]["arguments"]:
-        name = one["preferredName"]["name"]
+    arguments = {one["preferredName"]["name"]: one for one in help["command"]["arguments"]}
+    for name, one in arguments.items():
+        if name.startswith("no-"):
+            continue
         head = f".B {escaped('--' + name)}"
+        if f"no-{name}" in arguments:
+            head = f".BR {escaped('--' + name)} \", \" {escaped('--no-' + name)}"
         if one["kind"] == "option":
             head += rf" \fI{escaped(one['valueName'])}\fR"
         body = one["abstract"]
@@ -29,4 +33,4 @@ def options(program):
 
 def entries(manual):
     """Those of a manual page."""
-    return re.findall(r"^\.TP\n\.B \\-\\-.*\n.*\n", manual, re.M)
+    return re.findall(r"^\.TP\n\.BR? \\-\\-.*\n.*\n", manual, re.M)
