@@ -16,9 +16,13 @@ let settings: [SwiftSetting] = [
 /// What the documentation shows, as programs.
 let exampleSettings: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
 let examples =
-  ["Echo", "Chat", "Tasks", "Desk", "Door", "OwnLoop"].map { name in
+  ["Echo", "Chat", "Tasks", "Service", "Desk", "Door", "OwnLoop"].map { name in
     Target.executableTarget(
-      name: "Example\(name)", dependencies: ["Confab", "ConfabChat"] + (name == "OwnLoop" ? ["CLibwebsockets"] : []),
+      name: "Example\(name)",
+      dependencies: [
+        "CLibwebsockets", "Confab", "ConfabChat", .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
       path: "Tests/Examples/\(name)", swiftSettings: exampleSettings)
   } + [
     .target(

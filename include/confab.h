@@ -144,7 +144,8 @@ typedef enum confab_log_level {
   CONFAB_LOG_NONE = 7
 } confab_log_level;
 
-/* Every setting of a server. 0 is no limit where it says so. Flags are 0, or anything else for yes. */
+/* Every setting of a server. 0 is no limit where it says so. Flags are 0, or anything else for yes. What is for the
+ * chat alone is looked at by confab_chat_create() alone. */
 typedef struct confab_config {
   /* sizeof(confab_config), set by confab_config_init(). */
   size_t size;
@@ -356,7 +357,9 @@ typedef struct confab_callbacks {
   void (*moving)(confab_connection *connection, int64_t after_ms, void *user_data);
   /* The connection has ended. `code` and `reason` (UTF-8 of at most 123 bytes, "" if there was none; gone when the
    * callback returns) are those of the close frame that began the closing handshake, whichever side sent it; 1005
-   * when it had no code, 1006 when there was no close frame. `is_clean` is 1 if both sides sent one. */
+   * when it had no code, 1006 when there was no close frame; libwebsockets 4.1 reports 1012, 1013 and 1014 from a peer
+   * as 1002. `is_clean` is 1 if both sides sent one; when the server began, libwebsockets does not tell whether the peer
+   * has answered, so it is 0, too, if the peer has ended the TCP connection by then. */
   void (*closed)(confab_connection *connection, int code, const char *reason, int is_clean, void *user_data);
 } confab_callbacks;
 
@@ -381,7 +384,8 @@ CONFAB_API int confab_chat_create(const confab_config *config, confab_server **s
 CONFAB_API int confab_start(confab_server *server);
 
 /* Serves until the server has stopped, with the first loop on the calling thread, the others on threads of their own.
- * Callbacks are called from within, and may call confab_stop(). Any thread. */
+ * Callbacks are called from within, and may call confab_stop(). CONFAB_ERROR_STATE if it has been started, or is for
+ * confab_config.uv_loop: use confab_start() then. Any thread. */
 CONFAB_API int confab_run(confab_server *server);
 
 /* Begins to stop, and returns at once: no new connections, and the others are closed with 1001. What is left after
@@ -435,7 +439,8 @@ enum { CONFAB_BACKLOGGED = 1 };
  * most 2^30, of `kind` CONFAB_TEXT or CONFAB_BINARY, which are copied. Returns CONFAB_OK when it is queued: it is
  * written when the turn ends, or as soon as the peer has read what comes before it; CONFAB_BACKLOGGED, the same;
  * CONFAB_ERROR_CLOSED when it won't be sent: the connection is closing or closed, or more than max_backlog bytes were
- * waiting already, for which it is closed now with 1013. Loop thread. */
+ * waiting already, for which it is closed now with 1013, and what was waiting is not sent either. Nothing is written
+ * before the callback returns, so what one callback sends must not exceed max_backlog. Loop thread. */
 CONFAB_API int confab_send(confab_connection *connection, int kind, const void *data, size_t length);
 
 /* Begins the closing handshake (RFC 6455, section 7.1.2), once what was sent before has been written. No message is
@@ -473,7 +478,8 @@ CONFAB_API uint64_t confab_connection_id(const confab_connection *connection);
 CONFAB_API int confab_connection_loop(const confab_connection *connection);
 
 /* Keeps the pointer valid beyond `closed`, until it has been released as often as it was retained. That does not keep
- * the connection open: after `closed` calls return CONFAB_ERROR_CLOSED. For a pointer that is handed to another
+ * the connection open: after `closed` calls on the loop's thread return CONFAB_ERROR_CLOSED, and elsewhere
+ * CONFAB_ERROR_THREAD as before. For a pointer that is handed to another
  * thread, which then uses confab_execute() to get back to the loop. Any thread. */
 CONFAB_API int confab_connection_retain(confab_connection *connection);
 CONFAB_API int confab_connection_release(confab_connection *connection);
@@ -533,9 +539,9 @@ CONFAB_API int confab_refuse(
     confab_authorization *authorization, int status, const char *const *headers, const void *body, size_t length);
 
 /* Answers a request within the callback `http`. `status` is 200 to 599. `headers`, NULL or ended by NULL, are names
- * and values in turn: beyond Content-Length, Connection and X-Content-Type-Options, which each answer has, or in
+ * and values in turn: beyond Content-Length, Connection and X-Content-Type-Options, which each answer has (204 and 304 no Content-Length), or in
  * place of Content-Type "text/plain; charset=utf-8" and Cache-Control "no-store". `body` has `length` bytes, at most
- * 2^30, and is copied; it is not sent for HEAD. The answer is in memory until the client has taken it, for 5 s at the
+ * 2^30, and is copied; it is not sent for HEAD, nor with 204 and 304. The answer is in memory until the client has taken it, for 5 s at the
  * most. CONFAB_ERROR_STATE for a request that is not of `http`, or has been answered. Loop thread. */
 CONFAB_API int confab_respond(
     const confab_request *request, int status, const char *const *headers, const void *body, size_t length);

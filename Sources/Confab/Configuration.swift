@@ -201,6 +201,9 @@ public struct Configuration: Sendable {
       require(mount.path.hasPrefix("/"), "mounts") { _ in
         "the path of a mount must begin with '/', but is '\(mount.path)'"
       }
+      require(mount.path == "/" || !mount.path.hasSuffix("/"), "mounts") { _ in
+        "the path of a mount must not end with '/', but is '\(mount.path)'"
+      }
       require(mount.path.utf8.count < 256, "mounts") { _ in
         "the path of a mount must be shorter than 256 bytes: '\(mount.path)'"
       }

@@ -62,7 +62,7 @@ public struct Limit<Settings>: Sendable {
       range = "\(allowed.lowerBound) to \(allowed.upperBound), not \(settings[keyPath: path])"
     case .time(let path, let allowed):
       if allowed.contains(settings[keyPath: path]) { return nil }
-      let value = settings[keyPath: path].inSeconds
+      let value = "\(settings[keyPath: path].inSeconds) s"
       range = "\(allowed.lowerBound.inSeconds) to \(allowed.upperBound.inSeconds) s, not \(value)"
     }
     return Problem([name]) { "\($0[0]) must be \(range)" }
@@ -135,10 +135,10 @@ extension Limit<Configuration> {
 extension Duration {
   /// Seconds, as short as it goes.
   var inSeconds: String {
-    let whole = components.seconds
     let thousandths = components.attoseconds / 1_000_000_000_000_000
-    if thousandths == 0 { return "\(whole)" }
-    return "\(whole)." + "\(1000 + thousandths)".dropFirst()
+    if thousandths == 0 { return "\(components.seconds)" }
+    let sign = self < .zero ? "-" : ""
+    return "\(sign)\(components.seconds.magnitude)." + "\(1000 + thousandths.magnitude)".dropFirst()
   }
 }
 

@@ -3,11 +3,12 @@
 public struct Response: Equatable, Sendable {
   /// 200 to 599.
   public var status: Int
-  /// Headers beyond those that each answer has: `Content-Length`, `Connection: close`, `X-Content-Type-Options: nosniff`
-  /// and, unless they are among these, `Cache-Control: no-store` and `Content-Type: text/plain; charset=utf-8`.
+  /// Headers beyond those that each answer has: `Content-Length` (but for 204 and 304), `Connection: close`,
+  /// `X-Content-Type-Options: nosniff` and, unless they are among these, `Cache-Control: no-store` and
+  /// `Content-Type: text/plain; charset=utf-8`.
   public var headers: [String: String]
-  /// The body, which a request with HEAD does not get, nor an answer with status 204 or 304 have. The answer is in memory until the client has taken it, for 5 s at
-  /// the most.
+  /// The body, which a request with HEAD does not get, nor an answer with status 204 or 304 have. The answer is in memory
+  /// until the client has taken it, for 5 s at the most.
   public var body: [UInt8]
 
   /// - Precondition: `status` is 200 to 599, names of headers are tokens, and their values have no control characters

@@ -138,7 +138,8 @@ public final class Server: Service, Sendable {
 
   /// Begins to stop: no new connections, and the others are closed with 1001, spread over ``Configuration/drainTime``.
   /// What is left ``Configuration/stopTimeout`` later is cut off. With `timeout` all are closed at once, and cut off after
-  /// that; stopping again can bring that nearer. Returns at once; ``waitUntilStopped()`` tells when it is done.
+  /// that; stopping again can bring that nearer. Returns at once; ``waitUntilStopped()`` tells when it is done. A server
+  /// that has not been started stops as soon as it is.
   public func stop(within timeout: Duration? = nil) {
     state.withLock { $0.isStopping = true }
     let drainTime = timeout == nil ? configuration.drainTime : .zero

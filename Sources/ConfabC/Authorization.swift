@@ -93,7 +93,8 @@ func response(
   var pairs: [String: String] = [:]
   for index in stride(from: 0, to: list.count, by: 2) {
     guard Response.canHave(header: list[index], list[index + 1]) else {
-      throw .argument("'\(list[index]): \(list[index + 1])' is no header (RFC 9110, section 5)")
+      let header = "\(list[index]): \(list[index + 1])".withoutControls
+      throw .argument("'\(header)' is no header (RFC 9110, section 5)")
     }
     pairs[list[index]] = list[index + 1]
   }

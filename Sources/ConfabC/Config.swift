@@ -120,7 +120,8 @@ extension confab_config {
   }
 
   private func readMounts() throws(Failure) -> [Mount] {
-    guard unsafe (0...256).contains(mount_count) else { throw .argument("mount_count must be 0 to 256") }
+    let count = unsafe mount_count
+    guard (0...256).contains(count) else { throw .argument("mount_count must be 0 to 256, not \(count)") }
     guard unsafe mount_count > 0 else { return [] }
     guard let first = unsafe UnsafeRawPointer(mounts) else { throw .argument("mounts is NULL") }
     let stride = unsafe first.load(as: Int.self)

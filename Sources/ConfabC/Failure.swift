@@ -28,7 +28,8 @@ struct Failure: Error {
   private static let settings: [(swift: String, c: String)] =
     (Configuration.limits.map(\.name) + ChatOptions.limits.map(\.name)
     + [
-      "allowedHosts", "allowedOrigins", "backlogMark", "drainTime", "sendBufferSize", "stopTimeout", "trustedProxies",
+      "allowedHosts", "allowedOrigins", "backlogMark", "drainTime", "proxyProtocol", "sendBufferSize", "stopTimeout",
+      "trustedProxies",
     ])
     .map { name in
       let c = name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
@@ -36,7 +37,6 @@ struct Failure: Error {
     }
 
   static func argument(_ message: String) -> Failure { Failure(CONFAB_ERROR_ARGUMENT, message) }
-  static let null = argument("an argument is NULL that must not be")
 }
 
 /// The result of `body`, or the code of its failure.

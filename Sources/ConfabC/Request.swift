@@ -65,13 +65,7 @@ public func confab_request_path(_ request: OpaquePointer?) -> UnsafePointer<CCha
 public func confab_request_query(_ request: OpaquePointer?, _ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
   unsafe value(or: nil) { () throws(Failure) in
     let name = try unsafe string(name, "name")
-    return try unsafe RequestView.of(request).string { request in
-      for part in request.query {
-        let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        if sides[0] == name { return sides.count > 1 ? String(sides[1]) : "" }
-      }
-      return nil
-    }
+    return try unsafe RequestView.of(request).string { $0[query: name] }
   }
 }
 

@@ -21,14 +21,17 @@ extension SizedStruct {
     guard sizes.contains(size) else {
       throw Failure(
         CONFAB_ERROR_SIZE,
-        "\(size) is not the size of \(Self.self), which is \(sizes.last!) bytes in confab.h \(CONFAB_VERSION)")
+        "\(size) is not the size of \(Self.self), which is \(sizes.last!) bytes in confab.h \(CONFAB_VERSION): "
+          + "its init function must be called first, with sizeof")
     }
   }
+
+  private static var null: Failure { .argument("the \(Self.self) is NULL") }
 
   /// Writes what the caller, whose struct has `size` bytes, knows of `value`. If the size is wrong it becomes 0, which no
   /// other function takes.
   static func write(_ value: Self, to target: UnsafeMutablePointer<Self>?, _ size: Int) throws(Failure) {
-    guard let target = UnsafeMutableRawPointer(target) else { throw .null }
+    guard let target = UnsafeMutableRawPointer(target) else { throw null }
     do throws(Failure) {
       try check(size)
     } catch {
@@ -42,7 +45,7 @@ extension SizedStruct {
 
   /// What the caller's struct says; what it does not know of is as in `defaults`.
   static func read(_ source: UnsafePointer<Self>?, defaults: Self = Self()) throws(Failure) -> Self {
-    guard let source = unsafe UnsafeRawPointer(source) else { throw .null }
+    guard let source = unsafe UnsafeRawPointer(source) else { throw null }
     let size = unsafe source.load(as: Int.self)
     try check(size)
     var value = defaults

@@ -240,7 +240,7 @@ import Testing
     }
     try server.start()
     let client = try RawClient(
-      port: server.port, path: "/a?b", headers: ["Sec-WebSocket-Protocol: chat", "Origin: null"])
+      port: server.port, path: "/a?b&c=d=e&c=f", headers: ["Sec-WebSocket-Protocol: chat", "Origin: null"])
     let refused = try RawClient(
       port: server.port,
       request: "GET /private HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
@@ -250,7 +250,9 @@ import Testing
     let connection = try #require(try await connections.next())
     #expect((connection.context as? User)?.name == "Ann")
     #expect(connection.request.path == "/a")
-    #expect(connection.request.query == ["b"])
+    #expect(connection.request.query == ["b", "c=d=e", "c=f"])
+    let values = ["b", "c", "d", "", "c=d"].map { connection.request[query: $0] }
+    #expect(values == ["", "d=e", nil, nil, nil])
     #expect(connection.request.subprotocol == "chat")
     #expect(connection.request[header: "Origin"] == "null")
     #expect(connection.request.remoteHost == "127.0.0.1")

@@ -19,7 +19,12 @@ struct ConfigurationTests {
     expect("loops must be 1 to 64, not 0") { $0.loops = 0 }
     expect("maxMessageSize must be 1 to 1073741824, not 0") { $0.maxMessageSize = 0 }
     expect("maxBacklog must be 0 to 1073741824, not -5") { $0.maxBacklog = -5 }
-    expect("idleTimeout must be 0 to 86400 s, not 86400.001") { $0.idleTimeout = .milliseconds(86_400_001) }
+    expect("idleTimeout must be 0 to 86400 s, not 86400.001 s") { $0.idleTimeout = .milliseconds(86_400_001) }
+    expect("closeTimeout must be 0 to 86400 s, not -1.500 s") { $0.closeTimeout = .milliseconds(-1500) }
+    expect("closeTimeout must be 0 to 86400 s, not -0.010 s") { $0.closeTimeout = .milliseconds(-10) }
+    expect("the path of a mount must not end with '/', but is '/x/'") {
+      $0.mounts = [Mount(path: "/x/", directory: "/tmp")]
+    }
     expect("pingInterval must be less than idleTimeout, but is 30 s with 10 s") {
       $0.idleTimeout = .seconds(10)
     }

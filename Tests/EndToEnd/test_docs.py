@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 from raw_client import RawClient, head
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -75,13 +75,24 @@ def example(name, **keywords):
             assert process.poll() is None and time.monotonic() < deadline, f"{name} does not listen"
             time.sleep(0.02)
         yield process
-        assert process.poll() is None, f"{name} has ended with {process.poll()}"
+        assert process.poll() in (None, 0), f"{name} has ended with {process.poll()}"
     finally:
         process.terminate()
         process.wait(10)
 
 
 URL = "ws://localhost:8080/"
+
+
+def test_signals_stop_the_service_in_order():
+    with example("Service") as program, connect(URL) as client:
+        client.send("hello")
+        assert client.recv(10) == "hello"
+        program.terminate()
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(10)
+        assert closed.value.rcvd.code == 1001
+        assert program.wait(10) == 0
 
 
 @pytest.mark.parametrize("name", ["Echo", "Tasks"])

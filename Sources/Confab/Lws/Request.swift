@@ -31,6 +31,9 @@ internal import CLibwebsockets
     }
   }
 
+  /// The value of the first part of the query with this name, percent-decoded: "" without one, nil without such a part.
+  public subscript(query name: String) -> String? { query.value(of: name) }
+
   /// The value of a header, its name in any case; nil when it was not sent.
   public subscript(header name: String) -> String? {
     switch source {
@@ -100,6 +103,9 @@ public struct RequestHead: Sendable {
     (subprotocol, address) = (request.subprotocol, request.address)
   }
 
+  /// As ``Request/subscript(query:)``.
+  public subscript(query name: String) -> String? { query.value(of: name) }
+
   /// The value of a header that libwebsockets knows by name, in any case; nil when it was not sent.
   public subscript(header name: String) -> String? { headers[name.lowercased() + ":"] }
 
@@ -107,6 +113,17 @@ public struct RequestHead: Sendable {
   public var remoteHost: String { address?.host ?? "" }
   /// As ``Request/remotePort``.
   public var remotePort: Int { address?.port ?? 0 }
+}
+
+extension [String] {
+  /// The value of the first `name=value`, or `name`, among them.
+  fileprivate func value(of name: String) -> String? {
+    for part in self {
+      let sides = part.utf8.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+      if sides[0].elementsEqual(name.utf8) { return sides.count > 1 ? String(sides[1]) : "" }
+    }
+    return nil
+  }
 }
 
 extension OpaquePointer {
