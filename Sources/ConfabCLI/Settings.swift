@@ -54,7 +54,7 @@ struct Settings {
     if let path = options.config, !path.isEmpty { read(path) }
     for name in table.keys.sorted() {
       guard let text = environment[variable(name)], !text.isEmpty else { continue }
-      let values = table[name]!.isList ? text.split(separator: ",").map { String($0).trimmed } : [text]
+      let values = table[name]!.isList ? text.split(separator: ",").map { String($0.trimmed) } : [text]
       set(name, to: .texts(values), by: .environment(variable(name)))
     }
     let words = Set(commandLine.map { String($0.prefix { $0 != "=" }) })
@@ -168,12 +168,6 @@ extension String {
       }
     }
     return row[other.count]
-  }
-
-  /// Without spaces around it.
-  fileprivate var trimmed: String {
-    let isSpace = { (character: Character) in character == " " }
-    return String(String(drop(while: isSpace).reversed()).drop(while: isSpace).reversed())
   }
 
   fileprivate func padded(to length: Int) -> String {

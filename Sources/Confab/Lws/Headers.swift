@@ -50,7 +50,7 @@ extension String {
 
 extension Substring {
   /// Without white space around it.
-  var trimmed: Substring {
+  package var trimmed: Substring {
     var text = drop { $0 == " " || $0 == "\t" }
     while let last = text.last, last == " " || last == "\t" { text.removeLast() }
     return text
