@@ -1,22 +1,27 @@
 internal import CLibwebsockets
+internal import Glibc
 
-/// What lws wakes its loop with. When a context ends, 4.1 closes its descriptor twice, the second time when libuv has
-/// closed the handle (lib/core-net/vhost.c, lws_destroy_event_pipe; lib/core-net/close.c, __lws_close_free_wsi_final):
-/// in a program with other threads the number may be another's by then. 4.2 does not.
+/// What lws wakes its loop with. When a context ends, some versions close its descriptor twice, the second time when
+/// libuv has closed the handle (lib/core-net/vhost.c, lws_destroy_event_pipe; lib/core-net/close.c,
+/// __lws_close_free_wsi and __lws_close_free_wsi_final): in a program with other threads the number may be another's by
+/// then. Others (4.2.0 to 4.3.6) leave it open. What is done here makes all of them close it once.
 @safe struct EventPipe {
-  /// Where lws has the descriptor; nil where nothing needs to be mended.
+  /// Where lws has the descriptor.
   private let descriptor: UnsafeMutablePointer<Int32>?
 
-  /// Finds it in a loop in which a context has just been made: the pipe is all that it polls.
+  /// Finds it in a loop in which a context has just been made: it polls the pipe, and since 4.3 a netlink socket.
   init(in uv: UvLoop) {
     var wsi: OpaquePointer?
     unsafe uv_walk(
       uv.loop,
       { handle, found in
         guard unsafe handle!.pointee.type == UV_POLL else { return }
-        unsafe found!.assumingMemoryBound(to: OpaquePointer?.self).pointee = OpaquePointer(handle!.pointee.data)
+        let wsi = unsafe OpaquePointer(handle!.pointee.data)
+        var kind = stat()
+        guard unsafe fstat(lws_get_socket_fd(wsi), &kind) == 0, kind.st_mode & S_IFMT != S_IFSOCK else { return }
+        unsafe found!.assumingMemoryBound(to: OpaquePointer?.self).pointee = unsafe wsi
       }, &wsi)
-    guard let wsi = unsafe wsi, unsafe String(cString: lws_get_library_version()).hasPrefix("4.1.") else {
+    guard let wsi = unsafe wsi else {
       unsafe descriptor = nil
       return
     }
@@ -31,6 +36,7 @@ internal import CLibwebsockets
     }
   }
 
-  /// The context has begun to end: the descriptor is closed, the handle not yet.
+  /// The context has begun to end: the descriptor is closed, or left to the context's last step; the handle is not
+  /// closed yet.
   func wasClosed() { unsafe descriptor?.pointee = -1 }
 }
