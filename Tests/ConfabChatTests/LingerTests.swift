@@ -73,4 +73,13 @@ struct LingerTests {
     let stays = chat.rooms.enter("/c")
     #expect(chat.rooms.enter("/c") === stays)
   }
+  @Test(.timeLimit(.minutes(1))) func theyAreClosedWithTheChat() async {
+    let ledger = Ledger()
+    var chat: Chat? = Chat(options: ChatOptions(), engine: ledger, linger: .seconds(3600))
+    if let chat { chat.rooms.leave(chat.rooms.enter("/a")) }
+    chat = nil
+    var entries = ledger.entries.makeAsyncIterator()
+    let told = [await entries.next(), await entries.next()]
+    #expect(told == ["+/a", "-/a"])
+  }
 }

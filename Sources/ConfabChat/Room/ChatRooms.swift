@@ -23,6 +23,11 @@ final class ChatRooms: Sendable {
     budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
   }
 
+  /// An engine keeps a room until it is closed.
+  deinit {
+    while let room = state.withLock({ $0.table.removeVacant() }) { room.close() }
+  }
+
   /// Those that somebody is in, with their number of connections.
   var occupancy: [String: Int] { state.withLock { $0.table.occupancy } }
 
