@@ -36,8 +36,8 @@ extension Connection {
     return !sendCloseFrame()
   }
 
-  /// LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: lws answers with the same close frame, unless the result is false. Nothing may
-  /// be written from now on.
+  /// LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: answers with the same close frame, and is false, which ends the connection.
+  /// Where the socket is blocked it is true, and lws answers, once it is not: it always does so in a later turn.
   func peerCloses(_ payload: UnsafeRawBufferPointer) -> Bool {
     if state == .connecting { return receivedTooEarly() }
     let payload = unsafe [UInt8](payload)
@@ -52,7 +52,11 @@ extension Connection {
     ending = Ending(
       side: .peer, close: Close(code: code, reason: reason, isClean: true), patience: .zero, isFrameSent: true)
     discardBacklog()
-    return true
+    guard let socket, !socket.isBlocked else { return true }
+    var frame: [UInt8] = []
+    Frame(opcode: Frame.close, isFinal: true, payload: payload.span).encode(into: &frame)
+    _ = socket.write(frame)
+    return false
   }
 
   /// LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: lws begins to close, because a callback has said so, the peer has broken the
