@@ -26,12 +26,12 @@ final class ChatHandler: Handler {
     switch connection.context {
     case let room as Room:
       room.say(message)
-      chat.rooms.makeSpace(for: room)
+      room.keepWithinBudget()
     case let plain as PlainSpeaker:
       plain.room.say(message, from: plain.sender)
     case let rich as RichProtocol:
       rich.received(message, from: connection)
-      chat.rooms.makeSpace(for: rich.room)
+      rich.room.keepWithinBudget()
     default: break
     }
   }

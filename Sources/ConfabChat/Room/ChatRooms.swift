@@ -44,7 +44,7 @@ final class ChatRooms: Sendable {
       return (room, evicted)
     }
     evicted?.close()
-    makeSpace(for: room)
+    room.keepWithinBudget()
     return room
   }
 
@@ -53,9 +53,8 @@ final class ChatRooms: Sendable {
     state.withLock { $0.table.leave(room.name) { engine.isShared || $0.hasHistory } }?.close()
   }
 
-  /// Sees to it that the histories take no more memory than they may, after there is more of that of `room`.
-  func makeSpace(for room: Room) {
-    guard budget.excess > 0 else { return }
+  /// Has the histories forget what is too much: those that nobody needs, then that of `room`.
+  private func makeSpace(for room: Room) {
     while budget.excess > 0, let vacant = state.withLock({ $0.table.removeVacant() }) {
       vacant.close()
       vacant.forget(.max)

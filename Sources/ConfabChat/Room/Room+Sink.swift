@@ -10,7 +10,7 @@ extension Room: RoomSink {
       return state.order != nil
     }
     // Who has it made does that himself.
-    if isMade { makeSpace(self) }
+    if isMade { keepWithinBudget() }
   }
 
   private func restore(_ kept: Kept, _ state: inout State) {
@@ -42,7 +42,7 @@ extension Room: RoomSink {
     state.withLock { state in
       for (post, forms) in zip(posts, forms) { append(post, forms, &state) }
     }
-    makeSpace(self)
+    keepWithinBudget()
   }
 
   func availabilityChanged(_ isAvailable: Bool) {

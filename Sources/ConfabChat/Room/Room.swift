@@ -15,8 +15,7 @@ final class Room: Sendable {
   let options: ChatOptions
 
   let budget: HistoryBudget
-  /// Sees to it that all histories take no more memory than they may.
-  let makeSpace: @Sendable (Room) -> Void
+  private let makeSpace: @Sendable (Room) -> Void
   /// What readers of the plain protocol get.
   let plainLog = BroadcastLog()
   /// What those of the rich one get who have a name.
@@ -65,6 +64,11 @@ final class Room: Sendable {
   }
 
   deinit { budget.add(-state.withLock { $0.history.bytes }) }
+
+  /// Sees to it that all histories take no more memory than they may, after this one may have grown.
+  func keepWithinBudget() {
+    if budget.excess > 0 { makeSpace(self) }
+  }
 
   /// Gives the room up: nobody is in it, and nobody can come any more.
   func close() {
