@@ -14,7 +14,7 @@ struct ChatTests {
     rooms.forEach { $0.record() }
     func say(in room: Room) {
       room.say(Message(.text, text.span))
-      chat.rooms.makeSpace(for: room)
+      room.keepWithinBudget()
     }
     for room in rooms { for _ in 0..<10 { say(in: room) } }
     #expect(chat.historyBytes == 100_000 && rooms.allSatisfy(\.hasHistory))
