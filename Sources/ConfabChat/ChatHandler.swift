@@ -24,14 +24,9 @@ final class ChatHandler: Handler {
 
   func received(_ message: Message, from connection: Connection) {
     switch connection.context {
-    case let room as Room:
-      room.say(message)
-      room.keepWithinBudget()
-    case let plain as PlainSpeaker:
-      plain.room.say(message, from: plain.sender)
-    case let rich as RichProtocol:
-      rich.received(message, from: connection)
-      rich.room.keepWithinBudget()
+    case let room as Room: room.say(message)
+    case let plain as PlainSpeaker: plain.room.say(message, from: plain.sender)
+    case let rich as RichProtocol: rich.received(message, from: connection)
     default: break
     }
   }

@@ -12,10 +12,7 @@ struct ChatTests {
     let text = Array(String(repeating: "x", count: 936).utf8)
     let rooms = (0..<10).map { chat.rooms.enter("/\($0)") }
     rooms.forEach { $0.record() }
-    func say(in room: Room) {
-      room.say(Message(.text, text.span))
-      room.keepWithinBudget()
-    }
+    func say(in room: Room) { room.say(Message(.text, text.span)) }
     for room in rooms { for _ in 0..<10 { say(in: room) } }
     #expect(chat.historyBytes == 100_000 && rooms.allSatisfy(\.hasHistory))
 

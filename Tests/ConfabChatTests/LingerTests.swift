@@ -73,6 +73,7 @@ struct LingerTests {
     let stays = chat.rooms.enter("/c")
     #expect(chat.rooms.enter("/c") === stays)
   }
+
   @Test(.timeLimit(.minutes(1))) func theyAreClosedWithTheChat() async {
     let ledger = Ledger()
     var chat: Chat? = Chat(options: ChatOptions(), engine: ledger, linger: .seconds(3600))

@@ -10,8 +10,6 @@ struct Frame: ~Escapable {
   static let maxPayload = 16 * 1024
   /// The longest header of a frame with at most ``maxPayload`` bytes.
   static let maxHeader = 4
-  /// The opcode of a close frame.
-  static let close: UInt8 = 8
 
   let opcode: UInt8
   let isFinal: Bool

@@ -53,9 +53,8 @@ extension Connection {
       side: .peer, close: Close(code: code, reason: reason, isClean: true), patience: .zero, isFrameSent: true)
     discardBacklog()
     guard let socket, !socket.isBlocked else { return true }
-    var frame: [UInt8] = []
-    Frame(opcode: Frame.close, isFinal: true, payload: payload.span).encode(into: &frame)
-    _ = socket.write(frame)
+    // The payload of a control frame has at most 125 bytes.
+    _ = socket.write([0x88, UInt8(payload.count)] + payload)
     return false
   }
 

@@ -6,7 +6,7 @@ internal import Glibc
 /// __lws_close_free_wsi and __lws_close_free_wsi_final): in a program with other threads the number may be another's by
 /// then. Others (4.2.0 to 4.3.6) leave it open. What is done here makes all of them close it once.
 @safe struct EventPipe {
-  /// Where lws has the descriptor.
+  /// Where lws has the descriptor; nil if that was not found.
   private let descriptor: UnsafeMutablePointer<Int32>?
 
   /// Finds it in a loop in which a context has just been made: it polls the pipe, and since 4.3 a netlink socket.

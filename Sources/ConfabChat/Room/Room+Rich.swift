@@ -88,6 +88,7 @@ extension Room {
       return (nil, false)
     }
     if waits { sender?.began(bytes.count) }
+    keepWithinBudget()
     return known
   }
 

@@ -180,6 +180,7 @@ final class Room: Sendable {
       return false
     }
     if waits { sender?.began(message.bytes.count) }
+    keepWithinBudget()
   }
 }
 
