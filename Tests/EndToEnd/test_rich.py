@@ -216,7 +216,8 @@ def test_ten_malformed_events_are_the_end(server):
     go(main())
 
 
-@pytest.mark.parametrize("text", ["x" * 4000, "語" * 4000, "👍🏽" * 2000, "e\u0301" * 4000])
+@pytest.mark.parametrize("text", ["x" * 4000, "語" * 4000, "👍🏽" * 2000, "e\u0301" * 4000],
+                         ids=["one unit", "three bytes", "an emoji of two", "two for a character"])
 def test_long_texts(server, text):
     async def main():
         async with rich(server, "Ann") as ann:

@@ -27,19 +27,33 @@ struct Bound {
       for descriptor in configuration.listeningSockets { try take(descriptor) }
       return
     }
-    let hosts = configuration.host.map { [$0] } ?? ["127.0.0.1", "::1"]
+    var attempts = configuration.port == 0 ? 16 : 1
+    while true {
+      do throws(ConfabError) {
+        try listen(configuration)
+        return
+      } catch {
+        for descriptors in descriptors { close(descriptors) }
+        attempts -= 1
+        // A port that is free on one address can be taken on another: when any port will do, the next one is tried.
+        guard error.code == .addressInUse, attempts > 0 else { throw error }
+        descriptors = Array(repeating: [], count: configuration.loops)
+        addresses = []
+      }
+    }
+  }
+
+  /// Listens on every address of the host.
+  private mutating func listen(_ configuration: Configuration) throws(ConfabError) {
     var failure: ConfabError?
     var port = configuration.port
-    for host in hosts {
+    for host in configuration.host.map({ [$0] }) ?? ["127.0.0.1", "::1"] {
       do throws(ConfabError) {
         for address in try SocketAddress.resolve(host) {
           port = try listen(address.with(port: port), isShared: configuration.sharesPort)
         }
       } catch  where configuration.host == nil && error.code == .cannotListen {
         failure = error  // This machine has only one of IPv4 and IPv6.
-      } catch {
-        for descriptors in descriptors { close(descriptors) }
-        throw error
       }
     }
     if addresses.isEmpty, let failure { throw failure }
