@@ -10,6 +10,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from confab_process import confab  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "memory: measures how little the server takes, which cannot be told of one with a sanitizer")
+
+
 @pytest.fixture
 def server():
     with confab() as server:

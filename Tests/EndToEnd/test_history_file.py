@@ -200,6 +200,7 @@ def test_what_is_kept_is_bounded(file):
     assert rows(file, "SELECT count(*) FROM messages") == [(1,)]
 
 
+@pytest.mark.memory
 def test_rooms_that_everyone_has_left_take_little_memory(file):
     """What they keep is bounded, and who was there does not stay."""
     async def visit(server, room):
@@ -222,6 +223,7 @@ def test_rooms_that_everyone_has_left_take_little_memory(file):
 
 
 @pytest.mark.parametrize("durability", ["normal", "full"])
+@pytest.mark.memory
 def test_small_messages_that_wait_take_little_memory(file, durability):
     """They come faster than they are written: who sends them is not read meanwhile."""
     count = 400_000

@@ -265,6 +265,7 @@ def test_a_room_without_history_goes_with_the_last():
         go(main(server))
 
 
+@pytest.mark.memory
 def test_the_memory_of_all_rooms_is_bounded():
     async def main(server):
         await fill(server, "first", 5, "x" * 100_000)

@@ -78,6 +78,7 @@ def test_a_reader_that_pauses_gets_every_byte():
         reader.close()
 
 
+@pytest.mark.memory
 def test_a_reader_beyond_the_backlog_is_closed_with_1013_and_holds_up_nobody():
     with confab("--send-buffer", "64KiB") as server:
         readers = [Reader(server.port) for _ in range(20)]
