@@ -129,7 +129,7 @@ struct Run: AsyncParsableCommand {
   }
 
   private func progress(_ one: Measurement, of scenario: Scenario) {
-    let numbers = "\(one.cpu.formatted(2)) µs, p99 \(one.p99.formatted(0)) µs"
+    let numbers = "\(one.cpu.microseconds) µs, p99 \(one.p99.formatted(0)) µs"
     let line = "round \(one.round + 1)/\(rounds)  \(scenario.name)  \(one.server): \(numbers)"
     FileHandle.standardError.write(Data("\(line)\(one.isRight ? "" : "  NOT ALL DELIVERED")\n".utf8))
   }

@@ -54,16 +54,17 @@ struct Report {
     func cell(_ key: KeyPath<Measurement, Double>, _ digits: Int) -> String {
       median(scenario, server, key).formatted(digits)
     }
+    func time(_ key: KeyPath<Measurement, Double>) -> String { median(scenario, server, key).microseconds }
     let ratio = server == servers[0] ? "" : "\(ratio(scenario, to: server, \.cpu).formatted(2)) ×"
     let isIdle = scenario.isIdle
     let pace =
-      isIdle ? ["", "", "", ""] : [cell(\.busiestThread, 2), cell(\.perSecond, 0), cell(\.p50, 0), cell(\.p99, 0)]
+      isIdle ? ["", "", "", ""] : [time(\.busiestThread), cell(\.perSecond, 0), cell(\.p50, 0), cell(\.p99, 0)]
     let right = "\(all.count { $0.isRight })/\(all.count)" + (all.allSatisfy(\.isOneOrder) ? "" : ", not one order")
     let cells =
-      [server, cpu.median.formatted(2), "\((cpu.min() ?? 0).formatted(2)) – \((cpu.max() ?? 0).formatted(2))", ratio]
+      [server, cpu.median.microseconds, "\((cpu.min() ?? 0).microseconds) – \((cpu.max() ?? 0).microseconds)", ratio]
       + pace + [
         cell(\.memory, 0), isIdle ? "" : (median(scenario, server, \.growth) / 1_048_576).formatted(1),
-        isIdle ? "" : cell(\.loadCPU, 2), right,
+        isIdle ? "" : time(\.loadCPU), right,
       ]
     return "| " + cells.joined(separator: " | ") + " |"
   }
@@ -91,4 +92,6 @@ extension [Double] {
 
 extension Double {
   func formatted(_ digits: Int) -> String { String(format: "%.\(digits)f", self) }
+  /// To a hundredth, or a thousandth where that would be little to tell.
+  var microseconds: String { formatted(self < 0.2 ? 3 : 2) }
 }
