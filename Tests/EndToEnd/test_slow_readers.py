@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 
+import pytest
 import websockets
 
 from confab_process import confab
