@@ -12,7 +12,7 @@ from confab_process import confab  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line(
-        "markers", "memory: measures how little the server takes, which cannot be told of one with a sanitizer")
+        "markers", "memory: holds the server to so little memory that one with a sanitizer takes more")
 
 
 @pytest.fixture

@@ -51,19 +51,17 @@ struct Report {
   private func row(_ scenario: Scenario, _ server: String) -> String {
     let cpu = values(scenario, server, \.cpu)
     let all = rounds(scenario, server)
-    func cell(_ key: KeyPath<Measurement, Double>, _ digits: Int) -> String {
-      median(scenario, server, key).formatted(digits)
-    }
+    func whole(_ key: KeyPath<Measurement, Double>) -> String { median(scenario, server, key).formatted(0) }
     func time(_ key: KeyPath<Measurement, Double>) -> String { median(scenario, server, key).microseconds }
     let ratio = server == servers[0] ? "" : "\(ratio(scenario, to: server, \.cpu).formatted(2)) ×"
     let isIdle = scenario.isIdle
     let pace =
-      isIdle ? ["", "", "", ""] : [time(\.busiestThread), cell(\.perSecond, 0), cell(\.p50, 0), cell(\.p99, 0)]
+      isIdle ? ["", "", "", ""] : [time(\.busiestThread), whole(\.perSecond), whole(\.p50), whole(\.p99)]
     let right = "\(all.count { $0.isRight })/\(all.count)" + (all.allSatisfy(\.isOneOrder) ? "" : ", not one order")
     let cells =
       [server, cpu.median.microseconds, "\((cpu.min() ?? 0).microseconds) – \((cpu.max() ?? 0).microseconds)", ratio]
       + pace + [
-        cell(\.memory, 0), isIdle ? "" : (median(scenario, server, \.growth) / 1_048_576).formatted(1),
+        whole(\.memory), isIdle ? "" : (median(scenario, server, \.growth) / 1_048_576).formatted(1),
         isIdle ? "" : time(\.loadCPU), right,
       ]
     return "| " + cells.joined(separator: " | ") + " |"
