@@ -209,9 +209,13 @@ typedef struct confab_config {
   /* Messages that have not come whole, of all connections together, each event loop having its part. Bytes, 1 to
    * 2^40. Default: 256 MiB. Who sends more is closed with 1013. */
   int64_t max_unfinished_bytes;
-  /* How far a reader may fall behind the newest batch of messages. Bytes, 0 to 2^30. Default: 1 MiB. Who is further
-   * behind is closed with 1013; nobody else is held up. */
+  /* Messages that a client may have unread before the newest batch. Bytes, 0 to 2^30. Default: 8 MiB. A client further
+   * behind is closed with 1013; no other client is held up. A client that is more than half of the limit behind is not
+   * read, so that it is not evicted for messages that it sends itself. */
   int64_t max_backlog;
+  /* Memory that all backlogs of the process may take together. Bytes, 0 to 2^40. Default: 256 MiB. When less than
+   * max_backlog is left of it, the limit of each client is what is left. */
+  int64_t max_total_backlog;
   /* Connections at a time, on all event loops together. A number, 1 to 2^30. Default: 16384, and never more than the
    * process has file descriptors for. One more gets status 503. */
   int64_t max_connections;

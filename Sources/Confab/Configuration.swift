@@ -69,9 +69,14 @@ public struct Configuration: Sendable {
   /// The most bytes of messages that have not come whole, of all connections together, each event loop having its part.
   /// The default is 256 MiB. Who sends more is closed with 1013.
   public var maxUnfinishedBytes = 256 << 20
-  /// How far a reader may fall behind the newest batch of messages, in bytes. The default is 1 MiB. Who is further
-  /// behind is closed with 1013; nobody else is held up.
-  public var maxBacklog = 1 << 20
+  /// The most bytes of messages that a client may have unread before the newest batch. The default is 8 MiB. A client
+  /// further behind is closed with 1013; no other client is held up. Clients of one log share the bytes, so their backlogs
+  /// cost little more than one. A client that is more than half of the limit behind is not read, so that it is not evicted
+  /// for messages that it sends itself.
+  public var maxBacklog = 8 << 20
+  /// The memory that all backlogs may take together, in bytes. The default is 256 MiB. It is for the process: all servers
+  /// in it count. When less than ``maxBacklog`` is left of it, the limit of each client is what is left.
+  public var maxTotalBacklog = 256 << 20
 
   /// The most connections at a time, on all event loops together. The default is 16,384, and never more than the
   /// process has file descriptors for. One more gets status 503.

@@ -91,8 +91,11 @@ extension Configuration {
       "Messages that have not come whole, of all connections", "who sends more is closed with 1013",
       .tooManyUnfinished),
     Limit(
-      "maxBacklog", .bytes(\.maxBacklog, 0...many), "How far a reader may fall behind",
-      "it is closed with 1013, and holds up nobody", .tooFarBehind),
+      "maxBacklog", .bytes(\.maxBacklog, 0...many), "Unread messages of a client",
+      "it is closed with 1013, and no other client waits", .tooFarBehind),
+    Limit(
+      "maxTotalBacklog", .bytes(\.maxTotalBacklog, 0...(1 << 40)), "Memory for unread messages of all clients",
+      "clients that are furthest behind are closed with 1013", .tooFarBehind),
     Limit(
       "maxConnections", .count(\.maxConnections, 1...many), "Connections at a time", "one more gets status 503",
       .tooManyConnections),

@@ -56,7 +56,7 @@ private var serverSettings: [Setting<Configuration>] {
     .flag(\.offers_compression, \.offersCompression), .flag(\.requires_origin, \.requiresOrigin),
     .number(\.max_message_size, \.maxMessageSize), .number(\.max_fragments, \.maxFragments),
     .number(\.max_unfinished_bytes, \.maxUnfinishedBytes), .number(\.max_backlog, \.maxBacklog),
-    .number(\.max_connections, \.maxConnections),
+    .number(\.max_total_backlog, \.maxTotalBacklog), .number(\.max_connections, \.maxConnections),
     .number(\.max_connections_per_address, \.maxConnectionsPerAddress),
     .number(\.max_accept_rate, \.maxAcceptRate), .number(\.max_header_size, \.maxHeaderSize),
     .number(\.max_path_length, \.maxPathLength), .milliseconds(\.handshake_timeout_ms, \.handshakeTimeout),

@@ -57,6 +57,8 @@ struct LimitOptions: ParsableArguments {
   var maxUnfinishedBytes = ByteCount(defaults.maxUnfinishedBytes)
   @Option(help: .limit("maxBacklog", "size"))
   var maxBacklog = ByteCount(defaults.maxBacklog)
+  @Option(help: .limit("maxTotalBacklog", "size"))
+  var maxTotalBacklog = ByteCount(defaults.maxTotalBacklog)
   @Option(help: .limit("maxConnections", "count"))
   var maxConnections = defaults.maxConnections
   @Option(help: .limit("maxConnectionsPerAddress", "count"))

@@ -2,15 +2,18 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import socket
 import struct
+import threading
 import time
 
 import pytest
 import websockets
 
-from confab_process import confab
+from confab_process import confab, free_port
+from metrics import metrics
 
 PIECE = 60_000
 
@@ -18,14 +21,14 @@ PIECE = 60_000
 class Reader:
     """A raw client that reads when it is told to, with a small window."""
 
-    def __init__(self, port):
+    def __init__(self, port, path="/"):
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(20)
         self.socket.connect(("127.0.0.1", port))
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
-            f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
         self.file = self.socket.makefile("rb")
         while self.file.readline() != b"\r\n":
@@ -57,6 +60,14 @@ def message(number):
     return number.to_bytes(4, "big") + bytes([number & 255]) * (PIECE - 4)
 
 
+def frame(payload):
+    """A masked frame; the mask is 0."""
+    length = bytes([254]) + len(payload).to_bytes(2, "big")
+    if len(payload) > 0xFFFF:
+        length = bytes([255]) + len(payload).to_bytes(8, "big")
+    return b"\x82" + length + bytes(4) + payload
+
+
 async def say(server, count):
     """Says `count` messages and waits for each, which tells the longest wait."""
     longest = 0
@@ -81,7 +92,7 @@ def test_a_reader_that_pauses_gets_every_byte():
 
 @pytest.mark.memory
 def test_a_reader_beyond_the_backlog_is_closed_with_1013_and_holds_up_nobody():
-    with confab("--send-buffer", "64KiB") as server:
+    with confab("--max-backlog", "1MiB", "--send-buffer", "64KiB") as server:
         readers = [Reader(server.port) for _ in range(20)]
         before = server.memory()
         longest = asyncio.run(asyncio.wait_for(say(server, 100), 60))
@@ -107,3 +118,85 @@ def test_one_message_larger_than_the_backlog_limit_evicts_nobody():
         asyncio.run(asyncio.wait_for(main(), 60))
         assert next(reader.messages()) == b"x" * (8 << 20)
         reader.close()
+
+
+def test_burst_evicts_no_client_that_reads():
+    """24 clients of one process, which reads as fast as it can: 2 MiB for each come at once."""
+    with confab() as server:
+
+        async def main():
+            async with contextlib.AsyncExitStack() as stack:
+                clients = [
+                    await stack.enter_async_context(websockets.connect(server.ws, max_size=None, compression=None))
+                    for _ in range(24)]
+                speaker = Reader(server.port)
+                burst = b"".join(frame(message(number)) for number in range(40))
+                threading.Thread(target=speaker.socket.sendall, args=[burst], daemon=True).start()
+
+                async def read(client):
+                    for number in range(40):
+                        assert await client.recv() == message(number)
+
+                await asyncio.gather(*(read(client) for client in clients))
+                speaker.close()
+
+        asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_client_that_writes_before_it_reads_gets_its_echo():
+    with confab("--limit-loopback", "--max-byte-rate", "0") as server:
+        writer = Reader(server.port)
+        payload = bytes(1 << 20)
+        for _ in range(3):
+            writer.socket.sendall(frame(payload))
+        heard = writer.messages()
+        for _ in range(3):
+            assert next(heard) == payload
+        writer.close()
+
+
+def test_client_far_behind_is_not_read_until_it_reads():
+    """It writes 40 MiB in all and reads at the same time, slowly: its own echo evicts it never."""
+    with confab("--max-backlog", "1MiB", "--send-buffer", "64KiB", "--limit-loopback", "--max-byte-rate", "0",
+                "--max-message-rate", "0") as server:
+        client = Reader(server.port)
+        payload = bytes(PIECE)
+
+        def write():
+            for _ in range(700):
+                client.socket.sendall(frame(payload))
+
+        client.socket.settimeout(60)
+        writing = threading.Thread(target=write)
+        writing.start()
+        heard = client.messages()
+        for _ in range(700):
+            assert next(heard) == payload
+        writing.join()
+        client.close()
+
+
+def test_total_backlog_is_bounded_for_all_rooms_together():
+    """16 rooms, each with a client that never reads; 4 MiB are said in each, and 16 MiB may be kept in all."""
+    admin = f"127.0.0.1:{free_port()}"
+    with confab("--admin", admin, "--max-total-backlog", "16MiB", "--send-buffer", "64KiB", "--limit-loopback", "--max-byte-rate", "0",
+                "--max-message-rate", "0", "--max-connections-per-address", "0") as server:
+        readers = [Reader(server.port, f"/{room}") for room in range(16)]
+
+        async def fill(room):
+            async with websockets.connect(f"{server.ws}{room}", max_size=None, compression=None) as speaker:
+                for number in range(70):
+                    await speaker.send(message(number))
+                    assert await speaker.recv() == message(number)
+
+        async def main():
+            for room in range(16):
+                await fill(room)
+
+        asyncio.run(asyncio.wait_for(main(), 60))
+        now = metrics(admin)
+        assert now["confab_backlog_bytes",] < 17 << 20
+        evicted = now["confab_refusals_total", "tooFarBehind"]
+        assert 8 <= evicted < 16
+        for reader in readers:
+            reader.close()

@@ -15,6 +15,8 @@ public final class BroadcastLog: Sendable {
     var isGrowthKnown = false
     /// Whether messages get their order from somebody else, see ``BroadcastLog/keepOrder()``.
     var isOrderKept = false
+    /// How many of the queue's bytes have been counted in ``Backlogs/bytes``.
+    var counted = 0
     /// How far the slowest reader may be behind the end, and where it is: see `note`.
     var limit = Int.max
     var slowest = 0
@@ -35,6 +37,8 @@ public final class BroadcastLog: Sendable {
 
   /// An empty log that nobody reads.
   public init() { pressure = Pressure() }
+
+  deinit { Backlogs.add(-state.withLock { $0.counted }) }
 
   /// A form of another log.
   private init(_ pressure: Pressure) { self.pressure = pressure }
@@ -125,10 +129,12 @@ public final class BroadcastLog: Sendable {
   /// The position of the first byte that is kept.
   var start: Int { state.withLock { $0.queue.start } }
 
-  func add(_ reader: any LogReader) {
+  /// Adds a reader that has read up to `position`. If the log has grown since, the reader hears of it at once.
+  func add(_ reader: any LogReader, at position: Int) {
     state.withLock { state in
-      state.readers.append(Reader(reader: reader, position: state.queue.end))
+      state.readers.append(Reader(reader: reader, position: position))
       state.isGrowthKnown = false
+      if state.queue.end > position { reader.logGrew() }
       measure(&state)
     }
   }
@@ -163,6 +169,7 @@ public final class BroadcastLog: Sendable {
         state.readers[index].position = position
       }
       measure(&state)
+      state.countBytes()
     }
   }
 
@@ -193,6 +200,13 @@ public final class BroadcastLog: Sendable {
 }
 
 extension BroadcastLog.State {
+  /// Brings ``Backlogs/bytes`` up to date.
+  mutating func countBytes() {
+    guard queue.count != counted else { return }
+    Backlogs.add(queue.count - counted)
+    counted = queue.count
+  }
+
   fileprivate func form(_ compression: Compression) -> BroadcastLog? {
     forms.first { $0.compression == compression }?.log
   }

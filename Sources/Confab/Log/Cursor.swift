@@ -48,6 +48,9 @@ extension BroadcastLog {
   }
 
   func remove(_ cursor: Cursor) {
-    state.withLock { $0.queue.leave(at: cursor.position) }
+    state.withLock { state in
+      state.queue.leave(at: cursor.position)
+      state.countBytes()
+    }
   }
 }

@@ -67,9 +67,15 @@ extension Connection {
     return sum
   }
 
+  /// Whether it has so much unread that it should read before it sends more: half of what it is evicted for.
+  var isFarBehind: Bool {
+    if outbox == nil { guard case .apart = place else { return false } }
+    return backlog > loop.backlogLimit / 2
+  }
+
   func queue(_ message: Message) -> SendResult {
     guard state == .open else { return .dropped }
-    guard (outbox?.count ?? 0) <= loop.configuration.maxBacklog else {
+    guard (outbox?.count ?? 0) <= loop.backlogLimit else {
       evict()
       return .dropped
     }
@@ -94,7 +100,7 @@ extension Connection {
   /// Leaves the log. What it has not been sent of it goes with its own messages, in the same order.
   func leaveLog() {
     guard let fanout else { return }
-    guard backlog <= loop.configuration.maxBacklog + Segment.limit else { return evict() }
+    guard backlog <= loop.backlogLimit + Segment.limit else { return evict() }
     fanout.setApart(self)
     let rest = Outbox()
     while let (slice, source) = nextSlice(upTo: fanout.log.end) {
@@ -169,8 +175,9 @@ extension Connection {
 
   /// There is nothing to write now: whether all that was said has been written.
   private func caughtUp() -> Bool {
+    fanout?.resume(self)
+    if isPaused { loop.isResumeDue = true }
     guard isCaughtUp else { return false }
-    fanout?.admit(self)
     guard owesDrained && state == .open else { return true }
     owesDrained = false
     loop.handler.drained(self)
@@ -209,11 +216,11 @@ extension Connection {
 
   /// The peer has not read what it was sent for too long. If it was closing already, it does not get the rest.
   func evict() {
-    note(.tooFarBehind, "more than \(loop.configuration.maxBacklog) bytes unread")
+    let reason = "more than \(loop.backlogLimit) bytes unread"
+    note(.tooFarBehind, reason)
     if state == .closing { return drop() }
     beginClose(
-      .tryAgainLater, reason: "more than \(loop.configuration.maxBacklog) bytes unread", discardingBacklog: true,
-      patience: loop.configuration.closeTimeout)
+      .tryAgainLater, reason: reason, discardingBacklog: true, patience: loop.configuration.closeTimeout)
   }
 
   /// The socket is broken: ends without a close frame. ``Handler/closed(_:_:)`` follows in a later turn.

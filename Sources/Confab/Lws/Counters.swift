@@ -9,6 +9,8 @@ struct Counters {
   var sentBytes = 0
   /// Bytes in the outboxes of its connections.
   var outboxBytes = 0
+  /// How many of these have been counted in ``Backlogs/bytes``.
+  fileprivate var countedOutboxBytes = 0
   /// Those, and what is unread of logs, when a sweep has looked last.
   fileprivate(set) var backlog = 0
   var latency = Latency()
@@ -30,6 +32,17 @@ struct Counters {
 }
 
 extension EventLoop {
+  /// How far a client may be behind now, in bytes: what ``Configuration/maxBacklog`` and
+  /// ``Configuration/maxTotalBacklog`` leave. So the memory that is left is shared by all, and those that take the most of
+  /// it are evicted first (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches").
+  var backlogLimit: Int { min(configuration.maxBacklog, max(0, configuration.maxTotalBacklog - Backlogs.bytes)) }
+
+  /// Has the bytes for single clients counted, when a turn has ended.
+  func countOutboxes() {
+    Backlogs.add(counters.outboxBytes - counters.countedOutboxBytes)
+    counters.countedOutboxBytes = counters.outboxBytes
+  }
+
   /// A sweep begins.
   func showCounters() {
     let now = uv_hrtime()

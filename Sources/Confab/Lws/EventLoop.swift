@@ -216,6 +216,7 @@ public final class EventLoop: @unchecked Sendable {
       if connection.writeBacklog(), connection.state == .closing { connection.requestWritable() }
     }
     settling.connections.removeAll(keepingCapacity: true)
+    countOutboxes()
     if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }
   }
 
@@ -297,6 +298,8 @@ public final class EventLoop: @unchecked Sendable {
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()
+    // All connections are closed. They refer to the loop, so it lets go of them.
+    (justOpened, scheduled, paused, answered) = ([], [], [], [])
     // Jobs that are not done hold what they would have been done for, the loop perhaps.
     delayed = []
     for timer in [sweepTimer, stopTimer, resumeTimer, delayTimer] { timer.close() }

@@ -19,6 +19,8 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// The sockets and nothing else, side by side: what a delivery touches.
   private var group: ContiguousArray<Socket> = []
   private var apart: ContiguousArray<Connection> = []
+  /// Connections whose next step has to wait until the group has been written further, see ``resume(_:)``.
+  private var waiting: ContiguousArray<Connection> = []
   /// How many messages of the log have been counted as delivered.
   private var counted: Int
   private let isScheduled = Atomic(false)
@@ -31,7 +33,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     self.root = root
     self.loop = loop
     (cursor, counted) = log.makeCountedCursor()
-    log.add(self)
+    log.add(self, at: cursor.position)
   }
 
   /// The position up to which the group has been written: others may catch up to here, and wait for it otherwise.
@@ -59,11 +61,15 @@ final class Fanout: LogReader, @unchecked Sendable {
     loop.counters.deliveries += fresh * (group.count + apart.count)
     counted = count
     while cursor.position < end { log.advance(&cursor, by: writeNext()) }
+    resumeWaiting()
     if fresh > 0 && !group.isEmpty { loop.counters.latency.note(monotonicTime() &- since, count: fresh * group.count) }
     evict(behind: newest)
-    log.note(self, at: cursor.position, limit: loop.configuration.maxBacklog + Segment.limit)
+    log.note(self, at: cursor.position, limit: Fanout.maxLag)
     if group.isEmpty && apart.isEmpty { retire() }
   }
+
+  /// A loop that is further behind has those who append wait, in bytes.
+  private static let maxLag = (1 << 20) + Segment.limit
 
   /// Writes the next segment to the group. A function of its own, so that it has let go of the segment's bytes when the
   /// log reuses their memory.
@@ -91,8 +97,9 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Closes the members that have not read what lies further back than the limit from the newest batch. One message
   /// alone, however large, evicts nobody.
   private func evict(behind newest: Int) {
-    let limit = newest - loop.configuration.maxBacklog
-    guard !apart.isEmpty, log.start < limit else { return }
+    guard !apart.isEmpty else { return }
+    let limit = newest - loop.backlogLimit
+    guard log.start < limit else { return }
     for connection in apart.reversed() {
       if case .apart(let cursor) = connection.place, cursor.position < limit { connection.evict() }
     }
@@ -114,8 +121,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     connection.fanout = self
     connection.place = .apart(log.makeCursor())
     insertApart(connection)
-    admit(connection)
-    if case .apart = connection.place { loop.schedule(connection) }
+    resume(connection)
   }
 
   func remove(_ connection: Connection) {
@@ -147,11 +153,33 @@ final class Fanout: LogReader, @unchecked Sendable {
     insertApart(connection)
   }
 
-  /// Takes a member that has caught up, and has nothing else to be sent, into the group.
-  func admit(_ connection: Connection) {
-    guard case .apart(let own) = connection.place, own.position == cursor.position,
-      connection.end == .max, connection.outbox == nil, let socket = connection.socket
-    else { return }
+  /// Takes a member that stands apart and has nothing to write now into the group, if it has caught up. A member that is
+  /// ahead of the group, or that has something to send behind bytes the group has not been written yet, continues when
+  /// the group has.
+  ///
+  /// The log has grown beyond the group's cursor then, so ``flush()`` is due. Without this nothing would write to the
+  /// member again.
+  func resume(_ connection: Connection) {
+    guard case .apart(let own) = connection.place else { return }
+    let next = max(own.position, connection.outbox?.nextMark ?? 0, connection.ending?.position ?? 0)
+    if next > cursor.position && next < .max {
+      if !connection.isScheduled { waiting.append(connection) }
+      connection.isScheduled = true
+    } else if own.position == cursor.position && connection.end == .max && connection.outbox == nil {
+      admit(connection, own)
+    }
+  }
+
+  private func resumeWaiting() {
+    for connection in waiting {
+      connection.isScheduled = false
+      loop.schedule(connection)
+    }
+    waiting.removeAll(keepingCapacity: true)
+  }
+
+  private func admit(_ connection: Connection, _ own: Cursor) {
+    guard let socket = connection.socket else { return }
     removeFromApart(connection)
     log.remove(own)
     connection.place = .group

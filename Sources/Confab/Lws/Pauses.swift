@@ -2,7 +2,7 @@ internal import CLibwebsockets
 
 // Connections that are not read for a while: TCP then slows the peer down, and nothing is lost.
 //
-// Those that wait for a rate, or for their log, are looked at now and then; those that wait for a pong when it is out;
+// Those that wait for a rate, for their log, or until they have read more, are looked at now and then; those that wait for a pong when it is out;
 // those that their handler keeps waiting when it says so.
 
 extension EventLoop {
@@ -53,6 +53,7 @@ extension Connection {
   fileprivate var mayBeRead: Bool {
     if isHeldBack { return false }
     if let fanout, fanout.log.isPressed { return false }
+    if state == .open && isFarBehind { return false }
     if state == .open, let meter, meter.readableAt > loop.now { return false }
     return true
   }

@@ -80,7 +80,7 @@ extension Connection {
     loop.counters.receivedBytes += message.bytes.count
     loop.handler.received(message, from: self)
     let isPressed = fanout?.log.isPressed ?? false
-    if isPressed { loop.pauseReading(self) }
+    if isPressed || isFarBehind { loop.pauseReading(self) }
   }
 
   private func slowDown(_ rate: Refusal) {

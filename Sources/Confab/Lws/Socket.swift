@@ -100,8 +100,9 @@ internal import Glibc
 
   func write(_ bytes: [UInt8]) -> Written { unsafe bytes.withUnsafeBytes { unsafe write($0) } }
 
-  /// Has lws end the connection in a turn to come, without a word.
+  /// Has lws end the connection in a turn to come, without a word. A request that the kernel has by then is not read.
   func kill() {
+    setReading(false)
     unsafe lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC)
     wakeLws()
   }

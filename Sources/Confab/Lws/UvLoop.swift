@@ -111,6 +111,8 @@ internal import Synchronization
   func turn() -> Int32? {
     enterThread()
     guard unsafe uv_run(loop, UV_RUN_NOWAIT) != 0 else { return nil }
+    // The host polls next. A loop that runs by itself would prepare to poll now.
+    events.willPoll()
     return unsafe shim_has_new_watchers(loop) != 0 ? 0 : uv_backend_timeout(loop)
   }
 

@@ -59,7 +59,7 @@ struct BroadcastLogTests {
 
   @Test func readersAreToldWithinAppend() {
     let (log, reader) = (BroadcastLog(), Reader())
-    log.add(reader)
+    log.add(reader, at: log.end)
     log.append(.text, [])
     #expect(reader.count == 1)
     log.append(.text, [])
@@ -75,9 +75,9 @@ struct BroadcastLogTests {
 
   @Test func aReaderThatComesLaterIsToldToo() {
     let (log, first, second) = (BroadcastLog(), Reader(), Reader())
-    log.add(first)
+    log.add(first, at: log.end)
     log.append(.text, [])
-    log.add(second)
+    log.add(second, at: log.end)
     log.append(.text, [])
     #expect((first.count, second.count) == (2, 1))
   }
@@ -110,8 +110,8 @@ struct BroadcastLogTests {
   @Test func aLogIsPressedWhileAReaderLags() {
     let log = BroadcastLog()
     let (fast, slow) = (Lagging(), Lagging())
-    log.add(fast)
-    log.add(slow)
+    log.add(fast, at: log.end)
+    log.add(slow, at: log.end)
     log.note(fast, at: 0, limit: 500)
     for _ in 0..<5 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
     #expect(!log.isPressed)
@@ -131,8 +131,8 @@ struct BroadcastLogTests {
     let (one, other) = (Lagging(), Lagging())
     // In another form, whose pressure is the log's.
     let form = log.form(.wide)
-    form.add(one)
-    form.add(other)
+    form.add(one, at: form.end)
+    form.add(other, at: form.end)
     form.note(one, at: 0, limit: 500)
     for _ in 0..<10 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
     #expect(log.isPressed && form.isPressed)
