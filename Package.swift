@@ -162,6 +162,14 @@ let package = Package(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
+    // Links simulated loops and sockets in place of libuv's and libwebsockets', so it is a program of its own.
+    .target(name: "CSimulation", dependencies: ["CLibwebsockets"], path: "Tests/Simulation/Engine"),
+    .executableTarget(
+      name: "Simulation",
+      dependencies: [
+        "CSimulation", "Confab", "ConfabChat", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ], path: "Tests/Simulation", exclude: ["Engine", "mutations.py"], swiftSettings: exampleSettings),
     .executableTarget(
       name: "LifecycleCheck",
       dependencies: [

@@ -1,0 +1,119 @@
+import CSimulation
+import Confab
+
+/// A simulated client: what it should receive, and what it has received.
+final class Client {
+  /// A message, by its number; its payload is made from that.
+  struct Item: Equatable {
+    let id: UInt32
+    let size: Int
+  }
+
+  let index: Int
+  /// The loop that it connects to.
+  let loop: Int
+  let socket: OpaquePointer
+  /// Released by the world, so that it can see whether the server has.
+  var connection: Connection?
+  weak var weakConnection: Connection?
+
+  /// The log that it has joined.
+  var log: Int?
+  /// What it is to receive, in this order.
+  var expected: [Item] = []
+  var expectedBytes = 0
+  /// The most bytes that it has been behind.
+  var mostUnread = 0
+  var openedCount = 0
+  var closedCount = 0
+  /// Whether nothing more is to come: the server closes the connection.
+  var isClosing = false
+  /// Whether it must get everything that was to come.
+  var isOwedAll = true
+  /// When the server cuts it off, if it closes the connection and the client does not read.
+  var closeDeadline: UInt64?
+  /// Messages that it has sent, and those that the handler has got.
+  var sentCount = 0
+  var handledCount = 0
+  var hasSentClose = false
+  var hasVanished = false
+
+  init(_ index: Int, loop: Int, _ socket: OpaquePointer) {
+    (self.index, self.loop, self.socket) = (index, loop, socket)
+  }
+
+  func expect(_ item: Item) {
+    expected.append(item)
+    fallBehind(item)
+  }
+
+  /// Its cursor is before a message, whether that is for it or not.
+  func fallBehind(_ item: Item) {
+    expectedBytes += item.size + 4 * (1 + item.size / 16_384)
+    mostUnread = max(mostUnread, expectedBytes - sim_received_count(socket))
+  }
+
+  /// The server closes the connection: what is said later is not for it.
+  func close(owingAll: Bool) {
+    isOwedAll = isOwedAll && (owingAll || isClosing)
+    isClosing = true
+  }
+
+  /// What it was sent, read as RFC 6455 says, section 5. Nil if that is not frames, or a message is not as it was made.
+  /// `isWhole` is false when the last frame is cut.
+  func received() -> (items: [Item], closeCode: UInt16?, isWhole: Bool)? {
+    let bytes = UnsafeBufferPointer(start: sim_received(socket), count: sim_received_count(socket))
+    var (items, closeCode, position) = ([Item](), UInt16?.none, 0)
+    var (message, isCompressed) = ([UInt8](), false)
+    while position < bytes.count {
+      guard closeCode == nil else { return nil }
+      guard position + 2 <= bytes.count else { return (items, closeCode, false) }
+      let (first, length) = (bytes[position], Int(bytes[position + 1]))
+      position += 2
+      var count = length
+      if length == 126 {
+        guard position + 2 <= bytes.count else { return (items, closeCode, false) }
+        count = Int(bytes[position]) << 8 | Int(bytes[position + 1])
+        position += 2
+      }
+      guard length < 127 else { return nil }
+      guard position + count <= bytes.count else { return (items, closeCode, false) }
+      let payload = bytes[position..<position + count]
+      position += count
+      switch first & 15 {
+      case 0, 2:
+        if first & 15 == 2 { (message, isCompressed) = ([], first & 0x40 != 0) }
+        message += payload
+        if first & 0x80 != 0 {
+          guard let item = Client.item(message, isCompressed) else { return nil }
+          items.append(item)
+        }
+      case 8: closeCode = count < 2 ? 1005 : UInt16(payload.first!) << 8 | UInt16(payload[payload.startIndex + 1])
+      case 9, 10: break
+      default: return nil
+      }
+    }
+    return (items, closeCode, true)
+  }
+
+  /// The payload of a message: its number, and then its lowest byte again and again.
+  static func payload(_ item: Item) -> [UInt8] {
+    var bytes = [UInt8](repeating: UInt8(item.id & 255), count: item.size)
+    for place in 0..<3 { bytes[place] = UInt8(item.id >> (24 - 8 * UInt32(place)) & 255) }
+    return bytes
+  }
+
+  private static func item(_ message: [UInt8], _ isCompressed: Bool) -> Item? {
+    var message = message
+    if isCompressed {
+      var target = [UInt8](repeating: 0, count: 300_000)
+      let count = sim_inflate(message, message.count, &target, target.count)
+      guard count <= target.count else { return nil }
+      message = Array(target[..<count])
+    }
+    guard message.count >= 4 else { return nil }
+    let id = message[..<4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+    let item = Item(id: id, size: message.count)
+    return message == payload(item) ? item : nil
+  }
+}

@@ -1,0 +1,84 @@
+"""Takes each call out that schedules something, in a copy of the sources, and tells whether the simulation finds that.
+
+    python3 Tests/Simulation/mutations.py [NAME ...]
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COPY = ROOT / ".build" / "mutations"
+LWS = "Sources/Confab/Lws/"
+LOG = "Sources/Confab/Log/"
+
+# Name, file, the text that is taken out, and what takes its place.
+MUTATIONS = [
+    ("new reader hears of growth", LOG + "BroadcastLog.swift", "if state.queue.end > position { reader.logGrew() }", ""),
+    ("readers hear of growth", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logGrew() }", ""),
+    ("growth is told again", LOG + "BroadcastLog.swift", "      state.isGrowthKnown = false\n      return (state.queue.end", "      return (state.queue.end"),
+    ("relief is told", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logRelieved() }", ""),
+    ("growth schedules the fan-out", LWS + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  func logRelieved", "  }\n\n  func logRelieved"),
+    ("relief resumes reading", LWS + "Fanout.swift", "loop.execute { loop.isResumeDue = true }", "loop.execute {}"),
+    ("fan-out can be scheduled again", LWS + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
+    ("waiting members continue", LWS + "Fanout.swift", "    resumeWaiting()\n", ""),
+    ("waiting members are scheduled", LWS + "Fanout.swift", "      loop.schedule(connection)\n    }\n    waiting", "    }\n    waiting"),
+    ("blocked members ask for output", LWS + "Fanout.swift", "          connection.requestWritable()\n", ""),
+    ("new members are admitted", LWS + "Fanout.swift", "    resume(connection)\n  }", "  }"),
+    ("members ahead of the group wait", LWS + "Fanout.swift", "      if !connection.isScheduled { waiting.append(connection) }\n      connection.isScheduled = true", ""),
+    ("empty fan-outs retire", LWS + "Fanout.swift", "if group.isEmpty && apart.isEmpty { loop.schedule(self) }", ""),
+    ("sends are scheduled", LWS + "Backlog.swift", "    loop.schedule(self)\n    guard backlog", "    guard backlog"),
+    ("what is left of a log is scheduled", LWS + "Backlog.swift", "    if outbox != nil { loop.schedule(self) }\n", ""),
+    ("long backlogs ask for output", LWS + "Backlog.swift", "    requestWritable()\n    return false\n  }\n\n  /// Writes what the turn", "    return false\n  }\n\n  /// Writes what the turn"),
+    ("caught up members continue", LWS + "Backlog.swift", "    fanout?.resume(self)\n", ""),
+    ("closing is scheduled", LWS + "Backlog.swift", "    loop.schedule(self)\n  }\n\n  /// The peer has not read", "  }\n\n  /// The peer has not read"),
+    ("closing has a timer", LWS + "Backlog.swift", "    socket.setTimer(patience)\n", ""),
+    ("lws notices timers", LWS + "Backlog.swift", "    socket.wakeLws()\n", ""),
+    ("dropped connections are read", LWS + "Backlog.swift", "    if isPaused { goOnReading() }\n", ""),
+    ("close frames ask for output", LWS + "EventLoop.swift", "if connection.writeBacklog(), connection.state == .closing { connection.requestWritable() }", "_ = connection.writeBacklog()"),
+    ("what comes up meanwhile has a turn", LWS + "EventLoop.swift", "if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }", ""),
+    ("other threads' growth is a job", LWS + "EventLoop.swift", "if isCurrent { grown.append(fanout) } else { execute { self.grown.append(fanout) } }", "if isCurrent { grown.append(fanout) }"),
+    ("ended loops drop connections", LWS + "EventLoop.swift", "    (justOpened, scheduled, paused, answered) = ([], [], [], [])\n", ""),
+    ("bursts are polled again", LWS + "EventLoop.swift", "if isPollingOnceMore { uv.pollWithoutBlocking() } else { endTurn() }", "if !isPollingOnceMore { endTurn() }"),
+    ("jobs wake the loop", LWS + "Jobs.swift", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) { uv.wake() } }", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) {} }"),
+    ("close frames come from a timer", LWS + "Closing.swift", "    ending?.isFrameDue = true\n    socket?.setTimer(.microseconds(1))\n", "    ending?.isFrameDue = true\n"),
+    ("reading continues after a pong", LWS + "Pings.swift", "    owesPong = false\n    loop.answered.append(self)\n  }\n\n  /// Has", "    owesPong = false\n  }\n\n  /// Has"),
+    ("reading continues after the close frame", LWS + "Pings.swift", "    owesPong = false\n    loop.answered.append(self)\n  }\n\n  /// The pong", "    owesPong = false\n  }\n\n  /// The pong"),
+    ("paused connections are looked at again", LWS + "Pauses.swift", "{ self.isResumeDue = true }", "{}"),
+    ("hosts prepare to poll", LWS + "UvLoop.swift", "    events.willPoll()\n    return", "    return"),
+    ("killed requests are not read", LWS + "Socket.swift", "    setReading(false)\n", ""),
+]
+
+
+def simulate(*arguments):
+    """Whether the simulation in the copy finds a fault."""
+    program = COPY / ".build/release/Simulation"
+    return subprocess.run([program, *arguments], capture_output=True, timeout=600).returncode != 0
+
+
+def main(names):
+    ignored = shutil.ignore_patterns(".build*", ".git", "__pycache__")
+    shutil.copytree(ROOT, COPY, ignore=ignored, dirs_exist_ok=True)
+    missed = 0
+    for name, file, text, replacement in MUTATIONS:
+        if names and name not in names:
+            continue
+        source = (ROOT / file).read_text()
+        if source.count(text) != 1:
+            sys.exit(f"{name}: {file} has its text {source.count(text)} times")
+        (COPY / file).write_text(source.replace(text, replacement))
+        built = subprocess.run(
+            ["swift", "build", "-c", "release", "--product", "Simulation"], cwd=COPY, capture_output=True, text=True)
+        if built.returncode:
+            sys.exit(f"{name} does not build:\n{built.stdout[-2000:]}")
+        start = time.monotonic()
+        found = simulate("exhaustive") or simulate("random", "--seconds", "30", "--seed", "1")
+        print(f"{'found' if found else 'MISSED'} in {time.monotonic() - start:.1f} s: {name}", flush=True)
+        missed += not found
+        shutil.copy(ROOT / file, COPY / file)
+    sys.exit(missed and f"{missed} missed")
+
+
+main(sys.argv[1:])
