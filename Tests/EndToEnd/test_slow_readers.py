@@ -62,9 +62,8 @@ def message(number):
 
 def frame(payload):
     """A masked frame; the mask is 0."""
-    length = bytes([254]) + len(payload).to_bytes(2, "big")
-    if len(payload) > 0xFFFF:
-        length = bytes([255]) + len(payload).to_bytes(8, "big")
+    is_long = len(payload) > 0xFFFF
+    length = bytes([255 if is_long else 254]) + len(payload).to_bytes(8 if is_long else 2, "big")
     return b"\x82" + length + bytes(4) + payload
 
 
