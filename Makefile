@@ -5,6 +5,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTHON := .build/python/bin/python
 WSTEST := .build/autobahn/bin/wstest
 CONFAB := .build/release/confab
+SIMULATION := .build/release/Simulation
 ROUNDS ?= 40
 SECONDS ?= 60
 FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
@@ -12,7 +13,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit test-clients test-kills test-cluster test-soak \
+.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-kills test-cluster test-soak \
   test-c test-conformance test-browser test-leaks test-abuse test-fuzz fuzzers format lint clean deps
 
 run: build
@@ -88,12 +89,28 @@ abuse: build
 	python3 Tests/Abuse $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse test-soak \
+test: lint test-unit test-simulation docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse test-soak \
   test-fuzz
 
 # One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
 	swift test --no-parallel
+
+# The data path on simulated loops, sockets and time: small worlds exhaustively, random ones for a moment.
+test-simulation: simulation
+	$(SIMULATION) exhaustive
+	$(SIMULATION) random --seconds 10
+
+# The same as one likes: ARGS="random --seconds 3600", or "replay --seed 17". `--help` tells the rest.
+simulate: simulation
+	$(SIMULATION) $(ARGS)
+
+# Takes each call out that schedules something, and tells whether the simulation notices. Takes half an hour.
+mutations: deps
+	python3 Tests/Simulation/mutations.py $(ARGS)
+
+simulation: deps
+	swift build -c release --product Simulation
 
 test-clients: build $(PYTHON) .build/apt-nats-server
 	swift build
