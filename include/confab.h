@@ -308,10 +308,10 @@ typedef struct confab_config {
 
   /* Proxies */
 
-  /* Addresses and networks, "192.0.2.1" or "10.0.0.0/8", of proxies that are believed when they tell whom a connection
-   * is from, ended by NULL: by the last address in X-Forwarded-For that is none of theirs, or proxy_protocol. That
-   * client is then who limits, logs, and requests mean. The proxies themselves are exempt from the limits of rates and
-   * addresses. What others say in that way is ignored. Default: NULL, nobody. */
+  /* Addresses and networks, "192.0.2.1" or "10.0.0.0/8", ended by NULL, of proxies that are believed when they tell the
+   * client's address: by proxy_protocol, or by the rightmost address in X-Forwarded-For that is not one of theirs.
+   * Limits, logs and requests then refer to that client. An unreadable X-Forwarded-For gets status 400; a request
+   * without one counts for the proxy's address. From any other address the header is ignored. Default: NULL, none. */
   const char *const *trusted_proxies;
   /* Whether each connection of a trusted proxy must begin with a header of the PROXY protocol, version 1 or 2, before
    * TLS if that is spoken. Default: 0. A connection without one is ended. */

@@ -34,8 +34,7 @@ enum Compression: UInt8, CaseIterable, Sendable {
 
   /// The offers of the extension, each its name and its parameters.
   private static func offers(in header: String) -> [[Substring]] {
-    header.listElements.map { $0.split(separator: ";", omittingEmptySubsequences: false).map(\.trimmed) }
-      .filter { $0.first == name[...] }
+    header.listElements.map { $0.parts(separatedBy: ";").map(\.trimmed) }.filter { $0[0].isSame(as: name) }
   }
 
   /// Nil when an offer must be declined: for a parameter that the extension does not have, has twice, or has with another
@@ -44,7 +43,7 @@ enum Compression: UInt8, CaseIterable, Sendable {
     var seen = Set<Substring>()
     var bits = 15
     for parameter in parameters {
-      let parts = parameter.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(\.trimmed)
+      let parts = parameter.parts(separatedBy: "=", maxSplits: 1).map(\.trimmed)
       guard seen.insert(parts[0]).inserted else { return nil }
       let value = parts.count > 1 ? parts[1].unquoted : nil
       switch parts[0] {
@@ -70,5 +69,8 @@ enum Compression: UInt8, CaseIterable, Sendable {
 }
 
 extension Substring {
-  fileprivate var unquoted: Substring { count >= 2 && first == "\"" && last == "\"" ? dropFirst().dropLast() : self }
+  fileprivate var unquoted: Substring {
+    let quote = UInt8(ascii: "\"")
+    return utf8.count >= 2 && utf8.first == quote && utf8.last == quote ? Substring(utf8.dropFirst().dropLast()) : self
+  }
 }

@@ -50,10 +50,10 @@ public struct Configuration: Sendable {
   /// Host names that requests may be for, without port. The default is none: any. Another one gets status 403.
   public var allowedHosts: [String] = []
 
-  /// Addresses and networks, `192.0.2.1` or `10.0.0.0/8`, of proxies that are believed when they tell whom a connection is
-  /// from: by the last address in `X-Forwarded-For` that is none of theirs, or ``proxyProtocol``. That client is then who
-  /// limits, logs and ``Request/remoteHost`` mean. The proxies themselves are exempt from the limits of rates and
-  /// addresses. What others say in that way is ignored. The default is none.
+  /// Addresses and networks, `192.0.2.1` or `10.0.0.0/8`, of proxies that are believed when they tell the client's address:
+  /// by ``proxyProtocol``, or by the rightmost address in `X-Forwarded-For` that is not one of theirs. Limits, logs and
+  /// ``Request/remoteHost`` then refer to that client. An unreadable `X-Forwarded-For` gets status 400; a request without
+  /// one counts for the proxy's address. From any other address the header is ignored. The default is none.
   public var trustedProxies: [String] = []
   /// Whether each connection of a trusted proxy must begin with a header of the PROXY protocol, version 1 or 2, before TLS
   /// if that is spoken. A connection without one is ended. The default is false.

@@ -30,12 +30,14 @@ struct ProxyHeader {
     guard bytes.suffix(2).elementsEqual([0x0D, 0x0A]) else {
       return bytes.count < ProxyHeader.maxLine ? .needs(1) : .malformed("a line of more than \(bytes.count) bytes")
     }
-    let words = String(decoding: bytes.dropLast(2), as: UTF8.self).split(
-      separator: " ", omittingEmptySubsequences: false)
+    guard let line = String(validating: bytes.dropLast(2), as: UTF8.self), line.utf8.allSatisfy({ $0 < 0x80 }) else {
+      return .malformed("a line that is not ASCII")
+    }
+    let words = line.parts(separatedBy: " ")
     if words[1] == "UNKNOWN" { return .whole(nil) }
     guard words.count == 6, words[1] == "TCP4" || words[1] == "TCP6", let port = UInt16(words[4]),
       let client = SocketAddress(numeric: String(words[2]), port: Int(port)),
-      words[2].contains(":") == (words[1] == "TCP6")
+      words[2].utf8.contains(UInt8(ascii: ":")) == (words[1] == "TCP6")
     else { return .malformed("an address that cannot be read") }
     return .whole(client)
   }
@@ -73,7 +75,7 @@ struct AddressRange {
   private let bits: Int
 
   init?(_ text: String) {
-    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    let parts = text.parts(separatedBy: "/")
     guard parts.count <= 2, let address = SocketAddress(numeric: String(parts[0]), port: 0) else { return nil }
     bytes = address.bytes
     guard parts.count == 2 else {
@@ -95,12 +97,13 @@ struct AddressRange {
 extension [AddressRange] {
   func contain(_ address: SocketAddress) -> Bool { contains { $0.contains(address) } }
 
-  /// The client that X-Forwarded-For tells of when a proxy of these has sent it: who the last of them has the request
-  /// from. What is left of that could have been written by anybody. Nil if it tells of nobody.
+  /// The client of a request that one of these proxies hands on with this X-Forwarded-For: the rightmost address that is
+  /// not a trusted proxy, or the leftmost one if all are. Addresses to the left of it are ignored, because the client can
+  /// forge them. Nil if an address up to it cannot be read, or there is none.
   func client(forwardedFor header: String) -> SocketAddress? {
     var client: SocketAddress?
     for element in header.listElements.reversed() {
-      guard let address = SocketAddress(forwarded: String(element)) else { break }
+      guard let address = SocketAddress(forwarded: String(element)) else { return nil }
       client = address
       if !contain(address) { break }
     }
@@ -111,6 +114,8 @@ extension [AddressRange] {
 extension SocketAddress {
   /// An address as proxies write it, with or without port.
   fileprivate init?(forwarded text: String) {
+    // In ASCII, characters are bytes.
+    guard text.utf8.allSatisfy({ 0x20 < $0 && $0 < 0x7F }) else { return nil }
     var host = text
     var port = 0
     if let colon = text.lastIndex(of: ":"), text.hasPrefix("[") || text.firstIndex(of: ":") == colon,

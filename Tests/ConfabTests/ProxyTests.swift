@@ -44,6 +44,26 @@ struct ProxyTests {
     #expect(read(Array(("PROXY " + String(repeating: "x", count: 200)).utf8), inPiecesOf: 100).1 == 107)
   }
 
+  @Test(arguments: ["\u{301}AAAAAAAAAAAA", "TCP4\u{301} 192.0.2.1 192.0.2.2 1 2", "\u{600} x y z 1 2"])
+  func rejects_proxy_line_that_is_not_ascii(_ rest: String) {
+    #expect(read(Array("PROXY \(rest)\r\n".utf8), inPiecesOf: 100).0 == "a line that is not ASCII")
+  }
+
+  /// U+0600 and U+0301 join the comma behind or before them to one character.
+  @Test(arguments: ["", "1.2.3.4", "1.2.3.4\u{600}", "\u{600}", "\u{301}", "1.2.3.4,\u{301}", "x", "::1%lo", "\0"])
+  func what_the_proxy_appends_names_the_client(_ forged: String) {
+    let trusted = [AddressRange("10.0.0.0/8")!]
+    #expect(trusted.client(forwardedFor: forged + ", 192.0.2.7")?.host == "192.0.2.7")
+    #expect(trusted.client(forwardedFor: forged + ",192.0.2.7, 10.0.0.1")?.host == "192.0.2.7")
+  }
+
+  @Test(arguments: ["unknown", "192.0.2.1\0", "192.0.2.005", "\"192.0.2.1\"", "192.0.2.1 x", ",", "\u{301}"])
+  func unreadable_forwarded_address_names_no_client(_ list: String) {
+    let trusted = [AddressRange("10.0.0.0/8")!]
+    #expect(trusted.client(forwardedFor: list) == nil)
+    #expect(trusted.client(forwardedFor: "192.0.2.9, \(list), 10.0.0.1") == nil || list == ",")
+  }
+
   @Test func networksHaveTheAddressesThatBeginLikeThem() {
     func contains(_ range: String, _ address: String) -> Bool? {
       AddressRange(range).map { $0.contains(SocketAddress(numeric: address, port: 1)!) }

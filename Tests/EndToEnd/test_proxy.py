@@ -94,7 +94,7 @@ BAD = {
     "too short for AF_UNIX": v2(family=0x31), "too much beside": v2(rest=b"\x04" * 4096),
     "a line that does not end": b"PROXY TCP4 " + b"1" * 200, "no address": b"PROXY TCP4 x y 1 2\r\n",
     "the wrong family": b"PROXY TCP6 192.0.2.1 192.0.2.1 1 2\r\n", "a port too high": V1.replace(b"4242", b"65536"),
-    "words": b"PROXY TCP4 192.0.2.1\r\n", "no words": b"PROXY \r\n" + b"x" * 120, "TLS": b"\x16\x03\x01" + b"x" * 40,
+    "words": b"PROXY TCP4 192.0.2.1\r\n", "a combining mark": b"PROXY \xcc\x81AAAAAAAAAAAA\r\n", "no words": b"PROXY \r\n" + b"x" * 120, "TLS": b"\x16\x03\x01" + b"x" * 40,
 }
 
 
@@ -169,8 +169,9 @@ def test_limits_by_address_are_those_of_the_client():
                 return client.answer()[0]
             assert [connect(v2()) for _ in range(3)] == [101, 101, 429]
             assert [connect(v2("192.0.2.2")), connect(V1.replace(b"2.1 ", b"2.3 "))] == [101, 101]
-            # The proxy itself has none.
-            assert [connect(v2(command=0x20)) for _ in range(4)] == [101] * 4
+            # What the proxy sends for itself, or for a client that it does not name, counts for its address.
+            assert [connect(v2(command=0x20)) for _ in range(3)] == [101, 101, 429]
+            assert connect(b"PROXY UNKNOWN\r\n") == 429
         # Those have gone.
         for _ in range(100):
             with Client(server.port) as client:
@@ -183,13 +184,33 @@ def test_limits_by_address_are_those_of_the_client():
 @pytest.mark.parametrize("forwarded, peer", [
     ("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"), ("[2001:db8::1]:4711", "[2001:db8::1]:4711"),
     ("192.0.2.1:80", "192.0.2.1:80"), (f"6.6.6.6, 192.0.2.1 ,{PROXY}", "192.0.2.1"), ("127.1.1.1, 10.1.2.3", "127.1.1.1"),
-    ("192.0.2.1, unknown", None), ("unknown, 10.1.2.3", "10.1.2.3"), ("", None), (",,", None), (None, None),
-    ("6.6.6.6, evil\x07, 192.0.2.1", "192.0.2.1"), ("192.0.2.1,", "192.0.2.1"), ("1.2.3", None), ("1" * 300, None),
+    ("", None), (None, None), ("6.6.6.6, evil\x07, 192.0.2.1", "192.0.2.1"), ("192.0.2.1,", "192.0.2.1"),
+    ("6.6.6.6\u0600, 192.0.2.1", "192.0.2.1"), ("\u0301, 192.0.2.1", "192.0.2.1"),
 ])
-def test_the_client_is_the_last_that_is_no_trusted_proxy(forwarded, peer):
+def test_client_is_the_rightmost_address_that_is_not_a_trusted_proxy(forwarded, peer):
     with confab(*TRUST, "--trusted-proxy", "10.0.0.0/8") as server:
         found = refused_as(server, X_Forwarded_For=forwarded)
         assert found == peer if peer else found.startswith(f"{PROXY}:")
+
+
+@pytest.mark.parametrize("forwarded", [
+    "192.0.2.1, unknown", "unknown, 10.1.2.3", ",,", "1.2.3", "1" * 300, "192.0.2.1\u0301", "fe80::1%lo", '"192.0.2.1"'])
+def test_unreadable_forwarded_address_is_rejected_with_400(forwarded):
+    with confab(*TRUST, "--trusted-proxy", "10.0.0.0/8") as server, Client(server.port) as client:
+        client.send(handshake(X_Forwarded_For=forwarded))
+        assert client.answer()[0] == 400
+        assert "reason=badRequest" in server.said()
+
+
+def test_requests_without_forwarded_address_count_for_the_proxy():
+    with confab("--trusted-proxy", "127.0.0.1", "--max-connections-per-address", 2) as server:
+        with contextlib.ExitStack() as stack:
+            def connect(forwarded):
+                client = stack.enter_context(Client(server.port, "127.0.0.1"))
+                client.send(handshake(X_Forwarded_For=forwarded))
+                return client.answer()[0]
+            assert [connect(None), connect(""), connect(None)] == [101, 101, 429]
+            assert connect("192.0.2.1") == 101
 
 
 def test_the_last_of_several_headers_is_the_one_that_the_proxy_has_added():

@@ -51,20 +51,26 @@ final class Admission: Sendable {
       total.wrappingSubtract(1, ordering: .relaxed)
       return .failure(Rejection(.tooManyConnections, "there are \(limit) connections, which is the limit"))
     }
-    let ticket = count(peer)
+    let ticket = count(peer, isExempt: isExempt(peer))
     if case .failure = ticket { total.wrappingSubtract(1, ordering: .relaxed) }
     return ticket
   }
 
   /// Has a connection that has been let in count for `client`; if that is too many, it stays what it was.
-  func exchange(_ ticket: Ticket, for client: SocketAddress) -> Result<Ticket, Rejection> {
-    let exchanged = count(client)
+  ///
+  /// - Parameter isIdentified: whether `client` is who a trusted proxy has sent a request for. Limits are for every such
+  ///   client, whatever its address: the proxies and programs of this machine that are exempt connect themselves.
+  func exchange(_ ticket: Ticket, for client: SocketAddress, isIdentified: Bool = false) -> Result<Ticket, Rejection> {
+    let exchanged = count(client, isExempt: !isIdentified && isExempt(client))
     if case .success = exchanged { forget(ticket) }
     return exchanged
   }
 
-  private func count(_ peer: SocketAddress) -> Result<Ticket, Rejection> {
-    let isExempt = !configuration.limitsLoopback && peer.isLoopback || trustedProxies.contain(peer)
+  private func isExempt(_ peer: SocketAddress) -> Bool {
+    !configuration.limitsLoopback && peer.isLoopback || trustedProxies.contain(peer)
+  }
+
+  private func count(_ peer: SocketAddress, isExempt: Bool) -> Result<Ticket, Rejection> {
     if isExempt { return .success(Ticket(rawValue: 0)) }
     let most = configuration.maxConnectionsPerAddress
     guard let place = addresses.withLock({ $0.add(peer.network, upTo: most == 0 ? .max : most) }) else {

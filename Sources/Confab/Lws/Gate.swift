@@ -158,7 +158,8 @@ internal import CLibwebsockets
     guard !loop.proxied.isEmpty,
       let rejection = loop.identify(unsafe Socket(wsi), forwardedFor: unsafe wsi.header(WSI_TOKEN_X_FORWARDED_FOR))
     else { return }
-    throw Rejection(refusal: rejection.refusal, detail: rejection.detail, headers: Admission.Rejection.headers)
+    let headers = rejection.refusal == .badRequest ? [:] : Admission.Rejection.headers
+    throw Rejection(refusal: rejection.refusal, detail: rejection.detail, headers: headers)
   }
 
   /// Where TLS is spoken, nothing goes without. A browser that asks for a page is sent to where it is.

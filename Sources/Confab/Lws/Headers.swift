@@ -17,14 +17,9 @@ extension OpaquePointer {
 }
 
 extension String {
-  /// The elements of a comma-separated list, RFC 9110, section 5.6.1.
-  var listElements: [Substring] {
-    split(separator: ",").map(\.trimmed).filter { !$0.isEmpty }
-  }
-
   /// Whether it is the base64 of 16 bytes.
   var isHandshakeKey: Bool {
-    utf8.count == 24 && hasSuffix("==")
+    utf8.count == 24 && utf8.suffix(2).elementsEqual("==".utf8)
       && utf8.dropLast(2).allSatisfy { byte in
         switch byte {
         case 48...57, 65...90, 97...122, UInt8(ascii: "+"), UInt8(ascii: "/"): true
@@ -45,14 +40,5 @@ extension String {
       default: text += "%\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
       }
     }
-  }
-}
-
-extension Substring {
-  /// Without white space around it.
-  package var trimmed: Substring {
-    var text = drop { $0 == " " || $0 == "\t" }
-    while let last = text.last, last == " " || last == "\t" { text.removeLast() }
-    return text
   }
 }

@@ -13,12 +13,17 @@ struct Proxied {
 }
 
 extension EventLoop {
-  /// A request has come: finds out whose it is, and why it may not be served if there are too many of theirs.
+  /// Finds out whose request it is, and why it is not served if that cannot be read or there are too many of theirs. A
+  /// request of a trusted proxy without X-Forwarded-For, a health check for example, is the proxy's own, and counts for
+  /// its address as for any client's.
   func identify(_ socket: Socket, forwardedFor header: String?) -> Admission.Rejection? {
     guard let hop = proxied[socket]?.hop, admission.trustedProxies.contain(hop) else { return nil }
-    let client = header.flatMap { admission.trustedProxies.client(forwardedFor: $0) } ?? hop
+    let client = header == nil ? hop : admission.trustedProxies.client(forwardedFor: header!)
+    guard let client else {
+      return Admission.Rejection(.badRequest, "X-Forwarded-For is '\(header!)'")
+    }
     proxied[socket]?.client = client
-    switch admission.exchange(socket.ticket, for: client) {
+    switch admission.exchange(socket.ticket, for: client, isIdentified: true) {
     case .success(let ticket):
       socket.ticket = ticket
       return nil

@@ -75,8 +75,9 @@ struct SocketAddress: CustomStringConvertible {
 
   /// An address as text, `192.0.2.1` or `2001:db8::1`.
   init?(numeric text: String, port: Int) {
-    var bytes = [UInt8](repeating: 0, count: text.contains(":") ? 16 : 4)
-    guard unsafe inet_pton(bytes.count == 4 ? AF_INET : AF_INET6, text, &bytes) == 1 else { return nil }
+    var bytes = [UInt8](repeating: 0, count: text.utf8.contains(UInt8(ascii: ":")) ? 16 : 4)
+    // inet_pton reads up to a zero byte.
+    guard !text.utf8.contains(0), unsafe inet_pton(bytes.count == 4 ? AF_INET : AF_INET6, text, &bytes) == 1 else { return nil }
     self.init(bytes: bytes, port: port)
   }
 

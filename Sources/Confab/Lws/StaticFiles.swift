@@ -8,7 +8,7 @@ extension [Mount] {
   /// lws itself follows links out of the folder, opens whatever it finds, and cuts names off at 255 bytes
   /// (lib/roles/http/server/server.c, `lws_http_serve`).
   func serve(_ path: String) -> Bool {
-    guard !path.utf8.contains(0), !path.contains("/."), let mount = mount(of: path) else { return false }
+    guard !path.utf8.contains(0), !path.hasBytes("/."), let mount = mount(of: path) else { return false }
     let rest = path.dropFirst(mount.path == "/" ? 0 : mount.path.count)
     let name = rest.isEmpty || rest == "/" ? "/" + mount.index : String(rest)
     let file = mount.directory + "/" + name

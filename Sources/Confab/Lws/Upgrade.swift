@@ -36,10 +36,10 @@ extension Upgrade {
   static func takenOffer(in header: String) -> (index: Int, end: Int)? {
     var taken: (index: Int, end: Int)?
     var end = -1
-    for element in header.split(separator: ",", omittingEmptySubsequences: false) {
+    for element in header.parts(separatedBy: ",") {
       end += element.utf8.count + 1
-      let parts = element.split(separator: ";", maxSplits: 1, omittingEmptySubsequences: false)
-      guard parts[0].trimmed == Compression.name[...] else { continue }
+      let parts = element.parts(separatedBy: ";", maxSplits: 1)
+      guard parts[0].trimmed.isSame(as: Compression.name) else { continue }
       taken = ((taken?.index ?? -1) + 1, end)
       if parts.count > 1 { break }
     }

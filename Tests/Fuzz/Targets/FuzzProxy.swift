@@ -8,6 +8,9 @@ import FuzzSupport
 public func fuzzProxy(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
   let list = input.line()
+  require(
+    [AddressRange("10.0.0.0/8")!].client(forwardedFor: list + ", 192.0.2.7")?.host == "192.0.2.7",
+    "'\(list)' hides what the proxy has added")
   if let client = [AddressRange("10.0.0.0/8")!].client(forwardedFor: list) {
     require(SocketAddress(numeric: client.host, port: 0) != nil, "'\(list)' is of \(client)")
   }
