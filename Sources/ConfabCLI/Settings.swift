@@ -54,7 +54,8 @@ struct Settings {
     if let path = options.config, !path.isEmpty { read(path) }
     for name in table.keys.sorted() {
       guard let text = environment[variable(name)], !text.isEmpty else { continue }
-      let values = table[name]!.isList ? text.parts(separatedBy: ",").map { String($0.trimmed) }.filter { !$0.isEmpty } : [text]
+      let values =
+        table[name]!.isList ? text.parts(separatedBy: ",").map { String($0.trimmed) }.filter { !$0.isEmpty } : [text]
       set(name, to: .texts(values), by: .environment(variable(name)))
     }
     let words = Set(commandLine.map { String($0.prefix { $0 != "=" }) })

@@ -77,7 +77,9 @@ struct SocketAddress: CustomStringConvertible {
   init?(numeric text: String, port: Int) {
     var bytes = [UInt8](repeating: 0, count: text.utf8.contains(UInt8(ascii: ":")) ? 16 : 4)
     // inet_pton reads up to a zero byte.
-    guard !text.utf8.contains(0), unsafe inet_pton(bytes.count == 4 ? AF_INET : AF_INET6, text, &bytes) == 1 else { return nil }
+    guard !text.utf8.contains(0), unsafe inet_pton(bytes.count == 4 ? AF_INET : AF_INET6, text, &bytes) == 1 else {
+      return nil
+    }
     self.init(bytes: bytes, port: port)
   }
 
