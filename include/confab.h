@@ -569,8 +569,11 @@ typedef struct confab_statistics {
   int64_t deliveries;
   /* Bytes of messages that have been sent, frame headers included and as compressed as they were. */
   int64_t sent_bytes;
-  /* How late the event loops are, in microseconds: the latest of them in the last seconds. */
+  /* How late the event loops are, in microseconds: the latest of them in the last seconds, or now if one does not come
+   * to its turn. */
   int64_t loop_lag_us;
+  /* For how long the event loop that is furthest behind has not come to its turn, in microseconds; 0 if all have. */
+  int64_t loop_stall_us;
   /* Bytes that clients have not been sent yet because they do not read, of all of them together; those that they share
    * in memory, too, are counted for each. What the kernel holds is not. */
   int64_t backlog;

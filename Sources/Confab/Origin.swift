@@ -75,7 +75,8 @@ struct OriginPolicy {
   func admits(origin: String?, host: String?) -> Bool {
     guard let origin else { return !isRequired }
     if allowed.contains("*") || allowed.contains(origin) { return true }
-    if origin == "null" { return listensOnLoopbackOnly }
+    // A page from a file has the one or the other (HTML Standard, section 7.1.1; Electron, some web views).
+    if origin == "null" || origin == "file://" { return listensOnLoopbackOnly }
     guard let origin = Origin(origin) else { return false }
     if allowed.contains(where: { Origin($0) == origin }) { return true }
     if listensOnLoopbackOnly { return origin.isLoopback }

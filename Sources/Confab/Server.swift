@@ -38,12 +38,7 @@ public final class Server: Service, Sendable {
   /// What the server has done so far.
   public var statistics: Statistics {
     var statistics = admission.statistics
-    let counters = loops.reduce(Counters()) { sum, loop in sum + loop.shownCounters.withLock { $0 } }
-    (statistics.messages, statistics.receivedBytes) = (counters.messages, counters.receivedBytes)
-    (statistics.deliveries, statistics.sentBytes) = (counters.deliveries, counters.sentBytes)
-    (statistics.loopLag, statistics.backlog, statistics.deliveryLatency) = (
-      counters.lag, counters.backlog, counters.latency
-    )
+    for loop in loops { statistics.add(loop.shownCounters.withLock { $0 }) }
     return statistics
   }
 

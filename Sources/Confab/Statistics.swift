@@ -16,8 +16,10 @@ public struct Statistics: Equatable, Sendable {
   public var deliveries = 0
   /// Bytes of messages that have been sent, frame headers included and as compressed as they were.
   public var sentBytes = 0
-  /// How late the event loops are: the latest of them in the last seconds.
+  /// How late the event loops are: the latest of them in the last seconds, or now if one does not come to its turn.
   public var loopLag = Duration.zero
+  /// For how long the event loop that is furthest behind has not come to its turn; 0 if all have.
+  public var loopStall = Duration.zero
   /// Bytes that clients have not been sent yet because they do not read, of all of them together; those that they share in
   /// memory, too, are counted for each. What the kernel holds is not.
   public var backlog = 0

@@ -51,6 +51,7 @@ public func confab_server_statistics(
       Int64(now.receivedBytes), Int64(now.deliveries), Int64(now.sentBytes)
     )
     value.loop_lag_us = Int64(now.loopLag / .microseconds(1))
+    value.loop_stall_us = Int64(now.loopStall / .microseconds(1))
     value.backlog = Int64(now.backlog)
     unsafe withUnsafeMutableBytes(of: &value.delivery_latency) {
       unsafe $0.copyBytes(from: now.deliveryLatency.counts.map { Int64($0) }.withUnsafeBytes { unsafe Array($0) })

@@ -6,7 +6,8 @@ import ServiceLifecycle
 
 /// Metrics and health, on a listener of their own: for the operator alone.
 ///
-/// `/metrics` is Prometheus's text format, `/livez` says that the process answers, `/readyz` whether it takes clients.
+/// `/metrics` is Prometheus's text format, `/livez` tells whether all event loops run, `/readyz` whether the server takes
+/// clients.
 final class Admin: Handler {
   private let server: Server
   private let chat: Chat
@@ -34,9 +35,11 @@ final class Admin: Handler {
       Response(
         headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
         Metrics(server.statistics, chat).text)
-    case "/livez": Response("ok\n")
+    case "/livez": stall ?? Response("ok\n")
     case "/readyz":
-      if !server.isReady {
+      if let stall {
+        stall
+      } else if !server.isReady {
         Response(status: 503, "the server is stopping\n")
       } else if !chat.isAvailable {
         Response(status: 503, "what is said has to wait\n")
@@ -46,6 +49,14 @@ final class Admin: Handler {
     default: nil
     }
   }
+
+  /// The answer when an event loop does not come to its turn.
+  private var stall: Response? {
+    let stall = server.statistics.loopStall
+    guard stall > Admin.patience else { return nil }
+    return Response(status: 503, "an event loop has not had its turn for \(stall.components.seconds) s\n")
+  }
+  private static let patience = Duration.seconds(3)
 
   func received(_ message: Message, from connection: Connection) {}
 }

@@ -13,7 +13,8 @@ enum LogFormat: String, ExpressibleByArgument, CaseIterable {
   static var allValueStrings: [String] { [] }
 }
 
-/// A log on standard error, a line for each event, whatever peers have put into it.
+/// A log on standard error, a line for each event, whatever peers have put into it. Lines that standard error does not
+/// take at once are lost, and counted: an event loop must not wait for whoever reads the log.
 struct LineLogHandler: LogHandler {
   let label: String
   let format: LogFormat
@@ -39,7 +40,7 @@ struct LineLogHandler: LogHandler {
       case .text: "\(time) \(event.level) \(label)\(all.isEmpty ? ": " : " ")\(all.lineHead)\(message.withoutControls)"
       case .json: json([("time", time), ("level", "\(event.level)"), ("logger", label), ("message", message)], all)
       }
-    StandardStream.error.write(line + "\n")
+    StandardStream.error.writeLine(line)
   }
 
   /// An object; a name of the metadata that is one of `own` gets a `_` behind it.

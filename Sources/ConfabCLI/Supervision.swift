@@ -24,9 +24,19 @@ struct Supervision {
         server.configuration.logger.info("\(signal) stops the server")
         ServiceManager.tell(.stopping)
         server.stop(within: timeout)
+        if timeout != nil { endProcess() }
         // The second time at once.
         timeout = .zero
       }
+    }
+  }
+
+  /// Ends the process soon, also when an event loop does not come to its turn, or the engine not to its end.
+  private func endProcess() {
+    Task.detached {
+      try? await Task.sleep(for: .seconds(1))
+      server.configuration.logger.error("the server has not stopped: the process ends without it")
+      ProcessEnd.now(status: 1)
     }
   }
 

@@ -5,7 +5,7 @@ import Testing
 struct OriginTests {
   @Test(arguments: [
     ("", "chat.example.org", true),
-    ("null", "chat.example.org", false),
+    ("null", "chat.example.org", false), ("file://", "chat.example.org", false),
     ("http://chat.example.org", "chat.example.org", true),
     ("http://chat.example.org", "chat.example.org:80", true),
     ("http://Chat.Example.Org", "chat.example.org", true),
@@ -30,7 +30,7 @@ struct OriginTests {
   }
 
   @Test(arguments: [
-    ("null", true), ("http://localhost", true), ("https://dev.localhost:3000", true), ("http://127.1.2.3:80", true),
+    ("null", true), ("file://", true), ("file:///", false), ("http://localhost", true), ("https://dev.localhost:3000", true), ("http://127.1.2.3:80", true),
     ("http://[::1]", true), ("http://127.0.0.1.example.org", false), ("http://example.org", false),
     ("http://127.0.0.256", false), ("http://localhost.example.org", false), ("http://127.0.0.1:99999", false),
     ("http://user@localhost", false), ("javascript://localhost/", false),

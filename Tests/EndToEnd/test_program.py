@@ -122,3 +122,15 @@ def test_logs_go_to_standard_error():
     with confab("--log-level", "debug") as server:
         server.stop()
         assert "confab" in server.errors and "Confab is listening" not in server.errors
+
+
+@pytest.mark.parametrize("host", ["localhost", "twice", None])
+def test_names_are_listened_on_without_ipv6(host, tmp_path):
+    """Where a file of hosts names ::1 although the machine has no IPv6, as containers do, or an address twice."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n::1 localhost\n127.0.0.1 twice\n127.0.0.1 twice\n")
+    script = (f"mount --bind {hosts} /etc/hosts; echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; "
+              f"ip link set lo up; exec \"$0\" \"$@\"")
+    admin = ["--admin", "localhost:9099"] if host else []
+    with confab(*(["--host", host] if host else []), *admin, under=["unshare", "-r", "-n", "-m", "sh", "-c", script]) as server:
+        assert server.port > 0

@@ -99,6 +99,7 @@ def test_headers_beyond_the_table_end_the_connection(server):
 @pytest.mark.parametrize("origin, host, is_let_in", [
     (None, "localhost", True),
     ("null", "localhost", True),
+    ("file://", "localhost", True),
     ("http://localhost:3000", "localhost", True),
     ("https://127.0.0.1", "localhost", True),
     ("http://[::1]:8080", "localhost", True),

@@ -48,12 +48,13 @@ struct Bound {
     var failure: ConfabError?
     var port = configuration.port
     for host in configuration.host.map({ [$0] }) ?? ["127.0.0.1", "::1"] {
-      do throws(ConfabError) {
-        for address in try SocketAddress.resolve(host) {
+      for address in try SocketAddress.resolve(host) {
+        do throws(ConfabError) {
           port = try listen(address.with(port: port), isShared: configuration.sharesPort)
+        } catch  where error.code == .cannotListen {
+          // The name has addresses of IPv4 and IPv6, and this machine only one of the two: one that works is enough.
+          failure = failure ?? error
         }
-      } catch  where configuration.host == nil && error.code == .cannotListen {
-        failure = error  // This machine has only one of IPv4 and IPv6.
       }
     }
     if addresses.isEmpty, let failure { throw failure }

@@ -16,18 +16,27 @@ struct Counters {
   var latency = Latency()
   /// How late the sweeps have been: the latest one, or a part of what an earlier one was.
   var lag = Duration.zero
+  /// Nil when the loop does not run.
   fileprivate var sweepDue: UInt64?
 
-  static func + (one: Counters, other: Counters) -> Counters {
-    var sum = one
-    sum.messages += other.messages
-    sum.receivedBytes += other.receivedBytes
-    sum.deliveries += other.deliveries
-    sum.sentBytes += other.sentBytes
-    sum.backlog += other.backlog
-    sum.latency = one.latency + other.latency
-    sum.lag = max(one.lag, other.lag)
-    return sum
+  /// For how long the loop has not come to a sweep that was due.
+  fileprivate var stall: Duration {
+    let now = uv_hrtime()
+    return .nanoseconds(Int64(sweepDue.map { now > $0 ? now - $0 : 0 } ?? 0))
+  }
+}
+
+extension Statistics {
+  /// Adds what a loop has done, and how it is now.
+  mutating func add(_ counters: Counters) {
+    messages += counters.messages
+    receivedBytes += counters.receivedBytes
+    deliveries += counters.deliveries
+    sentBytes += counters.sentBytes
+    backlog += counters.backlog
+    deliveryLatency = deliveryLatency + counters.latency
+    loopStall = max(loopStall, counters.stall)
+    loopLag = max(loopLag, counters.lag, counters.stall)
   }
 }
 
@@ -52,6 +61,12 @@ extension EventLoop {
     counters.sweepDue = now + EventLoop.sweepInterval.milliseconds * 1_000_000
     counters.backlog = counters.outboxBytes + unreadBytes
     shownCounters.withLock { $0 = counters }
+  }
+
+  /// The loop has ended.
+  func showLastCounters() {
+    showCounters()
+    shownCounters.withLock { $0.sweepDue = nil }
   }
 }
 

@@ -260,7 +260,7 @@ public final class EventLoop: @unchecked Sendable {
       handlesClosed: { self.context.destroy() },
       ended: {
         unsafe self.runningHandler = Unstarted()
-        self.showCounters()
+        self.showLastCounters()
         // What OpenSSL keeps for a thread: the program may end before the thread has.
         if self.configuration.tls != nil { OPENSSL_thread_stop() }
         self.jobs.end()

@@ -1,6 +1,11 @@
 internal import CLibwebsockets
 internal import Glibc
 
+package enum ProcessEnd {
+  /// Ends the process without waiting for anything, exit handlers included. Any thread.
+  package static func now(status: Int32) -> Never { _exit(status) }
+}
+
 /// What has started the process, if it is one that wants to know: systemd, or what speaks its protocols, sd_notify(3) and
 /// sd_listen_fds(3).
 package enum ServiceManager {

@@ -109,7 +109,9 @@ struct SocketAddress: CustomStringConvertible {
     var addresses: [SocketAddress] = []
     var next = unsafe list
     while let entry = unsafe next {
-      unsafe addresses.append(SocketAddress(entry.pointee.ai_addr, entry.pointee.ai_addrlen))
+      let address = unsafe SocketAddress(entry.pointee.ai_addr, entry.pointee.ai_addrlen)
+      // A file of hosts may name one twice.
+      if !addresses.contains(where: { $0.bytes == address.bytes }) { addresses.append(address) }
       unsafe next = entry.pointee.ai_next
     }
     return addresses
