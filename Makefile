@@ -13,7 +13,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-kills test-cluster test-soak \
+.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
   test-c test-conformance test-browser test-leaks test-abuse test-fuzz fuzzers format lint clean deps
 
 run: build
@@ -89,8 +89,8 @@ abuse: build
 	python3 Tests/Abuse $(ARGS)
 
 # Everything that says whether it works, each part also by itself.
-test: lint test-unit test-simulation docs test-clients test-cluster test-c test-conformance test-browser test-leaks test-abuse test-soak \
-  test-fuzz
+test: lint test-unit test-simulation docs test-clients test-joins test-cluster test-c test-conformance test-browser test-leaks test-abuse \
+  test-soak test-fuzz
 
 # One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
@@ -115,6 +115,12 @@ simulation: deps
 test-clients: build $(PYTHON) .build/apt-nats-server
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
+
+# Clients that join, stall, leave and vanish while messages are said: ARGS="--joins 10000" for that many joins of each kind
+# of server, "--loops 2", "--seed N". The checker is checked first.
+test-joins: build $(PYTHON)
+	$(PYTHON) -m pytest -q Tests/Joins
+	$(PYTHON) Tests/Joins $(ARGS)
 
 # A mixed load with faults: ARGS="--minutes 5" for a shorter one.
 soak: build $(PYTHON)

@@ -1,0 +1,54 @@
+"""Whether everyone who joins a room hears everything that is said there, over real sockets: `python Tests/Joins`.
+
+The program in this folder plays clients that join, speak, stall, leave and vanish at random while others say 2 x 1,000
+messages a second, against servers with 1, 2 and 4 event loops. Each client must hear every message from its joining to
+its leaving, once, in the one order of the room. A fault is printed with the seed of the choices; `--seed` repeats them.
+"""
+
+import argparse
+import pathlib
+import random
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import joins_checker  # noqa: E402
+from confab_process import Confab  # noqa: E402
+
+# The options of the server, and of the program.
+WORLDS = {
+    "plain protocol": ([], {"rich": 0}),
+    "both protocols": (["--max-event-rate", 0], {"rich": 40, "rate": 500}),
+    "full sockets": (["--send-buffer", "16KiB", "--max-backlog", "1MiB"], {"rich": 0}),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python Tests/Joins", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--seconds", type=float, default=1.5, help="how long for each kind of server (default: 1.5)")
+    parser.add_argument("--joins", type=int, default=0, help="how many joins for each kind of server, however long it takes")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="repeats the choices of a run")
+    parser.add_argument("--loops", type=int, nargs="*", default=[1, 2, 4], help="numbers of event loops (default: 1 2 4)")
+    parser.add_argument("--only", choices=WORLDS, action="append", help="a kind of server (default: all)")
+    parser.add_argument("--rate", type=int, help="messages a second of each of the two speakers")
+    arguments = parser.parse_args()
+    is_good = True
+    for name in arguments.only or WORLDS:
+        options, load = WORLDS[name]
+        if arguments.rate:
+            load = load | {"rate": arguments.rate}
+        for loops in arguments.loops:
+            server = Confab("--loops", loops, *options)
+            program = joins_checker.start(
+                server.port, seed=arguments.seed, seconds=arguments.seconds, joins=arguments.joins, **load)
+            output, _ = program.communicate()
+            code = server.stop(patience=30)
+            print(f"{name}, {loops} loops: {output}", end="", flush=True)
+            if code != 0:
+                print(f"the server's exit code is {code}: {server.errors[-2000:]}")
+            is_good = is_good and code == 0 and program.returncode == 0
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

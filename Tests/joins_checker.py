@@ -1,0 +1,34 @@
+"""The program in Tests/Joins, which checks that clients of a running server hear everything that is said in a room."""
+
+import pathlib
+import subprocess
+
+from confab_process import ROOT
+
+SOURCES = pathlib.Path(__file__).resolve().parent / "Joins"
+PROGRAM = ROOT / ".build" / "joins"
+
+
+def build():
+    """Compiles the program when a source is newer."""
+    sources = sorted(SOURCES.glob("*.[ch]"))
+    if not PROGRAM.exists() or PROGRAM.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+        PROGRAM.parent.mkdir(exist_ok=True)
+        subprocess.run(["cc", "-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", PROGRAM,
+                        *SOURCES.glob("*.c"), "-lz", "-lm"], check=True)
+
+
+def start(port, **options):
+    """Starts it, with options like `rich=0`, and its output in a pipe."""
+    build()
+    return subprocess.Popen(
+        [PROGRAM, str(port), *(part for name, value in options.items() for part in (f"--{name}", str(value)))],
+        stdout=subprocess.PIPE, text=True)
+
+
+def check(port, **options):
+    """Runs it to its end. Its output: faults, and a summary as the last line. Fails when there are faults."""
+    process = start(port, **options)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    return output
