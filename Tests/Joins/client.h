@@ -11,7 +11,7 @@ typedef enum ending { LEAVES, VANISHES, RESETS, GIVES_UP } ending;
 /* In the order in which they end. */
 typedef enum role { VISITOR, SPEAKER, WITNESS } role;
 /* What has become of a client. */
-typedef enum outcome { STAYS, HAS_LEFT, IS_EVICTED, FAILS } outcome;
+typedef enum outcome { STAYS, HAS_LEFT, IS_EVICTED, IS_REFUSED, FAILS } outcome;
 
 typedef struct client {
   websocket ws;
@@ -19,7 +19,7 @@ typedef struct client {
   role role;
   state state;
   ending ending;
-  int is_rich, offers_deflate, is_stalled, has_stalled, has_left;
+  int is_rich, offers_deflate, may_be_refused, is_stalled, has_stalled, has_left;
   /* The messages that a visitor has still to say, and those that a speaker has said. */
   int sayings;
   /* The id of the last message in the rich protocol. */

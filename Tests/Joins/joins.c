@@ -13,7 +13,7 @@
 #include <time.h>
 
 static struct options {
-  int port, members, speakers, rich_percent, joins, faults;
+  int port, members, speakers, rich_percent, joins, faults, is_busy;
   long seed;
   double seconds, rate, stay, patience;
   const char *room;
@@ -31,7 +31,7 @@ static double began, quiet_since, flows_until, flowed;
 static int members;
 static double members_until;
 static volatile sig_atomic_t is_asked_to_end;
-static struct { long evicted, vanished, left, faults, settled; double longest; } totals;
+static struct { long refused, evicted, vanished, left, faults, settled; double longest; } totals;
 
 static double seconds(void) {
   struct timespec time;
@@ -63,6 +63,7 @@ static void print_fault(client *one) {
 static void end(client *one, outcome outcome) {
   totals.left += outcome == HAS_LEFT;
   totals.evicted += outcome == IS_EVICTED;
+  totals.refused += outcome == IS_REFUSED;
   one->has_left = outcome == HAS_LEFT;
   if (outcome == FAILS) print_fault(one);
   ws_free(&one->ws, one->ending == RESETS);
@@ -114,6 +115,7 @@ static client *connect_one(role role) {
     exit(2);
   }
   one->role = role;
+  one->may_be_refused = options.is_busy && role == VISITOR;
   one->stall_at = stall_at;
   one->leave_at = INFINITY;
   if (role == VISITOR) {
@@ -261,7 +263,7 @@ static void run(void) {
   is_ending = 1;
   end_all(VISITOR);
   end_all(SPEAKER);
-  compare_departed();
+  while (departed && witness && now < quiet_since + options.patience) turn();
   for (client *one = departed; one && witness; one = one->next) {
     client_fail(one, one->heard.count ? "has heard messages that the witness has not" : "has said messages that nobody has heard");
     print_fault(one);
@@ -277,7 +279,8 @@ static void ask_to_end(int number) {
 static int usage(void) {
   fprintf(stderr,
           "joins PORT [--room PATH] [--seed N] [--seconds N | --joins N] [--members N] [--speakers N] [--rate N]\n"
-          "  [--stay SECONDS] [--rich PERCENT] [--patience SECONDS] [--faults N]\n");
+          "  [--stay SECONDS] [--rich PERCENT] [--patience SECONDS] [--faults N] [--busy 0|1]\n"
+          "--busy 1: the server may refuse clients with 503, and close them with 1013.\n");
   return 2;
 }
 
@@ -285,7 +288,8 @@ int main(int argc, char **argv) {
   static const struct option names[] = {
     {"room", 1, NULL, 'r'}, {"seed", 1, NULL, 's'}, {"seconds", 1, NULL, 't'}, {"joins", 1, NULL, 'j'},
     {"members", 1, NULL, 'm'}, {"speakers", 1, NULL, 'k'}, {"rate", 1, NULL, 'f'}, {"stay", 1, NULL, 'y'},
-    {"rich", 1, NULL, 'c'}, {"patience", 1, NULL, 'p'}, {"faults", 1, NULL, 'x'}, {NULL, 0, NULL, 0}};
+    {"rich", 1, NULL, 'c'}, {"patience", 1, NULL, 'p'}, {"faults", 1, NULL, 'x'}, {"busy", 1, NULL, 'b'},
+    {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
     switch (option) {
@@ -300,6 +304,7 @@ int main(int argc, char **argv) {
       case 'c': options.rich_percent = atoi(optarg); break;
       case 'p': options.patience = atof(optarg); break;
       case 'x': options.faults = atoi(optarg); break;
+      case 'b': options.is_busy = atoi(optarg); break;
       default: return usage();
     }
   }
@@ -313,9 +318,9 @@ int main(int argc, char **argv) {
   run();
   printf(
       "seed %ld: %ld joins (plain %ld, deflate %ld, rich %ld, rich with deflate %ld) in %.1f s; %ld messages said, %ld heard; "
-      "%ld left, %ld vanished, %ld evicted; quiet %ld times, for at most %.0f ms; %ld faults\n",
+      "%ld left, %ld vanished, %ld evicted, %ld refused; quiet %ld times, for at most %.0f ms; %ld faults\n",
       options.seed, all_joins(), counts.joins[0], counts.joins[1], counts.joins[2], counts.joins[3], seconds() - began,
-      counts.said, counts.heard, totals.left, totals.vanished, totals.evicted, totals.settled, totals.longest * 1e3,
+      counts.said, counts.heard, totals.left, totals.vanished, totals.evicted, totals.refused, totals.settled, totals.longest * 1e3,
       totals.faults);
   return totals.faults != 0;
 }

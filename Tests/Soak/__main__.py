@@ -1,8 +1,8 @@
 """A server under a mixed load, with faults, for as long as one likes: `python Tests/Soak --minutes 30`.
 
-Clients of the rich protocol talk in rooms, and lose their connections; others of the plain one come and go; some never
-read; hundreds are idle. Meanwhile the server is attacked as in Tests/Abuse, held up, and, as its history is in a file,
-killed and started again. It fails when a message is lost, comes twice or in another order, when the server grows or does
+Clients of the rich protocol talk in rooms, and lose their connections; those of Tests/Joins join, leave, stall and vanish
+in another one; some never read; hundreds are idle. Meanwhile the server is attacked as in Tests/Abuse, held up, and, as its history is in a file,
+killed and started again, with 1, 2 or 4 event loops. It fails when a message is lost, comes twice or in another order, when the server grows or does
 not return to the descriptors that it had, or when it does not stop with exit code 0.
 """
 
@@ -26,6 +26,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "Abuse")]
 
 import websockets  # noqa: E402
 from attack import ATTACKS  # noqa: E402
+import joins_checker  # noqa: E402
 from confab_process import Confab, free_port  # noqa: E402
 from talker import Room, Talker  # noqa: E402
 import attacks  # noqa: E402, F401
@@ -35,23 +36,40 @@ class Soak:
     def __init__(self, arguments, folder):
         self.arguments = arguments
         self.admin = f"127.0.0.1:{free_port()}"
-        self.options = ["--admin", self.admin, "--history", folder / "chat.db", "--durability", "full",
+        self.options = ["--admin", self.admin, "--max-event-rate", 0, "--history", folder / "chat.db", "--durability", "full",
                         "--max-history-messages", 20_000, "--max-history-bytes", "8MiB", "--max-total-history-bytes", "96MiB", *arguments.options.split()]
+        self.problems = []
         self.server = self.start()
         self.rooms = [Room(f"room/{number}") for number in range(8)]
         self.talkers = [Talker(room, f"talker-{number}-{seat}", self)
                         for number, room in enumerate(self.rooms) for seat in range(4)]
         self.said = self.heard = 0
         self.is_over = False
-        self.problems = []
         self.lags = []
         self.restarting = asyncio.Lock()
 
     def start(self, port=0):
-        server = Confab("--port", port, *self.options)
+        loops = random.choice((1, 2, 4))
+        print(f"a server with {loops} event loops", flush=True)
+        server = Confab("--port", port, "--loops", loops, *self.options)
         server.started = time.monotonic()
         server.samples = []
+        # In a room of which the file knows nothing.
+        server.joins = joins_checker.start(
+            server.port, room=f"/joins/{time.monotonic_ns()}", seed=random.randrange(1 << 31), seconds=1e9, rate=50, rich=20,
+            patience=30, busy=1)
         return server
+
+    def end_joins(self):
+        """Has the clients that join leave, and takes what they have found."""
+        self.server.process.send_signal(signal.SIGCONT)
+        self.server.joins.terminate()
+        output, _ = self.server.joins.communicate(timeout=120)
+        # Asked to end before it could know what that means.
+        if self.server.joins.returncode in (0, -signal.SIGTERM):
+            print(output, end="", flush=True)
+        else:
+            self.problems.append(output)
 
     def measure(self):
         """A sample of the running server: memory beside the history, descriptors, connections."""
@@ -65,18 +83,6 @@ class Soak:
         return sample
 
     # The load
-
-    async def plain(self):
-        """Comes, says something, hears it, and goes: in rooms of its own."""
-        while not self.is_over:
-            with contextlib.suppress(websockets.WebSocketException, OSError, EOFError, TimeoutError):
-                async with websockets.connect(self.server.ws + f"plain/{random.randrange(20)}", open_timeout=20) as client:
-                    for number in range(random.randrange(20)):
-                        text = f"{id(client)} {number}"
-                        await client.send(text)
-                        while await asyncio.wait_for(client.recv(), 30) != text:
-                            pass
-            await asyncio.sleep(random.uniform(0, 1))
 
     async def idle(self):
         while not self.is_over:
@@ -132,7 +138,7 @@ class Soak:
                 self.server = await asyncio.to_thread(self.restart, random.choice((signal.SIGKILL, signal.SIGTERM)))
 
     def restart(self, number):
-        self.server.process.send_signal(signal.SIGCONT)
+        self.end_joins()
         self.server.stop(number, patience=30)
         return self.start(self.server.port)
 
@@ -171,7 +177,7 @@ class Soak:
         descriptors = await self.rest()
         talkers = [asyncio.create_task(talker.live()) for talker in self.talkers]
         others = [asyncio.create_task(each) for each in (
-            *(self.plain() for _ in range(10)), *(self.idle() for _ in range(200)), *(self.deaf() for _ in range(5)),
+            *(self.idle() for _ in range(200)), *(self.deaf() for _ in range(5)),
             self.attack(), self.hold_up(), *([self.kill()] if self.arguments.kill else []))]
         await self.watch()
         self.is_over = True
@@ -181,7 +187,7 @@ class Soak:
         for result in await asyncio.gather(*others, return_exceptions=True):
             if isinstance(result, Exception):
                 self.problems.append(f"a client failed: {result!r}")
-        self.server.process.send_signal(signal.SIGCONT)
+        await asyncio.to_thread(self.end_joins)
         # Everyone hears what is still on its way, and goes.
         await asyncio.wait(talkers, timeout=90)
         for talker, task in zip(self.talkers, talkers):
