@@ -34,7 +34,15 @@
  *   if (rc == 0) rc = confab_run(server);
  *   if (rc != 0) fprintf(stderr, "%s\n", confab_last_error());
  *
+ * SIGNALS. The threads that confab_start() makes are named "confab-loop-0", "confab-loop-1" and so on, and block all
+ * signals but those that a thread raises itself (SIGSEGV and the like) and SIGPROF: your handlers run on your threads.
  * libwebsockets has the process ignore SIGPIPE from the first server on.
+ *
+ * FORK. A server, its connections and requests belong to the process that called confab_create(). A child of fork() has
+ * none of the threads: all functions that are passed one of these, confab_destroy() included, return CONFAB_ERROR_FORKED
+ * there (NULL those that return a pointer), and do nothing. The child has copies of the server's sockets until it ends or
+ * calls exec: until then connections and the port stay open when the parent closes them. A program that becomes a daemon
+ * calls fork() before confab_create().
  */
 #ifndef CONFAB_H
 #define CONFAB_H
@@ -103,7 +111,9 @@ typedef enum confab_error {
   /* The connection is closing or closed, or the loop has ended. */
   CONFAB_ERROR_CLOSED = -11,
   /* There are confab_config.max_rooms rooms already. */
-  CONFAB_ERROR_ROOMS = -12
+  CONFAB_ERROR_ROOMS = -12,
+  /* The call was made in a child of fork(). A server belongs to the process that made it. */
+  CONFAB_ERROR_FORKED = -13
 } confab_error;
 
 /* What a result means, in a few words; a constant. Any thread. */

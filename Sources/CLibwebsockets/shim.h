@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <zlib.h> /* for messages that are compressed once for all who read them */
 #include <uv.h> /* libwebsockets.h brings it only when lws was built with libuv: fail here, not at a symbol */
@@ -29,6 +30,19 @@ static inline int shim_accept(int listener, struct sockaddr *address, socklen_t 
         fcntl(accepted, F_SETFL, O_NONBLOCK);
     }
     return accepted;
+#endif
+}
+
+/* pthread_setname_np is declared under _GNU_SOURCE only, as accept4 is; on macOS it names the calling thread alone. */
+#ifdef __linux__
+extern int pthread_setname_np(pthread_t, const char *);
+#endif
+static inline void shim_name_thread(const char *name)
+{
+#ifdef __linux__
+    pthread_setname_np(pthread_self(), name);
+#else
+    pthread_setname_np(name);
 #endif
 }
 

@@ -20,6 +20,8 @@ public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
     public static let historyUnusable = Code(description: "history unusable")
     /// The server has been started before. A server runs once.
     public static let alreadyStarted = Code(description: "already started")
+    /// The call was made in a child of `fork()`. A server belongs to the process that made it.
+    public static let forked = Code(description: "forked")
     /// The connection has ended, or is closing.
     public static let connectionClosed = Code(description: "connection closed")
   }

@@ -8,7 +8,9 @@ internal import Synchronization
 /// try await server.run()
 /// ```
 ///
-/// All calls are for any thread.
+/// All calls are for any thread. They are for the process that made the server: in a child of `fork()`, which has none of
+/// its threads, ``start()``, ``run()`` and ``reloadCertificate()`` throw ``ConfabError/Code/forked``, and for the other
+/// calls the server has stopped.
 public final class Server: Service, Sendable {
   /// What it was made with.
   public let configuration: Configuration
@@ -30,6 +32,7 @@ public final class Server: Service, Sendable {
     var isStopping = false
   }
   private let state = Mutex(State())
+  package let origin = OriginProcess()
   private let admission: Admission
   private let asyncConnections: Connections?
   /// The loop of somebody else's that it runs in.
@@ -37,6 +40,7 @@ public final class Server: Service, Sendable {
 
   /// What the server has done so far.
   public var statistics: Statistics {
+    guard origin.isCurrent else { return Statistics() }
     var statistics = admission.statistics
     for loop in loops { statistics.add(loop.shownCounters.withLock { $0 }) }
     return statistics
@@ -88,6 +92,8 @@ public final class Server: Service, Sendable {
   }
 
   deinit {
+    // A child of fork() leaves what the threads of its parent use.
+    guard origin.isCurrent else { return }
     asyncConnections?.end()
     switch state.withLock({ $0.phase }) {
     case .made: for loop in loops { loop.discard() }
@@ -107,6 +113,7 @@ public final class Server: Service, Sendable {
   }
 
   private func start(firstOn place: EventLoop.Place) throws(ConfabError) {
+    try origin.check()
     let isFirst = state.withLock { state in
       guard case .made = state.phase else { return false }
       state.phase = .running(loops.count)
@@ -126,16 +133,21 @@ public final class Server: Service, Sendable {
   }
 
   /// Whether it has been started and has not stopped.
-  package var isRunning: Bool { state.withLock { if case .running = $0.phase { true } else { false } } }
+  package var isRunning: Bool {
+    origin.isCurrent && state.withLock { if case .running = $0.phase { true } else { false } }
+  }
 
   /// Whether it takes clients: it has been started, and does not stop.
-  public var isReady: Bool { state.withLock { if case .running = $0.phase { !$0.isStopping } else { false } } }
+  public var isReady: Bool {
+    origin.isCurrent && state.withLock { if case .running = $0.phase { !$0.isStopping } else { false } }
+  }
 
   /// Begins to stop: no new connections, and the others are closed with 1001, spread over ``Configuration/drainTime``.
   /// What is left ``Configuration/stopTimeout`` later is cut off. With `timeout` all are closed at once, and cut off after
   /// that; stopping again can bring that nearer. Returns at once; ``waitUntilStopped()`` tells when it is done. A server
   /// that has not been started stops as soon as it is.
   public func stop(within timeout: Duration? = nil) {
+    guard origin.isCurrent else { return }
     state.withLock { $0.isStopping = true }
     let drainTime = timeout == nil ? configuration.drainTime : .zero
     for loop in loops { loop.stop(drainingOver: drainTime, within: timeout ?? configuration.stopTimeout) }
@@ -144,6 +156,7 @@ public final class Server: Service, Sendable {
   /// Calls `body` when the server has stopped: every connection has had its ``Handler/closed(_:_:)``, every event loop has
   /// ended. That is on the thread of the last one; at once if the server does not run.
   public func whenStopped(_ body: @escaping @Sendable () -> Void) {
+    guard origin.isCurrent else { return body() }
     let hasEnded = state.withLock { state in
       guard case .running = state.phase else { return true }
       state.waiting.append(body)
@@ -160,6 +173,7 @@ public final class Server: Service, Sendable {
   /// Starts, if that has not been done, and serves until the task is cancelled or a service group shuts down; then stops
   /// as ``stop(within:)`` says.
   public func run() async throws {
+    try origin.check()
     let isMade = state.withLock { if case .made = $0.phase { true } else { false } }
     if isMade { try start() }
     await withTaskCancellationHandler {
@@ -184,6 +198,7 @@ public final class Server: Service, Sendable {
   /// Reads the files of ``Configuration/tls`` again, for connections to come; those that exist are not touched. When
   /// something is wrong with them it throws, and the certificate stays what it was.
   public func reloadCertificate() throws(ConfabError) {
+    try origin.check()
     try configuration.tls?.check()
     for loop in loops { loop.reloadCertificate() }
   }

@@ -12,6 +12,7 @@ internal import Synchronization
     case done
   }
   private let state = Mutex(State.open)
+  private let origin = OriginProcess()
 
   /// Hands it to `callback` with a reference that the program owns until it decides. The result is what it has decided,
   /// or that it is to be waited for.
@@ -57,6 +58,7 @@ internal import Synchronization
   static func decide(_ handle: OpaquePointer?, _ authorization: Authorization) throws(Failure) {
     guard let handle = unsafe handle else { throw .argument("the authorization is NULL") }
     let decision = unsafe Unmanaged<Decision>.fromOpaque(UnsafeRawPointer(handle))
+    try unsafe decision.takeUnretainedValue().origin.checked()
     let (isMade, continuation) = unsafe decision.takeUnretainedValue().make(authorization)
     guard let isMade else { throw Failure(CONFAB_ERROR_STATE, "it has been decided already") }
     unsafe decision.release()

@@ -31,7 +31,9 @@ internal import Confab
 extension Connection {
   static func of(_ handle: OpaquePointer?) throws(Failure) -> Connection {
     guard let handle = unsafe handle else { throw .argument("the connection is NULL") }
-    return unsafe Unmanaged<Connection>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    let connection = unsafe Unmanaged<Connection>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    try connection.loop.origin.checked()
+    return connection
   }
 
   var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }

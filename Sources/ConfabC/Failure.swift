@@ -19,6 +19,7 @@ struct Failure: Error {
       case .cannotListen: CONFAB_ERROR_LISTEN
       case .invalidCertificate: CONFAB_ERROR_CERTIFICATE
       case .alreadyStarted: CONFAB_ERROR_STATE
+      case .forked: CONFAB_ERROR_FORKED
       default: CONFAB_ERROR_ENGINE
       }
     self.init(code, Failure.settings.reduce(error.message) { $0.replacing($1.swift, with: $1.c) })
@@ -37,6 +38,12 @@ struct Failure: Error {
     }
 
   static func argument(_ message: String) -> Failure { Failure(CONFAB_ERROR_ARGUMENT, message) }
+}
+
+extension OriginProcess {
+  func checked() throws(Failure) {
+    do throws(ConfabError) { try check() } catch { throw Failure(error) }
+  }
 }
 
 /// The result of `body`, or the code of its failure.

@@ -131,7 +131,9 @@ internal import Synchronization
   /// The object of a handle, borrowed from the program.
   static func of(_ handle: OpaquePointer?) throws(Failure) -> Host {
     guard let handle = unsafe handle else { throw .argument("the server is NULL") }
-    return unsafe Unmanaged<Host>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    let host = unsafe Unmanaged<Host>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    try host.server.origin.checked()
+    return host
   }
 
   var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }

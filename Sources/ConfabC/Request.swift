@@ -28,6 +28,7 @@ internal import Glibc
   static func of(_ handle: OpaquePointer?) throws(Failure) -> RequestView {
     guard let handle = unsafe handle else { throw .argument("the request is NULL") }
     let view = unsafe Unmanaged<RequestView>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    try view.loop.origin.checked()
     guard view.loop.isCurrent else {
       throw Failure(CONFAB_ERROR_THREAD, "a request is for the callback that it is passed to")
     }

@@ -32,6 +32,7 @@ public func confab_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
     case CONFAB_ERROR_STATE: "not in this state of the server"
     case CONFAB_ERROR_CLOSED: "closing or closed"
     case CONFAB_ERROR_ROOMS: "too many rooms"
+    case CONFAB_ERROR_FORKED: "called in a child of fork()"
     default: "unknown error"
     }
   return unsafe constant(text)

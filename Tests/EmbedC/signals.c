@@ -31,7 +31,7 @@ int main(int argc, char **argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, NULL); /* also for the threads that the server starts */
+  pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for sigwait(); the server's threads block them by themselves */
   if (confab_create(&config, &callbacks, NULL, &server) != CONFAB_OK || confab_start(server) != CONFAB_OK) {
     fprintf(stderr, "%s\n", confab_last_error());
     return 1;

@@ -199,3 +199,15 @@ def test_who_is_let_in_and_what_is_answered(tree, programs, tmp_path):
                 await nobody
         asyncio.run(asyncio.wait_for(main(), 60))
         program.end()
+
+
+def test_loop_threads_have_names_and_block_signals(tree, programs):
+    with Program(tree, programs["threads"][0]) as program:
+        program.end()
+
+
+def test_child_of_fork_is_told_that_the_server_is_its_parents(tree, programs):
+    with Program(tree, programs["forked"][0]) as program:
+        assert talk(program, "") == ["from the parent"]
+        program.close_input()
+        program.end()

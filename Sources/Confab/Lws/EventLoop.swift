@@ -268,7 +268,7 @@ public final class EventLoop: @unchecked Sendable {
         whenEnded()
       })
     switch place {
-    case .ownThread: return uv.start(events)
+    case .ownThread: return uv.start(events, name: "confab-loop-\(index)")
     case .thisThread: uv.runHere(events)
     case .host(let host): HostLoop(host, uv).start(events, whenClosed: whenEnded)
     }

@@ -22,12 +22,15 @@ final class Jobs: Sendable {
     let isOwed: Bool
   }
   private let state = Mutex(State())
+  /// The process that has the loop.
+  let origin = OriginProcess()
   /// Does actors' jobs when the loop has ended.
   private let afterlife = DispatchQueue(label: "confab.ended-event-loop")
 
   /// Adds a job, and wakes the loop by `wake`. False when the loop takes none any more.
   func add(_ job: @escaping @Sendable () -> Void, wake: () -> Void) -> Bool {
-    state.withLock { state in
+    guard origin.isCurrent else { return false }
+    return state.withLock { state in
       guard state.phase == .open else { return false }
       state.jobs.append(Job(run: job, isOwed: false))
       // Within the lock: the loop is not closed before.
@@ -77,9 +80,12 @@ final class Jobs: Sendable {
 }
 
 extension EventLoop {
+  /// The process that has the loop.
+  package var origin: OriginProcess { jobs.origin }
+
   /// Runs `job` on the loop's thread, in the order of the calls, in a turn to come. Any thread.
   ///
-  /// - Returns: false when the loop has ended: the job is then not run.
+  /// - Returns: false when the loop has ended, and in a child of `fork()`: the job is then not run.
   @discardableResult
   public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) { uv.wake() } }
 

@@ -19,6 +19,8 @@ internal import Synchronization
   /// The thread that runs the loop; 0 while there is none.
   private let thread = Atomic<UInt>(0)
   private var events = Events()
+  /// Of the thread that ``start(_:name:)`` makes; at most 15 bytes.
+  private var threadName = ""
 
   /// What the loop calls, on its thread.
   struct Events {
@@ -72,10 +74,13 @@ internal import Synchronization
 
   // MARK: Running
 
-  /// Runs the loop on a new thread until ``close()`` and every other handle is closed.
-  /// False if no thread can be made: nothing has been called then.
-  func start(_ events: Events) -> Bool {
+  /// Runs the loop on a new thread, named `name`, until ``close()`` and every other handle is closed. The program's signals
+  /// are blocked there. False if no thread can be made: nothing has been called then.
+  func start(_ events: Events, name: String) -> Bool {
     self.events = events
+    threadName = name
+    let signals = SignalMask.blockingProgramSignals()
+    defer { signals.restore() }
     // The thread holds a reference, which it gives back when it ends: see run().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
     var created = uv_thread_t()
@@ -90,6 +95,7 @@ internal import Synchronization
   private func run() {
     // Nobody joins it: that it has ended is told by events.ended.
     pthread_detach(uv_thread_self())
+    unsafe shim_name_thread(threadName)
     runHere(events)
   }
 
