@@ -197,6 +197,7 @@ sanitize: deps $(PYTHON) .build/apt-nats-server
 	$(TSAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests
 	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) -m pytest -q Tests/Cluster/test_broker.py \
 	  Tests/Cluster/test_presence.py Tests/EndToEnd/test_engines.py Tests/EndToEnd/test_rooms_left.py
+	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) Tests/Joins --seconds 5 --rate 100
 
 # The documentation as a site in .build/docs, without warnings, and nothing public undocumented.
 docs: deps

@@ -3,12 +3,14 @@
 import asyncio
 import signal
 import ssl
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 import websockets
 
+import joins_checker
 from confab_process import make_certificate
 from installed import HERE, VALGRIND, WARNINGS, Program, Tree, run
 
@@ -198,6 +200,19 @@ def test_who_is_let_in_and_what_is_answered(tree, programs, tmp_path):
             with pytest.raises(websockets.InvalidStatus, match="503"):
                 await nobody
         asyncio.run(asyncio.wait_for(main(), 60))
+        program.end()
+
+
+@pytest.mark.parametrize("loops", [1, 2, 4])
+def test_members_hear_everything_that_other_threads_publish(tree, programs, loops):
+    with Program(tree, programs["relay"][0], loops) as program:
+        joins_checker.check(program.port, rich=0, seconds=1.5, seed=time.monotonic_ns() % (1 << 31))
+        program.close_input()
+        program.end()
+
+
+def test_every_accepted_client_is_released_when_the_server_stops(tree, programs):
+    with Program(tree, programs["stops"][0]) as program:
         program.end()
 
 
