@@ -228,8 +228,9 @@ static void turn(void) {
   for (index = client_count - 1; index >= 0; index--) live(clients[index]);
   compare_departed();
   if (!is_ending && witness) connect_visitors();
+  /* What is not said while it is quiet is said afterwards, as far as that took up to a quarter of a second. */
+  if (!is_quiet || now < quiet_since + 0.25) flowed += now - before;
   if (is_quiet) return settle();
-  flowed += now - before;
   for (index = 0; index < client_count; index++) {
     client *one = clients[index];
     if (one->role != SPEAKER || one->state != OPEN) continue;

@@ -54,11 +54,13 @@ class Soak:
         server = Confab("--port", port, "--loops", loops, *self.options)
         server.started = time.monotonic()
         server.samples = []
-        # In a room of which the file knows nothing.
-        server.joins = joins_checker.start(
-            server.port, room=f"/joins/{time.monotonic_ns()}", seed=random.randrange(1 << 31), seconds=1e9, rate=50, rich=20,
-            patience=30, busy=1)
         return server
+
+    def begin_joins(self):
+        # In a room of which the file knows nothing.
+        self.server.joins = joins_checker.start(
+            self.server.port, room=f"/joins/{time.monotonic_ns()}", seed=random.randrange(1 << 31), seconds=1e9, rate=50,
+            rich=20, patience=30, busy=1)
 
     def end_joins(self):
         """Has the clients that join leave, and takes what they have found."""
@@ -136,6 +138,7 @@ class Soak:
             async with self.restarting:
                 self.judge_growth()
                 self.server = await asyncio.to_thread(self.restart, random.choice((signal.SIGKILL, signal.SIGTERM)))
+                self.begin_joins()
 
     def restart(self, number):
         self.end_joins()
@@ -175,6 +178,7 @@ class Soak:
             await client.send("first")
             await client.recv()
         descriptors = await self.rest()
+        self.begin_joins()
         talkers = [asyncio.create_task(talker.live()) for talker in self.talkers]
         others = [asyncio.create_task(each) for each in (
             *(self.idle() for _ in range(200)), *(self.deaf() for _ in range(5)),
