@@ -18,7 +18,7 @@ from confab_process import Confab  # noqa: E402
 # The options of the server, and of the program.
 WORLDS = {
     "plain protocol": ([], {"rich": 0}),
-    "both protocols": (["--max-event-rate", 0], {"rich": 40, "rate": 500}),
+    "both protocols": ([], {"rich": 40}),
     "full sockets": (["--send-buffer", "16KiB", "--max-backlog", "1MiB"], {"rich": 0}),
 }
 

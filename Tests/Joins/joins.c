@@ -108,7 +108,8 @@ static void say(client *one) {
 
 static client *connect_one(role role) {
   double kind = drand48(), stall_at = role == VISITOR && chance(0.15) ? now + exponential(options.stay / 2) : INFINITY;
-  int is_rich = role != WITNESS && chance(options.rich_percent / 100.0);
+  /* Speakers say more than the rich protocol's default limit of events allows. */
+  int is_rich = role == VISITOR && chance(options.rich_percent / 100.0);
   client *one = client_connect(options.port, options.room, is_rich, chance(0.3), isinf(stall_at) ? 0 : 8192);
   if (one == NULL) {
     fprintf(stderr, "cannot connect to port %d: %s\n", options.port, strerror(errno));

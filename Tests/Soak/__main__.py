@@ -2,7 +2,7 @@
 
 Clients of the rich protocol talk in rooms, and lose their connections; those of Tests/Joins join, leave, stall and vanish
 in another one; some never read; hundreds are idle. Meanwhile the server is attacked as in Tests/Abuse, held up, and, as its history is in a file,
-killed and started again, with 1, 2 or 4 event loops. It fails when a message is lost, comes twice or in another order, when the server grows or does
+killed and started again. It has 1, 2 or 4 event loops. It fails when a message is lost, comes twice or in another order, when the server grows or does
 not return to the descriptors that it had, or when it does not stop with exit code 0.
 """
 
@@ -36,9 +36,11 @@ class Soak:
     def __init__(self, arguments, folder):
         self.arguments = arguments
         self.admin = f"127.0.0.1:{free_port()}"
-        self.options = ["--admin", self.admin, "--max-event-rate", 0, "--history", folder / "chat.db", "--durability", "full",
+        # The descriptors of all its lives are compared.
+        self.options = ["--loops", random.choice((1, 2, 4)), "--admin", self.admin, "--history", folder / "chat.db", "--durability", "full",
                         "--max-history-messages", 20_000, "--max-history-bytes", "8MiB", "--max-total-history-bytes", "96MiB", *arguments.options.split()]
         self.problems = []
+        print("options of the server:", *self.options, flush=True)
         self.server = self.start()
         self.rooms = [Room(f"room/{number}") for number in range(8)]
         self.talkers = [Talker(room, f"talker-{number}-{seat}", self)
@@ -49,9 +51,7 @@ class Soak:
         self.restarting = asyncio.Lock()
 
     def start(self, port=0):
-        loops = random.choice((1, 2, 4))
-        print(f"a server with {loops} event loops", flush=True)
-        server = Confab("--port", port, "--loops", loops, *self.options)
+        server = Confab("--port", port, *self.options)
         server.started = time.monotonic()
         server.samples = []
         return server
