@@ -60,7 +60,7 @@ extension EngineState {
   mutating func made(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     asked.remove(number)
     switch Api.decode(message, as: ConsumerInfo.self) {
-    case .success(let info): if rooms[number]?.reader.made(info, now: now) == true { caughtUp.insert(number) }
+    case .success(let info): if rooms[number]?.reader.made(info, now: now) == true { wasRead(number) }
     case .failure(let error) where error.err_code == ApiError.streamNotFound: lookForStream(now, &effects)
     case .failure(let error):
       warn("a room cannot be read: \(error.text)", now, &effects)
@@ -95,15 +95,22 @@ extension EngineState {
   ) {
     switch step {
     case .hole: restart(number, at: now, &effects)
-    case .taken: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { caughtUp.insert(number) }
+    case .taken: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { wasRead(number) }
     case nil: break
     }
+  }
+
+  /// All has been read that there was, perhaps by a consumer of which nothing else has been heard: the answer that it has
+  /// been made can get lost.
+  private mutating func wasRead(_ number: Int) {
+    asked.remove(number)
+    caughtUp.insert(number)
   }
 
   /// Opens rooms that have been read, when other servers have had time to tell who is there.
   mutating func openRooms(_ now: Instant, _ effects: inout Effects) {
     neighbourhood.ask(now, &effects)
-    for number in caughtUp where rooms[number]?.sink == nil || neighbourhood.hasAsked(number, now) {
+    for number in caughtUp.sorted() where rooms[number]?.sink == nil || neighbourhood.hasAsked(number, now) {
       caughtUp.remove(number)
       openRoom(number, &effects)
     }

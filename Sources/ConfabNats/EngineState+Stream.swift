@@ -40,9 +40,14 @@ extension EngineState {
     losses = 0
     if info.created != created {
       // Another numbering begins. What other servers call it is the same unless this one has seen a loss.
-      epoch = epoch == nil || !created.isEmpty ? info.created : "\(info.created) \(instance)"
+      if epoch == nil || !created.isEmpty {
+        epoch = info.created
+      } else {
+        lossCount += 1
+        epoch = "\(info.created) \(instance) \(lossCount)"
+      }
       created = info.created
-      for number in rooms.keys { rooms[number]?.reader.forget(at: now) }
+      for number in rooms.keys { rooms[number]?.reader.forget() }
     }
     phase = .ready
     warnedAt = nil

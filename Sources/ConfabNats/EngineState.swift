@@ -5,7 +5,8 @@ internal import Logging
 /// What an ``EngineState`` is told.
 enum Input: Sendable {
   case open(Int, String, any RoomSink)
-  case place(Int, Post, Sender?)
+  /// A message for a room, of a sender that has this number.
+  case place(Int, Post, Sender?, from: UInt64)
   case close(Int)
   case closeAll
   case event(NatsConnection.Event)
@@ -53,7 +54,7 @@ struct EngineState {
   let instance: String
   var inbox: String { "_INBOX.\(instance)" }
 
-  var phase = Phase.disconnected(.now)
+  var phase: Phase
   /// Why there is no connection, if that is known.
   private var obstacle: String?
   /// Whether messages can be given places.
@@ -74,12 +75,15 @@ struct EngineState {
   var created = ""
   /// How often the stream has seemed to have less than it had.
   var losses = 0
+  /// How often it has been found to have less: each time another epoch begins.
+  var lossCount = 0
   var warnedAt: Instant?
 
-  init(_ options: JetStreamOptions) {
+  init(_ options: JetStreamOptions, instance: UInt64 = .random(in: .min ... .max), now: Instant = .now) {
     self.options = options
-    instance = String(UInt64.random(in: .min ... .max), radix: 36)
-    neighbourhood = Neighbourhood(instance, prefix: options.prefix)
+    self.instance = String(instance, radix: 36)
+    phase = .disconnected(now)
+    neighbourhood = Neighbourhood(self.instance, prefix: options.prefix)
   }
 
   // MARK: Rooms
@@ -113,23 +117,27 @@ struct EngineState {
     asked.remove(number)
   }
 
-  private mutating func place(_ post: Post, from sender: Sender?, in number: Int) {
+  private mutating func place(_ post: Post, from sender: Sender?, _ senderID: UInt64, in number: Int) {
     guard let room = rooms[number] else { return }
     nextMessage += 1
     // The same tag is the same message, whichever server it has come to.
     let id = post.tag.map { "\(room.subject)/\($0)" } ?? "\(instance) \(nextMessage)"
-    outbox.append(Outbox.Message(room: number, subject: room.subject, id: id, post: post, sender: sender))
+    outbox.append(
+      Outbox.Message(room: number, subject: room.subject, id: id, post: post, sender: sender, senderID: senderID))
     rooms[number]?.waiting += 1
   }
+
+  /// In an order of which nothing depends on chance.
+  private var sortedRooms: [(key: Int, value: OpenRoom)] { rooms.sorted { $0.key < $1.key } }
 
   // MARK: What comes
 
   mutating func handle(_ input: Input, now: Instant, _ effects: inout Effects) {
     switch input {
     case .open(let number, let name, let sink): open(number, name, sink, now, &effects)
-    case .place(let number, let post, let sender): place(post, from: sender, in: number)
+    case .place(let number, let post, let sender, let id): place(post, from: sender, id, in: number)
     case .close(let number): close(number, &effects)
-    case .closeAll: for number in rooms.keys { close(number, &effects) }
+    case .closeAll: for number in rooms.keys.sorted() { close(number, &effects) }
     case .attendance(let number, let attendance, let version):
       neighbourhood.tell(number, attendance, version, now, &effects)
     case .typing(let number, let name): neighbourhood.typing(number, name, &effects)
@@ -184,7 +192,7 @@ struct EngineState {
   private mutating func acknowledged(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     guard let room = outbox.messages[number]?.room else { return }
     switch Api.decode(message, as: PublishAck.self) {
-    case .success(let ack):
+    case .success(let ack) where ack.seq > 0:
       rooms[room]?.reader.know(ack.seq, now: now)
       guard let said = outbox.settle(number) else { return }
       if ack.duplicate == true, let open = rooms[room], open.reader.isOpened, open.reader.last >= ack.seq,
@@ -195,10 +203,16 @@ struct EngineState {
       }
       settled(said, &effects)
       isStalled = false
-    case .failure(let error):
-      warn("a message is not stored yet: \(error.text)", now, &effects)
-      outbox.hurry(number, to: now - EngineState.patience + .milliseconds(200))
+    case .success: isNotStored(number, "it is on its way", now, &effects)
+    case .failure(let error): isNotStored(number, error.text, now, &effects)
     }
+  }
+
+  /// Asks again soon. A leader answers so, too, with the number 0, when it has the message and not enough servers have
+  /// taken it from there: whether they ever will is open.
+  private mutating func isNotStored(_ number: Int, _ reason: String, _ now: Instant, _ effects: inout Effects) {
+    warn("a message is not stored yet: \(reason)", now, &effects)
+    outbox.hurry(number, to: now - EngineState.patience + .milliseconds(200))
   }
 
   mutating func settled(_ message: Outbox.Message, _ effects: inout Effects) {
@@ -244,7 +258,7 @@ struct EngineState {
       if now - since > .seconds(2) { warn(unreachable, now, &effects) }
     case .asking(let since): if now - since > .seconds(1) { lookForStream(now, &effects) }
     case .ready:
-      for (number, room) in rooms where room.reader.isLost(now: now) { restart(number, at: now, &effects) }
+      for (number, room) in sortedRooms where room.reader.isLost(now: now) { restart(number, at: now, &effects) }
       for number in outbox.overdue(EngineState.patience, now: now) {
         if let message = outbox.messages[number], message.isOlder(than: EngineState.doubt, now),
           rooms[message.room]?.reader.isLive(for: EngineState.doubt, now) == true
@@ -263,7 +277,7 @@ struct EngineState {
     let isAvailable = phase == .ready && !isStalled
     guard isAvailable != self.isAvailable else { return }
     self.isAvailable = isAvailable
-    for room in rooms.values {
+    for (_, room) in sortedRooms {
       if let sink = room.sink { effects.calls.append(.available(sink, isAvailable)) }
     }
   }

@@ -203,7 +203,7 @@ private final class JetStreamOrder: RoomOrder {
   init(_ engine: JetStreamEngine, _ room: Int) { (self.engine, self.room) = (engine, room) }
 
   func place(_ post: () -> Post, from sender: Sender?) -> Place? {
-    engine.take(.place(room, post(), sender))
+    engine.take(.place(room, post(), sender, from: sender?.id ?? 0))
     return nil
   }
 

@@ -184,7 +184,9 @@ struct NatsMessage: Sendable {
   let reply: String
   let headers: [String: String]
   let bytes: [UInt8]
+}
 
+extension NatsMessage {
   fileprivate init(_ message: OpaquePointer) {
     subject = unsafe natsMsg_GetSubject(message).map { unsafe String(cString: $0) } ?? ""
     reply = unsafe natsMsg_GetReply(message).map { unsafe String(cString: $0) } ?? ""

@@ -65,7 +65,7 @@ struct Neighbourhood {
 
   /// The connection is another one: all rooms are to be asked for again.
   mutating func connected(_ now: Instant) {
-    unasked = Array(rooms.keys)
+    unasked = rooms.keys.sorted()
     for number in rooms.keys {
       // What they were not heard of in the meantime is not their fault.
       for server in rooms[number]!.heardAt.keys { rooms[number]?.heardAt[server] = now }
@@ -90,10 +90,11 @@ struct Neighbourhood {
 
   /// Several times a second.
   mutating func tick(_ now: Instant, _ effects: inout Effects) {
-    for (number, room) in rooms {
+    for (number, room) in rooms.sorted(by: { $0.key < $1.key }) {
       let isDue = room.toldAt.map { !room.isVacant && now - $0 > Neighbourhood.interval } ?? true
       effects.calls.append(.attendance(room.sink, number, unless: isDue ? -1 : room.version))
-      for (server, instant) in room.heardAt where now - instant > Neighbourhood.patience {
+      for (server, instant) in room.heardAt.sorted(by: { $0.key < $1.key }) where now - instant > Neighbourhood.patience
+      {
         rooms[number]?.heardAt[server] = nil
         effects.calls.append(.attended(room.sink, server, .none))
       }

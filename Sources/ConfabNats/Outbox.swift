@@ -12,6 +12,7 @@ struct Outbox {
     let id: String
     let post: Post
     let sender: Sender?
+    let senderID: UInt64
     /// When it was sent last, and first.
     var sentAt: Instant?
     var firstSentAt: Instant?
@@ -33,7 +34,7 @@ struct Outbox {
 
   mutating func append(_ message: Message) {
     next += 1
-    let sender = message.sender?.id ?? 0
+    let sender = message.senderID
     messages[next] = message
     numbers[message.id] = next
     queues[sender, default: []].append(next)
@@ -43,7 +44,7 @@ struct Outbox {
   /// Those to be sent now, of senders that have none on the way, in rooms that `isOpen` tells of.
   mutating func take(now: Instant, isOpen: (Int) -> Bool) -> [(number: Int, message: Message)] {
     var taken: [(Int, Message)] = []
-    for sender in waiting {
+    for sender in waiting.sorted() {
       guard let number = queues[sender]?.first, var message = messages[number], isOpen(message.room) else { continue }
       waiting.remove(sender)
       message.sentAt = now
@@ -59,7 +60,7 @@ struct Outbox {
   mutating func putBack(_ number: Int) {
     guard onTheWay.remove(number) != nil, let message = messages[number] else { return }
     messages[number]?.sentAt = nil
-    waiting.insert(message.sender?.id ?? 0)
+    waiting.insert(message.senderID)
   }
 
   /// Has it taken for sent at another time.
@@ -72,7 +73,7 @@ struct Outbox {
     guard let message = messages.removeValue(forKey: number) else { return nil }
     if numbers[message.id] == number { numbers[message.id] = nil }
     onTheWay.remove(number)
-    let sender = message.sender?.id ?? 0
+    let sender = message.senderID
     guard queues[sender]?.first == number else { return message }
     while let first = queues[sender]?.first, messages[first] == nil { queues[sender]?.removeFirst() }
     if queues[sender]?.isEmpty == true {
@@ -88,7 +89,7 @@ struct Outbox {
 
   /// Those that have waited for an acknowledgement for longer.
   func overdue(_ patience: Duration, now: Instant) -> [Int] {
-    onTheWay.filter { messages[$0]?.sentAt.map { now - $0 > patience } == true }
+    onTheWay.filter { messages[$0]?.sentAt.map { now - $0 > patience } == true }.sorted()
   }
 
   /// For how long the oldest one has been on its way.

@@ -51,11 +51,10 @@ struct RoomReader {
     if !isOpened { (kept, last) = ([], 0) }
   }
 
-  /// The stream has been lost: another one begins.
-  mutating func forget(at instant: Instant) {
+  /// The stream has been lost, and another one begins, which is read when this one is made again.
+  mutating func forget() {
     isOpened = false
     known.last = 0
-    restart(at: instant)
   }
 
   mutating func ask(now: Instant) {

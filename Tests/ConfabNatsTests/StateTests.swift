@@ -17,7 +17,7 @@ struct SubjectTests {
 
 struct OutboxTests {
   private static func message(_ id: String, room: Int = 1) -> Outbox.Message {
-    Outbox.Message(room: room, subject: "s", id: id, post: Post(kind: .text, bytes: []), sender: nil)
+    Outbox.Message(room: room, subject: "s", id: id, post: Post(kind: .text, bytes: []), sender: nil, senderID: 0)
   }
 
   private func ids(_ outbox: inout Outbox, isOpen: (Int) -> Bool = { _ in true }) -> [String] {

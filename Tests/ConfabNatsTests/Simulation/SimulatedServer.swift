@@ -1,0 +1,122 @@
+import Confab
+import ConfabChat
+
+@testable import ConfabNats
+
+/// A server of the chat, without the rooms' clients: does what ``JetStreamEngine`` does.
+final class SimulatedServer {
+  let world: World
+  let name: String
+  var state: EngineState
+  private(set) var link: SimulatedLink!
+  private var inputs: [Input] = []
+  private var isAwake = false
+  /// By name.
+  private(set) var rooms: [String: SimulatedRoom] = [:]
+  private var roomCount = 0
+  private(set) var isOver = false
+  /// Messages that the engine has been given, of which none may be lost.
+  private(set) var given: [String] = []
+
+  init(_ world: World, _ name: String) {
+    (self.world, self.name) = (world, name)
+    state = EngineState(world.options, instance: world.chance.next(), now: world.instant)
+    link = SimulatedLink(world, self)
+    link.comeBack(after: 0...0.5)
+    look()
+  }
+
+  var instance: String { state.instance }
+  var sortedRooms: [SimulatedRoom] { rooms.sorted { $0.key < $1.key }.map(\.value) }
+
+  // MARK: Rooms
+
+  func open(_ name: String) -> SimulatedRoom {
+    if let room = rooms[name] { return room }
+    world.trace("\(self.name) opens \(name)")
+    roomCount += 1
+    let room = SimulatedRoom(world, self, name, roomCount)
+    rooms[name] = room
+    take(.open(room.number, name, room))
+    return room
+  }
+
+  func close(_ name: String) {
+    guard let room = rooms.removeValue(forKey: name) else { return }
+    world.trace("\(self.name) closes \(name)")
+    room.isClosed = true
+    take(.close(room.number))
+  }
+
+  /// Says something, in a room that is open.
+  func say(_ text: String, of sender: UInt64, tag: String?, in room: SimulatedRoom) {
+    given.append(text)
+    let post = Post(kind: .text, bytes: Array(text.utf8), name: tag == nil ? nil : "Ann", tag: tag)
+    take(.place(room.number, post, nil, from: sender))
+  }
+
+  func kill() {
+    world.trace("\(name) dies")
+    isOver = true
+    link.end()
+    for room in rooms.values { room.isClosed = true }
+  }
+
+  // MARK: The engine
+
+  func take(_ input: Input) {
+    inputs.append(input)
+    if isAwake { return }
+    isAwake = true
+    world.timeline.schedule(after: world.chance.time(0...0.002)) { [self] in run() }
+  }
+
+  private func run() {
+    isAwake = false
+    let inputs = exchange(&inputs, with: [])
+    perform { state, effects in
+      for input in inputs { state.handle(input, now: world.instant, &effects) }
+      state.send(world.instant, &effects)
+    }
+  }
+
+  private func look() {
+    perform { state, effects in
+      state.tick(world.instant, &effects)
+      state.send(world.instant, &effects)
+    }
+    world.timeline.schedule(after: .milliseconds(250)) { [self] in if !isOver { look() } }
+  }
+
+  private func perform(_ change: (inout EngineState, inout Effects) -> Void) {
+    if isOver { return }
+    let before = state.outbox.messages
+    var effects = Effects()
+    change(&state, &effects)
+    state.tellAvailability(&effects)
+    for (number, message) in before.sorted(by: { $0.key < $1.key }) where state.outbox.messages[number] == nil {
+      let text = String(decoding: message.post.bytes, as: UTF8.self)
+      world.require(world.broker.hasStored(message.post.bytes), "\(name) takes \(text) for stored, which it is not")
+    }
+    for action in effects.actions {
+      switch action {
+      case .subscribe(let subject): link.subscribe(subject)
+      case .unsubscribe(let subject): link.unsubscribe(subject)
+      case .publish(let publication): link.publish(publication)
+      }
+    }
+    for call in effects.calls {
+      switch call {
+      case .opened(let sink, let kept): sink.opened(kept)
+      case .placed(let sink, let posts): sink.placed(posts)
+      case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
+      case .attendance(let sink, let room, let version):
+        if let (attendance, version) = sink.attendance(unless: version) { take(.attendance(room, attendance, version)) }
+      case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
+      case .typed(let sink, let name): sink.typed(name)
+      }
+    }
+    for (_, text) in effects.logs { world.trace("\(name) logs: \(text)") }
+    if effects.isToLookAgain { world.timeline.schedule(after: .milliseconds(20)) { [self] in if !isOver { run() } } }
+  }
+}

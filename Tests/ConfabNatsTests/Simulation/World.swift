@@ -1,0 +1,228 @@
+import ConfabChat
+
+@testable import ConfabNats
+
+/// What may go wrong in a world.
+struct Faults: OptionSet, CaseIterable {
+  let rawValue: Int
+
+  /// A server's connection breaks.
+  static let cuts = Faults(rawValue: 1)
+  /// Single messages get lost, as they may between brokers.
+  static let losses = Faults(rawValue: 2)
+  static let brokerRestarts = Faults(rawValue: 4)
+  /// No broker can get messages to the majority of them, for a while.
+  static let noMajority = Faults(rawValue: 8)
+  /// The broker of one server is cut off from the others.
+  static let partitions = Faults(rawValue: 16)
+  /// A disk is lost.
+  static let newStreams = Faults(rawValue: 32)
+  static let killedServers = Faults(rawValue: 64)
+  /// A replica, or a leader, has less than there is.
+  static let lag = Faults(rawValue: 128)
+  /// Requests are answered by errors.
+  static let errors = Faults(rawValue: 256)
+
+  static var allCases: [Faults] { (0..<9).map { Faults(rawValue: 1 << $0) } }
+  static let all = Faults(allCases)
+}
+
+/// Servers that are one chat, the broker, and what goes wrong, all as one seed has it.
+final class World {
+  let seed: UInt64
+  let faults: Faults
+  /// For how long something goes wrong.
+  let trouble: Duration
+  let options: JetStreamOptions
+  let timeline = Timeline()
+  var chance: Chance
+  private(set) var broker: SimulatedBroker!
+  private(set) var servers: [SimulatedServer] = []
+  private(set) var dead: [SimulatedServer] = []
+  private(set) var failure: String?
+  private(set) var traces: [String] = []
+  /// Whether what happens is written down.
+  var isTraced = false
+  private(set) var isTroubled = true
+  private var cutUntil: [String: Duration] = [:]
+  private var senderCount: UInt64 = 0
+  /// Those who say something: where they are, and how many messages they have given.
+  private var senders: [(id: UInt64, server: SimulatedServer, room: SimulatedRoom, count: Int)] = []
+  private let start = ContinuousClock.now
+  private var serverCount = 0
+
+  init(seed: UInt64, faults: Faults = .all, trouble: Duration = .seconds(40)) {
+    (self.seed, self.faults, self.trouble) = (seed, faults, trouble)
+    chance = Chance(seed: seed)
+    var options = JetStreamOptions(urls: ["nats://broker"])
+    options.maxMessagesPerRoom = chance.hits(0.5) ? 1000 : 5
+    self.options = options
+    broker = SimulatedBroker(self)
+  }
+
+  var instant: EngineState.Instant { start + timeline.now }
+  var links: [SimulatedLink] { (servers + dead).map(\.link) }
+  /// Whether a message is lost.
+  var isUnlucky: Bool { isTroubled && faults.contains(.losses) && chance.hits(0.02) }
+
+  func isCut(_ server: SimulatedServer) -> Bool { cutUntil[server.name].map { $0 > timeline.now } ?? false }
+
+  func trace(_ text: @autoclosure () -> String) { if isTraced { traces.append("\(timeline.now): \(text())") } }
+
+  func require(_ condition: Bool, _ text: @autoclosure () -> String) { if !condition { fail(text()) } }
+
+  func fail(_ text: String) {
+    trace("FAILURE: \(text)")
+    if failure == nil { failure = "\(text), at \(timeline.now)" }
+  }
+
+  // MARK: Running
+
+  /// Runs it to its end, and returns what was wrong.
+  func run() -> String? {
+    for _ in 0..<Int.random(in: 1...3, using: &chance) { addServer() }
+    tick()
+    act()
+    timeline.run(until: trouble) { failure == nil }
+    isTroubled = false
+    trace("no more trouble")
+    if !broker.isUp { broker.start(anew: false) }
+    if !broker.hasMajority { broker.findMajority() }
+    heal()
+    cutUntil = [:]
+    broker.modesty = 0
+    timeline.run(until: trouble + .seconds(45)) { failure == nil }
+    if failure == nil { checkRest() }
+    return failure
+  }
+
+  private func addServer() {
+    serverCount += 1
+    servers.append(SimulatedServer(self, "s\(serverCount)"))
+  }
+
+  private func tick() {
+    broker.tick()
+    timeline.schedule(after: .milliseconds(500)) { [self] in tick() }
+  }
+
+  /// Something is said, comes, goes, or goes wrong.
+  private func act() {
+    guard isTroubled else { return }
+    let server = chance.pick(servers)!
+    switch Int.random(in: 0..<100, using: &chance) {
+    case ..<15: _ = server.open(["tea", "mate"].randomElement(using: &chance)!)
+    case ..<18: if let room = chance.pick(server.sortedRooms) { close(room, server) }
+    case ..<25:
+      if let room = chance.pick(server.sortedRooms) {
+        room.count = Int.random(in: 0...3, using: &chance)
+        room.version += 1
+      }
+    case ..<32:
+      if let room = chance.pick(server.sortedRooms), room.isOpen {
+        senderCount += 1
+        senders.append((senderCount, server, room, 0))
+      }
+    case ..<85: for _ in 0..<Int.random(in: 1...3, using: &chance) { say() }
+    default: goWrong(server)
+    }
+    timeline.schedule(after: chance.time(0...0.5)) { [self] in act() }
+  }
+
+  private func say() {
+    guard let index = senders.indices.randomElement(using: &chance) else { return }
+    let (id, server, room, count) = senders[index]
+    if room.isClosed || server.isOver { return _ = senders.remove(at: index) }
+    senders[index].count += 1
+    let text = "\(id):\(count)"
+    server.say(text, of: id, tag: id % 2 == 0 ? "tag-\(id)-\(count)" : nil, in: room)
+  }
+
+  private func close(_ room: SimulatedRoom, _ server: SimulatedServer) { server.close(room.name) }
+
+  private func goWrong(_ server: SimulatedServer) {
+    guard let fault = chance.pick(Faults.allCases.filter(faults.contains)) else { return }
+    switch fault {
+    case .cuts:
+      cutUntil[server.name] = timeline.now + chance.time(chance.hits(0.8) ? 0...2 : 0...20)
+      server.link.cut()
+    case .brokerRestarts, .newStreams:
+      // A disk is lost more seldom.
+      guard broker.isUp, fault != .newStreams || chance.hits(0.3) else { return }
+      broker.stop()
+      timeline.schedule(after: chance.time(0.1...5)) { [self] in
+        if !broker.isUp { broker.start(anew: fault == .newStreams) }
+      }
+    case .noMajority:
+      guard broker.isUp, broker.hasMajority else { return }
+      broker.loseMajority()
+      timeline.schedule(after: chance.time(0.1...12)) { [self] in if !broker.hasMajority { broker.findMajority() } }
+    case .partitions:
+      guard !links.contains(where: \.isOfMinority) else { return }
+      trace("\(server.name) is of a minority")
+      server.link.isOfMinority = true
+      timeline.schedule(after: chance.time(0.1...15)) { [self] in heal() }
+    case .killedServers:
+      guard servers.count > 1 || chance.hits(0.2), let index = servers.firstIndex(where: { $0 === server }) else {
+        return
+      }
+      server.kill()
+      dead.append(server)
+      servers.remove(at: index)
+      addServer()
+    case .lag: broker.modesty = Int.random(in: 0...3, using: &chance)
+    default: break
+    }
+  }
+
+  private func heal() {
+    trace("the minority is back")
+    for link in links { link.isOfMinority = false }
+    broker.forgetMinority()
+  }
+
+  // MARK: The end
+
+  /// What is to be so when nothing has gone wrong for a while.
+  private func checkRest() {
+    for server in servers {
+      let state = server.state
+      require(state.phase == .ready && state.isAvailable, "\(server.name) is not available")
+      require(state.outbox.isEmpty, "\(server.name) has \(state.outbox.messages.count) messages")
+      require(state.rooms.count == server.rooms.count, "\(server.name) has kept \(state.rooms.count) rooms")
+      require(
+        state.caughtUp.isEmpty && state.asked.isEmpty, "\(server.name) opens \(state.asked), has read \(state.caughtUp)"
+      )
+      for room in server.sortedRooms {
+        require(room.isOpen, "\(server.name) has not opened \(room.name)")
+        require(room.isOfNewestStream, "\(server.name)'s \(room.name) is of an old stream")
+        require(room.isUpToDate, "\(server.name)'s \(room.name) has stopped at \(room.last)")
+        require(room.isAvailable, "\(server.name)'s \(room.name) is not available")
+        let others = servers.compactMap { other -> (String, Int)? in
+          guard other !== server, let there = other.rooms[room.name], there.count > 0 else { return nil }
+          return (other.instance, there.count)
+        }
+        require(
+          room.others == Dictionary(uniqueKeysWithValues: others),
+          "\(server.name) is wrong about who is in \(room.name)")
+      }
+      for text in server.given {
+        require(broker.hasStored(Array(text.utf8)), "\(text), given to \(server.name), is lost")
+      }
+    }
+    let rooms = servers.reduce(0) { $0 + $1.rooms.count }
+    require(broker.consumerCount == rooms, "there are \(broker.consumerCount) consumers for \(rooms) rooms")
+    for stream in broker.streams { checkOrder(stream) }
+  }
+
+  /// Each sender's messages are there once, in their order.
+  private func checkOrder(_ stream: SimulatedBroker.Stream) {
+    var counts: [Substring: Int] = [:]
+    for message in stream.messages {
+      let parts = String(decoding: message.bytes, as: UTF8.self).split(separator: ":")
+      let count = Int(parts[1])!
+      require(count > counts[parts[0]] ?? -1, "\(parts[0]):\(count) comes after \(counts[parts[0]] ?? -1)")
+      counts[parts[0]] = count
+    }
+  }
+}
