@@ -69,7 +69,7 @@ public final class Chat: Sendable {
 
   /// The chat's handler for an event loop. It uses `Connection/context`.
   @Sendable
-  public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self) }
+  public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self, on: loop) }
 
   /// The rooms that somebody is in, with their number of connections.
   public var occupancy: [String: Int] { rooms.occupancy }

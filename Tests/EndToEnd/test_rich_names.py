@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 
 import pytest
 import websockets
@@ -173,9 +174,23 @@ def test_other_sessions_are_of_no_use(server):
             session = ann.welcome["session"]
             for wrong in (session[:-1] + ("0" if session[-1] != "0" else "1"), "0" * 48, "x" * 48, session[:47] + "é"):
                 assert (await client.error("hello", name="Ann", session=wrong))["code"] == "nameTaken"
-            # That of another room's is one of nobody.
-            async with rich(server, "Ann", "tea", session=session) as other:
-                assert other.welcome["session"] != session
+            # In another room it takes nothing over.
+            async with rich(server, "Bob", "tea") as bob, rich(server, "Ann", "tea", session=session) as other:
+                assert sorted(other.welcome["people"]) == ["Ann", "Bob"] and other.welcome["count"] == 2
+                await bob.say("unharmed")
             await client.hello("Ann2", session="0" * 48)
             assert (await ann.say("unharmed"))["from"] == "Ann" and eve.welcome["session"] != session
+    go(main())
+
+
+def test_a_session_of_the_clients_own_is_kept(server):
+    """A client whose welcome got lost comes back with what it has, and gets its name."""
+    async def main():
+        own = secrets.token_hex(24)
+        async with rich(server, "Ann", session=own) as ann, open_rich(server) as eve:
+            assert ann.welcome["session"] == own
+            assert (await eve.error("hello", name="Ann", session=own[:-1] + "x"))["code"] == "nameTaken"
+            async with rich(server, "Ann", session=own) as again:
+                assert again.welcome["session"] == own and again.welcome["count"] == 1
+                assert await closed(ann) == 4001
     go(main())

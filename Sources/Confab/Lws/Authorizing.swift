@@ -41,15 +41,18 @@ extension Connection {
     switch authorization {
     case .accept(let context):
       loop.requestArrived(socket)
-      guard socket.write(held.answer) == .taken else {
-        // It has gone, and is not polled: nothing but this ends it.
-        state = .closing
-        return socket.kill()
-      }
       state = .open
       storedContext = context
       heard()
+      // Before the answer: a client that has it is to hear what is said from then on, on whatever loop. The handler's own
+      // messages are written when the turn ends.
       loop.opened(self, Request(held.request))
+      guard socket.write(held.answer) == .taken else {
+        // It has gone, and is not polled: nothing but this ends it.
+        state = .closing
+        discardBacklog()
+        return socket.kill()
+      }
       if isPaused { loop.answered.append(self) }
     case .refuse(let response): refuse(response, .refusedByHandler, "status \(response.status)")
     case .ask: break

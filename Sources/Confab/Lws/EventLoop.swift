@@ -123,6 +123,9 @@ public final class EventLoop: @unchecked Sendable {
     return connections.count
   }
 
+  /// ``Configuration/handshakeTimeout``.
+  package var handshakeTimeout: Duration { configuration.handshakeTimeout }
+
   /// Milliseconds on a clock that goes on with each turn.
   var now: UInt64 { unsafe uv_now(uv.loop) }
 

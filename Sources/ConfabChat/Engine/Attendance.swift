@@ -14,7 +14,7 @@ public struct Attendance: Sendable, Equatable, Codable {
     public let name: String
     /// What proves to any server that a client is this person: nobody else may see it.
     public let session: String
-    /// How many connections have spoken for the person, one after the other: the server of the newest one is right.
+    /// A number that is higher for each connection that speaks for the person: the server of the newest one is right.
     public let visits: Int
 
     init(_ name: Name, _ session: Session, visits: Int) {
@@ -70,6 +70,9 @@ struct Others {
   func person(_ session: Session) -> Person? {
     people[session.id].flatMap { $0.session.isSame(as: session) ? $0 : nil }
   }
+
+  /// Whether somebody has a session of this number.
+  func has(_ id: UInt64) -> Bool { people[id] != nil }
 
   /// Whether the name is that of another session.
   func isTaken(_ name: Name, exceptBy id: UInt64?) -> Bool { ids[name.key].map { $0 != id } ?? false }

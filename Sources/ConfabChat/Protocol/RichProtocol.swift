@@ -11,20 +11,23 @@ final class RichProtocol {
   /// Each so many bytes of an answer count as one event more.
   static let bytesPerEvent = 32 << 10
 
-  let room: Room
+  private let visit: Visit
+  private var room: Room { visit.room }
   private let sender: Sender?
   private let errors: ErrorCounts
-  /// A hello, and what has come behind it, while the room is not open; otherwise nil.
+  /// A hello, and what has come behind it, while the room does not have yet what the client has heard; otherwise nil.
   private var waiting: [OwnedMessage]?
+  /// Whether the room has been waited for, which is done once.
+  private var hasWaited = false
   /// The session's id, once the person has a name.
   private var id: UInt64?
   private var rate: EventRate
   private var malformed = 0
   private var typedAt: ContinuousClock.Instant?
 
-  init(_ room: Room, _ sender: Sender?, _ errors: ErrorCounts) {
-    (self.room, self.sender, self.errors) = (room, sender, errors)
-    rate = EventRate(rate: room.options.maxEventRate, burst: room.options.maxEventBurst, now: .now)
+  init(_ visit: Visit, _ sender: Sender?, _ errors: ErrorCounts) {
+    (self.visit, self.sender, self.errors) = (visit, sender, errors)
+    rate = EventRate(rate: visit.room.options.maxEventRate, burst: visit.room.options.maxEventBurst, now: .now)
   }
 
   /// The connection has ended.
@@ -33,12 +36,13 @@ final class RichProtocol {
     if let id { room.leave(id, connection) }
   }
 
-  /// The room, which was waited for, is open.
-  func roomOpened(_ connection: Connection) {
+  /// The room, which was waited for, has caught up, or had its time.
+  func goOn(_ connection: Connection) {
     guard let messages = waiting else { return }
-    waiting = nil
+    room.stopWaiting(connection)
+    (waiting, hasWaited) = (nil, true)
     for message in messages { received(message.message, from: connection) }
-    if waiting == nil { connection.resumeReading() }
+    connection.resumeReading()
   }
 
   func received(_ message: Message, from connection: Connection) {
@@ -50,7 +54,9 @@ final class RichProtocol {
       return tell(connection, ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: wait))
     }
     if case .hello(let hello) = event {
-      guard id != nil || room.isOpen(for: connection) else { return wait(with: message, connection) }
+      guard id != nil || hasWaited || room.hasCaughtUp(with: hello, connection) else {
+        return wait(with: message, connection)
+      }
       return introduce(hello, connection)
     }
     if case .unknown = event { return tell(connection, ErrorEvent(.unknownType, "There is no such type of event.")) }
@@ -74,6 +80,7 @@ final class RichProtocol {
   private func wait(with message: Message, _ connection: Connection) {
     waiting = [OwnedMessage(message)]
     connection.pauseReading()
+    connection.loop.execute(after: Room.patience) { (connection.context as? RichProtocol)?.goOn(connection) }
   }
 
   private func countMalformed(_ connection: Connection, tag: String? = nil) {

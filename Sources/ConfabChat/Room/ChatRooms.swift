@@ -34,6 +34,9 @@ final class ChatRooms: Sendable {
   /// Whether a room is there, or may be opened.
   func hasPlace(for name: String) -> Bool { state.withLock { $0.table.hasPlace(for: name, limit: options.maxRooms) } }
 
+  /// Begins a client's visit to a room.
+  func visit(_ name: String, on loop: EventLoop) -> Visit { Visit(enter(name), self, loop) }
+
   /// Counts somebody in.
   func enter(_ name: String) -> Room {
     let (room, evicted) = state.withLock { state in

@@ -1,11 +1,13 @@
+internal import Confab
+
 /// Those who have a name in a room, each with the connection that speaks for them, and those on other servers.
 struct People<Connection: AnyObject> {
   struct Person {
     var name: Name
     let session: Session
     var connection: Connection
-    /// How many connections have spoken for them, here and on other servers.
-    var visits = 1
+    /// See ``Attendance/Person/visits``.
+    var visits: Int
   }
   private var people: [UInt64: Person] = [:]
   /// Their ids by what makes a name unique.
@@ -53,23 +55,30 @@ struct People<Connection: AnyObject> {
   }
 
   /// Lets somebody in, or takes the place of the connection that has the same session. Nil when the name is taken.
+  ///
+  /// A session that nobody has is the client's own from now on. Another one would be lost with the welcome that tells of
+  /// it, and the client would find its name taken, by itself.
   mutating func enter(_ name: Name, as connection: Connection, session: Session?) -> Entry? {
     if let session, let person = people[session.id], person.session.isSame(as: session) {
       guard let old = rename(session.id, to: name) else { return nil }
       people[session.id]?.connection = connection
-      people[session.id]?.visits += 1
+      people[session.id]?.visits = People.visits(after: person.visits)
       return Entry(
         session: person.session, replaced: person.connection, renamed: old == name ? nil : old, isKnown: true)
     }
     let elsewhere = session.flatMap { others.person($0) }
     guard !isTaken(name, exceptBy: elsewhere?.session.id) else { return nil }
-    let session = elsewhere?.session ?? Session()
+    let own = session.flatMap { people[$0.id] == nil && !others.has($0.id) ? $0 : nil }
+    let session = elsewhere?.session ?? own ?? Session()
     people[session.id] = Person(
-      name: name, session: session, connection: connection, visits: 1 + (elsewhere?.visits ?? 0))
+      name: name, session: session, connection: connection, visits: People.visits(after: elsewhere?.visits ?? 0))
     ids[name.key] = session.id
     let renamed = elsewhere.flatMap { $0.name == name ? nil : $0.name }
     return Entry(session: session, renamed: renamed, isKnown: elsewhere != nil)
   }
+
+  /// The time, so that a server that has not heard of an older connection is right about who has the newest one.
+  private static func visits(after last: Int) -> Int { max(last + 1, Int(WallClock.milliseconds)) }
 
   /// Takes what another server has told, and returns the names that have come or gone by it, and the connections of those
   /// here who have come back there: these speak for nobody any more.

@@ -40,7 +40,7 @@ extension Room {
   func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? {
     state.withLock { state in
       guard state.attendanceVersion != version else { return nil }
-      let attendance = Attendance(people: state.people.attendance, count: state.people.count + state.plainCount)
+      let attendance = Attendance(people: state.people.attendance, count: state.people.count + state.plain.count)
       return (attendance, state.attendanceVersion)
     }
   }

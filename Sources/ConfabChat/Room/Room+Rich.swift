@@ -6,19 +6,31 @@ internal import Synchronization
 // What somebody does whom another connection has taken over comes to nothing: that connection is about to be closed.
 
 extension Room {
-  /// Whether somebody can be welcomed now. Otherwise the connection's ``RichProtocol`` is told when that is so.
-  func isOpen(for connection: Connection) -> Bool {
+  /// How long a client that has heard more than the room has waits for that.
+  static let patience = Duration.seconds(5)
+
+  /// Whether the room has all that a client has heard. Otherwise the connection's ``RichProtocol`` is told when that is so:
+  /// another server, which it was at, may be ahead of this one.
+  func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
     state.withLock { state in
-      guard state.unopened != nil else { return true }
-      state.unopened?.connections.append(connection)
-      if !state.isAvailable { connection.send(AvailabilityEvent(available: false)) }
+      guard let after = hello.after, hello.epoch == state.epoch, after > state.history.last else { return true }
+      state.ahead.append((after, connection))
       return false
     }
   }
 
   /// The connection does not wait any more.
-  func stopWaiting(_ connection: Connection) {
-    state.withLock { $0.unopened?.connections.removeAll { $0 === connection } }
+  func stopWaiting(_ connection: Connection) { state.withLock { $0.ahead.removeAll { $0.connection === connection } } }
+
+  /// Has connections welcomed that have heard no more than the room has, or that have heard what it never will have.
+  func welcomeAhead(_ state: inout State, all: Bool = false) {
+    if state.ahead.isEmpty { return }
+    let last = state.history.last
+    state.ahead.removeAll { after, connection in
+      guard all || after <= last else { return false }
+      connection.loop.execute { (connection.context as? RichProtocol)?.goOn(connection) }
+      return true
+    }
   }
 
   /// Lets somebody in by name, and sends the welcome: what is said from then on follows it. Returns the session's id.
@@ -83,7 +95,7 @@ extension Room {
       // It comes when it has its place.
       guard state.waitingTags.updateValue(connection, forKey: tag.text) == nil else { return (nil, false) }
       let post = { Post(kind: .text, bytes: bytes, name: name, tag: tag.text) }
-      guard let place = place(&state, from: sender, post) else { return (nil, true) }
+      guard let place = state.order?.place(post, from: sender) else { return (nil, true) }
       append(Message(.text, bytes.span), name: name, tag: tag.text, at: place, nil, &state)
       return (nil, false)
     }

@@ -5,10 +5,12 @@ internal import Synchronization
 
 extension Room: RoomSink {
   func opened(_ kept: Kept) {
-    let isMade = state.withLock { state in
+    let (isMade, waiting) = state.withLock { state in
       restore(kept, &state)
-      return state.order != nil
+      defer { state.waiting = nil }
+      return (state.order != nil, state.waiting ?? [:])
     }
+    for action in waiting.values { action() }
     // Who has it made does that himself.
     if isMade { keepWithinBudget() }
   }
@@ -19,28 +21,20 @@ extension Room: RoomSink {
       state.history.restore(kept)
     }
     expire(&state)
-    let epoch = state.epoch
-    state.epoch = kept.epoch
-    guard let unopened = state.unopened else {
+    if state.waiting == nil && state.epoch != kept.epoch {
       // What they have is of another numbering.
-      if epoch != kept.epoch { for connection in state.people.connections { connection.comeAgain() } }
-      return
+      for connection in state.people.connections { connection.comeAgain() }
+      for connection in state.plain.values { connection.comeAgain() }
     }
-    state.unopened = nil
-    for (post, sender) in unopened.posts {
-      guard let place = state.order?.place({ post }, from: sender) else { continue }
-      append(PlacedPost(post, at: place), nil, &state)
-      sender?.settled(post.bytes.count)
-    }
-    for connection in unopened.connections {
-      connection.loop.execute { (connection.context as? RichProtocol)?.roomOpened(connection) }
-    }
+    state.epoch = kept.epoch
+    welcomeAhead(&state, all: true)
   }
 
   func placed(_ posts: [PlacedPost]) {
     let forms = posts.map { $0.post.name == nil ? plainLog.forms(of: Message($0.post.kind, $0.post.bytes.span)) : nil }
     state.withLock { state in
       for (post, forms) in zip(posts, forms) { append(post, forms, &state) }
+      welcomeAhead(&state)
     }
     keepWithinBudget()
   }
@@ -51,7 +45,6 @@ extension Room: RoomSink {
       state.isAvailable = isAvailable
       let event = AvailabilityEvent(available: isAvailable)
       if !state.people.isEmpty { richLog.append(event) }
-      for connection in state.unopened?.connections ?? [] { connection.loop.execute { connection.send(event) } }
     }
   }
 }

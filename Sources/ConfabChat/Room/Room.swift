@@ -25,8 +25,8 @@ final class Room: Sendable {
   struct State {
     /// Where messages get their places; nil while the room is being made.
     var order: (any RoomOrder)?
-    /// What is to be done when the engine has opened the room; nil when it has.
-    var unopened: Unopened? = Unopened()
+    /// Called when the engine has opened the room, by the visit that waits; nil when it has.
+    var waiting: [ObjectIdentifier: @Sendable () -> Void]? = [:]
     var isAvailable = true
     /// Says which numbering the ids of messages belong to: one who comes back may find another room of the same name.
     var epoch = ""
@@ -34,21 +34,17 @@ final class Room: Sendable {
     /// The tags of messages that wait for their place, and who has said them last.
     var waitingTags: [String: Connection] = [:]
     var people = People<Connection>()
-    /// How many there are of the plain protocol.
-    var plainCount = 0
+    /// Connections of the plain protocol.
+    var plain: [ObjectIdentifier: Connection] = [:]
+    /// Connections that have heard more than the room has, and wait to be welcomed until it has that message, too.
+    var ahead: [(after: Int, connection: Connection)] = []
     var presence = Presence()
     /// When the news of presence is to be told; nil when there is none.
     var presenceDue: ContinuousClock.Instant?
     /// Rises when somebody comes, goes or changes the name.
     var attendanceVersion = 0
 
-    var count: Int { people.count + plainCount + people.otherCount }
-  }
-
-  struct Unopened {
-    var posts: [(post: Post, sender: Sender?)] = []
-    /// Those of the rich protocol who want to be let in.
-    var connections: [Connection] = []
+    var count: Int { people.count + plain.count + people.otherCount }
   }
 
   init(
@@ -70,17 +66,24 @@ final class Room: Sendable {
     if budget.excess > 0 { makeSpace(self) }
   }
 
-  /// Gives the room up: nobody is in it, and nobody can come any more.
-  func close() {
-    let (order, unopened) = state.withLock { state in
-      let unopened = state.unopened
-      state.unopened?.posts = []
-      return (state.order, unopened)
+  /// Gives the room up: it has no visits, and gets none any more.
+  func close() { state.withLock(\.order)?.close() }
+
+  // MARK: Opening
+
+  /// Whether the engine has opened the room: what is said from then on is heard.
+  var isOpen: Bool { state.withLock { $0.waiting == nil } }
+
+  /// Calls `action` once, on any thread: when the room is open, or when the visit stops waiting for that.
+  func whenOpen(_ visit: ObjectIdentifier, _ action: @escaping @Sendable () -> Void) {
+    let isOpen = state.withLock { state in
+      state.waiting?[visit] = action
+      return state.waiting == nil
     }
-    // Who has said something and left before the room was open is heard, too.
-    for (post, sender) in unopened?.posts ?? [] { _ = order?.place({ post }, from: sender) }
-    order?.close()
+    if isOpen { action() }
   }
+
+  func stopWaiting(_ visit: ObjectIdentifier) { state.withLock { $0.waiting?.removeValue(forKey: visit) }?() }
 
   /// Asks for messages' places, and keeps history, from now on: somebody speaks the rich protocol, or the engine is shared.
   func record() { plainLog.keepOrder() }
@@ -110,15 +113,6 @@ final class Room: Sendable {
 
   // MARK: The order
 
-  /// Asks for a message's place; nil means that it waits, and comes by ``placed(_:)``.
-  func place(_ state: inout State, from sender: Sender?, _ post: () -> Post) -> Place? {
-    guard state.unopened == nil else {
-      state.unopened?.posts.append((post(), sender))
-      return nil
-    }
-    return state.order?.place(post, from: sender)
-  }
-
   /// Keeps a message that has its place, and appends it to the logs that somebody reads.
   func append(
     _ message: Message, name: String? = nil, tag: String? = nil, at place: Place, _ forms: BroadcastLog.Forms?,
@@ -134,7 +128,7 @@ final class Room: Sendable {
     expire(&state)
     tally(&state) { $0.history.append(message, name: name, tag: tag, at: place) }
     if let name {
-      if state.plainCount > 0 {
+      if !state.plain.isEmpty {
         let form = PlainProtocol.form(of: message, from: name, at: place.at)
         plainLog.append(Message(.text, form.span))
       }
@@ -154,7 +148,7 @@ final class Room: Sendable {
   /// Lets a connection of the plain protocol read what is said from now on.
   func admit(_ connection: Connection) {
     state.withLock { state in
-      state.plainCount += 1
+      state.plain[ObjectIdentifier(connection)] = connection
       connection.join(plainLog)
       countChanged(&state, connection.loop)
     }
@@ -163,7 +157,7 @@ final class Room: Sendable {
   /// Counts one of the plain protocol out.
   func leave(_ connection: Connection) {
     state.withLock { state in
-      state.plainCount -= 1
+      state.plain[ObjectIdentifier(connection)] = nil
       countChanged(&state, connection.loop)
     }
   }
@@ -175,7 +169,7 @@ final class Room: Sendable {
     let forms = plainLog.forms(of: message)
     if plainLog.appendUnlessOrdered(message, forms) { return }
     let waits = state.withLock { state in
-      guard let place = place(&state, from: sender, { Post(message) }) else { return true }
+      guard let place = state.order?.place({ Post(message) }, from: sender) else { return true }
       append(message, at: place, forms, &state)
       return false
     }

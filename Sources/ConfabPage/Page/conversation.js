@@ -79,7 +79,15 @@ export class Conversation {
 
   hello() {
     const position = this.canResume && { epoch: this.epoch, after: this.last };
-    this.connection.send({ type: "hello", name: this.name, session: session.get(this.seat), ...position, history: page });
+    this.connection.send({ type: "hello", name: this.name, session: this.session, ...position, history: page });
+  }
+
+  /** The tab's in the room, made here: one that the server made would be lost with the welcome that tells of it. */
+  get session() {
+    const random = () => crypto.getRandomValues(new Uint8Array(24));
+    const made = () => Array.from(random(), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (!session.get(this.seat)) session.set(this.seat, made());
+    return session.get(this.seat);
   }
 
   reset() {

@@ -1,0 +1,35 @@
+internal import Confab
+
+/// A client's visit to a room, from its handshake to its end. A room stays as long as it has visits. Any thread.
+final class Visit: Sendable {
+  let room: Room
+  private let rooms: ChatRooms
+  private let loop: EventLoop
+
+  init(_ room: Room, _ rooms: ChatRooms, _ loop: EventLoop) { (self.room, self.rooms, self.loop) = (room, rooms, loop) }
+
+  deinit {
+    room.stopWaiting(ObjectIdentifier(self))
+    rooms.leave(room)
+    rooms.sweepLater(on: loop)
+  }
+
+  /// Calls `action` once, on any thread: when the room is open, or when the visit stops waiting for that.
+  func whenOpen(_ action: @escaping @Sendable () -> Void) { room.whenOpen(ObjectIdentifier(self), action) }
+
+  /// Waits until the room is open, the task is cancelled, or the time is up.
+  func waitUntilOpen(within patience: Duration) async {
+    loop.execute(after: patience) { [weak self] in self?.stopWaiting() }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        whenOpen { continuation.resume() }
+        // The task may have been cancelled before there was something to stop.
+        if Task.isCancelled { stopWaiting() }
+      }
+    } onCancel: {
+      stopWaiting()
+    }
+  }
+
+  private func stopWaiting() { room.stopWaiting(ObjectIdentifier(self)) }
+}
