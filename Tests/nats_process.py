@@ -12,7 +12,7 @@ import time
 
 from confab_process import free_port
 
-PROGRAM = shutil.which("nats-server") or "/usr/sbin/nats-server"
+PROGRAM = os.environ.get("NATS_SERVER") or shutil.which("nats-server") or "/usr/sbin/nats-server"
 
 
 class Broker:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 
 import pytest
 import websockets
@@ -279,3 +280,29 @@ def test_the_memory_of_all_rooms_is_bounded():
             assert ann.welcome["last"] == 0
     with confab("--max-total-history-bytes", "8MiB") as server:
         go(main(server))
+
+
+def test_a_client_that_has_heard_more_than_the_server_waits_for_that(server):
+    async def main():
+        async with rich(server, "Ann") as ann, open_rich(server) as bob:
+            last = (await ann.say("1"))["id"]
+            hello = {"name": "Bob", "epoch": ann.welcome["epoch"], "after": last + 2}
+            await bob.send("hello", **hello)
+            # What comes behind it keeps its order.
+            await bob.send("say", tag="b", text="of Bob")
+            await ann.say("2")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(bob.next(), 0.5)
+            await ann.say("3")
+            welcome = await bob.until("welcome")
+            assert not welcome["gap"] and welcome["messages"] == [] and welcome["last"] == last + 2
+            assert (await bob.until("message"))["text"] == "of Bob"
+            async with open_rich(server) as cid:
+                start = time.monotonic()
+                await cid.send("hello", name="Cid", epoch=hello["epoch"], after=1 << 40)
+                welcome = await cid.until("welcome")
+                assert welcome["gap"] and 4 < time.monotonic() - start < 9
+            async with open_rich(server) as dan:
+                await dan.send("hello", name="Dan", epoch=hello["epoch"], after=1 << 40)
+            await ann.say("unharmed")
+    go(main())

@@ -1,0 +1,136 @@
+import Confab
+import ConfabTestSupport
+import Synchronization
+import Testing
+
+@testable import ConfabChat
+
+/// A client is connected when its room is open.
+@Suite(.timeLimit(.minutes(1))) struct OpeningTests {
+  /// Opens rooms when it is told to, and gives places at once.
+  private final class Gate: Engine {
+    let isShared = true
+    let isAvailable = false
+    let names: AsyncStream<String>
+    private let opening: AsyncStream<String>.Continuation
+    private let sinks = Mutex<[any RoomSink]>([])
+
+    init() { (names, opening) = AsyncStream.makeStream() }
+
+    private final class Order: RoomOrder {
+      private let last = Atomic(0)
+
+      func place(_ post: () -> Post, from sender: Sender?) -> Place? {
+        Place(id: last.add(1, ordering: .relaxed).newValue, at: 0)
+      }
+      func close() {}
+    }
+
+    func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder {
+      sinks.withLock { $0.append(sink) }
+      opening.yield(room)
+      return Order()
+    }
+
+    func openAll() { for sink in sinks.withLock({ $0 }) { sink.opened(.nothing) } }
+
+    func shutdown() async {}
+  }
+
+  /// Passes connections on to the chat, which is not asked whether they may come.
+  private final class Porter: Handler {
+    let chat: any Handler
+
+    init(_ chat: any Handler) { self.chat = chat }
+
+    func opened(_ connection: Connection, request: Request) { chat.opened(connection, request: request) }
+    func received(_ message: Message, from connection: Connection) { chat.received(message, from: connection) }
+    func closed(_ connection: Connection, _ close: Close) { chat.closed(connection, close) }
+  }
+
+  private func withServer(
+    handshakeTimeout: Duration = .seconds(10), porter: Bool = false,
+    _ body: (Server, Chat, Gate) async throws -> Void
+  ) async throws {
+    let gate = Gate()
+    let chat = Chat(engine: gate)
+    var configuration = Configuration(port: 0)
+    configuration.handshakeTimeout = handshakeTimeout
+    let server = try chat.makeServer(configuration) { porter ? Porter(chat.handler(on: $0)) : chat.handler(on: $0) }
+    try server.start()
+    try await body(server, chat, gate)
+    server.stop()
+    await server.waitUntilStopped()
+    #expect(chat.occupancy.isEmpty)
+  }
+
+  private func request(_ port: Int) -> String {
+    """
+    GET /a HTTP/1.1\r\nHost: localhost:\(port)\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n
+    """
+  }
+
+  private func comer(_ port: Int) throws -> RawClient {
+    try RawClient(port: port, request: request(port), awaitsHead: false)
+  }
+
+  @Test func theHandshakeIsAnsweredWhenTheRoomIsOpen() async throws {
+    try await withServer { server, chat, gate in
+      let clients = [try comer(server.port), try comer(server.port)]
+      var names = gate.names.makeAsyncIterator()
+      #expect(await names.next() == "/a")
+      #expect(!clients[0].hasSomething && !clients[1].hasSomething)
+      gate.openAll()
+      let heard = try await blocking {
+        for client in clients { try client.readHead() }
+        try clients[0].send("x")
+        return try clients.map { try $0.receive() }
+      }
+      #expect(clients.allSatisfy { $0.response.hasPrefix("HTTP/1.1 101 ") } && heard == [.text("x"), .text("x")])
+      #expect(chat.occupancy == ["/a": 2])
+      // Of a room that is open at once.
+      try await blocking { _ = try RawClient(port: server.port, path: "/a") }
+    }
+  }
+
+  @Test func whenItTakesTooLongTheClientIsToldWhy() async throws {
+    try await withServer(handshakeTimeout: .milliseconds(300)) { server, chat, gate in
+      let client = try comer(server.port)
+      let reason = try await blocking {
+        try client.readHead()
+        return try client.rest()
+      }
+      #expect(client.response.hasPrefix("HTTP/1.1 503 ") && reason == "the broker cannot be reached\n")
+      while !chat.occupancy.isEmpty { await Task.yield() }
+      #expect(server.statistics.refusals == [.refusedByHandler: 1])
+    }
+  }
+
+  @Test func whoeverWaitsIsLetGoWhenTheServerStops() async throws {
+    try await withServer { server, chat, gate in
+      let client = try comer(server.port)
+      var names = gate.names.makeAsyncIterator()
+      #expect(await names.next() == "/a")
+      server.stop()
+      try await blocking { try client.readHead() }
+      #expect(client.response.hasPrefix("HTTP/1.1 503 "))
+      while !chat.occupancy.isEmpty { await Task.yield() }
+    }
+  }
+
+  @Test func whoIsAcceptedByAnotherHandlerIsReadWhenTheRoomIsOpen() async throws {
+    try await withServer(porter: true) { server, chat, gate in
+      let (client, gone) = try await blocking {
+        (try RawClient(port: server.port, path: "/a"), try RawClient(port: server.port, path: "/a"))
+      }
+      try client.send("early")
+      gone.hangUp(reset: true)
+      #expect(chat.occupancy == ["/a": 2])
+      gate.openAll()
+      let heard = try await blocking { try client.receive() }
+      #expect(heard == .text("early"))
+      while chat.occupancy != ["/a": 1] { await Task.yield() }
+    }
+  }
+}
