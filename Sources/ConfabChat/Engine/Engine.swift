@@ -21,8 +21,8 @@ public protocol Engine: Sendable {
   var isKept: Bool { get }
 
   /// Opens a room. ``RoomSink/opened(_:)`` comes before it returns, or follows when the engine has been reached; before
-  /// that, messages are given to it only when the room is about to be closed. One that is not shared opens a room before
-  /// it returns, and gives places at once.
+  /// that, no client is let in, and no message given to it. One that is not shared opens a room before it returns, and
+  /// gives places at once.
   ///
   /// `sink` is kept until ``RoomOrder/close()``.
   func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder
@@ -48,7 +48,8 @@ public protocol RoomOrder: Sendable {
   /// Tells other servers that somebody is writing. What does nothing is there already.
   func typing(_ name: String)
 
-  /// Nobody needs the room any more: the sink is not called again. What has been given to it still gets its place.
+  /// Nobody needs the room any more: the sink is let go of as soon as the engine hears of it. Messages that have been given
+  /// to it still get their places.
   func close()
 }
 
@@ -60,7 +61,8 @@ extension RoomOrder {
 /// A room, as an engine knows it. The calls for one room come one at a time, on any thread, and not from within
 /// ``RoomOrder/place(_:from:)``.
 public protocol RoomSink: AnyObject, Sendable {
-  /// The room is open. It comes again if the engine has lost everything: then another numbering begins.
+  /// The room is open: handshakes of its clients are answered now. It comes again if the engine has lost everything: then
+  /// another numbering begins, and the clients are closed with 1012.
   func opened(_ kept: Kept)
   /// Messages have got places that follow those of all messages before. One with an earlier place has been said again: it
   /// had that place already.

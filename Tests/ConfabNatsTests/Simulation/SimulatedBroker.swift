@@ -172,7 +172,7 @@ final class SimulatedBroker {
     let isProposed = proposals.contains {
       $0.isOfMinority == link.isOfMinority && $0.message.headers[Delivery.idHeader] == id
     }
-    if let known = streams[streams.count - 1].ids[id], world.timeline.now - known.at < StreamConfig.duplicateWindow,
+    if let known = streams[streams.count - 1].ids[id], world.timeline.now - known.at < world.duplicateWindow,
       !link.isOfMinority
     {
       answer(message, link, #"{"stream":"CONFAB","seq":\#(known.number),"duplicate":true}"#)

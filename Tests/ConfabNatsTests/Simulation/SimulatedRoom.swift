@@ -33,7 +33,6 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
 
   func opened(_ kept: Kept) {
     world.trace("\(label) is opened, of \(kept.epoch), up to \(kept.last)")
-    world.require(!isClosed, "\(label) is opened when it is closed")
     world.require(epoch != kept.epoch, "\(label) is opened twice in one epoch")
     let messages = world.broker.messages(of: subject, kept.epoch).filter { $0.number <= kept.last }
     world.require(kept.last == messages.last?.number ?? 0, "\(label) is told that \(kept.last) is the newest")
@@ -44,7 +43,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   }
 
   func placed(_ posts: [PlacedPost]) {
-    world.require(!isClosed && isOpen, "\(label) gets messages when it is not open")
+    world.require(isOpen, "\(label) gets messages when it is not open")
     let messages = world.broker.messages(of: subject, epoch ?? "")
     for post in posts {
       let id = post.place.id

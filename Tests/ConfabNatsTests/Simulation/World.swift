@@ -34,6 +34,8 @@ final class World {
   /// For how long something goes wrong.
   let trouble: Duration
   let options: JetStreamOptions
+  /// For how long the stream knows a message for the same one: the least that the engine takes, or what it asks for.
+  let duplicateWindow: Duration
   let timeline = Timeline()
   var chance: Chance
   private(set) var broker: SimulatedBroker!
@@ -51,11 +53,12 @@ final class World {
   private let start = ContinuousClock.now
   private var serverCount = 0
 
-  init(seed: UInt64, faults: Faults = .all, trouble: Duration = .seconds(40)) {
+  init(seed: UInt64, faults: Faults = .all, trouble: Duration = .seconds(60)) {
     (self.seed, self.faults, self.trouble) = (seed, faults, trouble)
     chance = Chance(seed: seed)
     var options = JetStreamOptions(urls: ["nats://broker"])
     options.maxMessagesPerRoom = chance.hits(0.5) ? 1000 : 5
+    duplicateWindow = chance.hits(0.5) ? StreamConfig.duplicateWindow : .seconds(30)
     self.options = options
     broker = SimulatedBroker(self)
   }
@@ -144,7 +147,7 @@ final class World {
     guard let fault = chance.pick(Faults.allCases.filter(faults.contains)) else { return }
     switch fault {
     case .cuts:
-      cutUntil[server.name] = timeline.now + chance.time(chance.hits(0.8) ? 0...2 : 0...20)
+      cutUntil[server.name] = timeline.now + chance.time(chance.hits(0.8) ? 0...2 : 0...40)
       server.link.cut()
     case .brokerRestarts, .newStreams:
       // A disk is lost more seldom.
