@@ -68,6 +68,10 @@ public final class Chat: Sendable {
   }
 
   /// The chat's handler for an event loop. It uses `Connection/context`.
+  ///
+  /// A handler of yours that passes calls on to it passes on `Handler/authorize(_:)`, too: then a client is connected when
+  /// its room is open. Otherwise a client that is the first in a room misses what others say until then; what it says
+  /// itself waits.
   @Sendable
   public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self, on: loop) }
 
