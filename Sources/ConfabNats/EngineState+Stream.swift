@@ -4,6 +4,7 @@ internal import Logging
 extension EngineState {
   mutating func lookForStream(_ now: Instant, _ effects: inout Effects) {
     phase = .asking(now)
+    // Not before all has been read that there is, see ``send(_:_:)``.
     outbox.putBackAll()
     effects.publish("$JS.API.STREAM.INFO.\(options.stream)", reply: "\(inbox).stream")
   }

@@ -156,16 +156,11 @@ struct EngineState {
       lookForStream(now, &effects)
     case .disconnected:
       effects.logs.append((.warning, "the connection to NATS is lost"))
-      lose(now)
-    case .closed: lose(now)
+      phase = .disconnected(now)
+    case .closed: phase = .disconnected(now)
     case .failed(let text): effects.logs.append((.warning, "NATS: \(text)"))
     case .message(let message): received(message, now, &effects)
     }
-  }
-
-  private mutating func lose(_ now: Instant) {
-    phase = .disconnected(now)
-    outbox.putBackAll()
   }
 
   private mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {

@@ -7,7 +7,6 @@ import FoundationEssentials
 final class SimulatedBroker {
   struct Stored {
     let number: Int
-    let subject: String
     let headers: [String: String]
     let bytes: [UInt8]
   }
@@ -15,7 +14,10 @@ final class SimulatedBroker {
   /// What a stream has had from its beginning. Its place in ``streams`` is when it was made.
   struct Stream {
     let created: String
-    var messages: [Stored] = []
+    var last = 0
+    /// The messages of each room, by subject.
+    var rooms: [String: [Stored]] = [:]
+    var contents: Set<[UInt8]> = []
     /// When each `Nats-Msg-Id` was stored, and as which number.
     var ids: [String: (number: Int, at: Duration)] = [:]
   }
@@ -28,19 +30,21 @@ final class SimulatedBroker {
   }
 
   private final class Consumer {
+    let name: String
     let link: SimulatedLink
     let subject: String
     let destination: String
-    /// The index in the stream of what is to be sent next.
+    /// The index among the room's messages of what is to be sent next.
     var next = 0
     var sent = 0
-    /// The replica that it is on has no more than so many messages.
+    /// The replica that it is on has no message of a higher number.
     var view = Int.max
     var sentAt: Duration
     var wantedAt: Duration
 
-    init(_ link: SimulatedLink, _ subject: String, _ destination: String, at now: Duration) {
-      (self.link, self.subject, self.destination, sentAt, wantedAt) = (link, subject, destination, now, now)
+    init(_ name: String, _ link: SimulatedLink, _ subject: String, _ destination: String, at now: Duration) {
+      (self.name, self.link, self.subject, self.destination) = (name, link, subject, destination)
+      (sentAt, wantedAt) = (now, now)
     }
   }
 
@@ -62,10 +66,10 @@ final class SimulatedBroker {
   /// The messages of a room in the stream that an epoch is of, oldest first.
   func messages(of subject: String, _ epoch: String) -> [Stored] {
     let created = epoch.prefix { $0 != " " }
-    return streams.first { $0.created == created }?.messages.filter { $0.subject == subject } ?? []
+    return streams.first { $0.created == created }?.rooms[subject] ?? []
   }
 
-  func hasStored(_ bytes: [UInt8]) -> Bool { streams.contains { $0.messages.contains { $0.bytes == bytes } } }
+  func hasStored(_ bytes: [UInt8]) -> Bool { streams.contains { $0.contents.contains(bytes) } }
 
   // MARK: Faults
 
@@ -160,7 +164,7 @@ final class SimulatedBroker {
 
   private var info: String {
     let config = String(decoding: Api.encode(StreamConfig(world.options)), as: UTF8.self)
-    let last = max(0, streams[streams.count - 1].messages.count - modesty)
+    let last = max(0, streams[streams.count - 1].last - modesty)
     return #"{"config":\#(config),"created":"\#(streams[streams.count - 1].created)","state":{"last_seq":\#(last)}}"#
   }
 
@@ -191,11 +195,13 @@ final class SimulatedBroker {
   }
 
   private func store(_ message: NatsMessage, _ link: SimulatedLink) {
-    let last = streams.count - 1
-    let number = streams[last].messages.count + 1
-    streams[last].messages.append(
-      Stored(number: number, subject: message.subject, headers: message.headers, bytes: message.bytes))
-    streams[last].ids[message.headers[Delivery.idHeader]!] = (number, world.timeline.now)
+    let index = streams.count - 1
+    let number = streams[index].last + 1
+    let stored = Stored(number: number, headers: message.headers, bytes: message.bytes)
+    streams[index].last = number
+    streams[index].rooms[message.subject, default: []].append(stored)
+    streams[index].contents.insert(message.bytes)
+    streams[index].ids[message.headers[Delivery.idHeader]!] = (number, world.timeline.now)
     answer(message, link, #"{"stream":"CONFAB","seq":\#(number)}"#)
     for consumer in sortedConsumers { send(to: consumer) }
   }
@@ -219,38 +225,38 @@ final class SimulatedBroker {
       return answer(message, link, #"{"error":{"code":500,"description":"not now"}}"#)
     }
     let config = try! JSONDecoder().decode(Request.self, from: Data(message.bytes)).config
-    let consumer = Consumer(link, config.filter_subject, config.deliver_subject, at: world.timeline.now)
-    consumer.next = (config.opt_start_seq ?? 1) - 1
+    let consumer = Consumer(name, link, config.filter_subject, config.deliver_subject, at: world.timeline.now)
+    let messages = streams[streams.count - 1].rooms[consumer.subject] ?? []
+    consumer.next = messages.firstIndex { $0.number >= config.opt_start_seq ?? 1 } ?? messages.count
     if world.faults.contains(.lag) && world.isTroubled && world.chance.hits(0.3) {
-      consumer.view = max(
-        consumer.next, streams[streams.count - 1].messages.count - Int.random(in: 0...4, using: &world.chance))
+      consumer.view = streams[streams.count - 1].last - Int.random(in: 0...4, using: &world.chance)
     }
     consumers[name] = consumer
-    let messages = streams[streams.count - 1].messages
-    let end = min(consumer.view, messages.count)
-    let pending = messages[min(consumer.next, end)..<end].count { $0.subject == consumer.subject }
-    answer(message, link, #"{"num_pending":\#(pending),"delivered":{"consumer_seq":0}}"#)
+    answer(message, link, #"{"num_pending":\#(pending(of: consumer, in: messages)),"delivered":{"consumer_seq":0}}"#)
     send(to: consumer)
+  }
+
+  private func pending(of consumer: Consumer, in messages: [Stored]) -> Int {
+    if consumer.view == .max { return messages.count - consumer.next }
+    return messages[consumer.next...].count { $0.number <= consumer.view }
   }
 
   private func send(to consumer: Consumer) {
     guard hasMajority, hasStream, !consumer.link.isOfMinority, consumer.link.subscribes(to: consumer.destination) else {
       return
     }
-    let messages = streams[streams.count - 1].messages
-    let end = min(consumer.view, messages.count)
-    while consumer.next < end {
+    let messages = streams[streams.count - 1].rooms[consumer.subject] ?? []
+    while consumer.next < messages.count, messages[consumer.next].number <= consumer.view {
       let stored = messages[consumer.next]
       consumer.next += 1
-      guard stored.subject == consumer.subject else { continue }
       consumer.sent += 1
       consumer.sentAt = world.timeline.now
-      let pending = messages[consumer.next..<end].count { $0.subject == consumer.subject }
-      let name = consumers.first { $0.value === consumer }!.key
+      let pending = pending(of: consumer, in: messages)
       consumer.link.deliver(
         NatsMessage(
-          subject: stored.subject,
-          reply: "$JS.ACK.CONFAB.\(name).1.\(stored.number).\(consumer.sent).\(stored.number * 1_000_000).\(pending)",
+          subject: consumer.subject,
+          reply:
+            "$JS.ACK.CONFAB.\(consumer.name).1.\(stored.number).\(consumer.sent).\(stored.number * 1_000_000).\(pending)",
           headers: stored.headers, bytes: stored.bytes), by: consumer.destination)
     }
   }

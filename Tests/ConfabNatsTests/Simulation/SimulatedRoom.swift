@@ -11,9 +11,11 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   var isClosed = false
   private(set) var epoch: String?
   private(set) var last = 0
+  /// How many of the stream's messages it has heard of.
+  private var count = 0
   private(set) var isAvailable = false
   /// How many people are here, as other servers are to know, and the version of that.
-  var count = 0
+  var people = 0
   var version = 0
   private(set) var others: [String: Int] = [:]
 
@@ -39,7 +41,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     let expected = messages.suffix(world.options.maxMessagesPerRoom)
     world.require(kept.posts.map(\.place.id) == expected.map(\.number), "\(label) is opened with a hole")
     world.require(kept.posts.map(\.post.bytes) == expected.map(\.bytes), "\(label) is opened with other messages")
-    (epoch, last) = (kept.epoch, kept.last)
+    (epoch, last, count) = (kept.epoch, kept.last, messages.count)
   }
 
   func placed(_ posts: [PlacedPost]) {
@@ -47,22 +49,23 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     let messages = world.broker.messages(of: subject, epoch ?? "")
     for post in posts {
       let id = post.place.id
-      guard let known = messages.first(where: { $0.number == id }) else {
-        world.fail("\(label) gets a message as \(id), which the stream does not have")
-        continue
+      let known: SimulatedBroker.Stored?
+      if id > last {
+        // The next one that there is.
+        known = count < messages.count ? messages[count] : nil
+        (last, count) = (id, count + 1)
+      } else {
+        known = messages.first { $0.number == id }
       }
-      world.require(known.bytes == post.post.bytes, "\(label) gets another message as \(id) than the stream has")
-      guard id > last else { continue }
-      let next = messages.first { $0.number > last }?.number
-      world.require(id == next, "\(label) gets \(id), and \(next ?? 0) is next")
-      last = id
+      world.require(known?.number == id, "\(label) gets \(id), and not \(known?.number ?? 0)")
+      world.require(known?.bytes == post.post.bytes, "\(label) gets another message as \(id) than the stream has")
     }
   }
 
   func availabilityChanged(_ isAvailable: Bool) { self.isAvailable = isAvailable }
 
   func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? {
-    self.version == version ? nil : (Attendance(people: [], count: count), self.version)
+    self.version == version ? nil : (Attendance(people: [], count: people), self.version)
   }
 
   func attended(_ server: String, _ attendance: Attendance) {

@@ -3,8 +3,8 @@ import Testing
 
 @testable import ConfabNats
 
-/// Worlds in which much goes wrong, one for each seed. SIMULATE has them go on for so many seconds, SEED runs one again and
-/// prints what happens in it.
+/// Worlds in which much goes wrong, one for each seed, from FIRST_SEED or a random one on. SIMULATE has them go on for so
+/// many seconds, SEED runs one again and prints what happens in it.
 @Suite(.serialized) struct SimulationTests {
   private static let environment = ProcessInfo.processInfo.environment
   private static let duration = Duration.seconds(environment["SIMULATE"].flatMap { Int($0) } ?? 5)
@@ -12,7 +12,9 @@ import Testing
   @Test func allServersHaveTheSameMessagesAndNothingIsLost() {
     if let seed = Self.environment["SEED"].flatMap({ UInt64($0) }) { return replay(World(seed: seed)) }
     let end = ContinuousClock.now + Self.duration
-    var (worlds, steps, seed) = (0, 0, UInt64(Self.environment["FIRST_SEED"] ?? "1")!)
+    var (worlds, steps, seed) = (
+      0, 0, Self.environment["FIRST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...1 << 40)
+    )
     while ContinuousClock.now < end {
       let world = World(seed: seed)
       if world.run() != nil {

@@ -53,9 +53,11 @@ final class World {
   private let start = ContinuousClock.now
   private var serverCount = 0
 
-  init(seed: UInt64, faults: Faults = .all, trouble: Duration = .seconds(60)) {
-    (self.seed, self.faults, self.trouble) = (seed, faults, trouble)
+  init(seed: UInt64, faults: Faults = .all, trouble: Duration? = nil) {
+    (self.seed, self.faults) = (seed, faults)
     chance = Chance(seed: seed)
+    let length = chance.time(5...60)
+    self.trouble = trouble ?? length
     var options = JetStreamOptions(urls: ["nats://broker"])
     options.maxMessagesPerRoom = chance.hits(0.5) ? 1000 : 5
     duplicateWindow = chance.hits(0.5) ? StreamConfig.duplicateWindow : .seconds(30)
@@ -94,7 +96,7 @@ final class World {
     heal()
     cutUntil = [:]
     broker.modesty = 0
-    timeline.run(until: trouble + .seconds(45)) { failure == nil }
+    timeline.run(until: trouble + .seconds(35)) { failure == nil }
     if failure == nil { checkRest() }
     return failure
   }
@@ -118,7 +120,7 @@ final class World {
     case ..<18: if let room = chance.pick(server.sortedRooms) { close(room, server) }
     case ..<25:
       if let room = chance.pick(server.sortedRooms) {
-        room.count = Int.random(in: 0...3, using: &chance)
+        room.people = Int.random(in: 0...3, using: &chance)
         room.version += 1
       }
     case ..<32:
@@ -202,8 +204,8 @@ final class World {
         require(room.isUpToDate, "\(server.name)'s \(room.name) has stopped at \(room.last)")
         require(room.isAvailable, "\(server.name)'s \(room.name) is not available")
         let others = servers.compactMap { other -> (String, Int)? in
-          guard other !== server, let there = other.rooms[room.name], there.count > 0 else { return nil }
-          return (other.instance, there.count)
+          guard other !== server, let there = other.rooms[room.name], there.people > 0 else { return nil }
+          return (other.instance, there.people)
         }
         require(
           room.others == Dictionary(uniqueKeysWithValues: others),
@@ -221,7 +223,8 @@ final class World {
   /// Each sender's messages are there once, in their order.
   private func checkOrder(_ stream: SimulatedBroker.Stream) {
     var counts: [Substring: Int] = [:]
-    for message in stream.messages {
+    let messages = stream.rooms.values.joined().sorted { $0.number < $1.number }
+    for message in messages {
       let parts = String(decoding: message.bytes, as: UTF8.self).split(separator: ":")
       let count = Int(parts[1])!
       require(count > counts[parts[0]] ?? -1, "\(parts[0]):\(count) comes after \(counts[parts[0]] ?? -1)")
