@@ -50,6 +50,8 @@ class Rich:
         check("server", text)
         event = json.loads(text)
         self.heard.append(event)
+        if event["type"] == "welcome":
+            self.welcome = event
         return event
 
     async def until(self, type, **members):
@@ -62,8 +64,7 @@ class Rich:
     async def hello(self, name, **members):
         """Comes in, and returns the welcome."""
         await self.send("hello", name=name, **members)
-        self.welcome = await self.until("welcome")
-        return self.welcome
+        return await self.until("welcome")
 
     async def say(self, text, tag=None):
         """Says something, and waits until it is heard."""
@@ -71,8 +72,11 @@ class Rich:
         await self.send("say", tag=tag, text=text)
         while True:
             event = await self.next()
-            if event["type"] in ("message", "error") and event.get("tag") == tag:
+            if event.get("tag") == tag and (event["type"] == "error" or self.is_own(event)):
                 return event
+
+    def is_own(self, message):
+        return message.get("member") == self.welcome["member"]
 
     async def error(self, type, **members):
         """Sends something and returns the error that it must get."""

@@ -35,12 +35,19 @@ struct Delivery {
 extension Post {
   private static let kindHeader = "Confab-Kind"
   private static let nameHeader = "Confab-Name"
+  private static let memberHeader = "Confab-Member"
   private static let tagHeader = "Confab-Tag"
+
+  /// What the stream knows it by, so that a client can say it again, to any server; nil if nothing tells it from others.
+  func id(in subject: String) -> String? {
+    member.flatMap { member in tag.map { "\(subject)/\(member.text)/\($0)" } }
+  }
 
   /// What it is stored with, beside its bytes.
   func headers(id: String) -> [(String, String)] {
     var headers = [(Delivery.idHeader, id), (Post.kindHeader, kind == .text ? "text" : "binary")]
     if let name { headers.append((Post.nameHeader, Subject.escaped(name))) }
+    if let member { headers.append((Post.memberHeader, member.text)) }
     if let tag { headers.append((Post.tagHeader, tag)) }
     return headers
   }
@@ -52,6 +59,6 @@ extension Post {
     self.init(
       kind: isText ? .text : .binary, bytes: message.bytes,
       name: message.headers[Post.nameHeader].map(Subject.unescaped),
-      tag: message.headers[Post.tagHeader])
+      member: message.headers[Post.memberHeader].flatMap { Member($0) }, tag: message.headers[Post.tagHeader])
   }
 }

@@ -120,8 +120,7 @@ struct EngineState {
   private mutating func place(_ post: Post, from sender: Sender?, _ senderID: UInt64, in number: Int) {
     guard let room = rooms[number] else { return }
     nextMessage += 1
-    // The same tag is the same message, whichever server it has come to.
-    let id = post.tag.map { "\(room.subject)/\($0)" } ?? "\(instance) \(nextMessage)"
+    let id = post.id(in: room.subject) ?? "\(instance) \(nextMessage)"
     outbox.append(
       Outbox.Message(room: number, subject: room.subject, id: id, post: post, sender: sender, senderID: senderID))
     rooms[number]?.waiting += 1

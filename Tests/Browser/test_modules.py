@@ -168,8 +168,9 @@ FAKE = """
   } });
   const conversation = new Conversation("/test", new Outbox(`/test${Math.random()}`), listener);
   const message = (id, more = {}) => ({ type: "message", id, at: id, text: `${id}`, ...more });
+  const [ann, bob, eve] = ["a", "b", "e"].map((digit) => digit.repeat(16));
   const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => message(from + index));
-  const welcome = (last, messages, more = {}) => ({ type: "welcome", room: "/test", name: "Ann", session: "s".repeat(22), epoch: "e",
+  const welcome = (last, messages, more = {}) => ({ type: "welcome", room: "/test", name: "Ann", member: ann, session: "s".repeat(22), epoch: "e",
     last, oldest: 1, people: ["Ann"], count: 1, messages, more: false, gap: false, limits: { text: 4000 }, ...more });
   const connect = () => { const socket = Fake.made.at(-1); socket.onopen(); return socket; };
   conversation.join("Ann");
@@ -269,11 +270,11 @@ def test_history_that_went_while_it_was_asked_for_is_a_gap(run):
 def test_a_message_is_shown_once_even_if_it_had_to_be_said_again(run):
     told = run(FAKE + """
       socket.hear(welcome(0, [], { oldest: 1 }));
-      socket.hear(message(1, { from: "Bob", tag: "t" }));
+      socket.hear(message(1, { from: "Bob", member: bob, tag: "t" }));
       socket.onclose({ code: 1006 });
       conversation.connection.open();
       socket = connect();
-      socket.hear(welcome(2, [message(1, { from: "Bob", tag: "t" }), message(2, { from: "Eve", tag: "t" })], { epoch: "f" }));
+      socket.hear(welcome(2, [message(1, { from: "Bob", member: bob, tag: "t" }), message(2, { from: "Bob", member: eve, tag: "t" })], { epoch: "f" }));
       return told;
     """)
     assert told == ["edge", "appended 1", "gap", "appended 2", "edge"]
@@ -289,11 +290,14 @@ def test_messages_are_said_one_after_the_other(run):
       const before = says().length;
       socket.hear({ type: "error", code: "rateLimited", tag: first, message: "…", retryAfter: 20 });
       await new Promise((resolve) => setTimeout(resolve, 60));
-      socket.hear(message(1, { from: "Ann", tag: first }));
+      // Another member may have the same tag, and the same name before.
+      socket.hear(message(1, { from: "Ann", member: eve, tag: first }));
+      const between = says().length;
+      socket.hear(message(2, { from: "Ann", member: ann, tag: first }));
       socket.hear({ type: "error", code: "textTooLong", tag: says().at(-1).tag, message: "…" });
-      return [before, says().map(({ text }) => text), told.includes(`limited ${first}`), conversation.outbox.entries.map(({ failed }) => failed)];
+      return [before, between, says().map(({ text }) => text), told.includes(`limited ${first}`), conversation.outbox.entries.map(({ failed }) => failed)];
     """)
-    assert sent == [1, ["one", "one", "two"], True, ["textTooLong"]]
+    assert sent == [1, 2, ["one", "one", "two"], True, ["textTooLong"]]
 
 
 def test_unsent_messages_of_closed_tabs_are_taken_over(run):

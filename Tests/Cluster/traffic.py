@@ -25,7 +25,7 @@ class Person:
 
     def __init__(self, name, servers, rate):
         self.name, self.servers, self.rate = name, servers, rate
-        self.session = self.epoch = None
+        self.session = self.member = self.epoch = None
         #: What it has heard, each message once, in its order.
         self.heard = []
         self.said = []
@@ -43,7 +43,8 @@ class Person:
         # What was on the way already when a page was asked for is in both.
         if message["id"] > self.last:
             self.heard.append(message)
-        self.unheard.pop(message.get("tag"), None)
+        if message.get("member") == self.member:
+            self.unheard.pop(message["tag"], None)
 
     async def say(self, socket):
         for number in itertools.count(len(self.said)):
@@ -74,7 +75,7 @@ class Person:
                     welcome = event
             self.visits += 1
             self.gaps += welcome["gap"]
-            self.session, self.epoch = welcome["session"], welcome["epoch"]
+            self.session, self.member, self.epoch = welcome["session"], welcome["member"], welcome["epoch"]
             live, more = [], welcome["more"]
             for message in welcome["messages"]:
                 self.hear(message)

@@ -3,12 +3,21 @@ import Testing
 
 @testable import ConfabChat
 
+private let ann = Member(number: 1)
+private let bob = Member(number: 0xfedc_ba98_7654_3210)
+
 extension History {
-  fileprivate mutating func say(_ text: String, tag: String? = nil, from name: String? = nil, at: Int64 = 0) {
-    append(Message(.text, Array(text.utf8).span), name: name, tag: tag, at: Place(id: last + 1, at: at))
+  fileprivate mutating func say(
+    _ text: String, tag: String? = nil, of member: Member = ann, from name: String? = nil, at: Int64 = 0
+  ) {
+    append(
+      Message(.text, Array(text.utf8).span), name: name, member: tag == nil ? nil : member, tag: tag,
+      at: Place(id: last + 1, at: at))
   }
 
-  fileprivate func id(of tag: String) -> Int? { Tag(tag).flatMap { message(with: $0)?.id } }
+  fileprivate func id(of tag: String, _ member: Member = ann) -> Int? {
+    Tag(tag).flatMap { message(with: $0, of: member)?.id }
+  }
   fileprivate func texts(after id: Int, count: Int = 100) -> [String?] {
     page(after: id, count: count).messages.map(\.text)
   }
@@ -27,7 +36,22 @@ struct HistoryTests {
     #expect(messages.map(\.id) == [1, 2, 3, 4] && messages.map(\.at) == [5, 6, 7, 0])
     #expect(messages.map(\.text) == ["你好", nil, "hi", ""] && messages.map(\.binary) == [nil, 3, nil, nil])
     #expect(messages.map(\.from) == [nil, nil, "李", nil] && messages.map(\.tag) == [nil, nil, "t-1", nil])
+    #expect(messages.map(\.member) == [nil, nil, ann, nil])
     #expect(history.id(of: "t-1") == 3 && history.id(of: "t-2") == nil)
+  }
+
+  @Test func aTagIsItsMembers() throws {
+    var history = History(maxMessages: 2, maxBytes: 10_000)
+    history.say("one", tag: "t", of: ann, from: "Ann")
+    history.say("two", tag: "t", of: bob, from: "Ann")
+    #expect(history.id(of: "t", ann) == 1 && history.id(of: "t", bob) == 2)
+    #expect(history.id(of: "t", Member(number: 2)) == nil)
+    #expect(history.page(after: 0, count: 2).messages.map(\.member) == [ann, bob])
+    history.say("three", tag: "t2", of: ann, from: "Ann")
+    #expect(history.id(of: "t", ann) == nil && history.id(of: "t", bob) == 2 && history.id(of: "t2", ann) == 3)
+    // What an older version has kept has a tag, and nobody knows whose.
+    history.append(Message(.text, [65].span), name: "Ann", tag: "t3", at: Place(id: 4, at: 0))
+    #expect(history.id(of: "t3") == nil && history.page(after: 3, count: 1).messages.map(\.tag) == ["t3"])
   }
 
   @Test(arguments: [1, 2, 10, 255, 256, 257, 1000])
@@ -41,7 +65,7 @@ struct HistoryTests {
     #expect(history.id(of: "3000") == 3000)
     #expect(history.id(of: "\(3000 - limit)") == nil)
     // What has been forgotten is given back by chunks of 256.
-    #expect(history.bytes <= (limit + 256) * (History.overhead + 12))
+    #expect(history.bytes <= (limit + 256) * (History.overhead + 20))
   }
 
   @Test(arguments: [0, 1, 500, 5000, 100_000, 1 << 20])
@@ -119,7 +143,8 @@ struct HistoryOfAnEngineTests {
   @Test(arguments: [3, 500]) func idsMayHaveGaps(_ limit: Int) {
     var history = History(maxMessages: limit, maxBytes: 1 << 20)
     for number in 1...1000 {
-      history.append(Message(.text, Array("\(number)".utf8).span), tag: "\(number)", at: Place(id: number * 7, at: 0))
+      history.append(
+        Message(.text, Array("\(number)".utf8).span), member: ann, tag: "\(number)", at: Place(id: number * 7, at: 0))
     }
     #expect(history.last == 7000 && history.oldest == (1001 - limit) * 7)
     #expect(history.ids(before: 6999, count: 2) == [6986, 6993] && history.ids(before: 6994, count: 1) == [6993])
@@ -145,7 +170,9 @@ struct HistoryOfAnEngineTests {
 
   @Test func whatHasBeenKeptComesBack() {
     let posts = [4, 9, 11].map { id in
-      PlacedPost(Post(kind: .text, bytes: Array("\(id)".utf8), name: "Ann", tag: "t\(id)"), at: Place(id: id, at: 5))
+      PlacedPost(
+        Post(kind: .text, bytes: Array("\(id)".utf8), name: "Ann", member: ann, tag: "t\(id)"), at: Place(id: id, at: 5)
+      )
     }
     var history = History(maxMessages: 2, maxBytes: 1 << 20)
     history.restore(Kept(epoch: "e", last: 20, posts: posts))

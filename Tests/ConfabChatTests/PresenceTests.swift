@@ -83,47 +83,67 @@ struct PeopleTests {
   }
 
   @Test func aNameBelongsToOne() throws {
-    var people = People<Peer>()
+    var people = People<Peer>(room: "/")
     let session = try #require(enter(&people, "Ann", one)).session
     #expect(enter(&people, "ANN", two) == nil)
     #expect(people.count == 1 && people.names(10) == ["Ann"])
-    #expect(people.person(session.id, of: one)?.name.text == "Ann")
-    #expect(people.person(session.id, of: two) == nil)
-    #expect(people.leave(session.id, two) == nil)
-    #expect(people.leave(session.id, one)?.text == "Ann")
+    #expect(people.person(session.member, of: one)?.name.text == "Ann")
+    #expect(people.person(session.member, of: two) == nil)
+    #expect(people.leave(session.member, two) == nil)
+    #expect(people.leave(session.member, one)?.text == "Ann")
     #expect(enter(&people, "ann", two) != nil)
   }
 
   @Test func aSessionTakesOver() throws {
-    var people = People<Peer>()
+    var people = People<Peer>(room: "/")
     let session = try #require(enter(&people, "Ann", one)).session
     #expect(enter(&people, "Bob", three) != nil)
     let entry = try #require(enter(&people, "Ann", two, session))
     #expect(entry.session.isSame(as: session) && entry.replaced === one && entry.renamed == nil)
-    #expect(people.count == 2 && people.person(session.id, of: one) == nil)
+    #expect(people.count == 2 && people.person(session.member, of: one) == nil)
     // The one that was replaced cannot end it.
-    #expect(people.leave(session.id, one) == nil && people.count == 2)
+    #expect(people.leave(session.member, one) == nil && people.count == 2)
     #expect(enter(&people, "Bob", one, session) == nil, "the name is somebody else's")
     #expect(enter(&people, "Anna", one, session)?.renamed == name("Ann"))
     #expect(people.names(10).sorted() == ["Anna", "Bob"])
-    // Somebody else's session, or one of long ago, is that of a newcomer.
-    let newcomer = try #require(enter(&people, "Cid", three, Session()))
-    #expect(newcomer.replaced == nil && people.count == 3)
+  }
+
+  @Test func aSessionOutlivesItsConnection() throws {
+    var people = People<Peer>(room: "/")
+    let session = try #require(enter(&people, "Ann", one)).session
+    #expect(people.leave(session.member, one) != nil)
+    let again = try #require(enter(&people, "Bob", two, session))
+    #expect(again.session.isSame(as: session) && again.replaced == nil && !again.isKnown)
+    // This server has not made it, another one has.
+    let other = Session(in: "/")
+    #expect(try #require(enter(&people, "Cid", three, other)).session.isSame(as: other))
+    // One of another room is of no use.
+    let elsewhere = Session(in: "/tea")
+    #expect(try #require(enter(&people, "Dan", one, elsewhere)).session.member != elsewhere.member)
+  }
+
+  @Test func nobodyBecomesAnotherMember() throws {
+    var people = People<Peer>(room: "/")
+    let session = Session(in: "/")
+    let forged = try #require(Session(session.member.text + Session(in: "/").text.suffix(32)))
+    #expect(!forged.isGenuine(in: "/") && session.isGenuine(in: "/"))
+    let entry = try #require(enter(&people, "Eve", one, forged))
+    #expect(entry.session.member != session.member && entry.session.isGenuine(in: "/"))
   }
 
   @Test func namesCanBeChanged() throws {
-    var people = People<Peer>()
+    var people = People<Peer>(room: "/")
     let session = try #require(enter(&people, "Ann", one)).session
     #expect(enter(&people, "Bob", two) != nil)
-    #expect(people.rename(session.id, to: name("bob")) == nil)
-    #expect(people.rename(session.id, to: name("ANN"))?.text == "Ann")
-    #expect(people.rename(session.id, to: name("Cid"))?.text == "ANN")
+    #expect(people.rename(session.member, to: name("bob")) == nil)
+    #expect(people.rename(session.member, to: name("ANN"))?.text == "Ann")
+    #expect(people.rename(session.member, to: name("Cid"))?.text == "ANN")
     #expect(people.isPresent(name("Cid")) && !people.isPresent(name("cid")))
     #expect(enter(&people, "Ann", three) != nil)
   }
 
   @Test func anotherNameIsProposed() throws {
-    var people = People<Peer>()
+    var people = People<Peer>(room: "/")
     let ann = name("Ann")
     for number in 2...400 {
       _ = enter(&people, number == 2 ? "Ann" : try #require(people.proposal(for: ann)).text, Peer())

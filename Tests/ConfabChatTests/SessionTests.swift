@@ -4,21 +4,41 @@ import Testing
 
 struct SessionTests {
   @Test func sessionsAreReadAsTheyAreWritten() throws {
-    let session = Session()
+    let session = Session(in: "/")
     #expect(session.text.utf8.count == 48)
     let again = try #require(Session(session.text))
     #expect(again.isSame(as: session) && again.text == session.text)
-    #expect(!Session().isSame(as: session))
+    #expect(!Session(in: "/").isSame(as: session))
   }
 
   @Test func everyDigitCounts() throws {
-    let session = Session()
+    let session = Session(in: "/")
     for index in 0..<48 {
       var digits = Array(session.text)
       digits[index] = digits[index] == "0" ? "1" : "0"
       let other = try #require(Session(String(digits)))
-      #expect(!other.isSame(as: session))
+      #expect(!other.isSame(as: session) && !other.isGenuine(in: "/"))
     }
+  }
+
+  @Test func membersAreReadAsTheyAreWritten() {
+    for number in [0, 1, 0xfedc_ba98_7654_3210, UInt64.max] {
+      let member = Member(number: number)
+      #expect(
+        member.text.utf8.count == 16 && Member(member.text) == member && Member(bytes: member.bytes[...]) == member)
+    }
+    for text in ["", "1", "+000000000000001", "-000000000000001", "g000000000000000", "00000000000000000"] {
+      #expect(Member(text) == nil)
+    }
+  }
+
+  @Test func secretOfAClientMakesOneSessionInEachRoom() throws {
+    let secret = "00112233445566778899aabbccddeeff"
+    let session = try #require(Session(secret, in: "/"))
+    #expect(session.isGenuine(in: "/") && session.text.hasSuffix(secret))
+    #expect(try #require(Session(secret, in: "/")).isSame(as: session))
+    #expect(try #require(Session(secret, in: "/tea")).member != session.member)
+    #expect(Session(String(secret.dropLast()), in: "/") == nil && Session(secret.dropLast() + "x", in: "/") == nil)
   }
 
   @Test(arguments: ["", "x", String(repeating: "g", count: 48), String(repeating: "ä", count: 24)])

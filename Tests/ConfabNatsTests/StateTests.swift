@@ -123,11 +123,11 @@ struct OthersTests {
 
   @Test func whoIsAtTwoServersIsWhereTheNewestConnectionIs() {
     var others = Others()
-    let session = Session()
+    let session = Session(in: "/")
     others.update("one", attendance([("Ann", session, 1)], count: 3))
     others.update("two", attendance([("Anna", session, 2)]))
     #expect(others.names == [name("Anna")] && others.count == 3 && others.person(session)?.visits == 2)
-    #expect(others.isTaken(name("anna"), exceptBy: nil) && !others.isTaken(name("anna"), exceptBy: session.id))
+    #expect(others.isTaken(name("anna"), exceptBy: nil) && !others.isTaken(name("anna"), exceptBy: session.member))
     others.update("two", .none)
     #expect(others.names == [name("Ann")] && others.count == 3)
     others.update("one", .none)

@@ -107,6 +107,28 @@ def test_the_same_tag_is_said_once(options):
     go(main, options)
 
 
+def test_the_same_tag_of_two_members_is_two_messages(options):
+    async def main(server):
+        async with rich(server, "Ann") as ann, rich(server, "Bob") as bob, rich(server, "Cid") as cid:
+            assert ann.welcome["member"] != bob.welcome["member"]
+            # At once, so that the first may not have its place yet.
+            await asyncio.gather(*(one.send("say", tag="t", text=text) for one, text in ((ann, "a"), (bob, "b"))))
+            heard = [await cid.until("message") for _ in range(2)]
+            assert {(one["member"], one["tag"], one["text"]) for one in heard} == {
+                (ann.welcome["member"], "t", "a"), (bob.welcome["member"], "t", "b")}
+            # Whoever says it again gets its own.
+            for one, text in ((ann, "a"), (bob, "b")):
+                assert (await one.say("again", tag="t"))["text"] == text
+            # Somebody else takes over the name, not the tags.
+            async with rich(server, "Dan", session=ann.welcome["member"] + bob.welcome["session"][16:]) as dan:
+                assert dan.welcome["member"] not in (ann.welcome["member"], bob.welcome["member"])
+                assert (await dan.say("d", tag="t"))["text"] == "d"
+        async with rich(server, "Ann", session=ann.welcome["session"]) as again:
+            assert (await again.say("again", tag="t"))["text"] == "a"
+            assert [one["text"] for one in again.welcome["messages"]] in (["a", "b", "d"], ["b", "a", "d"])
+    go(main, options)
+
+
 def test_who_comes_back_gets_what_was_missed(options):
     async def main(server):
         async with rich(server, "Ann", "tea") as ann:

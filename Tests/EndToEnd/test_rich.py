@@ -141,9 +141,10 @@ def test_a_tag_is_said_once(server):
             assert await ann.say("again", "tag") == first
             assert await ann.say("another", "tag2") != first
             assert [(await bob.until("message"))["text"] for _ in range(2)] == ["once", "another"]
-        async with rich(server, "Cid") as cid:
-            assert cid.welcome["last"] == 2
-            assert await cid.say("once", "tag") == first
+        # Her connection has broken: she does not know what has been heard.
+        async with rich(server, "Ann", session=ann.welcome["session"]) as again:
+            assert again.welcome["last"] == 2 and again.welcome["member"] == ann.welcome["member"]
+            assert await again.say("once", "tag") == first
     go(main())
 
 

@@ -9,7 +9,7 @@ import websockets
 
 
 class Room:
-    """What is known of a room: which tag has which number, and what has been said by whom."""
+    """What is known of a room: which member's tag has which number, and what has been said by whom."""
 
     def __init__(self, path):
         self.path = path
@@ -18,16 +18,16 @@ class Room:
         self.problems = []
 
     def note(self, message):
-        tag, number = message.get("tag"), message["id"]
+        tag, number = (message.get("member"), message.get("tag")), message["id"]
         self.numbers.add(number)
-        if tag and self.tags.setdefault(tag, number) != number:
+        if tag[1] and self.tags.setdefault(tag, number) != number:
             self.problems.append(f"{tag} has the numbers {self.tags[tag]} and {number}")
 
 
 class Talker:
     def __init__(self, room, name, soak):
         self.room, self.name, self.soak = room, name, soak
-        self.session = self.epoch = None
+        self.session = self.member = self.epoch = None
         self.first = self.last = 0
         self.numbers = set()
         self.heard = set()
@@ -77,7 +77,7 @@ class Talker:
             self.room.problems.append(f"{self.name} has a gap behind {self.last}: the welcome has {event['oldest']}")
         if not self.epoch:
             self.first = self.last = event["last"]
-        self.session, self.epoch = event["session"], event["epoch"]
+        self.session, self.member, self.epoch = event["session"], event["member"], event["epoch"]
         ahead = []
         self.take(event["messages"])
         more, last = event["more"], event["last"]
@@ -98,15 +98,16 @@ class Talker:
         for message in messages:
             if message["id"] <= self.last:
                 # What one says again comes again, to oneself.
-                if message.get("tag") not in self.heard:
+                if (message.get("member"), message.get("tag")) not in self.heard:
                     self.room.problems.append(f"{self.name} hears {message['id']} behind {self.last}")
             else:
                 self.last = message["id"]
                 self.numbers.add(self.last)
                 self.soak.heard += 1
-                self.heard.add(message.get("tag"))
+                self.heard.add((message.get("member"), message.get("tag")))
             self.room.note(message)
-            said = self.unheard.pop(message.get("tag"), None)
+            is_own = message.get("member") == self.member
+            said = self.unheard.pop(message["tag"], None) if is_own else None
             if said is not None and said != message.get("text"):
                 self.room.problems.append(f"{message['tag']} is another text")
 
@@ -126,7 +127,8 @@ class Talker:
         while not hearing.done() and (self.unheard if self.soak.is_over else loop.time() < end):
             if not self.soak.is_over and len(self.unheard) < 5:
                 self.count += 1
-                tag, text = f"{self.name}-{self.count}", "x" * random.choice((1, 20, 200, 2000))
+                # Others have the same tags.
+                tag, text = f"{self.count}", "x" * random.choice((1, 20, 200, 2000))
                 self.unheard[tag] = text
                 self.soak.said += 1
                 await self.say(socket, tag, text)

@@ -36,9 +36,9 @@ struct Others {
     let visits: Int
   }
   private var servers: [String: Attendance] = [:]
-  /// By their session's number.
-  private var people: [UInt64: Person] = [:]
-  private var ids: [String: UInt64] = [:]
+  private var people: [Member: Person] = [:]
+  /// By what makes a name unique.
+  private var members: [String: Member] = [:]
 
   private(set) var names: Set<Name> = []
   private(set) var count = 0
@@ -47,33 +47,32 @@ struct Others {
   mutating func update(_ server: String, _ attendance: Attendance) {
     guard servers[server] ?? .none != attendance else { return }
     servers[server] = attendance.count > 0 ? attendance : nil
-    (people, ids, names) = ([:], [:], [])
+    (people, members, names) = ([:], [:], [])
     count = servers.values.reduce(0) { $0 + $1.count }
     for person in servers.values.lazy.flatMap(\.people) {
       guard let name = Name(person.name, limit: Name.greatestLimit), let session = Session(person.session) else {
         continue
       }
       // Who has come to another server is at both for a moment.
-      if let known = people[session.id] {
+      if let known = people[session.member] {
         count -= 1
         if known.visits >= person.visits { continue }
       }
-      people[session.id] = Person(name: name, session: session, visits: person.visits)
+      people[session.member] = Person(name: name, session: session, visits: person.visits)
     }
-    for (id, person) in people {
-      ids[person.name.key] = id
+    for (member, person) in people {
+      members[person.name.key] = member
       names.insert(person.name)
     }
   }
 
   /// Who has that session; the whole of it is compared.
   func person(_ session: Session) -> Person? {
-    people[session.id].flatMap { $0.session.isSame(as: session) ? $0 : nil }
+    people[session.member].flatMap { $0.session.isSame(as: session) ? $0 : nil }
   }
 
-  /// Whether somebody has a session of this number.
-  func has(_ id: UInt64) -> Bool { people[id] != nil }
-
   /// Whether the name is that of another session.
-  func isTaken(_ name: Name, exceptBy id: UInt64?) -> Bool { ids[name.key].map { $0 != id } ?? false }
+  func isTaken(_ name: Name, exceptBy member: Member?) -> Bool {
+    members[name.key].map { $0 != member } ?? false
+  }
 }

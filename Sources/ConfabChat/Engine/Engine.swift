@@ -24,7 +24,7 @@ public protocol Engine: Sendable {
   /// that, no client is let in, and no message given to it. One that is not shared opens a room before it returns, and
   /// gives places at once.
   ///
-  /// `sink` is kept until ``RoomOrder/close()``.
+  /// `sink` is kept until ``RoomOrder/close()``. A room is not opened again before that.
   func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder
 
   /// Ends it: what it has been given gets its place, if that is possible within a few seconds. The rooms are closed.
@@ -87,13 +87,15 @@ public struct Post: Sendable {
   public let bytes: [UInt8]
   /// Who has said it by the rich protocol; nil for the plain one.
   public let name: String?
-  /// What that client knows it by: 1 to 64 letters of ASCII, digits, - and _. A room has no two messages of the same tag
-  /// as long as it keeps the first.
+  /// Which client that was; nil for the plain protocol.
+  public let member: Member?
+  /// What that client knows it by: 1 to 64 letters of ASCII, digits, - and _. A room has no two messages of one member
+  /// with the same tag as long as it keeps the first.
   public let tag: String?
 
   /// A message.
-  public init(kind: Message.Kind, bytes: [UInt8], name: String? = nil, tag: String? = nil) {
-    (self.kind, self.bytes, self.name, self.tag) = (kind, bytes, name, tag)
+  public init(kind: Message.Kind, bytes: [UInt8], name: String? = nil, member: Member? = nil, tag: String? = nil) {
+    (self.kind, self.bytes, self.name, self.member, self.tag) = (kind, bytes, name, member, tag)
   }
 
   /// A message of the plain protocol.

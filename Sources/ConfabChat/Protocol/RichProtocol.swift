@@ -19,8 +19,8 @@ final class RichProtocol {
   private var waiting: [OwnedMessage]?
   /// Whether the room has been waited for, which is done once.
   private var hasWaited = false
-  /// The session's id, once the person has a name.
-  private var id: UInt64?
+  /// Who it speaks for, once that one has a name.
+  private var member: Member?
   private var rate: EventRate
   private var malformed = 0
   private var typedAt: ContinuousClock.Instant?
@@ -33,7 +33,7 @@ final class RichProtocol {
   /// The connection has ended.
   func left(_ connection: Connection) {
     if waiting != nil { room.stopWaiting(connection) }
-    if let id { room.leave(id, connection) }
+    if let member { room.leave(member, connection) }
   }
 
   /// The room, which was waited for, has caught up, or had its time.
@@ -54,21 +54,21 @@ final class RichProtocol {
       return tell(connection, ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: wait))
     }
     if case .hello(let hello) = event {
-      guard id != nil || hasWaited || room.hasCaughtUp(with: hello, connection) else {
+      guard member != nil || hasWaited || room.hasCaughtUp(with: hello, connection) else {
         return wait(with: message, connection)
       }
       return introduce(hello, connection)
     }
     if case .unknown = event { return tell(connection, ErrorEvent(.unknownType, "There is no such type of event.")) }
-    guard let id else {
+    guard let member else {
       return tell(connection, ErrorEvent(.notIntroduced, "A hello must come first.", tag: event.tag))
     }
     switch event {
     case .hello, .unknown: break
-    case .say(let say): self.say(say, id, connection)
-    case .typing: typing(id, connection)
+    case .say(let say): self.say(say, member, connection)
+    case .typing: typing(member, connection)
     case .history(let request): history(request, connection)
-    case .rename(let rename): self.rename(rename, id, connection)
+    case .rename(let rename): self.rename(rename, member, connection)
     }
   }
 
@@ -94,21 +94,21 @@ final class RichProtocol {
   // MARK: Names
 
   private func introduce(_ hello: ClientEvent.Hello, _ connection: Connection) {
-    guard id == nil else {
+    guard member == nil else {
       return tell(connection, ErrorEvent(.alreadyIntroduced, "A hello comes once: use rename for another name."))
     }
     guard let name = Name(hello.name, limit: room.options.maxNameLength) else { return refuseName(connection) }
     do throws(Room.NameTaken) {
-      id = try room.welcome(hello, as: name, connection)
+      member = try room.welcome(hello, as: name, connection)
     } catch {
       refuse(error, connection)
     }
   }
 
-  private func rename(_ rename: ClientEvent.Rename, _ id: UInt64, _ connection: Connection) {
+  private func rename(_ rename: ClientEvent.Rename, _ member: Member, _ connection: Connection) {
     guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return refuseName(connection) }
     do throws(Room.NameTaken) {
-      try room.rename(id, to: name, connection)
+      try room.rename(member, to: name, connection)
     } catch {
       refuse(error, connection)
     }
@@ -125,7 +125,7 @@ final class RichProtocol {
 
   // MARK: Messages
 
-  private func say(_ say: ClientEvent.Say, _ id: UInt64, _ connection: Connection) {
+  private func say(_ say: ClientEvent.Say, _ member: Member, _ connection: Connection) {
     guard let text = say.text, say.tag != nil else { return countMalformed(connection, tag: say.tag) }
     guard let tag = say.tag.flatMap({ Tag($0) }) else {
       let text = "A tag has 1 to \(Tag.maxLength) letters of ASCII, digits, - and _."
@@ -133,7 +133,7 @@ final class RichProtocol {
     }
     do throws(Text.Refusal) {
       let text = try Text(text, limit: room.options.maxTextLength)
-      if let known = room.say(text, tag: tag, from: id, connection, sender) { connection.send(known) }
+      if let known = room.say(text, tag: tag, from: member, connection, sender) { connection.send(known) }
     } catch {
       switch error {
       case .empty: tell(connection, ErrorEvent(.textEmpty, "There is nothing to be seen in the text.", tag: tag.text))
@@ -144,11 +144,11 @@ final class RichProtocol {
     }
   }
 
-  private func typing(_ id: UInt64, _ connection: Connection) {
+  private func typing(_ member: Member, _ connection: Connection) {
     let now = ContinuousClock.now
     if let typedAt, now - typedAt < RichProtocol.typingInterval { return }
     typedAt = now
-    room.typing(id, connection)
+    room.typing(member, connection)
   }
 
   private func history(_ request: ClientEvent.HistoryRequest, _ connection: Connection) {

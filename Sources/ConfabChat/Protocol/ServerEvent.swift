@@ -24,23 +24,28 @@ struct MessageEvent: ServerEvent {
   let id: Int
   /// Milliseconds since 1970.
   let at: Int64
-  /// Nobody, if it has been said by the plain protocol; then there is no tag.
+  /// Nobody, if it has been said by the plain protocol; then there is no member and no tag.
   var from: String?
+  /// Whose the tag is.
+  var member: Member?
   var tag: String?
   /// Nil for a binary message …
   var text: String?
   /// … which has so many bytes.
   var binary: Int?
 
-  init(at place: Place, from: String? = nil, tag: String? = nil, text: String? = nil, binary: Int? = nil) {
+  init(
+    at place: Place, from: String? = nil, member: Member? = nil, tag: String? = nil, text: String? = nil,
+    binary: Int? = nil
+  ) {
     (self.id, self.at) = (place.id, place.at)
-    (self.from, self.tag, self.text, self.binary) = (from, tag, text, binary)
+    (self.from, self.member, self.tag, self.text, self.binary) = (from, member, tag, text, binary)
   }
 
-  init(at place: Place, _ message: Message, from: String? = nil, tag: String? = nil) {
+  init(at place: Place, _ message: Message, from: String? = nil, member: Member? = nil, tag: String? = nil) {
     let isText = message.kind == .text
     self.init(
-      at: place, from: from, tag: tag, text: isText ? String(message) : nil,
+      at: place, from: from, member: member, tag: tag, text: isText ? String(message) : nil,
       binary: isText ? nil : message.bytes.count)
   }
 }
@@ -50,6 +55,7 @@ struct WelcomeEvent: ServerEvent {
   private let type = "welcome"
   let room: String
   let name: String
+  let member: Member
   let session: String
   let epoch: String
   let last: Int

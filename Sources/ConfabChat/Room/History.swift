@@ -18,7 +18,7 @@ struct History {
   private var chunks: [Chunk] = []
   /// The one behind them, which messages are appended to.
   private var open = Chunk(first: 1)
-  /// Where messages with a tag are, by the tag's hash: others may have the same.
+  /// Where messages with a tag are, by the hash of member and tag: others may have the same.
   private var tags: [Int: Int] = [:]
   private var lastIndex = 0
   private var oldestIndex = 1
@@ -61,24 +61,42 @@ struct History {
 
   private struct Entry {
     let place: Place
-    /// Where its bytes end: those of the name, of the tag, and of the text.
+    /// Where its bytes end: those of the member, of the name, of the tag, and of the text.
     let end: Int32
     /// How many bytes a binary message had, which are not kept; -1 for text.
     var binary: Int32 = -1
     var nameCount: UInt8 = 0
     var tagCount: UInt8 = 0
+    var hasMember = false
+
+    /// How many bytes there are before the name.
+    var memberCount: Int { hasMember ? Member.byteCount : 0 }
+
+    func member(in bytes: ArraySlice<UInt8>) -> Member? { hasMember ? Member(bytes: bytes.prefix(memberCount)) : nil }
+
+    func name(in bytes: ArraySlice<UInt8>) -> String? {
+      nameCount > 0 ? String(decoding: bytes.dropFirst(memberCount).prefix(Int(nameCount)), as: UTF8.self) : nil
+    }
+
+    func tag(in bytes: ArraySlice<UInt8>) -> String? {
+      let bytes = bytes.dropFirst(memberCount + Int(nameCount)).prefix(Int(tagCount))
+      return tagCount > 0 ? String(decoding: bytes, as: UTF8.self) : nil
+    }
   }
 
   // MARK: Appending
 
   /// Appends a message whose place is above that of all others.
-  mutating func append(_ message: Message, name: String? = nil, tag: String? = nil, at place: Place) {
+  mutating func append(
+    _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at place: Place
+  ) {
     last = place.id
     guard maxMessages > 0 else { return forgotten = last }
     if open.entries.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
     lastIndex += 1
-    if let tag { tags[tag.hashValue] = lastIndex }
+    if let key = MemberTag(member, tag) { tags[key.hashValue] = lastIndex }
     let size = open.bytes.count
+    if let member { open.bytes += member.bytes }
     if let name { open.bytes += name.utf8 }
     if let tag { open.bytes += tag.utf8 }
     let isText = message.kind == .text
@@ -86,7 +104,7 @@ struct History {
     open.entries.append(
       Entry(
         place: place, end: Int32(open.bytes.count), binary: isText ? -1 : Int32(message.bytes.count),
-        nameCount: UInt8(name?.utf8.count ?? 0), tagCount: UInt8(tag?.utf8.count ?? 0)))
+        nameCount: UInt8(name?.utf8.count ?? 0), tagCount: UInt8(tag?.utf8.count ?? 0), hasMember: member != nil))
     bytes += open.bytes.count - size + History.overhead
     if lastIndex - oldestIndex >= maxMessages { forget(before: lastIndex + 1 - maxMessages) }
     while bytes > maxBytes { forgetChunk() }
@@ -97,7 +115,7 @@ struct History {
     (last, forgotten) = (kept.last, (kept.posts.first?.place.id ?? kept.last + 1) - 1)
     for placed in kept.posts {
       let post = placed.post
-      append(Message(post.kind, post.bytes.span), name: post.name, tag: post.tag, at: placed.place)
+      append(Message(post.kind, post.bytes.span), name: post.name, member: post.member, tag: post.tag, at: placed.place)
     }
     last = max(last, kept.last)
   }
@@ -136,7 +154,7 @@ struct History {
     let chunk = chunks.isEmpty ? open : chunks.removeFirst()
     if chunk.first == open.first { open = Chunk(first: lastIndex + 1) }
     for index in chunk.first..<chunk.end {
-      if let tag = tag(of: index, in: chunk), tags[tag.hashValue] == index { tags[tag.hashValue] = nil }
+      if let key = key(of: index, in: chunk)?.hashValue, tags[key] == index { tags[key] = nil }
     }
     bytes -= chunk.size
     if chunk.end > oldestIndex, let entry = chunk.entries.last {
@@ -146,11 +164,11 @@ struct History {
 
   // MARK: Asking
 
-  /// The message that has the tag; nil if there is none.
-  func message(with tag: Tag) -> MessageEvent? {
-    guard let index = tags[tag.text.hashValue], index >= oldestIndex else { return nil }
-    let message = message(index)
-    return message.tag == tag.text ? message : nil
+  /// The member's message that has the tag; nil if there is none.
+  func message(with tag: Tag, of member: Member) -> MessageEvent? {
+    let key = MemberTag(member: member, tag: tag.text)
+    guard let index = tags[key.hashValue], index >= oldestIndex else { return nil }
+    return self.key(of: index, in: chunk(of: index)) == key ? message(index) : nil
   }
 
   /// Whether nothing has been forgotten of what was said behind `id`.
@@ -203,22 +221,19 @@ struct History {
 
   private func place(_ index: Int) -> Place { chunk(of: index).entry(index).place }
 
-  private func tag(of index: Int, in chunk: Chunk) -> String? {
-    let entry = chunk.entry(index)
-    guard entry.tagCount > 0 else { return nil }
-    let bytes = chunk.bytes(index).dropFirst(Int(entry.nameCount)).prefix(Int(entry.tagCount))
-    return String(decoding: bytes, as: UTF8.self)
+  private func key(of index: Int, in chunk: Chunk) -> MemberTag? {
+    let (entry, bytes) = (chunk.entry(index), chunk.bytes(index))
+    return MemberTag(entry.member(in: bytes), entry.tag(in: bytes))
   }
 
   private func message(_ index: Int) -> MessageEvent {
     let chunk = chunk(of: index)
     let entry = chunk.entry(index)
     let bytes = chunk.bytes(index)
-    let text = bytes.dropFirst(Int(entry.nameCount) + Int(entry.tagCount))
+    let text = bytes.dropFirst(entry.memberCount + Int(entry.nameCount) + Int(entry.tagCount))
     return MessageEvent(
       at: entry.place,
-      from: entry.nameCount > 0 ? String(decoding: bytes.prefix(Int(entry.nameCount)), as: UTF8.self) : nil,
-      tag: tag(of: index, in: chunk),
+      from: entry.name(in: bytes), member: entry.member(in: bytes), tag: entry.tag(in: bytes),
       text: entry.binary < 0 ? String(decoding: text, as: UTF8.self) : nil,
       binary: entry.binary < 0 ? nil : Int(entry.binary))
   }

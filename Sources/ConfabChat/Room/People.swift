@@ -9,10 +9,13 @@ struct People<Connection: AnyObject> {
     /// See ``Attendance/Person/visits``.
     var visits: Int
   }
-  private var people: [UInt64: Person] = [:]
-  /// Their ids by what makes a name unique.
-  private var ids: [String: UInt64] = [:]
+  private let room: String
+  private var people: [Member: Person] = [:]
+  /// By what makes a name unique.
+  private var members: [String: Member] = [:]
   private var others = Others()
+
+  init(room: String) { self.room = room }
 
   /// Those who are here; so is what follows.
   var count: Int { people.count }
@@ -31,16 +34,16 @@ struct People<Connection: AnyObject> {
 
   func isPresent(_ name: Name) -> Bool { isHere(name) || others.names.contains(name) }
 
-  func isHere(_ name: Name) -> Bool { ids[name.key].flatMap { people[$0] }?.name == name }
+  func isHere(_ name: Name) -> Bool { members[name.key].flatMap { people[$0] }?.name == name }
 
   /// The person that `connection` speaks for: nobody when another one has taken over.
-  func person(_ id: UInt64, of connection: Connection) -> Person? {
-    people[id].flatMap { $0.connection === connection ? $0 : nil }
+  func person(_ member: Member, of connection: Connection) -> Person? {
+    people[member].flatMap { $0.connection === connection ? $0 : nil }
   }
 
-  /// Whether the name is somebody else's than that of `id`.
-  private func isTaken(_ name: Name, exceptBy id: UInt64?) -> Bool {
-    ids[name.key].map { $0 != id } ?? others.isTaken(name, exceptBy: id)
+  /// Whether the name is somebody else's than the member's.
+  private func isTaken(_ name: Name, exceptBy member: Member?) -> Bool {
+    members[name.key].map { $0 != member } ?? others.isTaken(name, exceptBy: member)
   }
 
   /// How somebody has come.
@@ -59,26 +62,30 @@ struct People<Connection: AnyObject> {
   /// A session that nobody has is the client's own from now on. Another one would be lost with the welcome that tells of
   /// it, and the client would find its name taken, by itself.
   mutating func enter(_ name: Name, as connection: Connection, session: Session?) -> Entry? {
-    if let session, let person = people[session.id], person.session.isSame(as: session) {
-      guard let old = rename(session.id, to: name) else { return nil }
-      people[session.id]?.connection = connection
-      people[session.id]?.visits = People.visits(after: person.visits)
+    if let session, let person = people[session.member], person.session.isSame(as: session) {
+      guard let old = rename(session.member, to: name) else { return nil }
+      people[session.member]?.connection = connection
+      people[session.member]?.visits = People.visits(after: person.visits)
       return Entry(
         session: person.session, replaced: person.connection, renamed: old == name ? nil : old, isKnown: true)
     }
     let elsewhere = session.flatMap { others.person($0) }
-    guard !isTaken(name, exceptBy: elsewhere?.session.id) else { return nil }
-    let own = session.flatMap { people[$0.id] == nil && !others.has($0.id) ? $0 : nil }
-    let session = elsewhere?.session ?? own ?? Session()
-    people[session.id] = Person(
+    guard !isTaken(name, exceptBy: elsewhere?.session.member) else { return nil }
+    let session = elsewhere?.session ?? session.flatMap { isFree($0) ? $0 : nil } ?? Session(in: room)
+    people[session.member] = Person(
       name: name, session: session, connection: connection, visits: People.visits(after: elsewhere?.visits ?? 0))
-    ids[name.key] = session.id
+    members[name.key] = session.member
     let renamed = elsewhere.flatMap { $0.name == name ? nil : $0.name }
     return Entry(session: session, renamed: renamed, isKnown: elsewhere != nil)
   }
 
+  /// Whether a session may be used again that is not in use.
+  private func isFree(_ session: Session) -> Bool { session.isGenuine(in: room) && people[session.member] == nil }
+
   /// The time, so that a server that has not heard of an older connection is right about who has the newest one.
-  private static func visits(after last: Int) -> Int { max(last + 1, Int(WallClock.milliseconds)) }
+  private static func visits(after last: Int) -> Int {
+    max(min(last, .max - 1) + 1, Int(WallClock.milliseconds))
+  }
 
   /// Takes what another server has told, and returns the names that have come or gone by it, and the connections of those
   /// here who have come back there: these speak for nobody any more.
@@ -86,10 +93,10 @@ struct People<Connection: AnyObject> {
     let before = others.names
     others.update(server, attendance)
     var replaced: [Connection] = []
-    for (id, person) in people {
+    for (member, person) in people {
       guard let there = others.person(person.session), there.visits > person.visits else { continue }
-      people[id] = nil
-      ids[person.name.key] = nil
+      people[member] = nil
+      members[person.name.key] = nil
       replaced.append(person.connection)
     }
     return (others.names.symmetricDifference(before).filter { !isHere($0) }, replaced)
@@ -101,19 +108,19 @@ struct People<Connection: AnyObject> {
   }
 
   /// Gives a person another name, and returns the old one; nil when it is taken by somebody else.
-  mutating func rename(_ id: UInt64, to name: Name) -> Name? {
-    guard let old = people[id]?.name, !isTaken(name, exceptBy: id) else { return nil }
-    ids[old.key] = nil
-    ids[name.key] = id
-    people[id]?.name = name
+  mutating func rename(_ member: Member, to name: Name) -> Name? {
+    guard let old = people[member]?.name, !isTaken(name, exceptBy: member) else { return nil }
+    members[old.key] = nil
+    members[name.key] = member
+    people[member]?.name = name
     return old
   }
 
   /// Lets the person go that `connection` speaks for; nil if there is none such.
-  mutating func leave(_ id: UInt64, _ connection: Connection) -> Name? {
-    guard let person = person(id, of: connection) else { return nil }
-    people[id] = nil
-    ids[person.name.key] = nil
+  mutating func leave(_ member: Member, _ connection: Connection) -> Name? {
+    guard let person = person(member, of: connection) else { return nil }
+    people[member] = nil
+    members[person.name.key] = nil
     return person.name
   }
 

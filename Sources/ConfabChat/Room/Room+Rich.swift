@@ -33,10 +33,13 @@ extension Room {
     }
   }
 
-  /// Lets somebody in by name, and sends the welcome: what is said from then on follows it. Returns the session's id.
-  func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> UInt64 {
+  /// Lets somebody in by name, and sends the welcome: what is said from then on follows it.
+  func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> Member {
     let entry = try state.withLock { state throws(NameTaken) in
-      guard let entry = state.people.enter(name, as: connection, session: hello.session.flatMap { Session($0) }) else {
+      guard
+        let entry = state.people.enter(
+          name, as: connection, session: hello.session.flatMap { Session($0, in: self.name) })
+      else {
         throw NameTaken(proposal: state.people.proposal(for: name)?.text)
       }
       state.attendanceVersion += 1
@@ -50,7 +53,7 @@ extension Room {
       return entry
     }
     entry.replaced?.giveWay()
-    return entry.session.id
+    return entry.session.member
   }
 
   struct NameTaken: Error {
@@ -62,8 +65,9 @@ extension Room {
   ) -> WelcomeEvent {
     let (messages, more, gap) = missed(hello, state.epoch, state.history)
     return WelcomeEvent(
-      room: self.name, name: name.text, session: session.text, epoch: state.epoch, last: state.history.last,
-      oldest: state.history.oldest, people: state.people.names(WelcomeEvent.maxPeople), count: state.count,
+      room: self.name, name: name.text, member: session.member, session: session.text, epoch: state.epoch,
+      last: state.history.last, oldest: state.history.oldest, people: state.people.names(WelcomeEvent.maxPeople),
+      count: state.count,
       messages: messages, more: more, gap: gap,
       limits: .init(
         text: options.maxTextLength, name: options.maxNameLength, rate: options.maxEventRate,
@@ -83,20 +87,21 @@ extension Room {
     return (page.messages, page.more, false)
   }
 
-  /// Says something by the rich protocol to everyone, the sender included. When the room still has a message with the tag
-  /// it is not said: the result is that message.
+  /// Says something by the rich protocol to everyone, the sender included. When the room still has a message of
+  /// the member with the tag it is not said: the result is that message.
   func say(
-    _ text: Text, tag: Tag, from id: UInt64, _ connection: Connection, _ sender: Sender?
+    _ text: Text, tag: Tag, from member: Member, _ connection: Connection, _ sender: Sender?
   ) -> MessageEvent? {
     let bytes = Array(text.text.utf8)
     let (known, waits) = state.withLock { state -> (MessageEvent?, Bool) in
-      guard let name = state.people.person(id, of: connection)?.name.text else { return (nil, false) }
-      if let known = state.history.message(with: tag) { return (known, false) }
+      guard let name = state.people.person(member, of: connection)?.name.text else { return (nil, false) }
+      if let known = state.history.message(with: tag, of: member) { return (known, false) }
       // It comes when it has its place.
-      guard state.waitingTags.updateValue(connection, forKey: tag.text) == nil else { return (nil, false) }
-      let post = { Post(kind: .text, bytes: bytes, name: name, tag: tag.text) }
+      let key = MemberTag(member: member, tag: tag.text)
+      guard state.waitingTags.updateValue(connection, forKey: key) == nil else { return (nil, false) }
+      let post = { Post(kind: .text, bytes: bytes, name: name, member: member, tag: tag.text) }
       guard let place = state.order?.place(post, from: sender) else { return (nil, true) }
-      append(Message(.text, bytes.span), name: name, tag: tag.text, at: place, nil, &state)
+      append(Message(.text, bytes.span), name: name, member: member, tag: tag.text, at: place, nil, &state)
       return (nil, false)
     }
     if waits { sender?.began(bytes.count) }
@@ -105,19 +110,19 @@ extension Room {
   }
 
   /// Tells everyone of the rich protocol that somebody is writing.
-  func typing(_ id: UInt64, _ connection: Connection) {
+  func typing(_ member: Member, _ connection: Connection) {
     state.withLock { state in
-      guard let name = state.people.person(id, of: connection)?.name else { return }
+      guard let name = state.people.person(member, of: connection)?.name else { return }
       richLog.append(TypingEvent(name: name.text))
       state.order?.typing(name.text)
     }
   }
 
   /// Gives somebody another name, and says so to the one who has asked for it.
-  func rename(_ id: UInt64, to name: Name, _ connection: Connection) throws(NameTaken) {
+  func rename(_ member: Member, to name: Name, _ connection: Connection) throws(NameTaken) {
     try state.withLock { state throws(NameTaken) in
-      guard state.people.person(id, of: connection) != nil else { return }
-      guard let old = state.people.rename(id, to: name) else {
+      guard state.people.person(member, of: connection) != nil else { return }
+      guard let old = state.people.rename(member, to: name) else {
         throw NameTaken(proposal: state.people.proposal(for: name)?.text)
       }
       connection.send(RenamedEvent(name: name.text))
@@ -144,9 +149,9 @@ extension Room {
   }
 
   /// Lets somebody go, if the connection still speaks for the person.
-  func leave(_ id: UInt64, _ connection: Connection) {
+  func leave(_ member: Member, _ connection: Connection) {
     state.withLock { state in
-      guard let name = state.people.leave(id, connection) else { return }
+      guard let name = state.people.leave(member, connection) else { return }
       state.attendanceVersion += 1
       state.presence.changed(name)
       schedulePresence(&state, connection.loop)

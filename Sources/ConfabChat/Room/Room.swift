@@ -31,9 +31,9 @@ final class Room: Sendable {
     /// Says which numbering the ids of messages belong to: one who comes back may find another room of the same name.
     var epoch = ""
     var history: History
-    /// The tags of messages that wait for their place, and who has said them last.
-    var waitingTags: [String: Connection] = [:]
-    var people = People<Connection>()
+    /// The tags of messages that wait for their place, and the connections that have said them.
+    var waitingTags: [MemberTag: Connection] = [:]
+    var people: People<Connection>
     /// Connections of the plain protocol.
     var plain: [ObjectIdentifier: Connection] = [:]
     /// Connections that have heard more than the room has, and wait to be welcomed until it has that message, too.
@@ -53,7 +53,7 @@ final class Room: Sendable {
   ) {
     (self.name, self.options, self.budget, self.makeSpace) = (name, options, budget, makeSpace)
     let history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
-    state = Mutex(State(isAvailable: engine.isAvailable, history: history))
+    state = Mutex(State(isAvailable: engine.isAvailable, history: history, people: People(room: name)))
     let order = engine.open(name, self)
     state.withLock { $0.order = order }
     if engine.isShared { record() }
@@ -115,18 +115,18 @@ final class Room: Sendable {
 
   /// Keeps a message that has its place, and appends it to the logs that somebody reads.
   func append(
-    _ message: Message, name: String? = nil, tag: String? = nil, at place: Place, _ forms: BroadcastLog.Forms?,
-    _ state: inout State
+    _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at place: Place,
+    _ forms: BroadcastLog.Forms?, _ state: inout State
   ) {
-    let speaker = tag.flatMap { state.waitingTags.removeValue(forKey: $0) }
+    let speaker = MemberTag(member, tag).flatMap { state.waitingTags.removeValue(forKey: $0) }
     guard place.id > state.history.last else {
       // It had its place before, and the room has forgotten it.
-      let event = MessageEvent(at: place, message, from: name, tag: tag)
+      let event = MessageEvent(at: place, message, from: name, member: member, tag: tag)
       speaker?.loop.execute { speaker?.send(event) }
       return
     }
     expire(&state)
-    tally(&state) { $0.history.append(message, name: name, tag: tag, at: place) }
+    tally(&state) { $0.history.append(message, name: name, member: member, tag: tag, at: place) }
     if let name {
       if !state.plain.isEmpty {
         let form = PlainProtocol.form(of: message, from: name, at: place.at)
@@ -135,12 +135,14 @@ final class Room: Sendable {
     } else {
       plainLog.append(message, forms)
     }
-    if !state.people.isEmpty { richLog.append(MessageEvent(at: place, message, from: name, tag: tag)) }
+    if !state.people.isEmpty { richLog.append(MessageEvent(at: place, message, from: name, member: member, tag: tag)) }
   }
 
   func append(_ placed: PlacedPost, _ forms: BroadcastLog.Forms?, _ state: inout State) {
     let post = placed.post
-    append(Message(post.kind, post.bytes.span), name: post.name, tag: post.tag, at: placed.place, forms, &state)
+    append(
+      Message(post.kind, post.bytes.span), name: post.name, member: post.member, tag: post.tag, at: placed.place, forms,
+      &state)
   }
 
   // MARK: The plain protocol

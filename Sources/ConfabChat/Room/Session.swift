@@ -1,39 +1,53 @@
-/// What proves that a new connection is the one who had a name before: a number to find the person by, and a secret that
-/// cannot be guessed.
+internal import Confab
+
+/// What proves that a new connection is a member who was there before: the member's number, and a secret that cannot be
+/// guessed.
+///
+/// The number follows from the secret and the room. So a server that has never seen the session, or has forgotten it, can
+/// tell that it is genuine: without the secret there is no session of another member's number.
 struct Session: Sendable {
-  let id: UInt64
-  private let secret: (UInt64, UInt64)
+  let member: Member
+  private let secret: String
 
   /// A new one, from the system's source of random numbers.
-  init() {
-    var source = SystemRandomNumberGenerator()
-    (id, secret) = (source.next(), (source.next(), source.next()))
+  init(in room: String) {
+    secret = UInt64.random(in: .min ... .max).hexadecimal + UInt64.random(in: .min ... .max).hexadecimal
+    member = Session.member(of: secret, in: room)
+  }
+
+  /// What a client sends: what ``text`` has written, or a secret of its own, 32 hexadecimal digits.
+  init?(_ text: String, in room: String) {
+    guard text.utf8.count == 32, text.utf8.allSatisfy({ $0 < 0x80 }),
+      let first = UInt64(hexadecimal: text.prefix(16)), let second = UInt64(hexadecimal: text.dropFirst(16))
+    else {
+      self.init(text)
+      return
+    }
+    secret = first.hexadecimal + second.hexadecimal
+    member = Session.member(of: secret, in: room)
   }
 
   /// Reads what ``text`` has written.
   init?(_ text: String) {
-    guard text.utf8.count == 48 else { return nil }
-    var numbers: [UInt64] = []
-    var rest = text[...]
-    while !rest.isEmpty {
-      guard let number = UInt64(rest.prefix(16), radix: 16) else { return nil }
-      numbers.append(number)
-      rest = rest.dropFirst(16)
-    }
-    guard numbers.count == 3 else { return nil }
-    (id, secret) = (numbers[0], (numbers[1], numbers[2]))
+    guard text.utf8.count == 48, let member = Member(String(text.prefix(16))) else { return nil }
+    guard let first = UInt64(hexadecimal: text.dropFirst(16).prefix(16)),
+      let second = UInt64(hexadecimal: text.dropFirst(32))
+    else { return nil }
+    (self.member, secret) = (member, first.hexadecimal + second.hexadecimal)
   }
 
   /// 48 hexadecimal digits.
-  var text: String {
-    [id, secret.0, secret.1].map { number in
-      let digits = String(number, radix: 16)
-      return String(repeating: "0", count: 16 - digits.count) + digits
-    }.joined()
-  }
+  var text: String { member.text + secret }
+
+  /// Whether a server has made it for that room, this one or another. Sessions of older versions are not genuine.
+  func isGenuine(in room: String) -> Bool { member == Session.member(of: secret, in: room) }
 
   /// Compares all of the secret, so that the time it takes tells nothing.
   func isSame(as other: Session) -> Bool {
-    (secret.0 ^ other.secret.0) | (secret.1 ^ other.secret.1) | (id ^ other.id) == 0
+    zip(text.utf8, other.text.utf8).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
+  }
+
+  private static func member(of secret: String, in room: String) -> Member {
+    Member(bytes: sha256(Array((secret + room).utf8)).prefix(Member.byteCount))
   }
 }

@@ -3,7 +3,7 @@
 
 import { Connection } from "./connection.js";
 import { session } from "./storage.js";
-import { callMe, remember } from "./said.js";
+import { remember, speakAs } from "./said.js";
 
 const page = 50;
 const mostAtOnce = 100;
@@ -82,9 +82,9 @@ export class Conversation {
     this.connection.send({ type: "hello", name: this.name, session: this.session, ...position, history: page });
   }
 
-  /** The tab's in the room, made here: one that the server made would be lost with the welcome that tells of it. */
+  /** The tab's in the room, or a secret for it that is made here: a session that the server made would be lost with the welcome that tells of it. */
   get session() {
-    const random = () => crypto.getRandomValues(new Uint8Array(24));
+    const random = () => crypto.getRandomValues(new Uint8Array(16));
     const made = () => Array.from(random(), (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (!session.get(this.seat)) session.set(this.seat, made());
     return session.get(this.seat);
@@ -116,6 +116,8 @@ export class Conversation {
     this.isIn = true;
     this.connection.settle();
     session.set(this.seat, welcome.session);
+    this.member = welcome.member;
+    speakAs(this.member);
     this.called(welcome.name);
     this.listener.joined(welcome);
     this.oldest = welcome.oldest;
@@ -137,7 +139,6 @@ export class Conversation {
 
   called(name) {
     this.name = name;
-    callMe(name);
     this.listener.named(name);
   }
 
@@ -151,9 +152,9 @@ export class Conversation {
 
   /** Takes our own out of the outbox. */
   sent(messages) {
-    for (const { tag } of messages) {
-      if (tag && this.outbox.remove(tag)) this.listener.unsent();
-      if (tag && tag === this.inFlight) this.inFlight = undefined;
+    for (const { tag, member } of messages) {
+      if (tag && this.outbox.remove(tag, member)) this.listener.unsent();
+      if (tag && tag === this.inFlight && member === this.member) this.inFlight = undefined;
     }
   }
 
@@ -165,9 +166,9 @@ export class Conversation {
   }
 
   notShown(messages) {
-    return messages.filter(({ from, tag }) => {
+    return messages.filter(({ from, member, tag }) => {
       if (!tag) return true;
-      const mark = `${tag} ${from}`;
+      const mark = `${tag} ${member ?? from}`;
       return !this.shown.has(mark) && this.shown.add(mark);
     });
   }
@@ -216,6 +217,8 @@ export class Conversation {
   flush() {
     const entry = this.outbox.next;
     if (!entry || !this.isIn || this.isCatchingUp || this.inFlight || this.pause) return;
+    // The tab may be closed before it comes back.
+    this.outbox.saidBy(entry, this.member);
     if (this.connection.send({ type: "say", tag: entry.tag, text: entry.text })) this.inFlight = entry.tag;
   }
 

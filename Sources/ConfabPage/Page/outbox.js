@@ -7,7 +7,10 @@ import { inherit, own, randomId } from "./tab.js";
 const patience = 60 * 60 * 1000;
 
 export class Outbox {
-  /** Messages `{ tag, text, at, failed? }` in the order they were written; `failed` is the reason. */
+  /**
+   * Messages `{ tag, text, at, members?, failed? }` in the order they were written: `members` are those who have said it, in
+   * this tab or in one that is gone; `failed` is the reason.
+   */
   entries = [];
 
   constructor(room) {
@@ -37,10 +40,17 @@ export class Outbox {
     return this.entries.find((entry) => !entry.failed);
   }
 
-  /** It has been said, or is not wanted any more. Returns whether it was here. */
-  remove(tag) {
+  /** Notes who says it. */
+  saidBy(entry, member) {
+    if (entry.members?.includes(member)) return;
+    entry.members = [...(entry.members ?? []), member];
+    this.save();
+  }
+
+  /** It has been said by `member`, or, without one, is not wanted any more. Returns whether it was here. */
+  remove(tag, member) {
     const count = this.entries.length;
-    this.entries = this.entries.filter((entry) => entry.tag !== tag);
+    this.entries = this.entries.filter((entry) => entry.tag !== tag || (member && !entry.members?.includes(member)));
     if (this.entries.length === count) return false;
     this.save();
     return true;

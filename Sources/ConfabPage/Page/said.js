@@ -1,20 +1,20 @@
-// Which messages are one's own: those whose tag this browser has made, under a name that this tab has had.
+// Which messages are one's own: those whose tag this browser has made, and that this tab has said: as a member of the room.
 
 import { local, session } from "./storage.js";
-import "./tab.js"; // A copy of a tab forgets the other's names first.
+import "./tab.js"; // A copy of a tab forgets the other's members first.
 
 const most = 1000;
 const tags = new Set(local.get("said"));
-const names = new Set(session.get("names"));
+const members = new Set(session.get("members"));
 
 export function remember(tag) {
   tags.add(tag);
   local.set("said", [...(local.get("said") ?? []), tag].slice(-most));
 }
 
-export function callMe(name) {
-  names.add(name);
-  session.set("names", [...names]);
+export function speakAs(member) {
+  members.add(member);
+  session.set("members", [...members]);
 }
 
-export const isOwn = ({ tag, from }) => tag !== undefined && tags.has(tag) && names.has(from);
+export const isOwn = ({ member, tag }) => tag !== undefined && tags.has(tag) && members.has(member);

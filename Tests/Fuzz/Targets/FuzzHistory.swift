@@ -20,7 +20,7 @@ private struct Model {
   let maxBytes: Int
   var history: History
   /// All that has been said; a message's index is its id less 1.
-  var said: [(tag: String?, size: Int, isText: Bool)] = []
+  var said: [(member: Member?, tag: String?, size: Int, isText: Bool)] = []
 
   init(maxMessages: Int, maxBytes: Int) {
     (self.maxMessages, self.maxBytes) = (maxMessages, maxBytes)
@@ -33,7 +33,7 @@ private struct Model {
     switch input.index(below: 8) {
     case 0, 1, 2: say(.text, bytes)
     case 3: say(.binary, bytes)
-    case 4: say(.text, bytes, tag: "tag\(input.index(below: 30))")
+    case 4: say(.text, bytes, Member(number: UInt64(input.index(below: 2))), tag: "tag\(input.index(below: 15))")
     case 5:
       let (before, count) = (history.bytes, Int(input.byte()) * 1000)
       history.forget(count)
@@ -44,10 +44,10 @@ private struct Model {
     check()
   }
 
-  mutating func say(_ kind: Message.Kind, _ bytes: [UInt8], tag: String? = nil) {
-    said.append((tag, bytes.count, kind == .text))
+  mutating func say(_ kind: Message.Kind, _ bytes: [UInt8], _ member: Member? = nil, tag: String? = nil) {
+    said.append((member, tag, bytes.count, kind == .text))
     let place = Place(id: said.count, at: Int64(history.last))
-    history.append(Message(kind, bytes.span), name: tag == nil ? nil : "Ann", tag: tag, at: place)
+    history.append(Message(kind, bytes.span), name: tag == nil ? nil : "Ann", member: member, tag: tag, at: place)
     require(history.last == said.count, "\(history.last) for message \(said.count)")
     if maxMessages > 0 && bytes.count + 200 <= maxBytes { require(!history.isEmpty, "the newest message is not kept") }
   }
@@ -63,10 +63,12 @@ private struct Model {
     require(
       history.bytes <= maxBytes && (history.bytes > 0 || kept == 0), "\(history.bytes) bytes for \(kept) messages")
     for number in 0..<30 {
-      guard let tag = Tag("tag\(number)") else { return }
-      let newest = said.lastIndex { $0.tag == tag.text }.map { $0 + 1 } ?? 0
+      let member = Member(number: UInt64(number % 2))
+      guard let tag = Tag("tag\(number / 2)") else { return }
+      let newest = said.lastIndex { $0.member == member && $0.tag == tag.text }.map { $0 + 1 } ?? 0
       require(
-        history.message(with: tag)?.id ?? 0 == (newest >= history.oldest ? newest : 0), "\(tag.text) is not \(newest)")
+        history.message(with: tag, of: member)?.id ?? 0 == (newest >= history.oldest ? newest : 0),
+        "\(tag.text) is not \(newest)")
     }
   }
 
@@ -95,8 +97,10 @@ private struct Model {
       messages.count < 2 || messages.reduce(0) { $0 + ($1.text?.utf8.count ?? 0) } <= History.maxPageBytes, "too large")
     for (index, message) in messages.enumerated() {
       require(message.id == messages[0].id + index && message.id >= history.oldest, "id \(message.id)")
-      let (tag, size, isText) = said[message.id - 1]
-      require(message.at == message.id - 1 && message.tag == tag, "message \(message.id) is another one")
+      let (member, tag, size, isText) = said[message.id - 1]
+      require(
+        message.at == message.id - 1 && message.member == member && message.tag == tag,
+        "message \(message.id) is another one")
       require((isText ? message.text?.utf8.count : message.binary) == size, "message \(message.id) has another size")
     }
   }
