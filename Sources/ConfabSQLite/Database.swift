@@ -5,9 +5,11 @@ internal import Confab
 @safe final class Database {
   // Closed in deinit, after every statement: those hold the database.
   private let handle: OpaquePointer
+  fileprivate let willStep: StepHook?
 
   /// Opens a file, or makes it.
-  init(file: String) throws(DatabaseError) {
+  init(file: String, _ willStep: StepHook?) throws(DatabaseError) {
+    self.willStep = willStep
     var handle: OpaquePointer?
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
     let result = unsafe sqlite3_open_v2(file, &handle, flags, nil)
@@ -49,12 +51,13 @@ internal import Confab
       try body()
       try run("COMMIT")
     } catch {
-      // After some errors there is no transaction any more.
-      let isOpen = unsafe sqlite3_get_autocommit(handle) == 0
-      if isOpen { _ = try? run("ROLLBACK") }
+      if isInTransaction { _ = try? run("ROLLBACK") }
       throw error
     }
   }
+
+  /// Whether a transaction has begun; after some errors there is none any more.
+  var isInTransaction: Bool { unsafe sqlite3_get_autocommit(handle) == 0 }
 
   fileprivate func check(_ result: CInt) throws(DatabaseError) {
     if result == SQLITE_OK { return }
@@ -90,6 +93,7 @@ struct DatabaseError: Error, CustomStringConvertible {
 
   enum Value {
     case int(Int)
+    case number(Int?)
     case text(String?)
     case blob([UInt8])
   }
@@ -106,6 +110,7 @@ struct DatabaseError: Error, CustomStringConvertible {
     }
     for (index, value) in values.enumerated() { try bind(value, Int32(index + 1)) }
     while true {
+      if let willStep = database.willStep { try willStep(sql) }
       let result = unsafe sqlite3_step(handle)
       if result == SQLITE_DONE { return }
       guard result == SQLITE_ROW else { return try database.check(result) }
@@ -113,13 +118,20 @@ struct DatabaseError: Error, CustomStringConvertible {
     }
   }
 
+  /// With its values.
+  private var sql: String {
+    let text = unsafe sqlite3_expanded_sql(handle)
+    defer { unsafe sqlite3_free(text) }
+    return unsafe text.map { unsafe String(cString: $0) } ?? ""
+  }
+
   private func bind(_ value: Value, _ index: Int32) throws(DatabaseError) {
     // SQLITE_TRANSIENT: SQLite copies the bytes.
     let transient = unsafe unsafeBitCast(-1, to: sqlite3_destructor_type.self)
     let result =
       switch value {
-      case .int(let number): unsafe sqlite3_bind_int64(handle, index, Int64(number))
-      case .text(nil): unsafe sqlite3_bind_null(handle, index)
+      case .int(let number), .number(let number?): unsafe sqlite3_bind_int64(handle, index, Int64(number))
+      case .number(nil), .text(nil): unsafe sqlite3_bind_null(handle, index)
       case .text(let text?): unsafe sqlite3_bind_text(handle, index, text, -1, transient)
       case .blob(let bytes): unsafe sqlite3_bind_blob64(handle, index, bytes, UInt64(bytes.count), transient)
       }
@@ -132,15 +144,19 @@ struct DatabaseError: Error, CustomStringConvertible {
 
     func int(_ column: Int32) -> Int { Int(unsafe sqlite3_column_int64(statement, column)) }
 
+    /// Nil for NULL.
+    func number(_ column: Int32) -> Int? { isNull(column) ? nil : int(column) }
+
     func bytes(_ column: Int32) -> [UInt8] {
       let start = unsafe sqlite3_column_blob(statement, column)
       let count = Int(unsafe sqlite3_column_bytes(statement, column))
       return unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: count))
     }
 
+    private func isNull(_ column: Int32) -> Bool { unsafe sqlite3_column_type(statement, column) == SQLITE_NULL }
+
     func text(_ column: Int32) -> String? {
-      unsafe sqlite3_column_type(statement, column) == SQLITE_NULL
-        ? nil : String(decoding: bytes(column), as: UTF8.self)
+      isNull(column) ? nil : String(decoding: bytes(column), as: UTF8.self)
     }
   }
 }

@@ -13,8 +13,8 @@ internal import Synchronization
 ///
 /// Messages are written by a thread of its own, many at a time. What is kept of a room are its newest messages, within
 /// the limits that the chat's options have for its memory. When the file can't be written, a full disk say, an error is
-/// logged, ``isKept`` is false, and the chat goes on from memory; once it can be written again, the history on the disk
-/// begins there.
+/// logged, ``isKept`` is false, and the chat goes on from memory. What could not be written is written once that is
+/// possible: the newest messages of each room, 64 MiB in all.
 public final class SQLiteEngine: Engine {
   /// When a message is on the disk.
   public enum Durability: String, Sendable, CaseIterable {
@@ -30,7 +30,8 @@ public final class SQLiteEngine: Engine {
   public var isKept: Bool { !writer.isFailing.load(ordering: .relaxed) }
 
   private let durability: Durability
-  private let queue = DispatchQueue(label: "confab.history")
+  /// Has something done on the queue, in a while.
+  private let schedule: Schedule
   private let jobs = Mutex(Jobs())
   private let writer: Writer
 
@@ -50,6 +51,10 @@ public final class SQLiteEngine: Engine {
   private static let maxBytes = 16 << 20
   private static let overhead = 256
   private static let interval = DispatchTimeInterval.milliseconds(50)
+  /// When what could not be written is tried again.
+  private static let retryInterval = DispatchTimeInterval.seconds(1)
+
+  typealias Schedule = @Sendable (_ delay: DispatchTimeInterval, _ work: @escaping @Sendable () -> Void) -> Void
 
   /// Opens the file, or makes it. No other process may have it open.
   ///
@@ -60,16 +65,31 @@ public final class SQLiteEngine: Engine {
   ///     The default is 1 GiB.
   ///   - options: those of the chat.
   ///   - logger: for what goes wrong.
-  public init(
+  public convenience init(
     file: String, durability: Durability = .normal, maxFileSize: Int = 1 << 30, options: ChatOptions = ChatOptions(),
     logger: Logger = Logger(label: "confab")
   ) throws(ConfabError) {
-    self.durability = durability
+    let queue = DispatchQueue(label: "confab.history")
+    try self.init(file, durability, maxFileSize, options, logger, hook: nil) { delay, work in
+      delay == .never ? queue.async(execute: work) : queue.asyncAfter(deadline: .now() + delay, execute: work)
+    }
+  }
+
+  /// - Parameters:
+  ///   - hook: nil, but for tests.
+  ///   - schedule: has something done in a while, or, if that is `never`, as soon as possible; one after the other.
+  init(
+    _ file: String, _ durability: Durability, _ maxFileSize: Int, _ options: ChatOptions, _ logger: Logger,
+    maxUnwrittenBytes: Int = 64 << 20, hook: StepHook?, schedule: @escaping Schedule
+  ) throws(ConfabError) {
+    (self.durability, self.schedule) = (durability, schedule)
     let retention = HistoryFile.Retention(
       messages: options.maxHistoryMessages, bytes: options.maxHistoryBytes,
       age: Int(options.maxHistoryAge.components.seconds), total: maxFileSize)
     do throws(DatabaseError) {
-      writer = Writer(try HistoryFile(file, retention, keepsAll: durability == .full), logger)
+      writer = Writer(
+        try HistoryFile(file, retention, keepsAll: durability == .full, hook), retention,
+        maxUnwrittenBytes: maxUnwrittenBytes, logger)
     } catch {
       let reason = error.isBusy ? "another process has it open" : "\(error)"
       throw ConfabError(.historyUnusable, "the history \(file) cannot be used: \(reason)")
@@ -84,24 +104,30 @@ public final class SQLiteEngine: Engine {
 
   public func shutdown() async {
     await withCheckedContinuation { continuation in
-      queue.async { [self] in
-        work()
-        jobs.withLock { $0.isEnded = true }
-        writer.finish()
+      schedule(.never) { [self] in
+        end()
         continuation.resume()
       }
     }
   }
 
+  /// On the queue.
+  func end() {
+    work()
+    jobs.withLock { $0.isEnded = true }
+    writer.finish()
+  }
+
   private func submit(_ job: Job, _ due: Due) { jobs.withLock { add(job, due, &$0) } }
 
-  /// Has a message written. Returns whether it waits for that.
-  private func write(_ placed: PlacedPost, _ order: Order, _ sender: Sender?) -> Bool {
+  /// Has a message written. Returns its place, unless it waits for that.
+  private func write(_ post: Post, _ order: Order, _ sender: Sender?) -> Place? {
     jobs.withLock { jobs in
       let waits = durability == .full || order.isWaiting || jobs.bytes > SQLiteEngine.maxBytes
-      jobs.bytes += placed.post.bytes.count + SQLiteEngine.overhead
-      add(.write(order, placed, waits ? .some(sender) : .none), durability == .full ? .now : .soon, &jobs)
-      return waits
+      let place = waits ? order.wait() : order.next()
+      jobs.bytes += post.bytes.count + SQLiteEngine.overhead
+      add(.write(order, post, place, sender), durability == .full ? .now : .soon, &jobs)
+      return place
     }
   }
 
@@ -111,10 +137,10 @@ public final class SQLiteEngine: Engine {
     switch (jobs.due, due) {
     case (.never, .soon):
       jobs.due = due
-      queue.asyncAfter(deadline: .now() + SQLiteEngine.interval) { self.work() }
+      schedule(SQLiteEngine.interval) { self.work() }
     case (.never, .now), (.soon, .now):
       jobs.due = due
-      queue.async { self.work() }
+      schedule(.never) { self.work() }
     default: break
     }
   }
@@ -126,6 +152,7 @@ public final class SQLiteEngine: Engine {
       return jobs.list
     }
     writer.work(list)
+    if writer.takeRetry() { schedule(SQLiteEngine.retryInterval) { self.submit(.retry, .now) } }
   }
 
   /// The order of one room.
@@ -134,33 +161,45 @@ public final class SQLiteEngine: Engine {
     private let engine: SQLiteEngine
     /// Nil when the room is closed.
     private let sink: Mutex<(any RoomSink)?>
-    private let epoch = Mutex("")
+    private let known = Mutex(Numbering(epoch: "", run: 0))
     private let last = Atomic(0)
-    /// How many messages are delivered when they have been written. As long as there are any, no other is before.
-    private let waiting = Atomic(0)
+    /// How many messages get their places when they are written; one more until the room is open. As long as there are
+    /// any, no other message has a place.
+    private let waiting = Atomic(1)
 
     init(_ room: String, _ sink: any RoomSink, _ engine: SQLiteEngine) {
       (self.room, self.engine) = (room, engine)
       self.sink = Mutex(sink)
     }
 
-    var isWaiting: Bool { waiting.load(ordering: .acquiring) > 0 }
-    var currentEpoch: String { epoch.withLock { $0 } }
+    fileprivate var isWaiting: Bool { waiting.load(ordering: .acquiring) > 0 }
 
-    func place(_ post: () -> Post, from sender: Sender?) -> Place? {
-      let place = Place(id: last.add(1, ordering: .relaxed).newValue, at: WallClock.milliseconds)
-      guard engine.write(PlacedPost(post(), at: place), self, sender) else { return place }
+    fileprivate func wait() -> Place? {
       waiting.add(1, ordering: .relaxed)
       return nil
     }
+
+    /// The next place: at once if nothing waits, otherwise for the writer to give.
+    func next() -> Place { Place(id: last.add(1, ordering: .relaxed).newValue, at: WallClock.milliseconds) }
+
+    func place(_ post: () -> Post, from sender: Sender?) -> Place? { engine.write(post(), self, sender) }
 
     func close() { sink.withLock { $0 = nil } }
 
     // On the queue.
 
-    func opened(_ kept: Kept) {
-      epoch.withLock { $0 = kept.epoch }
+    var numbering: Numbering { known.withLock { $0 } }
+
+    func opened(_ kept: Kept, run: Int) {
+      known.withLock { $0 = Numbering(epoch: kept.epoch, run: run) }
       last.store(kept.last, ordering: .relaxed)
+      waiting.subtract(1, ordering: .releasing)
+      sink.withLock { $0 }?.opened(kept)
+    }
+
+    /// Goes on in another epoch.
+    func renumber(_ kept: Kept, run: Int) {
+      known.withLock { $0 = Numbering(epoch: kept.epoch, run: run) }
       sink.withLock { $0 }?.opened(kept)
     }
 

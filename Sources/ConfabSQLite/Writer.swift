@@ -6,8 +6,10 @@ internal import Synchronization
 enum Job {
   /// Tells a room what is kept of it.
   case open(SQLiteEngine.Order)
-  /// Writes a message. If it waits for that, it is delivered then, and its sender is told.
-  case write(SQLiteEngine.Order, PlacedPost, Sender??)
+  /// Writes a message. Without a place it gets one then, is delivered, and its sender is told.
+  case write(SQLiteEngine.Order, Post, Place?, Sender?)
+  /// Writes what could not be written before.
+  case retry
 }
 
 /// Reads and writes the file for the rooms. On the queue only.
@@ -15,20 +17,24 @@ final class Writer: @unchecked Sendable {
   // @unchecked: the engine calls it on its queue only.
 
   private let file: HistoryFile
+  private let retention: HistoryFile.Retention
   private let logger: Logger
-  /// Whether what was to be written last could not be. Any thread.
+  /// Whether something could not be written. Any thread.
   let isFailing = Atomic(false)
-  /// The rooms of which something could not be written …
-  private var cutRooms: Set<String> = []
-  /// … if they are not too many to be told apart.
-  private var isAllCut = false
+  /// What could not be written, by room. What follows it in the room waits behind it.
+  private var unwritten: [String: Page] = [:]
+  private var unwrittenBytes = 0
+  private var isRetryDue = false
   private var complainedAt: ContinuousClock.Instant?
 
-  private static let maxCutRooms = 100_000
+  /// When more could not be written it is given up: all numberings end, when their rooms are read again.
+  private let maxUnwrittenBytes: Int
   /// A transaction is no larger, so that those who wait for it don't do so for long.
   private static let maxBatch = 5000
 
-  init(_ file: HistoryFile, _ logger: Logger) { (self.file, self.logger) = (file, logger) }
+  init(_ file: HistoryFile, _ retention: HistoryFile.Retention, maxUnwrittenBytes: Int, _ logger: Logger) {
+    (self.file, self.retention, self.maxUnwrittenBytes, self.logger) = (file, retention, maxUnwrittenBytes, logger)
+  }
 
   func work(_ jobs: [Job]) {
     var batch = Batch()
@@ -36,41 +42,129 @@ final class Writer: @unchecked Sendable {
       switch job {
       case .open(let order):
         write(&batch)
-        order.opened(read(order.room))
-      case .write(let order, let placed, let waiting):
-        batch.add(placed, order, waiting, isCut: cutRooms.contains(order.room))
+        open(order)
+      case .write(let order, let post, let place, let sender):
+        batch.add(post, place, order, sender)
         if batch.count == Writer.maxBatch { write(&batch) }
+      case .retry:
+        write(&batch)
+        isRetryDue = false
+        retry()
       }
     }
     write(&batch)
   }
 
-  private func read(_ room: String) -> Kept {
+  /// Whether a retry is to be scheduled, which is so once.
+  func takeRetry() -> Bool {
+    if isRetryDue || unwritten.isEmpty { return false }
+    isRetryDue = true
+    return true
+  }
+
+  // MARK: Reading
+
+  private func open(_ order: SQLiteEngine.Order) {
+    let page = unwritten[order.room]
     do throws(DatabaseError) {
-      if let kept = try file.read(room) { return kept }
+      order.opened(try kept(of: order.room) ?? .nothing, run: page?.numbering.run ?? file.run)
     } catch {
       complain("the history of a room cannot be read, it begins anew", error)
+      order.opened(page?.kept ?? .nothing, run: page?.numbering.run ?? file.run)
     }
-    return .nothing
   }
+
+  /// What the file has of a room, and what could not be written; nil if there is nothing.
+  private func kept(of room: String) throws(DatabaseError) -> Kept? {
+    guard let page = unwritten[room] else { return try file.read(room) }
+    guard !page.replaces, let kept = try file.read(room), kept.epoch == page.numbering.epoch else { return page.kept }
+    return Kept(epoch: kept.epoch, last: page.kept.last, posts: kept.posts + page.posts)
+  }
+
+  // MARK: Writing
 
   private func write(_ batch: inout Batch) {
     guard batch.count > 0 else { return }
-    do throws(DatabaseError) {
-      try file.write(Array(batch.pages.values), isAllCut: isAllCut)
-      if complainedAt != nil { logger.notice("the history is written again") }
-      complainedAt = nil
-      isFailing.store(false, ordering: .relaxed)
-      cutRooms.subtract(batch.pages.keys)
-      isAllCut = false
-    } catch {
-      complain("the history cannot be written: the chat goes on from memory", error)
-      isFailing.store(true, ordering: .relaxed)
-      cutRooms.formUnion(batch.pages.keys)
-      if cutRooms.count > Writer.maxCutRooms { (cutRooms, isAllCut) = ([], true) }
-    }
+    // A room's messages are written in their order.
+    var failed = batch.pages.filter { unwritten[$0.room] != nil }
+    failed += write(batch.pages.filter { unwritten[$0.room] == nil })
+    allow(&failed, batch.orders)
+    for page in failed { keep(page) }
+    settle()
     batch.deliver()
     batch = Batch()
+  }
+
+  /// Returns what could not be written.
+  private func write(_ pages: [Page]) -> [Page] {
+    guard !pages.isEmpty else { return [] }
+    do throws(DatabaseError) {
+      return try file.write(pages).map { failure in
+        complain("the history of a room cannot be written: it goes on from memory", failure.error)
+        return failure.page
+      }
+    } catch {
+      complain("the history cannot be written: the chat goes on from memory", error)
+      return pages
+    }
+  }
+
+  /// Says on the disk that messages are going to be delivered that are not there. If that is not possible either, their
+  /// rooms go on in epochs that the disk has never had.
+  private func allow(_ pages: inout [Page], _ orders: [String: SQLiteEngine.Order]) {
+    guard !pages.isEmpty else { return }
+    do throws(DatabaseError) {
+      try file.allow(isWhole: false)
+    } catch {
+      complain("the history cannot be written: the chat goes on from memory, as another one", error)
+      for index in pages.indices where unwritten[pages[index].room] == nil {
+        guard let order = orders[pages[index].room], let first = pages[index].posts.first else { continue }
+        let kept = try? kept(of: order.room)
+        let posts = kept?.epoch == order.numbering.epoch ? kept?.posts ?? [] : []
+        let another = Kept(epoch: Kept.nothing.epoch, last: first.place.id - 1, posts: posts)
+        order.renumber(another, run: file.run)
+        pages[index].numbering = order.numbering
+      }
+    }
+  }
+
+  private func keep(_ page: Page) {
+    unwrittenBytes -= unwritten[page.room]?.bytes ?? 0
+    unwritten[page.room, default: Page(room: page.room, page.numbering)].append(page)
+    unwritten[page.room]?.trim(messages: retention.messages, bytes: retention.bytes)
+    unwrittenBytes += unwritten[page.room]?.bytes ?? 0
+    guard unwrittenBytes > maxUnwrittenBytes else { return }
+    (unwritten, unwrittenBytes) = ([:], 0)
+    file.beginRun()
+  }
+
+  private func retry() {
+    var rooms = unwritten.keys.sorted(by: >)
+    while !rooms.isEmpty {
+      var (pages, count) = ([Page](), 0)
+      while count < Writer.maxBatch, let page = rooms.popLast().flatMap({ unwritten[$0] }) {
+        pages.append(page)
+        count += page.posts.count
+      }
+      let failed = write(pages)
+      for page in pages { unwrittenBytes -= unwritten.removeValue(forKey: page.room)?.bytes ?? 0 }
+      for page in failed { keep(page) }
+      // The next ones would probably fare no better. A single room may be the only one that can't be written.
+      if failed.count == pages.count && pages.count > 1 { break }
+    }
+    settle()
+  }
+
+  /// Says whether all has been written.
+  private func settle() {
+    if !unwritten.isEmpty { return isFailing.store(true, ordering: .relaxed) }
+    // When it says too much, that costs a gap at the next start, and no number is given twice.
+    do throws(DatabaseError) { try file.allow(isWhole: true) } catch {
+      complain("the delivery mark is too high", error)
+    }
+    guard isFailing.exchange(false, ordering: .relaxed) else { return }
+    logger.notice("the history is written again")
+    complainedAt = nil
   }
 
   private func complain(_ what: String, _ error: DatabaseError) {
@@ -80,24 +174,31 @@ final class Writer: @unchecked Sendable {
   }
 
   func finish() {
-    do throws(DatabaseError) {
-      // What could not be written has been heard of.
-      if cutRooms.isEmpty && !isAllCut { try file.finish() }
-    } catch {
-      complain("the history cannot be closed", error)
-    }
+    if !unwritten.isEmpty { retry() }
+    guard unwritten.isEmpty else { return }
+    do throws(DatabaseError) { try file.finish() } catch { complain("the history cannot be closed", error) }
   }
 }
 
 /// Messages that are written together.
 private struct Batch {
-  private(set) var pages: [String: HistoryFile.Page] = [:]
+  private(set) var pages: [Page] = []
+  private var indices: [String: Int] = [:]
+  private(set) var orders: [String: SQLiteEngine.Order] = [:]
   private var waiting: [(order: SQLiteEngine.Order, placed: PlacedPost, sender: Sender?)] = []
   private(set) var count = 0
 
-  mutating func add(_ placed: PlacedPost, _ order: SQLiteEngine.Order, _ waiting: Sender??, isCut: Bool) {
-    pages[order.room, default: .init(room: order.room, epoch: order.currentEpoch, isCut: isCut)].posts.append(placed)
-    if let sender = waiting { self.waiting.append((order, placed, sender)) }
+  mutating func add(_ post: Post, _ place: Place?, _ order: SQLiteEngine.Order, _ sender: Sender?) {
+    let placed = PlacedPost(post, at: place ?? order.next())
+    if let index = indices[order.room] {
+      pages[index].append(placed)
+    } else {
+      indices[order.room] = pages.count
+      orders[order.room] = order
+      pages.append(Page(room: order.room, order.numbering))
+      pages[pages.endIndex - 1].append(placed)
+    }
+    if place == nil { waiting.append((order, placed, sender)) }
     count += 1
   }
 

@@ -1,9 +1,11 @@
 """Rooms in a file: they outlive the server, whatever ends it."""
 
 import asyncio
+import contextlib
 import os
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import threading
@@ -13,7 +15,7 @@ import websockets
 
 from confab_process import Confab, confab, free_port, run
 from metrics import metrics
-from raw_client import RawClient, frame
+from raw_client import HANDSHAKE, RawClient, frame, head
 from rich_client import open_rich, rich
 
 KILLS = int(os.environ.get("KILLS", 10))
@@ -142,24 +144,84 @@ def test_a_killed_server_loses_nothing_that_was_delivered(file):
 
 def test_numbers_are_not_given_twice_when_messages_are_lost(file):
     """By default a killed server may have delivered what it had not written: nobody may take another message for it."""
-    async def talk(server, after):
-        async with rich(server, "Ann", history=0) as ann:
-            assert ann.welcome["last"] == 0 or ann.welcome["last"] >= after
+    async def talk(server, known):
+        async with rich(server, "Ann", history=0, **known) as ann:
+            assert ann.welcome["gap"] == bool(known) and ann.welcome["epoch"] != known.get("epoch")
             numbers = [(await ann.say("x"))["id"] for _ in range(5)]
-            assert numbers[0] > after
-            return numbers[-1]
+            return {"epoch": ann.welcome["epoch"], "after": numbers[-1]}
 
-    last = 0
+    known = {}
     for _ in range(4):
         server = Confab("--history", file)
         try:
-            last = go(talk(server, last))
+            known = go(talk(server, known))
         finally:
             server.stop(signal.SIGKILL)
-        # When it was killed before anything was written, the room is another one.
-        if not rows(file, "SELECT count(*) FROM rooms")[0][0]:
-            last = 0
     assert rows(file, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+@pytest.mark.parametrize("what", ["the database", "everything"])
+def test_an_older_file_that_is_put_back_is_another_numbering(file, tmp_path, durability, what):
+    """What has been said since the backup is lost; its numbers are not given to other messages."""
+    async def talk(server, text, count):
+        async with rich(server, "Ann", history=0) as ann:
+            return [ann.welcome["epoch"], [(await ann.say(f"{text} {number}"))["id"] for number in range(count)][-1]]
+
+    async def come_back(server, epoch, after):
+        async with rich(server, "Bob", epoch=epoch, after=after) as bob:
+            assert bob.welcome["gap"] and bob.welcome["epoch"] != epoch
+            assert texts(bob.welcome) == [f"first {number}" for number in range(5)] + [f"other {number}" for number in range(9)]
+
+    files = [file] if what == "the database" else [file, file.with_name("chat.db-delivered")]
+    with confab("--history", file, "--durability", durability) as server:
+        epoch, _ = go(talk(server, "first", 5))
+    for each in files:
+        shutil.copy(each, tmp_path / (each.name + ".backup"))
+    with confab("--history", file, "--durability", durability) as server:
+        again, last = go(talk(server, "lost", 5))
+    assert (again, last) == (epoch, 10)
+    for each in files:
+        shutil.copy(tmp_path / (each.name + ".backup"), each)
+    with confab("--history", file, "--durability", durability) as server:
+        go(talk(server, "other", 9))
+        go(come_back(server, epoch, last))
+    # One that is started again as it was goes on.
+    with confab("--history", file, "--durability", durability) as server:
+        epoch, last = go(talk(server, "next", 1))
+    with confab("--history", file, "--durability", durability) as server:
+        assert go(talk(server, "next", 1)) == [epoch, last + 1]
+
+
+def test_rooms_that_are_left_at_once_lose_nothing(file):
+    """Their messages may come when the file has not opened them yet."""
+    options = ("--history", file, "--max-total-history-bytes", 1, "--max-message-rate", 0, "--max-event-rate", 0)
+
+    async def say(server, room, text, count):
+        async with rich(server, "Ann", room) as ann:
+            for number in range(count):
+                await ann.say(f"{text} {number}")
+
+    async def visit(server):
+        async with rich(server, "Ann", "other") as ann:
+            for number in range(100):
+                with RawClient(server.port) as client:
+                    client.send(head(HANDSHAKE, "GET /left HTTP/1.1"))
+                    client.answer()
+                    client.send(frame(1, b"visit %d" % number) + frame(8, b"\x03\xe8"))
+                    while client.socket.recv(1 << 16):
+                        pass
+                await ann.say(f"meanwhile {number}")
+        assert "cannot be written" not in server.said()
+
+    with confab(*options) as server:
+        for room in ("left", "other"):
+            go(say(server, room, "before", 5))
+        go(visit(server))
+    query = "SELECT CAST(bytes AS TEXT) FROM messages JOIN rooms ON rooms.id = room WHERE name = '/{}' ORDER BY messages.id"
+    before = [f"before {number}" for number in range(5)]
+    assert [text for text, in rows(file, query.format("other"))] == before + [f"meanwhile {number}" for number in range(100)]
+    assert [text for text, in rows(file, query.format("left"))] == before + [f"visit {number}" for number in range(100)]
 
 
 def test_what_is_kept_is_bounded(file):
@@ -255,48 +317,86 @@ def test_the_file_is_bounded(file):
     assert file.stat().st_size < 4 << 20
 
 
-def test_a_full_disk_is_no_end(file):
-    """The chat goes on from memory, an error says so, and what is said when there is space again is kept."""
-    def limit(process, size):
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-    async def say(server, text, count):
-        async with rich(server, "Ann", history=0) as ann, rich(server, "Bob", history=0) as bob:
-            for number in range(count):
-                await ann.say(f"{text} {number} " + "x" * 2000)
-            assert len([await bob.until("message") for _ in range(count)]) == count
-
-    async def wait(server, text):
-        while text not in server.said():
-            await say(server, "more", 5)
-
-    async def look(server):
-        async with rich(server, "Cid", history=100) as cid:
-            # What was before the gap is not kept: there is none for those who come back.
-            assert texts(cid.welcome)[-1].startswith("after 9 ") and "before" not in str(texts(cid.welcome))
-            numbers = ids(cid.welcome)
-            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
+@contextlib.contextmanager
+def full_disks():
+    """Processes that are started here get an error when a file would become too large."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        for durability in ("normal", "full"):
-            options = ("--history", file, "--durability", durability, "--max-event-rate", 0)
-            admin = f"127.0.0.1:{free_port()}"
-            with confab(*options, "--admin", admin) as server:
-                go(say(server, "before", 10))
-                limit(server.process, 100_000)
-                go(wait(server, "cannot be written"))
-                assert metrics(admin)["confab_history_kept",] == 0
-                limit(server.process, resource.RLIM_INFINITY)
-                go(wait(server, "written again"))
-                assert metrics(admin)["confab_history_kept",] == 1
-                go(say(server, "after", 60 if durability == "normal" else 10))
-            if durability == "full":
-                with confab(*options) as server:
-                    go(look(server))
-            assert rows(file, "PRAGMA integrity_check") == [("ok",)]
+        yield lambda server, size: resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     finally:
         signal.signal(signal.SIGXFSZ, handler)
+
+
+async def say_much(server, text, count, room="", **known):
+    async with rich(server, "Ann", room, history=0, **known) as ann:
+        messages = [await ann.say(f"{text} {number} " + "x" * 2000) for number in range(count)]
+        return {"epoch": ann.welcome["epoch"], "after": messages[-1]["id"]}
+
+
+async def until_said(server, text):
+    while text not in server.said():
+        await asyncio.sleep(0.02)
+
+
+FULL_DISK = ("--max-event-rate", 0, "--max-history-bytes", "8MiB")
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+def test_a_full_disk_is_no_end(file, durability):
+    """The chat goes on from memory, an error says so, and what was said is written when there is space again."""
+    admin = f"127.0.0.1:{free_port()}"
+    options = ("--history", file, "--durability", durability, *FULL_DISK)
+
+    async def look(server, known, first):
+        async with rich(server, "Cid", **known, history=100) as cid:
+            assert not cid.welcome["gap"] and ids(cid.welcome) == list(range(first + 1, first + 101))
+
+    with full_disks() as limit:
+        with confab(*options, "--admin", admin, "--max-rooms", 1) as server:
+            known = go(say_much(server, "before", 10))
+            limit(server, 100_000)
+            go(say_much(server, "while it is full", 100))
+            go(until_said(server, "cannot be written"))
+            assert metrics(admin)["confab_history_kept",] == 0
+            # The room is read again, from what is on the disk and what is not.
+            go(say_much(server, "elsewhere", 5, "elsewhere"))
+            go(look(server, known, 10))
+            limit(server, resource.RLIM_INFINITY)
+            go(until_said(server, "written again"))
+            assert metrics(admin)["confab_history_kept",] == 1
+            go(say_much(server, "after", 10))
+        with confab(*options) as server:
+            go(look(server, known, 10))
+            go(look(server, known | {"after": 20}, 20))
+    assert rows(file, "SELECT min(messages.id), max(messages.id), count(*) FROM messages JOIN rooms ON rooms.id = room "
+                "GROUP BY room") == [(1, 120, 120), (1, 5, 5)]
+    assert rows(file, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_numbers_are_not_given_twice_after_a_full_disk(file, durability, end):
+    options = ("--history", file, "--durability", durability, *FULL_DISK)
+
+    async def look(server, known):
+        async with rich(server, "Cid", **known) as cid:
+            assert cid.welcome["gap"] and cid.welcome["epoch"] != known["epoch"]
+            assert texts(cid.welcome)[-1].startswith("after 79 ")
+
+    with full_disks() as limit:
+        server = Confab(*options)
+        try:
+            stored = go(say_much(server, "before", 10))
+            limit(server, 100_000)
+            heard = go(say_much(server, "while it is full", 60))
+            go(until_said(server, "cannot be written"))
+        finally:
+            server.stop(end)
+    with confab(*options) as server:
+        go(say_much(server, "after", 80))
+        go(look(server, heard))
+        # There was something behind what it knows.
+        go(look(server, stored))
 
 
 def test_a_file_that_cannot_be_used_is_an_error(tmp_path, file):

@@ -5,6 +5,8 @@ internal import Synchronization
 ///
 /// One that everyone has left stays while there is a place for it. If an engine has its history, too, that is for a
 /// while only, `linger`: so who comes and goes, as fast as may be, does not have it read again each time.
+///
+/// A room is closed while the lock is held, so an engine never has two rooms of one name.
 final class ChatRooms: Sendable {
   let budget: HistoryBudget
   private let options: ChatOptions
@@ -16,6 +18,13 @@ final class ChatRooms: Sendable {
     var table = RoomTable<Room>()
     /// When rooms that have been left are looked through; nil if there are none.
     var sweepDue: ContinuousClock.Instant?
+
+    /// Gives up the room that was left longest ago, if that was before `time`; nil if there is none such.
+    mutating func closeVacant(leftBefore time: ContinuousClock.Instant? = nil) -> Room? {
+      let room = table.removeVacant(leftBefore: time)
+      room?.close()
+      return room
+    }
   }
 
   init(_ options: ChatOptions, _ engine: any Engine, linger: Duration) {
@@ -25,7 +34,7 @@ final class ChatRooms: Sendable {
 
   /// An engine keeps a room until it is closed.
   deinit {
-    while let room = state.withLock({ $0.table.removeVacant() }) { room.close() }
+    while state.withLock({ $0.closeVacant() }) != nil {}
   }
 
   /// Those that somebody is in, with their number of connections.
@@ -39,29 +48,24 @@ final class ChatRooms: Sendable {
 
   /// Counts somebody in.
   func enter(_ name: String) -> Room {
-    let (room, evicted) = state.withLock { state in
-      let evicted = state.table.makePlace(for: name, limit: options.maxRooms)
-      let room = state.table.enter(name) {
+    let room = state.withLock { state in
+      state.table.makePlace(for: name, limit: options.maxRooms)?.close()
+      return state.table.enter(name) {
         Room(name: name, options: options, budget: budget, engine: engine) { [weak self] in self?.makeSpace(for: $0) }
       }
-      return (room, evicted)
     }
-    evicted?.close()
     room.keepWithinBudget()
     return room
   }
 
   /// Counts somebody out.
   func leave(_ room: Room) {
-    state.withLock { $0.table.leave(room.name) { engine.isShared || $0.hasHistory } }?.close()
+    state.withLock { $0.table.leave(room.name) { engine.isShared || $0.hasHistory }?.close() }
   }
 
   /// Has the histories forget what is too much: those that nobody needs, then that of `room`.
   private func makeSpace(for room: Room) {
-    while budget.excess > 0, let vacant = state.withLock({ $0.table.removeVacant() }) {
-      vacant.close()
-      vacant.forget(.max)
-    }
+    while budget.excess > 0, let vacant = state.withLock({ $0.closeVacant() }) { vacant.forget(.max) }
     room.forget(budget.excess)
   }
 
@@ -81,13 +85,10 @@ final class ChatRooms: Sendable {
 
   private func sweep(on loop: EventLoop) {
     let end = ContinuousClock.now - linger
-    let stale = state.withLock { state in
+    state.withLock { state in
       state.sweepDue = nil
-      var stale: [Room] = []
-      while let room = state.table.removeVacant(leftBefore: end) { stale.append(room) }
-      return stale
+      while state.closeVacant(leftBefore: end) != nil {}
     }
-    for room in stale { room.close() }
     sweepLater(on: loop)
   }
 }

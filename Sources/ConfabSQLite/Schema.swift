@@ -1,0 +1,52 @@
+/// The tables of a history, and whose a database is.
+enum Schema {
+  /// What a database of SQLite says of whose it is: "Cnfb".
+  private static let application = 0x436E_6662
+  private static let version = 2
+
+  /// Nothing is done to a database of somebody else's, or that it could not write.
+  static func check(_ database: Database) throws(DatabaseError) {
+    if database.isReadOnly { throw DatabaseError("it can be read, but not written") }
+    guard try database.run("SELECT count(*) FROM sqlite_schema") ?? 0 > 0 else { return }
+    guard try database.run("PRAGMA application_id") == application else {
+      throw DatabaseError("it is a database, but not of Confab")
+    }
+    guard try database.run("PRAGMA user_version") ?? 0 <= version else {
+      throw DatabaseError("it has been written by a newer version")
+    }
+  }
+
+  /// Makes the tables, or brings those of an older version up to this one. In a transaction.
+  static func update(_ database: Database) throws(DatabaseError) {
+    switch try database.run("PRAGMA user_version") {
+    case 0: for sql in tables { try database.run(sql) }
+    case 1: for sql in fromFirst { try database.run(sql) }
+    default: return
+    }
+    // No mark is of this run.
+    try database.run("INSERT INTO runs VALUES (0, 0, 0)")
+    try database.run("PRAGMA application_id = \(application)")
+    try database.run("PRAGMA user_version = \(version)")
+  }
+
+  private static let runs =
+    "CREATE TABLE runs (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, writes INTEGER NOT NULL) STRICT"
+
+  private static let tables = [
+    """
+    CREATE TABLE rooms (
+      id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL, last INTEGER NOT NULL,
+      run INTEGER NOT NULL, at INTEGER NOT NULL) STRICT
+    """,
+    "CREATE INDEX rooms_at ON rooms (at)",
+    """
+    CREATE TABLE messages (
+      room INTEGER NOT NULL, id INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, bytes BLOB NOT NULL,
+      author TEXT, tag TEXT, member INTEGER, PRIMARY KEY (room, id)) STRICT
+    """,
+    runs,
+  ]
+
+  /// The first version did not know whose a tag is, and had no mark.
+  private static let fromFirst = ["ALTER TABLE messages ADD COLUMN member INTEGER", "DROP TABLE runs", runs]
+}
