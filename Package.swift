@@ -157,6 +157,10 @@ let package = Package(
         "Confab", "ConfabChat", "ConfabMetrics", "ConfabTestSupport",
         .product(name: "MetricsTestKit", package: "swift-metrics"),
       ], swiftSettings: settings),
+    .testTarget(
+      name: "ConfabSQLiteTests",
+      dependencies: ["Confab", "ConfabChat", "ConfabSQLite", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: settings),
     .testTarget(name: "ConfabNatsTests", dependencies: ["ConfabChat", "ConfabNats"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),

@@ -1,0 +1,82 @@
+import Confab
+import Synchronization
+
+@testable import ConfabChat
+
+/// A room as an engine knows it, without connections: it does what `Room` does.
+final class ModelRoom: RoomSink, @unchecked Sendable {
+  // @unchecked: the simulation has one thread.
+
+  let name: String
+  private unowned let world: World
+  private var order: (any RoomOrder)?
+  /// What has been said before the room was open; nil when it is.
+  private var unopened: [Post]? = []
+  private(set) var epoch = ""
+  private(set) var history = History(maxMessages: 100_000, maxBytes: 1 << 30)
+
+  init(_ name: String, _ world: World, _ engine: any Engine) {
+    (self.name, self.world) = (name, world)
+    order = engine.open(name, self)
+  }
+
+  var isOpen: Bool { unopened == nil }
+
+  func say(_ text: String) {
+    let post = Post(
+      kind: .text, bytes: Array(text.utf8), name: "Ann", member: Member(number: 1), tag: text.filter(\.isNumber))
+    if unopened != nil { unopened?.append(post) } else { place(post) }
+  }
+
+  private func place(_ post: Post) {
+    if let place = order?.place({ post }, from: nil) { deliver(PlacedPost(post, at: place)) }
+  }
+
+  func close() {
+    let posts = unopened ?? []
+    if unopened != nil { unopened = [] }
+    for post in posts { _ = order?.place({ post }, from: nil) }
+    order?.close()
+  }
+
+  func opened(_ kept: Kept) {
+    if world.isDead { return }
+    epoch = kept.epoch
+    history = History(maxMessages: 100_000, maxBytes: 1 << 30)
+    history.restore(kept)
+    world.opened(self, kept)
+    let posts = unopened ?? []
+    unopened = nil
+    for post in posts { place(post) }
+  }
+
+  func placed(_ posts: [PlacedPost]) {
+    if world.isDead { return }
+    for placed in posts { deliver(placed) }
+  }
+
+  private func deliver(_ placed: PlacedPost) {
+    world.require(placed.place.id > history.last, "\(name): \(placed.place.id) after \(history.last)")
+    history.append(
+      Message(.text, placed.post.bytes.span), name: placed.post.name, member: placed.post.member, tag: placed.post.tag,
+      at: placed.place)
+    world.delivered(self, placed)
+  }
+
+  /// What a client gets that comes back; nil if it is told that there is a gap.
+  func missed(_ epoch: String, after: Int) -> [Int: String]? {
+    guard epoch == self.epoch, after <= history.last, history.isWhole(after: after) else { return nil }
+    var (found, last) = ([Int: String](), after)
+    while true {
+      let page = history.page(after: last, count: 100)
+      for message in page.messages { found[message.id] = message.text }
+      last = page.messages.last?.id ?? last
+      if !page.more { return found }
+    }
+  }
+
+  func availabilityChanged(_ isAvailable: Bool) {}
+  func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? { nil }
+  func attended(_ server: String, _ attendance: Attendance) {}
+  func typed(_ name: String) {}
+}

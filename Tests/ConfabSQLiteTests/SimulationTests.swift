@@ -1,0 +1,19 @@
+import Foundation
+import Testing
+
+struct SimulationTests {
+  /// Random worlds. `SEED=n` lives through one of them again, `WORLDS=n` through so many.
+  @Test func nothingIsLostOrGivenTwice() {
+    let environment = ProcessInfo.processInfo.environment
+    let seeds = environment["SEED"].flatMap { UInt64($0) }.map { [$0] }
+    let first = UInt64.random(in: 0 ... .max / 2)
+    let count = environment["WORLDS"].flatMap { UInt64($0) } ?? 200
+    for seed in seeds ?? Array(first..<first + count) {
+      let world = World(seed: seed)
+      world.live(150)
+      guard let problem = world.problem else { continue }
+      Issue.record("SEED=\(seed): \(problem)\n\(world.log.suffix(60).joined(separator: "\n"))")
+      return
+    }
+  }
+}

@@ -1,0 +1,282 @@
+import Confab
+import Dispatch
+import Foundation
+import Logging
+import Synchronization
+
+@testable import ConfabChat
+@testable import ConfabSQLite
+
+/// A chat's rooms, one file and everything that happens to it, chosen by a seed.
+///
+/// What `Protocol.md` states is checked: a number of an epoch is one message's, for ever; numbers rise; whoever comes back
+/// gets all that has been delivered since, or is told that there is a gap; what nothing has happened to is kept.
+final class World: @unchecked Sendable {
+  // @unchecked: the simulation has one thread.
+
+  private struct Numbering: Hashable {
+    let room, epoch: String
+  }
+
+  private var random: SeededGenerator
+  private let root: String
+  private let durability: SQLiteEngine.Durability
+  /// Whether what could not be written is soon given up.
+  private let givesUp: Bool
+  private var folder: String
+  private var engine: SQLiteEngine?
+  private var faults: Faults
+  private var scheduled: [@Sendable () -> Void] = []
+  private var rooms: [String: ModelRoom] = [:]
+  private var backup: String?
+  private var count = 0
+
+  /// All that somebody has seen, by its number.
+  private var seen: [Numbering: [Int: String]] = [:]
+  /// What has been delivered as it was said.
+  private var said: [Numbering: [Int: String]] = [:]
+  /// What clients that have gone know: the epoch and the last number.
+  private var known: [String: Set<Position>] = [:]
+  /// The epoch that each room must still have, with all that was said in it.
+  private var expected: [String: String] = [:]
+  private(set) var problem: String?
+  private(set) var log: [String] = []
+  private(set) var steps = 0
+
+  private struct Position: Hashable {
+    let epoch: String
+    let after: Int
+  }
+
+  init(seed: UInt64) {
+    random = SeededGenerator(seed: seed)
+    durability = [.normal, .full].randomElement(using: &random) ?? .full
+    givesUp = Int.random(in: 0..<4, using: &random) == 0
+    let parent = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
+    root = "\(parent)/confab-world-\(seed)-\(UInt32.random(in: 0 ... .max))"
+    folder = "\(root)/files"
+    faults = Faults(folder) { true }
+  }
+
+  var isDead: Bool { faults.isDead }
+
+  func require(_ condition: Bool, _ text: @autoclosure () -> String) {
+    if !condition && problem == nil { problem = text() }
+  }
+
+  /// Lives through so many events, or until something is wrong.
+  func live(_ events: Int) {
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    start()
+    for _ in 0..<events where problem == nil { happen() }
+    if problem == nil { end() }
+    forget()
+  }
+
+  private func note(_ text: String) { log.append(text) }
+
+  // MARK: What happens
+
+  private func happen() {
+    let name = "/\(Int.random(in: 0..<4, using: &random))"
+    switch Int.random(in: 0..<100, using: &random) {
+    case 0..<40: say(in: name)
+    case 40..<48: close(name)
+    case 48..<78: work()
+    case 78..<83:
+      let isFull = faults.state.withLock { state in
+        state.isFull.toggle()
+        state.isMarkBroken = state.isFull && Int.random(in: 0..<4, using: &random) == 0
+        return state.isFull
+      }
+      note(isFull ? "full" : "not full")
+    case 83..<89:
+      let steps = Int.random(in: 0..<20, using: &random)
+      faults.state.withLock { $0.failsIn = steps }
+      note("fails in \(steps)")
+    case 89..<92:
+      let steps = Int.random(in: 0..<60, using: &random)
+      faults.state.withLock { $0.diesIn = steps }
+      note("dies in \(steps)")
+    case 92..<94:
+      note("killed")
+      faults.state.withLock { faults.kill(&$0) }
+    case 94..<97: stop()
+    case 97..<98: takeBackup()
+    default: look()
+    }
+    if isDead { bury() }
+  }
+
+  private func say(in name: String) {
+    guard let engine else { return }
+    if rooms[name] == nil {
+      note("opens \(name)")
+      rooms[name] = ModelRoom(name, self, engine)
+    }
+    for _ in 0..<Int.random(in: 1...4, using: &random) {
+      count += 1
+      note("says \(count) in \(name)")
+      rooms[name]?.say("message \(count)" + String(repeating: ".", count: Int.random(in: 0..<300, using: &random)))
+    }
+  }
+
+  private func close(_ name: String) {
+    guard let room = rooms.removeValue(forKey: name) else { return }
+    note("closes \(name)")
+    if room.isOpen { expect(room) }
+    room.close()
+  }
+
+  /// What the queue is to do is done: in whatever order it is due.
+  private func work() {
+    guard !scheduled.isEmpty else { return }
+    note("works")
+    scheduled.remove(at: Int.random(in: 0..<scheduled.count, using: &random))()
+    for name in faults.state.withLock({ $0.hurt }) { expected[name] = nil }
+    // Rooms go on in other epochs then.
+    if faults.state.withLock({ exchange(&$0.hasMarkFailed, with: false) }) { expected = [:] }
+  }
+
+  private func look() { for room in rooms.values where room.isOpen { check(room) } }
+
+  // MARK: Coming and going
+
+  private func start() {
+    let kept = Mutex<@Sendable () -> Bool>({ true })
+    faults = Faults(folder) { kept.withLock { $0 }() }
+    let options = {
+      var options = ChatOptions()
+      (options.maxHistoryMessages, options.maxHistoryBytes) = (100_000, 1 << 30)
+      return options
+    }()
+    do {
+      engine = try SQLiteEngine(
+        "\(folder)/chat.db", durability, 1 << 30, options,
+        Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() },
+        maxUnwrittenBytes: givesUp ? 3000 : 1 << 30,
+        hook: { [faults] step throws(DatabaseError) in try faults.step(step) },
+        schedule: { [unowned self] _, work in scheduled.append(work) })
+    } catch {
+      problem = "does not start: \(error)"
+    }
+    kept.withLock { $0 = { [weak engine] in engine?.isKept ?? true } }
+  }
+
+  private func stop() {
+    note("stops")
+    let isLeft = faults.state.withLock { state in
+      (state.failsIn, state.isFull, state.isMarkBroken) = (nil, state.isFull && state.isMarkBroken, false)
+      return !state.isFull
+    }
+    for name in rooms.keys.sorted() { close(name) }
+    settle()
+    if isDead { return }
+    engine?.end()
+    if isDead { return }
+    if !isLeft || engine?.isKept != true { expected = [:] }
+    forget()
+    if Int.random(in: 0..<3, using: &random) == 0 { putBackupBack() }
+    start()
+  }
+
+  /// What has been killed is found as it was left.
+  private func bury() {
+    let state = faults.state.withLock { $0 }
+    note("is found dead")
+    for room in rooms.values where room.isOpen { expect(room) }
+    for name in state.hurt { expected[name] = nil }
+    if durability == .normal || !state.wasKept || givesUp { expected = [:] }
+    forget()
+    folder = state.remains ?? folder
+    if Int.random(in: 0..<4, using: &random) == 0 { putBackupBack() }
+    start()
+  }
+
+  private func forget() {
+    for room in rooms.values { room.close() }
+    // One that has been killed does nothing any more, but lets go of its file.
+    if isDead { engine?.end() }
+    (rooms, scheduled, engine) = ([:], [], nil)
+  }
+
+  private func end() {
+    stop()
+    if isDead { bury() }
+    // Everyone comes back.
+    for number in 0..<4 { say(in: "/\(number)") }
+    settle()
+    look()
+  }
+
+  /// What there is to do is done; what can't be done is tried again for ever.
+  private func settle() { for _ in 0..<20 where !isDead { work() } }
+
+  private func takeBackup() {
+    note("is backed up")
+    backup = "\(root)/backup-\(UInt32.random(in: 0 ... .max))"
+    try? FileManager.default.copyItem(atPath: folder, toPath: backup ?? "")
+  }
+
+  /// The database is an older one, but not what is beside it.
+  private func putBackupBack() {
+    guard let backup else { return }
+    note("is put back")
+    expected = [:]
+    for file in ["chat.db", "chat.db-wal"] {
+      try? FileManager.default.removeItem(atPath: "\(folder)/\(file)")
+      try? FileManager.default.copyItem(atPath: "\(backup)/\(file)", toPath: "\(folder)/\(file)")
+    }
+  }
+
+  // MARK: What must hold
+
+  private func expect(_ room: ModelRoom) {
+    let numbering = Numbering(room: room.name, epoch: room.epoch)
+    expected[room.name] = said[numbering] != nil && !givesUp ? room.epoch : nil
+    known[room.name, default: []].insert(Position(epoch: room.epoch, after: room.history.last))
+  }
+
+  func opened(_ room: ModelRoom, _ kept: Kept) {
+    note("\(room.name) is open: \(kept.epoch), \(kept.last), \(kept.posts.map(\.place.id))")
+    for placed in kept.posts { see(room, placed) }
+    let isHurt = faults.state.withLock { $0.hurt.remove(room.name) != nil || $0.hasMarkFailed }
+    if let epoch = expected.removeValue(forKey: room.name), !isHurt {
+      require(epoch == kept.epoch, "\(room.name) was \(epoch), is \(kept.epoch)")
+      let ids = Set(kept.posts.map(\.place.id))
+      let lost = (said[Numbering(room: room.name, epoch: epoch)] ?? [:]).keys.filter { !ids.contains($0) }
+      require(lost.isEmpty, "\(room.name) has lost \(lost.sorted())")
+    }
+    check(room)
+  }
+
+  func delivered(_ room: ModelRoom, _ placed: PlacedPost) {
+    see(room, placed)
+    let numbering = Numbering(room: room.name, epoch: room.epoch)
+    said[numbering, default: [:]][placed.place.id] = String(decoding: placed.post.bytes, as: UTF8.self)
+    if Int.random(in: 0..<3, using: &random) == 0 {
+      known[room.name, default: []].insert(Position(epoch: room.epoch, after: placed.place.id))
+    }
+  }
+
+  private func see(_ room: ModelRoom, _ placed: PlacedPost) {
+    let text = String(decoding: placed.post.bytes, as: UTF8.self)
+    let before = seen[Numbering(room: room.name, epoch: room.epoch), default: [:]]
+      .updateValue(text, forKey: placed.place.id)
+    require(
+      before == nil || before == text,
+      "\(room.name) \(room.epoch) \(placed.place.id) was \(before ?? ""), is \(text)")
+  }
+
+  /// Everyone who has gone comes back.
+  private func check(_ room: ModelRoom) {
+    steps += faults.state.withLock { exchange(&$0.steps, with: 0) }
+    for position in known[room.name] ?? [] {
+      guard let missed = room.missed(position.epoch, after: position.after) else { continue }
+      for (id, text) in seen[Numbering(room: room.name, epoch: position.epoch)] ?? [:] where id > position.after {
+        require(missed[id] == text, "\(room.name) \(position.epoch) after \(position.after): no \(id), \(text)")
+      }
+    }
+  }
+}
