@@ -82,7 +82,7 @@ export class Conversation {
     this.connection.send({ type: "hello", name: this.name, session: this.session, ...position, history: page });
   }
 
-  /** The tab's in the room, or a secret for it that is made here: a session that the server made would be lost with the welcome that tells of it. */
+  /** The tab's in the room. The first one is a secret made here: what the server makes is lost if the welcome is. */
   get session() {
     const random = () => crypto.getRandomValues(new Uint8Array(16));
     const made = () => Array.from(random(), (byte) => byte.toString(16).padStart(2, "0")).join("");
