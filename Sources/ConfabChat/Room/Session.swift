@@ -17,23 +17,29 @@ struct Session: Sendable {
 
   /// What a client sends: what ``text`` has written, or a secret of its own, 32 hexadecimal digits.
   init?(_ text: String, in room: String) {
-    guard text.utf8.count == 32, text.utf8.allSatisfy({ $0 < 0x80 }),
-      let first = UInt64(hexadecimal: text.prefix(16)), let second = UInt64(hexadecimal: text.dropFirst(16))
-    else {
-      self.init(text)
-      return
+    if text.utf8.count == 32, let secret = Session.secret(text.utf8) {
+      (self.secret, member) = (secret, Session.member(of: secret, in: room))
+    } else if let session = Session(text) {
+      self = session
+    } else {
+      return nil
     }
-    secret = first.hexadecimal + second.hexadecimal
-    member = Session.member(of: secret, in: room)
   }
 
   /// Reads what ``text`` has written.
   init?(_ text: String) {
     guard text.utf8.count == 48, let member = Member(String(text.prefix(16))) else { return nil }
-    guard let first = UInt64(hexadecimal: text.dropFirst(16).prefix(16)),
-      let second = UInt64(hexadecimal: text.dropFirst(32))
+    guard let secret = Session.secret(text.utf8.dropFirst(16)) else { return nil }
+    (self.member, self.secret) = (member, secret)
+  }
+
+  /// 32 hexadecimal digits, as small letters; nil for anything else.
+  private static func secret(_ bytes: some Collection<UInt8>) -> String? {
+    let text = String(decoding: bytes, as: UTF8.self)
+    guard bytes.count == 32, bytes.allSatisfy({ $0 < 0x80 }), let first = UInt64(hexadecimal: text.prefix(16)),
+      let second = UInt64(hexadecimal: text.dropFirst(16))
     else { return nil }
-    (self.member, secret) = (member, first.hexadecimal + second.hexadecimal)
+    return first.hexadecimal + second.hexadecimal
   }
 
   /// 48 hexadecimal digits.
