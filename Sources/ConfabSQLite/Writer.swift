@@ -158,9 +158,9 @@ final class Writer: @unchecked Sendable {
   /// Says whether all has been written.
   private func settle() {
     if !unwritten.isEmpty { return isFailing.store(true, ordering: .relaxed) }
-    // When it says too much, that costs a gap at the next start, and no number is given twice.
+    // If it goes on saying too much, that costs a gap at the next start.
     do throws(DatabaseError) { try file.allow(isWhole: true) } catch {
-      complain("the delivery mark is too high", error)
+      complain("the delivery mark cannot be written", error)
     }
     guard isFailing.exchange(false, ordering: .relaxed) else { return }
     logger.notice("the history is written again")

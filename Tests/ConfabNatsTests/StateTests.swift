@@ -122,7 +122,7 @@ struct OthersTests {
   }
 
   @Test func whoIsAtTwoServersIsWhereTheNewestConnectionIs() {
-    var others = Others()
+    var others = Others(room: "/")
     let session = Session(in: "/")
     others.update("one", attendance([("Ann", session, 1)], count: 3))
     others.update("two", attendance([("Anna", session, 2)]))

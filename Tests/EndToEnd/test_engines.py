@@ -107,6 +107,18 @@ def test_the_same_tag_is_said_once(options):
     go(main, options)
 
 
+def test_a_session_outlives_its_connection(options):
+    async def main(server):
+        async with rich(server, "Ann") as ann:
+            known = {"session": ann.welcome["session"]}
+        async with open_rich(server) as lost:
+            # The welcome does not reach it.
+            await lost.send("hello", name="Ann", **known)
+            async with rich(server, "Ann", **known) as again:
+                assert (again.welcome["session"], again.welcome["member"]) == (known["session"], ann.welcome["member"])
+    go(main, options)
+
+
 def test_the_same_tag_of_two_members_is_two_messages(options):
     async def main(server):
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob, rich(server, "Cid") as cid:

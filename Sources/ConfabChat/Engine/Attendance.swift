@@ -35,7 +35,10 @@ struct Others {
     let session: Session
     let visits: Int
   }
+  private let room: String
   private var servers: [String: Attendance] = [:]
+  /// By their text, so that each is read once.
+  private var sessions: [String: Session] = [:]
   private var people: [Member: Person] = [:]
   /// By what makes a name unique.
   private var members: [String: Member] = [:]
@@ -43,14 +46,24 @@ struct Others {
   private(set) var names: Set<Name> = []
   private(set) var count = 0
 
+  init(room: String) { self.room = room }
+
+  private mutating func session(_ text: String, _ before: [String: Session]) -> Session? {
+    let session = before[text] ?? Session(text, in: room)
+    sessions[text] = session
+    return session
+  }
+
   /// Takes what a server has told.
   mutating func update(_ server: String, _ attendance: Attendance) {
     guard servers[server] ?? .none != attendance else { return }
     servers[server] = attendance.count > 0 ? attendance : nil
-    (people, members, names) = ([:], [:], [])
+    let before = sessions
+    (people, members, names, sessions) = ([:], [:], [], [:])
     count = servers.values.reduce(0) { $0 + $1.count }
     for person in servers.values.lazy.flatMap(\.people) {
-      guard let name = Name(person.name, limit: Name.greatestLimit), let session = Session(person.session) else {
+      guard let name = Name(person.name, limit: Name.greatestLimit), let session = session(person.session, before)
+      else {
         continue
       }
       // Who has come to another server is at both for a moment.
@@ -70,6 +83,9 @@ struct Others {
   func person(_ session: Session) -> Person? {
     people[session.member].flatMap { $0.session.isSame(as: session) ? $0 : nil }
   }
+
+  /// Whether somebody is this member.
+  func has(_ member: Member) -> Bool { people[member] != nil }
 
   /// Whether the name is that of another session.
   func isTaken(_ name: Name, exceptBy member: Member?) -> Bool {

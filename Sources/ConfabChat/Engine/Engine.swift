@@ -61,8 +61,8 @@ extension RoomOrder {
 /// A room, as an engine knows it. The calls for one room come one at a time, on any thread, and not from within
 /// ``RoomOrder/place(_:from:)``.
 public protocol RoomSink: AnyObject, Sendable {
-  /// The room is open: handshakes of its clients are answered now. It comes again if the engine has lost everything: then
-  /// another numbering begins, and the clients are closed with 1012.
+  /// The room is open: handshakes of its clients are answered now. It comes again when another numbering begins, because
+  /// the engine has lost everything say: then the clients are closed with 1012.
   func opened(_ kept: Kept)
   /// Messages have got places that follow those of all messages before. One with an earlier place has been said again: it
   /// had that place already.

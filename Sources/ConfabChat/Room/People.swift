@@ -13,9 +13,9 @@ struct People<Connection: AnyObject> {
   private var people: [Member: Person] = [:]
   /// By what makes a name unique.
   private var members: [String: Member] = [:]
-  private var others = Others()
+  private var others: Others
 
-  init(room: String) { self.room = room }
+  init(room: String) { (self.room, others) = (room, Others(room: room)) }
 
   /// Those who are here; so is what follows.
   var count: Int { people.count }
@@ -71,16 +71,14 @@ struct People<Connection: AnyObject> {
     }
     let elsewhere = session.flatMap { others.person($0) }
     guard !isTaken(name, exceptBy: elsewhere?.session.member) else { return nil }
-    let session = elsewhere?.session ?? session.flatMap { isFree($0) ? $0 : nil } ?? Session(in: room)
+    let own = session.flatMap { people[$0.member] == nil && !others.has($0.member) ? $0 : nil }
+    let session = elsewhere?.session ?? own ?? Session(in: room)
     people[session.member] = Person(
       name: name, session: session, connection: connection, visits: People.visits(after: elsewhere?.visits ?? 0))
     members[name.key] = session.member
     let renamed = elsewhere.flatMap { $0.name == name ? nil : $0.name }
     return Entry(session: session, renamed: renamed, isKnown: elsewhere != nil)
   }
-
-  /// Whether a session may be used again that is not in use.
-  private func isFree(_ session: Session) -> Bool { session.isGenuine(in: room) && people[session.member] == nil }
 
   /// The time, so that a server that has not heard of an older connection is right about who has the newest one.
   private static func visits(after last: Int) -> Int {

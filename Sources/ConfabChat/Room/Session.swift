@@ -1,59 +1,43 @@
 internal import Confab
 
-/// What proves that a new connection is a member who was there before: the member's number, and a secret that cannot be
-/// guessed.
+/// What proves that a new connection is a member who was there before: 24 random bytes, the server's or the client's own.
 ///
-/// The number follows from the secret and the room. So a server that has never seen the session, or has forgotten it, can
-/// tell that it is genuine: without the secret there is no session of another member's number.
+/// The member follows from the session and the room, by a digest. So every server takes a session for the same member,
+/// whether or not it has seen it before, and nobody can make another session of that member.
 struct Session: Sendable {
+  /// 48 hexadecimal digits.
+  let text: String
   let member: Member
-  private let secret: String
 
   /// A new one, from the system's source of random numbers.
   init(in room: String) {
-    secret = UInt64.random(in: .min ... .max).hexadecimal + UInt64.random(in: .min ... .max).hexadecimal
-    member = Session.member(of: secret, in: room)
-  }
-
-  /// What a client sends: what ``text`` has written, or a secret of its own, 32 hexadecimal digits.
-  init?(_ text: String, in room: String) {
-    if text.utf8.count == 32, let secret = Session.secret(text.utf8) {
-      (self.secret, member) = (secret, Session.member(of: secret, in: room))
-    } else if let session = Session(text) {
-      self = session
-    } else {
-      return nil
-    }
+    self.init((0..<3).map { _ in UInt64.random(in: .min ... .max).hexadecimal }.joined(), room)
   }
 
   /// Reads what ``text`` has written.
-  init?(_ text: String) {
-    guard text.utf8.count == 48, let member = Member(String(text.prefix(16))) else { return nil }
-    guard let secret = Session.secret(text.utf8.dropFirst(16)) else { return nil }
-    (self.member, self.secret) = (member, secret)
+  init?(_ text: String, in room: String) {
+    guard text.utf8.count == 48, let digits = text.hexadecimalDigits else { return nil }
+    self.init(digits, room)
   }
 
-  /// 32 hexadecimal digits, as small letters; nil for anything else.
-  private static func secret(_ bytes: some Collection<UInt8>) -> String? {
-    let text = String(decoding: bytes, as: UTF8.self)
-    guard bytes.count == 32, bytes.allSatisfy({ $0 < 0x80 }), let first = UInt64(hexadecimal: text.prefix(16)),
-      let second = UInt64(hexadecimal: text.dropFirst(16))
-    else { return nil }
-    return first.hexadecimal + second.hexadecimal
+  private init(_ text: String, _ room: String) {
+    self.text = text
+    member = Member(bytes: sha256(Array((text + room).utf8)).prefix(Member.byteCount))
   }
 
-  /// 48 hexadecimal digits.
-  var text: String { member.text + secret }
-
-  /// Whether a server has made it for that room, this one or another. Sessions of older versions are not genuine.
-  func isGenuine(in room: String) -> Bool { member == Session.member(of: secret, in: room) }
-
-  /// Compares all of the secret, so that the time it takes tells nothing.
+  /// Compares all of it, so that the time it takes tells nothing.
   func isSame(as other: Session) -> Bool {
     zip(text.utf8, other.text.utf8).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
   }
+}
 
-  private static func member(of secret: String, in room: String) -> Member {
-    Member(bytes: sha256(Array((secret + room).utf8)).prefix(Member.byteCount))
+extension String {
+  /// In lower case; nil if there is anything else.
+  fileprivate var hexadecimalDigits: String? {
+    let digits = lowercased()
+    let isHexadecimal = digits.utf8.allSatisfy { byte in
+      UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || UInt8(ascii: "a")...UInt8(ascii: "f") ~= byte
+    }
+    return isHexadecimal ? digits : nil
   }
 }

@@ -82,9 +82,9 @@ export class Conversation {
     this.connection.send({ type: "hello", name: this.name, session: this.session, ...position, history: page });
   }
 
-  /** The tab's in the room. The first one is a secret made here: what the server makes is lost if the welcome is. */
+  /** The tab's in the room, made here: one that the server made would be lost with the welcome that tells of it. */
   get session() {
-    const random = () => crypto.getRandomValues(new Uint8Array(16));
+    const random = () => crypto.getRandomValues(new Uint8Array(24));
     const made = () => Array.from(random(), (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (!session.get(this.seat)) session.set(this.seat, made());
     return session.get(this.seat);

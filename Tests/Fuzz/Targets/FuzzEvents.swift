@@ -69,6 +69,6 @@ private func isLetterOrDigit(_ byte: UInt8) -> Bool {
 }
 
 private func checkSession(_ text: String) {
-  guard let session = Session(text) else { return }
-  require(Session(session.text)?.isSame(as: session) ?? false, "'\(text)' is read as '\(session.text)'")
+  guard let session = Session(text, in: "/") else { return }
+  require(Session(session.text, in: "/")?.isSame(as: session) ?? false, "'\(text)' is read as '\(session.text)'")
 }
