@@ -30,7 +30,8 @@ struct OriginTests {
   }
 
   @Test(arguments: [
-    ("null", true), ("file://", true), ("file:///", false), ("http://localhost", true), ("https://dev.localhost:3000", true), ("http://127.1.2.3:80", true),
+    ("null", true), ("file://", true), ("file:///", false),
+    ("http://localhost", true), ("https://dev.localhost:3000", true), ("http://127.1.2.3:80", true),
     ("http://[::1]", true), ("http://127.0.0.1.example.org", false), ("http://example.org", false),
     ("http://127.0.0.256", false), ("http://localhost.example.org", false), ("http://127.0.0.1:99999", false),
     ("http://user@localhost", false), ("javascript://localhost/", false),
