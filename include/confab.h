@@ -224,7 +224,7 @@ typedef struct confab_config {
    * read, so that it is not evicted for messages that it sends itself. */
   int64_t max_backlog;
   /* Memory that all backlogs of the process may take together. Bytes, 0 to 2^40. Default: 256 MiB. When less than
-   * max_backlog is left of it, the limit of each client is what is left. */
+   * max_backlog is left of it, the limit of each client is what is left: clients further behind are closed with 1013. */
   int64_t max_total_backlog;
   /* Connections at a time, on all event loops together. A number, 1 to 2^30. Default: 16384, and never more than the
    * process has file descriptors for. One more gets status 503. */
