@@ -109,7 +109,6 @@ def test_headers_beyond_the_table_end_the_connection(server):
     ("http://localhost.example.org", "localhost", False),
     ("", "localhost", True),
     ("http://", "localhost", False),
-    ("file://", "localhost", False),
 ])
 def test_origins_while_listening_on_this_machine_only(server, origin, host, is_let_in):
     status, _, body = request(server.port, handshake(Origin=origin, Host=host))
