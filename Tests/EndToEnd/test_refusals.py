@@ -41,7 +41,7 @@ def joined_by(count, data, status):
 def is_dropped(data):
     """A client that is let go without an answer."""
     def act(server, stack):
-        client = stack.enter_context(RawClient(server.port))
+        client = stack.enter_context(RawClient(server.port, timeout=20))
         client.send(data)
         assert client.ends()
     return act
