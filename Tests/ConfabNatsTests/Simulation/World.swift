@@ -149,7 +149,7 @@ final class World {
     guard let fault = chance.pick(Faults.allCases.filter(faults.contains)) else { return }
     switch fault {
     case .cuts:
-      cutUntil[server.name] = timeline.now + chance.time(chance.hits(0.8) ? 0...2 : 0...40)
+      cutUntil[server.name] = timeline.now + outage(longest: 2)
       server.link.cut()
     case .brokerRestarts, .newStreams:
       // A disk is lost more seldom.
@@ -161,12 +161,12 @@ final class World {
     case .noMajority:
       guard broker.isUp, broker.hasMajority else { return }
       broker.loseMajority()
-      timeline.schedule(after: chance.time(0.1...12)) { [self] in if !broker.hasMajority { broker.findMajority() } }
+      timeline.schedule(after: outage(longest: 12)) { [self] in if !broker.hasMajority { broker.findMajority() } }
     case .partitions:
       guard !links.contains(where: \.isOfMinority) else { return }
       trace("\(server.name) is of a minority")
       server.link.isOfMinority = true
-      timeline.schedule(after: chance.time(0.1...15)) { [self] in heal() }
+      timeline.schedule(after: outage(longest: 15)) { [self] in heal() }
     case .killedServers:
       guard servers.count > 1 || chance.hits(0.2), let index = servers.firstIndex(where: { $0 === server }) else {
         return
@@ -179,6 +179,9 @@ final class World {
     default: break
     }
   }
+
+  /// How long something is away; now and then for longer than the stream knows a message for the same one.
+  private func outage(longest: Double) -> Duration { chance.time(chance.hits(0.25) ? 30...45 : 0.1...longest) }
 
   private func heal() {
     trace("the minority is back")
