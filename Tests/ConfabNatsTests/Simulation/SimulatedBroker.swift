@@ -121,7 +121,7 @@ final class SimulatedBroker {
       }
       if consumer.view != .max && world.chance.hits(0.3) { consumer.view = .max }
       send(to: consumer)
-      if hasMajority, !consumer.link.isOfMinority, world.timeline.now - consumer.sentAt > RoomReader.heartbeat {
+      if !consumer.link.isOfMinority, world.timeline.now - consumer.sentAt > RoomReader.heartbeat {
         consumer.sentAt = world.timeline.now
         consumer.link.deliver(
           NatsMessage(
@@ -202,6 +202,9 @@ final class SimulatedBroker {
     streams[index].rooms[message.subject, default: []].append(stored)
     streams[index].contents.insert(message.bytes)
     streams[index].ids[message.headers[Delivery.idHeader]!] = (number, world.timeline.now)
+    // Nobody hears of it for a while.
+    if world.isWorst(for: .cuts) { world.cut(link.server) }
+    if world.isWorst(for: .noMajority) { return world.loseMajority() }
     answer(message, link, #"{"stream":"CONFAB","seq":\#(number)}"#)
     for consumer in sortedConsumers { send(to: consumer) }
   }

@@ -148,9 +148,7 @@ final class World {
   private func goWrong(_ server: SimulatedServer) {
     guard let fault = chance.pick(Faults.allCases.filter(faults.contains)) else { return }
     switch fault {
-    case .cuts:
-      cutUntil[server.name] = timeline.now + outage(longest: 2)
-      server.link.cut()
+    case .cuts: cut(server)
     case .brokerRestarts, .newStreams:
       // A disk is lost more seldom.
       guard broker.isUp, fault != .newStreams || chance.hits(0.3) else { return }
@@ -158,10 +156,7 @@ final class World {
       timeline.schedule(after: chance.time(0.1...5)) { [self] in
         if !broker.isUp { broker.start(anew: fault == .newStreams) }
       }
-    case .noMajority:
-      guard broker.isUp, broker.hasMajority else { return }
-      broker.loseMajority()
-      timeline.schedule(after: outage(longest: 12)) { [self] in if !broker.hasMajority { broker.findMajority() } }
+    case .noMajority: loseMajority()
     case .partitions:
       guard !links.contains(where: \.isOfMinority) else { return }
       trace("\(server.name) is of a minority")
@@ -182,6 +177,20 @@ final class World {
 
   /// How long something is away; now and then for longer than the stream knows a message for the same one.
   private func outage(longest: Double) -> Duration { chance.time(chance.hits(0.25) ? 30...45 : 0.1...longest) }
+
+  func cut(_ server: SimulatedServer) {
+    cutUntil[server.name] = timeline.now + outage(longest: 2)
+    server.link.cut()
+  }
+
+  func loseMajority() {
+    guard broker.isUp, broker.hasMajority else { return }
+    broker.loseMajority()
+    timeline.schedule(after: outage(longest: 12)) { [self] in if !broker.hasMajority { broker.findMajority() } }
+  }
+
+  /// Whether this is the worst moment for something to go wrong.
+  func isWorst(for fault: Faults) -> Bool { isTroubled && faults.contains(fault) && chance.hits(0.01) }
 
   private func heal() {
     trace("the minority is back")
