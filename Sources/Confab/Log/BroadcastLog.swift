@@ -129,13 +129,13 @@ public final class BroadcastLog: Sendable {
   /// The position of the first byte that is kept.
   var start: Int { state.withLock { $0.queue.start } }
 
-  /// Adds a reader that has read up to `position`. If the log has grown since, the reader hears of it at once.
-  func add(_ reader: any LogReader, at position: Int) {
+  /// Adds a reader, and returns its cursor, at the end of the log, and how many messages have been appended before.
+  func add(_ reader: any LogReader) -> (cursor: Cursor, count: Int) {
     state.withLock { state in
-      state.readers.append(Reader(reader: reader, position: position))
+      state.readers.append(Reader(reader: reader, position: state.queue.end))
       state.isGrowthKnown = false
-      if state.queue.end > position { reader.logGrew() }
       measure(&state)
+      return (state.makeCursor(), state.count)
     }
   }
 

@@ -5,6 +5,9 @@ internal import Synchronization
 /// It holds a position, not a copy: any number of readers that lag share the same bytes. What is not yet read stays in
 /// the log until the cursor moves past it or is removed, so every cursor is removed once, by ``BroadcastLog/remove(_:)``.
 struct Cursor {
+  /// That of a reader that has none yet.
+  static let none = Cursor(position: 0)
+
   fileprivate(set) var position: Int
 }
 
@@ -17,17 +20,16 @@ protocol LogReader: AnyObject, Sendable {
   func logRelieved()
 }
 
+extension BroadcastLog.State {
+  mutating func makeCursor() -> Cursor {
+    queue.enter(at: queue.end)
+    return Cursor(position: queue.end)
+  }
+}
+
 extension BroadcastLog {
   /// A new cursor at the end of the log: it will read what is appended from now on.
-  func makeCursor() -> Cursor { makeCountedCursor().cursor }
-
-  /// The same, with how many messages have been appended before it.
-  func makeCountedCursor() -> (cursor: Cursor, count: Int) {
-    state.withLock { state in
-      state.queue.enter(at: state.queue.end)
-      return (Cursor(position: state.queue.end), state.count)
-    }
-  }
+  func makeCursor() -> Cursor { state.withLock { $0.makeCursor() } }
 
   /// A second cursor at the place of `cursor`.
   func copy(_ cursor: Cursor) -> Cursor {

@@ -15,14 +15,14 @@ final class Fanout: LogReader, @unchecked Sendable {
   let root: BroadcastLog
   private unowned let loop: EventLoop
   /// The group's cursor.
-  private var cursor: Cursor
+  private var cursor = Cursor.none
   /// The sockets and nothing else, side by side: what a delivery touches.
   private var group: ContiguousArray<Socket> = []
   private var apart: ContiguousArray<Connection> = []
   /// Connections whose next step has to wait until the group has been written further, see ``resume(_:)``.
   private var waiting: ContiguousArray<Connection> = []
   /// How many messages of the log have been counted as delivered.
-  private var counted: Int
+  private var counted = 0
   private let isScheduled = Atomic(false)
   /// When it was scheduled last.
   private let scheduledAt = Atomic<UInt64>(0)
@@ -32,8 +32,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     self.log = log
     self.root = root
     self.loop = loop
-    (cursor, counted) = log.makeCountedCursor()
-    log.add(self, at: cursor.position)
+    (cursor, counted) = log.add(self)
   }
 
   /// The position up to which the group has been written: others may catch up to here, and wait for it otherwise.

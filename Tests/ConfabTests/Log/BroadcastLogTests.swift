@@ -59,7 +59,7 @@ struct BroadcastLogTests {
 
   @Test func readersAreToldWithinAppend() {
     let (log, reader) = (BroadcastLog(), Reader())
-    log.add(reader, at: log.end)
+    log.remove(log.add(reader).cursor)
     log.append(.text, [])
     #expect(reader.count == 1)
     log.append(.text, [])
@@ -75,9 +75,9 @@ struct BroadcastLogTests {
 
   @Test func aReaderThatComesLaterIsToldToo() {
     let (log, first, second) = (BroadcastLog(), Reader(), Reader())
-    log.add(first, at: log.end)
+    log.remove(log.add(first).cursor)
     log.append(.text, [])
-    log.add(second, at: log.end)
+    log.remove(log.add(second).cursor)
     log.append(.text, [])
     #expect((first.count, second.count) == (2, 1))
   }
@@ -110,8 +110,8 @@ struct BroadcastLogTests {
   @Test func aLogIsPressedWhileAReaderLags() {
     let log = BroadcastLog()
     let (fast, slow) = (Lagging(), Lagging())
-    log.add(fast, at: log.end)
-    log.add(slow, at: log.end)
+    log.remove(log.add(fast).cursor)
+    log.remove(log.add(slow).cursor)
     log.note(fast, at: 0, limit: 500)
     for _ in 0..<5 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
     #expect(!log.isPressed)
@@ -131,8 +131,8 @@ struct BroadcastLogTests {
     let (one, other) = (Lagging(), Lagging())
     // In another form, whose pressure is the log's.
     let form = log.form(.wide)
-    form.add(one, at: form.end)
-    form.add(other, at: form.end)
+    form.remove(form.add(one).cursor)
+    form.remove(form.add(other).cursor)
     form.note(one, at: 0, limit: 500)
     for _ in 0..<10 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
     #expect(log.isPressed && form.isPressed)

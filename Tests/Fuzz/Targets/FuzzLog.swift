@@ -44,7 +44,7 @@ private struct Model {
     case 7:
       readers.append((Reader(), log.end))
       isGrowthKnown = false
-      relieving { [log] in log.add($0.readers.last!.reader, at: log.end) }
+      relieving { [log] in log.remove(log.add($0.readers.last!.reader).cursor) }
     case 8: removeReader(&input)
     case 9:
       let (end, count) = log.takeExtent()
