@@ -41,6 +41,11 @@ public struct Message: ~Escapable, Sendable {
   }
 }
 
+extension Message {
+  /// Whether bytes may be the payload of a text message: UTF-8, RFC 6455, section 8.1.
+  package static func isText(_ bytes: Span<UInt8>) -> Bool { Utf8Validator.isValid(bytes) }
+}
+
 extension [UInt8] {
   /// A copy of the message's payload.
   public init(_ message: Message) {

@@ -121,6 +121,14 @@ struct OthersTests {
     return Attendance(people: people, count: count ?? people.count)
   }
 
+  @Test func counts_that_no_server_has_do_not_overflow() {
+    var others = Others(room: "/")
+    for server in ["one", "two", "three"] { others.update(server, attendance([], count: .max)) }
+    #expect(others.count > 0)
+    others.update("one", attendance([], count: .min))
+    #expect(others.count > 0)
+  }
+
   @Test func whoIsAtTwoServersIsWhereTheNewestConnectionIs() {
     var others = Others(room: "/")
     let session = Session(in: "/")

@@ -199,3 +199,26 @@ def test_total_backlog_is_bounded_for_all_rooms_together():
         assert 8 <= evicted < 16
         for reader in readers:
             reader.close()
+
+
+def test_silent_rooms_make_room_for_others():
+    """Clients that have stopped reading are evicted when memory is short, though nothing is said in their rooms any more."""
+    admin = f"127.0.0.1:{free_port()}"
+    with confab("--admin", admin, "--max-backlog", "8MiB", "--max-total-backlog", "8MiB", "--send-buffer", "64KiB",
+                "--limit-loopback", "--max-byte-rate", "0", "--max-message-rate", "0", "--loops", 1) as server:
+        readers = [Reader(server.port, f"/{room}") for room in range(3)]
+
+        async def main():
+            for room in range(3):
+                async with websockets.connect(f"{server.ws}{room}", max_size=None, compression=None) as speaker:
+                    for number in range(60):
+                        await speaker.send(message(number))
+                        assert await speaker.recv() == message(number)
+
+        asyncio.run(asyncio.wait_for(main(), 60))
+        deadline = time.monotonic() + 20
+        while (now := metrics(admin))["confab_backlog_bytes",] > 5 << 20:
+            assert time.monotonic() < deadline, now
+        assert now["confab_refusals_total", "tooFarBehind"] >= 1
+        for reader in readers:
+            reader.close()

@@ -13,7 +13,7 @@ final class Outbox {
   private var queue = SegmentQueue()
   private var position = 0
   /// The bytes up to `end` go out once the log has been read up to `after`.
-  private var marks: [(after: Int, end: Int)] = []
+  private var marks: ArraySlice<(after: Int, end: Int)> = []
 
   init() { queue.enter(at: 0) }
 
@@ -48,7 +48,7 @@ final class Outbox {
   func advance(by count: Int) {
     queue.move(from: position, to: position + count)
     position += count
-    if let first = marks.first, first.end == position { marks.removeFirst() }
+    if let first = marks.first, first.end == position { _ = marks.popFirst() }
   }
 }
 
@@ -71,6 +71,11 @@ extension Connection {
   var isFarBehind: Bool {
     if outbox == nil { guard case .apart = place else { return false } }
     return backlog > loop.backlogLimit / 2
+  }
+
+  /// Evicts the client if its own messages alone are more than the limit.
+  func evictIfFarBehind() {
+    if state == .open, let outbox, outbox.count > loop.backlogLimit { evict() }
   }
 
   func queue(_ message: Message) -> SendResult {

@@ -236,6 +236,13 @@ public final class EventLoop: @unchecked Sendable {
   /// What its connections have not been sent of the logs that they have joined. Looks at those alone that lag.
   var unreadBytes: Int { fanouts.values.reduce(0) { $0 + $1.unreadBytes } }
 
+  /// When memory for backlogs is short, clients that are too far behind are evicted also in logs that do not grow.
+  func evictLagging() {
+    guard backlogLimit < configuration.maxBacklog else { return }
+    for fanout in fanouts.values { fanout.evict() }
+    for connection in connections { connection.evictIfFarBehind() }
+  }
+
   func forget(_ fanout: Fanout) { fanouts[ObjectIdentifier(fanout.log)] = nil }
 
   /// The loop that a connection of lws belongs to.

@@ -93,6 +93,9 @@ final class Fanout: LogReader, @unchecked Sendable {
     return slice.count
   }
 
+  /// Closes the members that are further behind than the limit is now, though nothing has been appended.
+  func evict() { evict(behind: cursor.position) }
+
   /// Closes the members that have not read what lies further back than the limit from the newest batch. One message
   /// alone, however large, evicts nobody.
   private func evict(behind newest: Int) {

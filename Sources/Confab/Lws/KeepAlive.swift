@@ -13,6 +13,7 @@ extension EventLoop {
     showCounters()
     sweptAt = UInt32(truncatingIfNeeded: now)
     endLateHandshakes()
+    evictLagging()
     visitSilent()
   }
 

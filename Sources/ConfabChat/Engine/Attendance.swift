@@ -35,6 +35,9 @@ struct Others {
     let session: Session
     let visits: Int
   }
+  /// The most connections of one server that are believed.
+  private static let maxCount = 1 << 32
+
   private let room: String
   private var servers: [String: Attendance] = [:]
   /// By their text, so that each is read once.
@@ -60,7 +63,7 @@ struct Others {
     servers[server] = attendance.count > 0 ? attendance : nil
     let before = sessions
     (people, members, names, sessions) = ([:], [:], [], [:])
-    count = servers.values.reduce(0) { $0 + $1.count }
+    count = servers.values.reduce(0) { $0 + min($1.count, Others.maxCount) }
     for person in servers.values.lazy.flatMap(\.people) {
       guard let name = Name(person.name, limit: Name.greatestLimit), let session = session(person.session, before)
       else {

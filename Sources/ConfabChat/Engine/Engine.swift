@@ -93,9 +93,13 @@ public struct Post: Sendable {
   /// with the same tag as long as it keeps the first.
   public let tag: String?
 
-  /// A message.
+  /// A message. Text that is not UTF-8 becomes binary, and a name or tag that no client can have is left out: an engine
+  /// may pass on what it finds in a file or a stream.
   public init(kind: Message.Kind, bytes: [UInt8], name: String? = nil, member: Member? = nil, tag: String? = nil) {
-    (self.kind, self.bytes, self.name, self.member, self.tag) = (kind, bytes, name, member, tag)
+    self.kind = kind == .text && !Message.isText(bytes.span) ? .binary : kind
+    (self.bytes, self.member) = (bytes, member)
+    self.name = name.flatMap { 1...Name.maxBytes ~= $0.utf8.count ? $0 : nil }
+    self.tag = tag.flatMap { Tag($0)?.text }
   }
 
   /// A message of the plain protocol.

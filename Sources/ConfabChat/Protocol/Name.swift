@@ -7,6 +7,8 @@ struct Name: Hashable, Sendable {
   static let greatestLimit = 256
   /// A character may have any number of accents: so many bytes of UTF-8 for each that a name may have.
   private static let bytesPerCharacter = 4
+  /// The most bytes of a name, whatever the limit of its characters.
+  static let maxBytes = bytesPerCharacter * greatestLimit
 
   let text: String
   /// The same for names that differ in case, or in what cannot be seen.

@@ -65,7 +65,7 @@ struct History {
     let end: Int32
     /// How many bytes a binary message had, which are not kept; -1 for text.
     var binary: Int32 = -1
-    var nameCount: UInt8 = 0
+    var nameCount: UInt16 = 0
     var tagCount: UInt8 = 0
     var hasMember = false
 
@@ -104,7 +104,7 @@ struct History {
     open.entries.append(
       Entry(
         place: place, end: Int32(open.bytes.count), binary: isText ? -1 : Int32(message.bytes.count),
-        nameCount: UInt8(name?.utf8.count ?? 0), tagCount: UInt8(tag?.utf8.count ?? 0), hasMember: member != nil))
+        nameCount: UInt16(name?.utf8.count ?? 0), tagCount: UInt8(tag?.utf8.count ?? 0), hasMember: member != nil))
     bytes += open.bytes.count - size + History.overhead
     if lastIndex - oldestIndex >= maxMessages { forget(before: lastIndex + 1 - maxMessages) }
     while bytes > maxBytes { forgetChunk() }
