@@ -15,7 +15,7 @@ LWS = "Sources/Confab/Lws/"
 LOG = "Sources/Confab/Log/"
 
 # Name, file, the text that is taken out, and what takes its place. What a timer does within 20 ms as well is not among
-# them: BroadcastLog.logRelieved.
+# them (BroadcastLog.logRelieved), nor what libwebsockets asks for itself: output, when a socket is full.
 MUTATIONS = [
     ("readers hear of growth", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logGrew() }", ""),
     ("growth is told again", LOG + "BroadcastLog.swift", "      state.isGrowthKnown = false\n      return (state.queue.end", "      return (state.queue.end"),
@@ -23,7 +23,6 @@ MUTATIONS = [
     ("fan-out can be scheduled again", LWS + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
     ("waiting members continue", LWS + "Fanout.swift", "    resumeWaiting()\n", ""),
     ("waiting members are scheduled", LWS + "Fanout.swift", "      loop.schedule(connection)\n    }\n    waiting", "    }\n    waiting"),
-    ("blocked members ask for output", LWS + "Fanout.swift", "          connection.requestWritable()\n", ""),
     ("new members are admitted", LWS + "Fanout.swift", "    resume(connection)\n  }", "  }"),
     ("members ahead of the group wait", LWS + "Fanout.swift", "      if !connection.isScheduled { waiting.append(connection) }\n      connection.isScheduled = true", ""),
     ("empty fan-outs retire", LWS + "Fanout.swift", "if group.isEmpty && apart.isEmpty { loop.schedule(self) }", ""),
