@@ -36,6 +36,10 @@ final class HistoryFile {
 
   /// How many numbers a new epoch leaves out, so that numbers rise even for those who do not look at it.
   private static let jump = 1_000_000
+  /// Numbers of messages, and of transactions, that this program can have written.
+  private static let numbers = 0...1 << 53
+  /// Times of messages that it can have written: up to the year 9999.
+  private static let times = 0..<253_402_300_800_000
 
   /// Opens a file, or makes it.
   ///
@@ -46,6 +50,7 @@ final class HistoryFile {
     (self.file, self.retention, self.keepsAll) = (file, retention, keepsAll)
     // As whoever had it left it.
     let changed = DeliveryMark.changeTime(of: file)
+    try DeliveryMark.makeFile(file)
     database = try Database(file: file, hook)
     // Nobody else may write it; so no memory has to be shared either.
     try database.run("PRAGMA locking_mode = EXCLUSIVE")
@@ -59,6 +64,8 @@ final class HistoryFile {
     (run, transaction) = (
       try database.run("SELECT run FROM runs") ?? 0, try database.run("SELECT writes FROM runs") ?? 0
     )
+    // No mark is of this run.
+    if !HistoryFile.numbers.contains(transaction) { (run, transaction) = (-1, 0) }
     selectRoom = try database.prepare("SELECT epoch, last, run FROM rooms WHERE name = ?")
     selectMessages = try database.prepare(
       """
@@ -115,28 +122,33 @@ final class HistoryFile {
   /// Ends all numberings: something has been delivered that will never be written.
   func beginRun() { (run, marked) = (Int.random(in: 1 ... .max), nil) }
 
-  /// Reads what is kept of a room; nil if it has never been written.
-  func read(_ room: String) throws(DatabaseError) -> Kept? {
+  /// Reads what is kept of a room; nil if it has never been written. Messages whose numbers or times this program cannot
+  /// have written are left out, and counted.
+  func read(_ room: String) throws(DatabaseError) -> (kept: Kept, unusable: Int)? {
     var found: (epoch: String, last: Int, run: Int)?
     try selectRoom.rows(.text(room)) { found = ($0.text(0) ?? "", $0.int(1), $0.int(2)) }
     guard var found else { return nil }
-    if found.run != run {
-      found = (Kept.nothing.epoch, found.last + HistoryFile.jump, run)
+    let isUsable = HistoryFile.numbers.contains(found.last)
+    if found.run != run || !isUsable {
+      let last = isUsable ? found.last + HistoryFile.jump : Kept.unknown.last
+      found = (Kept.nothing.epoch, last, run)
       // If it can't be written, whoever reads the room next gives it another one.
       try? renumberRoom.run(.text(room), .text(found.epoch), .int(found.last), .int(run))
     }
-    var posts: [PlacedPost] = []
+    var (posts, unusable) = ([PlacedPost](), 0)
     try selectMessages.rows(.text(room)) { row in
+      let (id, at) = (row.int(0), row.int(1))
+      guard 1...max(1, found.last) ~= id, HistoryFile.times.contains(at) else { return unusable += 1 }
       let post = Post(
         kind: Message.Kind(rawValue: UInt8(truncatingIfNeeded: row.int(2))) ?? .text, bytes: row.bytes(3),
         name: row.text(4), member: row.number(6).map { Member(number: UInt64(bitPattern: Int64($0))) }, tag: row.text(5)
       )
-      posts.append(PlacedPost(post, at: Place(id: row.int(0), at: Int64(row.int(1)))))
+      posts.append(PlacedPost(post, at: Place(id: id, at: Int64(at))))
     }
-    return Kept(epoch: found.epoch, last: found.last, posts: posts)
+    return (Kept(epoch: found.epoch, last: found.last, posts: posts), unusable)
   }
 
-  /// Writes them all in one transaction, but for those that are returned with the reason. When it returns they are on the
+  /// Writes all pages in one transaction, but for those that are returned with the reason. When it returns they are on the
   /// disk, or, unless everything has to be, with the system.
   func write(_ pages: [Page]) throws(DatabaseError) -> [(page: Page, error: DatabaseError)] {
     var failed: [(page: Page, error: DatabaseError)] = []
@@ -222,6 +234,11 @@ final class HistoryFile {
     let changed = DeliveryMark.changeTime(of: file) ?? 0
     try mark.write(.init(run: run, transaction: transaction, changed: changed), isLasting: true)
   }
+}
+
+extension Kept {
+  /// That of a room that cannot be read: its numbers are above all that it can have had.
+  static var unknown: Kept { Kept(epoch: nothing.epoch, last: Int(WallClock.milliseconds), posts: []) }
 }
 
 /// Which numbering a room's messages have.

@@ -198,9 +198,9 @@ public final class SQLiteEngine: Engine {
     }
 
     /// Goes on in another epoch.
-    func renumber(_ kept: Kept, run: Int) {
-      known.withLock { $0 = Numbering(epoch: kept.epoch, run: run) }
-      sink.withLock { $0 }?.opened(kept)
+    func renumber(_ numbering: Numbering) {
+      known.withLock { $0 = numbering }
+      sink.withLock { $0 }?.renumbered(numbering.epoch)
     }
 
     func placed(_ posts: [PlacedPost]) {

@@ -1,3 +1,4 @@
+internal import Confab
 internal import ConfabChat
 internal import Logging
 internal import Synchronization
@@ -24,6 +25,8 @@ final class Writer: @unchecked Sendable {
   /// What could not be written, by room. What follows it in the room waits behind it.
   private var unwritten: [String: Page] = [:]
   private var unwrittenBytes = 0
+  /// Whether what could not be written has been given up, and nothing has been written since.
+  private var hasGivenUp = false
   private var isRetryDue = false
   private var complainedAt: ContinuousClock.Instant?
 
@@ -57,7 +60,7 @@ final class Writer: @unchecked Sendable {
 
   /// Whether a retry is to be scheduled, which is so once.
   func takeRetry() -> Bool {
-    if isRetryDue || unwritten.isEmpty { return false }
+    if isRetryDue || unwritten.isEmpty && !hasGivenUp { return false }
     isRetryDue = true
     return true
   }
@@ -70,15 +73,24 @@ final class Writer: @unchecked Sendable {
       order.opened(try kept(of: order.room) ?? .nothing, run: page?.numbering.run ?? file.run)
     } catch {
       complain("the history of a room cannot be read, it begins anew", error)
-      order.opened(page?.kept ?? .nothing, run: page?.numbering.run ?? file.run)
+      order.opened(page?.kept ?? .unknown, run: page?.numbering.run ?? file.run)
     }
   }
 
   /// What the file has of a room, and what could not be written; nil if there is nothing.
   private func kept(of room: String) throws(DatabaseError) -> Kept? {
-    guard let page = unwritten[room] else { return try file.read(room) }
-    guard !page.replaces, let kept = try file.read(room), kept.epoch == page.numbering.epoch else { return page.kept }
+    guard let page = unwritten[room] else { return try written(of: room) }
+    guard !page.replaces, let kept = try written(of: room), kept.epoch == page.numbering.epoch else { return page.kept }
     return Kept(epoch: kept.epoch, last: page.kept.last, posts: kept.posts + page.posts)
+  }
+
+  private func written(of room: String) throws(DatabaseError) -> Kept? {
+    guard let (kept, unusable) = try file.read(room) else { return nil }
+    if unusable > 0 {
+      let reason = DatabaseError("\(unusable) messages have impossible numbers or times, and are left out")
+      complain("the history of \(room.withoutControls) is damaged", reason)
+    }
+    return kept
   }
 
   // MARK: Writing
@@ -97,9 +109,11 @@ final class Writer: @unchecked Sendable {
 
   /// Returns what could not be written.
   private func write(_ pages: [Page]) -> [Page] {
-    guard !pages.isEmpty else { return [] }
+    guard !pages.isEmpty || hasGivenUp else { return [] }
     do throws(DatabaseError) {
-      return try file.write(pages).map { failure in
+      let failures = try file.write(pages)
+      hasGivenUp = false
+      return failures.map { failure in
         complain("the history of a room cannot be written: it goes on from memory", failure.error)
         return failure.page
       }
@@ -118,11 +132,8 @@ final class Writer: @unchecked Sendable {
     } catch {
       complain("the history cannot be written: the chat goes on from memory, as another one", error)
       for index in pages.indices where unwritten[pages[index].room] == nil {
-        guard let order = orders[pages[index].room], let first = pages[index].posts.first else { continue }
-        let kept = try? kept(of: order.room)
-        let posts = kept?.epoch == order.numbering.epoch ? kept?.posts ?? [] : []
-        let another = Kept(epoch: Kept.nothing.epoch, last: first.place.id - 1, posts: posts)
-        order.renumber(another, run: file.run)
+        guard let order = orders[pages[index].room] else { continue }
+        order.renumber(Numbering(epoch: Kept.nothing.epoch, run: file.run))
         pages[index].numbering = order.numbering
       }
     }
@@ -134,11 +145,13 @@ final class Writer: @unchecked Sendable {
     unwritten[page.room]?.trim(messages: retention.messages, bytes: retention.bytes)
     unwrittenBytes += unwritten[page.room]?.bytes ?? 0
     guard unwrittenBytes > maxUnwrittenBytes else { return }
-    (unwritten, unwrittenBytes) = ([:], 0)
+    logger.error("the history: \(unwrittenBytes) bytes of messages that could not be written are given up")
+    (unwritten, unwrittenBytes, hasGivenUp) = ([:], 0, true)
     file.beginRun()
   }
 
   private func retry() {
+    if unwritten.isEmpty { _ = write([]) }
     var rooms = unwritten.keys.sorted(by: >)
     while !rooms.isEmpty {
       var (pages, count) = ([Page](), 0)
@@ -157,7 +170,7 @@ final class Writer: @unchecked Sendable {
 
   /// Says whether all has been written.
   private func settle() {
-    if !unwritten.isEmpty { return isFailing.store(true, ordering: .relaxed) }
+    if !unwritten.isEmpty || hasGivenUp { return isFailing.store(true, ordering: .relaxed) }
     // If it goes on saying too much, that costs a gap at the next start.
     do throws(DatabaseError) { try file.allow(isWhole: true) } catch {
       complain("the delivery mark cannot be written", error)
@@ -174,8 +187,8 @@ final class Writer: @unchecked Sendable {
   }
 
   func finish() {
-    if !unwritten.isEmpty { retry() }
-    guard unwritten.isEmpty else { return }
+    if !unwritten.isEmpty || hasGivenUp { retry() }
+    guard unwritten.isEmpty && !hasGivenUp else { return }
     do throws(DatabaseError) { try file.finish() } catch { complain("the history cannot be closed", error) }
   }
 }

@@ -67,6 +67,10 @@ final class Faults: Sendable {
     state.wasKept = isKept()
     let remains = "\(folder)-\(UInt32.random(in: 0 ... .max))"
     try? FileManager.default.copyItem(atPath: folder, toPath: remains)
+    // The mark knows a copy, but this one stands for the original.
+    if let mark = try? DeliveryMark(file: "\(folder)/chat.db-delivered", nil), let value = mark.read() {
+      try? DeliveryMark(file: "\(remains)/chat.db-delivered", nil).write(value, isLasting: false)
+    }
     state.remains = remains
   }
 

@@ -42,7 +42,7 @@ struct HistoryFileTests {
       for sql in HistoryFileTests.first { try old.run(sql.replacing("'hello'", with: "CAST('hello' AS BLOB)")) }
       for _ in 0..<2 {
         let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
-        let kept = try #require(try file.read("/tea"))
+        let kept = try #require(try file.read("/tea")?.kept)
         #expect(kept.posts.map(\.place) == [Place(id: 1, at: 5), Place(id: 3, at: 7)])
         #expect(kept.posts.map(\.post.bytes) == [Array("hello".utf8), [0, 255]])
         #expect(kept.posts.map(\.post.tag) == ["t-1", nil] && kept.posts.map(\.post.name) == ["Ann", nil])
@@ -64,7 +64,7 @@ struct HistoryFileTests {
         var page = Page(room: "/'tea", Numbering(epoch: epoch, run: file.run))
         page.append(PlacedPost(post, at: Place(id: last + 1, at: 5)))
         #expect(try file.write([page]).isEmpty)
-        let kept = try #require(try file.read("/'tea"))
+        let kept = try #require(try file.read("/'tea")?.kept)
         #expect(kept.posts.count == number && kept.posts.allSatisfy { $0.post.member == ann && $0.post.tag == "t" })
         #expect(kept.epoch == "e" && kept.last == number)
         (epoch, last) = (kept.epoch, kept.last)
@@ -87,7 +87,7 @@ struct HistoryFileTests {
         return page
       }
       #expect(try file.write(pages).map(\.page.room) == ["/2"])
-      #expect(try file.read("/1")?.last == 1 && file.read("/2") == nil && file.read("/3")?.last == 1)
+      #expect(try file.read("/1")?.kept.last == 1 && file.read("/2") == nil && file.read("/3")?.kept.last == 1)
     }
   }
 
@@ -107,7 +107,66 @@ struct HistoryFileTests {
   }
 }
 
+struct DamagedHistoryTests {
+  /// Numbers that no server has written, in a file whose mark is whole.
+  @Test(arguments: [
+    "UPDATE rooms SET last = 9223372036854775807", "UPDATE rooms SET last = -1",
+    "UPDATE rooms SET run = -9223372036854775808",
+    "UPDATE runs SET writes = 9223372036854775807", "UPDATE runs SET writes = -9223372036854775808, run = -1",
+    "UPDATE runs SET run = -9223372036854775808", "UPDATE messages SET id = 9223372036854775807 WHERE id = 2",
+    "UPDATE messages SET id = -9223372036854775808 WHERE id = 2",
+    "UPDATE messages SET at = 9223372036854775807 WHERE id = 2",
+    "UPDATE messages SET at = -1, kind = -1, bytes = x'ff', author = CAST(x'ff' AS TEXT) WHERE id = 2",
+    "UPDATE messages SET kind = 300 WHERE id = 2",
+    "UPDATE messages SET member = -9223372036854775808 WHERE id = 2",
+  ])
+  func numbersThatNobodyHasWrittenEndNothing(sql: String) throws {
+    try withFolder { folder in
+      for round in 0..<3 {
+        if round == 1 { try Database(file: "\(folder)/chat.db", nil).run(sql) }
+        let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
+        let kept = try file.read("/tea")?.kept ?? .nothing
+        #expect(kept.last >= 3 * round && kept.posts.allSatisfy { 1...kept.last ~= $0.place.id })
+        var page = Page(room: "/tea", Numbering(epoch: kept.epoch, run: file.run))
+        for number in 1...3 {
+          page.append(PlacedPost(Post(kind: .text, bytes: [65]), at: Place(id: kept.last + number, at: 5)))
+        }
+        #expect(try file.write([page]).isEmpty)
+        #expect(try file.read("/tea")?.kept.last == kept.last + 3)
+        try file.allow(isWhole: true)
+      }
+    }
+  }
+
+  @Test func fileIsForItsOwnerAlone() throws {
+    try withFolder { folder in
+      let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
+      try file.allow(isWhole: true)
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+        let mode = try FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")[.posixPermissions] as? Int
+        #expect(mode == 0o600, "\(name)")
+      }
+    }
+  }
+}
+
 struct DeliveryMarkTests {
+  @Test func copyOfARunningServersMarkSaysNothing() throws {
+    try withFolder { folder in
+      let mark = try DeliveryMark(file: "\(folder)/mark", nil)
+      for (value, isKnown) in [
+        (DeliveryMark.Value(run: 1, transaction: 2), false),
+        (DeliveryMark.Value(run: 1, transaction: 2, changed: 3), true),
+      ] {
+        try mark.write(value, isLasting: true)
+        let copy = "\(folder)/\(UUID())"
+        try FileManager.default.copyItem(atPath: "\(folder)/mark", toPath: copy)
+        #expect(try (DeliveryMark(file: copy, nil).read() != nil) == isKnown)
+        #expect(mark.read() == value)
+      }
+    }
+  }
+
   @Test func markIsReadAsItIsWritten() throws {
     try withFolder { folder in
       let mark = try DeliveryMark(file: "\(folder)/mark", nil)
@@ -118,7 +177,10 @@ struct DeliveryMarkTests {
         try mark.write(value, isLasting: true)
         #expect(mark.read() == value)
       }
-      for text in ["", "1 2 3", String(repeating: "x", count: 59)] {
+      for text in [
+        "", "1 2 3", [String](repeating: "-9223372036854775808", count: 5).joined(separator: " "),
+        "-" + String(repeating: "0", count: 98), String(repeating: "x", count: 99),
+      ] {
         try Data(text.utf8).write(to: URL(filePath: "\(folder)/mark"))
         #expect(try DeliveryMark(file: "\(folder)/mark", nil).read() == nil)
       }

@@ -50,6 +50,12 @@ final class ModelRoom: RoomSink, @unchecked Sendable {
     for post in posts { place(post) }
   }
 
+  func renumbered(_ epoch: String) {
+    if world.isDead { return }
+    self.epoch = epoch
+    world.renumbered(self)
+  }
+
   func placed(_ posts: [PlacedPost]) {
     if world.isDead { return }
     for placed in posts { deliver(placed) }

@@ -219,12 +219,13 @@ final class World: @unchecked Sendable {
     try? FileManager.default.copyItem(atPath: folder, toPath: backup ?? "")
   }
 
-  /// The database is an older one, but not what is beside it.
+  /// The database is an older one, with or without what is beside it.
   private func putBackupBack() {
     guard let backup else { return }
-    note("is put back")
+    let isWhole = Bool.random(using: &random)
+    note(isWhole ? "is put back, with its mark" : "is put back")
     expected = [:]
-    for file in ["chat.db", "chat.db-wal"] {
+    for file in ["chat.db", "chat.db-wal"] + (isWhole ? ["chat.db-delivered"] : []) {
       try? FileManager.default.removeItem(atPath: "\(folder)/\(file)")
       try? FileManager.default.copyItem(atPath: "\(backup)/\(file)", toPath: "\(folder)/\(file)")
     }
@@ -251,6 +252,11 @@ final class World: @unchecked Sendable {
     check(room)
   }
 
+  func renumbered(_ room: ModelRoom) {
+    note("\(room.name) goes on as \(room.epoch)")
+    for (id, text) in room.missed(room.epoch, after: room.history.oldest - 1) ?? [:] { see(room, id, text) }
+  }
+
   func delivered(_ room: ModelRoom, _ placed: PlacedPost) {
     see(room, placed)
     let numbering = Numbering(room: room.name, epoch: room.epoch)
@@ -261,12 +267,12 @@ final class World: @unchecked Sendable {
   }
 
   private func see(_ room: ModelRoom, _ placed: PlacedPost) {
-    let text = String(decoding: placed.post.bytes, as: UTF8.self)
-    let before = seen[Numbering(room: room.name, epoch: room.epoch), default: [:]]
-      .updateValue(text, forKey: placed.place.id)
-    require(
-      before == nil || before == text,
-      "\(room.name) \(room.epoch) \(placed.place.id) was \(before ?? ""), is \(text)")
+    see(room, placed.place.id, String(decoding: placed.post.bytes, as: UTF8.self))
+  }
+
+  private func see(_ room: ModelRoom, _ id: Int, _ text: String) {
+    let before = seen[Numbering(room: room.name, epoch: room.epoch), default: [:]].updateValue(text, forKey: id)
+    require(before == nil || before == text, "\(room.name) \(room.epoch) \(id) was \(before ?? ""), is \(text)")
   }
 
   /// Everyone who has gone comes back.

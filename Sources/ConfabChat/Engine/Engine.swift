@@ -64,6 +64,9 @@ public protocol RoomSink: AnyObject, Sendable {
   /// The room is open: handshakes of its clients are answered now. It comes again when another numbering begins, because
   /// the engine has lost everything say: then the clients are closed with 1012.
   func opened(_ kept: Kept)
+  /// Another numbering begins: what the room has stays, and clients are closed with 1012, since numbers that they know may
+  /// be given again.
+  func renumbered(_ epoch: String)
   /// Messages have got places that follow those of all messages before. One with an earlier place has been said again: it
   /// had that place already.
   func placed(_ posts: [PlacedPost])

@@ -21,12 +21,18 @@ extension Room: RoomSink {
       state.history.restore(kept)
     }
     expire(&state)
-    if state.waiting == nil && state.epoch != kept.epoch {
+    renumber(kept.epoch, &state)
+  }
+
+  func renumbered(_ epoch: String) { state.withLock { renumber(epoch, &$0) } }
+
+  private func renumber(_ epoch: String, _ state: inout State) {
+    if state.waiting == nil && state.epoch != epoch {
       // What they have is of another numbering.
       for connection in state.people.connections { connection.comeAgain() }
       for connection in state.plain.values { connection.comeAgain() }
     }
-    state.epoch = kept.epoch
+    state.epoch = epoch
     welcomeAhead(&state, all: true)
   }
 

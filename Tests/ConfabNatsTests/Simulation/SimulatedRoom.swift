@@ -44,6 +44,8 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     (epoch, last, count) = (kept.epoch, kept.last, messages.count)
   }
 
+  func renumbered(_ epoch: String) {}
+
   func placed(_ posts: [PlacedPost]) {
     world.require(isOpen, "\(label) gets messages when it is not open")
     let messages = world.broker.messages(of: subject, epoch ?? "")
