@@ -33,7 +33,7 @@ SWIFT_STATIC = $(shell swiftc -print-target-info | sed -n 's/.*"runtimeResourceP
 SWIFT_RUNTIME := -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -lswift_Concurrency \
   -lswiftSynchronization -lswift_StringProcessing -lswift_RegexParser -lswiftGlibc -lswiftDispatch -ldispatch \
   -lBlocksRuntime -lswift_Builtin_float -lswiftCore
-SYSTEM_LIBRARIES = $(shell pkg-config --libs-only-L libwebsockets libuv) -lwebsockets -luv -lssl -lcrypto -lz \
+SYSTEM_LIBRARIES = $(shell pkg-config --libs-only-L libwebsockets libuv) -lwebsockets -luv -lutf8proc -lssl -lcrypto -lz \
   -lstdc++ -lm -lpthread -ldl
 
 # C's libraries, and the program, with Swift's runtime in them: where they are installed there may be no Swift. Both
@@ -215,14 +215,14 @@ format:
 
 lint:
 	swift format lint --strict -r Package.swift Sources Tests
-	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
+	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabSQLite/DeliveryMark|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 
 clean:
 	swift package clean
 
 # Debian's names; on other systems install libwebsockets (with its libuv plugin), libuv and pkg-config beforehand.
-deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libsqlite3-dev .build/apt-libnats-dev .build/apt-pkg-config
+deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libutf8proc-dev .build/apt-libsqlite3-dev .build/apt-libnats-dev .build/apt-pkg-config
 
 .build/apt-%:
 	@mkdir -p .build

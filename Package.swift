@@ -77,9 +77,12 @@ let package = Package(
       ],
       swiftSettings: settings
     ),
+    .systemLibrary(
+      name: "CUtf8proc", providers: [.apt(["libutf8proc-dev"]), .brew(["utf8proc"])]
+    ),
     .target(
       name: "ConfabChat",
-      dependencies: ["Confab", "ConfabPage"],
+      dependencies: ["Confab", "ConfabPage", "CUtf8proc"],
       swiftSettings: settings
     ),
     // Who does not ask for ConfabNats needs no libnats.

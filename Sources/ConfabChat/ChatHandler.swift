@@ -10,10 +10,10 @@ final class ChatHandler: Handler {
 
   /// The handshake is answered when the room is open, so that a client that is connected hears what is said.
   func authorize(_ request: borrowing Request) -> Authorization {
-    guard chat.rooms.hasPlace(for: request.path) else {
+    guard chat.rooms.hasPlace(for: request.room) else {
       return .refuse(Response(status: 503, "there are too many rooms\n"))
     }
-    let visit = chat.rooms.visit(request.path, on: loop)
+    let visit = chat.rooms.visit(request.room, on: loop)
     if visit.room.isOpen { return .accept(context: visit) }
     // Before the server says that the time is up, since it does not know why.
     let patience = loop.handshakeTimeout * 9 / 10
@@ -29,7 +29,7 @@ final class ChatHandler: Handler {
     let isRich = request.subprotocol == Chat.subprotocol
     if let visit = connection.context as? Visit, visit.room.isOpen { return chat.begin(visit, isRich, connection) }
     // Another handler, which passes its calls on to this one, has accepted the client by itself.
-    let arrival = Arrival(chat.rooms.visit(request.path, on: loop))
+    let arrival = Arrival(chat.rooms.visit(request.room, on: loop))
     connection.context = arrival
     if arrival.visit.room.isOpen { return chat.begin(arrival.visit, isRich, connection) }
     connection.pauseReading()
@@ -67,6 +67,11 @@ final class ChatHandler: Handler {
     // The visit ends. A sender has the connection.
     connection.context = nil
   }
+}
+
+extension Request {
+  /// The name of the room that it is for: the path, percent-decoded, in NFC.
+  fileprivate var room: String { path.composed }
 }
 
 extension Chat {

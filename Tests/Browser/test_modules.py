@@ -36,6 +36,10 @@ def run(chromium):
     ("https:// http://[ www.", []),
     ("https://example.org/\u202egpj.exe", ["https://example.org/"]),
     ("xhttps://example.org", []),
+    # What looks like a slash ends a host.
+    *((f"https://bank.example{slash}evil.example/", ["https://bank.example"]) for slash in "\u2044\u2215\u29f8\u2571\u29f6\\"),
+    ("https://example.org:8080/a\u2044b?c#d", ["https://example.org:8080/a\u2044b?c#d"]),
+    ("https://[::1]:8080/", ["https://[::1]:8080/"]), ("www.example.org?a", ["www.example.org?a"]),
 ])
 def test_links(run, text, links):
     parts = run("const { split } = await import('/links.js'); return split(arguments[0])", text)

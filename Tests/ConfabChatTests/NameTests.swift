@@ -19,6 +19,7 @@ struct NameTests {
     "a\u{AD}b",
     "\u{E000}", "\u{F0000}", "\u{0378}", "\u{3164}", "\u{115F}", "\u{301}", "a\u{200D}b",
     "\u{FE0F}",
+    "\u{2800}", "a\u{2800}", "\u{1D159}", "\u{FFA0}", "a\u{3164}", "\u{13441}",
     "a\u{2060}b", "🏴\u{E0067}\u{E007F}", "a\u{034F}b", String(repeating: "x", count: 33),
     "a" + String(repeating: "\u{301}", count: 65), String(repeating: " ", count: 1024) + "a",
   ])
@@ -28,7 +29,8 @@ struct NameTests {
 
   @Test(arguments: [
     ("Ann", "ANN"), ("straße", "STRASSE"), ("Σίσυφος", "ΣΊΣΥΦΟΣ"), ("é", "E\u{301}"), ("Ann", "A\u{200C}nn"),
-    ("❤", "❤\u{FE0F}"), ("Åsa", "\u{212B}sa"),
+    ("❤", "❤\u{FE0F}"), ("Åsa", "\u{212B}sa"), ("Ａｎｎ", "Ann"), ("ﬁn", "FIN"), ("𝐀𝐧𝐧", "ann"), ("Ⅳ", "iv"), ("ｱﾝ", "アン"),
+    ("Ann²", "Ann2"), ("ſam", "SAM"), ("K", "\u{212A}"),
   ])
   func namesThatLookTheSameHaveOneKey(_ one: String, _ other: String) throws {
     let (one, other) = (try #require(Name(one, limit: 32)), try #require(Name(other, limit: 32)))

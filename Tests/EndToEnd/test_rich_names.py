@@ -194,3 +194,25 @@ def test_a_session_of_the_clients_own_is_kept(server):
                 assert again.welcome["session"] == own and again.welcome["count"] == 1
                 assert await closed(ann) == 4001
     go(main())
+
+
+@pytest.mark.parametrize("one, other, is_same", [
+    ("caf%C3%A9", "cafe%CC%81", True), ("%E1%84%80%E1%85%A1", "%EA%B0%80", True), ("K", "%E2%84%AA", True),
+    ("tea", "Tea", False), ("tea", "tea/", False), ("%EF%BC%A1", "A", False), ("tea", "tea?x=1", True),
+])
+def test_room_names_are_compared_in_nfc(server, one, other, is_same):
+    async def main():
+        async with rich(server, "Ann", one) as ann, rich(server, "Bob", other) as bob:
+            assert (ann.welcome["room"] == bob.welcome["room"]) == is_same
+            assert bob.welcome["count"] == (2 if is_same else 1)
+    go(main())
+
+
+@pytest.mark.parametrize("name", ["ANN", "Ａｎｎ", "𝐀𝐧𝐧", "A\u200cnn"])
+def test_names_with_the_same_folded_form_are_taken(server, name):
+    async def main():
+        async with rich(server, "Ann"), open_rich(server) as other:
+            await other.hello(name)
+            error = await other.until("error")
+            assert error["code"] == "nameTaken"
+    go(main())

@@ -11,7 +11,7 @@ struct Name: Hashable, Sendable {
   static let maxBytes = bytesPerCharacter * greatestLimit
 
   let text: String
-  /// The same for names that differ in case, or in what cannot be seen.
+  /// The same for names that differ in case, in what cannot be seen, or in their form, such as full width.
   let key: String
   /// The most characters, grapheme clusters (Unicode Standard Annex 29), that it may have.
   private let limit: Int
@@ -28,7 +28,7 @@ struct Name: Hashable, Sendable {
     guard composed.allSatisfy(\.mayBeInName) else { return nil }
     self.limit = limit
     self.text = composed
-    key = composed.visible.uppercased().lowercased()
+    key = composed.folded
   }
 
   static func == (one: Name, other: Name) -> Bool { one.text == other.text }
@@ -47,16 +47,6 @@ struct Name: Hashable, Sendable {
   }
 }
 
-extension String {
-  /// NFC, as the standard library has it for its own comparisons: the public way is in all of Foundation only.
-  fileprivate var composed: String { String(decoding: _nfcCodeUnits, as: UTF8.self) }
-
-  /// Without what cannot be seen: joiners, variation selectors.
-  fileprivate var visible: String {
-    String(UnicodeScalarView(unicodeScalars.filter { !$0.properties.isDefaultIgnorableCodePoint }))
-  }
-}
-
 extension Unicode.Scalar {
   fileprivate var isMark: Bool {
     switch properties.generalCategory {
@@ -64,6 +54,10 @@ extension Unicode.Scalar {
     default: false
     }
   }
+
+  /// Whether its glyph is empty, though Unicode calls it a symbol or a letter: the braille pattern without dots, the null
+  /// note head, Egyptian blanks.
+  fileprivate var isBlankGlyph: Bool { ["\u{2800}", "\u{1D159}", "\u{13441}", "\u{13442}"].contains(self) }
 }
 
 extension Character {
@@ -75,6 +69,7 @@ extension Character {
       defer { previous = scalar }
       switch scalar.properties.generalCategory {
       case .control, .surrogate, .unassigned, .privateUse, .lineSeparator, .paragraphSeparator: return false
+      case _ where scalar.isBlankGlyph: return false
       case _ where !scalar.properties.isDefaultIgnorableCodePoint && scalar.properties.generalCategory != .format:
         continue
       default: break

@@ -7,12 +7,16 @@ const eastAsian =
 const candidate = new RegExp(
   String.raw`(?<![[\p{L}\p{N}_@]--[${eastAsian}]])(?:https?:\/\/|www\.)[^\s<>"“”‘’«»\p{Cf}\p{Cc}${eastAsian}]+`, "giv");
 
+// A host has letters, digits, marks and these. It ends at anything else: characters that only look like a slash would hide
+// where it ends, U+2044, U+2215 and U+29F8 among them.
+const authority = /^(?:https?:\/\/)?[\p{L}\p{N}\p{M}\-.:@_~%\[\]]*/iv;
+
 /** The parts of a text in order: `{ text }`, or `{ text, url }` for a link. */
 export function split(text) {
   const parts = [];
   let end = 0;
   for (const match of text.matchAll(candidate)) {
-    const link = trimmed(match[0]);
+    const link = trimmed(bounded(match[0]));
     const url = address(link);
     if (!url) continue;
     if (match.index > end) parts.push({ text: text.slice(end, match.index) });
@@ -21,6 +25,12 @@ export function split(text) {
   }
   if (end < text.length) parts.push({ text: text.slice(end) });
   return parts;
+}
+
+/** Only as far as the host, if what follows it is neither a path, a query nor a fragment. */
+function bounded(link) {
+  const host = authority.exec(link)[0];
+  return "/?#".includes(link.charAt(host.length)) ? link : host;
 }
 
 /** Without the punctuation that belongs to the sentence, and brackets that were not opened within. */
