@@ -12,6 +12,12 @@ extension StringProtocol {
   /// Whether the bytes are the same.
   package func isSame(as other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 
+  /// Whether its first bytes are these.
+  package func begins(with start: some StringProtocol) -> Bool { utf8.starts(with: start.utf8) }
+
+  /// Whether its last bytes are these.
+  package func ends(with end: some StringProtocol) -> Bool { utf8.suffix(end.utf8.count).elementsEqual(end.utf8) }
+
   /// Without spaces and tabs around it.
   package var trimmed: Substring {
     func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }

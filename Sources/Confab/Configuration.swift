@@ -203,10 +203,10 @@ public struct Configuration: Sendable {
       }
     }
     for mount in mounts {
-      require(mount.path.hasPrefix("/"), "mounts") { _ in
+      require(mount.path.begins(with: "/"), "mounts") { _ in
         "the path of a mount must begin with '/', but is '\(mount.path)'"
       }
-      require(mount.path == "/" || !mount.path.hasSuffix("/"), "mounts") { _ in
+      require(mount.path == "/" || !mount.path.ends(with: "/"), "mounts") { _ in
         "the path of a mount must not end with '/', but is '\(mount.path)'"
       }
       require(mount.path.utf8.count < 256, "mounts") { _ in

@@ -6,15 +6,16 @@ struct Origin: Equatable {
 
   /// Nil for what is no origin, `null` among it.
   init?(_ text: String) {
-    guard let colon = text.firstRange(of: "://"), String(text[..<colon.lowerBound]).isToken,
-      let authority = Authority(String(text[colon.upperBound...]))
+    let parts = text.parts(separatedBy: ":", maxSplits: 1)
+    guard parts.count == 2, String(parts[0]).isToken, parts[1].begins(with: "//"),
+      let authority = Authority(String(Substring(parts[1].utf8.dropFirst(2))))
     else { return nil }
-    scheme = text[..<colon.lowerBound].lowercased()
+    scheme = parts[0].lowercased()
     host = authority.host
     port = authority.port ?? (scheme == "https" || scheme == "wss" ? 443 : 80)
   }
 
-  var isLoopback: Bool { host == "localhost" || host.hasSuffix(".localhost") || host == "[::1]" || host.isLoopback4 }
+  var isLoopback: Bool { host == "localhost" || host.ends(with: ".localhost") || host == "[::1]" || host.isLoopback4 }
 
   /// Whether a page from here talks to the host and port that it came from.
   func isSame(as authority: Authority) -> Bool {
@@ -31,20 +32,23 @@ package struct Authority: Equatable {
   package init?(_ text: String) {
     // Before letters are made small: the small form of U+212A, the Kelvin sign, is an ASCII k.
     guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
-    let text = text.lowercased()
-    let end = text.hasPrefix("[") ? text.firstIndex(of: "]").map(text.index(after:)) : text.firstIndex(of: ":")
-    if text.hasPrefix("[") && end == nil { return nil }
-    let host = text[..<(end ?? text.endIndex)]
-    let rest = text[(end ?? text.endIndex)...]
-    guard !host.isEmpty, host.utf8.allSatisfy(Authority.isHostByte) else { return nil }
-    self.host = String(host)
+    let bytes = text.lowercased().utf8
+    let isBracketed = bytes.first == UInt8(ascii: "[")
+    let end =
+      isBracketed
+      ? bytes.firstIndex(of: UInt8(ascii: "]")).map(bytes.index(after:)) : bytes.firstIndex(of: UInt8(ascii: ":"))
+    if isBracketed && end == nil { return nil }
+    let host = bytes[..<(end ?? bytes.endIndex)]
+    let rest = bytes[(end ?? bytes.endIndex)...]
+    guard !host.isEmpty, host.allSatisfy(Authority.isHostByte) else { return nil }
+    self.host = String(Substring(host))
     if rest.isEmpty {
       port = nil
     } else {
-      guard rest.first == ":", rest.utf8.count <= 6, rest.dropFirst().utf8.allSatisfy({ 48...57 ~= $0 }) else {
-        return nil
-      }
-      guard let number = Int(rest.dropFirst()), number <= 65_535 else { return nil }
+      let digits = rest.dropFirst()
+      guard rest.first == UInt8(ascii: ":"), digits.count <= 5, digits.allSatisfy({ 48...57 ~= $0 }),
+        let number = Int(Substring(digits)), number <= 65_535
+      else { return nil }
       port = number
     }
   }
@@ -60,7 +64,7 @@ package struct Authority: Equatable {
 extension String {
   /// Whether it is an IPv4 address of this machine only, 127.0.0.0/8.
   fileprivate var isLoopback4: Bool {
-    let parts = split(separator: ".", omittingEmptySubsequences: false)
+    let parts = parts(separatedBy: ".")
     return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
   }
 }
@@ -74,7 +78,7 @@ struct OriginPolicy {
   /// Whether a request with this origin, for this host, is let in.
   func admits(origin: String?, host: String?) -> Bool {
     guard let origin else { return !isRequired }
-    if allowed.contains("*") || allowed.contains(origin) { return true }
+    if allowed.contains(where: { $0.isSame(as: "*") || $0.isSame(as: origin) }) { return true }
     // A page from a file has the one or the other (HTML Standard, section 7.1.1; Electron, some web views).
     if origin == "null" || origin == "file://" { return listensOnLoopbackOnly }
     guard let origin = Origin(origin) else { return false }

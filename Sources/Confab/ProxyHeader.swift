@@ -114,16 +114,16 @@ extension [AddressRange] {
 extension SocketAddress {
   /// An address as proxies write it, with or without port.
   fileprivate init?(forwarded text: String) {
-    // In ASCII, characters are bytes.
     guard text.utf8.allSatisfy({ 0x20 < $0 && $0 < 0x7F }) else { return nil }
-    var host = text
+    var host = text.utf8[...]
     var port = 0
-    if let colon = text.lastIndex(of: ":"), text.hasPrefix("[") || text.firstIndex(of: ":") == colon,
-      let number = UInt16(text[text.index(after: colon)...])
+    let colon = UInt8(ascii: ":")
+    if let end = host.lastIndex(of: colon), text.begins(with: "[") || host.firstIndex(of: colon) == end,
+      let number = UInt16(text[text.index(after: end)...])
     {
-      (host, port) = (String(text[..<colon]), Int(number))
+      (host, port) = (host[..<end], Int(number))
     }
-    if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-    self.init(numeric: host, port: port)
+    if host.first == UInt8(ascii: "["), host.last == UInt8(ascii: "]") { host = host.dropFirst().dropLast() }
+    self.init(numeric: String(Substring(host)), port: port)
   }
 }

@@ -13,15 +13,16 @@ struct Delivery {
   /// What the one who published it knows it by.
   let id: String?
 
-  /// Nil if it is none.
+  /// Nil if it is none, or has numbers that no stream has.
   init?(_ message: NatsMessage) {
     // $JS.ACK.<stream>.<consumer>.<times>.<in stream>.<in consumer>.<nanoseconds>.<pending>, and newer servers have a
     // domain and an account before the stream.
-    let tokens = message.reply.split(separator: ".")
+    let tokens = message.reply.parts(separatedBy: ".")
     let first = tokens.count == 9 ? 5 : 7
     guard tokens.count >= 9, tokens.count > first + 3, tokens[1] == "ACK", let id = Int(tokens[first]),
       let number = Int(tokens[first + 1]), let nanoseconds = Int64(tokens[first + 2]),
-      let pending = Int(tokens[first + 3])
+      let pending = Int(tokens[first + 3]), Place.ids.contains(id), Place.times.contains(nanoseconds / 1_000_000),
+      number >= 0, pending >= 0
     else { return nil }
     (consumer, self.number, self.pending) = (tokens[first - 2], number, pending)
     self.id = message.headers[Delivery.idHeader]

@@ -1,3 +1,4 @@
+internal import Confab
 internal import ConfabChat
 
 // Each room is read by a consumer of its own, which is made again from where the room is when something has gone wrong.
@@ -25,7 +26,7 @@ extension EngineState {
   func consumer(_ number: Int, _ generation: Int) -> String { "\(instance)-\(number)-\(generation)" }
 
   func numbers(of consumer: Substring) -> (Int, Int)? {
-    let parts = consumer.split(separator: "-").dropFirst().compactMap { Int($0) }
+    let parts = consumer.parts(separatedBy: "-").dropFirst().compactMap { Int($0) }
     return parts.count == 2 ? (parts[0], parts[1]) : nil
   }
 

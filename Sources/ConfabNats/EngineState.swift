@@ -164,11 +164,11 @@ struct EngineState {
 
   private mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     // What a consumer sends has the subject of the room, but for its heartbeats.
-    guard message.subject.hasPrefix(inbox) else {
+    guard message.subject.begins(with: inbox) else {
       if !neighbourhood.received(message, now, &effects) { delivered(message, now, &effects) }
       return
     }
-    let tokens = message.subject.split(separator: ".").dropFirst(2)
+    let tokens = message.subject.parts(separatedBy: ".").dropFirst(2)
     let numbers = tokens.dropFirst().compactMap { Int($0) }
     switch (tokens.first, numbers.count) {
     case ("stream", 0): streamFound(message, now, &effects)

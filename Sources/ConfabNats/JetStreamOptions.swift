@@ -35,7 +35,7 @@ public struct JetStreamOptions: Sendable {
   /// The defaults, for these servers.
   public init(urls: [String]) { self.urls = urls }
 
-  var isSecure: Bool { caFile != nil || certificateFile != nil || urls.contains { $0.hasPrefix("tls://") } }
+  var isSecure: Bool { caFile != nil || certificateFile != nil || urls.contains { $0.begins(with: "tls://") } }
 
   /// The first part of all subjects.
   var prefix: String { stream.lowercased() }

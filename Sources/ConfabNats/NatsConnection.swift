@@ -1,3 +1,4 @@
+internal import Confab
 internal import CNats
 internal import Glibc
 
@@ -31,7 +32,7 @@ final class NatsConnection: Sendable {
       let text = unsafe nats_GetLastError(nil) ?? natsStatus_GetText(status)
       let words = unsafe text.map { unsafe String(cString: $0) } ?? "error \(status.rawValue) of libnats"
       // "(conn.c:1905): Authorization Violation" begins with a place in libnats's source.
-      let place = words.hasPrefix("(") ? words.firstRange(of: "): ") : nil
+      let place = words.begins(with: "(") ? words.firstRange(of: "): ") : nil
       description = String(words[(place?.upperBound ?? words.startIndex)...])
     }
   }

@@ -1,3 +1,4 @@
+internal import Confab
 internal import ConfabChat
 internal import FoundationEssentials
 
@@ -119,7 +120,7 @@ struct Neighbourhood {
 
   /// Whether it is something that another server has said.
   mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
-    guard message.subject.hasPrefix(prefix) else { return false }
+    guard message.subject.begins(with: prefix) else { return false }
     guard let number = numbers[message.subject], let room = rooms[number],
       let said = try? JSONDecoder().decode(Message.self, from: Data(message.bytes)), said.server != server
     else { return true }

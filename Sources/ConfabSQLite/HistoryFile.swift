@@ -36,10 +36,8 @@ final class HistoryFile {
 
   /// How many numbers a new epoch leaves out, so that numbers rise even for those who do not look at it.
   private static let jump = 1_000_000
-  /// Numbers of messages, and of transactions, that this program can have written.
-  private static let numbers = 0...1 << 53
-  /// Times of messages that it can have written: up to the year 9999.
-  private static let times = 0..<253_402_300_800_000
+  /// Numbers of transactions, and last numbers of rooms, that this program can have written.
+  private static let numbers = 0...Place.ids.upperBound
 
   /// Opens a file, or makes it.
   ///
@@ -138,7 +136,7 @@ final class HistoryFile {
     var (posts, unusable) = ([PlacedPost](), 0)
     try selectMessages.rows(.text(room)) { row in
       let (id, at) = (row.int(0), row.int(1))
-      guard 1...max(1, found.last) ~= id, HistoryFile.times.contains(at) else { return unusable += 1 }
+      guard Place.ids.contains(id), id <= found.last, Place.times.contains(Int64(at)) else { return unusable += 1 }
       let post = Post(
         kind: Message.Kind(rawValue: UInt8(truncatingIfNeeded: row.int(2))) ?? .text, bytes: row.bytes(3),
         name: row.text(4), member: row.number(6).map { Member(number: UInt64(bitPattern: Int64($0))) }, tag: row.text(5)

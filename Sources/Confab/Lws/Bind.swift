@@ -7,11 +7,13 @@ public struct ListeningAddress: Hashable, Sendable {
   /// Its TCP port.
   public var port: Int
   /// Whether only programs of this machine reach it.
-  public var isLoopback: Bool { host == "::1" || host.hasPrefix("127.") }
+  public var isLoopback: Bool { host == "::1" || host.begins(with: "127.") }
   /// Whether TLS is spoken there.
   public var isEncrypted = false
   /// The page's address.
-  public var url: String { "\(isEncrypted ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)/" }
+  public var url: String {
+    "\(isEncrypted ? "https" : "http")://\(host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host):\(port)/"
+  }
 }
 
 /// Listening sockets for every event loop: `descriptors[loop]` has one for each address.

@@ -7,7 +7,7 @@ package enum Installation {
   /// there is none.
   package static func folder(_ paths: String...) -> String? {
     for file in [program, library] {
-      guard let parent = file?.split(separator: "/", omittingEmptySubsequences: false).dropLast() else { continue }
+      guard let parent = file?.parts(separatedBy: "/").dropLast() else { continue }
       for path in paths {
         let folder = "\(parent.joined(separator: "/"))/\(path)"
         if isDirectory(folder) { return resolved(folder) }

@@ -168,7 +168,7 @@ struct SocketAddress: CustomStringConvertible {
   /// `192.0.2.1:80`, `[2001:db8::1]:80`; without a port if none is known.
   var endpoint: String {
     let (host, port) = numeric
-    return port == "0" ? host : host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    return port == "0" ? host : host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
   }
 
   private var numeric: (host: String, port: String) {

@@ -118,6 +118,11 @@ public struct Place: Sendable, Hashable {
 
   /// A place.
   public init(id: Int, at: Int64) { (self.id, self.at) = (id, at) }
+
+  /// Numbers that a place can have: those that JSON numbers hold exactly.
+  package static let ids = 1...1 << 53
+  /// Times that it can have: up to the year 9999.
+  package static let times: Range<Int64> = 0..<253_402_300_800_000
 }
 
 /// A message that has its place.

@@ -76,7 +76,7 @@ async def ping_flood(target):
         target.repeat(flood(reads), cases, at_once=4, rate=100, receive_buffer=8192) for reads in (True, False)))
 
 
-@attack("--max-rooms", 500, reason="refusedByHandler")
+@attack("--max-rooms", 100, reason="refusedByHandler")
 async def rooms(target):
     """A room for each connection, with a long name."""
     numbers = iter(range(1 << 30))

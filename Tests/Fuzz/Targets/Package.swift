@@ -5,8 +5,9 @@ import PackageDescription
 // with its internals open (`make fuzz` has the options). Each is one idea, in the file of its name.
 
 let ideas = [
-  "FuzzAssembly", "FuzzCompression", "FuzzEvents", "FuzzHistory", "FuzzLog", "FuzzOrigin", "FuzzPath", "FuzzProxy",
-  "FuzzRates", "FuzzUtf8",
+  "FuzzAssembly", "FuzzCompression", "FuzzEvents", "FuzzHistory", "FuzzHistoryFile", "FuzzLog", "FuzzOrigin",
+  "FuzzPath",
+  "FuzzProxy", "FuzzRates", "FuzzStream", "FuzzUtf8",
 ]
 
 let package = Package(
@@ -19,6 +20,7 @@ let package = Package(
         name: idea,
         dependencies: [
           "FuzzSupport", .product(name: "Confab", package: "confab"), .product(name: "ConfabChat", package: "confab"),
+          .product(name: "ConfabNats", package: "confab"), .product(name: "ConfabSQLite", package: "confab"),
         ], path: ".",
         exclude: ["Support"] + ideas.filter { $0 != idea }.map { "\($0).swift" }, sources: ["\(idea).swift"],
         swiftSettings: [.treatAllWarnings(as: .error), .unsafeFlags(["-parse-as-library"])])

@@ -1,0 +1,63 @@
+import Confab
+import FoundationEssentials
+import FuzzSupport
+
+@testable import ConfabChat
+@testable import ConfabSQLite
+
+/// A history file whose numbers, texts and mark anybody may have written. It is read, its messages can be sent, and what
+/// is written to it afterwards is read again.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzHistoryFile(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  do { try live(&input) } catch { fatalError("\(error)") }
+  return 0
+}
+
+private let folder = "/dev/shm/confab-fuzz-\(UInt32.random(in: 0 ... .max))"
+private let retention = HistoryFile.Retention(messages: 100, bytes: 1 << 16, age: 0, total: 1 << 20)
+
+private func live(_ input: inout Input) throws {
+  try? FileManager.default.removeItem(atPath: folder)
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  let path = "\(folder)/chat.db"
+  let keepsAll = input.flag()
+  _ = try HistoryFile(path, retention, keepsAll: keepsAll)
+  do {
+    let database = try Database(file: path, nil)
+    try database.run("UPDATE runs SET run = \(number(&input)), writes = \(number(&input))")
+    let room = try database.prepare("INSERT INTO rooms VALUES (1, '/', ?, ?, ?, ?)")
+    try room.run(.text(input.line()), .int(number(&input)), .int(number(&input)), .int(number(&input)))
+    let message = try database.prepare("INSERT OR REPLACE INTO messages VALUES (1, ?, ?, ?, ?, ?, ?, ?)")
+    for _ in 0..<input.index(below: 8) {
+      let text = { (input: inout Input) in input.flag() ? input.line() : nil }
+      try message.run(
+        .int(number(&input)), .int(number(&input)), .int(number(&input)), .blob(input.bytes(input.index(below: 60))),
+        .text(text(&input)), .text(text(&input)), .number(input.flag() ? number(&input) : nil))
+    }
+  }
+  if input.flag() { try Data(input.bytes(120)).write(to: URL(filePath: "\(path)-delivered")) }
+  for _ in 0..<2 {
+    let file = try HistoryFile(path, retention, keepsAll: keepsAll)
+    let kept = try file.read("/")?.kept ?? .nothing
+    var history = History(maxMessages: input.element(of: [0, 1, 100]), maxBytes: input.element(of: [0, 100, 1 << 20]))
+    history.restore(kept)
+    require(history.last == kept.last && kept.last >= 0, "the last one is \(history.last), not \(kept.last)")
+    for event in history.page(before: .max, count: 100).messages { require(!event.json.isEmpty, "no event") }
+    var page = Page(room: "/", Numbering(epoch: kept.epoch, run: file.run))
+    page.append(PlacedPost(Post(kind: .text, bytes: [65]), at: Place(id: kept.last + 1, at: 5)))
+    require(try file.write([page]).isEmpty, "cannot be written")
+    require(try file.read("/")?.kept.last == kept.last + 1, "what was written is not there")
+    try file.allow(isWhole: true)
+    try file.finish()
+  }
+}
+
+private func number(_ input: inout Input) -> Int {
+  input.element(of: [
+    0, 1, 2, 3, 100, -1, 1 << 32, 1 << 52, 1 << 53, (1 << 53) + 1, .max - 1_000_000, .max - 1, .max, .min,
+    Int(input.byte()),
+    Int(bitPattern: UInt(input.integer())),
+  ])
+}

@@ -1,0 +1,119 @@
+import Confab
+import FuzzSupport
+
+@testable import ConfabChat
+@testable import ConfabNats
+
+/// A server on NATS that is sent any messages by the broker, by other servers, and by strangers who publish to its
+/// subjects. It survives, and its room's events can be encoded.
+@c(LLVMFuzzerTestOneInput)
+public func fuzzStream(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  var input = Input(start, count)
+  var server = Server(
+    historyLimit: input.element(of: [0, 1, 1000]), nameLimit: input.element(of: [1, 32, Name.greatestLimit]))
+  for _ in 0..<300 where !input.isEmpty { server.step(&input) }
+  server.look()
+  return 0
+}
+
+private struct Server {
+  private var state: EngineState
+  private var now = ContinuousClock.now
+  private let room: Room
+  private let inbox: String
+
+  init(historyLimit: Int, nameLimit: Int) {
+    var options = ChatOptions()
+    (options.maxHistoryMessages, options.maxNameLength) = (historyLimit, nameLimit)
+    room = Room(
+      name: "/", options: options, budget: HistoryBudget(limit: 1 << 20), engine: MemoryEngine(), makeSpace: { _ in })
+    state = EngineState(JetStreamOptions(urls: ["nats://localhost"]), instance: 1, now: now)
+    inbox = state.inbox
+    handle(.open(1, "/", room))
+    handle(.event(.connected))
+  }
+
+  mutating func step(_ input: inout FuzzSupport.Input) {
+    switch input.index(below: 10) {
+    case 0: handle(.event(input.flag() ? .connected : .disconnected))
+    case 1:
+      now += .milliseconds(Int(input.byte()) * 40)
+      change { $0.tick($1, &$2) }
+    case 2: handle(.place(1, Post(kind: .text, bytes: [65], tag: "t\(input.index(below: 4))"), nil, from: 1))
+    case 3: look()
+    default: handle(.event(.message(message(&input))))
+    }
+  }
+
+  private mutating func handle(_ input: ConfabNats.Input) { change { $0.handle(input, now: $1, &$2) } }
+
+  private mutating func change(_ body: (inout EngineState, ContinuousClock.Instant, inout Effects) -> Void) {
+    var effects = Effects()
+    body(&state, now, &effects)
+    state.send(now, &effects)
+    state.tellAvailability(&effects)
+    for call in effects.calls {
+      switch call {
+      case .opened(let sink, let kept): sink.opened(kept)
+      case .placed(let sink, let posts): sink.placed(posts)
+      case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
+      case .attendance(let sink, _, let version): _ = sink.attendance(unless: version)
+      case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
+      case .typed(let sink, let name): sink.typed(name)
+      }
+    }
+  }
+
+  /// A message that is nearly what it should be.
+  private func message(_ input: inout FuzzSupport.Input) -> NatsMessage {
+    let number = number(&input)
+    let subject = input.element(of: [
+      "\(inbox).stream", "\(inbox).ack.\(number)", "\(inbox).made.1.\(input.index(below: 3))",
+      "\(inbox).read.1.\(input.index(below: 3))", "\(inbox)\(input.line())", "confab.room.\(Subject.escaped("/"))",
+      "confab.presence.\(Subject.escaped("/"))", input.line(),
+    ])
+    let reply = input.element(of: [
+      "", "$JS.ACK.confab.\(state.consumer(1, input.index(below: 3))).1.\(number).\(self.number(&input)).1.0",
+      "$JS.ACK._.a.confab.\(state.consumer(1, 0)).1.\(number).1.\(self.number(&input)).\(self.number(&input)).x",
+      input.line(),
+    ])
+    let names = [
+      "Status", "Nats-Msg-Id", "Confab-Kind", "Confab-Name", "Confab-Member", "Confab-Tag", "Nats-Last-Consumer",
+    ]
+    var headers: [String: String] = [:]
+    for _ in 0..<input.index(below: 4) { headers[input.element(of: names)] = input.flag() ? input.line() : "\(number)" }
+    return NatsMessage(subject: subject, reply: reply, headers: headers, bytes: bytes(number, &input))
+  }
+
+  private func number(_ input: inout FuzzSupport.Input) -> Int {
+    input.element(of: [0, 1, 2, 3, -1, Int(UInt32.max), 1 << 53, .max - 1, .max, .min, Int(input.byte())])
+  }
+
+  private func bytes(_ number: Int, _ input: inout FuzzSupport.Input) -> [UInt8] {
+    let other = self.number(&input)
+    let session = String(repeating: input.element(of: ["a", "b", "g"]), count: 48)
+    let stream =
+      #"{"config":{"name":"confab","subjects":["confab.room.*"],"retention":"limits","discard":"old","storage":"file","#
+      + #""num_replicas":1,"max_msgs_per_subject":\#(other),"max_bytes":-1,"max_age":0,"duplicate_window":\#(number)},"#
+      + #""created":"\#(input.index(below: 2))","state":{"last_seq":\#(other)}}"#
+    let json = input.element(of: [
+      stream, #"{"seq":\#(number),"duplicate":\#(input.flag())}"#,
+      #"{"num_pending":\#(number),"delivered":{"consumer_seq":\#(other)}}"#,
+      #"{"error":{"code":\#(number),"err_code":\#(other)}}"#,
+      #"{"server":"\#(input.index(below: 3))","attendance":{"count":\#(number),"people":["#
+        + #"{"name":"\#(input.line())","session":"\#(session)","visits":\#(other)}]}}"#,
+      #"{"server":"\#(input.index(below: 4))","asks":true,"typing":"\#(input.line())"}"#, input.line(),
+    ])
+    return Array(json.utf8)
+  }
+
+  /// What a client would be sent.
+  func look() {
+    for request in [(nil, 0), (Int.max, nil)] as [(Int?, Int?)] {
+      let page = room.page(.init(before: request.0, after: request.1, count: 100))
+      require(page.map { !$0.json.isEmpty } ?? true, "a page without bytes")
+    }
+    let count = room.state.withLock(\.count)
+    require(0...1 << 40 ~= count, "\(count) people")
+  }
+}
