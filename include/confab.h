@@ -254,8 +254,8 @@ typedef struct confab_config {
   /* How long a connection may be silent before it is sent a ping. Milliseconds, 0 is never, up to a day. Default: 30
    * s. Must be less than idle_timeout_ms. */
   int64_t ping_interval_ms;
-  /* How long a connection may be silent, which it is not when it answers pings. Milliseconds, 0 is for ever, up to a
-   * day. Default: 60 s. Then it is cut off. */
+  /* Idle timeout. Data, pongs, and acknowledged bytes of what was sent before a ping count as activity. Idle
+   * connections are dropped. Milliseconds, 0 is for ever, up to a day. Default: 60 s. */
   int64_t idle_timeout_ms;
   /* A closing handshake: what the peer has still to read, and its answer. Milliseconds, 0 to a day. Default: 5 s.
    * Then the connection is cut off. */

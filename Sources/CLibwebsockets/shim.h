@@ -70,17 +70,33 @@ static inline void shim_restrict_tls(SSL_CTX *context)
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
 }
 
-/* struct tcp_info differs from system to system, and Glibc's module has none: milliseconds since data was received. */
-static inline unsigned shim_silence(int socket)
+/* What the kernel knows of a TCP connection. struct tcp_info differs from system to system, and Glibc's has not all that
+ * Linux 4.6 has: include/uapi/linux/tcp.h. Zero where the kernel does not tell. */
+struct shim_tcp {
+    unsigned silence;    /* milliseconds since data was received */
+    unsigned acked;      /* bytes that the peer has acknowledged, modulo 2^32 */
+    int is_outstanding;  /* whether there are bytes that it has not acknowledged, or that were not sent */
+};
+
+static inline struct shim_tcp shim_tcp_state(int socket)
 {
+    struct shim_tcp state = { 0, 0, 0 };
 #ifdef __linux__
-    struct tcp_info info;
-    socklen_t length = sizeof info;
-    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
-        return info.tcpi_last_data_recv;
+    struct {
+        struct tcp_info info;
+        unsigned long long pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+        unsigned segs_out, segs_in, notsent_bytes;
+    } all;
+    socklen_t length = sizeof all;
+    memset(&all, 0, sizeof all);
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &all, &length) == 0) {
+        state.silence = all.info.tcpi_last_data_recv;
+        state.acked = (unsigned)all.bytes_acked;
+        state.is_outstanding = all.info.tcpi_unacked > 0 || all.notsent_bytes > 0;
+    }
 #endif
     (void)socket;
-    return 0;
+    return state;
 }
 
 /* Has lws tell of each connection whose poll events change, by LWS_CALLBACK_GET_THREAD_ID (lib/core-net/pollfd.c): it

@@ -106,7 +106,8 @@ public struct Configuration: Sendable {
   public var maxPingRate = 50
   /// How long a connection may be silent before it is sent a ping. The default is 30 s.
   public var pingInterval: Duration = .seconds(30)
-  /// How long a connection may be silent before it is cut off. The default is 60 s.
+  /// Idle timeout. Data, pongs, and acknowledged bytes of what was sent before a ping count as activity. Idle connections
+  /// are dropped. The default is 60 s.
   public var idleTimeout: Duration = .seconds(60)
   /// How long a closing handshake may take: what the peer has still to read, and its answer. The default is 5 s. Then
   /// the connection is cut off.

@@ -58,6 +58,8 @@ public final class Connection: @unchecked Sendable {
   let compression: Compression?
   /// When the peer was heard of, see ``EventLoop/sweptAt``.
   var heardAt: UInt32 = 0
+  /// How many bytes the peer had acknowledged when the kernel was asked last, modulo 2^32.
+  var ackedBytes: UInt32 = 0
   /// Its index in ``EventLoop/connections``.
   var index: Int32 = 0
   /// Its index among the fan-out's members of the same place.

@@ -222,3 +222,36 @@ def test_silent_rooms_make_room_for_others():
         assert now["confab_refusals_total", "tooFarBehind"] >= 1
         for reader in readers:
             reader.close()
+
+
+def test_a_slow_reader_that_makes_progress_is_not_idle():
+    options = ("--idle-timeout", 2, "--ping-interval", 1, "--send-buffer", "4KiB", "--no-compression")
+    with confab(*options) as server, contextlib.closing(Reader(server.port)) as slow:
+        size = 400_000
+
+        async def speak():
+            async with websockets.connect(server.ws, compression=None, max_size=None) as speaker:
+                await speaker.send(bytes(size))
+                await speaker.recv()
+        asyncio.run(asyncio.wait_for(speak(), 20))
+        start, count = time.monotonic(), 0
+        # Behind the message are pings, which can only be answered when it has been read.
+        while count < size:
+            data = slow.socket.recv(6000)
+            assert data, f"dropped after {count} bytes, {time.monotonic() - start} s"
+            count += len(data)
+            time.sleep(0.1)
+        assert time.monotonic() - start > 4
+
+
+def test_a_reader_that_makes_no_progress_is_idle():
+    admin = f"127.0.0.1:{free_port()}"
+    options = ("--idle-timeout", 2, "--ping-interval", 1, "--send-buffer", "4KiB", "--no-compression", "--admin", admin)
+    with confab(*options) as server, contextlib.closing(Reader(server.port)):
+        async def speak():
+            async with websockets.connect(server.ws, compression=None, max_size=None) as speaker:
+                await speaker.send(bytes(900_000))
+                await speaker.recv()
+                while metrics(admin)["confab_connections",] > 1:
+                    await asyncio.sleep(0.1)
+        asyncio.run(asyncio.wait_for(speak(), 20))

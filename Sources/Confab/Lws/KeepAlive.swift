@@ -1,6 +1,7 @@
 internal import CLibwebsockets
 
-// Peers that have gone without a word: who is silent is sent a ping, and cut off when nothing comes back.
+// Peers that have gone without a word: a silent peer is sent a ping, and its connection is dropped when nothing comes back.
+// A peer that reads slowly is not silent: as long as it acknowledges more of what was sent before, its pong may be late.
 //
 // No connection has a timer: the loop looks at a part of them in each sweep, and at all within a fraction of the
 // shortest time that it has to tell apart.
@@ -47,12 +48,18 @@ extension Connection {
   /// The peer has sent something.
   func heard() { (heardAt, isPinged) = (loop.sweptAt, false) }
 
-  /// For how many milliseconds nothing has come. What the kernel knows counts too, since lws keeps pings to itself, and
-  /// pongs without payload; it is asked only when no message has come for as long as matters.
+  /// For how many milliseconds nothing has come, and nothing that was sent has been taken. What the kernel knows counts too,
+  /// since lws keeps pings to itself, and pongs without payload; it is asked only when no message has come for as long as
+  /// matters. A peer that acknowledges bytes reads what is before the ping; acknowledging the ping alone shows only that its
+  /// kernel is there, so bytes that are still outstanding are asked for.
   fileprivate func silence(atLeast threshold: UInt64) -> UInt64 {
     let silence = UInt64(loop.sweptAt &- heardAt)
-    guard silence >= threshold, let known = socket?.silence, known + doubt(threshold) < silence else { return silence }
-    (heardAt, isPinged) = (loop.sweptAt &- UInt32(known), false)
+    guard silence >= threshold, let kernel = socket?.kernelState else { return silence }
+    let isReading = kernel.is_outstanding != 0 && kernel.acked != ackedBytes
+    ackedBytes = kernel.acked
+    let known = isReading ? 0 : UInt64(kernel.silence)
+    guard known + doubt(threshold) < silence else { return silence }
+    (heardAt, isPinged) = (loop.sweptAt &- UInt32(truncatingIfNeeded: known), isReading && isPinged)
     return known
   }
 
@@ -79,6 +86,6 @@ extension Connection {
 }
 
 extension Socket {
-  /// For how many milliseconds the kernel has received nothing. Where it does not tell, none.
-  fileprivate var silence: UInt64 { UInt64(shim_silence(descriptor)) }
+  /// What the kernel knows of the TCP connection.
+  fileprivate var kernelState: shim_tcp { shim_tcp_state(descriptor) }
 }
