@@ -429,8 +429,9 @@ CONFAB_API int confab_destroy(confab_server *server);
 CONFAB_API int confab_execute(
     confab_server *server, int loop, void (*job)(confab_server *server, void *argument), void *argument);
 
-/* Reads the files of the certificate again, for connections to come. When something is wrong with them it fails, and
- * the certificate stays what it was. Does nothing without TLS. Any thread. */
+/* Reads the files of the certificate again, once. When it returns, all loops use the new certificate for handshakes from
+ * then on; existing connections keep theirs. When something is wrong with the files it fails, and the certificate stays
+ * what it was. Does nothing without TLS. Any thread. */
 CONFAB_API int confab_reload_certificate(confab_server *server);
 
 /* The port that it listens on, 1 to 65535: the one that was taken if the configuration says 0. Any thread. */

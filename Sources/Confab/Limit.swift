@@ -123,7 +123,8 @@ extension Configuration {
       .pingRate, canBeOff: true),
     Limit("pingInterval", .time(\.pingInterval, .zero...day), "Silence", "the peer is sent a ping", canBeOff: true),
     Limit(
-      "idleTimeout", .time(\.idleTimeout, .zero...day), "Time without data or pongs from the peer, and without progress in reading what it was sent",
+      "idleTimeout", .time(\.idleTimeout, .zero...day),
+      "Time without data or pongs from the peer, and without progress in reading what it was sent",
       "the peer is cut off", .idle, canBeOff: true),
     Limit(
       "closeTimeout", .time(\.closeTimeout, .zero...day), "A closing handshake", "the peer is cut off", .closeTimeout),

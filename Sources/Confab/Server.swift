@@ -34,6 +34,7 @@ public final class Server: Service, Sendable {
   private let state = Mutex(State())
   package let origin = OriginProcess()
   private let admission: Admission
+  private let certificate: Certificate?
   private let asyncConnections: Connections?
   /// The loop of somebody else's that it runs in.
   private let host: HostLoop.Pointer?
@@ -63,7 +64,7 @@ public final class Server: Service, Sendable {
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
     try configuration.validate()
-    try configuration.tls?.check()
+    let certificate: Certificate? = if let tls = configuration.tls { try Certificate(tls) } else { nil }
     LwsLog.bridge(to: configuration.logger)
     let bound = try Bound(configuration)
     let admission = Admission(configuration)
@@ -76,7 +77,7 @@ public final class Server: Service, Sendable {
         loops.append(
           try EventLoop(
             index: index, configuration: configuration, admission: admission, originPolicy: originPolicy,
-            descriptors: descriptors, makeHandler: makeHandler))
+            certificate: certificate, descriptors: descriptors, makeHandler: makeHandler))
       }
     } catch {
       for loop in loops { loop.discard() }
@@ -85,6 +86,7 @@ public final class Server: Service, Sendable {
     }
     self.configuration = configuration
     self.admission = admission
+    self.certificate = certificate
     self.host = host
     asyncConnections = connections
     self.addresses = bound.addresses
@@ -195,12 +197,12 @@ public final class Server: Service, Sendable {
     return asyncConnections
   }
 
-  /// Reads the files of ``Configuration/tls`` again, for connections to come; those that exist are not touched. When
-  /// something is wrong with them it throws, and the certificate stays what it was.
+  /// Reads the files of ``Configuration/tls`` again, once. When it returns, all event loops use the new certificate for
+  /// handshakes from then on; existing connections keep theirs. When something is wrong with the files it throws, and the
+  /// certificate stays what it was. Does nothing without TLS. Any thread.
   public func reloadCertificate() throws(ConfabError) {
     try origin.check()
-    try configuration.tls?.check()
-    for loop in loops { loop.reloadCertificate() }
+    try certificate?.reload()
   }
 
   private func loopEnded() {

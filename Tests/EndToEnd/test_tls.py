@@ -141,12 +141,12 @@ def subject(server):
         return client.getpeercert(binary_form=True)
 
 
-def await_log(server, text):
+def await_log(server, text, count=1):
     for _ in range(200):
-        if text in server.said():
+        if server.said().count(text) >= count:
             return
         time.sleep(0.02)
-    pytest.fail(f"the log does not say '{text}'")
+    pytest.fail(f"the log does not say '{text}' {count} times")
 
 
 def await_subject(server, expected):
@@ -194,6 +194,24 @@ def test_a_new_certificate_with_another_kind_of_key(files, tmp_path):
             await_subject(server, ssl.PEM_cert_to_DER_cert(new[0].read_text()))
             for _ in range(5):
                 assert get(server, trust(new[0])).startswith(b"HTTP/1.1 200")
+
+
+def test_a_new_certificate_is_used_by_all_loops_once_it_is_logged(files, tmp_path):
+    pair = tmp_path / "now.pem", tmp_path / "now-key.pem"
+    pairs = [files, make_certificate(tmp_path, name="new")]
+    for source, target in zip(files, pair):
+        target.write_bytes(source.read_bytes())
+    with confab("--tls-cert", pair[0], "--tls-key", pair[1], "--loops", 4) as server:
+        for number in range(6):
+            new = pairs[(number + 1) % 2]
+            for source, target in zip(new, pair):
+                target.write_bytes(source.read_bytes())
+            server.process.send_signal(signal.SIGHUP)
+            await_log(server, "has been read again", count=number + 1)
+            # The files may be gone by now.
+            pair[0].write_text("nothing")
+            for _ in range(8):
+                assert subject(server) == ssl.PEM_cert_to_DER_cert(new[0].read_text())
 
 
 def openssl(*arguments, **keywords):

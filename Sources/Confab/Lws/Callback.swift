@@ -64,7 +64,8 @@ func confabCallback(
     return -1
 
   case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
-    return unsafe Certificate.of(vhost: data).install(in: user) ? 0 : -1
+    unsafe Certificate.of(vhost: data).install(in: user)
+    return 0
 
   case LWS_CALLBACK_WSI_DESTROY:
     // A handshake that fails when it is answered comes here without LWS_CALLBACK_CLOSED.

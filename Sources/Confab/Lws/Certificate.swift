@@ -1,22 +1,32 @@
 internal import CLibwebsockets
 internal import Glibc
-internal import Logging
+internal import Synchronization
 
-/// The certificate of one context, which new connections get when they shake hands.
-@safe final class Certificate {
+/// The certificate of a server, which new connections get when they shake hands: one for all event loops, so that they
+/// change it at once. Any thread.
+@safe final class Certificate: Sendable {
   private let tls: TLS
-  /// Holds the certificate that was read last; connections take a reference to it. Freed when there is another one, or
-  /// with this object.
-  private var current: OpaquePointer?
+  /// What was read last; connections take a reference to it.
+  private let current: Mutex<Reading>
+  private let unused = unsafe Reading(SSL_CTX_new(TLS_client_method())!)
   /// For `info.provided_client_ssl_ctx`: lws would make one itself, to be a client, with all the roots of the system in it,
-  /// and not free it. Freed with this object, after lws's context.
-  let unusedClient = unsafe SSL_CTX_new(TLS_client_method())
+  /// and not free it. Freed with this object, after lws's contexts.
+  var unusedClient: OpaquePointer { unsafe unused.context }
 
-  init(_ tls: TLS) { self.tls = tls }
+  /// An `SSL_CTX`, freed with this object. OpenSSL counts references to it and locks what it changes.
+  @safe fileprivate final class Reading: @unchecked Sendable {
+    let context: OpaquePointer
 
-  deinit {
-    unsafe SSL_CTX_free(current)
-    unsafe SSL_CTX_free(unusedClient)
+    /// Takes over the caller's reference.
+    init(_ context: OpaquePointer) { unsafe self.context = context }
+
+    deinit { unsafe SSL_CTX_free(context) }
+  }
+
+  /// Reads the files.
+  init(_ tls: TLS) throws(ConfabError) {
+    self.tls = tls
+    current = Mutex(try tls.read())
   }
 
   /// The object that `info.user` of a vhost points to, unretained: the ``Context`` keeps both.
@@ -28,7 +38,7 @@ internal import Logging
   /// the server (include/libwebsockets/lws-context-vhost.h, LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX).
   ///
   /// That one stays without a certificate: it has a place for each kind of key, and would go on to use an old one.
-  func install(in context: UnsafeMutableRawPointer?) -> Bool {
+  func install(in context: UnsafeMutableRawPointer?) {
     let context = unsafe OpaquePointer(context!)
     unsafe shim_restrict_tls(context)
     // Unretained: the ``Context`` keeps this object for as long as there are connections.
@@ -36,38 +46,28 @@ internal import Logging
       context,
       { ssl, certificate in
         let certificate = unsafe Unmanaged<Certificate>.fromOpaque(certificate!).takeUnretainedValue()
-        return unsafe SSL_set_SSL_CTX(ssl, certificate.current) == nil ? 0 : 1
+        // It takes a reference of its own.
+        return unsafe SSL_set_SSL_CTX(ssl, certificate.current.withLock { $0 }.context) == nil ? 0 : 1
       }, Unmanaged.passUnretained(self).toOpaque())
-    do throws(ConfabError) {
-      try reload()
-      return true
-    } catch {
-      return false
-    }
   }
 
-  /// Reads the files again. Connections that exist keep what they have.
+  /// Reads the files again, once. Handshakes from now on, on all loops, have the new certificate, if nothing is wrong with
+  /// it; connections that exist keep what they have.
   func reload() throws(ConfabError) {
-    let fresh = try unsafe tls.open()
-    unsafe SSL_CTX_free(current)
-    unsafe current = fresh
+    let fresh = try tls.read()
+    current.withLock { $0 = fresh }
   }
 }
 
 extension TLS {
   /// Throws what is wrong with the files, if anything is.
-  package func check() throws(ConfabError) { unsafe SSL_CTX_free(try open()) }
+  package func check() throws(ConfabError) { _ = try read() }
 
-  /// A new `SSL_CTX` with the certificate and its key, for the caller to free.
-  fileprivate func open() throws(ConfabError) -> OpaquePointer {
-    let context = unsafe SSL_CTX_new(TLS_server_method())!
-    do throws(ConfabError) {
-      try unsafe load(into: context)
-      return unsafe context
-    } catch {
-      unsafe SSL_CTX_free(context)
-      throw error
-    }
+  /// A new `SSL_CTX` with the certificate and its key.
+  fileprivate func read() throws(ConfabError) -> Certificate.Reading {
+    let reading = unsafe Certificate.Reading(SSL_CTX_new(TLS_server_method())!)
+    try unsafe load(into: reading.context)
+    return reading
   }
 
   private func load(into context: OpaquePointer) throws(ConfabError) {
@@ -123,18 +123,5 @@ extension Socket {
   var canAnswer: Bool {
     guard let ssl = unsafe lws_get_ssl(wsi) else { return true }
     return unsafe SSL_is_init_finished(ssl) == 1
-  }
-}
-
-extension EventLoop {
-  /// Any thread.
-  func reloadCertificate() {
-    execute {
-      do throws(ConfabError) {
-        try self.context.certificate?.reload()
-      } catch {
-        self.configuration.logger.error("the certificate is not reloaded: \(error)")
-      }
-    }
   }
 }

@@ -19,7 +19,7 @@ internal import Synchronization
   /// lws keeps what all contexts share without locks: contexts are made one after the other.
   private static let making = Mutex(())
 
-  init(_ configuration: Configuration, on uv: UvLoop) throws(ConfabError) {
+  init(_ configuration: Configuration, _ certificate: Certificate?, on uv: UvLoop) throws(ConfabError) {
     ReceiveBuffer.install()
     let subprotocols = Subprotocols()
     let memory = unsafe Memory(configuration, unknownSubprotocol: subprotocols.unknown)
@@ -29,7 +29,6 @@ internal import Synchronization
       LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
         // What begins with no method that lws knows comes to LWS_CALLBACK_RAW_RX, to be answered.
         | LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG)
-    let certificate = configuration.tls.map { Certificate($0) }
     if let certificate {
       unsafe info.options |= UInt64(
         LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX

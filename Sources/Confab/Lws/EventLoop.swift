@@ -81,8 +81,9 @@ public final class EventLoop: @unchecked Sendable {
   private(set) var isTearingDown = false
 
   init(
-    index: Int, configuration: Configuration, admission: Admission, originPolicy: OriginPolicy, descriptors: [Int32],
-    makeHandler: @escaping @Sendable (EventLoop) -> any Handler
+    index: Int, configuration: Configuration, admission: Admission, originPolicy: OriginPolicy,
+    certificate: Certificate?,
+    descriptors: [Int32], makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
     self.index = index
     self.configuration = configuration
@@ -95,7 +96,7 @@ public final class EventLoop: @unchecked Sendable {
     unsafe (sweepTimer, stopTimer) = (UvTimer(on: uv.loop), UvTimer(on: uv.loop))
     unsafe (resumeTimer, delayTimer) = (UvTimer(on: uv.loop), UvTimer(on: uv.loop))
     do throws(ConfabError) {
-      context = try Context(configuration, on: uv)
+      context = try Context(configuration, certificate, on: uv)
     } catch {
       for timer in [sweepTimer, stopTimer, resumeTimer, delayTimer] { timer.close() }
       uv.close()

@@ -8,7 +8,7 @@ import Testing
   @Test func endingClosesNoDescriptorOfAnother() throws {
     for _ in 0..<20 {
       let uv = try UvLoop()
-      let context = try Context(Configuration(), on: uv)
+      let context = try Context(Configuration(), nil, on: uv)
       context.destroy()
       // They take the numbers that have just become free.
       let opened = (0..<8).map { _ in dup(0) }
