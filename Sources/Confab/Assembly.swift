@@ -14,11 +14,15 @@ final class Assembly {
   struct Limits {
     let maxMessageSize: Int
     let maxFragments: Int
+    /// What a message of that size can become when a client compresses what cannot be compressed, in the worst case of any
+    /// setting of zlib's (deflate.c, deflateBound).
+    let maxCompressedSize: Int
     /// Of each event loop.
     let maxUnfinished: Int
 
     init(_ configuration: Configuration) {
       maxMessageSize = configuration.maxMessageSize
+      maxCompressedSize = maxMessageSize + (maxMessageSize + 7) >> 3 + (maxMessageSize + 63) >> 6 + 16
       maxFragments = configuration.maxFragments
       maxUnfinished = configuration.maxUnfinishedBytes / configuration.loops
     }
@@ -40,9 +44,8 @@ final class Assembly {
   func add(
     _ piece: Span<UInt8>, remaining: Int, isFinal: Bool, limits: Limits
   ) throws(Refusal) {
-    // What cannot be compressed gets a little longer by it (zlib.h, deflateBound).
-    let slack = isCompressed ? limits.maxMessageSize >> 10 + 64 : 0
-    guard remaining <= limits.maxMessageSize + slack - bytes.count - piece.count else { throw .tooBig }
+    let limit = isCompressed ? limits.maxCompressedSize : limits.maxMessageSize
+    guard remaining <= limit - bytes.count - piece.count else { throw .tooBig }
     if remaining == 0 {
       isInFirstFrame = false
       fragments += 1

@@ -202,6 +202,18 @@ def test_the_limit_is_the_same_for_every_form(server, client):
     assert client.close_code() == 1009
 
 
+@pytest.mark.parametrize("level, memory, strategy", [
+    (6, 8, zlib.Z_DEFAULT_STRATEGY), (1, 1, zlib.Z_DEFAULT_STRATEGY), (9, 1, zlib.Z_DEFAULT_STRATEGY), (0, 1, zlib.Z_DEFAULT_STRATEGY),
+    (6, 1, zlib.Z_HUFFMAN_ONLY), (6, 9, zlib.Z_FIXED), (6, 1, zlib.Z_FIXED), (1, 5, zlib.Z_RLE)])
+def test_the_largest_message_may_become_longer_by_compression(client, level, memory, strategy):
+    data = os.urandom(1 << 20)
+    stream = zlib.compressobj(level, zlib.DEFLATED, -15, memory, strategy)
+    payload = (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    assert len(payload) > len(data)
+    client.send(frame(0x42, payload))
+    assert message(client)[1] == data
+
+
 def test_a_library_and_many_messages():
     async def main(server):
         async with websockets.connect(server.ws) as one, websockets.connect(server.ws, compression=None) as other:
