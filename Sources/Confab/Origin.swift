@@ -53,6 +53,11 @@ package struct Authority: Equatable {
     }
   }
 
+  /// Whether the host is an IP address.
+  package var isNumeric: Bool {
+    host.utf8.first == UInt8(ascii: "[") || SocketAddress(numeric: host, port: 0) != nil
+  }
+
   private static func isHostByte(_ byte: UInt8) -> Bool {
     switch byte {
     case 48...57, 97...122: true

@@ -11,8 +11,12 @@ import ServiceLifecycle
 final class Admin: Handler {
   private let server: Server
   private let chat: Chat
+  /// Host names that requests may have, beside numeric addresses.
+  private let names: [String]
 
-  private init(_ server: Server, _ chat: Chat) { (self.server, self.chat) = (server, chat) }
+  private init(_ server: Server, _ chat: Chat, _ names: [String]) {
+    (self.server, self.chat, self.names) = (server, chat, names)
+  }
 
   /// A server that tells about another one.
   static func makeServer(at address: ListenAddress, about server: Server, _ chat: Chat, _ logger: Logger) throws
@@ -22,7 +26,8 @@ final class Admin: Handler {
     configuration.loops = 1
     configuration.maxConnections = 100
     configuration.stopTimeout = .zero
-    return try Server(configuration) { _ in Admin(server, chat) }
+    let names = ["localhost", address.host] + server.configuration.allowedHosts
+    return try Server(configuration) { _ in Admin(server, chat, names) }
   }
 
   func authorize(_ request: borrowing Request) -> Authorization {
@@ -30,7 +35,11 @@ final class Admin: Handler {
   }
 
   func response(to request: borrowing Request) -> Response? {
-    switch request.path {
+    if let host = request[header: "host"].map({ Authority($0) }), !isAllowed(host) {
+      let host = host?.host ?? "?"
+      return Response(status: 403, "host '\(host)' is not served here (--allow-host \(host) would let it in)\n")
+    }
+    return switch request.path {
     case "/metrics":
       Response(
         headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
@@ -48,6 +57,13 @@ final class Admin: Handler {
       }
     default: nil
     }
+  }
+
+  /// A browser has a name in its request that its page chose: a page whose name leads to this machine, by DNS rebinding,
+  /// must not read what is for the operator. A numeric address cannot be rebound.
+  private func isAllowed(_ authority: Authority?) -> Bool {
+    guard let authority else { return false }
+    return authority.isNumeric || names.contains { $0.lowercased() == authority.host }
   }
 
   /// The answer when an event loop does not come to its turn.

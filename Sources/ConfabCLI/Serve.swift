@@ -51,6 +51,11 @@ struct Serve: AsyncParsableCommand {
       await chat.engine.shutdown()
       throw error
     }
+    if configuration.allowedHosts.isEmpty && !server.addresses.allSatisfy(\.isLoopback) {
+      logger.warning(
+        "any host name is served: a web page whose name leads to this server by DNS rebinding may connect; --allow-host ends that"
+      )
+    }
     StandardStream.output.write("Confab is listening on \(server.addresses[0].url)\n")
     ServiceManager.tell(.ready)
     let supervision = Task { await Supervision(server: server, signals: signals).run() }

@@ -120,3 +120,12 @@ def test_an_address_that_is_taken(admin):
     with confab("--admin", admin), pytest.raises(AssertionError, match=re.escape(admin.split(":")[1])):
         with confab("--admin", admin):
             pass
+
+
+@pytest.mark.parametrize("host, status", [
+    ("localhost:9", 200), ("LOCALHOST", 200), ("127.0.0.1", 200), ("[::1]:9", 200), ("10.1.2.3:80", 200), ("metrics.example", 200),
+    ("evil.example", 403), ("127.0.0.1.evil.example", 403), ("localhost.evil.example", 403), ("1.2.3", 403)])
+def test_hosts_of_rebound_names_are_rejected(admin, host, status):
+    with confab("--admin", admin, "--allow-host", "metrics.example"), RawClient(int(admin.rpartition(":")[2])) as client:
+        client.send(f"GET /livez HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert client.answer()[0] == status
