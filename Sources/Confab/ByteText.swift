@@ -34,8 +34,8 @@ extension String {
   }
 
   /// Whether these bytes are in it.
-  func hasBytes(_ text: StaticString) -> Bool {
-    let wanted = Array("\(text)".utf8)
+  package func hasBytes(_ text: some StringProtocol) -> Bool {
+    let wanted = Array(text.utf8)
     let bytes = Array(utf8)
     guard bytes.count >= wanted.count else { return false }
     return (0...bytes.count - wanted.count).contains { bytes[$0..<$0 + wanted.count].elementsEqual(wanted) }

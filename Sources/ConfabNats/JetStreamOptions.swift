@@ -84,22 +84,26 @@ public struct JetStreamOptions: Sendable {
   }
 
   private static func isURL(_ text: String) -> Bool {
-    guard let scheme = ["nats://", "tls://"].first(where: text.hasPrefix) else { return false }
-    let rest = text.dropFirst(scheme.count)
-    return Authority(String(rest[(rest.lastIndex(of: "@").map(rest.index(after:)) ?? rest.startIndex)...])) != nil
+    guard let scheme = ["nats://", "tls://"].first(where: { text.begins(with: $0) }) else { return false }
+    let rest = text.utf8.dropFirst(scheme.utf8.count)
+    let start = rest.lastIndex(of: UInt8(ascii: "@")).map(rest.index(after:)) ?? rest.startIndex
+    return Authority(String(Substring(rest[start...]))) != nil
   }
 
   /// libnats reads the file whenever it connects, so it would tell of it only then.
   private static func hasCredentials(_ file: String) -> Bool {
     guard let data = try? Data(contentsOf: URL(filePath: file)) else { return false }
     let text = String(decoding: data, as: UTF8.self)
-    return ["BEGIN NATS USER JWT", "BEGIN USER NKEY SEED"].allSatisfy(text.contains)
+    return ["BEGIN NATS USER JWT", "BEGIN USER NKEY SEED"].allSatisfy(text.hasBytes)
   }
 
   /// A URL without its password.
   package static func withoutSecret(_ url: String) -> String {
-    guard let at = url.lastIndex(of: "@"), let scheme = url.firstRange(of: "://") else { return url }
-    return url[..<scheme.upperBound] + "..." + url[at...]
+    let parts = url.parts(separatedBy: "/", maxSplits: 2)
+    guard parts.count == 3, parts[1].isEmpty, let at = parts[2].utf8.lastIndex(of: UInt8(ascii: "@")) else {
+      return url
+    }
+    return "\(parts[0])//...\(parts[2][at...])"
   }
 }
 

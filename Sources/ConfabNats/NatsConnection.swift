@@ -32,8 +32,9 @@ final class NatsConnection: Sendable {
       let text = unsafe nats_GetLastError(nil) ?? natsStatus_GetText(status)
       let words = unsafe text.map { unsafe String(cString: $0) } ?? "error \(status.rawValue) of libnats"
       // "(conn.c:1905): Authorization Violation" begins with a place in libnats's source.
-      let place = words.begins(with: "(") ? words.firstRange(of: "): ") : nil
-      description = String(words[(place?.upperBound ?? words.startIndex)...])
+      let parts = words.parts(separatedBy: " ", maxSplits: 1)
+      let hasPlace = parts.count == 2 && parts[0].begins(with: "(") && parts[0].ends(with: "):")
+      description = hasPlace ? String(parts[1]) : words
     }
   }
 

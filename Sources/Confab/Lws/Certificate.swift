@@ -85,7 +85,7 @@ extension TLS {
     else {
       let reason = reason
       throw failure(
-        reason.contains("mismatch")
+        reason.hasBytes("mismatch")
           ? "the key '\(keyFile)' does not belong to the certificate '\(certificateFile)'"
           : "'\(keyFile)' is no private key in PEM without a password: \(reason)")
     }

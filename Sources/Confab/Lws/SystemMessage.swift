@@ -9,7 +9,7 @@ package func systemMessage(_ number: Int32) -> String? {
 package func reasonNotToWrite(_ file: String) -> String? {
   if isDirectory(file) { return systemMessage(EISDIR) }
   if unsafe access(file, F_OK) == 0 { return unsafe access(file, W_OK) == 0 ? nil : systemMessage(errno) }
-  let folder = file.lastIndex(of: "/").map { String(file[...$0]) } ?? "."
+  let folder = file.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(file[...$0]) } ?? "."
   return unsafe access(folder, W_OK | X_OK) == 0 ? nil : systemMessage(errno)
 }
 
