@@ -269,8 +269,8 @@ typedef struct confab_config {
   int64_t max_rooms;
   /* Messages that a room of the chat keeps. A number. Default: 1000. With 0 none is kept. The oldest are forgotten. */
   int64_t max_history_messages;
-  /* Memory for what a room of the chat keeps. Bytes, with 64 for each message. Default: 1 MiB. The oldest messages are
-   * forgotten. */
+  /* Memory for what a room of the chat keeps. Bytes of its messages as JSON, and 64 for each. Default: 1 MiB. The oldest
+   * messages are forgotten. */
   int64_t max_history_bytes;
   /* The same for all rooms together. Bytes, up to 2^40. Default: 256 MiB. Rooms that everyone has left go, then the
    * oldest messages. */
@@ -453,9 +453,10 @@ enum { CONFAB_BACKLOGGED = 1 };
 /* Sends a message to this client alone, behind everything that was published to its room before: `length` bytes, at
  * most 2^30, of `kind` CONFAB_TEXT or CONFAB_BINARY, which are copied. Returns CONFAB_OK when it is queued: it is
  * written when the turn ends, or as soon as the peer has read what comes before it; CONFAB_BACKLOGGED, the same;
- * CONFAB_ERROR_CLOSED when it won't be sent: the connection is closing or closed, or more than max_backlog bytes were
- * waiting already, for which it is closed now with 1013, and what was waiting is not sent either. Nothing is written
- * before the callback returns, so what one callback sends must not exceed max_backlog. Loop thread. */
+ * CONFAB_ERROR_CLOSED when it won't be sent: the connection is closing or closed, or more than max_backlog bytes
+ * would wait with it, for which it is closed now with 1013, and what was waiting is not sent either. A message is queued,
+ * however large, when none is waiting. Nothing is written before the callback returns, so what one callback sends must
+ * not exceed max_backlog. Loop thread. */
 CONFAB_API int confab_send(confab_connection *connection, int kind, const void *data, size_t length);
 
 /* Begins the closing handshake (RFC 6455, section 7.1.2), once what was sent before has been written. No message is

@@ -91,9 +91,10 @@ public final class Connection: @unchecked Sendable {
     /// The same, but ``bufferedAmount`` is now over ``Configuration/backlogMark``: better wait for
     /// ``Handler/drained(_:)``.
     case backlogged
-    /// It won't be sent: the connection is closing or closed, or more than ``Configuration/maxBacklog`` bytes were
-    /// waiting already, for which it is closed now with 1013, and what was waiting is not sent either. Nothing is written
-    /// before the turn of the loop ends, so what one call of a handler sends must not exceed that.
+    /// It won't be sent: the connection is closing or closed, or more than ``Configuration/maxBacklog`` bytes would wait
+    /// with it, for which it is closed now with 1013, and what was waiting is not sent either. A message is queued, however
+    /// large, when none is waiting. Nothing is written before the turn of the loop ends, so what one call of a handler
+    /// sends must not exceed that.
     case dropped
   }
 

@@ -82,7 +82,7 @@ public func confab_send(_ connection: OpaquePointer?, _ kind: Int32, _ data: Uns
     case .queued: return CONFAB_OK.rawValue
     case .backlogged: return Int32(CONFAB_BACKLOGGED)
     case .dropped:
-      throw Failure(CONFAB_ERROR_CLOSED, "more than max_backlog bytes wait already: the connection is closed with 1013")
+      throw Failure(CONFAB_ERROR_CLOSED, "more than max_backlog bytes would wait: the connection is closed with 1013")
     }
   }
 }

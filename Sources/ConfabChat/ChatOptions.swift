@@ -10,7 +10,7 @@ public struct ChatOptions: Equatable, Sendable {
   /// The most messages that a room keeps. The default is 1,000; with 0 none is kept, and a room goes with the last who
   /// leaves. The oldest ones are forgotten.
   public var maxHistoryMessages = 1000
-  /// The most memory for what a room keeps, in bytes: those of the messages, and 64 for each. The default is 1 MiB. The
+  /// The most memory for what a room keeps, in bytes: those of the messages as JSON, and 64 for each. The default is 1 MiB. The
   /// oldest ones are forgotten.
   public var maxHistoryBytes = 1 << 20
   /// How long a room keeps a message, in whole seconds. The default is 0: for as long as the other limits

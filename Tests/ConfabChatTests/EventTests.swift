@@ -73,8 +73,58 @@ struct EventTests {
     }
     let digits = #"{"type":"hello","name":"a","after":"# + String(repeating: "1", count: limit) + "}"
     #expect(event(digits) == nil)
-    guard case .typing? = event(#"{"type":"hello","type":"typing"}"#) ?? event(#"{"type":"typing","type":"typing"}"#)
-    else { Issue.record("duplicate members are not read"); return }
+    guard case .typing? = event(#"{"type":"hello","type":"typing"}"#) else {
+      Issue.record("of two members with one name the later one does not count")
+      return
+    }
+  }
+
+  @Test func nestingIsBounded() {
+    func nested(_ depth: Int) -> String {
+      #"{"type":"typing","x":"# + String(repeating: "[", count: depth) + String(repeating: "]", count: depth) + "}"
+    }
+    guard case .typing? = event(nested(31)) else { Issue.record("31 arrays are not read"); return }
+    #expect(event(nested(32)) == nil)
+  }
+
+  @Test func namesAndNumbersMayBeWrittenOtherwise() {
+    guard case .history(let request)? = event(#" {"\u0074ype" : "his\u0074ory" , "after":-3.0,"count":2e1 } "#) else {
+      Issue.record("no history")
+      return
+    }
+    #expect(request.after == -3 && request.count == 20)
+    for number in ["01", "+1", "1.", ".5", "-", "1e", "0x1", "1 1", "1e-1", "\"1\"", "true", "[]"] {
+      #expect(event(#"{"type":"history","after":\#(number)}"#) == nil, "\(number)")
+    }
+    for text in [#""\x""#, #""\u12g4""#, #""\""#, "'a'", "\"a\tb\"", #""a"#] {
+      #expect(event(#"{"type":"typing","x":\#(text)}"#) == nil, "\(text)")
+    }
+    for rest in [",", "}", " x", "\0"] { #expect(event(#"{"type":"typing"}"# + rest) == nil) }
+    for members in [#""type":"typing","#, #","type":"typing""#, #""type" "typing""#, #"type:"typing""#] {
+      #expect(event("{" + members + "}") == nil, "\(members)")
+    }
+  }
+
+  @Test func aLegalEventIsNotTooLong() {
+    let limit = 4000
+    for text in ["😀", "e" + String(repeating: "\u{301}", count: 7), "語"] {
+      let escapes = text.utf16.map { #"\u\#(String(Int($0) + 0x10000, radix: 16).dropFirst())"# }.joined()
+      let json = #"{"type":"say","tag":"t","text":""# + String(repeating: escapes, count: limit) + #""}"#
+      #expect(json.utf8.count <= ClientEvent.maxBytes(textLimit: limit))
+      guard case .say(let say)? = event(json), (try? Text(say.text ?? "", limit: limit)) != nil else {
+        Issue.record("\(text) is not said")
+        continue
+      }
+    }
+  }
+
+  @Test func blanksAreThoseOfUnicode() {
+    for value in UInt32(0)...0x10FFFF {
+      guard let scalar = Unicode.Scalar(value) else { continue }
+      let properties = scalar.properties
+      guard scalar.isBlank != (properties.isWhitespace || properties.isDefaultIgnorableCodePoint) else { continue }
+      Issue.record("U+\(String(value, radix: 16))")
+    }
   }
 
   @Test func eventsAreWritten() {

@@ -1,4 +1,5 @@
 import Confab
+import FoundationEssentials
 import Testing
 
 @testable import ConfabChat
@@ -6,7 +7,27 @@ import Testing
 private let ann = Member(number: 1)
 private let bob = Member(number: 0xfedc_ba98_7654_3210)
 
+/// A message as its JSON says.
+struct ReadMessage: Decodable {
+  let id: Int
+  let at: Int64
+  let from, member, tag, text: String?
+  let binary, textBytes: Int?
+
+  init?(_ json: some Sequence<UInt8>) {
+    guard let message = try? JSONDecoder().decode(ReadMessage.self, from: Data(json)) else { return nil }
+    self = message
+  }
+}
+
 extension History {
+  fileprivate mutating func append(
+    _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at place: Place
+  ) {
+    append(
+      MessageEvent(at: place, message, from: name, member: member, tag: tag).json, member: member, tag: tag, at: place)
+  }
+
   fileprivate mutating func say(
     _ text: String, tag: String? = nil, of member: Member = ann, from name: String? = nil, at: Int64 = 0
   ) {
@@ -16,12 +37,15 @@ extension History {
   }
 
   fileprivate func id(of tag: String, _ member: Member = ann) -> Int? {
-    Tag(tag).flatMap { message(with: $0, of: member)?.id }
+    Tag(tag).flatMap { message(with: $0, of: member) }.flatMap { ReadMessage($0)?.id }
   }
-  fileprivate func texts(after id: Int, count: Int = 100) -> [String?] {
-    page(after: id, count: count).messages.map(\.text)
+  fileprivate func messages(after id: Int, count: Int = 100) -> [ReadMessage] {
+    page(after: id, count: count).messages.compactMap { ReadMessage($0) }
   }
-  fileprivate func ids(before id: Int, count: Int = 100) -> [Int] { page(before: id, count: count).messages.map(\.id) }
+  fileprivate func texts(after id: Int, count: Int = 100) -> [String?] { messages(after: id, count: count).map(\.text) }
+  fileprivate func ids(before id: Int, count: Int = 100) -> [Int] {
+    page(before: id, count: count).messages.compactMap { ReadMessage($0)?.id }
+  }
 }
 
 struct HistoryTests {
@@ -32,11 +56,11 @@ struct HistoryTests {
     history.append(Message(.binary, [1, 2, 3].span), at: Place(id: 2, at: 6))
     history.say("hi", tag: "t-1", from: "李", at: 7)
     history.say("")
-    let messages = history.page(after: 0, count: 100).messages
+    let messages = history.messages(after: 0)
     #expect(messages.map(\.id) == [1, 2, 3, 4] && messages.map(\.at) == [5, 6, 7, 0])
     #expect(messages.map(\.text) == ["你好", nil, "hi", ""] && messages.map(\.binary) == [nil, 3, nil, nil])
     #expect(messages.map(\.from) == [nil, nil, "李", nil] && messages.map(\.tag) == [nil, nil, "t-1", nil])
-    #expect(messages.map(\.member) == [nil, nil, ann, nil])
+    #expect(messages.map(\.member) == [nil, nil, ann.text, nil])
     #expect(history.id(of: "t-1") == 3 && history.id(of: "t-2") == nil)
   }
 
@@ -46,12 +70,12 @@ struct HistoryTests {
     history.say("two", tag: "t", of: bob, from: "Ann")
     #expect(history.id(of: "t", ann) == 1 && history.id(of: "t", bob) == 2)
     #expect(history.id(of: "t", Member(number: 2)) == nil)
-    #expect(history.page(after: 0, count: 2).messages.map(\.member) == [ann, bob])
+    #expect(history.messages(after: 0).map(\.member) == [ann.text, bob.text])
     history.say("three", tag: "t2", of: ann, from: "Ann")
     #expect(history.id(of: "t", ann) == nil && history.id(of: "t", bob) == 2 && history.id(of: "t2", ann) == 3)
     // What an older version has kept has a tag, and nobody knows whose.
     history.append(Message(.text, [65].span), name: "Ann", tag: "t3", at: Place(id: 4, at: 0))
-    #expect(history.id(of: "t3") == nil && history.page(after: 3, count: 1).messages.map(\.tag) == ["t3"])
+    #expect(history.id(of: "t3") == nil && history.messages(after: 3).map(\.tag) == ["t3"])
   }
 
   @Test(arguments: [1, 2, 10, 255, 256, 257, 1000])
@@ -65,7 +89,7 @@ struct HistoryTests {
     #expect(history.id(of: "3000") == 3000)
     #expect(history.id(of: "\(3000 - limit)") == nil)
     // What has been forgotten is given back by chunks of 256.
-    #expect(history.bytes <= (limit + 256) * (History.overhead + 20))
+    #expect(history.bytes <= (limit + 256) * (History.overhead + 120))
   }
 
   @Test(arguments: [0, 1, 500, 5000, 100_000, 1 << 20])
@@ -120,9 +144,31 @@ struct HistoryTests {
     var history = History(maxMessages: 500, maxBytes: 1 << 24)
     for number in 1...50 { history.say(String(repeating: "\(number % 10)", count: 40_000)) }
     #expect(history.ids(before: .max) == Array(45...50))
-    #expect(history.page(after: 10, count: 100).messages.map(\.id) == Array(11...16))
+    #expect(history.messages(after: 10).map(\.id) == Array(11...16))
     history.say(String(repeating: "x", count: 1 << 20))
     #expect(history.ids(before: .max) == [51])
+  }
+
+  @Test func aPageIsNotTooLargeInJSON() {
+    var history = History(maxMessages: 500, maxBytes: 1 << 24)
+    for _ in 1...50 { history.say(String(repeating: "\u{1}", count: 10_000)) }
+    let page = history.page(before: .max, count: 100)
+    #expect(page.messages.count == 4 && page.messages.reduce(0) { $0 + $1.count } <= History.maxPageBytes)
+  }
+
+  @Test(arguments: ["\u{1}", "\"", "a", "é", "語", "😀", "a\u{1}é\n語😀"])
+  func aLongTextIsCut(_ piece: String) throws {
+    let text = String(repeating: piece, count: 3000)
+    let message = OwnedMessage(text)
+    for limit in 990...1010 {
+      let json = MessageEvent(at: Place(id: 1, at: 2), message.message, maxTextBytes: limit).json
+      let read = try #require(ReadMessage(json))
+      #expect(read.textBytes == text.utf8.count && json.count <= limit + 100 && json.count > limit - 20)
+      #expect(text.utf8.starts(with: try #require(read.text).utf8))
+    }
+    let whole = MessageEvent(at: Place(id: 1, at: 2), message.message, maxTextBytes: 6 * text.utf8.count).json
+    let read = try #require(ReadMessage(whole))
+    #expect(read.text == text && read.textBytes == nil)
   }
 
   @Test func whatIsAskedForIsForgotten() throws {

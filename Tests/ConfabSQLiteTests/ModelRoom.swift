@@ -1,4 +1,5 @@
 import Confab
+import FoundationEssentials
 import Synchronization
 
 @testable import ConfabChat
@@ -63,9 +64,7 @@ final class ModelRoom: RoomSink, @unchecked Sendable {
 
   private func deliver(_ placed: PlacedPost) {
     world.require(placed.place.id > history.last, "\(name): \(placed.place.id) after \(history.last)")
-    history.append(
-      Message(.text, placed.post.bytes.span), name: placed.post.name, member: placed.post.member, tag: placed.post.tag,
-      at: placed.place)
+    history.append(MessageEvent(placed).json, member: placed.post.member, tag: placed.post.tag, at: placed.place)
     world.delivered(self, placed)
   }
 
@@ -75,10 +74,17 @@ final class ModelRoom: RoomSink, @unchecked Sendable {
     var (found, last) = ([Int: String](), after)
     while true {
       let page = history.page(after: last, count: 100)
-      for message in page.messages { found[message.id] = message.text }
-      last = page.messages.last?.id ?? last
+      for message in page.messages.compactMap({ try? JSONDecoder().decode(ReadMessage.self, from: Data($0)) }) {
+        found[message.id] = message.text
+        last = message.id
+      }
       if !page.more { return found }
     }
+  }
+
+  private struct ReadMessage: Decodable {
+    let id: Int
+    let text: String
   }
 
   func availabilityChanged(_ isAvailable: Bool) {}

@@ -223,7 +223,7 @@ import Testing
         $0.sendBufferSize = 16_384
       },
       onMessage: { _, connection in
-        let piece = [UInt8](repeating: 7, count: 60_000)
+        let piece = [UInt8](repeating: 7, count: 40_000)
         #expect(connection.send(Message(.binary, piece.span)) == .queued)
         #expect(connection.send(Message(.binary, piece.span)) == .backlogged)
         #expect(connection.send(Message(.binary, piece.span)) == .dropped)

@@ -242,7 +242,30 @@ def test_a_character_has_no_more_bytes_than_it_may(server):
         async with rich(server, "Ann") as ann:
             assert (await ann.say("e" + "\u0301" * 31_000))["type"] == "message"
             assert (await ann.say("e" + "\u0301" * 33_000))["code"] == "textTooLong"
-            assert (await ann.say("e" + "\u0301" * 150_000))["code"] == "textTooLong"
+    go(main())
+
+
+@pytest.mark.parametrize("member", ["text", "other"])
+def test_event_that_is_longer_than_a_legal_one_is_rejected_unread(server, member):
+    async def main():
+        async with rich(server, "Ann") as ann:
+            limit = 51 * 4000 + 8192
+            await ann.send_text('{"type": "say", "tag": "t", "text": "x", "%s": "%s"' % (member, "x" * limit))
+            error = await ann.until("error")
+            assert error["code"] == "textTooLong" and "tag" not in error
+            assert (await ann.say("heard"))["text"] == "heard"
+    go(main())
+
+
+def test_a_large_event_counts_as_several(server):
+    async def main():
+        async with rich(server, "Ann") as ann:
+            for number in range(4):
+                await ann.send_text(json.dumps({"type": "typing", "other": "x" * 150_000}))
+            error = await ann.until("error")
+            # The first ten are paid with the burst of 20, and so are nine of the next ten.
+            assert error["code"] == "rateLimited" and error["retryAfter"] > 0
+            assert len([event for event in ann.heard if event["type"] == "typing"]) == 1
     go(main())
 
 

@@ -210,6 +210,8 @@ final class World: @unchecked Sendable {
       if connection.send(Message(.binary, Client.payload(item).span)) != .dropped {
         client.expect(item)
       } else if isOpen {
+        // It was evicted for what it would have had unread with this message.
+        client.fallBehind(item)
         client.close(owingAll: false)
       }
     }

@@ -80,7 +80,8 @@ extension Connection {
 
   func queue(_ message: Message) -> SendResult {
     guard state == .open else { return .dropped }
-    guard (outbox?.count ?? 0) <= loop.backlogLimit else {
+    // One message alone, however large, evicts no client.
+    if let outbox, outbox.count + message.bytes.count > loop.backlogLimit {
       evict()
       return .dropped
     }

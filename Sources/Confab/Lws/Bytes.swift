@@ -5,7 +5,7 @@ internal import Glibc
 
 extension [UInt8] {
   /// Appends a copy of `bytes`.
-  mutating func append(_ bytes: Span<UInt8>) {
+  package mutating func append(_ bytes: Span<UInt8>) {
     append(addingCapacity: bytes.count) { $0.append(bytes) }
   }
 }
@@ -13,7 +13,7 @@ extension [UInt8] {
 extension OutputSpan<UInt8> {
   /// Appends a copy of `bytes`, for which there must be room.
   @inline(__always)
-  mutating func append(_ bytes: Span<UInt8>) {
+  package mutating func append(_ bytes: Span<UInt8>) {
     precondition(bytes.count <= freeCapacity)
     if bytes.isEmpty { return }
     unsafe withUnsafeMutableBufferPointer { free, count in

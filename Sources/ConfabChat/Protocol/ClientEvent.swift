@@ -1,8 +1,7 @@
 internal import Confab
-internal import FoundationEssentials
 
 /// What a client of the rich protocol sends.
-enum ClientEvent: Decodable {
+enum ClientEvent {
   case hello(Hello)
   case say(Say)
   case typing
@@ -10,7 +9,7 @@ enum ClientEvent: Decodable {
   case rename(Rename)
   case unknown(String)
 
-  struct Hello: Decodable {
+  struct Hello {
     let name: String
     let session: String?
     let epoch: String?
@@ -19,49 +18,64 @@ enum ClientEvent: Decodable {
   }
 
   /// Both are there, if they are what they should be, so that an error can have the tag.
-  struct Say: Decodable {
+  struct Say {
     let tag: String?
     let text: String?
-
-    private enum Key: CodingKey { case tag, text }
-
-    init(from decoder: any Decoder) throws {
-      let members = try decoder.container(keyedBy: Key.self)
-      tag = try? members.decode(String.self, forKey: .tag)
-      text = try? members.decode(String.self, forKey: .text)
-    }
   }
 
-  struct HistoryRequest: Decodable {
+  struct HistoryRequest {
     let before: Int?
     let after: Int?
     let count: Int?
   }
 
-  struct Rename: Decodable {
+  struct Rename {
     let name: String
   }
 
-  private enum Key: CodingKey { case type }
+  private enum Name: Int, CaseIterable {
+    case type, name, session, epoch, after, history, tag, text, before, count
 
-  init(from decoder: any Decoder) throws {
-    let type = try decoder.container(keyedBy: Key.self).decode(String.self, forKey: .type)
-    switch type {
-    case "hello": self = .hello(try Hello(from: decoder))
-    case "say": self = .say(try Say(from: decoder))
-    case "typing": self = .typing
-    case "history": self = .history(try HistoryRequest(from: decoder))
-    case "rename": self = .rename(try Rename(from: decoder))
-    default: self = .unknown(type)
-    }
+    static let all = allCases.map { Array("\($0)".utf8) }
   }
 
-  private static let decoder = JSONDecoder()
+  /// Maximum size of an event, in bytes, where texts have at most `limit` characters: longer ones cannot be legal.
+  ///
+  /// A character has at most 16 bytes of UTF-8 on average. As `\u` escapes, ASCII characters take six bytes each, others
+  /// three for each byte of UTF-8. The rest is for the other members.
+  static func maxBytes(textLimit limit: Int) -> Int {
+    limit * 3 * (Text.maxBytesPerCharacter + 1) + maxOtherBytes
+  }
+
+  /// A name of 1 KiB takes 6 KiB as escapes. Session, epoch and tag have at most 64 bytes.
+  private static let maxOtherBytes = 8 << 10
 
   /// Nil when it is malformed: no JSON, no object, no type, or a member that is none.
   init?(_ bytes: [UInt8]) {
-    guard let event = try? ClientEvent.decoder.decode(ClientEvent.self, from: Data(bytes)) else { return nil }
-    self = event
+    guard let object = JSONObject<Name>(bytes, names: Name.all) else { return nil }
+    do throws(WrongJSONType) { try self.init(object) } catch { return nil }
+  }
+
+  private init(_ object: JSONObject<Name>) throws(WrongJSONType) {
+    func required(_ name: Name) throws(WrongJSONType) -> String {
+      guard let text = try object.text(name) else { throw WrongJSONType() }
+      return text
+    }
+    switch try required(.type) {
+    case "hello":
+      self = .hello(
+        Hello(
+          name: try required(.name), session: try object.text(.session), epoch: try object.text(.epoch),
+          after: try object.number(.after), history: try object.number(.history)))
+    case "say": self = .say(Say(tag: try? object.text(.tag), text: try? object.text(.text)))
+    case "typing": self = .typing
+    case "history":
+      self = .history(
+        HistoryRequest(
+          before: try object.number(.before), after: try object.number(.after), count: try object.number(.count)))
+    case "rename": self = .rename(Rename(name: try required(.name)))
+    case let type: self = .unknown(type)
+    }
   }
 
   /// The tag, for the answer.

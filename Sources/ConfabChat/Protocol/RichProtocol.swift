@@ -1,5 +1,4 @@
 internal import Confab
-internal import FoundationEssentials
 
 /// One connection of the rich protocol, `chat.confab.v1`: takes its events, which Protocol.md in this module's documents
 /// describes. Loop thread only.
@@ -8,8 +7,10 @@ final class RichProtocol {
   static let maxMalformed = 10
   /// At most so often others are told that somebody is writing.
   static let typingInterval = Duration.seconds(2)
-  /// Each so many bytes of an answer count as one event more.
-  static let bytesPerEvent = 32 << 10
+  /// An event counts as one more for each so many bytes of it …
+  static let bytesPerEvent = 16 << 10
+  /// … and for each so many bytes of its answer.
+  static let answerBytesPerEvent = 32 << 10
 
   private let visit: Visit
   private var room: Room { visit.room }
@@ -22,11 +23,13 @@ final class RichProtocol {
   /// Who it speaks for, once that one has a name.
   private var member: Member?
   private var rate: EventRate
+  private let maxBytes: Int
   private var malformed = 0
   private var typedAt: ContinuousClock.Instant?
 
   init(_ visit: Visit, _ sender: Sender?, _ errors: ErrorCounts) {
     (self.visit, self.sender, self.errors) = (visit, sender, errors)
+    maxBytes = ClientEvent.maxBytes(textLimit: visit.room.options.maxTextLength)
     rate = EventRate(rate: visit.room.options.maxEventRate, burst: visit.room.options.maxEventBurst, now: .now)
   }
 
@@ -48,10 +51,16 @@ final class RichProtocol {
   func received(_ message: Message, from connection: Connection) {
     // What was read together with the hello: no more is read.
     guard waiting == nil else { return waiting!.append(OwnedMessage(message)) }
+    guard message.bytes.count <= maxBytes else {
+      return tell(connection, ErrorEvent(.textTooLong, "An event has at most \(maxBytes) bytes."))
+    }
+    // Paid for before it is read.
+    let retryAfter = rate.take(now: .now)
+    if retryAfter == nil { rate.charge(message.bytes.count / RichProtocol.bytesPerEvent) }
     guard message.kind == .text, let event = ClientEvent([UInt8](message)) else { return countMalformed(connection) }
-    if let wait = rate.take(now: .now) {
+    if let retryAfter {
       let text = "There are too many events."
-      return tell(connection, ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: wait))
+      return tell(connection, ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: retryAfter))
     }
     if case .hello(let hello) = event {
       guard member != nil || hasWaited || room.hasCaughtUp(with: hello, connection) else {
@@ -133,7 +142,9 @@ final class RichProtocol {
     }
     do throws(Text.Refusal) {
       let text = try Text(text, limit: room.options.maxTextLength)
-      if let known = room.say(text, tag: tag, from: member, connection, sender) { connection.send(known) }
+      if let known = room.say(text, tag: tag, from: member, connection, sender) {
+        connection.send(Message(.text, known.span))
+      }
     } catch {
       switch error {
       case .empty: tell(connection, ErrorEvent(.textEmpty, "There is nothing to be seen in the text.", tag: tag.text))
@@ -158,6 +169,6 @@ final class RichProtocol {
     }
     let json = page.json
     connection.send(Message(.text, json.span))
-    rate.charge(json.count / RichProtocol.bytesPerEvent)
+    rate.charge(json.count / RichProtocol.answerBytesPerEvent)
   }
 }

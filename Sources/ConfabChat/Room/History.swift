@@ -1,6 +1,7 @@
 internal import Confab
 
-/// The newest messages of a room, as bytes in a row: nothing is encoded, or made an object of, until somebody asks.
+/// The newest messages of a room, each as the JSON of its ``MessageEvent``, which is made once: what a page takes in memory
+/// and on the wire is what is counted here, and to make one is to copy it.
 ///
 /// Within, messages are numbered without gaps, which ids may have: their `index`. Those over the limits are forgotten,
 /// the oldest first; over that of bytes, some at a time.
@@ -9,7 +10,7 @@ struct History {
   static let overhead = 64
   /// The most messages in one answer …
   static let maxPage = 100
-  /// … and the most bytes of them, though always one message.
+  /// … and the most bytes of them, as they are sent, though always one message.
   static let maxPageBytes = 256 << 10
 
   private let maxMessages: Int
@@ -55,67 +56,59 @@ struct History {
     func entry(_ index: Int) -> Entry { entries[index - first] }
 
     func bytes(_ index: Int) -> ArraySlice<UInt8> {
-      bytes[(index > first ? Int(entry(index - 1).end) : 0)..<Int(entry(index).end)]
+      bytes[(index > first ? entry(index - 1).end : 0)..<entry(index).end]
     }
   }
 
   private struct Entry {
     let place: Place
-    /// Where its bytes end: those of the member, of the name, of the tag, and of the text.
-    let end: Int32
-    /// How many bytes a binary message had, which are not kept; -1 for text.
-    var binary: Int32 = -1
-    var nameCount: UInt16 = 0
-    var tagCount: UInt8 = 0
-    var hasMember = false
+    /// Where its bytes end: those of the member and of the tag, if it has both, and the JSON.
+    let end: Int
+    let tagCount: UInt8
 
-    /// How many bytes there are before the name.
-    var memberCount: Int { hasMember ? Member.byteCount : 0 }
+    /// How many bytes there are before the JSON.
+    var keyCount: Int { tagCount > 0 ? Member.byteCount + Int(tagCount) : 0 }
 
-    func member(in bytes: ArraySlice<UInt8>) -> Member? { hasMember ? Member(bytes: bytes.prefix(memberCount)) : nil }
-
-    func name(in bytes: ArraySlice<UInt8>) -> String? {
-      nameCount > 0 ? String(decoding: bytes.dropFirst(memberCount).prefix(Int(nameCount)), as: UTF8.self) : nil
-    }
-
-    func tag(in bytes: ArraySlice<UInt8>) -> String? {
-      let bytes = bytes.dropFirst(memberCount + Int(nameCount)).prefix(Int(tagCount))
-      return tagCount > 0 ? String(decoding: bytes, as: UTF8.self) : nil
+    func key(in bytes: ArraySlice<UInt8>) -> MemberTag? {
+      guard tagCount > 0 else { return nil }
+      return MemberTag(
+        member: Member(bytes: bytes.prefix(Member.byteCount)),
+        tag: String(decoding: bytes.prefix(keyCount).dropFirst(Member.byteCount), as: UTF8.self))
     }
   }
+
+  /// Some messages, oldest first, and whether there are more in the direction that was asked for.
+  typealias Page = (messages: [ArraySlice<UInt8>], more: Bool)
 
   // MARK: Appending
 
   /// Appends a message whose place is above that of all others.
-  mutating func append(
-    _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at place: Place
-  ) {
+  mutating func append(_ json: [UInt8], member: Member? = nil, tag: String? = nil, at place: Place) {
     last = place.id
     guard maxMessages > 0 else { return forgotten = last }
     if open.entries.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
     lastIndex += 1
-    if let key = MemberTag(member, tag) { tags[key.hashValue] = lastIndex }
     let size = open.bytes.count
-    if let member { open.bytes += member.bytes }
-    if let name { open.bytes += name.utf8 }
-    if let tag { open.bytes += tag.utf8 }
-    let isText = message.kind == .text
-    if isText { open.bytes.append(message) }
-    open.entries.append(
-      Entry(
-        place: place, end: Int32(open.bytes.count), binary: isText ? -1 : Int32(message.bytes.count),
-        nameCount: UInt16(name?.utf8.count ?? 0), tagCount: UInt8(tag?.utf8.count ?? 0), hasMember: member != nil))
+    var tagCount: UInt8 = 0
+    if let key = MemberTag(member, tag), let count = UInt8(exactly: key.tag.utf8.count) {
+      tags[key.hashValue] = lastIndex
+      open.bytes += key.member.bytes
+      open.bytes += key.tag.utf8
+      tagCount = count
+    }
+    open.bytes += json
+    open.entries.append(Entry(place: place, end: open.bytes.count, tagCount: tagCount))
     bytes += open.bytes.count - size + History.overhead
     if lastIndex - oldestIndex >= maxMessages { forget(before: lastIndex + 1 - maxMessages) }
     while bytes > maxBytes { forgetChunk() }
   }
 
   /// Begins with what an engine has kept.
-  mutating func restore(_ kept: Kept) {
+  mutating func restore(_ kept: Kept, maxTextBytes: Int = .max) {
     (last, forgotten) = (kept.last, (kept.posts.first?.place.id ?? kept.last + 1) - 1)
     for placed in kept.posts {
-      let post = placed.post
-      append(Message(post.kind, post.bytes.span), name: post.name, member: post.member, tag: post.tag, at: placed.place)
+      let event = MessageEvent(placed, maxTextBytes: maxTextBytes)
+      append(event.json, member: event.member, tag: event.tag, at: placed.place)
     }
     last = max(last, kept.last)
   }
@@ -164,34 +157,34 @@ struct History {
 
   // MARK: Asking
 
-  /// The member's message that has the tag; nil if there is none.
-  func message(with tag: Tag, of member: Member) -> MessageEvent? {
+  /// The JSON of the member's message that has the tag; nil if there is none.
+  func message(with tag: Tag, of member: Member) -> ArraySlice<UInt8>? {
     let key = MemberTag(member: member, tag: tag.text)
     guard let index = tags[key.hashValue], index >= oldestIndex else { return nil }
-    return self.key(of: index, in: chunk(of: index)) == key ? message(index) : nil
+    return self.key(of: index, in: chunk(of: index)) == key ? json(index) : nil
   }
 
   /// Whether nothing has been forgotten of what was said behind `id`.
   func isWhole(after id: Int) -> Bool { id >= forgotten }
 
   /// The oldest of the messages behind `id`, as many as fit a page, and whether there are more behind them.
-  func page(after id: Int, count: Int) -> (messages: [MessageEvent], more: Bool) {
+  func page(after id: Int, count: Int) -> Page {
     let first = firstIndex { $0.id > id }
     let end = first + fitting(count, of: first..<lastIndex + 1)
-    return ((first..<end).map(message), end <= lastIndex)
+    return ((first..<end).map(json), end <= lastIndex)
   }
 
   /// The newest of the messages before `id`, as many as fit a page, oldest first, and whether there are more before them.
-  func page(before id: Int, count: Int) -> (messages: [MessageEvent], more: Bool) {
+  func page(before id: Int, count: Int) -> Page {
     let end = firstIndex { $0.id >= id }
     let first = end - fitting(count, of: (oldestIndex..<end).reversed())
-    return ((first..<end).map(message), first > oldestIndex)
+    return ((first..<end).map(json), first > oldestIndex)
   }
 
   private func fitting(_ count: Int, of indices: some Sequence<Int>) -> Int {
     var (messages, bytes) = (0, 0)
     for index in indices.prefix(max(0, min(count, History.maxPage))) {
-      bytes += chunk(of: index).bytes(index).count + History.overhead
+      bytes += json(index).count + 1
       if bytes > History.maxPageBytes && messages > 0 { break }
       messages += 1
     }
@@ -221,20 +214,10 @@ struct History {
 
   private func place(_ index: Int) -> Place { chunk(of: index).entry(index).place }
 
-  private func key(of index: Int, in chunk: Chunk) -> MemberTag? {
-    let (entry, bytes) = (chunk.entry(index), chunk.bytes(index))
-    return MemberTag(entry.member(in: bytes), entry.tag(in: bytes))
-  }
+  private func key(of index: Int, in chunk: Chunk) -> MemberTag? { chunk.entry(index).key(in: chunk.bytes(index)) }
 
-  private func message(_ index: Int) -> MessageEvent {
+  private func json(_ index: Int) -> ArraySlice<UInt8> {
     let chunk = chunk(of: index)
-    let entry = chunk.entry(index)
-    let bytes = chunk.bytes(index)
-    let text = bytes.dropFirst(entry.memberCount + Int(entry.nameCount) + Int(entry.tagCount))
-    return MessageEvent(
-      at: entry.place,
-      from: entry.name(in: bytes), member: entry.member(in: bytes), tag: entry.tag(in: bytes),
-      text: entry.binary < 0 ? String(decoding: text, as: UTF8.self) : nil,
-      binary: entry.binary < 0 ? nil : Int(entry.binary))
+    return chunk.bytes(index).dropFirst(chunk.entry(index).keyCount)
   }
 }

@@ -28,14 +28,6 @@ extension Member {
   init(bytes: ArraySlice<UInt8>) { number = bytes.reduce(0) { $0 << 8 | UInt64($1) } }
 }
 
-extension Member: Encodable {
-  /// Encodes ``text``.
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(text)
-  }
-}
-
 /// A tag is its member's: another member's is another one.
 struct MemberTag: Hashable {
   let member: Member

@@ -77,7 +77,7 @@ extension Room {
   /// What somebody who comes back has missed. For others, or when that is not there any more, the newest messages.
   private func missed(
     _ hello: ClientEvent.Hello, _ current: String, _ history: History
-  ) -> (messages: [MessageEvent], more: Bool, gap: Bool) {
+  ) -> (messages: [ArraySlice<UInt8>], more: Bool, gap: Bool) {
     let newest = { history.page(before: .max, count: hello.history ?? self.options.newcomerMessages).messages }
     guard let epoch = hello.epoch, let after = hello.after else { return (newest(), false, false) }
     guard epoch == current && after <= history.last && history.isWhole(after: after) else {
@@ -91,9 +91,9 @@ extension Room {
   /// the member with the tag it is not said: the result is that message.
   func say(
     _ text: Text, tag: Tag, from member: Member, _ connection: Connection, _ sender: Sender?
-  ) -> MessageEvent? {
+  ) -> ArraySlice<UInt8>? {
     let bytes = Array(text.text.utf8)
-    let (known, waits) = state.withLock { state -> (MessageEvent?, Bool) in
+    let (known, waits) = state.withLock { state -> (ArraySlice<UInt8>?, Bool) in
       guard let name = state.people.person(member, of: connection)?.name.text else { return (nil, false) }
       if let known = state.history.message(with: tag, of: member) { return (known, false) }
       // It comes when it has its place.

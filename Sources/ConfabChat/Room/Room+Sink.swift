@@ -18,7 +18,7 @@ extension Room: RoomSink {
   private func restore(_ kept: Kept, _ state: inout State) {
     tally(&state) { state in
       state.history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
-      state.history.restore(kept)
+      state.history.restore(kept, maxTextBytes: maxTextBytes)
     }
     expire(&state)
     renumber(kept.epoch, &state)

@@ -1,5 +1,4 @@
 internal import Confab
-internal import FoundationEssentials
 internal import Synchronization
 
 /// A room: what is said in it, in one order for everyone, and who is there.
@@ -16,6 +15,8 @@ final class Room: Sendable {
 
   let budget: HistoryBudget
   private let makeSpace: @Sendable (Room) -> Void
+  /// Maximum size of a text as readers of the rich protocol get it, see ``MessageEvent``.
+  let maxTextBytes: Int
   /// What readers of the plain protocol get.
   let plainLog = BroadcastLog()
   /// What those of the rich one get who have a name.
@@ -52,6 +53,7 @@ final class Room: Sendable {
     makeSpace: @escaping @Sendable (Room) -> Void
   ) {
     (self.name, self.options, self.budget, self.makeSpace) = (name, options, budget, makeSpace)
+    maxTextBytes = MessageEvent.maxTextBytes(textLimit: options.maxTextLength)
     let history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
     state = Mutex(State(isAvailable: engine.isAvailable, history: history, people: People(room: name)))
     let order = engine.open(name, self)
@@ -121,12 +123,15 @@ final class Room: Sendable {
     let speaker = MemberTag(member, tag).flatMap { state.waitingTags.removeValue(forKey: $0) }
     guard place.id > state.history.last else {
       // It had its place before, and the room has forgotten it.
-      let event = MessageEvent(at: place, message, from: name, member: member, tag: tag)
-      speaker?.loop.execute { speaker?.send(event) }
+      guard let speaker else { return }
+      let json = json(message, name, member, tag, at: place)
+      speaker.loop.execute { speaker.send(Message(.text, json.span)) }
       return
     }
     expire(&state)
-    tally(&state) { $0.history.append(message, name: name, member: member, tag: tag, at: place) }
+    let isRead = !state.people.isEmpty
+    let json = isRead || options.maxHistoryMessages > 0 ? json(message, name, member, tag, at: place) : []
+    tally(&state) { $0.history.append(json, member: member, tag: tag, at: place) }
     if let name {
       if !state.plain.isEmpty {
         let form = PlainProtocol.form(of: message, from: name, at: place.at)
@@ -135,7 +140,13 @@ final class Room: Sendable {
     } else {
       plainLog.append(message, forms)
     }
-    if !state.people.isEmpty { richLog.append(MessageEvent(at: place, message, from: name, member: member, tag: tag)) }
+    if isRead { richLog.append(Message(.text, json.span)) }
+  }
+
+  private func json(
+    _ message: Message, _ name: String?, _ member: Member?, _ tag: String?, at place: Place
+  ) -> [UInt8] {
+    MessageEvent(at: place, message, from: name, member: member, tag: tag, maxTextBytes: maxTextBytes).json
   }
 
   func append(_ placed: PlacedPost, _ forms: BroadcastLog.Forms?, _ state: inout State) {

@@ -1,4 +1,5 @@
 import Confab
+import FoundationEssentials
 import FuzzSupport
 
 @testable import ConfabChat
@@ -47,9 +48,11 @@ private struct Model {
   mutating func say(_ kind: Message.Kind, _ bytes: [UInt8], _ member: Member? = nil, tag: String? = nil) {
     said.append((member, tag, bytes.count, kind == .text))
     let place = Place(id: said.count, at: Int64(history.last))
-    history.append(Message(kind, bytes.span), name: tag == nil ? nil : "Ann", member: member, tag: tag, at: place)
+    let event = MessageEvent(
+      at: place, Message(kind, bytes.span), from: tag.map { _ in "Ann" }, member: member, tag: tag)
+    history.append(event.json, member: member, tag: tag, at: place)
     require(history.last == said.count, "\(history.last) for message \(said.count)")
-    if maxMessages > 0 && bytes.count + 200 <= maxBytes { require(!history.isEmpty, "the newest message is not kept") }
+    if maxMessages > 0 && bytes.count + 300 <= maxBytes { require(!history.isEmpty, "the newest message is not kept") }
   }
 
   func edge(_ input: inout Input) -> Int {
@@ -67,13 +70,15 @@ private struct Model {
       guard let tag = Tag("tag\(number / 2)") else { return }
       let newest = said.lastIndex { $0.member == member && $0.tag == tag.text }.map { $0 + 1 } ?? 0
       require(
-        history.message(with: tag, of: member)?.id ?? 0 == (newest >= history.oldest ? newest : 0),
+        history.message(with: tag, of: member).map { ReadMessage($0).id } ?? 0
+          == (newest >= history.oldest ? newest : 0),
         "\(tag.text) is not \(newest)")
     }
   }
 
   func ask(before id: Int, count: Int) {
-    let (messages, more) = history.page(before: id, count: count)
+    let (page, more) = history.page(before: id, count: count)
+    let messages = page.map { ReadMessage($0) }
     check(messages, count: count)
     let end = min(max(id, history.oldest), history.last + 1)
     require(
@@ -82,7 +87,8 @@ private struct Model {
   }
 
   func ask(after id: Int, count: Int) {
-    let (messages, more) = history.page(after: id, count: count)
+    let (page, more) = history.page(after: id, count: count)
+    let messages = page.map { ReadMessage($0) }
     check(messages, count: count)
     let start = id >= history.last ? history.last + 1 : max(id + 1, history.oldest)
     require(
@@ -91,7 +97,7 @@ private struct Model {
   }
 
   /// Messages of a page are in order and what was said.
-  func check(_ messages: [MessageEvent], count: Int) {
+  func check(_ messages: [ReadMessage], count: Int) {
     require(messages.count <= min(count, History.maxPage), "\(messages.count) messages, not \(count)")
     require(
       messages.count < 2 || messages.reduce(0) { $0 + ($1.text?.utf8.count ?? 0) } <= History.maxPageBytes, "too large")
@@ -99,9 +105,20 @@ private struct Model {
       require(message.id == messages[0].id + index && message.id >= history.oldest, "id \(message.id)")
       let (member, tag, size, isText) = said[message.id - 1]
       require(
-        message.at == message.id - 1 && message.member == member && message.tag == tag,
+        message.at == message.id - 1 && message.member == member?.text && message.tag == tag,
         "message \(message.id) is another one")
       require((isText ? message.text?.utf8.count : message.binary) == size, "message \(message.id) has another size")
     }
+  }
+}
+
+/// A message as its JSON says.
+private struct ReadMessage: Decodable {
+  let id, at: Int
+  let member, tag, text: String?
+  let binary: Int?
+
+  init(_ json: ArraySlice<UInt8>) {
+    do { self = try JSONDecoder().decode(ReadMessage.self, from: Data(json)) } catch { preconditionFailure("\(error)") }
   }
 }

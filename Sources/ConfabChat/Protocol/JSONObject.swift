@@ -1,0 +1,149 @@
+/// The members of a JSON object (RFC 8259) that have one of some names, found in one pass over its bytes.
+///
+/// Other members are checked and skipped. The work is linear in the number of bytes, and the memory is constant. Of two
+/// members with one name the later one counts.
+struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
+  /// Deeper nesting is refused.
+  static var maxDepth: Int { 32 }
+  /// Longer numbers are refused where a number is asked for.
+  private static var maxNumberLength: Int { 32 }
+
+  /// Names that are longer, as escapes, are none of those.
+  private static var maxNameLength: Int { 64 }
+
+  private enum Value {
+    case text(Range<Int>, isEscaped: Bool)
+    case number(Range<Int>)
+    case null
+    /// `true`, `false`, an array or an object.
+    case other
+  }
+
+  private let bytes: [UInt8]
+  private let names: [[UInt8]]
+  private var values: [Value?]
+
+  /// - Parameter names: those of all cases of `Name`, in their order.
+  /// - Returns: nil unless the bytes, which are UTF-8, are one object.
+  init?(_ bytes: [UInt8], names: [[UInt8]]) {
+    (self.bytes, self.names) = (bytes, names)
+    values = Array(repeating: nil, count: names.count)
+    var scanner = JSONScanner(bytes.span)
+    do throws(JSONScanner.Malformed) {
+      try readMembers(&scanner)
+      try scanner.end()
+    } catch { return nil }
+  }
+
+  private mutating func readMembers(_ scanner: inout JSONScanner) throws(JSONScanner.Malformed) {
+    try scanner.expect(UInt8(ascii: "{"))
+    if scanner.take(UInt8(ascii: "}")) { return }
+    repeat {
+      scanner.skipSpace()
+      let (range, isEscaped) = try scanner.string()
+      try scanner.expect(UInt8(ascii: ":"))
+      scanner.skipSpace()
+      let start = scanner.position
+      let value: Value
+      switch scanner.next {
+      case UInt8(ascii: "\""):
+        let (range, isEscaped) = try scanner.string()
+        value = .text(range, isEscaped: isEscaped)
+      case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+        try scanner.number()
+        value = .number(start..<scanner.position)
+      case UInt8(ascii: "n"):
+        try scanner.literal("null")
+        value = .null
+      default:
+        try scanner.skipValue(depth: JSONObject.maxDepth - 1)
+        value = .other
+      }
+      if let index = index(of: range, isEscaped) { values[index] = value }
+    } while scanner.take(UInt8(ascii: ","))
+    try scanner.expect(UInt8(ascii: "}"))
+  }
+
+  private func index(of range: Range<Int>, _ isEscaped: Bool) -> Int? {
+    if isEscaped {
+      guard range.count <= JSONObject.maxNameLength, let name = unescaped(range) else { return nil }
+      return names.firstIndex { $0.elementsEqual(name.utf8) }
+    }
+    return names.firstIndex { $0.count == range.count && $0.elementsEqual(bytes[range]) }
+  }
+
+  /// A text member; nil if there is none, or null.
+  func text(_ name: Name) throws(WrongJSONType) -> String? {
+    switch value(name) {
+    case .text(let range, false): return String(decoding: bytes[range], as: UTF8.self)
+    case .text(let range, true):
+      guard let text = unescaped(range) else { throw WrongJSONType() }
+      return text
+    case .null, nil: return nil
+    case .number, .other: throw WrongJSONType()
+    }
+  }
+
+  /// A whole number; nil if there is none, or null.
+  func number(_ name: Name) throws(WrongJSONType) -> Int? {
+    switch value(name) {
+    case .number(let range):
+      guard range.count <= JSONObject.maxNumberLength else { throw WrongJSONType() }
+      let text = String(decoding: bytes[range], as: UTF8.self)
+      // `3.0` and `3e2` are whole as well.
+      guard let number = Int(text) ?? Double(text).flatMap({ Int(exactly: $0) }) else { throw WrongJSONType() }
+      return number
+    case .null, nil: return nil
+    case .text, .other: throw WrongJSONType()
+    }
+  }
+
+  private func value(_ name: Name) -> Value? { values[name.rawValue] }
+
+  /// The text that a string stands for; nil if that has half of a surrogate pair.
+  private func unescaped(_ range: Range<Int>) -> String? {
+    var output: [UInt8] = []
+    output.reserveCapacity(range.count)
+    var index = range.lowerBound
+    while index < range.upperBound {
+      guard bytes[index] == UInt8(ascii: "\\") else {
+        output.append(bytes[index])
+        index += 1
+        continue
+      }
+      index += 2
+      switch bytes[index - 1] {
+      case UInt8(ascii: "b"): output.append(0x08)
+      case UInt8(ascii: "f"): output.append(0x0C)
+      case UInt8(ascii: "n"): output.append(0x0A)
+      case UInt8(ascii: "r"): output.append(0x0D)
+      case UInt8(ascii: "t"): output.append(0x09)
+      case UInt8(ascii: "u"):
+        guard let scalar = scalar(at: &index, before: range.upperBound) else { return nil }
+        output.append(contentsOf: String(scalar).utf8)
+      case let byte: output.append(byte)
+      }
+    }
+    return String(decoding: output, as: UTF8.self)
+  }
+
+  /// Reads the digits of `\u`, and the second escape of a surrogate pair.
+  private func scalar(at index: inout Int, before end: Int) -> Unicode.Scalar? {
+    let first = codeUnit(at: &index)
+    if let scalar = Unicode.Scalar(first) { return scalar }
+    guard first < 0xDC00, index + 6 <= end, bytes[index] == UInt8(ascii: "\\"), bytes[index + 1] == UInt8(ascii: "u")
+    else { return nil }
+    index += 2
+    let second = codeUnit(at: &index)
+    guard 0xDC00...0xDFFF ~= second else { return nil }
+    return Unicode.Scalar(0x10000 + (UInt32(first) - 0xD800) << 10 + UInt32(second) - 0xDC00)
+  }
+
+  private func codeUnit(at index: inout Int) -> UInt16 {
+    defer { index += 4 }
+    return bytes[index..<index + 4].reduce(0) { $0 << 4 | UInt16(JSONScanner.hexadecimal($1) ?? 0) }
+  }
+}
+
+/// A member of an object has another type than was asked for.
+struct WrongJSONType: Error {}

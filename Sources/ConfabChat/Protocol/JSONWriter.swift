@@ -1,0 +1,133 @@
+internal import Confab
+
+/// Writes an object of JSON (RFC 8259). Its bytes are UTF-8.
+struct JSONWriter {
+  private var bytes: [UInt8] = [UInt8(ascii: "{")]
+
+  /// The object, with all members that have been written.
+  consuming func end() -> [UInt8] {
+    bytes.append(UInt8(ascii: "}"))
+    return bytes
+  }
+
+  private mutating func begin(_ name: String) {
+    if bytes.last != UInt8(ascii: "{") { bytes.append(UInt8(ascii: ",")) }
+    append(name)
+    bytes.append(UInt8(ascii: ":"))
+  }
+
+  // Members that are nil are left out.
+
+  mutating func member(_ name: String, _ text: String?) {
+    guard let text else { return }
+    begin(name)
+    append(text)
+  }
+
+  /// Writes the beginning of a text, which takes at most `limit` bytes. Returns whether that is all of it.
+  mutating func member(_ name: String, _ text: String, limit: Int) -> Bool {
+    begin(name)
+    return append(text, limit: limit)
+  }
+
+  mutating func member(_ name: String, _ number: Int?) {
+    guard let number else { return }
+    begin(name)
+    bytes += "\(number)".utf8
+  }
+
+  mutating func member(_ name: String, _ flag: Bool) {
+    begin(name)
+    bytes += (flag ? "true" : "false").utf8
+  }
+
+  mutating func member(_ name: String, _ texts: [String]) {
+    begin(name)
+    array(texts) { $0.append($1) }
+  }
+
+  mutating func member(_ name: String, _ lists: [[String]]) {
+    begin(name)
+    array(lists) { writer, texts in writer.array(texts) { $0.append($1) } }
+  }
+
+  /// Writes an array of what is JSON already.
+  mutating func member(_ name: String, json elements: [ArraySlice<UInt8>]) {
+    begin(name)
+    bytes.reserveCapacity(bytes.count + elements.reduce(0) { $0 + $1.count + 1 } + 1024)
+    array(elements) { $0.bytes += $1 }
+  }
+
+  mutating func member(_ name: String, object: (inout JSONWriter) -> Void) {
+    begin(name)
+    bytes.append(UInt8(ascii: "{"))
+    object(&self)
+    bytes.append(UInt8(ascii: "}"))
+  }
+
+  private mutating func array<Element>(_ elements: [Element], _ write: (inout JSONWriter, Element) -> Void) {
+    bytes.append(UInt8(ascii: "["))
+    for (index, element) in elements.enumerated() {
+      if index > 0 { bytes.append(UInt8(ascii: ",")) }
+      write(&self, element)
+    }
+    bytes.append(UInt8(ascii: "]"))
+  }
+
+  // MARK: Text
+
+  @discardableResult
+  private mutating func append(_ text: String, limit: Int = .max) -> Bool {
+    let span = text.utf8.span
+    let end = JSONWriter.end(of: span, limit: limit)
+    bytes.append(UInt8(ascii: "\""))
+    var start = 0
+    for index in 0..<end where JSONWriter.size(span[index]) > 1 {
+      bytes.append(span.extracting(start..<index))
+      escape(span[index])
+      start = index + 1
+    }
+    bytes.append(span.extracting(start..<end))
+    bytes.append(UInt8(ascii: "\""))
+    return end == span.count
+  }
+
+  /// The end of the longest beginning, of whole scalars, that takes at most `limit` bytes.
+  private static func end(of text: Span<UInt8>, limit: Int) -> Int {
+    if text.count <= limit / 6 { return text.count }
+    var (end, size) = (0, 0)
+    while end < text.count {
+      size += JSONWriter.size(text[end])
+      if size > limit { break }
+      end += 1
+    }
+    // Not in the middle of a scalar.
+    while end < text.count, end > 0, text[end] & 0xC0 == 0x80 { end -= 1 }
+    return end
+  }
+
+  /// How many bytes a byte of text takes.
+  private static func size(_ byte: UInt8) -> Int {
+    switch byte {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x08, 0x09, 0x0A, 0x0C, 0x0D: 2
+    case 0x00..<0x20: 6
+    default: 1
+    }
+  }
+
+  private mutating func escape(_ byte: UInt8) {
+    bytes.append(UInt8(ascii: "\\"))
+    switch byte {
+    case 0x08: bytes.append(UInt8(ascii: "b"))
+    case 0x09: bytes.append(UInt8(ascii: "t"))
+    case 0x0A: bytes.append(UInt8(ascii: "n"))
+    case 0x0C: bytes.append(UInt8(ascii: "f"))
+    case 0x0D: bytes.append(UInt8(ascii: "r"))
+    case 0x00..<0x20:
+      bytes += "u00".utf8
+      bytes.append(UInt8(ascii: "0") + byte >> 4)
+      bytes.append(byte & 15 < 10 ? UInt8(ascii: "0") + byte & 15 : UInt8(ascii: "a") + byte & 15 - 10)
+    default: bytes.append(byte)
+    }
+  }
+}
