@@ -291,6 +291,9 @@ typedef struct confab_config {
   int64_t max_event_rate;
   /* Such events at once. A number, from 1 on. Default: 20. Over it the client gets an error. */
   int64_t max_event_burst;
+  /* Renames of one client of the rich protocol. A number a minute, 10 of them at once, 0 is no limit. Default: 60. Over
+   * it the client gets an error. */
+  int64_t max_rename_rate;
   /* The backlog of a connection from which confab_send() returns CONFAB_BACKLOGGED. Bytes. Default: 64 KiB. */
   int64_t backlog_mark;
   /* How long closing handshakes may take when the server stops, see confab_stop(). Milliseconds, 0 to a day. Default:

@@ -78,6 +78,7 @@ private var chatSettings: [Setting<ChatOptions>] {
     .number(\.max_text_length, \.maxTextLength), .number(\.max_name_length, \.maxNameLength),
     .number(\.max_event_rate, \.maxEventRate),
     .number(\.max_event_burst, \.maxEventBurst),
+    .number(\.max_rename_rate, \.maxRenameRate),
   ]
 }
 

@@ -117,6 +117,8 @@ struct ChatLimitOptions: ParsableArguments {
   var maxEventRate = chatDefaults.maxEventRate
   @Option(help: .chatLimit("maxEventBurst", "count"))
   var maxEventBurst = chatDefaults.maxEventBurst
+  @Option(help: .chatLimit("maxRenameRate", "count"))
+  var maxRenameRate = chatDefaults.maxRenameRate
 
   var options: ChatOptions {
     var options = ChatOptions()

@@ -36,6 +36,9 @@ public struct ChatOptions: Equatable, Sendable {
   public var maxEventRate = 10
   /// How many events may come at once. The default is 20. As ``maxEventRate``.
   public var maxEventBurst = 20
+  /// Renames a minute of one connection of the rich protocol, ten of them at once. The default is 60; 0 is no limit. More
+  /// are not done: the error is `rateLimited`, with the time after which one would be.
+  public var maxRenameRate = 60
 
   /// The defaults.
   public init() {}
@@ -81,6 +84,9 @@ public struct ChatOptions: Equatable, Sendable {
       "it gets the error rateLimited", canBeOff: true),
     Limit(
       "maxEventBurst", .count(\.maxEventBurst, 1...many), "Such events at once", "it gets the error rateLimited"),
+    Limit(
+      "maxRenameRate", .count(\.maxRenameRate, 0...many), "Renames a minute of one client of the rich protocol",
+      "it gets the error rateLimited", canBeOff: true),
   ]
 }
 

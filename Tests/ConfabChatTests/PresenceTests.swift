@@ -56,6 +56,34 @@ struct PresenceTests {
     #expect(!presence.hasNews)
   }
 
+  @Test func waiting_names_are_bounded() {
+    var presence = Presence()
+    for number in 0..<600 { presence.renamed(name("old \(number)"), to: name("new \(number)")) }
+    for number in 0..<1000 { presence.changed(name("joined \(number)")) }
+    // The names that wait may still change.
+    presence.renamed(name("new 0"), to: name("joined 0"))
+    var told: [PresenceEvent] = []
+    while presence.hasNews { told.append(presence.take(count: 9) { $0.text != "old 0" && $0.text != "new 0" }) }
+    #expect(told.allSatisfy { $0.count == 9 } && told.count <= 11)
+    #expect(told.map(\.renamed.count).reduce(0, +) == 499 && told.flatMap(\.joined).isEmpty)
+    #expect(told.flatMap(\.left).sorted() == ["new 0", "old 0"])
+    for _ in 0..<3 { presence.changed(name("back")) }
+    #expect(take(&presence, "back").joined == ["back"] && !presence.hasNews)
+  }
+
+  @Test func what_does_not_fit_is_told_as_a_count() {
+    var presence = Presence()
+    for number in 0..<Presence.maxWaiting { presence.changed(name("\(number)")) }
+    for _ in 0..<Presence.maxWaiting / Presence.maxNames - 1 { _ = presence.take(count: 1) { _ in true } }
+    for number in 0..<2 * Presence.maxWaiting { presence.changed(name("more \(number)")) }
+    var count = 0
+    while presence.hasNews {
+      _ = presence.take(count: 1) { _ in true }
+      count += 1
+    }
+    #expect(count == Presence.maxWaiting / Presence.maxNames)
+  }
+
   @Test func listsHaveFiftyNames() {
     var presence = Presence()
     for number in 0..<120 { presence.changed(name("joined \(number)")) }

@@ -60,6 +60,9 @@ struct EventRateTests {
   }
 
   @Test func zeroIsNoLimitAndTheClockMayStandStill() {
+    var minutely = EventRate(rate: 30, per: .seconds(60), burst: 1, now: start)
+    #expect(minutely.take(now: start) == nil && minutely.take(now: start + .seconds(1)) == 1000)
+    #expect(minutely.take(now: start + .seconds(2)) == nil)
     var rate = EventRate(rate: 0, burst: 1, now: start)
     for _ in 0..<1000 { #expect(rate.take(now: start) == nil) }
     rate.charge(1000)

@@ -286,6 +286,21 @@ def test_the_rate_is_limited(server):
     go(main())
 
 
+def test_renames_have_a_rate_of_their_own(server):
+    async def main():
+        async with rich(server, "Ann") as ann:
+            for number in range(10):
+                await ann.send("rename", name=f"Ann {number}")
+                await ann.until("renamed")
+            error = await ann.error("rename", name="Anna")
+            assert error["code"] == "rateLimited" and 0 < error["retryAfter"] <= 1000
+            assert (await ann.say("still heard"))["from"] == "Ann 9"
+            await asyncio.sleep(error["retryAfter"] / 1000)
+            await ann.send("rename", name="Anna")
+            assert (await ann.until("renamed"))["name"] == "Anna"
+    go(main())
+
+
 def test_rooms_are_apart(server):
     async def main():
         async with rich(server, "Ann", "red") as red, rich(server, "Ann", "blue") as blue:

@@ -6,9 +6,11 @@ struct EventRate {
   private var tokens: Double
   private var at: ContinuousClock.Instant
 
-  /// - Parameter rate: events a second; 0 is no limit.
-  init(rate: Int, burst: Int, now: ContinuousClock.Instant) {
-    self.rate = Double(rate)
+  /// - Parameters:
+  ///   - rate: events in `period`; 0 is no limit.
+  ///   - burst: events at once.
+  init(rate: Int, per period: Duration = .seconds(1), burst: Int, now: ContinuousClock.Instant) {
+    self.rate = Double(rate) / (period / .seconds(1))
     self.burst = Double(max(burst, 1))
     tokens = self.burst
     at = now

@@ -11,6 +11,8 @@ final class RichProtocol {
   static let bytesPerEvent = 16 << 10
   /// … and for each so many bytes of its answer.
   static let answerBytesPerEvent = 32 << 10
+  /// Renames at once, see ``ChatOptions/maxRenameRate``.
+  static let renameBurst = 10
 
   private let visit: Visit
   private var room: Room { visit.room }
@@ -23,6 +25,7 @@ final class RichProtocol {
   /// Who it speaks for, once that one has a name.
   private var member: Member?
   private var rate: EventRate
+  private var renameRate: EventRate
   private let maxBytes: Int
   private var malformed = 0
   private var typedAt: ContinuousClock.Instant?
@@ -30,7 +33,10 @@ final class RichProtocol {
   init(_ visit: Visit, _ sender: Sender?, _ errors: ErrorCounts) {
     (self.visit, self.sender, self.errors) = (visit, sender, errors)
     maxBytes = ClientEvent.maxBytes(textLimit: visit.room.options.maxTextLength)
-    rate = EventRate(rate: visit.room.options.maxEventRate, burst: visit.room.options.maxEventBurst, now: .now)
+    let now = ContinuousClock.now
+    rate = EventRate(rate: visit.room.options.maxEventRate, burst: visit.room.options.maxEventBurst, now: now)
+    renameRate = EventRate(
+      rate: visit.room.options.maxRenameRate, per: .seconds(60), burst: RichProtocol.renameBurst, now: now)
   }
 
   /// The connection has ended.
@@ -115,6 +121,9 @@ final class RichProtocol {
   }
 
   private func rename(_ rename: ClientEvent.Rename, _ member: Member, _ connection: Connection) {
+    if let retryAfter = renameRate.take(now: .now) {
+      return tell(connection, ErrorEvent(.rateLimited, "There are too many renames.", retryAfter: retryAfter))
+    }
     guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return refuseName(connection) }
     do throws(Room.NameTaken) {
       try room.rename(member, to: name, connection)

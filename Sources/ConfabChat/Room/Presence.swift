@@ -6,6 +6,8 @@
 struct Presence {
   /// The most names in one list of an event. The rest goes with the next one.
   static let maxNames = 50
+  /// Maximum number of names that wait to be told. Of more than these, only the count of everyone is told.
+  static let maxWaiting = 1000
 
   private enum Change {
     /// Somebody of the name has come, or has gone.
@@ -23,8 +25,16 @@ struct Presence {
 
   mutating func countChanged() { isCountChanged = true }
 
+  /// Whether `count` more names may wait. Otherwise the count is told.
+  private mutating func hasRoom(for count: Int) -> Bool {
+    guard changes.count + count > Presence.maxWaiting else { return true }
+    isCountChanged = true
+    return false
+  }
+
   /// Somebody of the name has come or gone.
   mutating func changed(_ name: Name) {
+    guard changes[name] != nil || hasRoom(for: 1) else { return }
     // Who has been renamed before has come and gone then.
     switch changes[name] {
     case .renamedTo(let other), .renamedFrom(let other): changes[other] = .membership
@@ -35,6 +45,7 @@ struct Presence {
 
   mutating func renamed(_ old: Name, to new: Name) {
     if changes[old] == nil && changes[new] == nil {
+      guard hasRoom(for: 2) else { return }
       changes[old] = .renamedTo(new)
       changes[new] = .renamedFrom(old)
     } else {
