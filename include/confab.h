@@ -272,8 +272,8 @@ typedef struct confab_config {
   /* Memory for what a room of the chat keeps. Bytes of its messages as JSON, and 64 for each. Default: 1 MiB. The oldest
    * messages are forgotten. */
   int64_t max_history_bytes;
-  /* The same for all rooms together. Bytes, up to 2^40. Default: 256 MiB. Rooms that everyone has left go, then the
-   * oldest messages. */
+  /* The same for all rooms together, and 4 KiB and the name for each room that everyone has left. Bytes, up to 2^40.
+   * Default: 256 MiB. Rooms that everyone has left go, then the oldest messages. */
   int64_t max_total_history_bytes;
   /* How long a room of the chat keeps a message. Milliseconds, counted as whole seconds, 0 is for as long as the other
    * limits let it, up to 100 years. Default: 0 s. Then it is forgotten. */

@@ -16,7 +16,7 @@ public struct ChatOptions: Equatable, Sendable {
   /// How long a room keeps a message, in whole seconds. The default is 0: for as long as the other limits
   /// let it. What is older is forgotten, with the next message or when somebody asks.
   public var maxHistoryAge = Duration.zero
-  /// The same for all rooms together. The default is 256 MiB. Rooms that everyone has left are given up, the one left
+  /// The same for all rooms together, and 4 KiB and the name for each room that everyone has left. The default is 256 MiB. Rooms that everyone has left are given up, the one left
   /// longest ago first; if that is not enough, the room that is spoken in forgets its oldest messages.
   public var maxTotalHistoryBytes = 256 << 20
   /// The most bytes of messages that wait for their place, and 256 for each, when the ``Chat/engine`` is a disk or a broker. The default is

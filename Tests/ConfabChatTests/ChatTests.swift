@@ -41,6 +41,31 @@ struct ChatTests {
     #expect(rooms[0].hasHistory && rooms[2].hasHistory)
   }
 
+  @Test func a_room_that_is_left_counts_for_the_budget() {
+    var options = ChatOptions()
+    options.maxTotalHistoryBytes = 20 * Room.vacantOverhead
+    let chat = Chat(options: options)
+    let visited = chat.rooms.enter("/visited")
+    visited.record()
+    visited.say(Message(.text, [65].span))
+    let own = chat.historyBytes
+    for number in 0..<100 {
+      let room = chat.rooms.enter("/\(number)")
+      room.record()
+      room.say(Message(.text, [65].span))
+      chat.rooms.leave(room)
+      #expect(chat.historyBytes <= options.maxTotalHistoryBytes)
+      // It has come back, and counts no more than its messages.
+      if number == 5 {
+        let before = chat.historyBytes
+        #expect(chat.rooms.enter("/5") === room && chat.historyBytes == before - Room.vacantOverhead - 2)
+        chat.rooms.leave(room)
+        #expect(chat.historyBytes == before)
+      }
+    }
+    #expect(chat.historyBytes > 15 * Room.vacantOverhead && visited.hasHistory && own < 200)
+  }
+
   @Test func roomsWithHistoryStayUntilTheirPlaceIsNeeded() {
     var options = ChatOptions()
     options.maxRooms = 2

@@ -1,8 +1,12 @@
-"""Rooms that everyone has left, when their history is in a file."""
+"""Rooms that everyone has left."""
 
 import asyncio
+import random
+import string
 
+import pytest
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from confab_process import confab
 from rich_client import rich
@@ -12,6 +16,39 @@ def bytes_read(server):
     """What the process has read so far, of files and sockets."""
     with open(f"/proc/{server.process.pid}/io") as io:
         return int(dict(line.split(": ") for line in io)["rchar"])
+
+
+TEXT = 15_000
+
+
+@pytest.mark.memory
+def test_a_room_that_is_left_keeps_its_history_and_little_else():
+    with confab("--loops", 1) as server:
+        async def visit(path):
+            """Each form of the room's logs has a reader: compressed with both sizes of the window, and not."""
+            async with (
+                rich(server, "Ann", path), websockets.connect(server.ws + path, compression=None) as plain,
+                websockets.connect(server.ws + path) as wide,
+                websockets.connect(server.ws + path, extensions=[NARROW]) as narrow,
+            ):
+                text = "".join(random.choices(string.ascii_letters, k=TEXT))
+                await plain.send(text)
+                for client in (plain, wide, narrow):
+                    assert await client.recv() == text
+
+        async def main(prefix, count):
+            for number in range(count):
+                await visit(f"{prefix}{number}")
+
+        asyncio.run(main("first", 50))
+        before, count = server.memory(), 250
+        asyncio.run(main("room", count))
+        each = (server.memory() - before) / count
+        # What is promised is 64 bytes for a message and 4 KiB for a room, beside the JSON. The allocator has some more.
+        assert each < 1.25 * (TEXT + 100 + 64 + 4096), each
+
+
+NARROW = ClientPerMessageDeflateFactory(server_max_window_bits=9)
 
 
 def test_who_comes_and_goes_does_not_have_the_history_read_each_time(tmp_path):

@@ -143,6 +143,7 @@ public final class BroadcastLog: Sendable {
     state.withLock { state in
       state.readers.removeAll { $0.reader === reader }
       measure(&state)
+      state.releaseUnread()
     }
   }
 
@@ -192,7 +193,8 @@ public final class BroadcastLog: Sendable {
   private func append(_ message: Message, _ state: inout State) {
     state.queue.append(message)
     state.count += 1
-    if state.queue.end - state.slowest > state.limit && !state.readers.isEmpty { setPressed(true) }
+    if state.readers.isEmpty { return state.queue.release() }
+    if state.queue.end - state.slowest > state.limit { setPressed(true) }
     if state.isGrowthKnown { return }
     state.isGrowthKnown = true
     for entry in state.readers { entry.reader.logGrew() }
@@ -200,6 +202,11 @@ public final class BroadcastLog: Sendable {
 }
 
 extension BroadcastLog.State {
+  /// A log that has no readers keeps no memory for what comes next.
+  mutating func releaseUnread() {
+    if readers.isEmpty { queue.release() }
+  }
+
   /// Brings ``Backlogs/bytes`` up to date.
   mutating func countBytes() {
     guard queue.count != counted else { return }

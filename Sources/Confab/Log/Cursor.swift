@@ -52,6 +52,7 @@ extension BroadcastLog {
   func remove(_ cursor: Cursor) {
     state.withLock { state in
       state.queue.leave(at: cursor.position)
+      state.releaseUnread()
       state.countBytes()
     }
   }

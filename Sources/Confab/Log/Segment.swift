@@ -101,6 +101,13 @@ struct SegmentQueue {
     }
   }
 
+  /// Gives back the memory that is kept for what comes next, if no cursor is there to read it.
+  mutating func release() {
+    guard full.isEmpty && open.cursors == 0 && cursorsAtEnd == 0 else { return }
+    (full, open) = ([], Segment(start: open.end))
+    head = 0
+  }
+
   /// Forgets the segments before the first cursor. The open one keeps its memory for what comes next.
   private mutating func trim() {
     if !full.isEmpty { trimFull() }

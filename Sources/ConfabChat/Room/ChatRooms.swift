@@ -54,13 +54,21 @@ final class ChatRooms: Sendable {
         Room(name: name, options: options, budget: budget, engine: engine) { [weak self] in self?.makeSpace(for: $0) }
       }
     }
+    room.setVacant(false)
     room.keepWithinBudget()
     return room
   }
 
   /// Counts somebody out.
   func leave(_ room: Room) {
-    state.withLock { $0.table.leave(room.name) { engine.isShared || $0.hasHistory }?.close() }
+    state.withLock { state in
+      state.table.leave(room.name) { room in
+        guard engine.isShared || room.hasHistory else { return false }
+        room.setVacant(true)
+        return true
+      }?.close()
+    }
+    room.keepWithinBudget()
   }
 
   /// Has the histories forget what is too much: those that nobody needs, then that of `room`.

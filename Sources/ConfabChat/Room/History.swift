@@ -55,6 +55,12 @@ struct History {
 
     func entry(_ index: Int) -> Entry { entries[index - first] }
 
+    /// Gives back the memory that was kept for more messages.
+    mutating func shrink() {
+      if entries.capacity > entries.count + entries.count / 4 { entries = entries.withoutSpareCapacity }
+      if bytes.capacity > bytes.count + bytes.count / 4 { bytes = bytes.withoutSpareCapacity }
+    }
+
     func bytes(_ index: Int) -> ArraySlice<UInt8> {
       bytes[(index > first ? entry(index - 1).end : 0)..<entry(index).end]
     }
@@ -116,12 +122,16 @@ struct History {
   /// Begins another chunk, which will probably be like the one that is full.
   private mutating func seal() {
     if open.entries.isEmpty { return }
+    open.shrink()
     chunks.append(open)
     var next = Chunk(first: lastIndex + 1)
     next.entries.reserveCapacity(open.entries.count)
     next.bytes.reserveCapacity(min(open.bytes.count, 2 * Chunk.maxBytes))
     open = next
   }
+
+  /// Gives back the memory that was kept for more messages: there may be none for long.
+  mutating func shrink() { open.shrink() }
 
   // MARK: Forgetting
 
@@ -219,5 +229,14 @@ struct History {
   private func json(_ index: Int) -> ArraySlice<UInt8> {
     let chunk = chunk(of: index)
     return chunk.bytes(index).dropFirst(chunk.entry(index).keyCount)
+  }
+}
+
+extension Array {
+  fileprivate var withoutSpareCapacity: [Element] {
+    var copy: [Element] = []
+    copy.reserveCapacity(count)
+    copy.append(contentsOf: self)
+    return copy
   }
 }

@@ -119,6 +119,8 @@ struct People<Connection: AnyObject> {
     guard let person = person(member, of: connection) else { return nil }
     people[member] = nil
     members[person.name.key] = nil
+    // Their memory goes with the last one.
+    if people.isEmpty { (people, members) = ([:], [:]) }
     return person.name
   }
 

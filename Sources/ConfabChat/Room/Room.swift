@@ -44,6 +44,8 @@ final class Room: Sendable {
     var presenceDue: ContinuousClock.Instant?
     /// Rises when somebody comes, goes or changes the name.
     var attendanceVersion = 0
+    /// Whether it has no visits, and its memory is counted in the budget.
+    var isVacant = false
 
     var count: Int { people.count + plain.count + people.otherCount }
   }
@@ -61,7 +63,21 @@ final class Room: Sendable {
     if engine.isShared { record() }
   }
 
-  deinit { budget.add(-state.withLock { $0.history.bytes }) }
+  deinit { budget.add(-state.withLock { $0.history.bytes + ($0.isVacant ? vacantBytes : 0) }) }
+
+  /// What a room that has been left takes beside its history, at the most: itself, its logs and tables.
+  static let vacantOverhead = 4 << 10
+  private var vacantBytes: Int { Room.vacantOverhead + name.utf8.count }
+
+  /// Tells that the last visit has ended, and the room is kept, or that there is one again.
+  func setVacant(_ isVacant: Bool) {
+    state.withLock { state in
+      guard state.isVacant != isVacant else { return }
+      state.isVacant = isVacant
+      budget.add(isVacant ? vacantBytes : -vacantBytes)
+      if isVacant { state.history.shrink() }
+    }
+  }
 
   /// Sees to it that all histories take no more memory than they may, after this one may have grown.
   func keepWithinBudget() {
@@ -69,7 +85,10 @@ final class Room: Sendable {
   }
 
   /// Gives the room up: it has no visits, and gets none any more.
-  func close() { state.withLock(\.order)?.close() }
+  func close() {
+    setVacant(false)
+    state.withLock(\.order)?.close()
+  }
 
   // MARK: Opening
 
@@ -171,6 +190,7 @@ final class Room: Sendable {
   func leave(_ connection: Connection) {
     state.withLock { state in
       state.plain[ObjectIdentifier(connection)] = nil
+      if state.plain.isEmpty { state.plain = [:] }
       countChanged(&state, connection.loop)
     }
   }
