@@ -106,6 +106,7 @@ extension EngineState {
   private mutating func wasRead(_ number: Int) {
     asked.remove(number)
     caughtUp.insert(number)
+    outbox.wake(room: number)
   }
 
   /// Opens rooms that have been read, when other servers have had time to tell who is there.

@@ -12,6 +12,8 @@ enum Input: Sendable {
   case event(NatsConnection.Event)
   /// No connection could be made, and why.
   case unreachable(String)
+  /// There is news of who is in a room.
+  case attendanceChanged(Int)
   /// Who is in a room, and the version of that.
   case attendance(Int, Attendance, Int)
   case typing(Int, String)
@@ -137,6 +139,7 @@ struct EngineState {
     case .place(let number, let post, let sender, let id): place(post, from: sender, id, in: number)
     case .close(let number): close(number, &effects)
     case .closeAll: for number in rooms.keys.sorted() { close(number, &effects) }
+    case .attendanceChanged(let number): neighbourhood.changed(number)
     case .attendance(let number, let attendance, let version):
       neighbourhood.tell(number, attendance, version, now, &effects)
     case .typing(let number, let name): neighbourhood.typing(number, name, &effects)
@@ -252,7 +255,9 @@ struct EngineState {
       if now - since > .seconds(2) { warn(unreachable, now, &effects) }
     case .asking(let since): if now - since > .seconds(1) { lookForStream(now, &effects) }
     case .ready:
-      for (number, room) in sortedRooms where room.reader.isLost(now: now) { restart(number, at: now, &effects) }
+      for number in rooms.filter({ $0.value.reader.isLost(now: now) }).keys.sorted() {
+        restart(number, at: now, &effects)
+      }
       for number in outbox.overdue(EngineState.patience, now: now) {
         if let message = outbox.messages[number], message.isOlder(than: EngineState.doubt, now),
           rooms[message.room]?.reader.isLive(for: EngineState.doubt, now) == true

@@ -209,5 +209,7 @@ private final class JetStreamOrder: RoomOrder {
 
   func typing(_ name: String) { engine.take(.typing(room, name)) }
 
+  func attendanceChanged() { engine.take(.attendanceChanged(room)) }
+
   func close() { engine.take(.close(room)) }
 }

@@ -17,8 +17,9 @@ struct Neighbourhood {
   private struct Room {
     let subject: String
     let sink: any RoomSink
-    /// What has been told last, and when.
+    /// What has been told last, encoded, and when.
     var version = -1
+    var told: [UInt8] = []
     var toldAt: Instant?
     /// Whether that was that nobody is there: then there is no more to tell.
     var isVacant = false
@@ -43,6 +44,12 @@ struct Neighbourhood {
   private var numbers: [String: Int] = [:]
   /// Rooms in which the others have not been asked.
   private var unasked: [Int] = []
+  /// Rooms in which there is something to tell.
+  private var changed: Set<Int> = []
+  /// Rooms in which something has been told, oldest first, to be told again after a while unless it has been meanwhile.
+  private var told: ArraySlice<(number: Int, at: Instant)> = []
+  /// Whom something has been heard of, oldest first, to be taken for gone after a while unless more has been meanwhile.
+  private var heard: ArraySlice<(number: Int, server: String, at: Instant)> = []
 
   init(_ server: String, prefix: String) { (self.server, self.prefix) = (server, "\(prefix).presence.") }
 
@@ -50,6 +57,12 @@ struct Neighbourhood {
     rooms[number] = Room(subject: prefix + token, sink: sink)
     numbers[prefix + token] = number
     unasked.append(number)
+    changed.insert(number)
+  }
+
+  /// Somebody has come to a room, or has gone.
+  mutating func changed(_ number: Int) {
+    if rooms[number] != nil { changed.insert(number) }
   }
 
   mutating func close(_ number: Int, _ effects: inout Effects) {
@@ -67,9 +80,9 @@ struct Neighbourhood {
   /// The connection is another one: all rooms are to be asked for again.
   mutating func connected(_ now: Instant) {
     unasked = rooms.keys.sorted()
-    for number in rooms.keys {
+    for number in unasked {
       // What they were not heard of in the meantime is not their fault.
-      for server in rooms[number]!.heardAt.keys { rooms[number]?.heardAt[server] = now }
+      for server in rooms[number]!.heardAt.keys.sorted() { hear(server, in: number, now) }
     }
   }
 
@@ -89,25 +102,43 @@ struct Neighbourhood {
     unasked = []
   }
 
-  /// Several times a second.
+  /// Several times a second. The work grows with the rooms that there is news of.
   mutating func tick(_ now: Instant, _ effects: inout Effects) {
-    for (number, room) in rooms.sorted(by: { $0.key < $1.key }) {
-      let isDue = room.toldAt.map { !room.isVacant && now - $0 > Neighbourhood.interval } ?? true
-      effects.calls.append(.attendance(room.sink, number, unless: isDue ? -1 : room.version))
-      for (server, instant) in room.heardAt.sorted(by: { $0.key < $1.key }) where now - instant > Neighbourhood.patience
-      {
-        rooms[number]?.heardAt[server] = nil
-        effects.calls.append(.attended(room.sink, server, .none))
+    for number in changed.sorted() {
+      if let room = rooms[number] {
+        effects.calls.append(.attendance(room.sink, number, unless: room.version))
       }
     }
+    changed = []
+    while let first = told.first, now - first.at > Neighbourhood.interval {
+      told.removeFirst()
+      guard let room = rooms[first.number], room.toldAt == first.at, !room.isVacant else { continue }
+      rooms[first.number]?.toldAt = now
+      told.append((first.number, now))
+      effects.publish(room.subject, bytes: room.told)
+    }
+    while let first = heard.first, now - first.at > Neighbourhood.patience {
+      heard.removeFirst()
+      guard let room = rooms[first.number], room.heardAt[first.server] == first.at else { continue }
+      rooms[first.number]?.heardAt[first.server] = nil
+      effects.calls.append(.attended(room.sink, first.server, .none))
+    }
+  }
+
+  private mutating func hear(_ server: String, in number: Int, _ now: Instant) {
+    rooms[number]?.heardAt[server] = now
+    heard.append((number, server, now))
   }
 
   /// Tells who is in a room now.
   mutating func tell(_ number: Int, _ attendance: Attendance, _ version: Int, _ now: Instant, _ effects: inout Effects)
   {
-    guard let room = rooms[number] else { return }
-    (rooms[number]!.version, rooms[number]!.toldAt, rooms[number]!.isVacant) = (version, now, attendance == .none)
-    tell(Message(server: server, attendance: attendance), room.subject, &effects)
+    guard var room = rooms[number] else { return }
+    (room.version, room.toldAt, room.isVacant) = (version, now, attendance == .none)
+    room.told = Api.encode(Message(server: server, attendance: attendance))
+    rooms[number] = room
+    if !room.isVacant { told.append((number, now)) }
+    effects.publish(room.subject, bytes: room.told)
   }
 
   func typing(_ number: Int, _ name: String, _ effects: inout Effects) {
@@ -125,10 +156,16 @@ struct Neighbourhood {
       let said = try? JSONDecoder().decode(Message.self, from: Data(message.bytes)), said.server != server
     else { return true }
     if let attendance = said.attendance {
-      rooms[number]?.heardAt[said.server] = attendance == .none ? nil : now
+      if attendance == .none { rooms[number]?.heardAt[said.server] = nil } else { hear(said.server, in: number, now) }
       effects.calls.append(.attended(room.sink, said.server, attendance))
     }
-    if said.asks == true { effects.calls.append(.attendance(room.sink, number, unless: -1)) }
+    if said.asks == true {
+      if room.told.isEmpty || changed.contains(number) {
+        effects.calls.append(.attendance(room.sink, number, unless: -1))
+      } else {
+        effects.publish(room.subject, bytes: room.told)
+      }
+    }
     if let name = said.typing { effects.calls.append(.typed(room.sink, name)) }
     return true
   }

@@ -25,8 +25,9 @@ struct Outbox {
   private var numbers: [String: Int] = [:]
   /// Of each sender, the oldest one first; among them some that are settled.
   private var queues: [UInt64: ArraySlice<Int>] = [:]
-  /// Senders whose oldest message is to be sent.
+  /// Senders whose oldest message is to be sent, and those among them whose room was not open, by that.
   private var waiting: Set<UInt64> = []
+  private var parked: [Int: Set<UInt64>] = [:]
   private var onTheWay: Set<Int> = []
   private var next = 0
 
@@ -41,12 +42,18 @@ struct Outbox {
     if queues[sender]?.first == next { waiting.insert(sender) }
   }
 
-  /// Those to be sent now, of senders that have none on the way, in rooms that `isOpen` tells of.
+  /// Those to be sent now, of senders that have none on the way, in rooms that `isOpen` tells of. Senders in other rooms
+  /// are looked at again when ``wake(room:)`` says so.
   mutating func take(now: Instant, isOpen: (Int) -> Bool) -> [(number: Int, message: Message)] {
     var taken: [(Int, Message)] = []
-    for sender in waiting.sorted() {
-      guard let number = queues[sender]?.first, var message = messages[number], isOpen(message.room) else { continue }
-      waiting.remove(sender)
+    for sender in exchange(&waiting, with: []).sorted() {
+      guard let number = queues[sender]?.first, var message = messages[number], !onTheWay.contains(number) else {
+        continue
+      }
+      guard isOpen(message.room) else {
+        parked[message.room, default: []].insert(sender)
+        continue
+      }
       message.sentAt = now
       if message.firstSentAt == nil { message.firstSentAt = now }
       messages[number] = message
@@ -54,6 +61,11 @@ struct Outbox {
       taken.append((number, message))
     }
     return taken
+  }
+
+  /// A room may be open now.
+  mutating func wake(room: Int) {
+    if let senders = parked.removeValue(forKey: room) { waiting.formUnion(senders) }
   }
 
   /// Is to be sent again.

@@ -52,7 +52,12 @@ struct OutboxTests {
     outbox.append(Self.message("a", room: 1))
     outbox.append(Self.message("b", room: 2))
     #expect(ids(&outbox, isOpen: { $0 == 2 }) == [])
+    outbox.wake(room: 2)
+    #expect(ids(&outbox) == [])
+    outbox.wake(room: 1)
     #expect(ids(&outbox) == ["a"])
+    outbox.wake(room: 1)
+    #expect(ids(&outbox) == [])
   }
 }
 
@@ -134,11 +139,78 @@ struct OthersTests {
     let session = Session(in: "/")
     others.update("one", attendance([("Ann", session, 1)], count: 3))
     others.update("two", attendance([("Anna", session, 2)]))
-    #expect(others.names == [name("Anna")] && others.count == 3 && others.person(session)?.visits == 2)
+    #expect(Array(others.names.keys) == [name("Anna")] && others.count == 3 && others.person(session)?.visits == 2)
     #expect(others.isTaken(name("anna"), exceptBy: nil) && !others.isTaken(name("anna"), exceptBy: session.member))
     others.update("two", .none)
-    #expect(others.names == [name("Ann")] && others.count == 3)
+    #expect(Array(others.names.keys) == [name("Ann")] && others.count == 3)
     others.update("one", .none)
     #expect(others.names.isEmpty && others.count == 0)
+  }
+  /// Whatever has been told in whatever order, what is known is what has been told last.
+  @Test func updates_add_up() {
+    let sessions = (0..<6).map { _ in Session(in: "/") }
+    for _ in 0..<300 {
+      var (others, told) = (Others(room: "/"), [String: Attendance]())
+      for _ in 0..<20 {
+        let server = ["one", "two", "three"].randomElement()!
+        let people = sessions.filter { _ in .random() }.map { session in
+          (["Ann", "ANN", "Bob", "Cid"].randomElement()!, session, Int.random(in: 1...1000))
+        }
+        let before = Set(others.names.keys)
+        told[server] = attendance(people, count: people.count + Int.random(in: 0...2))
+        let change = others.update(server, told[server]!)
+        #expect(change.names == before.symmetricDifference(others.names.keys))
+        var anew = Others(room: "/")
+        for (server, attendance) in told { anew.update(server, attendance) }
+        #expect(others.names == anew.names && others.count == anew.count)
+        for session in sessions {
+          #expect(others.has(session.member) == anew.has(session.member))
+          #expect(others.person(session)?.visits == anew.person(session)?.visits)
+          for text in ["Ann", "Bob", "Cid"] {
+            let isTaken = others.isTaken(name(text), exceptBy: session.member)
+            #expect(isTaken == anew.isTaken(name(text), exceptBy: session.member))
+          }
+        }
+      }
+    }
+  }
+}
+
+struct NeighbourhoodTests {
+  private final class Sink: RoomSink {
+    func opened(_ kept: Kept) {}
+    func placed(_ posts: [PlacedPost]) {}
+    func availabilityChanged(_ isAvailable: Bool) {}
+    func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? { nil }
+    func attended(_ server: String, _ attendance: Attendance) {}
+    func typed(_ name: String) {}
+  }
+
+  @Test func only_rooms_with_news_are_asked() {
+    var neighbourhood = Neighbourhood("me", prefix: "p")
+    var now = ContinuousClock.now
+    var effects = Effects()
+    for number in 0..<100 { neighbourhood.open(number, "room\(number)", Sink(), &effects) }
+    func tick(after delay: Duration = .milliseconds(250)) -> (asked: [Int], told: Int) {
+      now += delay
+      var effects = Effects()
+      neighbourhood.tick(now, &effects)
+      let asked = effects.calls.compactMap { if case .attendance(_, let number, _) = $0 { number } else { nil } }
+      return (asked, effects.actions.count)
+    }
+    #expect(tick().asked == Array(0..<100))
+    for number in 0..<100 {
+      neighbourhood.tell(number, number < 10 ? Attendance(people: [], count: 1) : .none, 1, now, &effects)
+    }
+    #expect(tick() == ([], 0))
+    neighbourhood.changed(3)
+    neighbourhood.changed(50)
+    neighbourhood.changed(1000)
+    #expect(tick() == ([3, 50], 0))
+    // What is known is told again, without asking for it.
+    #expect(tick(after: .seconds(4)) == ([], 10))
+    #expect(tick(after: .seconds(4)) == ([], 10))
+    neighbourhood.close(5, &effects)
+    #expect(tick(after: .seconds(4)) == ([], 9))
   }
 }

@@ -27,8 +27,7 @@ public final class EventLoop: @unchecked Sendable {
   // See Jobs.swift.
   let jobs = Jobs()
   let delayTimer: UvTimer
-  /// Those with a time, the next one last.
-  var delayed: [Delayed] = []
+  var delayed = DelayedJobs()
 
   /// Connections of which no whole request has come yet, and when that is too late. See Handshakes.swift.
   var handshakes: [Socket: UInt64] = [:]
@@ -312,7 +311,7 @@ public final class EventLoop: @unchecked Sendable {
     // All connections are closed. They refer to the loop, so it lets go of them.
     (justOpened, scheduled, paused, answered) = ([], [], [], [])
     // Jobs that are not done hold what they would have been done for, the loop perhaps.
-    delayed = []
+    delayed = DelayedJobs()
     for timer in [sweepTimer, stopTimer, resumeTimer, delayTimer] { timer.close() }
     uv.close()
   }

@@ -96,38 +96,23 @@ extension EventLoop {
   public func execute(after delay: Duration, _ job: @escaping @Sendable () -> Void) -> Bool {
     // The loop's clock is that of libuv, cut to milliseconds.
     let due = (uv_hrtime() + 999_999) / 1_000_000 + delay.milliseconds
-    return execute { self.add(Delayed(due: due, job: job)) }
+    return execute { self.add(job, due: due) }
   }
 
-  /// A job with a time, see ``execute(after:_:)``.
-  struct Delayed {
-    let due: UInt64
-    let job: @Sendable () -> Void
-  }
-
-  private func add(_ one: Delayed) {
-    // The latest first; of two with the same time the earlier call is nearer to the end.
-    var (low, high) = (0, delayed.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if delayed[middle].due < one.due { high = middle } else { low = middle + 1 }
-    }
-    while low > 0, delayed[low - 1].due == one.due { low -= 1 }
-    delayed.insert(one, at: low)
-    if low == delayed.count - 1 { awaitDelayed() }
+  private func add(_ job: @escaping @Sendable () -> Void, due: UInt64) {
+    let isNext = delayed.due.map { due < $0 } ?? true
+    delayed.add(due: due, job)
+    if isNext { awaitDelayed() }
   }
 
   private func awaitDelayed() {
-    guard let next = delayed.last else { return }
-    delayTimer.start(after: .milliseconds(next.due > now ? next.due - now : 0)) { self.runDelayed() }
+    guard let due = delayed.due else { return }
+    delayTimer.start(after: .milliseconds(due > now ? due - now : 0)) { self.runDelayed() }
   }
 
   private func runDelayed() {
     let now = now
-    while let next = delayed.last, next.due <= now {
-      delayed.removeLast()
-      next.job()
-    }
+    while let job = delayed.take(now: now) { job.run() }
     awaitDelayed()
   }
 }

@@ -48,6 +48,10 @@ public protocol RoomOrder: Sendable {
   /// Tells other servers that somebody is writing. What does nothing is there already.
   func typing(_ name: String)
 
+  /// Tells that ``RoomSink/attendance(unless:)`` has news. It is called once until that has been asked, with the room's lock
+  /// held, so it must not call the sink. The default implementation does nothing.
+  func attendanceChanged()
+
   /// Nobody needs the room any more: the sink is let go of as soon as the engine hears of it. Messages that have been given
   /// to it still get their places.
   func close()
@@ -56,6 +60,8 @@ public protocol RoomOrder: Sendable {
 extension RoomOrder {
   /// There are no other servers.
   public func typing(_ name: String) {}
+  /// There are no other servers.
+  public func attendanceChanged() {}
 }
 
 /// A room, as an engine knows it. The calls for one room come one at a time, on any thread, and not from within

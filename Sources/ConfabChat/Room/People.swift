@@ -14,6 +14,8 @@ struct People<Connection: AnyObject> {
   /// By what makes a name unique.
   private var members: [String: Member] = [:]
   private var others: Others
+  /// Those who have come here from another server just now, and are still there as well, as far as that has told.
+  private var both: Set<Member> = []
 
   init(room: String) { (self.room, others) = (room, Others(room: room)) }
 
@@ -24,15 +26,15 @@ struct People<Connection: AnyObject> {
   var connections: some Sequence<Connection> { people.values.lazy.map(\.connection) }
 
   /// How many there are on other servers, but for those who have come from there just now.
-  var otherCount: Int { others.count - people.values.count { others.person($0.session) != nil } }
+  var otherCount: Int { others.count - both.count }
 
   /// At most `limit` names, wherever they are, in no order.
   func names(_ limit: Int) -> [String] {
     let here = people.values.prefix(limit).map(\.name.text)
-    return here + others.names.lazy.filter { !isHere($0) }.map(\.text).prefix(limit - here.count)
+    return here + others.names.keys.lazy.filter { !isHere($0) }.map(\.text).prefix(limit - here.count)
   }
 
-  func isPresent(_ name: Name) -> Bool { isHere(name) || others.names.contains(name) }
+  func isPresent(_ name: Name) -> Bool { isHere(name) || others.names[name] != nil }
 
   func isHere(_ name: Name) -> Bool { members[name.key].flatMap { people[$0] }?.name == name }
 
@@ -76,6 +78,7 @@ struct People<Connection: AnyObject> {
     people[session.member] = Person(
       name: name, session: session, connection: connection, visits: People.visits(after: elsewhere?.visits ?? 0))
     members[name.key] = session.member
+    note(session)
     let renamed = elsewhere.flatMap { $0.name == name ? nil : $0.name }
     return Entry(session: session, renamed: renamed, isKnown: elsewhere != nil)
   }
@@ -87,17 +90,30 @@ struct People<Connection: AnyObject> {
 
   /// Takes what another server has told, and returns the names that have come or gone by it, and the connections of those
   /// here who have come back there: these speak for nobody any more.
-  mutating func update(_ server: String, _ attendance: Attendance) -> (changed: [Name], replaced: [Connection]) {
-    let before = others.names
-    others.update(server, attendance)
+  mutating func update(_ server: String, _ attendance: Attendance) -> (changed: Set<Name>, replaced: [Connection]) {
+    let change = others.update(server, attendance)
     var replaced: [Connection] = []
-    for (member, person) in people {
+    for member in change.members {
+      guard let person = people[member] else { continue }
+      note(person.session)
       guard let there = others.person(person.session), there.visits > person.visits else { continue }
-      people[member] = nil
-      members[person.name.key] = nil
+      remove(member, person.name)
       replaced.append(person.connection)
     }
-    return (others.names.symmetricDifference(before).filter { !isHere($0) }, replaced)
+    return (change.names.filter { !isHere($0) }, replaced)
+  }
+
+  /// Notes whether somebody who is here is elsewhere, too.
+  private mutating func note(_ session: Session) {
+    if others.person(session) != nil { both.insert(session.member) } else { both.remove(session.member) }
+  }
+
+  private mutating func remove(_ member: Member, _ name: Name) {
+    people[member] = nil
+    members[name.key] = nil
+    both.remove(member)
+    // Their memory goes with the last one.
+    if people.isEmpty { (people, members) = ([:], [:]) }
   }
 
   /// What other servers are to know.
@@ -117,10 +133,7 @@ struct People<Connection: AnyObject> {
   /// Lets the person go that `connection` speaks for; nil if there is none such.
   mutating func leave(_ member: Member, _ connection: Connection) -> Name? {
     guard let person = person(member, of: connection) else { return nil }
-    people[member] = nil
-    members[person.name.key] = nil
-    // Their memory goes with the last one.
-    if people.isEmpty { (people, members) = ([:], [:]) }
+    remove(member, person.name)
     return person.name
   }
 

@@ -4,8 +4,16 @@ internal import Synchronization
 // Who is there, as those who are there are told, and other servers.
 
 extension Room {
-  func countChanged(_ state: inout State, _ loop: EventLoop) {
+  /// Somebody has come, gone or changed the name.
+  func attendanceChanged(_ state: inout State) {
     state.attendanceVersion += 1
+    if state.isAttendanceChangeTold { return }
+    state.isAttendanceChangeTold = true
+    state.order?.attendanceChanged()
+  }
+
+  func countChanged(_ state: inout State, _ loop: EventLoop) {
+    attendanceChanged(&state)
     if state.people.isEmpty { return }
     state.presence.countChanged()
     schedulePresence(&state, loop)
@@ -39,6 +47,7 @@ extension Room {
 
   func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? {
     state.withLock { state in
+      state.isAttendanceChangeTold = false
       guard state.attendanceVersion != version else { return nil }
       let attendance = Attendance(people: state.people.attendance, count: state.people.count + state.plain.count)
       return (attendance, state.attendanceVersion)
@@ -49,7 +58,7 @@ extension Room {
     let replaced = state.withLock { state in
       let count = state.count
       let (changed, replaced) = state.people.update(server, attendance)
-      if !replaced.isEmpty { state.attendanceVersion += 1 }
+      if !replaced.isEmpty { attendanceChanged(&state) }
       for name in changed { state.presence.changed(name) }
       if state.count != count { state.presence.countChanged() }
       // Nobody else is to be told.

@@ -42,7 +42,7 @@ extension Room {
       else {
         throw NameTaken(proposal: state.people.proposal(for: name)?.text)
       }
-      state.attendanceVersion += 1
+      attendanceChanged(&state)
       expire(&state)
       connection.join(richLog)
       connection.send(welcomeEvent(hello, name, entry.session, state))
@@ -127,7 +127,7 @@ extension Room {
       }
       connection.send(RenamedEvent(name: name.text))
       if old == name { return }
-      state.attendanceVersion += 1
+      attendanceChanged(&state)
       state.presence.renamed(old, to: name)
       schedulePresence(&state, connection.loop)
     }
@@ -152,7 +152,7 @@ extension Room {
   func leave(_ member: Member, _ connection: Connection) {
     state.withLock { state in
       guard let name = state.people.leave(member, connection) else { return }
-      state.attendanceVersion += 1
+      attendanceChanged(&state)
       state.presence.changed(name)
       schedulePresence(&state, connection.loop)
     }

@@ -44,6 +44,8 @@ final class Room: Sendable {
     var presenceDue: ContinuousClock.Instant?
     /// Rises when somebody comes, goes or changes the name.
     var attendanceVersion = 0
+    /// Whether the engine knows that it has risen since it asked last.
+    var isAttendanceChangeTold = false
     /// Whether it has no visits, and its memory is counted in the budget.
     var isVacant = false
 

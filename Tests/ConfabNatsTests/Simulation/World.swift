@@ -122,6 +122,7 @@ final class World {
       if let room = chance.pick(server.sortedRooms) {
         room.people = Int.random(in: 0...3, using: &chance)
         room.version += 1
+        server.take(.attendanceChanged(room.number))
       }
     case ..<32:
       if let room = chance.pick(server.sortedRooms), room.isOpen {
