@@ -11,6 +11,8 @@ struct Neighbourhood {
   static let interval = Duration.seconds(3)
   /// … and when it has not for so long, nobody is.
   static let patience = Duration.seconds(10)
+  /// Maximum number of other servers in a room, and of bytes of their names. Messages of more are ignored.
+  private static let (maxServers, maxServerName) = (100, 64)
   /// How long the others have to tell who is in a room before it opens.
   static let courtesy = Duration.milliseconds(50)
 
@@ -153,7 +155,9 @@ struct Neighbourhood {
   mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
     guard message.subject.begins(with: prefix) else { return false }
     guard let number = numbers[message.subject], let room = rooms[number],
-      let said = try? JSONDecoder().decode(Message.self, from: Data(message.bytes)), said.server != server
+      let said = try? JSONDecoder().decode(Message.self, from: Data(message.bytes)), said.server != server,
+      said.server.utf8.count <= Neighbourhood.maxServerName,
+      room.heardAt[said.server] != nil || room.heardAt.count < Neighbourhood.maxServers
     else { return true }
     if let attendance = said.attendance {
       if attendance == .none { rooms[number]?.heardAt[said.server] = nil } else { hear(said.server, in: number, now) }

@@ -4,7 +4,20 @@ import Testing
 @testable import ConfabChat
 
 struct EventTests {
-  private func event(_ json: String) -> ClientEvent? { ClientEvent(Array(json.utf8)) }
+  private func event(_ json: String) -> ClientEvent? {
+    var ref: String?
+    return ClientEvent(Array(json.utf8), ref: &ref)
+  }
+
+  @Test(arguments: [
+    (#"{"type":"say","ref":"r-1"}"#, "r-1"), (#"{"ref":"r"}"#, "r"), (#"{"type":"typing","ref":"a b"}"#, nil),
+    (#"{"type":"typing","ref":7}"#, nil), (#"{"type":"typing"}"#, nil), (#"["ref"]"#, nil),
+  ])
+  func refIsReadFromAnyObject(_ json: String, _ expected: String?) {
+    var ref: String?
+    _ = ClientEvent(Array(json.utf8), ref: &ref)
+    #expect(ref == expected)
+  }
 
   @Test func eventsAreRead() {
     guard case .hello(let hello)? = event(#"{"type":"hello","name":"Ann","after":3,"epoch":"e","unknown":[1]}"#) else {

@@ -179,6 +179,7 @@ struct OthersTests {
 struct NeighbourhoodTests {
   private final class Sink: RoomSink {
     func opened(_ kept: Kept) {}
+    func renumbered(_ epoch: String) {}
     func placed(_ posts: [PlacedPost]) {}
     func availabilityChanged(_ isAvailable: Bool) {}
     func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? { nil }

@@ -71,7 +71,7 @@ struct Others {
     var new = Server(count: max(0, min(attendance.count, Others.maxCount)))
     var change = Change()
     let people = new.count > 0 ? attendance.people.prefix(Attendance.maxPeople) : []
-    for person in people where new.people[person.session] == nil {
+    for person in people where new.people[person.session] == nil && person.name.utf8.count <= Name.maxBytes {
       let known = old.people[person.session]
       guard let session = known?.session ?? Session(person.session, in: room) else { continue }
       new.people[person.session] = (person, session)
@@ -80,6 +80,7 @@ struct Others {
     for (text, person) in old.people where new.people[text] == nil {
       set(nil, person.session, at: server, &change)
     }
+    new.count = max(new.count, new.people.count)
     count += new.count - old.count
     servers[server] = new.count > 0 ? new : nil
     return change

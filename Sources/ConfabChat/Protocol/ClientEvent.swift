@@ -34,7 +34,7 @@ enum ClientEvent {
   }
 
   private enum Name: Int, CaseIterable {
-    case type, name, session, epoch, after, history, tag, text, before, count
+    case type, name, session, epoch, after, history, tag, text, before, count, ref
 
     static let all = allCases.map { Array("\($0)".utf8) }
   }
@@ -51,8 +51,11 @@ enum ClientEvent {
   private static let maxOtherBytes = 8 << 10
 
   /// Nil when it is malformed: no JSON, no object, no type, or a member that is none.
-  init?(_ bytes: [UInt8]) {
+  ///
+  /// - Parameter ref: set to what an error about the event returns as `ref`, if it has one that is a tag.
+  init?(_ bytes: [UInt8], ref: inout String?) {
     guard let object = JSONObject<Name>(bytes, names: Name.all) else { return nil }
+    ref = (try? object.text(.ref)).flatMap { Tag($0)?.text }
     do throws(WrongJSONType) { try self.init(object) } catch { return nil }
   }
 

@@ -28,6 +28,8 @@ final class RichProtocol {
   private var renameRate: EventRate
   private let maxBytes: Int
   private var malformed = 0
+  /// The `ref` of the event that is being handled, for errors about it.
+  private var ref: String?
   private var typedAt: ContinuousClock.Instant?
 
   init(_ visit: Visit, _ sender: Sender?, _ errors: ErrorCounts) {
@@ -57,13 +59,16 @@ final class RichProtocol {
   func received(_ message: Message, from connection: Connection) {
     // What was read together with the hello: no more is read.
     guard waiting == nil else { return waiting!.append(OwnedMessage(message)) }
+    ref = nil
     guard message.bytes.count <= maxBytes else {
       return tell(connection, ErrorEvent(.textTooLong, "An event has at most \(maxBytes) bytes."))
     }
     // Paid for before it is read.
     let retryAfter = rate.take(now: .now)
     if retryAfter == nil { rate.charge(message.bytes.count / RichProtocol.bytesPerEvent) }
-    guard message.kind == .text, let event = ClientEvent([UInt8](message)) else { return countMalformed(connection) }
+    guard message.kind == .text, let event = ClientEvent([UInt8](message), ref: &ref) else {
+      return countMalformed(connection)
+    }
     if let retryAfter {
       let text = "There are too many events."
       return tell(connection, ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: retryAfter))
@@ -89,6 +94,8 @@ final class RichProtocol {
 
   private func tell(_ connection: Connection, _ error: ErrorEvent) {
     errors.note(error.code)
+    var error = error
+    error.ref = ref
     connection.send(error)
   }
 
@@ -99,7 +106,7 @@ final class RichProtocol {
   }
 
   private func countMalformed(_ connection: Connection, tag: String? = nil) {
-    tell(connection, ErrorEvent(.malformed, "This is no event as the protocol has it.", tag: tag))
+    tell(connection, ErrorEvent(.malformed, "malformed event", tag: tag))
     malformed += 1
     if malformed == RichProtocol.maxMalformed {
       connection.close(.policyViolation, reason: "\(malformed) malformed events")

@@ -211,6 +211,7 @@ struct ErrorEvent: ServerEvent {
   let code: Code
   let message: String
   var tag: String?
+  var ref: String?
   var proposal: String?
   /// Milliseconds.
   var retryAfter: Int?
@@ -232,6 +233,7 @@ struct ErrorEvent: ServerEvent {
     object.member("code", code.rawValue)
     object.member("message", message)
     object.member("proposal", proposal)
+    object.member("ref", ref)
     object.member("retryAfter", retryAfter)
     object.member("tag", tag)
     object.member("type", "error")

@@ -69,6 +69,7 @@ extension Room {
   }
 
   func typed(_ name: String) {
-    state.withLock { state in if !state.people.isEmpty { richLog.append(TypingEvent(name: name)) } }
+    guard let name = Name(name, limit: Name.greatestLimit) else { return }
+    state.withLock { state in if !state.people.isEmpty { richLog.append(TypingEvent(name: name.text)) } }
   }
 }

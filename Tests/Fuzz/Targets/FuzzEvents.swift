@@ -11,7 +11,8 @@ public func fuzzEvents(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let text = String(decoding: input.bytes(count), as: UTF8.self)
   checkName(text)
   checkText(text)
-  switch ClientEvent(Array(text.utf8)) {
+  var ref: String?
+  switch ClientEvent(Array(text.utf8), ref: &ref) {
   case .hello(let hello):
     checkName(hello.name)
     if let session = hello.session { checkSession(session) }
