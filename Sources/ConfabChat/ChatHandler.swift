@@ -46,7 +46,11 @@ final class ChatHandler: Handler {
   func received(_ message: Message, from connection: Connection) {
     switch connection.context {
     case let visit as Visit: visit.room.say(message)
-    case let plain as PlainSpeaker: plain.visit.room.say(message, from: plain.sender)
+    case let plain as PlainSpeaker:
+      if plain.sender.isRefused {
+        return connection.close(.tryAgainLater, reason: "too many messages are waiting")
+      }
+      plain.visit.room.say(message, from: plain.sender)
     case let rich as RichProtocol: rich.received(message, from: connection)
     default: break
     }

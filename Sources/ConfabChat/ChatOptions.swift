@@ -20,7 +20,9 @@ public struct ChatOptions: Equatable, Sendable {
   /// longest ago first; if that is not enough, the room that is spoken in forgets its oldest messages.
   public var maxTotalHistoryBytes = 256 << 20
   /// The most bytes of messages that wait for their place, and 256 for each, when the ``Chat/engine`` is a disk or a broker. The default is
-  /// 64 MiB. Who sends then is not read any more until its own messages have got their places: nothing is lost.
+  /// 64 MiB. Beyond it, a connection whose message waits is not read until its own messages have got their places: nothing
+  /// is lost. 16 MiB beyond it, messages of other connections are refused: with the error `rateLimited`, or, for clients of
+  /// the plain protocol, by closing the connection with 1013.
   public var maxWaitingBytes = 64 << 20
   /// How many of the newest messages somebody who comes is sent, 0 to 100, unless it says how many it wants. The default
   /// is 50.
@@ -69,7 +71,8 @@ public struct ChatOptions: Equatable, Sendable {
       "rooms that everyone has left go, then the oldest messages"),
     Limit(
       "maxWaitingBytes", .bytes(\.maxWaitingBytes, 0...(1 << 40)),
-      "Bytes of messages that wait for the disk, or the broker", "who sends is not read until it has caught up"),
+      "Bytes of messages that wait for the disk, or the broker",
+      "their senders are not read until those have got their places; 16 MiB beyond it, messages of others are refused"),
     Limit(
       "newcomerMessages", .count(\.newcomerMessages, 0...History.maxPage), "Messages that a newcomer is sent",
       "it has to ask for older ones"),

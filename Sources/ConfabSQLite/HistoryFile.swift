@@ -85,7 +85,9 @@ final class HistoryFile {
         FROM messages WHERE room = ?1 WINDOW newest AS (ORDER BY id DESC)
       ) WHERE count > ?2 OR size > ?3 ORDER BY id DESC LIMIT 1)
       """)
-    trimAge = try database.prepare("DELETE FROM messages WHERE room = ? AND at < ?")
+    // When the clock was set back, a message may be older than those before it: those go with it, so no hole is left.
+    trimAge = try database.prepare(
+      "DELETE FROM messages WHERE room = ?1 AND id <= (SELECT max(id) FROM messages WHERE room = ?1 AND at < ?2)")
     forgetMessages = try database.prepare("DELETE FROM messages WHERE room = ?")
     forgetFrom = try database.prepare("DELETE FROM messages WHERE room = ? AND id >= ?")
     forgetRoom = try database.prepare("DELETE FROM rooms WHERE id = ?")
@@ -111,7 +113,12 @@ final class HistoryFile {
           "UPDATE rooms SET epoch = lower(hex(randomblob(8))), run = \(run) WHERE run = \(old)")
       }
       guard retention.age > 0 else { return }
-      try database.run("DELETE FROM messages WHERE at < \(WallClock.milliseconds - Int64(retention.age) * 1000)")
+      let end = Int(WallClock.milliseconds) - retention.age * 1000
+      var rooms: [Int] = []
+      try database.prepare("SELECT DISTINCT room FROM messages WHERE at < ?").rows(.int(end)) {
+        rooms.append($0.int(0))
+      }
+      for room in rooms { try trimAge.run(.int(room), .int(end)) }
     }
     transaction += 1
     try allow(keepsAll ? transaction : .max)

@@ -64,6 +64,15 @@ struct HistoryTests {
     #expect(history.id(of: "t-1") == 3 && history.id(of: "t-2") == nil)
   }
 
+  @Test(arguments: [(70, 5), (101, 5), (201, 5), (301, 6), (50, 1), (51, 4), (0, 1)])
+  func expiry_leaves_no_hole_when_the_clock_was_set_back(_ time: Int64, _ oldest: Int) {
+    var history = History(maxMessages: 10, maxBytes: 10_000)
+    for at in [100, 200, 50, 60, 300] as [Int64] { history.say("x", at: at) }
+    history.forget(olderThan: time)
+    #expect(history.oldest == oldest && history.isWhole(after: oldest - 1) && !history.isWhole(after: oldest - 2))
+    #expect(history.messages(after: 0).map(\.id) == Array(oldest..<6))
+  }
+
   @Test func aTagIsItsMembers() throws {
     var history = History(maxMessages: 2, maxBytes: 10_000)
     history.say("one", tag: "t", of: ann, from: "Ann")

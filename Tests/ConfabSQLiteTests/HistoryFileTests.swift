@@ -138,6 +138,26 @@ struct DamagedHistoryTests {
     }
   }
 
+  @Test func expiry_leaves_no_hole_when_the_clock_was_set_back() throws {
+    try withFolder { folder in
+      let aged = HistoryFile.Retention(messages: 100, bytes: 1 << 20, age: 100, total: 1 << 30)
+      let now = WallClock.milliseconds
+      for room in ["/now", "/later"] {
+        let file = try HistoryFile("\(folder)/chat.db", room == "/now" ? aged : retention, keepsAll: true)
+        var page = Page(room: room, Numbering(epoch: "e", run: file.run))
+        for number in 1...100 {
+          let seconds: Int64 = number <= 20 ? 1000 : number <= 60 ? -200 : 0
+          page.append(PlacedPost(Post(kind: .text, bytes: [65]), at: Place(id: number, at: now + seconds * 1000)))
+        }
+        #expect(try file.write([page]).isEmpty)
+        try file.allow(isWhole: true)
+      }
+      let file = try HistoryFile("\(folder)/chat.db", aged, keepsAll: true)
+      #expect(try file.read("/now")?.kept.posts.map(\.place.id) == Array(61...100))
+      #expect(try file.read("/later")?.kept.posts.map(\.place.id) == Array(61...100))
+    }
+  }
+
   @Test func fileIsForItsOwnerAlone() throws {
     try withFolder { folder in
       let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)

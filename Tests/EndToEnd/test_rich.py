@@ -312,3 +312,18 @@ def test_rooms_are_apart(server):
         async with rich(server, "Ann", "%E7%BE%A4") as chinese:
             assert chinese.welcome["room"] == "/群"
     go(main())
+
+
+def test_errors_return_the_ref_of_their_event(server):
+    async def main():
+        async with rich(server, "Ann") as ann:
+            for kind, members, code in (("nonsense", {}, "unknownType"), ("rename", {"name": ""}, "nameInvalid"),
+                                        ("say", {"tag": "t", "text": ""}, "textEmpty"), ("say", {}, "malformed"),
+                                        ("hello", {"name": "Ann"}, "alreadyIntroduced")):
+                await ann.send_text(json.dumps({"type": kind, "ref": f"r-{code}", **members}))
+                error = await ann.until("error")
+                assert (error["code"], error["ref"]) == (code, f"r-{code}")
+            for event in ({"type": "nonsense"}, {"type": "nonsense", "ref": "no tag"}):
+                await ann.send_text(json.dumps(event))
+                assert "ref" not in await ann.until("error")
+    go(main())

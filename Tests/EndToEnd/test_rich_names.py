@@ -212,7 +212,5 @@ def test_room_names_are_compared_in_nfc(server, one, other, is_same):
 def test_names_with_the_same_folded_form_are_taken(server, name):
     async def main():
         async with rich(server, "Ann"), open_rich(server) as other:
-            await other.hello(name)
-            error = await other.until("error")
-            assert error["code"] == "nameTaken"
+            assert (await other.error("hello", name=name))["code"] == "nameTaken"
     go(main())

@@ -5,7 +5,8 @@ internal import Synchronization
 ///
 /// When more than 64 KiB of them wait, with 256 bytes for each beside its own, or any while all of the chat's are more
 /// than ``ChatOptions/maxWaitingBytes``, the connection is not read any more until half of it, or none, waits: TCP slows
-/// the client down, and nothing is lost. Any thread.
+/// the client down, and nothing is lost. Other connections may have messages read by then: these add 16 MiB at the most,
+/// and further ones are refused. Any thread.
 public final class Sender: Sendable {
   private static let maxBytes = 64 << 10
   private static let overhead = 256
@@ -19,6 +20,9 @@ public final class Sender: Sendable {
   init(_ connection: Connection, _ waitingBytes: WaitingBytes) {
     (id, self.connection, self.waitingBytes) = (connection.id, connection, waitingBytes)
   }
+
+  /// Whether so much waits already that a message of another connection is refused.
+  var isRefused: Bool { waitingBytes.isFull && state.withLock { $0.bytes == 0 } }
 
   /// A message of so many bytes waits. On the connection's loop.
   func began(_ count: Int) {
@@ -51,10 +55,15 @@ public final class Sender: Sendable {
 
 /// The bytes of all messages of a chat that wait for their place.
 final class WaitingBytes: Sendable {
+  /// What messages that have been read when the limit is reached may add.
+  private static let slack = 16 << 20
+
   let limit: Int
   private let count = Atomic(0)
 
   init(limit: Int) { self.limit = limit }
+
+  var isFull: Bool { count.load(ordering: .relaxed) > limit + WaitingBytes.slack }
 
   /// Returns how many there are then.
   func add(_ count: Int) -> Int { self.count.add(count, ordering: .relaxed).newValue }

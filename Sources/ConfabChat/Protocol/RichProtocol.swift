@@ -14,6 +14,9 @@ final class RichProtocol {
   /// Renames at once, see ``ChatOptions/maxRenameRate``.
   static let renameBurst = 10
 
+  /// When a client is to try again while too many messages wait, in milliseconds.
+  private static let fullRetry = 1000
+
   private let visit: Visit
   private var room: Room { visit.room }
   private let sender: Sender?
@@ -155,6 +158,10 @@ final class RichProtocol {
     guard let tag = say.tag.flatMap({ Tag($0) }) else {
       let text = "A tag has 1 to \(Tag.maxLength) letters of ASCII, digits, - and _."
       return tell(connection, ErrorEvent(.tagInvalid, text, tag: say.tag))
+    }
+    if let sender, sender.isRefused {
+      let text = "too many messages are waiting"
+      return tell(connection, ErrorEvent(.rateLimited, text, tag: tag.text, retryAfter: RichProtocol.fullRetry))
     }
     do throws(Text.Refusal) {
       let text = try Text(text, limit: room.options.maxTextLength)

@@ -22,6 +22,9 @@ struct History {
   /// Where messages with a tag are, by the hash of member and tag: others may have the same.
   private var tags: [Int: Int] = [:]
   private var lastIndex = 0
+  /// Whether no message is older than one before it, as when the clock was set back.
+  private var isInOrderOfTime = true
+  private var lastTime = Int64.min
   private var oldestIndex = 1
   /// The id of the newest message that has been forgotten, or 0.
   private var forgotten = 0
@@ -93,6 +96,9 @@ struct History {
     last = place.id
     guard maxMessages > 0 else { return forgotten = last }
     if open.entries.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
+    if isEmpty { (isInOrderOfTime, lastTime) = (true, .min) }
+    if place.at < lastTime { isInOrderOfTime = false }
+    lastTime = place.at
     lastIndex += 1
     let size = open.bytes.count
     var tagCount: UInt8 = 0
@@ -143,8 +149,13 @@ struct History {
 
   /// Forgets the messages from before a time, in milliseconds since 1970.
   mutating func forget(olderThan time: Int64) {
-    guard !isEmpty, place(oldestIndex).at < time else { return }
-    forget(before: firstIndex { $0.at >= time })
+    if isEmpty { return }
+    // Messages before one that is too old go with it.
+    let end =
+      isInOrderOfTime
+      ? firstIndex { $0.at >= time }
+      : ((oldestIndex...lastIndex).last { place($0).at < time }.map { $0 + 1 } ?? oldestIndex)
+    if end > oldestIndex { forget(before: end) }
   }
 
   private mutating func forget(before index: Int) {

@@ -48,6 +48,11 @@ struct People<Connection: AnyObject> {
     members[name.key].map { $0 != member } ?? others.isTaken(name, exceptBy: member)
   }
 
+  /// The connection that speaks here for the member with this session; nil if there is none.
+  func connection(of session: Session) -> Connection? {
+    people[session.member].flatMap { $0.session.isSame(as: session) ? $0.connection : nil }
+  }
+
   /// How somebody has come.
   struct Entry {
     let session: Session

@@ -33,13 +33,13 @@ extension Room {
     }
   }
 
-  /// Lets somebody in by name, and sends the welcome: what is said from then on follows it.
-  func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> Member {
-    let entry = try state.withLock { state throws(NameTaken) in
-      guard
-        let entry = state.people.enter(
-          name, as: connection, session: hello.session.flatMap { Session($0, in: self.name) })
-      else {
+  /// Lets a client in by name, and sends the welcome: messages appended from then on follow it. Nil if a newer connection
+  /// has the client's session: a hello that had to wait may be handled after that of the connection that replaced its own.
+  func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> Member? {
+    let session = hello.session.flatMap { Session($0, in: self.name) }
+    let entry = try state.withLock { state throws(NameTaken) -> People<Connection>.Entry? in
+      if let session, let other = state.people.connection(of: session), other.id > connection.id { return nil }
+      guard let entry = state.people.enter(name, as: connection, session: session) else {
         throw NameTaken(proposal: state.people.proposal(for: name)?.text)
       }
       attendanceChanged(&state)
@@ -51,6 +51,10 @@ extension Room {
       if !entry.isKnown { state.presence.changed(name) }
       schedulePresence(&state, connection.loop)
       return entry
+    }
+    guard let entry else {
+      connection.giveWay()
+      return nil
     }
     entry.replaced?.giveWay()
     return entry.session.member
