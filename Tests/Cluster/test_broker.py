@@ -84,6 +84,28 @@ def test_who_sends_is_not_read_while_the_broker_is_away():
         go(main())
 
 
+def test_messages_that_wait_are_bounded_however_many_connections_they_come_from():
+    with broker() as one, confab("--nats", one.url, "--max-waiting-bytes", "1MiB", "--max-message-rate", 0) as server:
+        async def main():
+            # The room is open before the broker goes.
+            async with rich(server, "Ann") as ann:
+                one.kill()
+                await ann.until("availability", available=False)
+                codes = []
+                for number in range(40):
+                    plain = await websockets.connect(server.ws, compression=None)
+                    await plain.send(bytes(900_000))
+                    with contextlib.suppress(TimeoutError, websockets.ConnectionClosed):
+                        await asyncio.wait_for(plain.recv(), 0.2)
+                    codes.append(plain.close_code)
+                    plain.transport.abort()
+                # 1 MiB, and 16 MiB beyond it.
+                assert codes[:17] == [None] * 17 and codes[21:] == [1013] * 19, codes
+                error = await ann.say("one more")
+                assert error["code"] == "rateLimited" and error["retryAfter"] > 0
+        go(main())
+
+
 def test_acknowledgements_that_get_lost():
     """What the broker has and the server does not know of is not said again."""
     async def main(server, network):

@@ -214,3 +214,24 @@ def test_names_with_the_same_folded_form_are_taken(server, name):
         async with rich(server, "Ann"), open_rich(server) as other:
             assert (await other.error("hello", name=name))["code"] == "nameTaken"
     go(main())
+
+
+def test_the_newest_of_two_waiting_connections_of_a_session_wins(tmp_path):
+    """Both have heard more than the room has, so their hellos wait for it to catch up."""
+    async def main(server):
+        async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
+            session, epoch = bob.welcome["session"], bob.welcome["epoch"]
+            for number in range(15):
+                last = (await ann.say(f"{number}"))["id"]
+                known = {"session": session, "epoch": epoch, "after": last + 1}
+                async with open_rich(server) as old, open_rich(server) as new:
+                    for client in (old, new):
+                        await client.send("hello", name="Bob", **known)
+                    await ann.say("caught up")
+                    await new.until("welcome")
+                    assert await closed(old) == 4001
+                    await new.say("still here")
+                if number == 0:
+                    assert await closed(bob) == 4001
+    with confab("--loops", 2, "--history", tmp_path / "chat.db", "--durability", "full", "--max-event-rate", 0) as server:
+        go(main(server))
