@@ -1,6 +1,7 @@
 """What was said before, and coming back without missing anything, by the rich protocol."""
 
 import asyncio
+import json
 import random
 import time
 
@@ -305,4 +306,26 @@ def test_a_client_that_has_heard_more_than_the_server_waits_for_that(server):
             async with open_rich(server) as dan:
                 await dan.send("hello", name="Dan", epoch=hello["epoch"], after=1 << 40)
             await ann.say("unharmed")
+    go(main())
+
+
+def test_what_rich_clients_get_of_plain_messages_is_bounded(server):
+    """A control character takes six bytes in JSON."""
+    async def main():
+        async with rich(server, "Ann") as ann, websockets.connect(server.ws, compression=None) as plain:
+            text = "\x01" * 1_000_000
+            for _ in range(5):
+                await plain.send(text)
+                assert await plain.recv() == text
+                message = await ann.until("message")
+                assert message["textBytes"] == 1_000_000 and text.startswith(message["text"])
+                assert 100_000 < len(json.dumps(message)) <= 128_000 + 200
+            async with open_rich(server) as bob:
+                await bob.send("hello", name="Bob", history=100)
+                welcome = await bob.next()
+                assert welcome["type"] == "welcome" and len(welcome["messages"]) == 2
+                assert len(json.dumps(welcome, separators=(",", ":"))) <= (256 << 10) + 1000
+                await bob.send("history", before=welcome["messages"][0]["id"], count=100)
+                page = await bob.until("history")
+                assert len(page["messages"]) == 2 and page["more"]
     go(main())

@@ -14,7 +14,7 @@ struct Text {
     let cleaned = text.hasControls ? text.withoutControls : text
     guard cleaned.utf8.count <= limit * Text.maxBytesPerCharacter else { throw .tooLong }
     // A character has at least one scalar: most texts need not be split into characters, which takes long.
-    guard cleaned.scalarCount <= limit || cleaned.count <= limit else { throw .tooLong }
+    guard cleaned.scalarCount <= limit || cleaned.withoutStackedMarks.count <= limit else { throw .tooLong }
     guard !cleaned.unicodeScalars.allSatisfy(\.isBlank) else { throw .empty }
     self.text = cleaned
   }
@@ -42,10 +42,42 @@ extension String {
     return count
   }
 
+  /// The text without marks of two bytes behind other ones: it has as many characters, since there is no break before a
+  /// mark (rule GB9), and of most scalars that a text can have it is the marks that breaking takes long for.
+  var withoutStackedMarks: String {
+    let bytes = utf8.span
+    var rest: [UInt8] = []
+    rest.reserveCapacity(bytes.count)
+    var isBehindMark = false
+    var index = 0
+    while index < bytes.count {
+      let byte = bytes[index]
+      guard 0xC0..<0xE0 ~= byte else {
+        rest.append(byte)
+        isBehindMark = false
+        index += 1
+        continue
+      }
+      let isMark = Unicode.Scalar.marks[Int(byte & 0x1F) << 6 | Int(bytes[index + 1] & 0x3F)]
+      if !isMark || !isBehindMark {
+        rest.append(byte)
+        rest.append(bytes[index + 1])
+      }
+      isBehindMark = isMark
+      index += 2
+    }
+    return String(decoding: rest, as: UTF8.self)
+  }
+
   fileprivate var withoutControls: String { String(UnicodeScalarView(unicodeScalars.filter { !$0.isUnwanted })) }
 }
 
 extension Unicode.Scalar {
+  /// Whether each of the scalars that have at most two bytes of UTF-8 is Grapheme_Extend.
+  fileprivate static let marks = (UInt32(0)..<0x800).map {
+    Unicode.Scalar($0)?.properties.isGraphemeExtend ?? false
+  }
+
   /// Cc of the Unicode Standard but newline and tab: these ranges for all time.
   fileprivate var isUnwanted: Bool {
     switch value {

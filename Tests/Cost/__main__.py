@@ -1,0 +1,60 @@
+"""Measures what each input of a client costs, and what the worst of them do to others: `python Tests/Cost`.
+
+A row fails when an input costs more than 20 times the CPU time of a chat message of 64 bytes for each byte on the wire, or
+leaves more memory behind than is documented.
+"""
+
+import argparse
+import pathlib
+import sys
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
+
+import mix  # noqa: E402
+from inputs import INPUTS  # noqa: E402
+from measure import BASELINE, MOST, measure  # noqa: E402
+
+TITLE = """| input | bytes sent | CPU | CPU for each byte | times a chat message | bytes received for each | memory left |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+def row(cost, baseline):
+    return (f"| {cost.input.name} | {cost.sent:,.0f} | {cost.cpu / 1000:,.0f} µs | {cost.per_byte:,.0f} ns "
+            f"| {cost.per_byte / baseline.per_byte:.2g} | {cost.received / cost.sent:,.1f} | {cost.left / 1024:,.0f} KiB |")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python Tests/Cost", description=__doc__)
+    parser.add_argument("--only", help="inputs whose name has this")
+    parser.add_argument("--seconds", type=float, default=1, help="how long each input is sent (default: 1)")
+    parser.add_argument("--short", action="store_true", help="some inputs, for a moment each, and no mix")
+    parser.add_argument("--again", type=int, default=2, metavar="TIMES",
+                        help="how often an input that fails is measured again: the machine may have been busy")
+    parser.add_argument("--no-mix", action="store_true", help="leave out what the costliest inputs do to others")
+    arguments = parser.parse_args()
+    inputs = [one for one in INPUTS if not arguments.only or arguments.only in one.name]
+    if arguments.short:
+        inputs = [one for one in inputs if one.is_short]
+    baseline = measure(BASELINE, arguments.seconds)
+    print(TITLE, flush=True)
+    costs, failed = [], []
+    for one in inputs:
+        for attempt in range(1 + arguments.again):
+            cost = measure(one, arguments.seconds)
+            problems = list(cost.problems(baseline))
+            if not problems:
+                break
+            # What is compared with what must have met the same machine.
+            baseline = measure(BASELINE, arguments.seconds)
+        print(row(cost, baseline), flush=True)
+        costs.append(cost)
+        failed += [f"{one.name}: {problem}" for problem in problems]
+    if not arguments.short and not arguments.no_mix and not arguments.only:
+        failed += mix.run(costs)
+    if failed:
+        print("\nfailed:", *failed, sep="\n  ")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

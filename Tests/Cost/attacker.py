@@ -1,0 +1,80 @@
+"""One address that sends some inputs as fast as the server reads: `attacker.py PORT SECONDS CONNECTIONS NAME...`.
+
+Each connection is in a room of its own and sends one of the inputs, over and over. It reads all that it is sent. It says
+"ready" when all have been connected, and prints how many bytes it has sent.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import selectors
+import socket
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from inputs import INPUTS  # noqa: E402
+from server import message, upgrade  # noqa: E402
+
+#: How much is written to a socket at once, at least one message.
+BATCH = 64 << 10
+
+
+class Connection:
+    def __init__(self, port, number, one):
+        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket.sendall(upgrade(f"/attack{number}", one.rich, one.compressed))
+        self.socket.recv(4096)
+        if one.rich:
+            self.socket.sendall(message('{"type":"hello","name":"n"}'))
+        self.socket.setblocking(False)
+        first = one.data(0, [])
+        count = max(1, min(64, BATCH // len(first)))
+        self.batch = memoryview(b"".join(one.data(number, []) for number in range(count)))
+        self.rest = self.batch
+        self.sent = 0
+
+    def write(self):
+        with contextlib.suppress(BlockingIOError):
+            count = self.socket.send(self.rest)
+            self.sent += count
+            self.rest = self.rest[count:] or self.batch
+
+    def read(self):
+        """Drops what has come. False at the end."""
+        try:
+            return bool(self.socket.recv(1 << 20, socket.MSG_TRUNC))
+        except BlockingIOError:
+            return True
+
+
+def main(port, seconds, count, *names):
+    # It has a machine of its own, in effect: it takes no time from the server and the others.
+    os.nice(15)
+    inputs = [next(one for one in INPUTS if one.name == name) for name in names]
+    selector = selectors.DefaultSelector()
+    connections = []
+    for number, one in zip(range(count), itertools.cycle(inputs)):
+        connection = Connection(port, number, one)
+        connections.append(connection)
+        selector.register(connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
+    print("ready", flush=True)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and selector.get_map():
+        for key, events in selector.select(0.1):
+            try:
+                if events & selectors.EVENT_READ and not key.data.read():
+                    raise ConnectionResetError
+                if events & selectors.EVENT_WRITE:
+                    key.data.write()
+            except ConnectionError:
+                selector.unregister(key.fileobj)
+    print(sum(connection.sent for connection in connections), len(selector.get_map()), flush=True)
+    # Closed at once: what has not been read is not waited for.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

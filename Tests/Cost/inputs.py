@@ -1,0 +1,231 @@
+"""Everything that a client can send, each kind at its legal extremes and beyond them."""
+
+import dataclasses
+import json
+import typing
+
+from raw_client import HANDSHAKE, head
+from server import CONNECTION_BYTES, Client, bytes_frame, message, random_text, request, upgrade
+
+LIMIT = 4000
+MEBIBYTE = 1 << 20
+#: The longest event that is read, see Protocol.md.
+LONGEST = 51 * LIMIT + 8192
+
+
+@dataclasses.dataclass
+class Input:
+    """Something that is sent again and again, each time when the server has done what came before."""
+    name: str
+    #: Makes what is sent, from the number of the time and from what the room is kept by.
+    data: typing.Callable
+    rich: bool = False
+    compressed: bool = False
+    #: Prepares the room. What it returns is kept open meanwhile.
+    room: typing.Callable | None = None
+    #: How often it may be sent on one connection.
+    most: int = 1 << 30
+    #: Whether each time is a connection of its own, which is read until this comes, or until it ends. The data are what
+    #: is sent, each when the one before has been answered.
+    connects: bool = False
+    until: bytes | None = None
+    #: The names of rooms differ by the number: what each leaves behind may take so many bytes.
+    left: int | None = None
+    #: How many bytes count for a rate: those of the message when it is inflated.
+    size: int = 0
+
+
+    @property
+    def is_short(self):
+        return self.name in SHORT
+
+
+INPUTS = []
+#: What is measured by the short form: the worst of each kind.
+SHORT = {
+    "empty message", "empty ping", "1 MiB of one letter, compressed",
+    "1 MiB of control characters, heard by a rich client, compressed",
+    "say of 4,000 characters with 7 accents, compressed", "say of blanks, compressed", "malformed: no type",
+    "many members, compressed", "array, compressed", "history before, of control characters",
+    "join with history, of control characters", "join a room of its own", "GET of the page",
+}
+
+
+def add(name, data, **options):
+    INPUTS.append(Input(name, data, **options))
+
+
+def text(name, payload, *, binary=False, rich=False, **options):
+    """A message, as it is and compressed. The payload is made from the number of the time."""
+    make = payload if callable(payload) else lambda number: payload
+    size = len(make(0).encode() if isinstance(make(0), str) else make(0))
+    for compressed in (False, True):
+        if compressed and size < 16:
+            continue
+        add(name + (", compressed" if compressed else ""),
+            lambda number, kept, compressed=compressed: message(make(number), binary=binary, compressed=compressed),
+            rich=rich, compressed=compressed, size=size, **options)
+
+
+def event(name, /, **members):
+    options = {key: members.pop(key) for key in ("room", "most", "escaped") if key in members}
+    escaped = options.pop("escaped", False)
+
+    def payload(number):
+        return json.dumps({key: value(number) if callable(value) else value for key, value in members.items()},
+                          ensure_ascii=escaped)
+    text(name, payload, rich=True, **options)
+
+
+def tag(number):
+    return f"tag-{number}"
+
+
+# The plain protocol.
+
+text("chat message of 64 bytes", "x" * 64)
+text("empty message", "")
+text("4 KB of text", random_text(4096))
+text("1 MiB of text", random_text(MEBIBYTE))
+text("1 MiB of one letter", "x" * MEBIBYTE)
+text("1 MiB of three-byte characters", "語" * (MEBIBYTE // 3))
+text("1 MiB, binary", bytes(MEBIBYTE), binary=True)
+
+
+def witness(server, path):
+    """A client of the rich protocol that hears what plain clients say."""
+    return [Client(server, path, rich=True, name="witness")]
+
+
+text("64 bytes, heard by a rich client", "x" * 64, room=witness)
+text("1 MiB of text, heard by a rich client", random_text(MEBIBYTE), room=witness)
+text("1 MiB of control characters, heard by a rich client", "\x01" * MEBIBYTE, room=witness)
+text("1 MiB, binary, heard by a rich client", bytes(MEBIBYTE), binary=True, room=witness)
+add("64 bytes in 64 fragments", lambda number, kept: b"".join(
+    bytes_frame(1 if index == 0 else 0, b"x", index == 63) for index in range(64)))
+add("16,384 empty fragments", lambda number, kept: b"".join(
+    bytes_frame(1 if index == 0 else 0, b"", index == 16_383) for index in range(16_384)))
+add("empty ping", lambda number, kept: bytes_frame(9, b""))
+add("ping of 125 bytes", lambda number, kept: bytes_frame(9, b"x" * 125))
+add("pong", lambda number, kept: bytes_frame(10, b""))
+
+# The rich protocol.
+
+COMBINING = "e" + "\u0301" * 7
+event("say of 64 characters", type="say", tag=tag, text="x" * 64)
+event("say of one character", type="say", tag=tag, text="x")
+event("say of 4,000 letters", type="say", tag=tag, text=random_text(LIMIT))
+event("say of 4,000 emoji", type="say", tag=tag, text="👍" * LIMIT)
+event("say of 4,000 characters with 7 accents", type="say", tag=tag, text=COMBINING * LIMIT)
+event("say of 4,000 characters with 7 accents, escaped", type="say", tag=tag, text=COMBINING * LIMIT, escaped=True)
+event("say of 32,000 newlines and tabs", type="say", tag=tag, text="x" + "\r\n" * LIMIT + "\t\t\t" * 900)
+event("say of blanks", type="say", tag=tag, text=" " + "\ufe0f" * 21_000)
+event("say of control characters", type="say", tag=tag, text="x" + "\x01" * 34_000, escaped=True)
+event("say of too many characters", type="say", tag=tag, text=COMBINING * (LIMIT - 1) + "x" * 9)
+event("say that is longer than any may be", type="say", tag=tag, text="x" * LONGEST)
+event("say again with the same tag", type="say", tag="tag", text="x" * 64)
+event("say again with the same tag, 4,000 characters with 7 accents", type="say", tag="tag", text=COMBINING * LIMIT)
+event("say with a wrong tag", type="say", tag="#" * 64, text="x")
+event("typing", type="typing")
+event("rename", type="rename", name=lambda number: f"n{number}")
+event("rename with many accents", type="rename", name=lambda number: f"{number}" + "é̂" * 24)
+event("rename, taken", type="rename", name="WITNESS", room=witness)
+event("rename of 1 KiB", type="rename", name="a\u0301\u0302" * 200)
+event("hello again", type="hello", name="n")
+event("unknown type", type="dance")
+event("malformed: no type", most=9)
+event("unknown member", type="typing", x="x" * (LONGEST - 100))
+event("unknown member, escaped", type="typing", x="\u0301" * ((LONGEST - 100) // 6), escaped=True)
+
+
+def json_event(name, beginning, piece, end, **options):
+    text(name, beginning + piece * ((LONGEST - len(beginning) - len(end)) // len(piece)) + end, rich=True, **options)
+
+
+json_event("many members", '{"type":"typing"', ',"a":0', "}")
+json_event("many known members", '{"type":"typing"', ',"before":0', "}")
+json_event("many members with escaped names", '{"type":"typing"', ',"\\u0061":0', "}")
+json_event("array", '{"type":"typing","x":[', "0,", "0]}")
+json_event("array of objects", '{"type":"typing","x":[', '{"a":[]},', "0]}")
+json_event("long number", '{"type":"typing","x":', "1", "}")
+json_event("long number that is asked for", '{"type":"history","after":', "1", "}", most=9)
+json_event("spaces", '{"type":"typing"', " ", "}")
+json_event("deep arrays", '{"type":"typing","x":', "[", "}", most=9)
+json_event("an end that is missing", '{"type":"say","tag":"t","text":"', "x", "", most=9)
+json_event("a wrong escape at the end", '{"type":"say","tag":"t","text":"', "\\u0301", '\\x"}', most=9)
+
+
+# Pages of history: 1 MiB of what a room may keep.
+
+def filled(payload, count, **options):
+    def fill(server, path):
+        kept = witness(server, path)
+        plain = Client(server, path)
+        for _ in range(count):
+            plain.send(message(payload, **options))
+        server.settle(plain, *kept)
+        plain.close()
+        return kept
+    return fill
+
+
+ROOMS = {
+    "1,000 small messages": filled("x" * 64, 1000),
+    "large messages": filled("語" * 40_000, 12),
+    "control characters": filled("\x01" * 100_000, 12),
+    "quotes": filled('"' * 15_000, 30),
+}
+for label, fill in ROOMS.items():
+    event(f"history before, of {label}", type="history", before=1 << 40, count=100, room=fill)
+event("history after, of 1,000 small messages", type="history", after=500, count=100, room=ROOMS["1,000 small messages"])
+event("history that is gone", type="history", after=0, room=filled("x" * 4000, 1500))
+event("history of an empty room", type="history", before=1)
+
+# Connections.
+
+WELCOME = b'"type":"welcome"}'
+
+
+def visit(name, hello, *, until=WELCOME, path=lambda number: "/", **options):
+    add(name, lambda number, kept: [upgrade(path(number), rich=True), message(json.dumps(hello, ensure_ascii=False))],
+        connects=True, until=until, **options)
+
+
+visit("join by name", {"type": "hello", "name": "Ann"})
+visit("join with a long name, session and epoch", {
+    "type": "hello", "name": "é̂" * 25, "session": "0123456789abcdef" * 3, "epoch": "e" * 64, "after": 1 << 60})
+for label, fill in ROOMS.items():
+    visit(f"join with history, of {label}", {"type": "hello", "name": "Ann", "history": 100}, room=fill)
+visit("join, name taken", {"type": "hello", "name": "witness"}, room=witness, until=b'"nameTaken"')
+add("resume", lambda number, kept: [upgrade(rich=True), message(json.dumps({
+    "type": "hello", "name": "Ann", "session": "0123456789abcdef" * 3, "epoch": kept[0].welcome()["epoch"],
+    "after": 500}))], room=ROOMS["1,000 small messages"], connects=True, until=WELCOME)
+add("join a room of its own", lambda number, kept: [upgrade(f"/{number}", rich=True), message(
+    '{"type":"hello","name":"Ann"}') + message(json.dumps({"type": "say", "tag": "t", "text": random_text(LIMIT)}))],
+    connects=True, until=b'"tag":"t"', left=LIMIT + 150 + 64 + 4096)
+add("join by the plain protocol", lambda number, kept: [upgrade()], connects=True, until=b"\r\n\r\n")
+
+
+# Requests.
+
+def http(name, data, **options):
+    add(name, lambda number, kept: [data], connects=True, **options)
+
+
+def get(path="/", line=None, **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return head({"Host": "localhost", "Connection": "close"} | headers, line or f"GET {path} HTTP/1.1")
+
+
+http("GET of the page", get())
+http("GET of the largest file", get("/chat.js"))
+http("HEAD", get(line="HEAD / HTTP/1.1"))
+http("GET, 404", get("/no-such-page"))
+http("POST, 405", get(line="POST / HTTP/1.1", Content_Length="0"))
+http("GET with a long path, 414", get("/" + "x" * 2000))
+http("GET with long headers, 431", get(X_Long="x" * 12_000))
+http("GET with many headers", get(**{f"X_{number}": "x" for number in range(200)}))
+http("what is no request", b"\x16\x03\x01" + b"x" * 60)
+http("upgrade of another version, 426", head(HANDSHAKE | {"Sec-WebSocket-Version": "12"}))
+http("upgrade without a key, 400", head(HANDSHAKE | {"Sec-WebSocket-Key": None}))
+http("upgrade from another origin, 403", head(HANDSHAKE | {"Origin": "https://example.org"}))

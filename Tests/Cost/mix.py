@@ -1,0 +1,76 @@
+"""What one address can do to others with the costliest inputs, within the default limits."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+from server import measured
+
+HERE = pathlib.Path(__file__).resolve().parent
+VICTIMS = HERE.parent / "Abuse" / "victims.py"
+#: As many as one address may have.
+CONNECTIONS = 256
+#: Of well-behaved clients in other rooms, in seconds.
+MOST_P99 = 0.1
+# The default limits.
+MESSAGES, BYTES, EVENTS = 500, 4 << 20, 10
+BYTES_PER_EVENT = 16 << 10
+
+TITLE = """
+| what 256 connections of one address send | to the server | server CPU | others' p99 |
+| --- | ---: | ---: | ---: |"""
+
+
+def allowed(cost):
+    """How much CPU time a second of one connection may take."""
+    size = max(cost.input.size, 1)
+    rate = min(MESSAGES, BYTES / size)
+    if cost.input.rich:
+        rate = min(rate, EVENTS / (1 + size // BYTES_PER_EVENT))
+    return rate * cost.cpu
+
+
+def run(costs, seconds=5, again=2):
+    """Prints a row for each of the costliest, and for all of them together; returns what is wrong."""
+    repeated = [cost for cost in costs if not cost.input.connects and not cost.input.room and cost.input.most > 1000]
+    by_rate = sorted(repeated, key=allowed, reverse=True)
+    by_byte = sorted(repeated, key=lambda cost: cost.per_byte, reverse=True)
+    names = list(dict.fromkeys(cost.input.name for cost in by_rate[:3] + by_byte[:3]))
+    print(TITLE, flush=True)
+    failed = []
+    for mix in [*([name] for name in names), names]:
+        for _ in range(1 + again):
+            sent, cpu, heard = attack(mix, seconds)
+            problems = heard["problems"][:3]
+            if not heard["p99"] or heard["p99"] > MOST_P99:
+                problems.append(f"p99 {heard['p99']} s, longest {heard['longest']} s")
+            if not problems:
+                break
+        label = "all of these" if len(mix) > 1 else mix[0]
+        print(f"| {label} | {sent / 1e6:,.1f} MB/s | {cpu:.0%} | {heard['p99'] * 1000:,.0f} ms |", flush=True)
+        failed += [f"{label}: {problem}" for problem in problems]
+    return failed
+
+
+def attack(names, seconds):
+    """Returns bytes a second, the server's CPU time for each second, and what the victims have heard."""
+    with measured("--limit-loopback") as server:
+        victims = start(VICTIMS, server.port, "127.0.0.2")
+        try:
+            victims.stdout.readline()
+            with start(HERE / "attacker.py", server.port, seconds, CONNECTIONS, *names) as attacker:
+                attacker.stdout.readline()
+                before = server.cpu()
+                sent = int(attacker.stdout.readline().split()[0])
+                cpu = (server.cpu() - before) / 1e9
+            victims.stdin.close()
+            return sent / seconds, cpu / seconds, json.loads(victims.stdout.readline())
+        finally:
+            victims.kill()
+            victims.wait()
+
+
+def start(script, *arguments):
+    return subprocess.Popen(
+        [sys.executable, script, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
