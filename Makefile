@@ -14,8 +14,8 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
-  test-c test-conformance test-browser test-leaks test-abuse test-fuzz fuzzers format lint clean deps
+.PHONY: run build libraries install uninstall compare conformance abuse cost fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
+  test-c test-conformance test-browser test-leaks test-abuse test-cost test-fuzz fuzzers format lint clean deps
 
 run: build
 	$(CONFAB) serve $(ARGS)
@@ -89,9 +89,14 @@ conformance: build $(WSTEST)
 abuse: build
 	python3 Tests/Abuse $(ARGS)
 
+# What each input of a client costs, and what the costliest do to others: ARGS="--only say", "--seconds 3". `--help` tells
+# the rest.
+cost: build
+	python3 Tests/Cost $(ARGS)
+
 # Everything that says whether it works, each part also by itself.
 test: lint test-unit test-simulation docs test-clients test-joins test-cluster test-c test-conformance test-browser test-leaks test-abuse \
-  test-soak test-fuzz
+  test-cost test-soak test-fuzz
 
 # One test at a time: their clients block, and there are no more threads for tasks than cores.
 test-unit: deps
@@ -161,6 +166,10 @@ test-leaks: deps .build/apt-valgrind
 # The same attacks as `make abuse`, each for a moment.
 test-abuse: build
 	python3 Tests/Abuse --seconds 0.5 --again 2
+
+# The costliest inputs, for a moment.
+test-cost: build
+	python3 Tests/Cost --short --seconds 0.2
 
 # What nobody would send, for SECONDS in all: half of them to each parser in turn, with inputs that its coverage guides,
 # half to the sockets of a server with AddressSanitizer. What is found is kept in .build/fuzz.

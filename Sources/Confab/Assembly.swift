@@ -7,6 +7,8 @@ final class Assembly {
   let isCompressed: Bool
   /// Whether all pieces so far are of one frame.
   private(set) var isInFirstFrame = true
+  /// Whether all of it has come, and it waits to be handed on.
+  var isWhole = false
   private var fragments: Int32 = 0
   private var text = Utf8Validator()
 

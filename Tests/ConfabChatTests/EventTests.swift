@@ -78,8 +78,9 @@ struct EventTests {
       let json = #"{"type":"typing","x":["# + String(repeating: piece, count: limit / piece.utf8.count) + "0]}"
       guard case .typing? = event(json) else { Issue.record("\(piece) is not read"); continue }
     }
-    let members = (0..<limit / 12).map { #""\#($0)":0,"# }.joined()
-    guard case .typing? = event("{" + members + #""type":"typing"}"#) else { Issue.record("not read"); return }
+    func members(_ count: Int) -> String { (1..<count).map { #""\#($0)":0,"# }.joined() }
+    guard case .typing? = event("{" + members(256) + #""type":"typing"}"#) else { Issue.record("not read"); return }
+    for count in [257, limit / 12] { #expect(event("{" + members(count) + #""type":"typing"}"#) == nil) }
     guard case .unknown? = event(#"{"type":""# + String(repeating: #"\u0041"#, count: limit / 6) + #""}"#) else {
       Issue.record("not read")
       return

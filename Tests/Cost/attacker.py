@@ -22,18 +22,21 @@ from server import message, upgrade  # noqa: E402
 BATCH = 64 << 10
 
 
+def batch(one):
+    """What a connection sends over and over: some times of the input."""
+    first = one.data(0, [])
+    return memoryview(b"".join(one.data(number, []) for number in range(max(1, min(16, BATCH // len(first))))))
+
+
 class Connection:
-    def __init__(self, port, number, one):
+    def __init__(self, port, number, one, batch):
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
         self.socket.sendall(upgrade(f"/attack{number}", one.rich, one.compressed))
         self.socket.recv(4096)
         if one.rich:
             self.socket.sendall(message('{"type":"hello","name":"n"}'))
         self.socket.setblocking(False)
-        first = one.data(0, [])
-        count = max(1, min(64, BATCH // len(first)))
-        self.batch = memoryview(b"".join(one.data(number, []) for number in range(count)))
-        self.rest = self.batch
+        self.batch = self.rest = batch
         self.sent = 0
 
     def write(self):
@@ -56,8 +59,8 @@ def main(port, seconds, count, *names):
     inputs = [next(one for one in INPUTS if one.name == name) for name in names]
     selector = selectors.DefaultSelector()
     connections = []
-    for number, one in zip(range(count), itertools.cycle(inputs)):
-        connection = Connection(port, number, one)
+    for number, (one, data) in zip(range(count), itertools.cycle([(one, batch(one)) for one in inputs])):
+        connection = Connection(port, number, one, data)
         connections.append(connection)
         selector.register(connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
     print("ready", flush=True)

@@ -46,7 +46,7 @@ SHORT = {
     "empty message", "empty ping", "1 MiB of one letter, compressed",
     "1 MiB of control characters, heard by a rich client, compressed",
     "say of 4,000 characters with 7 accents, compressed", "say of blanks, compressed", "malformed: no type",
-    "many members, compressed", "array, compressed", "history before, of control characters",
+    "256 members with escaped names, compressed", "array, compressed", "history before, of control characters",
     "join with history, of control characters", "join a room of its own", "GET of the page",
 }
 
@@ -142,9 +142,8 @@ def json_event(name, beginning, piece, end, **options):
     text(name, beginning + piece * ((LONGEST - len(beginning) - len(end)) // len(piece)) + end, rich=True, **options)
 
 
-json_event("many members", '{"type":"typing"', ',"a":0', "}")
-json_event("many known members", '{"type":"typing"', ',"before":0', "}")
-json_event("many members with escaped names", '{"type":"typing"', ',"\\u0061":0', "}")
+json_event("many members", '{"type":"typing"', ',"a":0', "}", most=9)
+text("256 members with escaped names", '{"type":"typing"' + ',"\\u0061":0' * 255 + "}", rich=True)
 json_event("array", '{"type":"typing","x":[', "0,", "0]}")
 json_event("array of objects", '{"type":"typing","x":[', '{"a":[]},', "0]}")
 json_event("long number", '{"type":"typing","x":', "1", "}")

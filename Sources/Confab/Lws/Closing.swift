@@ -2,7 +2,7 @@ internal import CLibwebsockets
 
 extension Connection {
   /// How long a peer that broke the protocol gets for its side of the closing handshake.
-  private static let failureTimeout = Duration.milliseconds(300)
+  static let failureTimeout = Duration.milliseconds(300)
 
   /// LWS_CALLBACK_SERVER_WRITEABLE: writes on; when all is written and the connection is closing, the close frame comes
   /// next.

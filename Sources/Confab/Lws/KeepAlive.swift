@@ -15,6 +15,7 @@ extension EventLoop {
     sweptAt = UInt32(truncatingIfNeeded: now)
     endLateHandshakes()
     evictLagging()
+    forgetPaidDebts()
     visitSilent()
   }
 

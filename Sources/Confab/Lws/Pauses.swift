@@ -32,20 +32,26 @@ extension EventLoop {
   /// prepares to poll, or else when the poll says that the socket takes output. Only then are its pings seen, see
   /// Pings.swift.
   func resumeReading() {
-    for connection in answered {
-      // Who is held back comes again when it is let go.
-      if connection.mayBeRead { connection.goOnReading() } else if !connection.isHeldBack { putOff(connection) }
-    }
-    answered.removeAll(keepingCapacity: true)
+    // Handing on a message that was put off may add others.
+    let answered = exchange(&self.answered, with: [])
+    for connection in answered where !goOn(connection) { putOff(connection) }
     guard isResumeDue else { return }
     isResumeDue = false
-    paused.removeAll { connection in
-      guard connection.mayBeRead else { return connection.isHeldBack }
-      connection.heard()
-      connection.goOnReading()
-      return true
+    let paused = exchange(&self.paused, with: [])
+    for connection in paused {
+      if connection.mayBeRead { connection.heard() }
+      if !goOn(connection) { self.paused.append(connection) }
     }
-    if paused.isEmpty { resumeTimer.stop() }
+    if self.paused.isEmpty { resumeTimer.stop() }
+  }
+
+  /// Reads on, if that may be. False if it is to be looked at again; one that is held back comes when it is let go.
+  private func goOn(_ connection: Connection) -> Bool {
+    guard connection.mayBeRead else { return connection.isHeldBack }
+    guard connection.finishPutOff() else { return false }
+    guard connection.mayBeRead else { return connection.isHeldBack }
+    connection.goOnReading()
+    return true
   }
 }
 

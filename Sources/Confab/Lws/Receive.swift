@@ -36,11 +36,14 @@ extension Connection {
     heard()
     if let meter, let rate = meter.takePiece(of: piece.count, endsMessage: isFinal, now: loop.now) { slowDown(rate) }
     do throws(Assembly.Refusal) {
+      // It was put off, and more has come nevertheless.
+      if let whole = assembly, whole.isWhole { try finish(whole) }
       let isCompressed = compression != nil && socket.isCompressed
-      if isFinal && assembly == nil && !isCompressed {
+      let isLarge = isCompressed || piece.count >= WorkDebt.minSize
+      if isFinal && assembly == nil && !isCompressed && !(isLarge && loop.isOverworked(by: self)) {
         let message = Message(kind, piece)
         try Assembly.check(message, limits: loop.limits)
-        deliver(message)
+        if isLarge { loop.working(for: self) { deliver(message) } } else { deliver(message) }
         return true
       }
       let whole = assembly ?? Assembly(kind, isCompressed: isCompressed)
@@ -50,14 +53,42 @@ extension Connection {
       try whole.add(piece, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.limits)
       loop.unfinishedBytes += piece.count
       if isFinal {
-        forgetAssembly()
-        let bytes = whole.isCompressed ? try expand(whole) : whole.bytes
-        deliver(Message(whole.kind, bytes.span))
+        if loop.isOverworked(by: self) {
+          whole.isWhole = true
+          loop.pauseReading(self)
+        } else {
+          try finish(whole)
+        }
       }
       return true
     } catch {
-      return fail(error)
+      let failure = failure(error)
+      return fail(failure.refusal, failure.code, failure.reason)
     }
+  }
+
+  /// Hands on a message whose pieces have all come.
+  private func finish(_ whole: Assembly) throws(Assembly.Refusal) {
+    forgetAssembly()
+    try loop.working(for: self) { () throws(Assembly.Refusal) in
+      let bytes = whole.isCompressed ? try expand(whole) : whole.bytes
+      deliver(Message(whole.kind, bytes.span))
+    }
+  }
+
+  /// Hands on a message that was put off, if there is one. False if the connection is not to be read yet.
+  func finishPutOff() -> Bool {
+    guard let whole = assembly, whole.isWhole else { return true }
+    if loop.isOverworked(by: self) { return false }
+    do throws(Assembly.Refusal) {
+      try finish(whole)
+    } catch {
+      let failure = failure(error)
+      note(failure.refusal, failure.reason)
+      beginClose(
+        failure.code, reason: failure.reason, discardingBacklog: false, patience: Connection.failureTimeout)
+    }
+    return true
   }
 
   /// A message is whole, or won't be.
@@ -92,15 +123,15 @@ extension Connection {
     if !isPaused { note(rate, "sends more a second than it may: it is read more slowly") }
   }
 
-  private func fail(_ refusal: Assembly.Refusal) -> Bool {
+  private func failure(_ refusal: Assembly.Refusal) -> (refusal: Refusal, code: CloseCode, reason: String) {
     let limits = loop.limits
     return switch refusal {
-    case .tooBig: fail(.messageTooBig, .messageTooBig, "more than \(limits.maxMessageSize) bytes")
-    case .tooManyFragments: fail(.tooManyFragments, .policyViolation, "more than \(limits.maxFragments) fragments")
-    case .notUtf8: fail(.notUtf8, .invalidPayload, "text that is not UTF-8")
-    case .notDeflate: fail(.notDeflate, .invalidPayload, "a compressed message that is not of DEFLATE")
-    case .tooManyUnfinished: fail(.tooManyUnfinished, .tryAgainLater, "too many messages that are not whole")
-    case .reservedBit: fail(.protocolError, .protocolError, "RSV1 within a message")
+    case .tooBig: (.messageTooBig, .messageTooBig, "more than \(limits.maxMessageSize) bytes")
+    case .tooManyFragments: (.tooManyFragments, .policyViolation, "more than \(limits.maxFragments) fragments")
+    case .notUtf8: (.notUtf8, .invalidPayload, "text that is not UTF-8")
+    case .notDeflate: (.notDeflate, .invalidPayload, "a compressed message that is not of DEFLATE")
+    case .tooManyUnfinished: (.tooManyUnfinished, .tryAgainLater, "too many messages that are not whole")
+    case .reservedBit: (.protocolError, .protocolError, "RSV1 within a message")
     }
   }
 }

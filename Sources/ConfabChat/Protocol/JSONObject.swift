@@ -5,6 +5,8 @@
 struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   /// Deeper nesting is refused.
   static var maxDepth: Int { 32 }
+  /// Objects with more members are refused.
+  static var maxMembers: Int { 256 }
   /// Longer numbers are refused where a number is asked for.
   private static var maxNumberLength: Int { 32 }
 
@@ -38,7 +40,10 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   private mutating func readMembers(_ scanner: inout JSONScanner) throws(JSONScanner.Malformed) {
     try scanner.expect(UInt8(ascii: "{"))
     if scanner.take(UInt8(ascii: "}")) { return }
+    var count = 0
     repeat {
+      count += 1
+      guard count <= JSONObject.maxMembers else { throw JSONScanner.Malformed() }
       scanner.skipSpace()
       let (range, isEscaped) = try scanner.string()
       try scanner.expect(UInt8(ascii: ":"))

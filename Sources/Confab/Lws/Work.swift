@@ -1,0 +1,72 @@
+internal import CLibwebsockets
+
+// What large and compressed messages of one address cost: a compressed message of a kilobyte can inflate to a megabyte,
+// which takes milliseconds to inflate, check and deflate for its readers. The time that they take on a loop is measured,
+// and when an address has used up its share, its next such message waits, unread, until others have had theirs.
+
+/// The time that an address has taken beyond its share. It is a debt that is paid off at the rate of the share.
+struct WorkDebt {
+  /// The share of a loop's time that one address may take by such messages.
+  static let share = 0.25
+  /// How much may be taken at once, in nanoseconds.
+  static let burst = 10_000_000.0
+  /// Messages of at least so many bytes count; so do compressed ones.
+  static let minSize = 16 << 10
+
+  private var nanoseconds = 0.0
+  private var at: UInt64
+
+  init(now: UInt64) { at = now }
+
+  private mutating func payOff(now: UInt64) {
+    nanoseconds = max(0, nanoseconds - Double(now &- at) * WorkDebt.share)
+    at = now
+  }
+
+  mutating func add(_ count: UInt64, now: UInt64) {
+    payOff(now: now)
+    nanoseconds += Double(count)
+  }
+
+  /// Whether there is more than may be taken at once.
+  mutating func isTooMuch(now: UInt64) -> Bool {
+    payOff(now: now)
+    return nanoseconds > WorkDebt.burst
+  }
+
+  mutating func isPaid(now: UInt64) -> Bool {
+    payOff(now: now)
+    return nanoseconds == 0
+  }
+}
+
+extension EventLoop {
+  /// Whether the address of a connection has used up its share. Connections that are exempt from rates never have.
+  func isOverworked(by connection: Connection) -> Bool {
+    guard !debts.isEmpty, connection.meter != nil, let ticket = connection.socket?.ticket.rawValue else { return false }
+    return debts[ticket]?.isTooMuch(now: uv_hrtime()) ?? false
+  }
+
+  /// Measures what a large or compressed message takes.
+  func working<Result, Failure>(
+    for connection: Connection, _ work: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    guard connection.meter != nil, let ticket = connection.socket?.ticket.rawValue else { return try work() }
+    let start = uv_hrtime()
+    defer {
+      let now = uv_hrtime()
+      debts[ticket, default: WorkDebt(now: start)].add(now &- start, now: now)
+    }
+    return try work()
+  }
+
+  /// Forgets addresses that have paid off what they took.
+  func forgetPaidDebts() {
+    if debts.isEmpty { return }
+    let now = uv_hrtime()
+    debts = debts.filter { ticket, debt in
+      var debt = debt
+      return !debt.isPaid(now: now)
+    }
+  }
+}

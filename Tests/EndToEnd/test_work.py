@@ -1,0 +1,88 @@
+"""What large and compressed messages of one address cost takes its share of a loop, and no more."""
+
+import asyncio
+import contextlib
+import pathlib
+import time
+
+import websockets
+
+from confab_process import confab
+from raw_client import RawClient, frame
+
+LIMITED = ("--limit-loopback", "--loops", 1, "--max-byte-rate", 0, "--max-message-rate", 0)
+SECONDS = 3
+
+
+def open_at(server, address, path="", **options):
+    return websockets.connect(server.ws + path, max_size=None, max_queue=None, local_addr=(address, 0), **options)
+
+
+def test_messages_that_are_put_off_come_in_order():
+    """Compressed, whole, in fragments and small ones between them: all of them, as they were sent."""
+    sent = []
+    for number in range(60):
+        size = (900_000, 20_000, 10)[number % 3]
+        sent.append(f"{number} ".ljust(size, "x"))
+
+    async def main(server):
+        async with open_at(server, "127.0.0.1") as packed, open_at(server, "127.0.0.1", compression=None) as plain:
+            for socket in (packed, plain):
+                for index, text in enumerate(sent):
+                    await socket.send([text[:5], text[5:]] if index % 2 else text)
+                    if index % 5 == 0:
+                        await socket.ping()
+                heard = [await socket.recv() for _ in sent]
+                assert heard == sent
+                other = plain if socket is packed else packed
+                assert [await other.recv() for _ in sent] == sent
+
+    with confab(*LIMITED) as server:
+        asyncio.run(asyncio.wait_for(main(server), 60))
+
+
+def test_others_do_not_wait_for_compressed_messages():
+    async def main(server):
+        async def flood(number):
+            async with open_at(server, "127.0.0.1", f"{number}") as socket:
+                with contextlib.suppress(asyncio.CancelledError):
+                    while True:
+                        await socket.send("x" * 1_000_000)
+                        await socket.recv()
+
+        floods = [asyncio.create_task(flood(number)) for number in range(20)]
+        async with open_at(server, "127.0.0.2", "quiet", compression=None) as client:
+            begun, start = server_time(server), time.monotonic()
+            while time.monotonic() < start + SECONDS:
+                await client.send("anybody?")
+                await client.recv()
+                await asyncio.sleep(0.01)
+            used = server_time(server) - begun
+        for task in floods:
+            task.cancel()
+        await asyncio.gather(*floods, return_exceptions=True)
+        return used
+
+    with confab(*LIMITED) as server:
+        used = asyncio.run(asyncio.wait_for(main(server), 60))
+        # A quarter is the share of an address. Something is for what is sent back, and the quiet client.
+        assert used < 0.45 * SECONDS, f"{used} s of CPU time"
+
+
+def server_time(server):
+    """The CPU time of the server's threads so far, in seconds."""
+    tasks = pathlib.Path(f"/proc/{server.process.pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def test_a_message_that_is_put_off_is_checked():
+    with confab(*LIMITED, "--log-level", "info") as server, RawClient(server.port, timeout=30) as client:
+        headers = client.open(Sec_WebSocket_Extensions="permessage-deflate")
+        assert "permessage-deflate" in headers["sec-websocket-extensions"]
+        # A block of type 3 there is none of; what comes before costs more than may be taken at once.
+        large = b"x" * (1 << 20)
+        for _ in range(30):
+            client.send(frame(2, large))
+        client.send(frame(0x41, b"\x07"))
+        codes = [payload[:2] for opcode, payload in client.messages() if opcode == 8]
+        assert codes == [(1007).to_bytes(2)]
