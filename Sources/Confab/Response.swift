@@ -3,7 +3,7 @@
 public struct Response: Equatable, Sendable {
   /// 200 to 599.
   public var status: Int
-  /// Headers beyond those that each answer has: `Content-Length` (but for 204 and 304), `Connection: close`,
+  /// Headers beyond those that each answer has: `Date`, `Content-Length` (but for 204 and 304), `Connection: close`,
   /// `X-Content-Type-Options: nosniff` and, unless they are among these, `Cache-Control: no-store` and
   /// `Content-Type: text/plain; charset=utf-8`.
   public var headers: [String: String]
@@ -36,7 +36,7 @@ public struct Response: Equatable, Sendable {
   /// As it is sent.
   func bytes(isHead: Bool = false) -> [UInt8] {
     let phrase = Response.phrases[status] ?? (status < 400 ? "OK" : "Refused")
-    var lines = ["HTTP/1.1 \(status) \(phrase)"]
+    var lines = ["HTTP/1.1 \(status) \(phrase)", "Date: \(HttpDate.now.text)"]
     let names = Set(headers.keys.map { $0.lowercased() })
     for (name, value) in Response.defaults where !names.contains(name.lowercased()) {
       lines.append("\(name): \(value)")
@@ -50,7 +50,7 @@ public struct Response: Equatable, Sendable {
   }
 
   private static let defaults = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
-  private static let fixed: Set = ["x-content-type-options", "content-length", "connection", "transfer-encoding"]
+  private static let fixed: Set = ["x-content-type-options", "content-length", "connection", "transfer-encoding", "date"]
 
   private static let phrases = [
     200: "OK", 204: "No Content", 301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",

@@ -42,6 +42,9 @@ final class Admission: Sendable {
     /// 0: exempt from limits of rates and addresses. Otherwise 1 + the place in the table of addresses.
     let rawValue: Int
     var isExempt: Bool { rawValue == 0 }
+    /// What lws has for sockets of the server's own, which count for nobody.
+    static let `internal` = Ticket(rawValue: -1)
+    var isInternal: Bool { rawValue == Ticket.internal.rawValue }
   }
 
   /// Lets a connection in, or tells why not. A trusted proxy's counts for nobody until it is known whose it is.

@@ -14,12 +14,12 @@ final class Held {
 extension EventLoop {
   /// Has a connection wait for what `ask` says.
   func hold(
-    _ socket: Socket, _ request: borrowing Request, _ compression: Compression?, _ answer: [UInt8],
+    _ socket: Socket, _ request: RequestHead, _ compression: Compression?, _ answer: [UInt8],
     _ ask: @escaping @Sendable () async -> Authorization
   ) {
     let connection = add(socket, compression)
     connection.state = .connecting
-    let held = Held(RequestHead(request), answer: answer)
+    let held = Held(request, answer: answer)
     connection.storedContext = held
     awaitAuthorization(of: socket)
     if isStopping { return connection.refuseWhileStopping() }

@@ -33,7 +33,7 @@ func confabCallback(
     return unsafe EventLoop.of(wsi!).confirmExtension(Socket(wsi!)) ? 0 : 1
 
   case LWS_CALLBACK_ADD_HEADERS:
-    return unsafe Gate(wsi!).answersUpgrade(AnswerHeaders(data!)) ? 0 : -1
+    return unsafe LwsGate(wsi!).answersUpgrade(AnswerHeaders(data!)) ? 0 : -1
 
   case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
     return unsafe Socket(wsi!).connection.peerCloses(UnsafeRawBufferPointer(start: data, count: length)) ? 0 : -1
@@ -50,17 +50,21 @@ func confabCallback(
     return 0
 
   case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-    return unsafe Gate(wsi!).admitsUpgrade() ? 0 : -1
+    return unsafe LwsGate(wsi!).admitsUpgrade() ? 0 : -1
+
+  case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
+    unsafe Context.of(wsi!)?.loop?.wasAdopted(Socket(wsi!))
+    return 0
 
   case LWS_CALLBACK_FILTER_HTTP_CONNECTION:
-    return unsafe Gate(wsi!).admitsRequest() ? 0 : -1
+    return unsafe LwsGate(wsi!).admitsRequest() ? 0 : -1
 
   case LWS_CALLBACK_HTTP:
-    unsafe Gate(wsi!).rejectUnserved()
+    unsafe LwsGate(wsi!).rejectUnserved()
     return -1
 
   case LWS_CALLBACK_RAW_RX:
-    unsafe Gate(wsi!).rejectUnknown()
+    unsafe LwsGate(wsi!).rejectUnknown()
     return -1
 
   case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:

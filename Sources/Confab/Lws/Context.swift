@@ -13,6 +13,7 @@ internal import Synchronization
   private let eventPipe: EventPipe
   /// What lws refers to by address as long as the context lives.
   private let memory: Memory
+  private var fileOperations: FileOperations?
   let certificate: Certificate?
   let subprotocols: Subprotocols
 
@@ -41,8 +42,9 @@ internal import Synchronization
     }
     // A request that is over the limit is answered as long as it fits in here; beyond, lws drops it.
     unsafe info.max_http_header_data = UInt16(configuration.maxHeaderSize * 2)
-    // The loop sees to it that a request comes in time, and answers those that don't. This is for what it can't see.
-    unsafe info.timeout_secs = UInt32(configuration.handshakeTimeout.components.seconds + 5)
+    // The loop sees to it that a request comes in time, and answers those that don't. This is for what it can't see: how
+    // long a client may pause while it takes a file.
+    unsafe info.timeout_secs = UInt32(max(configuration.handshakeTimeout.components.seconds + 5, 150))
     unsafe info.keepalive_timeout = 5
     unsafe info.retry_and_idle_policy = UnsafePointer(memory.noKeepAlive)
     unsafe info.protocols = UnsafePointer(memory.protocols)
@@ -77,14 +79,30 @@ internal import Synchronization
     self.memory = memory
     self.certificate = certificate
     self.subprotocols = subprotocols
+    fileOperations = nil
     unsafe context = unsafe pointer
     unsafe context.pointee = made.context
     unsafe vhost = made.vhost
     eventPipe = EventPipe(in: uv)
+    unsafe fileOperations = FileOperations(of: made.context, owner: self)
   }
 
   /// What the server's own subprotocols have as their id.
   static let subprotocolID: UInt32 = 1
+
+  /// What each answer with a file has: what lws calls best practices, with the manifest of a page that can be installed,
+  /// which lws's own list forbids.
+  static let pageHeaders = [
+    (
+      "content-security-policy",
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        + "connect-src 'self' ws: wss:; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    ("x-content-type-options", "nosniff"), ("x-frame-options", "deny"), ("referrer-policy", "no-referrer"),
+  ]
+
+  /// What lws makes of the settings of the mounts.
+  static let cacheControl = "must-revalidate, private, max-age=1"
 
   /// The scratch buffer of a context: a read takes this much at the most, and HTTP responses are made in it.
   static let serviceBufferSize = 64 * 1024
@@ -119,6 +137,19 @@ internal import Synchronization
     return unsafe lws_adopt_descriptor_vhost_via_info(&description).map { unsafe Socket($0) }
   }
 
+  /// Hands a socket to lws with bytes that have been read from it, which lws serves at once. ``EventLoop/wasAdopted(_:)``
+  /// is called for it unless lws can't take it: the socket has been closed then. Nil if lws has ended it.
+  func adopt(_ descriptor: Int32, reading bytes: [UInt8]) -> Socket? {
+    guard let vhost = unsafe vhost else {
+      _ = close(descriptor)
+      return nil
+    }
+    return unsafe bytes.withUnsafeBytes { bytes in
+      let start = unsafe bytes.baseAddress!.assumingMemoryBound(to: CChar.self)
+      return unsafe lws_adopt_socket_vhost_readbuf(vhost, descriptor, start, bytes.count).map { unsafe Socket($0) }
+    }
+  }
+
   /// Closes every connection, without close frames. Called once while the libuv loop runs and once when it has ended:
   /// on a loop that lws does not own, the second call frees what the closing of the loop's handles had to wait for.
   func destroy() {
@@ -133,7 +164,7 @@ internal import Synchronization
   private var allocations = unsafe [UnsafeMutableRawPointer]()
   private(set) var protocols: UnsafeMutablePointer<lws_protocols>
   private(set) var extensions: UnsafeMutablePointer<lws_extension>
-  /// What lws calls best practices, with the manifest of a page that can be installed, which lws's own list forbids.
+  /// See ``Context/pageHeaders``.
   private(set) var headers: UnsafePointer<lws_protocol_vhost_options>?
   private(set) var mounts: UnsafeMutablePointer<lws_http_mount>?
   /// lws would have two timers for each connection, in a list that each new one is sorted into from its beginning. The
@@ -169,16 +200,11 @@ internal import Synchronization
     unsafe extensions = allocate(
       lws_extension.self,
       [lws_extension(name: name, callback: confabExtensionCallback, client_offer: name), lws_extension()])
-    unsafe headers = list([
-      (
-        "content-security-policy:",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-          + "connect-src 'self' ws: wss:; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-      ),
-      ("x-content-type-options:", "nosniff"), ("x-frame-options:", "deny"), ("referrer-policy:", "no-referrer"),
-    ])
+    unsafe headers = list(Context.pageHeaders.map { ($0.0 + ":", $0.1) })
     let types = unsafe mimeTypes()
-    unsafe mounts = configuration.mounts.reversed().reduce(nil) { next, mount in
+    // Where TLS is not spoken, one mount sends what has been opened already.
+    let served = configuration.tls == nil ? [Mount(directory: "/")] : configuration.mounts
+    unsafe mounts = served.reversed().reduce(nil) { next, mount in
       var one = unsafe lws_http_mount()
       unsafe one.mount_next = next.map { unsafe UnsafePointer($0) }
       unsafe one.mountpoint = string(mount.path)

@@ -38,6 +38,11 @@ public final class EventLoop: @unchecked Sendable {
   var prefaces: [ObjectIdentifier: Preface] = [:]
   /// The connection whose upgrade has been admitted, until it is answered within the same call.
   var upgrading: Upgrade?
+  /// A socket that is being handed to lws. See Handover.swift.
+  var handover: Handover?
+  /// Connections that are read for requests, or get an answer. See HttpConnection.swift.
+  var httpConnections: [ObjectIdentifier: HttpConnection] = [:]
+  let scratch = ScratchBuffer()
   /// Expands what connections send compressed.
   private(set) lazy var inflater = Inflater()
   /// The index in ``connections`` that the next sweep begins at. See KeepAlive.swift.
@@ -206,7 +211,7 @@ public final class EventLoop: @unchecked Sendable {
 
   private func endTurn() {
     settle()
-    if connections.isEmpty && (isStopping || isDrained) { finish() }
+    if connections.isEmpty && (isStopping && httpConnections.isEmpty || isDrained) { finish() }
   }
 
   /// Writes once what there is. What comes up meanwhile, from other loops or from handlers, has its turn after the
@@ -307,6 +312,7 @@ public final class EventLoop: @unchecked Sendable {
   private func tearDown() {
     isTearingDown = true
     for preface in prefaces.values { preface.end() }
+    for connection in httpConnections.values { connection.end() }
     context.destroy()
     // What was closed just now may have been the last that a log was read for.
     settle()

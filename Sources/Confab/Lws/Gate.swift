@@ -1,275 +1,200 @@
-internal import CLibwebsockets
+/// Decides what a request gets: a WebSocket, a file, an answer, or why not.
+struct Gate {
+  let loop: EventLoop
+  let source: RequestSource
+  /// Whose request it is; nil when the peer has gone.
+  let client: SocketAddress?
+  /// Whether the bytes of the request were encrypted.
+  var isEncrypted = false
+  /// What lws cannot read is refused before it sees it.
+  var isParsedByLws = false
 
-/// Decides on requests, before libwebsockets acts on them: lws itself lets nearly every request pass.
-///
-/// The callbacks' `in` is not looked at: on a kept-alive connection it may point to freed memory (CVE-2025-11677).
-/// Headers are taken by copy, once they are known to be there.
-@safe struct Gate {
-  private let wsi: OpaquePointer
-  private let loop: EventLoop
-  private var request: Request { unsafe Request(wsi) }
+  private var http: HttpRequest { source.head.http }
+  private var request: Request { Request(source) }
 
-  init(_ wsi: OpaquePointer) {
-    unsafe self.wsi = wsi
-    loop = unsafe EventLoop.of(wsi)
+  enum Decision {
+    case upgrade(Authorization)
+    /// There may be a file for it.
+    case serve
+    case answer(Response)
   }
 
   /// Why a request is refused.
-  private struct Rejection: Error {
+  struct Rejection: Error {
     let refusal: Refusal
     let detail: String
     var status: Int?
     var headers: [String: String] = [:]
     /// What is answered, if not the detail.
     var response: Response?
-  }
 
-  private func bad(_ detail: String) -> Rejection { Rejection(refusal: .badRequest, detail: detail) }
-
-  // MARK: What is asked
-
-  /// LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: whether the client goes on to the handshake. Otherwise it has been answered.
-  func admitsUpgrade() -> Bool {
-    loop.requestArrived(unsafe Socket(wsi))
-    // lws has answered other upgrades with 403 already, and comes here nevertheless.
-    guard let upgrade = unsafe wsi.header(WSI_TOKEN_UPGRADE), upgrade.lowercased() == "websocket" else {
-      if unsafe wsi.header(WSI_TOKEN_UPGRADE)?.lowercased() == "h2c" {
-        reject(Rejection(refusal: .badRequest, detail: "no upgrade but to 'websocket'"))
-      } else {
-        loop.admission.refusals.note(.badRequest, unsafe Socket(wsi).peer, "no upgrade but to 'websocket'")
-      }
-      return false
+    init(
+      _ refusal: Refusal, _ detail: String, status: Int? = nil, headers: [String: String] = [:],
+      response: Response? = nil
+    ) {
+      (self.refusal, self.detail, self.status, self.headers) = (refusal, detail, status, headers)
+      self.response = response
     }
-    var authorization = Authorization.accept()
-    let isAdmitted = decide {
-      () throws(Rejection) in
-      try checkClient()
-      try checkEncryption()
-      try checkHead()
-      try checkHandshake()
-      try checkOrigin()
-      authorization = loop.handler.authorize(request)
-      if case .refuse(let response) = authorization {
-        throw Rejection(refusal: .refusedByHandler, detail: "status \(response.status)", response: response)
-      }
-    }
-    let extensions = loop.configuration.offersCompression ? unsafe wsi.header(WSI_TOKEN_EXTENSIONS) : nil
-    loop.upgrading =
-      isAdmitted
-      ? unsafe Upgrade(
-        Socket(wsi), authorization, extensions: extensions, unknownSubprotocol: offerUnknownSubprotocol()) : nil
-    return isAdmitted
   }
 
-  /// LWS_CALLBACK_ADD_HEADERS: lws is about to answer a request. If it is the upgrade that has just been admitted, the
-  /// connection begins here, not in LWS_CALLBACK_ESTABLISHED, which comes when the answer is out already: a client that
-  /// has the answer is to hear what is said from then on, on whatever loop. Nothing is written before the turn ends.
-  /// False ends the connection.
-  func answersUpgrade(_ headers: AnswerHeaders) -> Bool {
-    let socket = unsafe Socket(wsi)
-    guard let upgrade = loop.upgrading, upgrade.socket == socket else { return true }
-    loop.upgrading = nil
-    let compression = upgrade.isActive ? upgrade.compression : nil
-    // What lws has written last, and what it should have.
-    let subprotocol = upgrade.unknownSubprotocol.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""
-    let name = "Sec-WebSocket-Extensions: \(Compression.name)"
-    let parameters = compression.map { "\(name)\($0.parameters)\r\n" } ?? ""
-    guard headers.replace(subprotocol + (compression == nil ? "" : "\(name)\r\n"), by: parameters) else {
-      return false
-    }
-    switch upgrade.authorization {
-    case .accept(let context): loop.open(socket, request, compression, context)
-    case .ask(let ask):
-      guard let answer = headers.hold() else { return false }
-      loop.hold(socket, request, compression, answer, ask)
-    case .refuse: return false
-    }
-    return true
-  }
-
-  /// LWS_CALLBACK_FILTER_HTTP_CONNECTION: whether a request that asks for no upgrade is served from a mount.
-  func admitsRequest() -> Bool {
-    loop.requestArrived(unsafe Socket(wsi))
-    var response: Response?
-    let isAdmitted = decide {
-      () throws(Rejection) in
-      try checkClient()
-      try checkEncryption()
-      try checkHead()
-      response = loop.handler.response(to: request)
-      if response != nil { return }
-      guard loop.configuration.mounts.serve(request.path) else { throw notFound }
-    }
-    guard let response else { return isAdmitted }
-    unsafe Socket(wsi).answer(response, isHead: isHead)
-    return false
-  }
-
-  /// LWS_CALLBACK_HTTP: no mount has answered.
-  func rejectUnserved() { reject(notFound) }
-
-  /// LWS_CALLBACK_RAW_RX: lws takes what begins with no method that it knows, and CONNECT, for another protocol.
-  func rejectUnknown() {
-    loop.requestArrived(unsafe Socket(wsi))
-    reject(Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: Gate.allow))
-  }
-
-  /// The client has not sent a whole request in time.
-  func rejectLate() {
-    let limit = loop.configuration.handshakeTimeout.inSeconds
-    reject(Rejection(refusal: .handshakeTimeout, detail: "no request within \(limit) s"))
-  }
-
-  private func decide(_ check: () throws(Rejection) -> Void) -> Bool {
+  func decide() -> Decision {
     do throws(Rejection) {
-      try check()
-      return true
+      try checkEncryption()
+      try checkRequest()
+      if http.method == .options { return .answer(Response(status: 204, headers: Gate.allow, "")) }
+      if http.asksForWebSocket { return .upgrade(try authorize()) }
+      if let response = loop.handler.response(to: request) { return .answer(response) }
+      return .serve
     } catch {
-      reject(error)
-      return false
+      return .answer(refuse(error))
     }
   }
 
-  private func reject(_ rejection: Rejection) {
-    let socket = unsafe Socket(wsi)
-    let hasTarget = unsafe wsi.has(WSI_TOKEN_GET_URI) || wsi.has(WSI_TOKEN_HEAD_URI)
-    loop.admission.refusals.note(
-      rejection.refusal, socket.peer, path: hasTarget ? request.path : nil, rejection.detail)
-    let response =
-      rejection.response
-      ?? Response(
-        status: rejection.status ?? rejection.refusal.status ?? 400, headers: rejection.headers,
-        rejection.detail.printable + "\n")
-    socket.answer(response, isHead: isHead)
+  private func authorize() throws(Rejection) -> Authorization {
+    try checkHandshake()
+    try checkOrigin()
+    let authorization = loop.handler.authorize(request)
+    if case .refuse(let response) = authorization {
+      throw Rejection(.refusedByHandler, "status \(response.status)", response: response)
+    }
+    return authorization
   }
 
-  private var isHead: Bool { unsafe wsi.has(WSI_TOKEN_HEAD_URI) }
-
-  private var notFound: Rejection {
-    Rejection(refusal: .notFound, detail: "nothing is served at \(request.path)")
+  /// Counts and logs it; what is answered.
+  func refuse(_ rejection: Rejection) -> Response {
+    loop.refuse(rejection, client, path: http.target.path)
   }
 
-  private static let allow = ["Allow": "GET, HEAD"]
+  func notFound() -> Response { refuse(Rejection(.notFound, "nothing is served at \(http.target.path)")) }
+
+  static let allow = ["Allow": "GET, HEAD, OPTIONS"]
+  static let methodNotAllowed = Rejection(
+    .methodNotAllowed, "only GET and HEAD are answered", headers: Gate.allow)
 
   // MARK: What is checked
 
-  /// Whose request it is, when a trusted proxy hands it on, and that it is not one too many.
-  private func checkClient() throws(Rejection) {
-    guard !loop.proxied.isEmpty,
-      let rejection = loop.identify(unsafe Socket(wsi), forwardedFor: unsafe wsi.header(WSI_TOKEN_X_FORWARDED_FOR))
-    else { return }
-    let headers = rejection.refusal == .badRequest ? [:] : Admission.Rejection.headers
-    throw Rejection(refusal: rejection.refusal, detail: rejection.detail, headers: headers)
-  }
-
   /// Where TLS is spoken, nothing goes without. A browser that asks for a page is sent to where it is.
   private func checkEncryption() throws(Rejection) {
-    guard loop.configuration.tls != nil, unsafe !Socket(wsi).isEncrypted else { return }
-    var rejection = Rejection(refusal: .notEncrypted, detail: "TLS is spoken here: https and wss")
-    let host = unsafe wsi.header(WSI_TOKEN_HOST).flatMap { Authority($0) }
-    if let host, unsafe !wsi.has(WSI_TOKEN_UPGRADE), unsafe wsi.has(WSI_TOKEN_GET_URI) || wsi.has(WSI_TOKEN_HEAD_URI) {
+    guard loop.configuration.tls != nil, !isEncrypted else { return }
+    var rejection = Rejection(.notEncrypted, "TLS is spoken here: https and wss")
+    if let host = http.host.flatMap({ Authority($0) }), !http.fields.contains("upgrade"),
+      http.method == .get || http.method == .head
+    {
       rejection.status = 308
       let port = host.port.map { ":\($0)" } ?? ""
-      let query = request.query.map(\.percentEncoded).joined(separator: "&")
-      let target = request.path.percentEncoded + (query.isEmpty ? "" : "?\(query)")
-      rejection.headers = ["Location": "https://\(host.host)\(port)\(target)"]
+      rejection.headers = ["Location": "https://\(host.host)\(port)\(http.target.encoded)"]
     }
     throw rejection
   }
 
-  /// What every request must be like: RFC 9112, sections 2 to 6; bodies are not for this server.
-  private func checkHead() throws(Rejection) {
+  /// What every request must be like. Bodies are not for this server.
+  private func checkRequest() throws(Rejection) {
     let configuration = loop.configuration
-    guard unsafe wsi.has(WSI_TOKEN_GET_URI) != wsi.has(WSI_TOKEN_HEAD_URI) else {
-      throw Rejection(refusal: .methodNotAllowed, detail: "only GET and HEAD are answered", headers: Gate.allow)
+    guard http.method != .other else { throw Gate.methodNotAllowed }
+    guard http.target.path.utf8.count <= configuration.maxPathLength else {
+      throw Rejection(.pathTooLong, "a path of more than \(configuration.maxPathLength) bytes")
     }
-    let size = unsafe wsi.headerSize
-    guard size <= configuration.maxHeaderSize else {
-      throw Rejection(
-        refusal: .headersTooLarge, detail: "more than \(configuration.maxHeaderSize) bytes of headers")
+    switch try body() {
+    case .none: break
+    case .chunked: throw Rejection(.bodyNotAllowed, "a body, with Transfer-Encoding")
+    case .length(let length): throw Rejection(.bodyNotAllowed, "a body of \(length) bytes")
     }
-    guard request.path.utf8.count <= configuration.maxPathLength else {
-      throw Rejection(
-        refusal: .pathTooLong, detail: "a path of more than \(configuration.maxPathLength) bytes")
+    guard let host = http.host else {
+      if http.minorVersion > 0 { throw Rejection(.badRequest, "no Host header") }
+      return
     }
-    if unsafe wsi.has(WSI_TOKEN_HTTP_TRANSFER_ENCODING) {
-      throw Rejection(refusal: .bodyNotAllowed, detail: "a body, with Transfer-Encoding")
-    }
-    if let length = unsafe wsi.header(WSI_TOKEN_HTTP_CONTENT_LENGTH) {
-      // Several are joined by lws, and so are no number.
-      guard !length.isEmpty, length.utf8.allSatisfy({ 48...57 ~= $0 }) else {
-        throw bad("Content-Length is '\(length)'")
-      }
-      guard length.utf8.allSatisfy({ $0 == 48 }) else {
-        throw Rejection(refusal: .bodyNotAllowed, detail: "a body of \(length) bytes")
-      }
-    }
-    let host = unsafe wsi.header(WSI_TOKEN_HOST)
-    let version = unsafe wsi.header(WSI_TOKEN_HTTP)
-    guard version == "HTTP/1.1" || version == "HTTP/1.0" else { throw bad("not HTTP/1.1") }
-    if host == nil && version == "HTTP/1.1" { throw bad("no Host header") }
-    guard let host else { return }
-    guard let authority = Authority(host) else { throw bad("Host is '\(host)'") }
+    guard let authority = Authority(host) else { throw Rejection(.badRequest, "Host is '\(host)'") }
     let hosts = configuration.allowedHosts
     guard hosts.isEmpty || hosts.contains(where: { $0.lowercased() == authority.host }) else {
       throw Rejection(
-        refusal: .hostNotAllowed,
-        detail: "host '\(authority.host)' is not served here (--allow-host \(authority.host) would let it in)")
+        .hostNotAllowed,
+        "host '\(authority.host)' is not served here (--allow-host \(authority.host) would let it in)")
     }
+  }
+
+  private func body() throws(Rejection) -> HttpRequest.Body {
+    do throws(RequestError) { return try http.body() } catch { throw Rejection(error.refusal, error.detail) }
   }
 
   /// What an opening handshake must have: RFC 6455, section 4.2.1.
   private func checkHandshake() throws(Rejection) {
-    guard unsafe wsi.has(WSI_TOKEN_GET_URI) else { throw bad("a handshake must be a GET") }
-    guard unsafe wsi.header(WSI_TOKEN_HTTP) == "HTTP/1.1" else { throw bad("a handshake must be HTTP/1.1") }
-    let connection = unsafe wsi.header(WSI_TOKEN_CONNECTION) ?? ""
+    func bad(_ detail: String) -> Rejection { Rejection(.badRequest, detail) }
+    guard http.method == .get else { throw bad("a handshake must be a GET") }
+    guard http.minorVersion == 1 else { throw bad("a handshake must be HTTP/1.1") }
+    let connection = http.fields["connection"] ?? ""
     guard connection.listElements.contains(where: { $0.lowercased() == "upgrade" }) else {
       throw bad("no 'Connection: Upgrade'")
     }
-    guard unsafe wsi.header(WSI_TOKEN_VERSION) == "13" else {
+    guard http.fields["sec-websocket-version"] == "13" else {
       throw Rejection(
-        refusal: .versionNotSupported, detail: "only version 13 of WebSocket is spoken",
+        .versionNotSupported, "only version 13 of WebSocket is spoken",
         headers: ["Sec-WebSocket-Version": "13", "Upgrade": "websocket"])
     }
-    let extensions = unsafe wsi.header(WSI_TOKEN_EXTENSIONS) ?? ""
-    guard Upgrade.canRead(extensions: extensions, isOffered: loop.configuration.offersCompression) else {
-      throw Rejection(
-        refusal: .headersTooLarge, detail: "more than \(Upgrade.maxOffers) bytes of Sec-WebSocket-Extensions")
-    }
-    if let offers = unsafe wsi.header(WSI_TOKEN_PROTOCOL) {
-      guard offers.utf8.count <= Subprotocols.maxOffers else {
-        throw Rejection(
-          refusal: .headersTooLarge, detail: "more than \(Subprotocols.maxOffers) bytes of Sec-WebSocket-Protocol")
-      }
+    if isParsedByLws { try checkWhatLwsReads() }
+    if let offers = http.fields["sec-websocket-protocol"] {
       let names = offers.listElements
-      guard !names.isEmpty, names.allSatisfy({ String($0).isToken && $0.utf8.count <= Subprotocols.maxName }) else {
-        throw bad("Sec-WebSocket-Protocol must be tokens of at most \(Subprotocols.maxName) bytes")
-      }
-      // lws takes it for a number (lib/misc/lws-tokenize.c), and drops the connection.
-      guard !names.contains(where: { ("0"..."9").contains($0.first!) }) else {
-        throw bad("a subprotocol that begins with a digit")
+      guard !names.isEmpty, names.allSatisfy({ String($0).isToken }) else {
+        throw bad("Sec-WebSocket-Protocol must be tokens")
       }
     }
-    guard let key = unsafe wsi.header(WSI_TOKEN_KEY), key.isHandshakeKey else {
+    guard let key = http.fields["sec-websocket-key"], key.isHandshakeKey else {
       throw bad("Sec-WebSocket-Key must be 16 bytes in base64")
     }
   }
 
-  /// Has lws go on with a client that offers no subprotocol of the server's; what it takes for one.
-  private func offerUnknownSubprotocol() -> String? {
-    guard let offers = unsafe wsi.header(WSI_TOKEN_PROTOCOL)?.listElements.map(String.init),
-      !offers.contains(where: loop.configuration.subprotocols.contains)
-    else { return nil }
-    loop.context.subprotocols.rename(offers[0])
-    return offers[0]
+  /// The lists that lws has room for, and can read.
+  private func checkWhatLwsReads() throws(Rejection) {
+    let extensions = http.fields["sec-websocket-extensions"] ?? ""
+    guard Upgrade.canRead(extensions: extensions, isOffered: loop.configuration.offersCompression) else {
+      throw Rejection(.headersTooLarge, "more than \(Upgrade.maxOffers) bytes of Sec-WebSocket-Extensions")
+    }
+    let offers = http.fields["sec-websocket-protocol"] ?? ""
+    guard offers.utf8.count <= Subprotocols.maxOffers else {
+      throw Rejection(.headersTooLarge, "more than \(Subprotocols.maxOffers) bytes of Sec-WebSocket-Protocol")
+    }
+    // It takes one that begins with a digit for a number (lib/misc/lws-tokenize.c), and drops the connection.
+    for name in offers.listElements where name.utf8.count > Subprotocols.maxName || 48...57 ~= name.utf8.first! {
+      throw Rejection(
+        .badRequest, "Sec-WebSocket-Protocol: '\(name)' has more than \(Subprotocols.maxName) bytes, or begins with a digit")
+    }
   }
 
   private func checkOrigin() throws(Rejection) {
-    let origin = request.origin
-    guard !loop.originPolicy.admits(origin: origin, host: unsafe wsi.header(WSI_TOKEN_HOST)) else { return }
+    let origin = http.fields["origin"]
+    guard !loop.originPolicy.admits(origin: origin, host: http.host) else { return }
     let remedy =
       origin.map { "origin '\($0)' is not let in (--allow-origin \($0) would do it)" }
       ?? "no Origin header, which --require-origin asks for"
-    throw Rejection(refusal: .originNotAllowed, detail: remedy)
+    throw Rejection(.originNotAllowed, remedy)
+  }
+}
+
+extension EventLoop {
+  /// Counts and logs why a request is refused; what is answered.
+  func refuse(_ rejection: Gate.Rejection, _ client: SocketAddress?, path: String?) -> Response {
+    admission.refusals.note(
+      rejection.refusal, client?.endpoint ?? "a peer that has gone", path: path, rejection.detail)
+    return rejection.response
+      ?? Response(
+        status: rejection.status ?? rejection.refusal.status ?? 400, headers: rejection.headers,
+        rejection.detail.printable + "\n")
+  }
+
+  /// The client has not sent a whole request in time.
+  var lateRejection: Gate.Rejection {
+    Gate.Rejection(.handshakeTimeout, "no request within \(configuration.handshakeTimeout.inSeconds) s")
+  }
+}
+
+extension String {
+  /// Whether it is the base64 of 16 bytes.
+  fileprivate var isHandshakeKey: Bool {
+    utf8.count == 24 && utf8.suffix(2).elementsEqual("==".utf8)
+      && utf8.dropLast(2).allSatisfy { byte in
+        switch byte {
+        case 48...57, 65...90, 97...122, UInt8(ascii: "+"), UInt8(ascii: "/"): true
+        default: false
+        }
+      }
   }
 }

@@ -11,16 +11,24 @@ extension EventLoop {
     if isProxy && configuration.proxyProtocol {
       Preface(descriptor, peer, ticket, deadline: deadline, on: self).read()
     } else {
-      adopt(descriptor, isProxy ? peer : nil, ticket, deadline: deadline)
+      adopt(descriptor, peer, isProxied: isProxy, ticket, deadline: deadline)
     }
   }
 
-  /// Hands a socket to lws, for a request until `deadline`. `hop` is who it comes from if that is not for the kernel to
-  /// tell, or may not be who it is for.
-  func adopt(_ descriptor: Int32, _ hop: SocketAddress?, _ ticket: Admission.Ticket, deadline: UInt64) {
+  /// Reads a socket for requests, the first of them until `deadline`. `peer` is who it comes
+  /// from, which is not for the kernel to tell if it is proxied, or not who it is for. Where TLS is spoken lws does that, because it decrypts.
+  func adopt(
+    _ descriptor: Int32, _ peer: SocketAddress, isProxied: Bool, _ ticket: Admission.Ticket, deadline: UInt64
+  ) {
+    let proxied = isProxied ? Proxied(hop: peer, client: peer) : nil
+    guard configuration.tls != nil else {
+      let connection = HttpConnection(descriptor, peer, proxied, ticket, deadline: deadline, on: self)
+      httpConnections[ObjectIdentifier(connection)] = connection
+      return connection.read()
+    }
     guard let socket = context.adopt(descriptor, ticket) else { return admission.leave(ticket) }
     handshakes[socket] = deadline
-    if let hop { proxied[socket] = Proxied(hop: hop, client: hop) }
+    self.proxied[socket] = proxied
   }
 
   /// Answers as far as the socket takes it at once, and closes it. With TLS there is nothing to say yet.
@@ -46,6 +54,7 @@ extension EventLoop {
 
   /// LWS_CALLBACK_WSI_DESTROY: a connection of any kind is over.
   func left(_ socket: Socket) {
+    if socket.ticket.isInternal { return }
     admission.leave(socket.ticket)
     if upgrading?.socket == socket { upgrading = nil }
     let client = proxied.isEmpty ? nil : proxied.removeValue(forKey: socket)?.client
@@ -62,6 +71,7 @@ extension EventLoop {
       handshakes[socket] = nil
       if let connection = socket.boundConnection { connection.wasNotAuthorizedInTime() } else { socket.rejectLate() }
     }
+    for connection in httpConnections.values where connection.deadline <= now { connection.timedOut() }
   }
 }
 
@@ -71,7 +81,7 @@ extension Socket: Hashable {
 
   /// Status 408, unless that cannot be said yet, and the end.
   fileprivate func rejectLate() {
-    if canAnswer { unsafe Gate(wsi).rejectLate() }
+    if canAnswer { unsafe LwsGate(wsi).rejectLate() }
     kill()
   }
 }

@@ -1,4 +1,5 @@
 internal import CLibwebsockets
+internal import Glibc
 internal import Logging
 internal import Synchronization
 
@@ -12,6 +13,8 @@ enum LwsLog {
     lws[metadataKey: "source"] = "libwebsockets"
     self.logger.withLock { $0 = lws }
     unsafe lws_set_log_level(Int32(LLL_ERR | LLL_WARN)) { level, line in
+      // It is no error: lws says so of each socket that it is handed with a request.
+      if unsafe strstr(line!, "adopt_socket_readbuf: calling service") != nil { return }
       let text = unsafe String(cString: line!)
       LwsLog.emit(level, text)
     }

@@ -2,7 +2,7 @@ internal import CLibwebsockets
 internal import Glibc
 
 // Who stands behind a trusted proxy: what the PROXY protocol says before anything else, TLS included, and
-// X-Forwarded-For with each request. lws knows nothing of the former, so it gets the socket when that has been read.
+// X-Forwarded-For with each request. The socket is read for requests when the former has come.
 
 /// A connection that a trusted proxy has made.
 struct Proxied {
@@ -16,18 +16,18 @@ extension EventLoop {
   /// Finds out whose request it is, and why it is not served if that cannot be read or there are too many of theirs. A
   /// request of a trusted proxy without X-Forwarded-For, a health check for example, is the proxy's own, and counts for
   /// its address as for any client's.
-  func identify(_ socket: Socket, forwardedFor header: String?) -> Admission.Rejection? {
-    guard let hop = proxied[socket]?.hop, admission.trustedProxies.contain(hop) else { return nil }
-    let client = header == nil ? hop : admission.trustedProxies.client(forwardedFor: header!)
-    guard let client else {
-      return Admission.Rejection(.badRequest, "X-Forwarded-For is '\(header!)'")
+  func identify(
+    _ caller: inout Proxied, _ ticket: inout Admission.Ticket, forwardedFor header: String?
+  ) throws(Gate.Rejection) {
+    guard admission.trustedProxies.contain(caller.hop) else { return }
+    guard let client = header.map(admission.trustedProxies.client) ?? caller.hop else {
+      throw Gate.Rejection(.badRequest, "X-Forwarded-For is '\(header!)'")
     }
-    proxied[socket]?.client = client
-    switch admission.exchange(socket.ticket, for: client, isIdentified: true) {
-    case .success(let ticket):
-      socket.ticket = ticket
-      return nil
-    case .failure(let rejection): return rejection
+    caller.client = client
+    switch admission.exchange(ticket, for: client, isIdentified: true) {
+    case .success(let exchanged): ticket = exchanged
+    case .failure(let rejection):
+      throw Gate.Rejection(rejection.refusal, rejection.detail, headers: Admission.Rejection.headers)
     }
   }
 }
@@ -71,11 +71,11 @@ extension EventLoop {
     case .malformed(let reason): fail(reason)
     case .whole(nil):
       stopPolling()
-      loop.adopt(descriptor, peer, ticket, deadline: deadline)
+      loop.adopt(descriptor, peer, isProxied: true, ticket, deadline: deadline)
     case .whole(let client?):
       stopPolling()
       switch loop.admission.exchange(ticket, for: client) {
-      case .success(let ticket): loop.adopt(descriptor, client, ticket, deadline: deadline)
+      case .success(let ticket): loop.adopt(descriptor, client, isProxied: true, ticket, deadline: deadline)
       case .failure(let rejection):
         loop.turnAway(descriptor, client, rejection)
         loop.admission.leave(ticket)

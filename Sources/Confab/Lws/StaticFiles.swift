@@ -1,30 +1,62 @@
 internal import CLibwebsockets
 internal import Glibc
 
+/// What there is for a path.
+enum Found {
+  case file(OpenFile)
+  /// A folder, which is to be asked for with a slash at its end: otherwise links in its page lead elsewhere.
+  case folder
+  case nothing
+}
+
 extension [Mount] {
-  /// Whether libwebsockets may be left to answer a request for `path` from a mount: there must be a file, in the mount's
-  /// folder when all links are followed, and no part of the path may begin with a dot.
-  ///
-  /// lws itself follows links out of the folder, opens whatever it finds, and cuts names off at 255 bytes
-  /// (lib/roles/http/server/server.c, `lws_http_serve`).
-  func serve(_ path: String) -> Bool {
-    guard !path.utf8.contains(0), !path.hasBytes("/."), let mount = mount(of: path) else { return false }
-    let rest = path.dropFirst(mount.path == "/" ? 0 : mount.path.count)
-    let name = rest.isEmpty || rest == "/" ? "/" + mount.index : String(rest)
-    let file = mount.directory + "/" + name
-    guard file.utf8.count < 250, let root = resolve(mount.directory), let found = resolve(file) else { return false }
+  /// What a request for `path` gets: a file in the mount's folder when all links are followed. No part of the path may
+  /// begin with a dot.
+  func find(_ path: String) -> Found {
+    guard let (root, file) = locate(path), let found = resolve(file), found.isWithin(root) || found == root else {
+      return .nothing
+    }
     switch kind(of: found) {
-    case S_IFREG: return found.isWithin(root)
-    case S_IFDIR:
-      guard let index = resolve(found + "/" + mount.index) else { return false }
-      return kind(of: index) == S_IFREG && index.isWithin(root)
-    default: return false
+    case S_IFREG: return OpenFile(found).map { .file($0) } ?? .nothing
+    case S_IFDIR: return hasIndex(found, root, path) ? .folder : .nothing
+    default: return .nothing
+    }
+  }
+
+  private func hasIndex(_ folder: String, _ root: String, _ path: String) -> Bool {
+    guard path.utf8.last != UInt8(ascii: "/"), let mount = mount(of: path) else { return false }
+    guard let index = resolve(folder + "/" + mount.index) else { return false }
+    return kind(of: index) == S_IFREG && index.isWithin(root)
+  }
+
+  /// The folder of the mount, and where in it a path is.
+  private func locate(_ path: String) -> (root: String, file: String)? {
+    guard !path.utf8.contains(0), !path.hasBytes("/."), let mount = mount(of: path) else { return nil }
+    guard let root = resolve(mount.directory) else { return nil }
+    let rest = Substring(path.utf8.dropFirst(mount.path == "/" ? 0 : mount.path.utf8.count))
+    return (root, "\(root)\(rest)\(rest.utf8.last == UInt8(ascii: "/") ? mount.index : "")")
+  }
+
+  /// Whether lws may be left to answer a request for `path`, where TLS is spoken: as above, but that lws finds the index
+  /// of a folder itself, and cuts names off at 255 bytes (lib/roles/http/server/server.c, `lws_http_serve`).
+  func serve(_ path: String) -> Bool {
+    guard let mount = mount(of: path), path.utf8.count + mount.directory.utf8.count + mount.index.utf8.count < 248 else {
+      return false
+    }
+    return switch find(path) {
+    case .file, .folder: true
+    case .nothing: false
     }
   }
 
   /// As lws chooses: the longest that fits (`lws_find_mount`).
   private func mount(of path: String) -> Mount? {
-    filter { path == $0.path || $0.path == "/" || path.hasPrefix($0.path + "/") }.max { $0.path.count < $1.path.count }
+    let bytes = [UInt8](path.utf8)
+    return filter { mount in
+      let name = mount.path.utf8
+      guard name.count > 1 else { return true }
+      return bytes.starts(with: name) && (bytes.count == name.count || bytes[name.count] == UInt8(ascii: "/"))
+    }.max { $0.path.utf8.count < $1.path.utf8.count }
   }
 }
 

@@ -16,6 +16,7 @@ extension EventLoop {
     guard isFirst else { return }
     if drain == nil { for listener in listeners { listener.stop() } }
     for connection in connections { stop(connection) }
+    for connection in httpConnections.values { connection.stop() }
   }
 
   func stop(_ connection: Connection) {

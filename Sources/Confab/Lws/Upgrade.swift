@@ -6,22 +6,36 @@ internal import Glibc
 
 /// A request for an upgrade that has been admitted, until it is answered within the same call.
 struct Upgrade {
-  let socket: Socket
+  /// Nil until lws has the socket.
+  var socket: Socket?
+  private let source: RequestSource
   let authorization: Authorization
   let compression: Compression?
   /// How many offers of the extension lws has yet to ask about before the one that it is to take.
-  var offersLeft: Int
+  var offersLeft = 0
   /// Whether lws lets frames with RSV1 pass.
   var isActive = false
   /// What lws takes for the subprotocol that was agreed upon, though there is none: see ``Subprotocols``.
-  let unknownSubprotocol: String?
+  var unknownSubprotocol: String?
 
-  init(_ socket: Socket, _ authorization: Authorization, extensions: String?, unknownSubprotocol: String?) {
-    self.socket = socket
-    self.authorization = authorization
+  /// Of a request that lws has parsed.
+  init(
+    _ socket: Socket, _ source: RequestSource, _ authorization: Authorization, extensions: String?,
+    unknownSubprotocol: String?
+  ) {
+    (self.socket, self.source, self.authorization) = (socket, source, authorization)
     self.unknownSubprotocol = unknownSubprotocol
     compression = extensions.flatMap { Compression(offers: $0) }
     offersLeft = extensions.flatMap { Upgrade.takenOffer(in: $0)?.index } ?? 0
+  }
+
+  /// Of one that lws is going to read in its canonical form.
+  init(_ source: RequestSource, _ authorization: Authorization, _ compression: Compression?) {
+    (self.source, self.authorization, self.compression) = (source, authorization, compression)
+  }
+
+  func source(agreeingTo subprotocol: String?) -> RequestSource {
+    RequestSource(head: RequestHead(source.head, subprotocol: subprotocol), lws: source.lws)
   }
 }
 

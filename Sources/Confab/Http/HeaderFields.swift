@@ -1,0 +1,72 @@
+/// The header fields of a request, RFC 9110, section 5: the bytes as they were sent, and where each name and value is.
+struct HeaderFields: Sendable {
+  /// Offsets fit 16 bits, because ``Configuration/maxHeaderSize`` is at most 16 KiB.
+  private struct Field {
+    let name: Range<UInt16>
+    let value: Range<UInt16>
+  }
+
+  private var bytes: [UInt8]
+  private var fields: [Field] = []
+
+  /// - Parameter bytes: a request header section. ``add(name:value:)`` says where its fields are.
+  init(_ bytes: [UInt8] = []) { self.bytes = bytes }
+
+  var count: Int { fields.count }
+
+  mutating func add(name: Range<Int>, value: Range<Int>) {
+    fields.append(
+      Field(
+        name: UInt16(name.lowerBound)..<UInt16(name.upperBound),
+        value: UInt16(value.lowerBound)..<UInt16(value.upperBound)))
+  }
+
+  /// Adds a field whose bytes are not here yet. False if there is no room.
+  mutating func append(name: some Sequence<UInt8>, value: some Sequence<UInt8>) -> Bool {
+    let start = bytes.count
+    bytes += name
+    let middle = bytes.count
+    bytes += value
+    guard bytes.count <= Int(UInt16.max) else { return false }
+    add(name: start..<middle, value: middle..<bytes.count)
+    return true
+  }
+
+  /// The values of the fields with this name, in any case, in their order.
+  func values(_ name: String) -> [String] {
+    fields.filter { isNamed($0, name) }.map { text($0.value) }
+  }
+
+  /// The value of a field that is sent several times is the list of all (RFC 9110, section 5.3); nil without the field.
+  subscript(name: String) -> String? {
+    var joined: String?
+    for field in fields where isNamed(field, name) {
+      let value = text(field.value)
+      joined = joined.map { "\($0)\(name == "cookie" ? "; " : ", ")\(value)" } ?? value
+    }
+    return joined
+  }
+
+  func contains(_ name: String) -> Bool { fields.contains { isNamed($0, name) } }
+
+  /// All names, in small letters, and values.
+  var all: [(name: String, value: String)] {
+    fields.map { (text($0.name).lowercased(), text($0.value)) }
+  }
+
+  private func isNamed(_ field: Field, _ name: String) -> Bool {
+    field.name.count == name.utf8.count
+      && zip(bytes[Int(field.name.lowerBound)..<Int(field.name.upperBound)], name.utf8).allSatisfy {
+        $0.asciiLowercased == $1.asciiLowercased
+      }
+  }
+
+  private func text(_ range: Range<UInt16>) -> String {
+    String(decoding: bytes[Int(range.lowerBound)..<Int(range.upperBound)], as: UTF8.self)
+  }
+}
+
+extension UInt8 {
+  /// A capital letter of ASCII as a small one.
+  var asciiLowercased: UInt8 { 65...90 ~= self ? self | 0x20 : self }
+}

@@ -1,0 +1,55 @@
+/// A request of HTTP/1, as its request header section says (RFC 9112).
+struct HttpRequest: Sendable {
+  enum Method: Equatable, Sendable { case get, head, options, other }
+
+  let method: Method
+  /// 0 or 1. Later versions of HTTP/1 are read as 1 (RFC 9110, section 2.5).
+  let minorVersion: Int
+  let target: RequestTarget
+  let fields: HeaderFields
+
+  /// The host and port that it is for. Those of the request target precede those of the Host field (RFC 9112, section
+  /// 3.2.2).
+  var host: String? { target.authority ?? fields["host"] }
+
+  /// Whether the connection may be used for another request (RFC 9112, section 9.3).
+  var keepsAlive: Bool {
+    let options = (fields["connection"] ?? "").listElements.map { $0.lowercased() }
+    if options.contains("close") { return false }
+    return minorVersion > 0 || options.contains("keep-alive")
+  }
+
+  /// Whether an Upgrade field names `websocket`, which it may do among others (RFC 9110, section 7.8).
+  var asksForWebSocket: Bool {
+    (fields["upgrade"] ?? "").listElements.contains { $0.lowercased() == "websocket" }
+  }
+
+  enum Body: Equatable {
+    case none, length(String), chunked
+  }
+
+  /// The body that follows, RFC 9112, section 6.
+  func body() throws(RequestError) -> Body {
+    let lengths = fields["content-length"].map { $0.parts(separatedBy: ",").map(\.trimmed) } ?? []
+    if let codings = fields["transfer-encoding"] {
+      guard lengths.isEmpty else { throw RequestError("both Content-Length and Transfer-Encoding") }
+      guard codings.lowercased() == "chunked" else { throw RequestError("Transfer-Encoding is '\(codings)'") }
+      guard minorVersion > 0 else { throw RequestError("Transfer-Encoding in HTTP/1.0") }
+      return .chunked
+    }
+    guard let length = lengths.first else { return .none }
+    // The same length may be said several times.
+    guard lengths.allSatisfy({ $0.isSame(as: length) }), (1...20).contains(length.utf8.count),
+      length.utf8.allSatisfy({ 48...57 ~= $0 })
+    else { throw RequestError("Content-Length is '\(fields["content-length"]!)'") }
+    return length.utf8.allSatisfy { $0 == 48 } ? .none : .length(String(length))
+  }
+}
+
+/// Why a request header section is not one. The client is answered with status 400, or what `refusal` has.
+struct RequestError: Error, Equatable {
+  let refusal: Refusal
+  let detail: String
+
+  init(_ detail: String, _ refusal: Refusal = .badRequest) { (self.detail, self.refusal) = (detail, refusal) }
+}

@@ -1,0 +1,43 @@
+/// What tells whether a file has changed, RFC 9110, section 8.8.
+struct Validators: Sendable {
+  /// Without its quotes. It has no comma.
+  let tag: String
+  let modified: HttpDate
+
+  var entityTag: String { "\"\(tag)\"" }
+
+  enum Precondition { case none, notModified, failed }
+
+  /// What the conditions of a request come to, RFC 9110, section 13.2.2.
+  func evaluate(_ fields: HeaderFields) -> Precondition {
+    if let tags = fields["if-match"] {
+      guard matches(tags, isWeak: false) else { return .failed }
+    } else if let date = fields["if-unmodified-since"].flatMap(HttpDate.init), modified.seconds > date.seconds {
+      return .failed
+    }
+    if let tags = fields["if-none-match"] { return matches(tags, isWeak: true) ? .notModified : .none }
+    let date = fields["if-modified-since"].flatMap(HttpDate.init)
+    return date.map { modified.seconds <= $0.seconds } == true ? .notModified : .none
+  }
+
+  /// Whether a Range field is to be regarded, RFC 9110, section 13.1.5.
+  func allowsRange(_ fields: HeaderFields) -> Bool {
+    guard let condition = fields["if-range"] else { return true }
+    return condition == entityTag || HttpDate(condition) == modified
+  }
+
+  /// Whether the tag is one of a list. Tags that a proxy has quoted again are taken as well.
+  private func matches(_ list: String, isWeak: Bool) -> Bool {
+    list.listElements.contains { element in
+      if element == "*" { return true }
+      var bytes = element.utf8
+      if bytes.starts(with: "W/".utf8) {
+        guard isWeak else { return false }
+        bytes = bytes.dropFirst(2)
+      }
+      while bytes.first == UInt8(ascii: "\"") { bytes = bytes.dropFirst() }
+      while bytes.last == UInt8(ascii: "\"") { bytes = bytes.dropLast() }
+      return bytes.elementsEqual(tag.utf8)
+    }
+  }
+}

@@ -1,0 +1,127 @@
+internal import CLibwebsockets
+internal import Glibc
+
+/// An answer with a file, on its way from lws to a client. lws's mount writes it to one end of a pair of sockets, and is
+/// held up when nobody reads the other end.
+@safe final class FileTransfer {
+  /// The header section that lws makes, as lines.
+  struct Head {
+    var lines: [String] = []
+    /// Nil when the body ends with the connection.
+    var bodyLength: Int?
+
+    /// Takes what is right for the client.
+    init?(_ bytes: some Sequence<UInt8>) {
+      let all = String(decoding: Array(bytes), as: UTF8.self).parts(separatedBy: "\n").map(\.withoutReturn)
+      guard let status = all.first, status.utf8.starts(with: "HTTP/1.".utf8) else { return nil }
+      lines = [String(status)]
+      for line in all.dropFirst() where !line.isEmpty {
+        let name = line.parts(separatedBy: ":", maxSplits: 1)[0].lowercased()
+        if name == "content-length" { bodyLength = Int(line.dropFirst(name.utf8.count + 1).trimmed) }
+        if !["connection", "etag", "date", "last-modified"].contains(name) { lines.append(String(line)) }
+      }
+    }
+  }
+
+  /// What the pair of sockets holds.
+  private static let bufferSize = Int32(64 << 10)
+  private static let maxHead = 4096
+
+  private let descriptor: Int32
+  private let validators: Validators
+  private let isHead: Bool
+  private unowned let client: HttpConnection
+  private unowned let loop: EventLoop
+  private var poll: UvPoll?
+  private var head: [UInt8]? = []
+  /// Bytes of the body that are to come; nil when it ends with the connection.
+  private var left: Int?
+  private var isOpen = true
+
+  /// Nil if no descriptor is left.
+  init?(_ file: OpenFile, isHead: Bool, range: String?, to client: HttpConnection, on loop: EventLoop) {
+    var pair: [Int32] = [-1, -1]
+    let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+    guard unsafe socketpair(AF_UNIX, type, 0, &pair) == 0 else { return nil }
+    setOption(pair[1], SOL_SOCKET, SO_SNDBUF, FileTransfer.bufferSize)
+    descriptor = pair[0]
+    (validators, self.isHead, self.client, self.loop) = (file.validators, isHead, client, loop)
+    loop.handOver(pair[1], file, isHead: isHead, range: range)
+    poll = unsafe UvPoll(descriptor, on: loop.uv.loop) { [unowned self] in read() }
+    poll!.wait(for: .input)
+  }
+
+  /// The client takes more.
+  func goOn() { if isOpen { poll!.wait(for: .input) } }
+
+  private func read() {
+    let bytes = unsafe loop.scratch.bytes
+    let count = unsafe recv(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT))
+    if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
+    guard count > 0 else {
+      end()
+      return head != nil ? client.fileFailed() : client.fileWasRead(isWhole: left == nil)
+    }
+    let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
+    if head != nil { unsafe readHead(part) } else { unsafe readBody(part) }
+  }
+
+  private func readHead(_ part: UnsafeRawBufferPointer) {
+    let start = head!.count
+    unsafe head! += part
+    guard let end = head!.endOfHead(from: max(0, start - 3)) else {
+      if head!.count > FileTransfer.maxHead { client.fileFailed() }
+      return
+    }
+    guard let made = Head(head![..<end]) else { return client.fileFailed() }
+    left = isHead ? 0 : made.bodyLength
+    head = nil
+    let body = unsafe UnsafeRawBufferPointer(rebasing: part[(end - start)...])
+    let isTaken = unsafe client.send(made, validators, count(body))
+    goOnOrStop(isTaken)
+  }
+
+  private func readBody(_ part: UnsafeRawBufferPointer) {
+    let isTaken = unsafe client.sendBody(count(part))
+    goOnOrStop(isTaken)
+  }
+
+  /// What of it belongs to the body.
+  private func count(_ part: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    guard let left else { return unsafe part }
+    let body = unsafe UnsafeRawBufferPointer(rebasing: part.prefix(left))
+    self.left = left - body.count
+    return unsafe body
+  }
+
+  private func goOnOrStop(_ isTaken: Bool) {
+    // The client may have gone.
+    guard isOpen else { return }
+    if left == 0 {
+      end()
+      client.fileWasRead(isWhole: true)
+    } else if !isTaken {
+      poll!.wait(for: .nothing)
+    }
+  }
+
+  func end() {
+    guard isOpen else { return }
+    isOpen = false
+    poll?.close()
+    close(descriptor)
+  }
+}
+
+extension [UInt8] {
+  /// Where the empty line ends.
+  fileprivate func endOfHead(from start: Int) -> Int? {
+    let mark = Array("\r\n\r\n".utf8)
+    guard count >= mark.count else { return nil }
+    return (start...count - mark.count).first { self[$0..<$0 + mark.count].elementsEqual(mark) }.map { $0 + mark.count }
+  }
+}
+
+extension Substring {
+  fileprivate var withoutReturn: Substring { utf8.last == UInt8(ascii: "\r") ? Substring(utf8.dropLast()) : self }
+}

@@ -1,0 +1,71 @@
+internal import CLibwebsockets
+
+// lws gets sockets together with a request that this server has made for it: in a canonical form, which has nothing that
+// lws could misread, and only what it needs. It serves that within the call.
+
+/// A socket that is being handed to lws.
+struct Handover {
+  let ticket: Admission.Ticket
+  let proxied: Proxied?
+  /// What the request is for.
+  let upgrade: Upgrade?
+  let file: OpenFile?
+  fileprivate(set) var isAdopted = false
+}
+
+extension EventLoop {
+  /// Hands over a client's socket, to become a WebSocket. `rest` is what the client has sent after its request.
+  func handOver(
+    _ descriptor: Int32, _ ticket: Admission.Ticket, _ proxied: Proxied?, _ source: RequestSource,
+    _ authorization: Authorization, rest: [UInt8]
+  ) {
+    let fields = source.head.http.fields
+    let offers = configuration.offersCompression ? fields["sec-websocket-extensions"] : nil
+    let compression = offers.flatMap { Compression(offers: $0) }
+    let subprotocol = fields["sec-websocket-protocol"].flatMap { offers in
+      offers.listElements.first { offer in configuration.subprotocols.contains { $0.isSame(as: offer) } }
+    }
+    var request = "GET / HTTP/1.1\r\nHost: confab\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    request += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \(fields["sec-websocket-key"]!)\r\n"
+    if let subprotocol { request += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
+    if compression != nil { request += "Sec-WebSocket-Extensions: \(Compression.name)\r\n" }
+    let upgrade = Upgrade(source, authorization, compression)
+    let result = handOver(
+      descriptor, Handover(ticket: ticket, proxied: proxied, upgrade: upgrade, file: nil),
+      Array((request + "\r\n").utf8) + rest)
+    if !result.wasAdopted { admission.leave(ticket) }
+    // It has not been answered.
+    if let socket = result.socket, upgrading?.socket == socket {
+      upgrading = nil
+      socket.kill()
+    }
+  }
+
+  /// Has lws send a file to a socket.
+  func handOver(_ descriptor: Int32, _ file: OpenFile, isHead: Bool, range: String?) {
+    // lws tells the type by the end of the name, and opens the file by ``FileOperations``.
+    var request = "\(isHead ? "HEAD" : "GET") /file\(file.suffix) HTTP/1.1\r\nHost: confab\r\nConnection: close\r\n"
+    if let range { request += "Range: \(range)\r\n" }
+    _ = handOver(
+      descriptor, Handover(ticket: .internal, proxied: nil, upgrade: nil, file: file),
+      Array((request + "\r\n").utf8))
+  }
+
+  private func handOver(
+    _ descriptor: Int32, _ handover: Handover, _ bytes: [UInt8]
+  ) -> (socket: Socket?, wasAdopted: Bool) {
+    self.handover = handover
+    defer { self.handover = nil }
+    return (context.adopt(descriptor, reading: bytes), self.handover!.isAdopted)
+  }
+
+  /// LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED: lws has made a connection of a socket.
+  func wasAdopted(_ socket: Socket) {
+    guard let handover, !handover.isAdopted else { return }
+    self.handover?.isAdopted = true
+    socket.ticket = handover.ticket
+    if let proxied = handover.proxied { self.proxied[socket] = proxied }
+    upgrading = handover.upgrade
+    upgrading?.socket = socket
+  }
+}

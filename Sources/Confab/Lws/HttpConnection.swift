@@ -1,0 +1,339 @@
+internal import CLibwebsockets
+internal import Glibc
+
+// Where TLS is not spoken the server itself reads what a connection begins with: requests of HTTP. lws gets the socket
+// with the first one that asks for a WebSocket. Pages are answered here; lws's mount sends their files through a pair of
+// sockets (FileTransfer.swift), so each request passes the parser and the gate, whatever came before it.
+
+/// A TCP connection that is read for requests, or gets an answer. Nothing is read while it is answered. Loop thread only.
+@safe final class HttpConnection: @unchecked Sendable {
+  // @unchecked: as said above.
+
+  private enum Phase {
+    case reading
+    /// Sends what ``output`` has, and then closes, or reads on.
+    case answering
+    case transferring(FileTransfer)
+    /// Has answered, and discards what is still sent: closing would take the answer from a client that sends.
+    case lingering
+  }
+
+  /// When it has taken too long, in the loop's milliseconds.
+  private(set) var deadline: UInt64
+  private let descriptor: Int32
+  private let peer: SocketAddress
+  private var proxied: Proxied?
+  private var ticket: Admission.Ticket
+  private unowned let loop: EventLoop
+  private var poll: UvPoll?
+  private var phase = Phase.reading
+  private var parser: RequestParser
+  private var isFirst = true
+  private var isPeerOpen = true
+  private var keepsAlive = false
+  /// What the kernel has not taken of the answer, from ``sent`` on.
+  private var output: [UInt8] = []
+  private var sent = 0
+  private var lingerEnd: UInt64 = 0
+
+  /// Time without a request on a kept-alive connection.
+  private static let idleTimeout: UInt64 = 5_000
+  /// Time in which the client has to take some of an answer: of a file, or of what is in memory.
+  private static let fileTimeout: UInt64 = 120_000
+  private static let answerTimeout: UInt64 = 5_000
+  /// How long a client may go on to send what nobody reads, and be silent in between.
+  private static let (lingerTimeout, lingerSilence) = (UInt64(30_000), UInt64(5_000))
+  /// Requests of one client that are served before others have their turn.
+  private static let requestsAtOnce = 8
+
+  init(
+    _ descriptor: Int32, _ peer: SocketAddress, _ proxied: Proxied?, _ ticket: Admission.Ticket, deadline: UInt64,
+    on loop: EventLoop
+  ) {
+    (self.descriptor, self.peer, self.proxied, self.ticket) = (descriptor, peer, proxied, ticket)
+    (self.deadline, self.loop) = (deadline, loop)
+    parser = RequestParser(limit: loop.configuration.maxHeaderSize)
+  }
+
+  private var client: SocketAddress { proxied?.client ?? peer }
+
+  // MARK: Reading
+
+  /// Serves the requests that there are, and waits for more.
+  func read() {
+    var hasReceived = false
+    for _ in 0..<HttpConnection.requestsAtOnce {
+      do throws(RequestError) {
+        if let request = try parser.next() {
+          serve(request)
+          guard case .reading = phase else { return }
+          continue
+        }
+      } catch {
+        let rejection = Gate.Rejection(error.refusal, error.detail)
+        return finish(loop.refuse(rejection, client, path: parser.path), isHead: parser.isHead)
+      }
+      if hasReceived { return wait(for: .input) }
+      guard receive() else { return }
+      hasReceived = true
+    }
+    // Others have their turn.
+    wait(for: .nothing)
+    loop.execute { [weak self] in self?.readOn() }
+  }
+
+  private func readOn() {
+    if case .reading = phase { read() }
+  }
+
+  /// Whether something has come.
+  private func receive() -> Bool {
+    let bytes = unsafe loop.scratch.bytes
+    let count = unsafe recv(descriptor, bytes.baseAddress, HttpConnection.readSize, Int32(MSG_DONTWAIT))
+    if count > 0 {
+      if !parser.hasBegun && !isFirst { deadline = loop.now + loop.configuration.handshakeTimeout.milliseconds }
+      unsafe parser.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+      return true
+    }
+    if count < 0 && (errno == EAGAIN || errno == EINTR) {
+      wait(for: .input)
+      return false
+    }
+    if isFirst || parser.hasBegun {
+      loop.admission.refusals.note(.notUnderstood, client.endpoint, "has gone without a whole request")
+    }
+    end()
+    return false
+  }
+
+  /// What follows an upgrade is kept until lws takes it.
+  private static let readSize = 16 << 10
+
+  private func wait(for interest: UvPoll.Interest) {
+    if poll == nil && interest == .nothing { return }
+    if poll == nil {
+      poll = unsafe UvPoll(descriptor, on: loop.uv.loop) { [unowned self] in isReady() }
+    }
+    poll!.wait(for: interest)
+  }
+
+  private func isReady() {
+    switch phase {
+    case .reading: read()
+    case .answering: flush()
+    case .transferring(let transfer):
+      guard flushPart() else { return }
+      wait(for: .nothing)
+      transfer.goOn()
+    case .lingering: discard()
+    }
+  }
+
+  // MARK: Serving
+
+  private func serve(_ request: HttpRequest) {
+    isFirst = false
+    keepsAlive = request.keepsAlive && !loop.isStopping && loop.drain == nil
+    let isHead = request.method == .head
+    do throws(Gate.Rejection) {
+      if proxied != nil { try loop.identify(&proxied!, &ticket, forwardedFor: request.fields["x-forwarded-for"]) }
+    } catch {
+      return finish(loop.refuse(error, client, path: request.target.path), isHead: isHead)
+    }
+    let source = RequestSource(head: RequestHead(request, subprotocol: nil, address: client), lws: nil)
+    let gate = Gate(loop: loop, source: source, client: client)
+    switch gate.decide() {
+    case .answer(let response): finish(response, isHead: isHead)
+    case .upgrade(let authorization): upgrade(source, authorization)
+    case .serve:
+      switch loop.configuration.mounts.find(request.target.path) {
+      case .nothing: finish(gate.notFound(), isHead: isHead)
+      case .folder:
+        let location = RequestTarget(
+          authority: nil, path: request.target.path + "/", rawQuery: request.target.rawQuery)
+        finish(Response(status: 301, headers: ["Location": location.encoded], ""), isHead: isHead)
+      case .file(let file): serve(file, request)
+      }
+    }
+  }
+
+  private func serve(_ file: OpenFile, _ request: HttpRequest) {
+    let isHead = request.method == .head
+    switch file.validators.evaluate(request.fields) {
+    case .failed: return finish(Response(status: 412, "the file is another one\n"), isHead: isHead)
+    case .notModified:
+      let head = ["HTTP/1.1 304 Not Modified"] + Context.pageHeaders.map { "\($0.0): \($0.1)" }
+        + ["Cache-Control: \(Context.cacheControl)"] + lines(file.validators)
+      return answer(Array((head.joined(separator: "\r\n") + "\r\n\r\n").utf8))
+    case .none: break
+    }
+    // Several ranges are as well answered with the whole file (RFC 9110, section 14.2).
+    let range = request.fields["range"].flatMap { range in
+      !isHead && !range.utf8.contains(UInt8(ascii: ",")) && file.validators.allowsRange(request.fields) ? range : nil
+    }
+    guard let transfer = FileTransfer(file, isHead: isHead, range: range, to: self, on: loop) else {
+      let rejection = Gate.Rejection(
+        .tooManyConnections, "no descriptor is left for a file", headers: Admission.Rejection.headers)
+      return finish(loop.refuse(rejection, client, path: request.target.path), isHead: isHead)
+    }
+    wait(for: .nothing)
+    phase = .transferring(transfer)
+    deadline = loop.now + HttpConnection.fileTimeout
+  }
+
+  /// Header lines that each answer with a file has.
+  private func lines(_ validators: Validators) -> [String] {
+    [
+      "Date: \(HttpDate.now.text)", "ETag: \(validators.entityTag)", "Last-Modified: \(validators.modified.text)",
+      "Connection: \(keepsAlive ? "keep-alive" : "close")",
+    ]
+  }
+
+  private func upgrade(_ source: RequestSource, _ authorization: Authorization) {
+    poll?.close()
+    loop.httpConnections[ObjectIdentifier(self)] = nil
+    phase = .answering
+    loop.handOver(descriptor, ticket, proxied, source, authorization, rest: parser.takeRest())
+  }
+
+  // MARK: Answering
+
+  /// Answers as the last thing.
+  private func finish(_ response: Response, isHead: Bool) {
+    keepsAlive = false
+    answer(response.bytes(isHead: isHead))
+  }
+
+  private func answer(_ bytes: [UInt8]) {
+    phase = .answering
+    (output, sent) = (bytes, 0)
+    deadline = loop.now + HttpConnection.answerTimeout
+    flush()
+  }
+
+  private func flush() {
+    if flushPart() { answered() }
+  }
+
+  /// Whether all that there was has been sent.
+  private func flushPart() -> Bool {
+    guard sent < output.count else { return true }
+    guard let count = unsafe output[sent...].withUnsafeBytes({ unsafe send($0) }) else { return false }
+    sent += count
+    guard sent == output.count else {
+      wait(for: .output)
+      return false
+    }
+    (output, sent) = ([], 0)
+    return true
+  }
+
+  /// How many bytes the kernel has taken; nil when the client has gone, and this connection ended.
+  private func send(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+    if count < 0 && errno != EAGAIN && errno != EINTR {
+      end()
+      return nil
+    }
+    if count > 0 {
+      let time = if case .transferring = phase { HttpConnection.fileTimeout } else { HttpConnection.answerTimeout }
+      deadline = loop.now + time
+    }
+    return max(0, count)
+  }
+
+  private func answered() {
+    if keepsAlive { return awaitRequest() }
+    if loop.isStopping { return end() }
+    phase = .lingering
+    shutdown(descriptor, Int32(SHUT_WR))
+    lingerEnd = loop.now + HttpConnection.lingerTimeout
+    deadline = loop.now + HttpConnection.lingerSilence
+    wait(for: .input)
+  }
+
+  private func awaitRequest() {
+    phase = .reading
+    guard parser.hasBegun else {
+      deadline = loop.now + HttpConnection.idleTimeout
+      return wait(for: .input)
+    }
+    deadline = loop.now + loop.configuration.handshakeTimeout.milliseconds
+    // Not from here: a client may have sent any number of requests.
+    wait(for: .nothing)
+    loop.execute { [weak self] in self?.readOn() }
+  }
+
+  private func discard() {
+    let count = recv(descriptor, nil, 1 << 20, Int32(MSG_TRUNC | MSG_DONTWAIT))
+    if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { return end() }
+    if count > 0 { deadline = min(lingerEnd, loop.now + HttpConnection.lingerSilence) }
+  }
+
+  // MARK: Ending
+
+  /// ``deadline`` has passed.
+  func timedOut() {
+    guard case .reading = phase, isFirst || parser.hasBegun else { return end() }
+    finish(loop.refuse(loop.lateRejection, client, path: parser.path), isHead: parser.isHead)
+  }
+
+  /// The server stops: what has begun is answered.
+  func stop() {
+    keepsAlive = false
+    switch phase {
+    case .reading, .lingering: end()
+    case .answering, .transferring:
+      // As much as the kernel may take for a socket: it delivers that also when the process has ended.
+      setOption(descriptor, SOL_SOCKET, SO_SNDBUF, 4 << 20)
+    }
+  }
+
+  func end() {
+    guard loop.httpConnections.removeValue(forKey: ObjectIdentifier(self)) != nil else { return }
+    if case .transferring(let transfer) = phase { transfer.end() }
+    phase = .lingering
+    poll?.close()
+    close(descriptor)
+    loop.admission.leave(ticket)
+  }
+}
+
+// MARK: Files
+
+extension HttpConnection {
+  /// Takes the header section that lws has made for a file, and what of the body has come with it.
+  func send(_ head: FileTransfer.Head, _ validators: Validators, _ body: UnsafeRawBufferPointer) -> Bool {
+    if head.bodyLength == nil { keepsAlive = false }
+    let text = (head.lines + lines(validators)).joined(separator: "\r\n") + "\r\n\r\n"
+    output = Array(text.utf8)
+    unsafe output += body
+    sent = 0
+    return flushPart()
+  }
+
+  /// Takes a part of the body; false if no more is wanted now, or ever.
+  func sendBody(_ body: UnsafeRawBufferPointer) -> Bool {
+    guard let count = unsafe send(body) else { return false }
+    if count == body.count { return true }
+    (output, sent) = unsafe (Array(body[count...]), 0)
+    wait(for: .output)
+    return false
+  }
+
+  /// The file has been handed over: what is left of it here is sent.
+  func fileWasRead(isWhole: Bool) {
+    guard case .transferring = phase else { return }
+    guard isWhole else { return end() }
+    phase = .answering
+    flush()
+  }
+
+  /// lws has answered nothing.
+  func fileFailed() {
+    guard case .transferring(let transfer) = phase else { return }
+    transfer.end()
+    let rejection = Gate.Rejection(.notFound, "the file could not be read")
+    finish(loop.refuse(rejection, client, path: nil), isHead: false)
+  }
+}

@@ -1,0 +1,102 @@
+internal import CLibwebsockets
+internal import Glibc
+
+/// A file that is open for reading. Its descriptor is closed with this object unless somebody takes it.
+@safe final class OpenFile {
+  private var descriptor: Int32
+  let validators: Validators
+  /// The end of its name, from the dot on, in small letters; empty if there is none.
+  let suffix: String
+
+  /// Nil unless it is a regular file that may be read.
+  init?(_ path: String) {
+    // Nothing that is opened here waits for a writer.
+    descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
+    var status = stat()
+    guard descriptor >= 0 else { return nil }
+    guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      return nil
+    }
+    // The times tell of changes within a tick of the kernel's clock; the second one cannot be set by a program.
+    let numbers = [
+      Int(status.st_ino), Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+      status.st_ctim.tv_nsec,
+    ]
+    validators = Validators(
+      tag: numbers.map { String($0, radix: 36) }.joined(separator: "-"),
+      modified: HttpDate(seconds: Int64(status.st_mtim.tv_sec)))
+    let suffix = path.utf8.reversed().prefix { $0 != UInt8(ascii: ".") }
+    let isPlain = suffix.count < min(16, path.utf8.count) && suffix.allSatisfy(\.isAlphanumeric)
+    self.suffix = isPlain ? "." + String(decoding: suffix.reversed(), as: UTF8.self).lowercased() : ""
+  }
+
+  deinit { if descriptor >= 0 { close(descriptor) } }
+
+  func take() -> Int32 {
+    defer { descriptor = -1 }
+    return descriptor
+  }
+}
+
+extension UInt8 {
+  fileprivate var isAlphanumeric: Bool { 48...57 ~= self || 65...90 ~= self || 97...122 ~= self }
+}
+
+/// What lws's mounts read files with: lws's own operations, but that a file is one which is open already, and that a read
+/// which gets nothing fails. lws would try again for ever when a file has got shorter.
+@safe final class FileOperations {
+  @safe private struct Table {
+    /// First: lws has the address of this one.
+    var operations: lws_plat_file_ops
+    let own: lws_plat_file_ops
+    let context: UnsafeMutableRawPointer
+  }
+  private let table: UnsafeMutablePointer<Table>
+
+  /// `owner` outlives the operations.
+  init(of context: OpaquePointer, owner: Context) {
+    let own = unsafe lws_get_fops(context).pointee
+    var operations = unsafe own
+    unsafe operations.next = nil
+    unsafe operations.open = { operations, name, path, flags in
+      let table = unsafe UnsafeRawPointer(operations!).assumingMemoryBound(to: Table.self)
+      let context = unsafe Unmanaged<Context>.fromOpaque(table.pointee.context).takeUnretainedValue()
+      guard let handover = context.loop?.handover else {
+        return unsafe table.pointee.own.open(operations, name, path, flags)
+      }
+      return unsafe handover.file.flatMap { unsafe makeFile($0, operations!, flags!.pointee) }
+    }
+    unsafe operations.read = { file, amount, buffer, length in
+      let count = unsafe read(file!.pointee.fd, buffer, Int(length))
+      unsafe amount!.pointee = lws_filepos_t(max(0, count))
+      if count <= 0 && length > 0 { return -1 }
+      unsafe file!.pointee.pos += lws_filepos_t(count)
+      return 0
+    }
+    unsafe table = .allocate(capacity: 1)
+    unsafe table.initialize(
+      to: Table(operations: operations, own: own, context: Unmanaged.passUnretained(owner).toOpaque()))
+    unsafe lws_set_fops(context, UnsafeRawPointer(table).assumingMemoryBound(to: lws_plat_file_ops.self))
+  }
+
+  deinit { unsafe table.deallocate() }
+}
+
+/// What lws has for a file, which its own operation frees.
+private func makeFile(
+  _ file: OpenFile, _ operations: UnsafePointer<lws_plat_file_ops>, _ flags: lws_fop_flags_t
+) -> lws_fop_fd_t? {
+  let memory = unsafe malloc(MemoryLayout<lws_fop_fd>.size)!.bindMemory(to: lws_fop_fd.self, capacity: 1)
+  let descriptor = file.take()
+  var status = stat()
+  guard descriptor >= 0, unsafe fstat(descriptor, &status) == 0 else {
+    unsafe free(memory)
+    return nil
+  }
+  unsafe memory.initialize(
+    to: lws_fop_fd(
+      fd: descriptor, fops: operations, filesystem_priv: nil, pos: 0, len: lws_filepos_t(status.st_size), flags: flags,
+      mod_time: 0))
+  return unsafe memory
+}

@@ -1,0 +1,46 @@
+internal import CLibwebsockets
+
+/// Polls a socket in a libuv loop. Loop thread only.
+@safe final class UvPoll {
+  enum Interest { case nothing, input, output }
+
+  private let handle = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
+  private let body: () -> Void
+  private var interest = Interest.nothing
+
+  init(_ descriptor: Int32, on loop: UnsafeMutablePointer<uv_loop_t>, _ body: @escaping () -> Void) {
+    self.body = body
+    unsafe uv_poll_init(loop, handle, descriptor)
+    // Retained until the handle has been closed.
+    unsafe handle.pointee.data = Unmanaged.passRetained(self).toOpaque()
+  }
+
+  deinit { unsafe handle.deallocate() }
+
+  /// Calls the body in each turn in which the socket is ready for that, or broken.
+  func wait(for interest: Interest) {
+    if interest == self.interest { return }
+    self.interest = interest
+    if interest == .nothing {
+      unsafe uv_poll_stop(handle)
+      return
+    }
+    let events = interest == .input ? UV_READABLE : UV_WRITABLE
+    unsafe _ = uv_poll_start(handle, Int32(events.rawValue)) { handle, _, _ in
+      unsafe Unmanaged<UvPoll>.fromOpaque(handle!.pointee.data!).takeUnretainedValue().body()
+    }
+  }
+
+  /// The socket is not polled any more: another handle may.
+  func close() {
+    unsafe closeHandle(handle) { handle in unsafe Unmanaged<UvPoll>.fromOpaque(handle!.pointee.data!).release() }
+  }
+}
+
+/// Memory for one read or write, which nothing refers to afterwards.
+@safe final class ScratchBuffer {
+  static let size = 64 << 10
+  let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: ScratchBuffer.size, alignment: 16)
+
+  deinit { unsafe bytes.deallocate() }
+}
