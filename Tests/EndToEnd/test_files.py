@@ -49,15 +49,13 @@ def test_what_is_there(site):
     "/.secret", "/.git/config", "/%2esecret", "/sub/../.secret", "/link.txt", "/out/outside.txt", "/fifo.txt",
     "/empty/", "/nothing", "/../outside.txt", "/%2e%2e/outside.txt", "/..%2foutside.txt", "/%2e%2e%2foutside.txt",
     "/sub/../../outside.txt", "/sub/%2e%2e/%2e%2e/outside.txt", "/....//outside.txt", "/..\\outside.txt",
-    "/..%5coutside.txt", "/%252e%252e/outside.txt", "/%c0%ae%c0%ae/outside.txt", "/index.html%00.txt", "/index.html/",
+    "/..%5coutside.txt", "/%252e%252e/outside.txt", "/%c0%ae%c0%ae/outside.txt", "/index.html/",
     "//etc/passwd", "/out/../outside.txt", "/" + "x" * 900,
 ], ids=lambda path: path[:40])
 def test_what_is_not_served(site, path):
     server, _ = site
-    answer = get(server, path)
-    # libwebsockets itself refuses what is no path: 403, or no answer.
-    assert answer is None or answer[0] in (403, 404), answer
-    assert answer is None or b"not for you" not in answer[2]
+    status, _, body = get(server, path)
+    assert status == 404 and b"not for you" not in body
     assert get(server, "/")[2] == b"index"
 
 

@@ -47,6 +47,14 @@ def is_dropped(data):
     return act
 
 
+def goes(data):
+    """A client that sends a part of a request, and goes."""
+    def act(server, stack):
+        with RawClient(server.port) as client:
+            client.send(data)
+    return act
+
+
 def says_nothing(status):
     def act(server, stack):
         assert stack.enter_context(RawClient(server.port)).answer()[0] == status
@@ -111,7 +119,7 @@ REASONS = {
     "tooManyConnections": (["--max-connections", 2], joined_by(2, handshake(), 503)),
     "refusedByHandler": (["--max-rooms", 1], joined_by(1, head(
         dict(line.split(": ") for line in handshake().decode().split("\r\n")[1:] if line), "GET /tea HTTP/1.1"), 503)),
-    "notUnderstood": ([], is_dropped(b"GET " + b"/" * 20_000)),
+    "notUnderstood": ([], goes(b"GET /")),
     "badProxyHeader": (["--trusted-proxy", "127.0.0.1", "--proxy-protocol"], is_dropped(b"GET / HTTP/1.1\r\n\r\n")),
     "messageTooBig": (["--max-message-size", 10], sends(frame(1, b"x" * 11), code=1009)),
     "tooManyFragments": (["--max-fragments", 2], sends(

@@ -18,22 +18,30 @@ REFUSED = [
     (handshake(Connection="keep-alive"), 400, "Connection: Upgrade"),
     (handshake(Host=None), 400, "Host"),
     (handshake(Host="a b"), 400, "Host is 'a b'"),
-    (handshake(Sec_WebSocket_Protocol="x" * 200), 431, "126 bytes"),
-    (handshake(Sec_WebSocket_Protocol="x" * 63), 400, "Sec-WebSocket-Protocol"),
     (handshake(Sec_WebSocket_Protocol=","), 400, "Sec-WebSocket-Protocol"),
     (handshake(Sec_WebSocket_Protocol="a b"), 400, "Sec-WebSocket-Protocol"),
-    (handshake(Sec_WebSocket_Protocol="1.2"), 400, "digit"),
-    (handshake(Upgrade="h2c"), 400, "websocket"),
     (head(HANDSHAKE, "GET / HTTP/1.0"), 400, "HTTP/1.1"),
     (head(HANDSHAKE, "GET / HTTP/2.0"), 400, "HTTP/1.1"),
     (head(HANDSHAKE, "POST / HTTP/1.1"), 405, "GET and HEAD"),
     (head(GET, "POST / HTTP/1.1"), 405, "GET and HEAD"),
     (head(GET, "DELETE / HTTP/1.1"), 405, "GET and HEAD"),
-    (head(GET, "OPTIONS / HTTP/1.1"), 405, "GET and HEAD"),
     (head(GET, "CONNECT localhost:1 HTTP/1.1"), 405, "GET and HEAD"),
     (head(GET, "BREW / HTTP/1.1"), 405, "GET and HEAD"),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 405, "GET and HEAD"),
-    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 405, "GET and HEAD"),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "not a request of HTTP"),
+    (b"GET /\r\n\r\n", 400, "not a request of HTTP"),
+    (b"GET  / HTTP/1.1\r\n", 400, "not a request of HTTP"),
+    (b"GET / HTTP/1.1\r\nHost : localhost\r\n", 400, "not a token"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\n folded\r\n", 400, "folded"),
+    (b"GET / HTTP/1.1\r\nnonsense\r\n", 400, "without a colon"),
+    (b"GET / HTTP/1.1\r\nX: a\0", 400, "control character"),
+    (b"GET / HTTP/1.1\r\nX: a\rb", 400, "carriage return"),
+    (head(GET)[:-2] + b"Host: localhost\r\n\r\n", 400, "several Host"),
+    (head(GET, "GET tea HTTP/1.1"), 400, "request target"),
+    (head(GET, "GET http://user@localhost/ HTTP/1.1"), 400, "request target"),
+    (head(GET, "GET /100% HTTP/1.1"), 400, "/100%"),
+    (head(GET | {"Content-Length": "5", "Transfer-Encoding": "chunked"}), 400, "both"),
+    (head(GET | {"Transfer-Encoding": "gzip"}), 400, "gzip"),
     (head(GET | {"Content-Length": "5"}) + b"hello", 413, "5 bytes"),
     (head(GET | {"Content-Length": "-1"}), 400, "'-1'"),
     (head(GET | {"Content-Length": "99999999999999999999"}), 413, "bytes"),
@@ -54,7 +62,7 @@ def test_what_is_refused(server, data, status, reason):
     assert reason in body.decode() and body.count(b"\n") == 1
     assert headers["connection"] == "close" and headers["content-type"] == "text/plain; charset=utf-8"
     if status == 405:
-        assert headers["allow"] == "GET, HEAD"
+        assert headers["allow"] == "GET, HEAD, OPTIONS"
     if status == 426:
         assert headers["sec-websocket-version"] == "13"
     assert request(server.port, head(GET))[0] == 200
@@ -63,7 +71,7 @@ def test_what_is_refused(server, data, status, reason):
         assert len(server.errors.splitlines()) == 1 and reason in server.errors and "127.0.0.1:" in server.errors
 
 
-@pytest.mark.parametrize("offer", ["soap", "v12.stomp, v11.stomp", "chat.v1_b-2", "x" * 62, "a,b", "a , b"])
+@pytest.mark.parametrize("offer", ["soap", "v12.stomp, v11.stomp", "chat.v1_b-2", "x" * 200, "a,b", "a , b", "1.2"])
 @pytest.mark.parametrize("extensions", [None, "permessage-deflate"])
 def test_who_offers_only_unknown_subprotocols_goes_on_without(server, offer, extensions):
     with RawClient(server.port) as client:
@@ -84,15 +92,9 @@ def test_head_has_no_body(server):
         assert text.startswith(b"HTTP/1.1 404") and text.endswith(b"\r\n\r\n")
 
 
-def test_headers_beyond_the_table_end_the_connection(server):
-    """libwebsockets drops what does not fit in its table: no answer, and no harm."""
+def test_headers_beyond_the_limit_are_refused_before_they_have_all_come(server):
     for headers in ({f"X-{number}": "x" * 100 for number in range(5000)}, {"X": "x" * 100_000}):
-        with RawClient(server.port) as client:
-            try:
-                client.send(head(GET | headers))
-            except ConnectionError:
-                pass
-            assert client.ends()
+        assert request(server.port, head(GET | headers))[0] == 431
     assert request(server.port, head(GET))[0] == 200
 
 
@@ -156,17 +158,13 @@ def test_an_upgrade_on_a_kept_alive_connection_after_the_page(server):
             client.send(head(GET))
             assert client.answer()[0] == 200
             client.send(handshake(Upgrade=upgrade))
-            answer = client.answer()
-            assert answer and answer[0] == (101 if upgrade == "websocket" else 400 if upgrade == "h2c" else 403)
+            assert client.answer()[0] == (101 if upgrade == "websocket" else 200)
     assert request(server.port, handshake())[0] == 101
 
 
-def test_a_message_in_one_piece_with_the_handshake_is_refused(server):
-    """libwebsockets has overwritten it by then."""
-    with RawClient(server.port) as witness, RawClient(server.port) as client:
-        witness.open()
-        client.send(handshake() + frame(2, bytes(300)))
+def test_messages_in_one_piece_with_the_handshake_are_received(server):
+    with RawClient(server.port) as client:
+        client.send(handshake() + frame(2, bytes(300)) + frame(1, b"the end"))
         assert client.answer()[0] == 101
-        assert client.close_code() == 1002
-        witness.send(frame(1, b"the end"))
-        assert witness.frame() == (1, b"the end")
+        assert client.frame() == (2, bytes(300))
+        assert client.frame() == (1, b"the end")

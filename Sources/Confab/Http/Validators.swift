@@ -20,12 +20,6 @@ struct Validators: Sendable {
     return date.map { modified.seconds <= $0.seconds } == true ? .notModified : .none
   }
 
-  /// Whether a Range field is to be regarded, RFC 9110, section 13.1.5.
-  func allowsRange(_ fields: HeaderFields) -> Bool {
-    guard let condition = fields["if-range"] else { return true }
-    return condition == entityTag || HttpDate(condition) == modified
-  }
-
   /// Whether the tag is one of a list. Tags that a proxy has quoted again are taken as well.
   private func matches(_ list: String, isWeak: Bool) -> Bool {
     list.listElements.contains { element in

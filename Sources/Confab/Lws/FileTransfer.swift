@@ -39,14 +39,14 @@ internal import Glibc
   private var isOpen = true
 
   /// Nil if no descriptor is left.
-  init?(_ file: OpenFile, isHead: Bool, range: String?, to client: HttpConnection, on loop: EventLoop) {
+  init?(_ file: OpenFile, isHead: Bool, to client: HttpConnection, on loop: EventLoop) {
     var pair: [Int32] = [-1, -1]
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     guard unsafe socketpair(AF_UNIX, type, 0, &pair) == 0 else { return nil }
     setOption(pair[1], SOL_SOCKET, SO_SNDBUF, FileTransfer.bufferSize)
     descriptor = pair[0]
     (validators, self.isHead, self.client, self.loop) = (file.validators, isHead, client, loop)
-    loop.handOver(pair[1], file, isHead: isHead, range: range)
+    loop.handOver(pair[1], file, isHead: isHead)
     poll = unsafe UvPoll(descriptor, on: loop.uv.loop) { [unowned self] in read() }
     poll!.wait(for: .input)
   }

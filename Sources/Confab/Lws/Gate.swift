@@ -160,7 +160,7 @@ struct Gate {
   }
 
   private func checkOrigin() throws(Rejection) {
-    let origin = http.fields["origin"]
+    let origin = request.origin
     guard !loop.originPolicy.admits(origin: origin, host: http.host) else { return }
     let remedy =
       origin.map { "origin '\($0)' is not let in (--allow-origin \($0) would do it)" }

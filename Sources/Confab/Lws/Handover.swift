@@ -42,13 +42,12 @@ extension EventLoop {
   }
 
   /// Has lws send a file to a socket.
-  func handOver(_ descriptor: Int32, _ file: OpenFile, isHead: Bool, range: String?) {
+  func handOver(_ descriptor: Int32, _ file: OpenFile, isHead: Bool) {
     // lws tells the type by the end of the name, and opens the file by ``FileOperations``.
-    var request = "\(isHead ? "HEAD" : "GET") /file\(file.suffix) HTTP/1.1\r\nHost: confab\r\nConnection: close\r\n"
-    if let range { request += "Range: \(range)\r\n" }
-    _ = handOver(
-      descriptor, Handover(ticket: .internal, proxied: nil, upgrade: nil, file: file),
-      Array((request + "\r\n").utf8))
+    let method = isHead ? "HEAD" : "GET"
+    let request = "\(method) /file\(file.suffix) HTTP/1.1\r\nHost: confab\r\nConnection: close\r\n\r\n"
+    let handover = Handover(ticket: .internal, proxied: nil, upgrade: nil, file: file)
+    _ = handOver(descriptor, handover, Array(request.utf8))
   }
 
   private func handOver(

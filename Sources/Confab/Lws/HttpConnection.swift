@@ -167,11 +167,7 @@ internal import Glibc
       return answer(Array((head.joined(separator: "\r\n") + "\r\n\r\n").utf8))
     case .none: break
     }
-    // Several ranges are as well answered with the whole file (RFC 9110, section 14.2).
-    let range = request.fields["range"].flatMap { range in
-      !isHead && !range.utf8.contains(UInt8(ascii: ",")) && file.validators.allowsRange(request.fields) ? range : nil
-    }
-    guard let transfer = FileTransfer(file, isHead: isHead, range: range, to: self, on: loop) else {
+    guard let transfer = FileTransfer(file, isHead: isHead, to: self, on: loop) else {
       let rejection = Gate.Rejection(
         .tooManyConnections, "no descriptor is left for a file", headers: Admission.Rejection.headers)
       return finish(loop.refuse(rejection, client, path: request.target.path), isHead: isHead)

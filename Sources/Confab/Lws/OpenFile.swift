@@ -18,13 +18,14 @@ internal import Glibc
       close(descriptor)
       return nil
     }
-    // The times tell of changes within a tick of the kernel's clock; the second one cannot be set by a program.
+    // The second time cannot be set by a program: it tells also of a change that keeps size and first time. A digest,
+    // since the numbers are nobody's business.
     let numbers = [
       Int(status.st_ino), Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
       status.st_ctim.tv_nsec,
     ]
     validators = Validators(
-      tag: numbers.map { String($0, radix: 36) }.joined(separator: "-"),
+      tag: sha256(Array(numbers.map { "\($0)" }.joined(separator: " ").utf8)).prefix(10).hexadecimal,
       modified: HttpDate(seconds: Int64(status.st_mtim.tv_sec)))
     let suffix = path.utf8.reversed().prefix { $0 != UInt8(ascii: ".") }
     let isPlain = suffix.count < min(16, path.utf8.count) && suffix.allSatisfy(\.isAlphanumeric)
@@ -36,6 +37,12 @@ internal import Glibc
   func take() -> Int32 {
     defer { descriptor = -1 }
     return descriptor
+  }
+}
+
+extension ArraySlice<UInt8> {
+  fileprivate var hexadecimal: String {
+    map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
 }
 

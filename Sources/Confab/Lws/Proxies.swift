@@ -14,14 +14,15 @@ struct Proxied {
 
 extension EventLoop {
   /// Finds out whose request it is, and why it is not served if that cannot be read or there are too many of theirs. A
-  /// request of a trusted proxy without X-Forwarded-For, a health check for example, is the proxy's own, and counts for
+  /// request of a trusted proxy without X-Forwarded-For, or with an empty one, a health check for example, is the proxy's own, and counts for
   /// its address as for any client's.
   func identify(
     _ caller: inout Proxied, _ ticket: inout Admission.Ticket, forwardedFor header: String?
   ) throws(Gate.Rejection) {
     guard admission.trustedProxies.contain(caller.hop) else { return }
-    guard let client = header.map(admission.trustedProxies.client) ?? caller.hop else {
-      throw Gate.Rejection(.badRequest, "X-Forwarded-For is '\(header!)'")
+    let addresses = header ?? ""
+    guard let client = addresses.isEmpty ? caller.hop : admission.trustedProxies.client(forwardedFor: addresses) else {
+      throw Gate.Rejection(.badRequest, "X-Forwarded-For is '\(addresses)'")
     }
     caller.client = client
     switch admission.exchange(ticket, for: client, isIdentified: true) {

@@ -26,7 +26,7 @@ public struct Request: ~Escapable {
   public subscript(header name: String) -> String? { head[header: name] ?? source.lws?[name.lowercased()] }
 
   /// The web origin of the page that the client runs in; browsers send it, RFC 6454, section 7.
-  public var origin: String? { head[header: "origin"] }
+  public var origin: String? { head[header: "origin"].flatMap { $0.isEmpty ? nil : $0 } }
 
   /// The subprotocol that was agreed upon: one of ``Configuration/subprotocols``, or nil.
   public var subprotocol: String? { head.subprotocol }
