@@ -48,6 +48,9 @@ ssize_t kernel_write(sim_client *client, const uint8_t *bytes, size_t count);
 sim_frame *next_frame(sim_client *client);
 /* Whether a listening socket has somebody waiting. */
 bool has_waiting(int listener);
+/* Whether a client's socket has something to read, and takes something. */
+bool is_client_readable(const sim_client *client);
+bool is_client_writable(const sim_client *client);
 
 /* The events of a context's connections, for the poll of its loop. */
 bool lws_has_events(struct lws_context *context);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,6 +45,16 @@ sim_client *sim_connect(int listener, bool offers_compression, const char *path,
 }
 
 bool has_waiting(int listener) { return waiting[listener % LISTENERS] != NULL; }
+
+bool is_client_readable(const sim_client *client)
+{
+    return client->has_request || client->first || client->has_ended || client->is_shut_down;
+}
+
+bool is_client_writable(const sim_client *client)
+{
+    return client->capacity > 0 || client->is_reset || client->is_shut_down;
+}
 
 static void release(sim_client *client)
 {
@@ -179,9 +190,29 @@ ssize_t recv(int descriptor, void *buffer, size_t count, int flags)
 {
     sim_client *client = client_of(descriptor);
     if (!client) return syscall(SYS_recvfrom, descriptor, buffer, count, flags, NULL, NULL);
+    if (client->has_request) {
+        int length = snprintf(
+            buffer, count,
+            "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nUser-Agent: %s\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+            client->path, client->agent,
+            client->offers_compression ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
+        if (length < 0 || (size_t)length >= count) abort();
+        client->has_request = false;
+        return length;
+    }
     if (client->has_ended || client->is_shut_down) return 0;
     errno = EAGAIN;
     return -1;
+}
+
+ssize_t send(int descriptor, const void *buffer, size_t count, int flags)
+{
+    sim_client *client = client_of(descriptor);
+    if (!client) return syscall(SYS_sendto, descriptor, buffer, count, flags, NULL, 0);
+    ssize_t taken = kernel_write(client, buffer, count);
+    errno = taken < 0 ? EPIPE : EAGAIN;
+    return taken == 0 && count ? -1 : taken;
 }
 
 int setsockopt(int descriptor, int level, int option, const void *value, socklen_t length)

@@ -1,4 +1,5 @@
 /* libwebsockets: connections that are upgraded, read, written and closed as 4.1.6 does, one event at a time. */
+#define _GNU_SOURCE
 #include "internal.h"
 
 #include <poll.h>
@@ -80,22 +81,6 @@ int _lws_plat_service_tsi(struct lws_context *context, int timeout, int thread)
     (void)timeout; (void)thread;
     context->reports_changes = true;
     return 0;
-}
-
-struct lws *lws_adopt_descriptor_vhost_via_info(const lws_adopt_desc_t *info)
-{
-    struct lws *wsi = calloc(1, sizeof *wsi), **place;
-    wsi->context = info->vh->context;
-    wsi->client = client_of(info->fd.sockfd);
-    wsi->client->wsi = wsi;
-    wsi->protocol = wsi->context->protocols;
-    wsi->opaque = info->opaque;
-    wsi->is_reading = true;
-    wsi->context->loop->watchers[wsi->client->descriptor] = &wsi->watcher;
-    for (place = &wsi->context->connections; *place; place = &(*place)->next) {}
-    *place = wsi;
-    update_events(wsi);
-    return wsi;
 }
 
 /* Ending. */
@@ -236,56 +221,16 @@ void lws_close_reason(struct lws *wsi, enum lws_close_status status, unsigned ch
 int lws_get_close_length(struct lws *wsi) { return wsi->close_count; }
 unsigned char *lws_get_close_payload(struct lws *wsi) { return wsi->close_payload; }
 
-/* The request. */
-
-static const char *header(const struct lws *wsi, enum lws_token_indexes token)
-{
-    switch (token) {
-    case WSI_TOKEN_GET_URI: return wsi->client->path;
-    case WSI_TOKEN_HTTP_USER_AGENT: return wsi->client->agent;
-    case WSI_TOKEN_HTTP: return "HTTP/1.1";
-    case WSI_TOKEN_HOST: return "localhost";
-    case WSI_TOKEN_UPGRADE: return "websocket";
-    case WSI_TOKEN_CONNECTION: return "Upgrade";
-    case WSI_TOKEN_VERSION: return "13";
-    case WSI_TOKEN_KEY: return "dGhlIHNhbXBsZSBub25jZQ==";
-    case WSI_TOKEN_EXTENSIONS: return wsi->client->offers_compression ? "permessage-deflate" : NULL;
-    default: return NULL;
-    }
-}
-
-int lws_hdr_total_length(struct lws *wsi, enum lws_token_indexes token)
-{
-    const char *value = header(wsi, token);
-    return value ? (int)strlen(value) : 0;
-}
-
-int lws_hdr_copy(struct lws *wsi, char *target, int room, enum lws_token_indexes token)
-{
-    const char *value = header(wsi, token);
-    if (!value || (int)strlen(value) >= room) return -1;
-    strcpy(target, value);
-    return (int)strlen(value);
-}
-
-int lws_hdr_custom_length(struct lws *wsi, const char *name, int count) { (void)wsi; (void)name; (void)count; return -1; }
-int lws_hdr_copy_fragment(struct lws *wsi, char *target, int room, enum lws_token_indexes token, int index)
-{
-    (void)wsi; (void)target; (void)room; (void)token; (void)index;
-    return -1;
-}
-
 /* lib/roles/ws/server-ws.c, handshake_0405: the answer is made behind 384 + LWS_PRE bytes of a buffer of 64 KiB. */
-static void upgrade(struct lws *wsi)
+static void upgrade(struct lws *wsi, bool has_offer)
 {
     uint8_t buffer[64 * 1024];
     struct lws_process_html_args arguments;
     uint8_t *start = buffer + 128 + 256 + LWS_PRE, *end_of_answer = start;
     const char *extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     bool has_extension = false;
-    wsi->client->has_request = false;
     if (call(wsi, LWS_CALLBACK_HTTP_CONFIRM_UPGRADE, NULL, 0) != 0) return end(wsi);
-    if (wsi->client->offers_compression && wsi->context->extensions
+    if (has_offer && wsi->context->extensions
         && call(wsi, LWS_CALLBACK_CONFIRM_EXTENSION_OKAY, (void *)"permessage-deflate", 18) == 0) {
         const struct lws_ext_options *options = NULL;
         has_extension = true;
@@ -305,18 +250,48 @@ static void upgrade(struct lws *wsi)
     wsi->client->is_answered = true;
 }
 
+/* lib/core-net/adopt.c: what has been read from the socket, a request for an upgrade, is served at once. */
+struct lws *lws_adopt_socket_vhost_readbuf(
+    struct lws_vhost *vhost, lws_sockfd_type descriptor, const char *bytes, size_t count)
+{
+    static const char offer[] = "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n";
+    struct lws *wsi = calloc(1, sizeof *wsi), **place;
+    sim_client *client = client_of(descriptor);
+    wsi->context = vhost->context;
+    wsi->client = client;
+    wsi->client->wsi = wsi;
+    wsi->protocol = wsi->context->protocols;
+    wsi->is_reading = true;
+    wsi->context->loop->watchers[descriptor] = &wsi->watcher;
+    for (place = &wsi->context->connections; *place; place = &(*place)->next) {}
+    *place = wsi;
+    update_events(wsi);
+    call(wsi, LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED, NULL, 0);
+    wsi->context->depth++;
+    upgrade(wsi, memmem(bytes, count, offer, sizeof offer - 1) != NULL);
+    wsi->context->depth--;
+    for (place = &vhost->context->connections; *place; place = &(*place)->next)
+        if (*place == wsi) return wsi;
+    return NULL;
+}
+
+/* Files are not simulated. */
+struct lws_plat_file_ops *lws_get_fops(struct lws_context *context)
+{
+    static struct lws_plat_file_ops operations;
+    (void)context;
+    return &operations;
+}
+
+void lws_set_fops(struct lws_context *context, const struct lws_plat_file_ops *operations)
+{
+    (void)context; (void)operations;
+}
+
 /* Events. */
 
-static bool is_readable(const struct lws *wsi)
-{
-    const sim_client *client = wsi->client;
-    return wsi->is_reading && (client->has_request || client->first || client->has_ended || client->is_shut_down);
-}
-
-static bool is_writable(const struct lws *wsi)
-{
-    return wsi->wants_output && (wsi->client->capacity > 0 || wsi->client->is_reset || wsi->client->is_shut_down);
-}
+static bool is_readable(const struct lws *wsi) { return wsi->is_reading && is_client_readable(wsi->client); }
+static bool is_writable(const struct lws *wsi) { return wsi->wants_output && is_client_writable(wsi->client); }
 
 static bool is_timed_out(const struct lws *wsi)
 {
@@ -349,7 +324,6 @@ static bool receive(struct lws *wsi, const sim_frame *frame)
 
 static void serve_readable(struct lws *wsi)
 {
-    if (wsi->client->has_request) return upgrade(wsi);
     do {
         sim_frame *frame = next_frame(wsi->client);
         bool goes_on;

@@ -21,7 +21,7 @@ typedef struct sim_handle {
     uv_handle_t *uv;
     bool is_active, is_pending, is_closing;
     uint64_t due, period;
-    int descriptor;
+    int descriptor, events;
     void (*callback)(uv_handle_t *);
     uv_poll_cb poll;
     uv_close_cb closed;
@@ -156,7 +156,7 @@ int uv_poll_init(uv_loop_t *loop, uv_poll_t *handle, int descriptor)
 
 int uv_poll_start(uv_poll_t *handle, int events, uv_poll_cb callback)
 {
-    (void)events;
+    handle_of(handle)->events = events;
     handle_of(handle)->poll = callback;
     handle_of(handle)->is_active = true;
     return 0;
@@ -177,9 +177,13 @@ static bool has_events(const sim_loop *loop);
 
 static bool is_ready(const sim_handle *handle)
 {
+    const sim_client *client;
     if (!handle->is_active) return false;
     if (handle->uv->type == UV_ASYNC) return handle->is_pending;
     if (handle->uv->type != UV_POLL) return false;
+    if ((client = client_of(handle->descriptor)))
+        return (handle->events & UV_READABLE && is_client_readable(client))
+            || (handle->events & UV_WRITABLE && is_client_writable(client));
     if (handle->descriptor < FIRST_LOOP) return has_waiting(handle->descriptor);
     return loops[handle->descriptor - FIRST_LOOP] && has_events(loops[handle->descriptor - FIRST_LOOP]);
 }
@@ -222,7 +226,7 @@ static void run_timers(sim_loop *loop)
 static void serve(sim_handle *handle)
 {
     if (handle->uv->type == UV_POLL) {
-        handle->poll((uv_poll_t *)handle->uv, 0, UV_READABLE);
+        handle->poll((uv_poll_t *)handle->uv, 0, handle->events);
     } else {
         handle->is_pending = false;
         handle->callback(handle->uv);
