@@ -120,7 +120,7 @@ simulation: deps
 
 test-clients: build $(PYTHON) .build/apt-nats-server
 	swift build
-	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz
+	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Http Tests/Fuzz
 
 # Clients that join, stall, leave and vanish while messages are said: ARGS="--joins 10000" for that many joins of each kind
 # of server, "--loops 2", "--seed N". The checker is checked first.

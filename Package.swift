@@ -177,6 +177,9 @@ let package = Package(
         "CSimulation", "Confab", "ConfabChat", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], path: "Tests/Simulation", exclude: ["Engine", "mutations.py"], swiftSettings: exampleSettings),
+    // Shows what the server's parser makes of requests, for a comparison with another one.
+    .executableTarget(
+      name: "ParseRequests", dependencies: ["Confab"], path: "Tests/Http/ParseRequests", swiftSettings: exampleSettings),
     .executableTarget(
       name: "LifecycleCheck",
       dependencies: [

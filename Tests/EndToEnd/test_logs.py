@@ -8,7 +8,7 @@ from confab_process import confab
 from raw_client import RawClient, frame, handshake, request
 
 # What ends lines, turns them around, quotes, or is no UTF-8.
-EVIL = b"http://x\x1b[31m\x07\x0b\x0c\xc2\x85\xe2\x80\xa8\xe2\x80\xae\"\\ evil\xff\xc3("
+EVIL = b"http://x\x1b[31m\x07\xc2\x85\xe2\x80\xa8\xe2\x80\xae\"\\ evil\xff\xc3("
 
 
 def log_of(*options):

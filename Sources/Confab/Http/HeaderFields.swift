@@ -1,5 +1,5 @@
 /// The header fields of a request, RFC 9110, section 5: the bytes as they were sent, and where each name and value is.
-struct HeaderFields: Sendable {
+package struct HeaderFields: Sendable {
   /// Offsets fit 16 bits, because ``Configuration/maxHeaderSize`` is at most 16 KiB.
   private struct Field {
     let name: Range<UInt16>
@@ -50,7 +50,7 @@ struct HeaderFields: Sendable {
   func contains(_ name: String) -> Bool { fields.contains { isNamed($0, name) } }
 
   /// All names, in small letters, and values.
-  var all: [(name: String, value: String)] {
+  package var all: [(name: String, value: String)] {
     fields.map { (text($0.name).lowercased(), text($0.value)) }
   }
 

@@ -1,16 +1,16 @@
 /// A request of HTTP/1, as its request header section says (RFC 9112).
-struct HttpRequest: Sendable {
-  enum Method: Equatable, Sendable { case get, head, options, other }
+package struct HttpRequest: Sendable {
+  package enum Method: Equatable, Sendable { case get, head, options, other }
 
-  let method: Method
+  package let method: Method
   /// 0 or 1. Later versions of HTTP/1 are read as 1 (RFC 9110, section 2.5).
-  let minorVersion: Int
-  let target: RequestTarget
-  let fields: HeaderFields
+  package let minorVersion: Int
+  package let target: RequestTarget
+  package let fields: HeaderFields
 
   /// The host and port that it is for. Those of the request target precede those of the Host field (RFC 9112, section
   /// 3.2.2).
-  var host: String? { target.authority ?? fields["host"] }
+  package var host: String? { target.authority ?? fields["host"] }
 
   /// Whether the connection may be used for another request (RFC 9112, section 9.3).
   var keepsAlive: Bool {
@@ -24,12 +24,12 @@ struct HttpRequest: Sendable {
     (fields["upgrade"] ?? "").listElements.contains { $0.lowercased() == "websocket" }
   }
 
-  enum Body: Equatable {
+  package enum Body: Equatable {
     case none, length(String), chunked
   }
 
   /// The body that follows, RFC 9112, section 6.
-  func body() throws(RequestError) -> Body {
+  package func body() throws(RequestError) -> Body {
     let lengths = fields["content-length"].map { $0.parts(separatedBy: ",").map(\.trimmed) } ?? []
     if let codings = fields["transfer-encoding"] {
       guard lengths.isEmpty else { throw RequestError("both Content-Length and Transfer-Encoding") }
@@ -47,9 +47,9 @@ struct HttpRequest: Sendable {
 }
 
 /// Why a request header section is not one. The client is answered with status 400, or what `refusal` has.
-struct RequestError: Error, Equatable {
-  let refusal: Refusal
-  let detail: String
+package struct RequestError: Error, Equatable {
+  package let refusal: Refusal
+  package let detail: String
 
   init(_ detail: String, _ refusal: Refusal = .badRequest) { (self.detail, self.refusal) = (detail, refusal) }
 }

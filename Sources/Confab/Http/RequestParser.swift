@@ -2,7 +2,7 @@
 ///
 /// It looks at each byte once, refuses a line as soon as one of its bytes is wrong, and accepts what h11 accepts, except
 /// for folded lines (which RFC 9112, section 5.2, allows to refuse) and targets that are no paths. `Tests/Http` compares.
-struct RequestParser {
+package struct RequestParser {
   /// Most bytes of a request header section.
   private let limit: Int
   private var bytes: [UInt8] = []
@@ -18,11 +18,11 @@ struct RequestParser {
     var fields: [(name: Range<Int>, value: Range<Int>)] = []
   }
 
-  init(limit: Int) { self.limit = limit }
+  package init(limit: Int) { self.limit = limit }
 
   mutating func append(_ more: UnsafeRawBufferPointer) { unsafe append(contentsOf: more) }
 
-  mutating func append(contentsOf more: some Sequence<UInt8>) {
+  package mutating func append(contentsOf more: some Sequence<UInt8>) {
     if start > 0 {
       bytes.removeFirst(start)
       (line, position, start) = (line - start, position - start, 0)
@@ -40,7 +40,7 @@ struct RequestParser {
   var path: String? { head.flatMap { try? target(of: $0).path } }
 
   /// What follows the last request.
-  mutating func takeRest() -> [UInt8] {
+  package mutating func takeRest() -> [UInt8] {
     let rest = Array(bytes[start...])
     bytes = []
     (start, line, position) = (0, 0, 0)
@@ -48,7 +48,7 @@ struct RequestParser {
   }
 
   /// The next request, once its header section is there.
-  mutating func next() throws(RequestError) -> HttpRequest? {
+  package mutating func next() throws(RequestError) -> HttpRequest? {
     while position < bytes.count {
       let byte = bytes[position]
       if byte == UInt8(ascii: "\n") {

@@ -1,12 +1,12 @@
 /// What a request is for, RFC 9112, section 3.2, in origin-form, absolute-form, or `*`.
-struct RequestTarget: Sendable, Equatable {
+package struct RequestTarget: Sendable, Equatable {
   /// Host and port, in absolute-form.
-  let authority: String?
+  package let authority: String?
   /// The path, percent-decoded, without `.`, `..` and empty segments, beginning with `/`. Bytes that are not UTF-8 stay
   /// percent-encoded, in capitals, so different paths stay different.
-  let path: String
+  package let path: String
   /// Behind the `?`, as it was sent.
-  let rawQuery: String?
+  package let rawQuery: String?
 
   init(authority: String?, path: String, rawQuery: String?) {
     (self.authority, self.path, self.rawQuery) = (authority, path, rawQuery)

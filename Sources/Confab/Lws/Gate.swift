@@ -188,7 +188,7 @@ extension EventLoop {
 
 extension String {
   /// Whether it is the base64 of 16 bytes.
-  fileprivate var isHandshakeKey: Bool {
+  var isHandshakeKey: Bool {
     utf8.count == 24 && utf8.suffix(2).elementsEqual("==".utf8)
       && utf8.dropLast(2).allSatisfy { byte in
         switch byte {

@@ -7,7 +7,7 @@ import PackageDescription
 let ideas = [
   "FuzzAssembly", "FuzzCompression", "FuzzEvents", "FuzzHistory", "FuzzHistoryFile", "FuzzLog", "FuzzOrigin",
   "FuzzPath",
-  "FuzzProxy", "FuzzRates", "FuzzStream", "FuzzUtf8",
+  "FuzzProxy", "FuzzRates", "FuzzRequest", "FuzzStream", "FuzzUtf8",
 ]
 
 let package = Package(
