@@ -50,7 +50,9 @@ public struct Response: Equatable, Sendable {
   }
 
   private static let defaults = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
-  private static let fixed: Set = ["x-content-type-options", "content-length", "connection", "transfer-encoding", "date"]
+  private static let fixed: Set = [
+    "x-content-type-options", "content-length", "connection", "transfer-encoding", "date",
+  ]
 
   private static let phrases = [
     200: "OK", 204: "No Content", 301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",

@@ -25,7 +25,7 @@ package struct HttpRequest: Sendable {
   }
 
   package enum Body: Equatable {
-    case none, length(String), chunked
+    case empty, length(String), chunked
   }
 
   /// The body that follows, RFC 9112, section 6.
@@ -37,12 +37,12 @@ package struct HttpRequest: Sendable {
       guard minorVersion > 0 else { throw RequestError("Transfer-Encoding in HTTP/1.0") }
       return .chunked
     }
-    guard let length = lengths.first else { return .none }
+    guard let length = lengths.first else { return .empty }
     // The same length may be said several times.
     guard lengths.allSatisfy({ $0.isSame(as: length) }), (1...20).contains(length.utf8.count),
       length.utf8.allSatisfy({ 48...57 ~= $0 })
     else { throw RequestError("Content-Length is '\(fields["content-length"]!)'") }
-    return length.utf8.allSatisfy { $0 == 48 } ? .none : .length(String(length))
+    return length.utf8.allSatisfy { $0 == 48 } ? .empty : .length(String(length))
   }
 }
 

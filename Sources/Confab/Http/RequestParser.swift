@@ -20,8 +20,6 @@ package struct RequestParser {
 
   package init(limit: Int) { self.limit = limit }
 
-  mutating func append(_ more: UnsafeRawBufferPointer) { unsafe append(contentsOf: more) }
-
   package mutating func append(contentsOf more: some Sequence<UInt8>) {
     if start > 0 {
       bytes.removeFirst(start)
@@ -52,7 +50,8 @@ package struct RequestParser {
     while position < bytes.count {
       let byte = bytes[position]
       if byte == UInt8(ascii: "\n") {
-        let content = bytes[line..<(position > line && bytes[position - 1] == UInt8(ascii: "\r") ? position - 1 : position)]
+        let content = bytes[
+          line..<(position > line && bytes[position - 1] == UInt8(ascii: "\r") ? position - 1 : position)]
         position += 1
         line = position
         if let request = try read(content) { return request }
@@ -120,7 +119,9 @@ package struct RequestParser {
 
   private mutating func readField(_ content: ArraySlice<UInt8>) throws(RequestError) {
     if content.first!.isBlank { throw RequestError("a folded header line") }
-    guard let colon = content.firstIndex(of: UInt8(ascii: ":")) else { throw RequestError("a header line without a colon") }
+    guard let colon = content.firstIndex(of: UInt8(ascii: ":")) else {
+      throw RequestError("a header line without a colon")
+    }
     guard colon > content.startIndex, content[..<colon].allSatisfy(\.isTokenByte) else {
       throw RequestError("a header name that is not a token")
     }
@@ -155,7 +156,8 @@ extension UInt8 {
   var isTokenByte: Bool {
     switch self {
     case 48...57, 65...90, 97...122: true
-    case UInt8(ascii: "!"), 35...39, UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."), 94...96,
+    case UInt8(ascii: "!"), 35...39, UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
+      94...96,
       UInt8(ascii: "|"), UInt8(ascii: "~"):
       true
     default: false

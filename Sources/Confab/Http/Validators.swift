@@ -6,7 +6,7 @@ struct Validators: Sendable {
 
   var entityTag: String { "\"\(tag)\"" }
 
-  enum Precondition { case none, notModified, failed }
+  enum Precondition { case passed, notModified, failed }
 
   /// What the conditions of a request come to, RFC 9110, section 13.2.2.
   func evaluate(_ fields: HeaderFields) -> Precondition {
@@ -15,9 +15,9 @@ struct Validators: Sendable {
     } else if let date = fields["if-unmodified-since"].flatMap(HttpDate.init), modified.seconds > date.seconds {
       return .failed
     }
-    if let tags = fields["if-none-match"] { return matches(tags, isWeak: true) ? .notModified : .none }
+    if let tags = fields["if-none-match"] { return matches(tags, isWeak: true) ? .notModified : .passed }
     let date = fields["if-modified-since"].flatMap(HttpDate.init)
-    return date.map { modified.seconds <= $0.seconds } == true ? .notModified : .none
+    return date.map { modified.seconds <= $0.seconds } == true ? .notModified : .passed
   }
 
   /// Whether the tag is one of a list. Tags that a proxy has quoted again are taken as well.

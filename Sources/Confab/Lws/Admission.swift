@@ -7,16 +7,21 @@ internal import Synchronization
 final class Admission: Sendable {
   private let configuration: Configuration
   private let limit: Int
+  /// Those that connections may have, and answers with files.
+  private let descriptors: Int
   /// See ``Configuration/trustedProxies``.
   let trustedProxies: [AddressRange]
   let refusals: RefusalLog
   private let total = Atomic(0)
+  /// What answers with files need beside the descriptors of their connections.
+  private let descriptorsOfFiles = Atomic(0)
   private let accepted = Atomic(0)
   private let addresses = Mutex(AddressTable())
 
   init(_ configuration: Configuration) {
     self.configuration = configuration
-    limit = min(configuration.maxConnections, descriptorsForConnections())
+    descriptors = descriptorsForConnections()
+    limit = min(configuration.maxConnections, descriptors)
     trustedProxies = configuration.trustedProxies.compactMap { AddressRange($0) }
     refusals = RefusalLog(configuration.logger)
     if limit < configuration.maxConnections {
@@ -50,7 +55,8 @@ final class Admission: Sendable {
   /// Lets a connection in, or tells why not. A trusted proxy's counts for nobody until it is known whose it is.
   func admit(_ peer: SocketAddress) -> Result<Ticket, Rejection> {
     accepted.wrappingAdd(1, ordering: .relaxed)
-    if total.wrappingAdd(1, ordering: .relaxed).newValue > limit {
+    let left = descriptors - descriptorsOfFiles.load(ordering: .relaxed)
+    if total.wrappingAdd(1, ordering: .relaxed).newValue > min(limit, left) {
       total.wrappingSubtract(1, ordering: .relaxed)
       return .failure(Rejection(.tooManyConnections, "there are \(limit) connections, which is the limit"))
     }
@@ -68,6 +74,22 @@ final class Admission: Sendable {
     if case .success = exchanged { forget(ticket) }
     return exchanged
   }
+
+  /// Whether there are descriptors for an answer with a file: it takes some of those of connections, until
+  /// ``returnDescriptors()``.
+  func takeDescriptors() -> Bool {
+    let taken = descriptorsOfFiles.wrappingAdd(Admission.descriptorsOfFile, ordering: .relaxed).newValue
+    if total.load(ordering: .relaxed) <= descriptors - taken { return true }
+    returnDescriptors()
+    return false
+  }
+
+  func returnDescriptors() {
+    descriptorsOfFiles.wrappingSubtract(Admission.descriptorsOfFile, ordering: .relaxed)
+  }
+
+  /// The file, and the pair of sockets that lws sends it through.
+  private static let descriptorsOfFile = 3
 
   private func isExempt(_ peer: SocketAddress) -> Bool {
     !configuration.limitsLoopback && peer.isLoopback || trustedProxies.contain(peer)

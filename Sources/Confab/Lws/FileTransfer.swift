@@ -42,7 +42,11 @@ internal import Glibc
   init?(_ file: OpenFile, isHead: Bool, to client: HttpConnection, on loop: EventLoop) {
     var pair: [Int32] = [-1, -1]
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-    guard unsafe socketpair(AF_UNIX, type, 0, &pair) == 0 else { return nil }
+    guard loop.admission.takeDescriptors() else { return nil }
+    guard unsafe socketpair(AF_UNIX, type, 0, &pair) == 0 else {
+      loop.admission.returnDescriptors()
+      return nil
+    }
     setOption(pair[1], SOL_SOCKET, SO_SNDBUF, FileTransfer.bufferSize)
     descriptor = pair[0]
     (validators, self.isHead, self.client, self.loop) = (file.validators, isHead, client, loop)
@@ -110,6 +114,7 @@ internal import Glibc
     isOpen = false
     poll?.close()
     close(descriptor)
+    loop.admission.returnDescriptors()
   }
 }
 

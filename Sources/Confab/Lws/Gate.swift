@@ -95,7 +95,7 @@ struct Gate {
       throw Rejection(.pathTooLong, "a path of more than \(configuration.maxPathLength) bytes")
     }
     switch try body() {
-    case .none: break
+    case .empty: break
     case .chunked: throw Rejection(.bodyNotAllowed, "a body, with Transfer-Encoding")
     case .length(let length): throw Rejection(.bodyNotAllowed, "a body of \(length) bytes")
     }
@@ -155,7 +155,8 @@ struct Gate {
     // It takes one that begins with a digit for a number (lib/misc/lws-tokenize.c), and drops the connection.
     for name in offers.listElements where name.utf8.count > Subprotocols.maxName || 48...57 ~= name.utf8.first! {
       throw Rejection(
-        .badRequest, "Sec-WebSocket-Protocol: '\(name)' has more than \(Subprotocols.maxName) bytes, or begins with a digit")
+        .badRequest,
+        "Sec-WebSocket-Protocol: '\(name)' has more than \(Subprotocols.maxName) bytes, or begins with a digit")
     }
   }
 

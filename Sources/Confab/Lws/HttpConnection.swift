@@ -92,7 +92,7 @@ internal import Glibc
     let count = unsafe recv(descriptor, bytes.baseAddress, HttpConnection.readSize, Int32(MSG_DONTWAIT))
     if count > 0 {
       if !parser.hasBegun && !isFirst { deadline = loop.now + loop.configuration.handshakeTimeout.milliseconds }
-      unsafe parser.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+      unsafe parser.append(contentsOf: bytes[..<count])
       return true
     }
     if count < 0 && (errno == EAGAIN || errno == EINTR) {
@@ -162,10 +162,11 @@ internal import Glibc
     switch file.validators.evaluate(request.fields) {
     case .failed: return finish(Response(status: 412, "the file is another one\n"), isHead: isHead)
     case .notModified:
-      let head = ["HTTP/1.1 304 Not Modified"] + Context.pageHeaders.map { "\($0.0): \($0.1)" }
+      let head =
+        ["HTTP/1.1 304 Not Modified"] + Context.pageHeaders.map { "\($0.0): \($0.1)" }
         + ["Cache-Control: \(Context.cacheControl)"] + lines(file.validators)
       return answer(Array((head.joined(separator: "\r\n") + "\r\n\r\n").utf8))
-    case .none: break
+    case .passed: break
     }
     guard let transfer = FileTransfer(file, isHead: isHead, to: self, on: loop) else {
       let rejection = Gate.Rejection(

@@ -40,7 +40,8 @@ extension [Mount] {
   /// Whether lws may be left to answer a request for `path`, where TLS is spoken: as above, but that lws finds the index
   /// of a folder itself, and cuts names off at 255 bytes (lib/roles/http/server/server.c, `lws_http_serve`).
   func serve(_ path: String) -> Bool {
-    guard let mount = mount(of: path), path.utf8.count + mount.directory.utf8.count + mount.index.utf8.count < 248 else {
+    guard let mount = mount(of: path), path.utf8.count + mount.directory.utf8.count + mount.index.utf8.count < 248
+    else {
       return false
     }
     return switch find(path) {

@@ -40,7 +40,9 @@ private func describe(_ request: HttpRequest) -> String {
   let path = request.target.path
   require(path.utf8.first == UInt8(ascii: "/") && !path.utf8.contains(0), "the path '\(path)'")
   require(
-    !path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) },
+    !path.utf8.split(separator: UInt8(ascii: "/")).contains {
+      $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8)
+    },
     "a dot segment in '\(path)'")
   do throws(RequestError) {
     let again = try RequestTarget(Array(request.target.encoded.utf8)[...])

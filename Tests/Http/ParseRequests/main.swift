@@ -20,7 +20,7 @@ func describe(_ raw: [UInt8]) -> String {
     guard let request = try parser.next() else { return "incomplete" }
     let body =
       switch try request.body() {
-      case .none: "0"
+      case .empty: "0"
       case .length(let length): length
       case .chunked: "chunked"
       }
