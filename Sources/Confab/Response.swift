@@ -33,6 +33,8 @@ public struct Response: Equatable, Sendable {
   /// Some never have one, RFC 9110, sections 8.6 and 15.
   private var hasBody: Bool { status != 204 && status != 304 }
 
+  static let preconditionFailed = Response(status: 412, "the file has changed\n")
+
   /// As it is sent.
   func bytes(isHead: Bool = false) -> [UInt8] {
     let phrase = Response.phrases[status] ?? (status < 400 ? "OK" : "Refused")

@@ -6,6 +6,11 @@ struct Validators: Sendable {
 
   var entityTag: String { "\"\(tag)\"" }
 
+  /// Header lines that each answer with the file has.
+  var lines: [String] {
+    ["Date: \(HttpDate.now.text)", "ETag: \(entityTag)", "Last-Modified: \(modified.text)"]
+  }
+
   enum Precondition { case passed, notModified, failed }
 
   /// What the conditions of a request come to, RFC 9110, section 13.2.2.

@@ -50,18 +50,17 @@ func confabCallback(
     return 0
 
   case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-    return unsafe LwsGate(wsi!).admitsUpgrade() ? 0 : -1
+    return unsafe LwsGate(wsi!).admitsUpgrade(data) ? 0 : -1
 
   case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
     unsafe Context.of(wsi!)?.loop?.wasAdopted(Socket(wsi!))
     return 0
 
   case LWS_CALLBACK_FILTER_HTTP_CONNECTION:
-    return unsafe LwsGate(wsi!).admitsRequest() ? 0 : -1
+    return unsafe LwsGate(wsi!).admitsRequest(data) ? 0 : -1
 
   case LWS_CALLBACK_HTTP:
-    unsafe LwsGate(wsi!).rejectUnserved()
-    return -1
+    return unsafe LwsGate(wsi!).answersUnserved() ? 0 : -1
 
   case LWS_CALLBACK_RAW_RX:
     unsafe LwsGate(wsi!).rejectUnknown()

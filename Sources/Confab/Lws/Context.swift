@@ -31,6 +31,7 @@ internal import Synchronization
         // What begins with no method that lws knows comes to LWS_CALLBACK_RAW_RX, to be answered.
         | LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG)
     if let certificate {
+      HeaderTables.areWatched.store(true, ordering: .relaxed)
       unsafe info.options |= UInt64(
         LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX
           // For the gate to answer, which see.
@@ -212,6 +213,8 @@ internal import Synchronization
       unsafe one.origin = string(mount.directory)
       unsafe one.def = string(mount.index)
       unsafe one.origin_protocol = UInt8(LWSMPRO_FILE.rawValue)
+      // Has lws ask for headers, LWS_CALLBACK_ADD_HEADERS.
+      if configuration.tls != nil { unsafe one.protocol = unsafe protocols.pointee.name }
       unsafe one.extra_mimetypes = types
       // Browsers keep the file, and ask each time whether it has changed (ETag).
       unsafe one.cache_max_age = 1

@@ -43,6 +43,8 @@ public final class EventLoop: @unchecked Sendable {
   /// Connections that are read for requests, or get an answer. See HttpConnection.swift.
   var httpConnections: [ObjectIdentifier: HttpConnection] = [:]
   let scratch = ScratchBuffer()
+  /// The file of a request that lws has parsed, until it is answered within the same call.
+  var served: LwsFile?
   /// Expands what connections send compressed.
   private(set) lazy var inflater = Inflater()
   /// The index in ``connections`` that the next sweep begins at. See KeepAlive.swift.

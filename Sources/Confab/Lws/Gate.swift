@@ -67,6 +67,11 @@ struct Gate {
 
   func notFound() -> Response { refuse(Rejection(.notFound, "nothing is served at \(http.target.path)")) }
 
+  func redirectToFolder() -> Response {
+    let target = RequestTarget(authority: nil, path: http.target.path + "/", rawQuery: http.target.rawQuery)
+    return Response(status: 301, headers: ["Location": target.encoded], "")
+  }
+
   static let allow = ["Allow": "GET, HEAD, OPTIONS"]
   static let methodNotAllowed = Rejection(
     .methodNotAllowed, "only GET and HEAD are answered", headers: Gate.allow)

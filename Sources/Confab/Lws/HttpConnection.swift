@@ -148,10 +148,7 @@ internal import Glibc
     case .serve:
       switch loop.configuration.mounts.find(request.target.path) {
       case .nothing: finish(gate.notFound(), isHead: isHead)
-      case .folder:
-        let location = RequestTarget(
-          authority: nil, path: request.target.path + "/", rawQuery: request.target.rawQuery)
-        finish(Response(status: 301, headers: ["Location": location.encoded], ""), isHead: isHead)
+      case .folder: finish(gate.redirectToFolder(), isHead: isHead)
       case .file(let file): serve(file, request)
       }
     }
@@ -160,7 +157,7 @@ internal import Glibc
   private func serve(_ file: OpenFile, _ request: HttpRequest) {
     let isHead = request.method == .head
     switch file.validators.evaluate(request.fields) {
-    case .failed: return finish(Response(status: 412, "the file is another one\n"), isHead: isHead)
+    case .failed: return finish(Response.preconditionFailed, isHead: isHead)
     case .notModified:
       let head =
         ["HTTP/1.1 304 Not Modified"] + Context.pageHeaders.map { "\($0.0): \($0.1)" }
@@ -180,13 +177,15 @@ internal import Glibc
 
   /// Header lines that each answer with a file has.
   private func lines(_ validators: Validators) -> [String] {
-    [
-      "Date: \(HttpDate.now.text)", "ETag: \(validators.entityTag)", "Last-Modified: \(validators.modified.text)",
-      "Connection: \(keepsAlive ? "keep-alive" : "close")",
-    ]
+    validators.lines + ["Connection: \(keepsAlive ? "keep-alive" : "close")"]
   }
 
   private func upgrade(_ source: RequestSource, _ authorization: Authorization) {
+    if case .ask = authorization, parser.hasBegun {
+      let response = Response(status: 400, "data before the answer\n")
+      let rejection = Gate.Rejection(.badRequest, "data before the handshake was answered", response: response)
+      return finish(loop.refuse(rejection, client, path: source.head.path), isHead: false)
+    }
     poll?.close()
     loop.httpConnections[ObjectIdentifier(self)] = nil
     phase = .answering

@@ -3,8 +3,8 @@ internal import CLibwebsockets
 /// Decides on requests that lws has parsed, where TLS is spoken, before it acts on them: lws itself lets nearly every
 /// request pass. What ``HttpConnection`` has handed to lws has been decided.
 ///
-/// The callbacks' `in` is not looked at: on a kept-alive connection it may point to freed memory (CVE-2025-11677).
-/// Headers are taken by copy, once they are known to be there.
+/// The callbacks' `in` is not looked at before it is known that the header is there, and is one that lws goes on with: it
+/// may point to freed memory otherwise (CVE-2025-11677). Headers are taken by copy.
 @safe struct LwsGate {
   private let wsi: OpaquePointer
   private let socket: Socket
@@ -17,7 +17,9 @@ internal import CLibwebsockets
   }
 
   /// LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: whether the client goes on to the handshake. Otherwise it has been answered.
-  func admitsUpgrade() -> Bool {
+  ///
+  /// - Parameter header: the Upgrade field as lws has it.
+  func admitsUpgrade(_ header: UnsafeRawPointer?) -> Bool {
     if loop.upgrading?.socket == socket { return true }
     loop.requestArrived(socket)
     // lws has answered other upgrades with 403 already, and comes here nevertheless.
@@ -27,7 +29,9 @@ internal import CLibwebsockets
       if unsafe wsi.header(WSI_TOKEN_UPGRADE)?.lowercased() == "h2c" { socket.answer(response) }
       return false
     }
-    guard let gate = identified(), case .upgrade(let authorization) = decide(gate) else { return false }
+    guard let gate = unsafe identified(near: header), case .upgrade(let authorization) = decide(gate) else {
+      return false
+    }
     let fields = gate.source.head.http.fields
     let extensions = loop.configuration.offersCompression ? fields["sec-websocket-extensions"] : nil
     loop.upgrading = Upgrade(
@@ -41,6 +45,10 @@ internal import CLibwebsockets
   /// has the answer is to hear what is said from then on, on whatever loop. Nothing is written before the turn ends.
   /// False ends the connection.
   func answersUpgrade(_ headers: AnswerHeaders) -> Bool {
+    if let served = loop.served, served.socket == socket {
+      loop.served = nil
+      return headers.replace(served.tagOfLws, by: served.file.validators.lines.map { "\($0)\r\n" }.joined())
+    }
     guard let upgrade = loop.upgrading, upgrade.socket == socket else { return true }
     loop.upgrading = nil
     let compression = upgrade.isActive ? upgrade.compression : nil
@@ -63,20 +71,38 @@ internal import CLibwebsockets
   }
 
   /// LWS_CALLBACK_FILTER_HTTP_CONNECTION: whether a request that asks for no upgrade is served from a mount.
-  func admitsRequest() -> Bool {
+  ///
+  /// - Parameter target: the path as lws has it.
+  func admitsRequest(_ target: UnsafeRawPointer?) -> Bool {
     if socket.ticket.isInternal { return true }
     loop.requestArrived(socket)
-    guard let gate = identified(), case .serve = decide(gate) else { return false }
-    guard loop.configuration.mounts.serve(gate.source.head.path) else {
+    guard let gate = unsafe identified(near: target), case .serve = decide(gate) else { return false }
+    switch loop.configuration.mounts.find(gate.source.head.path) {
+    case .nothing: answer(gate.notFound())
+    case .folder: answer(gate.redirectToFolder())
+    case .file(let file):
+      switch file.validators.evaluate(gate.source.head.http.fields) {
+      case .failed: answer(Response.preconditionFailed)
+      case .notModified, .passed:
+        loop.served = LwsFile(socket: socket, file: file, fields: gate.source.head.http.fields)
+        return true
+      }
+    }
+    return false
+  }
+
+  /// LWS_CALLBACK_HTTP: no mount has answered, because there is no file for it to open. False ends the connection.
+  func answersUnserved() -> Bool {
+    guard let served = loop.served, served.socket == socket else { return false }
+    loop.served = nil
+    guard served.isNotModified else {
       answer(gate.notFound())
       return false
     }
-    return true
-  }
-
-  /// LWS_CALLBACK_HTTP: no mount has answered.
-  func rejectUnserved() {
-    if !socket.ticket.isInternal { answer(gate.notFound()) }
+    let lines = ["HTTP/1.1 304 Not Modified", "Cache-Control: \(Context.cacheControl)"] + served.file.validators.lines
+    let head = lines + Context.pageHeaders.map { "\($0.0): \($0.1)" }
+    guard socket.write(Array((head.joined(separator: "\r\n") + "\r\n\r\n").utf8)) == .taken else { return false }
+    return unsafe lws_http_transaction_completed(wsi) == 0
   }
 
   /// LWS_CALLBACK_RAW_RX: lws takes what begins with no method that it knows, and CONNECT, for another protocol.
@@ -97,8 +123,11 @@ internal import CLibwebsockets
   }
 
   /// Once it is known whose request it is; nil if it has been refused.
-  private func identified() -> Gate? {
+  private func identified(near header: UnsafeRawPointer?) -> Gate? {
     do throws(Gate.Rejection) {
+      if let header = unsafe header, unsafe wsi.hasGarbledHeader(near: header) {
+        throw Gate.Rejection(.badRequest, "a header that libwebsockets cannot read")
+      }
       try checkSize()
       if var proxied = loop.proxied[socket] {
         defer { loop.proxied[socket] = proxied }

@@ -14,7 +14,7 @@ enum LwsLog {
     self.logger.withLock { $0 = lws }
     unsafe lws_set_log_level(Int32(LLL_ERR | LLL_WARN)) { level, line in
       // It is no error: lws says so of each socket that it is handed with a request.
-      if unsafe strstr(line!, "adopt_socket_readbuf: calling service") != nil { return }
+      if unsafe strstr(line!, ": calling service") != nil { return }
       let text = unsafe String(cString: line!)
       LwsLog.emit(level, text)
     }

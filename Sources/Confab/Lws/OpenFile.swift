@@ -5,6 +5,7 @@ internal import Glibc
 @safe final class OpenFile {
   private var descriptor: Int32
   let validators: Validators
+  let size: Int
   /// The end of its name, from the dot on, in small letters; empty if there is none.
   let suffix: String
 
@@ -20,6 +21,7 @@ internal import Glibc
     }
     // The second time cannot be set by a program: it tells also of a change that keeps size and first time. A digest,
     // since the numbers are nobody's business.
+    size = Int(status.st_size)
     let numbers = [
       Int(status.st_ino), Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
       status.st_ctim.tv_nsec,
@@ -50,29 +52,54 @@ extension UInt8 {
   fileprivate var isAlphanumeric: Bool { 48...57 ~= self || 65...90 ~= self || 97...122 ~= self }
 }
 
+/// A file that a mount is about to send where lws has parsed the request, which it does within the same call.
+struct LwsFile {
+  let socket: Socket
+  let file: OpenFile
+  let isNotModified: Bool
+
+  init(socket: Socket, file: OpenFile, fields: HeaderFields) {
+    (self.socket, self.file) = (socket, file)
+    isNotModified = file.validators.evaluate(fields) == .notModified
+  }
+
+  /// What lws says of the file (lib/roles/http/server/server.c, `lws_http_serve`): it has no quotes.
+  var tagOfLws: String {
+    func padded(_ number: UInt64) -> String {
+      let digits = String(number, radix: 16, uppercase: true)
+      return String(repeating: "0", count: max(0, 8 - digits.utf8.count)) + digits
+    }
+    let time = UInt64(UInt32(truncatingIfNeeded: file.validators.modified.seconds))
+    return "etag: \(padded(UInt64(file.size)))\(padded(time))\r\n"
+  }
+}
+
+extension EventLoop {
+  /// What lws is to open, whatever name it has for it.
+  fileprivate var fileForLws: OpenFile? {
+    if let handover { return handover.file }
+    return served.flatMap { $0.isNotModified ? nil : $0.file }
+  }
+}
+
 /// What lws's mounts read files with: lws's own operations, but that a file is one which is open already, and that a read
 /// which gets nothing fails. lws would try again for ever when a file has got shorter.
 @safe final class FileOperations {
   @safe private struct Table {
     /// First: lws has the address of this one.
     var operations: lws_plat_file_ops
-    let own: lws_plat_file_ops
     let context: UnsafeMutableRawPointer
   }
   private let table: UnsafeMutablePointer<Table>
 
   /// `owner` outlives the operations.
   init(of context: OpaquePointer, owner: Context) {
-    let own = unsafe lws_get_fops(context).pointee
-    var operations = unsafe own
+    var operations = unsafe lws_get_fops(context).pointee
     unsafe operations.next = nil
-    unsafe operations.open = { operations, name, path, flags in
+    unsafe operations.open = { operations, _, _, flags in
       let table = unsafe UnsafeRawPointer(operations!).assumingMemoryBound(to: Table.self)
       let context = unsafe Unmanaged<Context>.fromOpaque(table.pointee.context).takeUnretainedValue()
-      guard let handover = context.loop?.handover else {
-        return unsafe table.pointee.own.open(operations, name, path, flags)
-      }
-      return unsafe handover.file.flatMap { unsafe makeFile($0, operations!, flags!.pointee) }
+      return unsafe context.loop?.fileForLws.flatMap { unsafe makeFile($0, operations!, flags!.pointee) }
     }
     unsafe operations.read = { file, amount, buffer, length in
       let count = unsafe read(file!.pointee.fd, buffer, Int(length))
@@ -83,7 +110,7 @@ extension UInt8 {
     }
     unsafe table = .allocate(capacity: 1)
     unsafe table.initialize(
-      to: Table(operations: operations, own: own, context: Unmanaged.passUnretained(owner).toOpaque()))
+      to: Table(operations: operations, context: Unmanaged.passUnretained(owner).toOpaque()))
     unsafe lws_set_fops(context, UnsafeRawPointer(table).assumingMemoryBound(to: lws_plat_file_ops.self))
   }
 

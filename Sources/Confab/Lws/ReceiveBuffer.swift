@@ -20,7 +20,15 @@ enum ReceiveBuffer {
   static var count: Int { slots.inUse }
 
   private static let installed: Void = unsafe lws_set_allocator { memory, size, purpose in
-    unsafe slots.reallocate(memory, size, isBuffer: unsafe purpose.map { unsafe strcmp($0, "rx_ubuf") == 0 } ?? false)
+    let isBuffer = unsafe purpose.map { unsafe strcmp($0, "rx_ubuf") == 0 } ?? false
+    if size == 0 && HeaderTables.areWatched.load(ordering: .relaxed) { unsafe HeaderTables.remove(memory) }
+    let allocated = unsafe slots.reallocate(memory, size, isBuffer: isBuffer)
+    if let allocated = unsafe allocated, size > 0, HeaderTables.areWatched.load(ordering: .relaxed),
+      unsafe purpose.map({ unsafe strcmp($0, HeaderTables.purpose) == 0 }) ?? false
+    {
+      unsafe HeaderTables.add(allocated, size)
+    }
+    return unsafe allocated
   }
   private static let slots = Slots()
 }

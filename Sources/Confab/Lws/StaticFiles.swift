@@ -37,19 +37,6 @@ extension [Mount] {
     return (root, "\(root)\(rest)\(rest.utf8.last == UInt8(ascii: "/") ? mount.index : "")")
   }
 
-  /// Whether lws may be left to answer a request for `path`, where TLS is spoken: as above, but that lws finds the index
-  /// of a folder itself, and cuts names off at 255 bytes (lib/roles/http/server/server.c, `lws_http_serve`).
-  func serve(_ path: String) -> Bool {
-    guard let mount = mount(of: path), path.utf8.count + mount.directory.utf8.count + mount.index.utf8.count < 248
-    else {
-      return false
-    }
-    return switch find(path) {
-    case .file, .folder: true
-    case .nothing: false
-    }
-  }
-
   /// As lws chooses: the longest that fits (`lws_find_mount`).
   private func mount(of path: String) -> Mount? {
     let bytes = [UInt8](path.utf8)

@@ -1,0 +1,68 @@
+internal import CLibwebsockets
+internal import Glibc
+internal import Synchronization
+
+// lws misreads a header whose name begins one that it knows, "X-Auth" or "If": it takes the value, the end of the line
+// and the next header's name for a part of the name (lib/roles/http/parsers.c, WSI_TOKEN_NAME_PART). So the next header is
+// not there: Origin, X-Forwarded-For or Content-Length perhaps. Where lws parses requests, such a one is refused.
+
+/// Where lws keeps the headers of requests, while it does: it hands out addresses within, and not their bounds.
+enum HeaderTables {
+  /// Whether lws parses requests of clients.
+  static let areWatched = Atomic(false)
+  private static let sizes = Mutex<[UInt: Int]>([:])
+
+  /// What lws names the memory that it allocates for one.
+  static let purpose = "ah data"
+
+  static func add(_ table: UnsafeMutableRawPointer, _ size: Int) {
+    unsafe _ = memset(table, 0, size)
+    let address = UInt(bitPattern: table)
+    sizes.withLock { $0[address] = size }
+  }
+
+  static func remove(_ table: UnsafeMutableRawPointer?) {
+    let address = UInt(bitPattern: table)
+    sizes.withLock { _ = $0.removeValue(forKey: address) }
+  }
+
+  /// The table that has this address within.
+  fileprivate static func around(_ pointer: UnsafeRawPointer) -> UnsafeRawBufferPointer? {
+    let address = UInt(bitPattern: pointer)
+    let found = sizes.withLock { sizes in sizes.first { $0.key <= address && address < $0.key + UInt($0.value) } }
+    return unsafe found.map {
+      unsafe UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: $0.key), count: $0.value)
+    }
+  }
+}
+
+extension OpaquePointer {
+  /// Whether a name that lws has kept, of a header that it does not know, has an end of line in it.
+  ///
+  /// - Parameter pointer: to a header of the request, within the table that lws keeps.
+  func hasGarbledHeader(near pointer: UnsafeRawPointer) -> Bool {
+    guard let table = unsafe HeaderTables.around(pointer), table.count > 2 else { return false }
+    for place in 1..<table.count - 1 where unsafe table[place] == UInt8(ascii: "\n") {
+      let (before, after) = unsafe (table[place - 1], table[place + 1])
+      // Lengths of names and values, which stand before each name, may have the same byte.
+      guard before >= 0x20 || before == UInt8(ascii: "\r"), after > 0x20 else { continue }
+      if unsafe hasName(around: place, in: table) { return true }
+    }
+    return false
+  }
+
+  /// Whether the byte at `place` is in a name. Names stand behind eight bytes: their length, that of the value, and where
+  /// the next one is.
+  private func hasName(around place: Int, in table: UnsafeRawBufferPointer) -> Bool {
+    var start = place
+    while start >= 8 {
+      let length = unsafe Int(table[start - 8]) << 8 | Int(table[start - 7])
+      if start + length > place && start + length <= table.count {
+        let name = unsafe table.baseAddress!.advanced(by: start).assumingMemoryBound(to: CChar.self)
+        if unsafe lws_hdr_custom_length(self, name, Int32(length)) >= 0 { return true }
+      }
+      start -= 1
+    }
+    return false
+  }
+}
