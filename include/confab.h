@@ -235,9 +235,9 @@ typedef struct confab_config {
   /* New connections, on all event loops together. A number a second, 0 is no limit. Default: 1000. More wait in the
    * kernel's queue. Peers on loopback are exempt. */
   int64_t max_accept_rate;
-  /* The head of a request, header names not counted. Bytes, 1024 to 16384. Default: 8 KiB. Over it: status 431. Headers
-   * that libwebsockets does not know by name are in a table of twice that size: what does not fit is dropped without an
-   * answer. */
+  /* The request header section. Bytes, 1024 to 16384. Default: 8 KiB. Over it: status 431. Where TLS is spoken, names
+   * of headers do not count, and neither do headers that libwebsockets does not know by name: those are in a table of
+   * twice that size, and what does not fit is dropped without an answer. */
   int64_t max_header_size;
   /* The path of a request, decoded. Bytes, 1 to 16384. Default: 1 KiB. Over it: status 414. */
   int64_t max_path_length;
@@ -359,8 +359,8 @@ typedef struct confab_callbacks {
    * it to confab_config.mounts. For small answers that are there at once. */
   void (*http)(const confab_request *request, void *user_data);
   /* A client has connected. `request` is what it did so with, gone when the callback returns. `connection` is valid
-   * until `closed` has returned. A request that was accepted later than within `authorize` has no more headers than
-   * libwebsockets knows by name. */
+   * until `closed` has returned. Where TLS is spoken, a request that was accepted later than within `authorize` has no
+   * more headers than libwebsockets knows by name. */
   void (*opened)(confab_connection *connection, const confab_request *request, void *user_data);
   /* A whole message has arrived, `length` bytes of `kind` CONFAB_TEXT or CONFAB_BINARY: 0 to max_message_size. `data`
    * is never NULL, has no zero at its end, and is gone when the callback returns. */
@@ -525,14 +525,16 @@ CONFAB_API int confab_publish(confab_server *server, const char *room, int kind,
 /* The request within the callback that is passed it. Strings are UTF-8 with a zero at their end, and gone when the
  * callback returns; NULL on failure, or where there is none. */
 
-/* The path, percent-decoded, beginning with '/'; "." and ".." in it have been resolved. Loop thread. */
+/* The path, percent-decoded, beginning with '/', without ".", ".." and empty segments. Bytes that are not UTF-8 stay
+ * percent-encoded. Loop thread. */
 CONFAB_API const char *confab_request_path(const confab_request *request);
 
 /* The value of a parameter of the query, percent-decoded: of the first one with that name. "" if it has none. Loop
  * thread. */
 CONFAB_API const char *confab_request_query(const confab_request *request, const char *name);
 
-/* The value of a header, its name in any case. Loop thread. */
+/* The value of a header, its name in any case. The values of one that was sent several times are joined by commas. Loop
+ * thread. */
 CONFAB_API const char *confab_request_header(const confab_request *request, const char *name);
 
 /* The subprotocol that was agreed upon, one of confab_config.subprotocols. Loop thread. */
@@ -558,10 +560,10 @@ CONFAB_API int confab_refuse(
     confab_authorization *authorization, int status, const char *const *headers, const void *body, size_t length);
 
 /* Answers a request within the callback `http`. `status` is 200 to 599. `headers`, NULL or ended by NULL, are names
- * and values in turn: beyond Content-Length, Connection and X-Content-Type-Options, which each answer has (204 and 304 no Content-Length), or in
- * place of Content-Type "text/plain; charset=utf-8" and Cache-Control "no-store". `body` has `length` bytes, at most
- * 2^30, and is copied; it is not sent for HEAD, nor with 204 and 304. The answer is in memory until the client has taken it, for 5 s at the
- * most. CONFAB_ERROR_STATE for a request that is not of `http`, or has been answered. Loop thread. */
+ * and values in turn: beyond Date, Content-Length, Connection and X-Content-Type-Options, which each answer has (204 and 304 no
+ * Content-Length), or in place of Content-Type "text/plain; charset=utf-8" and Cache-Control "no-store". `body` has `length` bytes, at most
+ * 2^30, and is copied; it is not sent for HEAD, nor with 204 and 304. The answer is in memory until the client
+ * has taken it. A client that takes nothing for 5 s is dropped. CONFAB_ERROR_STATE for a request that is not of `http`, or has been answered. Loop thread. */
 CONFAB_API int confab_respond(
     const confab_request *request, int status, const char *const *headers, const void *body, size_t length);
 
@@ -634,7 +636,7 @@ typedef enum confab_refusal {
   CONFAB_REFUSAL_TOO_MANY_CONNECTIONS = 12,
   /* `authorize` has refused the client, with a status of its choice. */
   CONFAB_REFUSAL_REFUSED_BY_HANDLER = 13,
-  /* No answer: libwebsockets could make nothing of the request, or of the TLS handshake, and has dropped it. */
+  /* No answer: the client has gone without a whole request, or libwebsockets could make nothing of the TLS handshake. */
   CONFAB_REFUSAL_NOT_UNDERSTOOD = 14,
   /* 1009: max_message_size. */
   CONFAB_REFUSAL_MESSAGE_TOO_BIG = 15,

@@ -87,9 +87,9 @@ public struct Configuration: Sendable {
   /// The most new connections a second, on all event loops together. The default is 1,000. More wait in the kernel's
   /// queue. Peers on loopback are exempt.
   public var maxAcceptRate = 1000
-  /// The longest head of a request, in bytes, header names not counted. The default is 8 KiB. Over it: status 431. It
-  /// bounds the number of headers, too. Those that libwebsockets does not know by name are in its table, of twice that
-  /// size: what does not fit is dropped without an answer.
+  /// The longest request header section, in bytes. The default is 8 KiB. Over it: status 431. It bounds the number of
+  /// headers, too. Where TLS is spoken, names of headers do not count, and neither do headers that libwebsockets does not
+  /// know by name: those are in its table, of twice that size, and what does not fit is dropped without an answer.
   public var maxHeaderSize = 8 << 10
   /// The longest path of a request, in bytes, decoded. The default is 1 KiB. Over it: status 414.
   public var maxPathLength = 1 << 10

@@ -13,7 +13,7 @@ public protocol Handler: AnyObject {
   func response(to request: borrowing Request) -> Response?
 
   /// A client has connected. `request` is the HTTP request that it did so with; it can't outlive the call. After
-  /// ``Authorization/ask(_:)`` it has no more headers than libwebsockets knows by name: take others along from
+  /// ``Authorization/ask(_:)`` over TLS it has no more headers than libwebsockets knows by name: take others along from
   /// ``authorize(_:)``.
   func opened(_ connection: Connection, request: Request)
 

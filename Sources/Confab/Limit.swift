@@ -107,7 +107,8 @@ extension Configuration {
       "maxAcceptRate", .count(\.maxAcceptRate, 0...many), "New connections a second", "more wait to be accepted",
       .acceptRate, canBeOff: true),
     Limit(
-      "maxHeaderSize", .bytes(\.maxHeaderSize, 1024...16_384), "The head of a request", "status 431", .headersTooLarge),
+      "maxHeaderSize", .bytes(\.maxHeaderSize, 1024...16_384), "The request header section", "status 431",
+      .headersTooLarge),
     Limit("maxPathLength", .bytes(\.maxPathLength, 1...16_384), "The path of a request", "status 414", .pathTooLong),
     Limit(
       "handshakeTimeout", .time(\.handshakeTimeout, .milliseconds(1)...day),

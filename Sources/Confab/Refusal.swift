@@ -12,7 +12,7 @@ public enum Refusal: String, CaseIterable, Sendable {
   case notEncrypted
   /// 404: nothing is served there.
   case notFound
-  /// 405: only GET and HEAD are answered.
+  /// 405: only GET, HEAD and OPTIONS are answered.
   case methodNotAllowed
   /// 408: ``Configuration/handshakeTimeout``.
   case handshakeTimeout
@@ -32,7 +32,7 @@ public enum Refusal: String, CaseIterable, Sendable {
   case refusedByHandler
   /// 503: it has not said in time what it was asked, see ``Authorization/ask(_:)``.
   case authorizationTimeout
-  /// No answer: libwebsockets could make nothing of the request, or of the TLS handshake, and has dropped it.
+  /// No answer: the client has gone without a whole request, or libwebsockets could make nothing of the TLS handshake.
   case notUnderstood
   /// No answer: what a trusted proxy has sent is no header of the PROXY protocol, or has not come within
   /// ``Configuration/handshakeTimeout``, see ``Configuration/proxyProtocol``.

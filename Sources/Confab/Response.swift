@@ -8,7 +8,7 @@ public struct Response: Equatable, Sendable {
   /// `Content-Type: text/plain; charset=utf-8`.
   public var headers: [String: String]
   /// The body, which a request with HEAD does not get, nor an answer with status 204 or 304 have. The answer is in memory
-  /// until the client has taken it, for 5 s at the most.
+  /// until the client has taken it. A client that takes nothing for 5 s is dropped.
   public var body: [UInt8]
 
   /// - Precondition: `status` is 200 to 599, names of headers are tokens, and their values have no control characters

@@ -93,6 +93,19 @@ def test_names_of_files_are_their_bytes(site, name):
     assert request(server.port, get(path))[2] == b"content"
 
 
+def test_web_root_may_have_a_long_name(tmp_path):
+    root = tmp_path
+    for letter in "abcd":
+        root = root / (letter * 100)
+    (root / "sub").mkdir(parents=True)
+    (root / "sub" / "index.html").write_text("sub")
+    (root / ("x" * 240 + ".txt")).write_text("long")
+    with confab("--web-root", root) as server:
+        assert request(server.port, get("/sub/"))[2] == b"sub"
+        status, headers, body = request(server.port, get("/" + "x" * 240 + ".txt"))
+        assert (status, body, headers["content-type"]) == (200, b"long", "text/plain; charset=utf-8")
+
+
 def test_pipelined_requests_are_answered_in_order(site):
     server, root = site
     with RawClient(server.port) as client:

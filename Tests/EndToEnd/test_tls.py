@@ -338,6 +338,8 @@ def test_files_have_validators(files, tmp_path):
             assert client.answer()[2] == b"index"
         assert answers(server, files[0], head(GET | {"If-Match": '"x"'}))[0][0] == 412
         assert answers(server, files[0], head(GET, "GET /sub HTTP/1.1"))[0][1]["location"] == "/sub/"
+        status, headers, body = answers(server, files[0], head(GET, "GET /sub/ HTTP/1.1"))[0]
+        assert (status, body, headers["content-type"]) == (200, b"sub", "text/html; charset=utf-8")
         assert answers(server, files[0], head(GET, "GET /missing HTTP/1.1"))[0][0] == 404
         assert answers(server, files[0], head(GET, "OPTIONS / HTTP/1.1"))[0][0] == 204
 

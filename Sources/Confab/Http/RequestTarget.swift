@@ -92,7 +92,8 @@ extension ArraySlice<UInt8> {
 }
 
 extension [UInt8] {
-  fileprivate var textKeepingInvalidBytesEncoded: String {
+  /// Bytes that are not UTF-8 become `%` and two capital digits.
+  var textKeepingInvalidBytesEncoded: String {
     if let text = String(validating: self, as: UTF8.self) { return text }
     var text: [UInt8] = []
     var index = 0

@@ -203,14 +203,14 @@ internal import Synchronization
       [lws_extension(name: name, callback: confabExtensionCallback, client_offer: name), lws_extension()])
     unsafe headers = list(Context.pageHeaders.map { ($0.0 + ":", $0.1) })
     let types = unsafe mimeTypes()
-    // Where TLS is not spoken, one mount sends what has been opened already.
+    // lws opens no file by itself, see OpenFile.swift: so it does not matter where it looks for one.
     let served = configuration.tls == nil ? [Mount(directory: "/")] : configuration.mounts
     unsafe mounts = served.reversed().reduce(nil) { next, mount in
       var one = unsafe lws_http_mount()
       unsafe one.mount_next = next.map { unsafe UnsafePointer($0) }
       unsafe one.mountpoint = string(mount.path)
       unsafe one.mountpoint_len = UInt8(mount.path.utf8.count)
-      unsafe one.origin = string(mount.directory)
+      unsafe one.origin = string("/")
       unsafe one.def = string(mount.index)
       unsafe one.origin_protocol = UInt8(LWSMPRO_FILE.rawValue)
       // Has lws ask for headers, LWS_CALLBACK_ADD_HEADERS.

@@ -80,6 +80,8 @@ internal import CLibwebsockets
     switch loop.configuration.mounts.find(gate.source.head.path) {
     case .nothing: answer(gate.notFound())
     case .folder: answer(gate.redirectToFolder())
+    // lws cuts off names of files (lib/roles/http/server/server.c, `lws_http_serve`), and their types with them.
+    case .file where gate.source.head.path.utf8.count > LwsGate.maxPath: answer(gate.notFound())
     case .file(let file):
       switch file.validators.evaluate(gate.source.head.http.fields) {
       case .failed: answer(Response.preconditionFailed)
@@ -90,6 +92,8 @@ internal import CLibwebsockets
     }
     return false
   }
+
+  private static let maxPath = 200
 
   /// LWS_CALLBACK_HTTP: no mount has answered, because there is no file for it to open. False ends the connection.
   func answersUnserved() -> Bool {

@@ -8,7 +8,7 @@ extension HttpRequest {
     method = token?.method ?? .other
     let version = unsafe wsi.header(WSI_TOKEN_HTTP) ?? ""
     minorVersion = version.isSame(as: "HTTP/1.1") ? 1 : 0
-    let path = token.flatMap { unsafe wsi.header($0.token) } ?? "/"
+    let path = token.flatMap { unsafe wsi.path($0.token) } ?? "/"
     target = RequestTarget(authority: nil, path: path, rawQuery: unsafe wsi.rawQuery)
     var fields = HeaderFields()
     for (name, token) in headerTokens {
@@ -78,6 +78,18 @@ extension OpaquePointer {
   var subprotocol: String? {
     let one = unsafe lws_get_protocol(self).pointee
     return unsafe one.id == Context.subprotocolID ? unsafe String(cString: one.name) : nil
+  }
+}
+
+extension OpaquePointer {
+  /// A path that lws has decoded.
+  fileprivate func path(_ token: lws_token_indexes) -> String? {
+    let length = unsafe lws_hdr_total_length(self, token)
+    guard length > 0 else { return nil }
+    return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(length) + 1) { buffer in
+      let count = unsafe lws_hdr_copy(self, buffer.baseAddress!, length + 1, token)
+      return unsafe buffer.prefix(max(0, Int(count))).map { UInt8(bitPattern: $0) }.textKeepingInvalidBytesEncoded
+    }
   }
 }
 

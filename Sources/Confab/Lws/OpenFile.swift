@@ -96,10 +96,14 @@ extension EventLoop {
   init(of context: OpaquePointer, owner: Context) {
     var operations = unsafe lws_get_fops(context).pointee
     unsafe operations.next = nil
-    unsafe operations.open = { operations, _, _, flags in
+    unsafe operations.open = { operations, name, _, flags in
       let table = unsafe UnsafeRawPointer(operations!).assumingMemoryBound(to: Table.self)
       let context = unsafe Unmanaged<Context>.fromOpaque(table.pointee.context).takeUnretainedValue()
-      return unsafe context.loop?.fileForLws.flatMap { unsafe makeFile($0, operations!, flags!.pointee) }
+      guard let file = context.loop?.fileForLws else { return nil }
+      // A folder: lws comes again with the name of its index, and takes the type from that.
+      let isFolder = unsafe name!.advanced(by: max(1, strlen(name!)) - 1).pointee == CChar(UInt8(ascii: "/"))
+      let descriptor = unsafe isFolder ? Glibc.open("/", O_RDONLY | O_CLOEXEC) : file.take()
+      return unsafe makeFile(descriptor, operations!, flags!.pointee)
     }
     unsafe operations.read = { file, amount, buffer, length in
       let count = unsafe read(file!.pointee.fd, buffer, Int(length))
@@ -119,15 +123,11 @@ extension EventLoop {
 
 /// What lws has for a file, which its own operation frees.
 private func makeFile(
-  _ file: OpenFile, _ operations: UnsafePointer<lws_plat_file_ops>, _ flags: lws_fop_flags_t
+  _ descriptor: Int32, _ operations: UnsafePointer<lws_plat_file_ops>, _ flags: lws_fop_flags_t
 ) -> lws_fop_fd_t? {
-  let memory = unsafe malloc(MemoryLayout<lws_fop_fd>.size)!.bindMemory(to: lws_fop_fd.self, capacity: 1)
-  let descriptor = file.take()
   var status = stat()
-  guard descriptor >= 0, unsafe fstat(descriptor, &status) == 0 else {
-    unsafe free(memory)
-    return nil
-  }
+  guard descriptor >= 0, unsafe fstat(descriptor, &status) == 0 else { return nil }
+  let memory = unsafe malloc(MemoryLayout<lws_fop_fd>.size)!.bindMemory(to: lws_fop_fd.self, capacity: 1)
   unsafe memory.initialize(
     to: lws_fop_fd(
       fd: descriptor, fops: operations, filesystem_priv: nil, pos: 0, len: lws_filepos_t(status.st_size), flags: flags,
