@@ -47,7 +47,12 @@ package struct HeaderFields: Sendable {
     return joined
   }
 
-  func contains(_ name: String) -> Bool { fields.contains { isNamed($0, name) } }
+  /// Whether the list in a field has this element, in small letters, in any case.
+  func list(_ name: String, has element: String) -> Bool {
+    (self[name] ?? "").listElements.contains { $0.lowercased().isSame(as: element) }
+  }
+
+  func has(_ name: String) -> Bool { fields.contains { isNamed($0, name) } }
 
   /// All names, in small letters, and values.
   package var all: [(name: String, value: String)] {

@@ -14,15 +14,12 @@ package struct HttpRequest: Sendable {
 
   /// Whether the connection may be used for another request (RFC 9112, section 9.3).
   var keepsAlive: Bool {
-    let options = (fields["connection"] ?? "").listElements.map { $0.lowercased() }
-    if options.contains("close") { return false }
-    return minorVersion > 0 || options.contains("keep-alive")
+    if fields.list("connection", has: "close") { return false }
+    return minorVersion > 0 || fields.list("connection", has: "keep-alive")
   }
 
   /// Whether an Upgrade field names `websocket`, which it may do among others (RFC 9110, section 7.8).
-  var asksForWebSocket: Bool {
-    (fields["upgrade"] ?? "").listElements.contains { $0.lowercased() == "websocket" }
-  }
+  var asksForWebSocket: Bool { fields.list("upgrade", has: "websocket") }
 
   package enum Body: Equatable {
     case empty, length(String), chunked

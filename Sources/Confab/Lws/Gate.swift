@@ -82,7 +82,7 @@ struct Gate {
   private func checkEncryption() throws(Rejection) {
     guard loop.configuration.tls != nil, !isEncrypted else { return }
     var rejection = Rejection(.notEncrypted, "TLS is spoken here: https and wss")
-    if let host = http.host.flatMap({ Authority($0) }), !http.fields.contains("upgrade"),
+    if let host = http.host.flatMap({ Authority($0) }), !http.fields.has("upgrade"),
       http.method == .get || http.method == .head
     {
       rejection.status = 308
@@ -126,10 +126,7 @@ struct Gate {
     func bad(_ detail: String) -> Rejection { Rejection(.badRequest, detail) }
     guard http.method == .get else { throw bad("a handshake must be a GET") }
     guard http.minorVersion == 1 else { throw bad("a handshake must be HTTP/1.1") }
-    let connection = http.fields["connection"] ?? ""
-    guard connection.listElements.contains(where: { $0.lowercased() == "upgrade" }) else {
-      throw bad("no 'Connection: Upgrade'")
-    }
+    guard http.fields.list("connection", has: "upgrade") else { throw bad("no 'Connection: Upgrade'") }
     guard http.fields["sec-websocket-version"] == "13" else {
       throw Rejection(
         .versionNotSupported, "only version 13 of WebSocket is spoken",

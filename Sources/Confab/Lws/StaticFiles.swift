@@ -49,7 +49,10 @@ extension [Mount] {
 }
 
 extension String {
-  fileprivate func isWithin(_ root: String) -> Bool { hasPrefix(root.hasSuffix("/") ? root : root + "/") }
+  fileprivate func isWithin(_ root: String) -> Bool {
+    utf8.starts(with: root.utf8)
+      && (root.utf8.last == UInt8(ascii: "/") || utf8.dropFirst(root.utf8.count).first == UInt8(ascii: "/"))
+  }
 }
 
 /// The path with all links followed; nil when there is nothing.
