@@ -57,6 +57,7 @@ extension EventLoop {
     if socket.ticket.isInternal { return }
     admission.leave(socket.ticket)
     if upgrading?.socket == socket { upgrading = nil }
+    if served?.socket == socket { served = nil }
     let client = proxied.isEmpty ? nil : proxied.removeValue(forKey: socket)?.client
     if handshakes.removeValue(forKey: socket) != nil {
       admission.refusals.note(
