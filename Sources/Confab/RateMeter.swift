@@ -37,9 +37,12 @@ final class RateMeter {
     pings = TokenBucket(rate: configuration.maxPingRate, now: now)
   }
 
+  /// A fragment counts as so many bytes at least: an empty one takes as much time as some of them.
+  static let minFragment = 1024
+
   /// A piece of a message has come. Tells the rate that it exceeds.
-  func takePiece(of count: Int, endsMessage: Bool, now: UInt64) -> Refusal? {
-    let byBytes = bytes.take(count, now: now)
+  func takePiece(of count: Int, endsFragment: Bool = false, endsMessage: Bool, now: UInt64) -> Refusal? {
+    let byBytes = bytes.take(endsFragment ? max(count, RateMeter.minFragment) : count, now: now)
     let byMessages = endsMessage ? messages.take(1, now: now) : 0
     readableAt = max(readableAt, now + max(byBytes, byMessages))
     if byMessages > 0 { return .messageRate }

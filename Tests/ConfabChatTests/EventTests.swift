@@ -133,9 +133,8 @@ struct EventTests {
   }
 
   @Test func stacked_marks_make_no_character() {
-    let pieces = [
-      "e", "\u{301}", "\u{302}", "\u{5B0}", "\u{64B}", "\n", "語", "👍", "\u{200D}", "\u{FE0F}", "\u{94D}", "क",
-    ]
+    let marks = ["\u{301}", "\u{302}", "\u{5B0}", "\u{64B}", "\u{FE0F}", "\u{94D}", "\u{200D}"]
+    let pieces = marks + ["e", "\n", "語", "👍", "क"]
     for _ in 0..<3000 {
       let text = (0..<Int.random(in: 0...12)).map { _ in pieces.randomElement()! }.joined()
       #expect(text.withoutStackedMarks.count == text.count, "\(Array(text.unicodeScalars))")

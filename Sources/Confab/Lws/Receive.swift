@@ -34,7 +34,12 @@ extension Connection {
     let kind = socket.isBinary ? Message.Kind.binary : .text
     loop.noteRead(of: piece.count)
     heard()
-    if let meter, let rate = meter.takePiece(of: piece.count, endsMessage: isFinal, now: loop.now) { slowDown(rate) }
+    if let meter {
+      let endsFragment = (!isFinal || assembly != nil) && socket.remainingPayload == 0
+      let rate = meter.takePiece(
+        of: piece.count, endsFragment: endsFragment, endsMessage: isFinal, now: loop.now)
+      if let rate { slowDown(rate) }
+    }
     do throws(Assembly.Refusal) {
       // It was put off, and more has come nevertheless.
       if let whole = assembly, whole.isWhole { try finish(whole) }

@@ -13,9 +13,9 @@ struct Text {
   init(_ text: String, limit: Int) throws(Refusal) {
     let cleaned = text.hasControls ? text.withoutControls : text
     guard cleaned.utf8.count <= limit * Text.maxBytesPerCharacter else { throw .tooLong }
+    guard !cleaned.unicodeScalars.allSatisfy(\.isBlank) else { throw .empty }
     // A character has at least one scalar: most texts need not be split into characters, which takes long.
     guard cleaned.scalarCount <= limit || cleaned.withoutStackedMarks.count <= limit else { throw .tooLong }
-    guard !cleaned.unicodeScalars.allSatisfy(\.isBlank) else { throw .empty }
     self.text = cleaned
   }
 }
