@@ -14,7 +14,7 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries install uninstall compare conformance abuse cost fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
+.PHONY: run build libraries options install uninstall compare conformance abuse cost fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
   test-c test-conformance test-browser test-leaks test-abuse test-cost test-fuzz fuzzers format lint clean deps
 
 run: build
@@ -210,6 +210,10 @@ sanitize: deps $(PYTHON) .build/apt-nats-server
 	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) -m pytest -q Tests/Cluster/test_broker.py \
 	  Tests/Cluster/test_presence.py Tests/EndToEnd/test_engines.py Tests/EndToEnd/test_rooms_left.py
 	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) Tests/Joins --seconds 5 --rate 100
+
+# Writes the options of the program into the Options article and the manual page.
+options: build
+	python3 Tests/Docs/options.py $(CONFAB)
 
 # The documentation as a site in .build/docs, without warnings, and nothing public undocumented.
 docs: deps

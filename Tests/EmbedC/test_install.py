@@ -6,9 +6,8 @@ import urllib.request
 
 import pytest
 
-from confab_process import CONFAB, ROOT, confab
+from confab_process import ROOT, confab
 from installed import ENVIRONMENT, Tree, run
-from manual import entries, options
 
 HEADER = (ROOT / "include" / "confab.h").read_text()
 FUNCTIONS = set(re.findall(r"^CONFAB_API [^(]*?(\w+)\(", HEADER, re.M))
@@ -72,13 +71,8 @@ def test_the_program_finds_its_page(tree, monkeypatch):
     assert run(tree.files / "bin" / "confab", "--version", env=ENVIRONMENT).strip() == VERSION
 
 
-def test_the_manual_tells_every_option_as_the_program_does(tree):
-    manual = (tree.files / "share/man/man1/confab.1").read_text()
-    assert entries(manual) == [
-        entry for section in ("Options", "Who is let in", "Where messages are kept", "Limits", "Limits of the chat")
-        for title, entry in options(CONFAB)
-        if title == section]
-    assert f'"confab {VERSION}"' in manual
+def test_the_manual_has_this_version(tree):
+    assert f'"confab {VERSION}"' in (tree.files / "share/man/man1/confab.1").read_text()
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="there is no man")

@@ -4,15 +4,19 @@ import contextlib
 import pathlib
 import re
 import subprocess
+import sys
 import time
 import urllib.request
 
 import pytest
+from confab_process import CONFAB
 from raw_client import RawClient, head
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "Tests/Docs"))
+import options  # noqa: E402
 
 
 def blocks():
@@ -139,3 +143,9 @@ def test_the_door():
             client.send(head({"Host": "localhost"}, "GET /health HTTP/1.1"))
             status, _, body = client.answer()
             assert (status, body) == (200, b"well\n")
+
+
+@pytest.mark.parametrize("file, form", [(options.ARTICLE, options.article), (options.MANUAL, options.manual)])
+def test_options_are_those_of_the_help(file, form):
+    """`make options` writes them."""
+    assert file.read_text() == form(file.read_text(), options.sections(CONFAB))

@@ -138,7 +138,8 @@ def test_many_take_over_at_once_and_one_is_left():
         async with rich(server, "Ann") as first, contextlib.AsyncExitStack() as stack:
             session = first.welcome["session"]
             clients = [await stack.enter_async_context(open_rich(server)) for _ in range(30)]
-            await asyncio.gather(*(client.hello("Ann", session=session) for client in clients))
+            # A connection that is older than the one that has the session is closed without a welcome.
+            await asyncio.gather(*(client.hello("Ann", session=session) for client in clients), return_exceptions=True)
             ends = [asyncio.create_task(closed(client)) for client in [first, *clients]]
             while sum(end.done() for end in ends) < 30:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
