@@ -39,9 +39,12 @@ extension Post {
   private static let memberHeader = "Confab-Member"
   private static let tagHeader = "Confab-Tag"
 
-  /// What the stream knows it by, so that a client can say it again, to any server; nil if nothing tells it from others.
+  /// `Nats-Msg-Id` of a message with a tag, the same one at each server, so that a client can say the message again.
+  /// Another text has another id, even with a tag that has been used before. Nil if there is no tag.
   func id(in subject: String) -> String? {
-    member.flatMap { member in tag.map { "\(subject)/\(member.text)/\($0)" } }
+    guard let member, let tag else { return nil }
+    let digest = sha256(bytes).prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    return "\(subject)/\(member.text)/\(tag)/\(digest.hexadecimal)"
   }
 
   /// What it is stored with, beside its bytes.

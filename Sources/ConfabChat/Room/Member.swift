@@ -43,7 +43,7 @@ struct MemberTag: Hashable {
 }
 
 extension UInt64 {
-  var hexadecimal: String {
+  package var hexadecimal: String {
     let digits = String(self, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
