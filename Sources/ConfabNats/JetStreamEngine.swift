@@ -38,6 +38,8 @@ public final class JetStreamEngine: Engine {
   private struct Inputs {
     var waiting: [Input] = []
     var isAwake = false
+    /// Whether some have been taken that the state may not have yet.
+    var areTaken = false
     var isOver = false
   }
 
@@ -86,7 +88,9 @@ public final class JetStreamEngine: Engine {
     }
   }
 
-  private var isIdle: Bool { inputs.withLock(\.waiting.isEmpty) && state.withLock(\.outbox.isEmpty) }
+  private var isIdle: Bool {
+    inputs.withLock { $0.waiting.isEmpty && !$0.areTaken } && state.withLock(\.outbox.isEmpty)
+  }
 
   /// Has it looked at, soon.
   func take(_ input: Input) {
@@ -136,6 +140,7 @@ public final class JetStreamEngine: Engine {
       inputs.isAwake = false
       // That the connection is lost, when it has been given up, is no news.
       let waiting = exchange(&inputs.waiting, with: [])
+      inputs.areTaken = true
       return inputs.isOver ? [] : waiting
     }
     perform { state, effects in
@@ -143,6 +148,7 @@ public final class JetStreamEngine: Engine {
       for input in inputs { state.handle(input, now: now, &effects) }
       state.send(now, &effects)
     }
+    self.inputs.withLock { $0.areTaken = false }
     for case .event(.closed) in inputs where !self.inputs.withLock(\.isOver) { connectLater() }
   }
 
