@@ -98,7 +98,7 @@ struct EngineState {
     rooms[number] = OpenRoom(subject: subject, sink: sink, reader: RoomReader(at: now))
     // That may have changed since the room was made.
     effects.calls.append(.available(sink, isAvailable))
-    if token.utf8.count > Subject.maxTokenLength {
+    if token.utf8.count > options.maxTokenLength {
       effects.logs.append((.error, "a room has too long a name for NATS and stays closed: \(name.prefix(64))"))
     } else {
       opening.append(number)

@@ -47,6 +47,10 @@ public struct JetStreamOptions: Sendable {
       try NatsConnection.check(self)
     } catch {
       throw JetStreamError(description: "NATS: \(error)")
+  /// Maximum length of a room's name as a token of subjects. NATS's lines have 4,096 bytes (`max_control_line`): subject and
+  /// reply, in which the stream's name comes three times at the most, and 400 bytes of other parts.
+  var maxTokenLength: Int { 4096 - 400 - 3 * stream.utf8.count }
+
     }
   }
 

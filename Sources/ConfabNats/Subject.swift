@@ -1,9 +1,6 @@
 /// Any text as one token of a NATS subject, or as a header: other bytes than letters, digits, `-` and `_` are `%` and two
 /// hexadecimal digits.
 enum Subject {
-  /// A server takes 4,096 bytes of subject and reply in all (its `max_control_line`).
-  static let maxTokenLength = 3600
-
   static func isPlain(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
