@@ -56,7 +56,7 @@ struct EngineOptions: ParsableArguments {
     if let history, let reason = reasonNotToWrite(history) {
       problems.append(Problem(["history"]) { "\($0[0]): '\(history)' cannot be written: \(reason)" })
     }
-    return nats.isEmpty ? problems : problems + streamProblems(configuration.maxMessageSize + EngineOptions.natsHeaders)
+    return nats.isEmpty ? problems : problems + streamProblems(configuration.maxMessageSize + JetStreamOptions.maxHeaderSize)
   }
 
   private func streamProblems(_ messageSize: Int) -> [Problem] {
@@ -77,18 +77,19 @@ struct EngineOptions: ParsableArguments {
     return []
   }
 
-  /// What a message may have beside its bytes in NATS.
-  private static let natsHeaders = 8 << 10
-
   /// A message must have a place in NATS with its headers, too: unless something else has been asked for.
   func apply(to configuration: inout Configuration) {
     if !nats.isEmpty && configuration.maxMessageSize == Configuration().maxMessageSize {
-      configuration.maxMessageSize -= EngineOptions.natsHeaders
+      configuration.maxMessageSize -= JetStreamOptions.maxHeaderSize
     }
   }
 
-  func makeEngine(_ options: ChatOptions, _ logger: Logger) throws -> any Engine {
-    if !nats.isEmpty { return try JetStreamEngine(stream.options(nats, options, logger)) }
+  func makeEngine(_ options: ChatOptions, maxMessageSize: Int, _ logger: Logger) throws -> any Engine {
+    if !nats.isEmpty {
+      var stream = stream.options(nats, options, logger)
+      stream.maxMessageSize = maxMessageSize
+      return try JetStreamEngine(stream)
+    }
     guard let history else { return MemoryEngine() }
     return try SQLiteEngine(
       file: history, durability: durability, maxFileSize: maxHistoryFileSize.bytes, options: options, logger: logger)

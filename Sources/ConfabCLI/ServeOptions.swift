@@ -76,7 +76,9 @@ struct ServeOptions: ParsableArguments {
 
   var chatOptions: ChatOptions { chatLimits.options }
 
-  func makeEngine(_ logger: Logger) throws -> any Engine { try engine.makeEngine(chatOptions, logger) }
+  func makeEngine(_ logger: Logger) throws -> any Engine {
+    try engine.makeEngine(chatOptions, maxMessageSize: makeConfiguration(logger).maxMessageSize, logger)
+  }
 
   /// What the options say, as the library has it.
   func makeConfiguration(_ logger: Logger) -> Configuration {

@@ -21,6 +21,7 @@ struct Effects {
   enum Call {
     case opened(any RoomSink, Kept)
     case placed(any RoomSink, [PlacedPost])
+    case refused(any RoomSink, [Post])
     case available(any RoomSink, Bool)
     /// Is asked who is there, to tell it.
     case attendance(any RoomSink, Int, unless: Int)

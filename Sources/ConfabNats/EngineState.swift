@@ -151,9 +151,10 @@ struct EngineState {
 
   private mutating func handle(_ event: NatsConnection.Event, _ now: Instant, _ effects: inout Effects) {
     switch event {
-    case .connected:
+    case .connected(let maxPayload):
       obstacle = nil
       effects.logs.append((.notice, "connected to NATS"))
+      check(maxPayload, &effects)
       neighbourhood.connected(now)
       lookForStream(now, &effects)
     case .disconnected:
@@ -163,6 +164,17 @@ struct EngineState {
     case .failed(let text): effects.logs.append((.warning, "NATS: \(text)"))
     case .message(let message): received(message, now, &effects)
     }
+  }
+
+  /// Warns if the broker rejects messages that clients may send.
+  private func check(_ maxPayload: Int, _ effects: inout Effects) {
+    let size = options.maxMessageSize + JetStreamOptions.maxHeaderSize
+    if maxPayload >= size { return }
+    let text = """
+      NATS takes messages of up to \(maxPayload) bytes (its max_payload), clients may send \(options.maxMessageSize): larger \
+      ones are refused, unless max_payload is \(size) or more
+      """
+    effects.logs.append((.warning, text))
   }
 
   private mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
@@ -220,11 +232,11 @@ struct EngineState {
 
   /// The broker does not take it, and never will.
   private mutating func drop(_ number: Int, _ effects: inout Effects) {
-    if let message = outbox.settle(number) {
-      effects.logs.append(
-        (.error, "a message of \(message.post.bytes.count) bytes is larger than NATS takes (its max_payload)"))
-      settled(message, &effects)
-    }
+    guard let message = outbox.settle(number) else { return }
+    effects.logs.append(
+      (.error, "a message of \(message.post.bytes.count) bytes is larger than NATS takes (its max_payload)"))
+    if let sink = rooms[message.room]?.sink { effects.calls.append(.refused(sink, [message.post])) }
+    settled(message, &effects)
   }
 
   /// What is to be sent now.

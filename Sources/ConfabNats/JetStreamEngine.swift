@@ -111,7 +111,7 @@ public final class JetStreamEngine: Engine {
       let inbox = state.withLock(\.inbox) + ".>"
       let subscriptions = [inbox: try connection.subscribe(inbox)]
       link.withLock { $0 = Link(connection: connection, subscriptions: subscriptions) }
-      take(.event(.connected))
+      take(.event(.connected(maxPayload: connection.maxPayload)))
     } catch {
       take(.unreachable(error.description))
       connectLater()
@@ -169,6 +169,7 @@ public final class JetStreamEngine: Engine {
       switch call {
       case .opened(let sink, let kept): sink.opened(kept)
       case .placed(let sink, let posts): sink.placed(posts)
+      case .refused(let sink, let posts): sink.refused(posts)
       case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
       case .attendance(let sink, let room, let version):
         if let (attendance, version) = sink.attendance(unless: version) { take(.attendance(room, attendance, version)) }

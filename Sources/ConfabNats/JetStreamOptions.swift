@@ -29,8 +29,15 @@ public struct JetStreamOptions: Sendable {
   /// How long messages are kept, if the stream is made. The default is zero: as long as there is space.
   public var maxAge = Duration.zero
 
+  /// Size of the largest message that clients may send, in bytes: a warning is logged when the brokers take less. The
+  /// default is 1 MiB less 8 KiB.
+  public var maxMessageSize = 1 << 20 - maxHeaderSize
+
   /// Where it logs. The default is a logger of the label `confab.nats`.
   public var logger = Logger(label: "confab.nats")
+
+  /// Maximum size of what a message has beside its bytes.
+  package static let maxHeaderSize = 8 << 10
 
   /// The defaults, for these servers.
   public init(urls: [String]) { self.urls = urls }
@@ -40,6 +47,10 @@ public struct JetStreamOptions: Sendable {
   /// The first part of all subjects.
   var prefix: String { stream.lowercased() }
 
+  /// Maximum length of a room's name as a token of subjects. NATS's lines have 4,096 bytes (`max_control_line`): subject and
+  /// reply, in which the stream's name comes three times at the most, and 400 bytes of other parts.
+  var maxTokenLength: Int { 4096 - 400 - 3 * stream.utf8.count }
+
   /// Finds out whether they can be used, and whether their files can be read; not whether the brokers are there.
   public func validate() throws(JetStreamError) {
     if let problem = problems.first { throw JetStreamError(description: problem.message()) }
@@ -47,10 +58,6 @@ public struct JetStreamOptions: Sendable {
       try NatsConnection.check(self)
     } catch {
       throw JetStreamError(description: "NATS: \(error)")
-  /// Maximum length of a room's name as a token of subjects. NATS's lines have 4,096 bytes (`max_control_line`): subject and
-  /// reply, in which the stream's name comes three times at the most, and 400 bytes of other parts.
-  var maxTokenLength: Int { 4096 - 400 - 3 * stream.utf8.count }
-
     }
   }
 

@@ -8,8 +8,9 @@ internal import Glibc
 @safe
 final class NatsConnection: Sendable {
   enum Event: Sendable {
-    /// It is there again; for the first time, that is told by the initializer's return.
-    case connected
+    /// It is there again, to a server that takes payloads of so many bytes; for the first time, that is told by the
+    /// initializer's return.
+    case connected(maxPayload: Int)
     case disconnected
     /// It has been given up, and does not come back: the server has refused it twice.
     case closed
@@ -62,7 +63,8 @@ final class NatsConnection: Sendable {
     defer { unsafe natsOptions_Destroy(options) }
     // Released by the closed callback, which is libnats's last one of the connection.
     let closure = unsafe Unmanaged.passRetained(receiver).toOpaque()
-    unsafe natsOptions_SetReconnectedCB(options, { unsafe Receiver.of($1)?.take(.connected) }, closure)
+    unsafe natsOptions_SetReconnectedCB(
+      options, { unsafe Receiver.of($1)?.take(.connected(maxPayload: Int(natsConnection_GetMaxPayload($0)))) }, closure)
     unsafe natsOptions_SetDisconnectedCB(options, { unsafe Receiver.of($1)?.take(.disconnected) }, closure)
     unsafe natsOptions_SetErrorHandler(
       options,
@@ -84,6 +86,9 @@ final class NatsConnection: Sendable {
     }
     unsafe self.connection = connection
   }
+
+  /// Maximum size of a message with its headers that the server takes, in bytes.
+  var maxPayload: Int { unsafe Int(natsConnection_GetMaxPayload(connection)) }
 
   /// Finds out whether the options can be used, so far as that is seen without a server.
   static func check(_ server: JetStreamOptions) throws(Failure) { unsafe natsOptions_Destroy(try options(server)) }

@@ -181,6 +181,7 @@ struct NeighbourhoodTests {
     func opened(_ kept: Kept) {}
     func renumbered(_ epoch: String) {}
     func placed(_ posts: [PlacedPost]) {}
+    func refused(_ posts: [Post]) {}
     func availabilityChanged(_ isAvailable: Bool) {}
     func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? { nil }
     func attended(_ server: String, _ attendance: Attendance) {}

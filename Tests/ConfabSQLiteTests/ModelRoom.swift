@@ -51,6 +51,8 @@ final class ModelRoom: RoomSink, @unchecked Sendable {
     for post in posts { place(post) }
   }
 
+  func refused(_ posts: [Post]) {}
+
   func renumbered(_ epoch: String) {
     if world.isDead { return }
     self.epoch = epoch

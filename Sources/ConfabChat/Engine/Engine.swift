@@ -76,6 +76,8 @@ public protocol RoomSink: AnyObject, Sendable {
   /// Messages have got places that follow those of all messages before. One with an earlier place has been said again: it
   /// had that place already.
   func placed(_ posts: [PlacedPost])
+  /// Messages never get a place, since the broker rejects them for their size.
+  func refused(_ posts: [Post])
   /// The engine can't be reached, or is back. What is said meanwhile waits.
   func availabilityChanged(_ isAvailable: Bool)
 

@@ -178,6 +178,12 @@ final class RichProtocol {
     }
   }
 
+  /// The engine does not take a text that this connection has said.
+  func refused(_ tag: String, _ connection: Connection) {
+    ref = nil
+    tell(connection, ErrorEvent(.textTooLong, "The text is too long for the server's broker.", tag: tag))
+  }
+
   private func typing(_ member: Member, _ connection: Connection) {
     let now = ContinuousClock.now
     if let typedAt, now - typedAt < RichProtocol.typingInterval { return }

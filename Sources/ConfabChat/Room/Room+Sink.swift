@@ -45,6 +45,15 @@ extension Room: RoomSink {
     keepWithinBudget()
   }
 
+  func refused(_ posts: [Post]) {
+    state.withLock { state in
+      for key in posts.compactMap({ MemberTag($0.member, $0.tag) }) {
+        guard let connection = state.waitingTags.removeValue(forKey: key) else { continue }
+        connection.loop.execute { (connection.context as? RichProtocol)?.refused(key.tag, connection) }
+      }
+    }
+  }
+
   func availabilityChanged(_ isAvailable: Bool) {
     state.withLock { state in
       guard state.isAvailable != isAvailable else { return }

@@ -55,6 +55,7 @@ final class SimulatedBroker {
   private var hasStream = false
   private var consumers: [String: Consumer] = [:]
   private var proposals: [Proposal] = []
+  let maxPayload = 1 << 20
   /// How much less than it has the stream tells of itself.
   var modesty = 0
 

@@ -96,7 +96,7 @@ final class SimulatedLink {
       guard world.broker.isUp, !world.isCut(server) else { return comeBack(after: 0.2...0.8) }
       world.trace("\(server.name) is connected")
       state = .connected
-      server.take(.event(.connected))
+      server.take(.event(.connected(maxPayload: world.broker.maxPayload)))
       for message in buffer { send(message) }
       buffer = []
     }

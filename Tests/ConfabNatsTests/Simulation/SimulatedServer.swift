@@ -109,6 +109,7 @@ final class SimulatedServer {
       switch call {
       case .opened(let sink, let kept): sink.opened(kept)
       case .placed(let sink, let posts): sink.placed(posts)
+      case .refused(let sink, let posts): sink.refused(posts)
       case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
       case .attendance(let sink, let room, let version):
         if let (attendance, version) = sink.attendance(unless: version) { take(.attendance(room, attendance, version)) }
