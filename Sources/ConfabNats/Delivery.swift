@@ -10,9 +10,13 @@ struct Delivery {
   /// How many there are behind it.
   let pending: Int
   let post: PlacedPost
+  /// When the stream has stored it: nanoseconds since 1970.
+  let time: Int64
   /// What the one who published it knows it by.
   let id: String?
+}
 
+extension Delivery {
   /// Nil if it is none, or has numbers that no stream has.
   init?(_ message: NatsMessage) {
     // $JS.ACK.<stream>.<consumer>.<times>.<in stream>.<in consumer>.<nanoseconds>.<pending>, and newer servers have a
@@ -24,10 +28,10 @@ struct Delivery {
       let pending = Int(tokens[first + 3]), Place.ids.contains(id), Place.times.contains(nanoseconds / 1_000_000),
       number >= 0, pending >= 0
     else { return nil }
-    (consumer, self.number, self.pending) = (tokens[first - 2], number, pending)
-    self.id = message.headers[Delivery.idHeader]
-    let at = Place(id: id, at: nanoseconds / 1_000_000)
-    post = PlacedPost(Post(message), at: at)
+    let place = Place(id: id, at: nanoseconds / 1_000_000)
+    self.init(
+      consumer: tokens[first - 2], number: number, pending: pending, post: PlacedPost(Post(message), at: place),
+      time: nanoseconds, id: message.headers[Delivery.idHeader])
   }
 
   static let idHeader = "Nats-Msg-Id"

@@ -42,14 +42,13 @@ extension EngineState {
       rooms[number]?.reader.ask(now: now)
       asked.insert(number)
       let name = consumer(number, room.reader.generation)
-      let last = room.reader.last
       let delivery = delivery(number, room.reader.generation)
       effects.actions.append(.subscribe(delivery))
       let request = ConsumerRequest(
         stream_name: options.stream,
         config: .init(
           name: name, deliver_subject: delivery,
-          deliver_policy: last > 0 ? "by_start_sequence" : "all", opt_start_seq: last > 0 ? last + 1 : nil,
+          deliver_policy: room.reader.start == nil ? "all" : "by_start_sequence", opt_start_seq: room.reader.start,
           filter_subject: room.subject))
       effects.publish(
         "$JS.API.CONSUMER.CREATE.\(options.stream).\(name).\(room.subject)",
@@ -61,7 +60,14 @@ extension EngineState {
   mutating func made(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     asked.remove(number)
     switch Api.decode(message, as: ConsumerInfo.self) {
-    case .success(let info): if rooms[number]?.reader.made(info, now: now) == true { wasRead(number) }
+    case .success(let info):
+      guard let generation = rooms[number]?.reader.generation else { return }
+      let step = rooms[number]?.reader.made(info, roomLimit: roomLimit, now: now)
+      for delivery in rooms[number]?.reader.release() ?? [] where step == .taken && isReader(number, generation) {
+        let limit = options.maxMessagesPerRoom
+        accepted(number, delivery, rooms[number]!.reader.accept(delivery, limit: limit, roomLimit: roomLimit), now, &effects)
+      }
+      if isReader(number, generation) { progress(number, step, nil, now, &effects) }
     case .failure(let error) where error.err_code == ApiError.streamNotFound: lookForStream(now, &effects)
     case .failure(let error):
       warn("a room cannot be read: \(error.text)", now, &effects)
@@ -75,7 +81,8 @@ extension EngineState {
     let stalled = message.headers["Nats-Consumer-Stalled"]
     if let reply = message.reply.isEmpty ? stalled : message.reply { effects.publish(reply) }
     guard message.reply.isEmpty, let sent = message.headers["Nats-Last-Consumer"].flatMap({ Int($0) }) else { return }
-    progress(number, rooms[number]?.reader.beat(sent, now: now), nil, now, &effects)
+    let upTo = message.headers["Nats-Last-Stream"].flatMap { Int($0) } ?? 0
+    progress(number, rooms[number]?.reader.beat(sent, upTo: upTo, now: now), nil, now, &effects)
   }
 
   mutating func delivered(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
@@ -83,10 +90,16 @@ extension EngineState {
       isReader(number, generation)
     else { return }
     let limit = options.maxMessagesPerRoom
-    let step = rooms[number]!.reader.take(delivery.post, number: delivery.number, limit: limit, now: now)
-    if step == .taken, let room = rooms[number] {
+    let step = rooms[number]!.reader.take(delivery, limit: limit, roomLimit: roomLimit, now: now)
+    accepted(number, delivery, step, now, &effects)
+  }
+
+  private mutating func accepted(
+    _ number: Int, _ delivery: Delivery, _ step: RoomReader.Step, _ now: Instant, _ effects: inout Effects
+  ) {
+    if step == .taken || step == .known, let room = rooms[number] {
       if let id = delivery.id, let message = outbox.settle(id: id) { settled(message, &effects) }
-      if room.reader.isOpened, let sink = room.sink { effects.placed(delivery.post, number, sink) }
+      if step == .taken, room.reader.isOpened, let sink = room.sink { effects.placed(delivery.post, number, sink) }
     }
     progress(number, step, delivery.pending, now, &effects)
   }
@@ -96,7 +109,13 @@ extension EngineState {
   ) {
     switch step {
     case .hole: restart(number, at: now, &effects)
-    case .taken: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { wasRead(number) }
+    case .missed:
+      warn("messages have been deleted from the stream before they were read: clients of their room are closed", now, &effects)
+      restart(number, at: now, &effects)
+    case .renumbered:
+      renumber(now, &effects)
+    case .held: break
+    case .taken, .known: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { wasRead(number) }
     case nil: break
     }
   }

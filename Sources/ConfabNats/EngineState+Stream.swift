@@ -27,9 +27,17 @@ extension EngineState {
     }
   }
 
+  /// The stream has another message under a number that it had given, say since an older state of it has been put back:
+  /// another epoch begins.
+  mutating func renumber(_ now: Instant, _ effects: inout Effects) {
+    effects.logs.append((.error, "the stream has another message under a number that another one had"))
+    created = ""
+    lookForStream(now, &effects)
+  }
+
   /// The stream is there: all rooms are read from where they were.
   mutating func begin(_ info: StreamInfo, _ now: Instant, _ effects: inout Effects) {
-    let newest = rooms.values.map(\.reader.last).max() ?? 0
+    let newest = rooms.values.map(\.reader.position).max() ?? 0
     if info.created == created && info.state.last_seq < newest {
       // A server that has just become the leader may be behind for a moment.
       losses += 1
@@ -39,6 +47,8 @@ extension EngineState {
       created = ""
     }
     losses = 0
+    let limit = info.config.max_msgs_per_subject
+    roomLimit = limit > 0 ? limit : .max
     if info.created != created {
       // Another numbering begins. What other servers call it is the same unless this one has seen a loss.
       if epoch == nil || !created.isEmpty {

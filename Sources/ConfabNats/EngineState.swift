@@ -75,6 +75,8 @@ struct EngineState {
   var epoch: String?
   /// When the stream was made that the epoch is of.
   var created = ""
+  /// Maximum number of messages of a room in the stream.
+  var roomLimit = Int.max
   /// How often the stream has seemed to have less than it had.
   var losses = 0
   /// How often it has been found to have less: each time another epoch begins.
@@ -160,6 +162,7 @@ struct EngineState {
     case .disconnected:
       effects.logs.append((.warning, "the connection to NATS is lost"))
       phase = .disconnected(now)
+      for number in rooms.keys { rooms[number]?.reader.suspend(at: now) }
     case .closed: phase = .disconnected(now)
     case .failed(let text): effects.logs.append((.warning, "NATS: \(text)"))
     case .message(let message): received(message, now, &effects)
@@ -194,7 +197,7 @@ struct EngineState {
     }
   }
 
-  func isReader(_ number: Int, _ generation: Int) -> Bool { rooms[number]?.reader.generation == generation }
+  func isReader(_ number: Int, _ generation: Int) -> Bool { rooms[number]?.reader.isReading(generation) ?? false }
 
   // MARK: Messages
 

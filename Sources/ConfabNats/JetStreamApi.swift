@@ -80,6 +80,8 @@ struct ConsumerInfo: Decodable {
 
   struct Delivered: Decodable {
     let consumer_seq: Int
+    /// Before the consumer has sent anything: the number before the first that it can send.
+    let stream_seq: Int
   }
 }
 

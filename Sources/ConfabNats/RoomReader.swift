@@ -1,7 +1,11 @@
+internal import Confab
 internal import ConfabChat
 
 /// How far a room has been read from the stream: what has come is in order and without a hole, or it is read again from
 /// where the hole is.
+///
+/// Each consumer after the first one begins with the newest message that has been read. If that is not what it sends
+/// first, messages may have been deleted before they were read, or the stream is another one than it was.
 struct RoomReader {
   typealias Instant = ContinuousClock.Instant
 
@@ -9,6 +13,8 @@ struct RoomReader {
   static let heartbeat = Duration.seconds(3)
   /// … and when nothing has been heard of it for so long it is taken for lost.
   static let patience = Duration.seconds(7)
+  /// Streams that keep fewer messages of a room are full all the time, which then means nothing.
+  static let leastRoomLimit = 100
 
   enum Phase: Equatable {
     /// Is to be made, not before.
@@ -28,6 +34,19 @@ struct RoomReader {
   private(set) var kept: [PlacedPost] = []
   /// The newest message's number; 0 if there is none.
   private(set) var last = 0
+  /// All of the room's messages up to this number have been read: the newest one's, or a higher one to which a consumer has
+  /// found no other.
+  private(set) var position = 0
+  /// The newest message that has been read.
+  private var mark: Mark?
+  /// Whether what the consumer sends is known to follow what was read before it.
+  private var isJoined = true
+  /// The first number that the consumer can send, if that is known: all before it is deleted.
+  private var front: Int?
+  /// Messages that are to be looked at when the consumer is known to have been made.
+  private var held: [Delivery] = []
+  /// The newest number that may have been deleted before it was read.
+  private var deleted = 0
   /// The newest number that the stream is known to have for the room, and since when.
   private var known: (last: Int, since: Instant)
   /// How many messages the consumer has sent …
@@ -39,6 +58,15 @@ struct RoomReader {
   /// How often it has been asked for in vain.
   private var attempts = 0
 
+  /// A message and its time: the same number in another stream, or in an older state of the stream, has another time.
+  private struct Mark: Equatable {
+    let number: Int
+    let time: Int64
+  }
+
+  /// What the next consumer begins with; nil is the oldest message.
+  var start: Int? { isOpened ? mark?.number ?? position + 1 : nil }
+
   init(at instant: Instant) {
     (phase, heardAt, liveAt, known) = (.waiting(instant), instant, instant, (0, instant))
   }
@@ -47,14 +75,31 @@ struct RoomReader {
   mutating func restart(at instant: Instant) {
     phase = .waiting(instant)
     generation += 1
-    (count, target) = (0, nil)
-    if !isOpened { (kept, last) = ([], 0) }
+    (count, target, front, held) = (0, nil, nil, [])
+    isJoined = !isOpened
+    if !isOpened { (kept, last, mark) = ([], deleted, nil) }
+  }
+
+  /// Ignores the consumer from now on: one whose connection was away for a while sends on as if nothing had been deleted.
+  mutating func suspend(at instant: Instant) { phase = .waiting(instant) }
+
+  /// Whether a consumer of this generation is read.
+  func isReading(_ generation: Int) -> Bool {
+    if case .waiting = phase { return false }
+    return self.generation == generation
   }
 
   /// The stream has been lost, and another one begins, which is read when this one is made again.
   mutating func forget() {
     isOpened = false
-    known.last = 0
+    (known.last, position, deleted) = (0, 0, 0)
+  }
+
+  /// Messages before a number may have been deleted before they were read.
+  private mutating func miss(before number: Int) -> Step {
+    isOpened = false
+    (known.last, deleted) = (0, number - 1)
+    return .missed
   }
 
   mutating func ask(now: Instant) {
@@ -63,41 +108,102 @@ struct RoomReader {
     (heardAt, known.since) = (now, now)
   }
 
-  /// The consumer has been made.
-  mutating func made(_ info: ConsumerInfo, now: Instant) -> Bool {
+  /// The consumer has been made, of a stream that keeps so many messages of each room.
+  mutating func made(_ info: ConsumerInfo, roomLimit: Int, now: Instant) -> Step {
     // What no stream has must not overflow.
     target = [info.num_pending, info.delivered.consumer_seq].reduce(0) { $0 + min($1, Place.ids.upperBound) }
     heardAt = now
     attempts = 0
     if phase != .live { phase = .replaying }
-    return catchUp(pending: nil, now: now)
+    guard info.delivered.consumer_seq == 0 else { return .taken }
+    let before = min(info.delivered.stream_seq, Place.ids.upperBound)
+    front = before + 1
+    if !isOpened { position = max(position, before) }
+    if isJoined { return .taken }
+    if before > position { return miss(before: before + 1) }
+    // The mark may have been deleted, and nothing else.
+    if before >= mark?.number ?? 0, info.num_pending < roomLimit { isJoined = true }
+    return .taken
   }
+
+  /// What was to be looked at when the consumer has been made.
+  mutating func release() -> [Delivery] { exchange(&held, with: []) }
 
   /// What a message that has come means.
   enum Step {
     /// It is to be given to the room, which is open, or will be as soon as everything has come.
     case taken
-    /// Something is missing before it.
+    /// It has been read before.
+    case known
+    /// It is to be looked at when the consumer has been made.
+    case held
+    /// The consumer has sent messages before it that have not come: another one is to send them.
     case hole
+    /// Messages before it may have been deleted: the room is to be read anew, and opened again.
+    case missed
+    /// It has a number that another message had.
+    case renumbered
   }
 
-  mutating func take(_ post: PlacedPost, number: Int, limit: Int, now: Instant) -> Step {
-    guard number == count + 1 else { return .hole }
-    count = number
+  mutating func take(_ delivery: Delivery, limit: Int, roomLimit: Int, now: Instant) -> Step {
+    guard delivery.number == count + 1 else { return .hole }
+    count = delivery.number
     heardAt = now
-    last = max(last, post.place.id)
+    return accept(delivery, limit: limit, roomLimit: roomLimit)
+  }
+
+  /// Looks at a message in the order of the stream.
+  mutating func accept(_ delivery: Delivery, limit: Int, roomLimit: Int) -> Step {
+    let id = delivery.post.place.id
+    let mark = Mark(number: id, time: delivery.time)
+    if !isJoined {
+      switch join(delivery, mark, roomLimit) {
+      case .taken: isJoined = true
+      case let step: return step
+      }
+    }
+    // The room is full from this message on: those right before it may have been deleted while the consumer was behind.
+    if roomLimit >= RoomReader.leastRoomLimit, delivery.pending + 1 >= roomLimit, id > position + 1 {
+      if isOpened { return miss(before: id) }
+      kept = []
+    }
+    (last, position, self.mark) = (max(last, id), max(position, id), mark)
     if !isOpened {
-      kept.append(post)
+      kept.append(delivery.post)
       if kept.count > 2 * limit { kept.removeFirst(kept.count - limit) }
     }
     return .taken
   }
 
-  /// A heartbeat, which says how many messages there have been.
-  mutating func beat(_ sent: Int, now: Instant) -> Step {
+  /// Finds out whether a message follows what was read before.
+  private mutating func join(_ delivery: Delivery, _ mark: Mark, _ roomLimit: Int) -> Step {
+    if mark == self.mark {
+      isJoined = true
+      return .known
+    }
+    // A replica that is behind begins with its newest message.
+    if let own = self.mark, mark.number < own.number { return .known }
+    if mark.number <= position { return .renumbered }
+    guard let target else {
+      held.append(delivery)
+      return .held
+    }
+    let isFull = max(target, delivery.number + delivery.pending) >= roomLimit
+    if let own = self.mark, let front, front <= own.number, !isFull { return .renumbered }
+    return (isFull || front == nil) && mark.number > position + 1 ? miss(before: mark.number) : .taken
+  }
+
+  /// A heartbeat, which says how many messages there have been, and how far the consumer has looked for others.
+  mutating func beat(_ sent: Int, upTo number: Int, now: Instant) -> Step {
     heardAt = now
-    if sent == count, target != nil { target = count }
-    return sent > count ? .hole : .taken
+    guard sent == count else { return sent > count ? .hole : .taken }
+    if target != nil { target = count }
+    if isJoined {
+      position = max(position, min(number, Place.ids.upperBound))
+    } else if let mark, let front, front <= mark.number, number >= mark.number {
+      return .renumbered
+    }
+    return .taken
   }
 
   /// Whether the last one of what there was has just come.

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -211,18 +212,130 @@ def test_a_tag_that_the_room_has_forgotten_is_answered():
         go(main())
 
 
-def test_a_message_that_the_broker_does_not_take_is_dropped():
+def test_a_used_tag_with_another_text_is_another_message():
+    with broker() as one, confab("--nats", one.url, "--max-history-messages", 2, "--max-event-rate", 0) as server:
+        async def main():
+            async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
+                await ann.say("first", tag="t")
+                for _ in range(5):
+                    await ann.say("x")
+                second = await asyncio.wait_for(ann.say("second", tag="t"), 5)
+                assert second["text"] == "second"
+                assert (await bob.until("message", id=second["id"]))["text"] == "second"
+        go(main())
+
+
+def test_a_message_that_the_broker_does_not_take_is_refused():
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write("max_payload: 10000\n")
         file.flush()
         with broker("-c", file.name) as one, confab("--nats", one.url) as server:
             async def main():
-                async with websockets.connect(server.ws, compression=None) as plain:
+                async with websockets.connect(server.ws, compression=None) as plain, rich(server, "Ann") as ann:
                     await plain.send("x" * 20_000)
                     await plain.send("y")
                     assert await plain.recv() == "y"
+                    error = await ann.say("\N{FAMILY}" * 3000, tag="t")
+                    assert (error["type"], error["code"]) == ("error", "textTooLong")
+                    assert (await ann.say("short", tag="t"))["text"] == "short"
             go(main())
             assert "larger than NATS takes" in server.said()
+            assert "up to 10000 bytes (its max_payload), clients may send 1040384" in server.said()
+
+
+async def closed_with_1012(client):
+    """Reads until the connection is closed, and returns what came before."""
+    heard = []
+    with pytest.raises(websockets.ConnectionClosed) as closed:
+        while True:
+            heard.append(await client.recv())
+    assert closed.value.rcvd.code == 1012, closed.value
+    return heard
+
+
+@pytest.mark.parametrize("options, size", [
+    (["--max-history-messages", 20], 1), (["--nats-max-bytes", "200KiB", "--max-message-size", "64KiB"], 3900)])
+def test_messages_deleted_while_a_server_was_away_are_a_gap(options, size):
+    options = ["--max-event-rate", 0, *options]
+    with broker() as one, Network(one) as network, confab("--nats", one.url, *options) as near, confab(
+            "--nats", f"nats://127.0.0.1:{network.port}", *options) as far:
+        async def main():
+            async with rich(near, "Ann") as ann, rich(far, "Bob") as bob, rich(far, "Cid", "quiet") as cid, \
+                    websockets.connect(far.ws, compression=None) as plain:
+                await cid.say("before")
+                first = await ann.say("first")
+                await bob.until("message", id=first["id"])
+                await plain.recv()
+                await asyncio.to_thread(network.cut)
+                said = [await ann.say(f"{number}".ljust(size, "x")) for number in range(60)]
+                await asyncio.to_thread(network.restore)
+                assert await closed_with_1012(plain) == []
+                await closed_with_1012(bob.socket)
+                known = {name: bob.welcome[name] for name in ("session", "epoch")}
+                async with rich(far, "Bob", after=first["id"], **known) as bob:
+                    assert bob.welcome["gap"] and bob.welcome["epoch"] == known["epoch"]
+                    heard = bob.welcome["messages"]
+                    assert 0 < len(heard) < 60 and heard == said[-len(heard):]
+                    last = await ann.say("last")
+                    assert await bob.until("message") == last
+                if size == 1:
+                    # In this room nothing is missing.
+                    await cid.say("still here")
+        go(main())
+
+
+def test_messages_said_while_a_server_was_away_are_heard():
+    """The room is full then, and nothing is missing."""
+    options = ["--max-event-rate", 0, "--max-history-messages", 20]
+    with broker() as one, Network(one) as network, confab("--nats", one.url, *options) as near, confab(
+            "--nats", f"nats://127.0.0.1:{network.port}", *options) as far:
+        async def main():
+            async with rich(near, "Ann") as ann, rich(far, "Bob") as bob, \
+                    websockets.connect(far.ws, compression=None) as plain:
+                for number in range(30):
+                    await ann.say(f"{number}")
+                await asyncio.to_thread(network.cut)
+                for number in range(30, 49):
+                    await ann.say(f"{number}")
+                await asyncio.to_thread(network.restore)
+                texts = [(await bob.until("message"))["text"] for _ in range(49)]
+                assert texts == [f"{number}" for number in range(49)]
+                assert [(await plain.recv()).split("\n")[-1] for _ in range(49)] == texts
+        go(main())
+
+
+def test_an_older_state_of_the_broker_begins_another_epoch():
+    """Its stream has overtaken what the server knows, when the server reads it again."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = Broker(folder).wait()
+        try:
+            with Network(one) as network, confab("--nats", one.url, "--max-event-rate", 0) as near, confab(
+                    "--nats", f"nats://127.0.0.1:{network.port}", "--max-event-rate", 0) as far:
+                async def main():
+                    async with rich(far, "Bob", "r") as bob:
+                        await bob.say("old")
+                        one.stop()
+                        shutil.copytree(one.folder, f"{folder}/copy")
+                        one.start()
+                        said = [await bob.say(f"mine {number}") for number in range(5)]
+                        await asyncio.to_thread(network.cut)
+                        one.kill()
+                        shutil.rmtree(one.folder)
+                        shutil.copytree(f"{folder}/copy", one.folder)
+                        one.start()
+                        await asyncio.to_thread(one.wait)
+                        async with rich(near, "Ann", "r") as ann:
+                            for number in range(20):
+                                last = await ann.say(f"other {number}")
+                            await asyncio.to_thread(network.restore)
+                            await closed_with_1012(bob.socket)
+                            known = {name: bob.welcome[name] for name in ("session", "epoch")}
+                            async with rich(far, "Bob", "r", after=said[-1]["id"], **known) as bob:
+                                assert bob.welcome["gap"] and bob.welcome["epoch"] != known["epoch"]
+                                assert bob.welcome["messages"][-1] == last
+                go(main())
+        finally:
+            one.stop()
 
 
 def test_a_server_that_stops_complains_of_nothing():

@@ -61,30 +61,72 @@ struct OutboxTests {
   }
 }
 
-struct RoomReaderTests {
-  private func post(_ id: Int) -> PlacedPost {
-    PlacedPost(Post(kind: .text, bytes: []), at: Place(id: id, at: 0))
+struct MessageIDTests {
+  private func id(_ text: String, _ tag: String? = "t", member: UInt64 = 1, room: String = "r") -> String? {
+    Post(kind: .text, bytes: Array(text.utf8), name: "Ann", member: Member(number: member), tag: tag).id(in: room)
   }
 
-  private func info(_ pending: Int) -> ConsumerInfo {
-    ConsumerInfo(num_pending: pending, delivered: .init(consumer_seq: 0))
+  @Test func a_message_said_again_has_the_same_id() {
+    #expect(id("hello") == "r/0000000000000001/t/2cf24dba5fb0a30e" && id("hello") == id("hello"))
+  }
+
+  @Test func another_text_tag_member_or_room_is_another_message() {
+    let ids = [id("hello"), id("hello!"), id("hello", "u"), id("hello", member: 2), id("hello", room: "s")]
+    #expect(Set(ids).count == 5 && !ids.contains(nil) && id("hello", nil) == nil)
+  }
+}
+
+struct RoomReaderTests {
+  private static let roomLimit = 100
+
+  private func delivery(_ id: Int, number: Int, pending: Int = 0, time: Int64? = nil) -> Delivery {
+    Delivery(
+      consumer: "c", number: number, pending: pending, post: PlacedPost(Post(kind: .text, bytes: []), at: Place(id: id, at: 0)),
+      time: time ?? Int64(id), id: nil)
+  }
+
+  private func info(_ pending: Int, from start: Int = 1) -> ConsumerInfo {
+    ConsumerInfo(num_pending: pending, delivered: .init(consumer_seq: 0, stream_seq: start - 1))
+  }
+
+  private func take(
+    _ id: Int, _ number: Int, pending: Int = 0, time: Int64? = nil, _ reader: inout RoomReader
+  ) -> RoomReader.Step {
+    let delivery = delivery(id, number: number, pending: pending, time: time)
+    return reader.take(delivery, limit: 5, roomLimit: Self.roomLimit, now: .now)
+  }
+
+  private func made(_ info: ConsumerInfo, _ reader: inout RoomReader) -> RoomReader.Step {
+    reader.made(info, roomLimit: Self.roomLimit, now: .now)
+  }
+
+  /// A room that is open and has been read up to these messages.
+  private func reader(upTo ids: [Int]) -> RoomReader {
+    var reader = RoomReader(at: .now)
+    reader.ask(now: .now)
+    _ = made(info(ids.count), &reader)
+    for (index, id) in ids.enumerated() { _ = take(id, index + 1, pending: ids.count - index - 1, &reader) }
+    _ = reader.catchUp(pending: 0, now: .now)
+    _ = reader.open(limit: 5)
+    return reader
   }
 
   @Test func anEmptyRoomIsOpenAtOnce() {
     var reader = RoomReader(at: .now)
     reader.ask(now: .now)
-    let hasCaughtUp = reader.made(info(0), now: .now)
+    let step = made(info(0), &reader)
+    let hasCaughtUp = reader.catchUp(pending: nil, now: .now)
     let kept = reader.open(limit: 10)
-    #expect(hasCaughtUp && reader.phase == .live && kept.isEmpty)
+    #expect(step == .taken && hasCaughtUp && reader.phase == .live && kept.isEmpty)
   }
 
   @Test func itIsReadToItsEndAndTheNewestAreKept() {
     var reader = RoomReader(at: .now)
     reader.ask(now: .now)
-    _ = reader.made(info(30), now: .now)
+    _ = made(info(30), &reader)
     #expect(reader.phase == .replaying)
     for number in 1...30 {
-      let step = reader.take(post(number * 10), number: number, limit: 5, now: .now)
+      let step = take(number * 10, number, pending: 30 - number, &reader)
       let hasCaughtUp = reader.catchUp(pending: 30 - number, now: .now)
       #expect(step == .taken && hasCaughtUp == (number == 30))
     }
@@ -93,24 +135,96 @@ struct RoomReaderTests {
   }
 
   @Test func aHoleIsSeenAndItIsReadAgainFromThere() {
-    var reader = RoomReader(at: .now)
-    reader.ask(now: .now)
-    _ = reader.made(info(0), now: .now)
-    _ = reader.open(limit: 5)
+    var reader = reader(upTo: [])
     let steps = [
-      reader.take(post(7), number: 1, limit: 5, now: .now), reader.take(post(9), number: 3, limit: 5, now: .now),
-      reader.beat(2, now: .now), reader.beat(1, now: .now),
+      take(7, 1, &reader), take(9, 3, &reader), reader.beat(2, upTo: 9, now: .now), reader.beat(1, upTo: 7, now: .now),
     ]
     #expect(steps == [.taken, .hole, .hole, .taken])
     reader.restart(at: .now)
-    #expect(reader.last == 7 && reader.isOpened && reader.generation == 1)
+    #expect(reader.last == 7 && reader.isOpened && reader.generation == 1 && reader.start == 7)
+    let again = [made(info(2, from: 7), &reader), take(7, 1, pending: 1, &reader), take(9, 2, &reader)]
+    #expect(again == [.taken, .known, .taken])
+  }
+
+  @Test func messages_deleted_while_the_reader_was_away_are_missed() {
+    // By the limit of a room.
+    var full = reader(upTo: [7])
+    full.restart(at: .now)
+    let steps = [made(info(Self.roomLimit, from: 7), &full), take(20, 1, pending: Self.roomLimit - 1, &full)]
+    #expect(steps == [.taken, .missed] && !full.isOpened)
+    full.restart(at: .now)
+    #expect(full.start == nil && full.last == 19)
+    // By age or size: also if nothing is left.
+    for count in [0, 1] {
+      var old = reader(upTo: [7])
+      old.restart(at: .now)
+      let step = made(info(count, from: 9), &old)
+      #expect(step == .missed && !old.isOpened)
+    }
+  }
+
+  @Test func a_deleted_newest_message_is_not_missed() {
+    var reader = reader(upTo: [7])
+    _ = reader.beat(1, upTo: 30, now: .now)
+    reader.restart(at: .now)
+    let steps = [made(info(1, from: 20), &reader), take(40, 1, &reader)]
+    #expect(steps == [.taken, .taken] && reader.isOpened)
+  }
+
+  @Test func a_room_that_was_empty_follows_on() {
+    var reader = reader(upTo: [])
+    _ = reader.beat(0, upTo: 30, now: .now)
+    reader.restart(at: .now)
+    #expect(reader.start == 31)
+    let steps = [made(info(1, from: 31), &reader), take(40, 1, &reader)]
+    #expect(steps == [.taken, .taken])
+  }
+
+  @Test func messages_that_come_before_the_answer_wait_for_it() {
+    var reader = reader(upTo: [7])
+    reader.restart(at: .now)
+    let steps = [take(20, 1, pending: 1, &reader), take(21, 2, &reader), made(info(2, from: 9), &reader)]
+    #expect(steps == [.held, .held, .missed])
+    #expect(reader.release().map(\.post.place.id) == [20, 21])
+  }
+
+  @Test func another_message_under_a_number_is_noticed() {
+    for (id, time) in [(7, Int64(8)), (9, 9)] {
+      var reader = reader(upTo: [7])
+      reader.restart(at: .now)
+      let steps = [made(info(1, from: 7), &reader), take(id, 1, time: time, &reader)]
+      #expect(steps == [.taken, .renumbered])
+    }
+    // Nothing has come where the newest message was.
+    var silent = reader(upTo: [7])
+    silent.restart(at: .now)
+    let steps = [made(info(0, from: 7), &silent), silent.beat(0, upTo: 6, now: .now), silent.beat(0, upTo: 8, now: .now)]
+    #expect(steps == [.taken, .taken, .renumbered])
+  }
+
+  @Test func a_replica_that_is_behind_sends_what_is_known() {
+    var reader = reader(upTo: [5, 7])
+    reader.restart(at: .now)
+    let steps = [made(info(0, from: 5), &reader), take(5, 1, &reader), take(7, 2, &reader), take(8, 3, &reader)]
+    #expect(steps == [.taken, .known, .known, .taken])
+  }
+
+  @Test func a_reader_that_is_behind_in_a_full_room_misses_messages() {
+    var open = reader(upTo: [7])
+    let step = take(300, 2, pending: Self.roomLimit - 1, &open)
+    #expect(step == .missed)
+    var new = RoomReader(at: .now)
+    new.ask(now: .now)
+    _ = made(info(Self.roomLimit), &new)
+    let steps = [take(1, 1, pending: Self.roomLimit - 1, &new), take(50, 2, pending: Self.roomLimit - 1, &new)]
+    #expect(steps == [.taken, .taken] && new.kept.map(\.place.id) == [50])
   }
 
   @Test func aConsumerThatFallsSilentIsLost() {
     var reader = RoomReader(at: .now)
     let now = ContinuousClock.now
     reader.ask(now: now)
-    _ = reader.made(info(0), now: now)
+    _ = reader.made(info(0), roomLimit: Self.roomLimit, now: now)
     #expect(!reader.isLost(now: now + .seconds(6)) && reader.isLost(now: now + .seconds(8)))
     // What the stream has and it does not send.
     reader.know(5, now: now)

@@ -67,8 +67,8 @@ extension RoomOrder {
 /// A room, as an engine knows it. The calls for one room come one at a time, on any thread, and not from within
 /// ``RoomOrder/place(_:from:)``.
 public protocol RoomSink: AnyObject, Sendable {
-  /// The room is open: handshakes of its clients are answered now. It comes again when another numbering begins, because
-  /// the engine has lost everything say: then the clients are closed with 1012.
+  /// The room is open: handshakes of its clients are answered now. It comes again when messages may have been missed, or
+  /// when another numbering begins because the engine has lost everything, say: then the clients are closed with 1012.
   func opened(_ kept: Kept)
   /// Another numbering begins: what the room has stays, and clients are closed with 1012, since numbers that they know may
   /// be given again.

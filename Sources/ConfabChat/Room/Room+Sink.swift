@@ -16,24 +16,32 @@ extension Room: RoomSink {
   }
 
   private func restore(_ kept: Kept, _ state: inout State) {
+    if state.waiting == nil {
+      comeAgain(state)
+      // Their messages may be among those that the room has now, or among those that nobody has.
+      state.waitingTags = [:]
+    }
     tally(&state) { state in
       state.history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
       state.history.restore(kept, maxTextBytes: maxTextBytes)
     }
     expire(&state)
-    renumber(kept.epoch, &state)
+    state.epoch = kept.epoch
+    welcomeAhead(&state, all: true)
   }
 
-  func renumbered(_ epoch: String) { state.withLock { renumber(epoch, &$0) } }
-
-  private func renumber(_ epoch: String, _ state: inout State) {
-    if state.waiting == nil && state.epoch != epoch {
-      // What they have is of another numbering.
-      for connection in state.people.connections { connection.comeAgain() }
-      for connection in state.plain.values { connection.comeAgain() }
+  func renumbered(_ epoch: String) {
+    state.withLock { state in
+      if state.waiting == nil && state.epoch != epoch { comeAgain(state) }
+      state.epoch = epoch
+      welcomeAhead(&state, all: true)
     }
-    state.epoch = epoch
-    welcomeAhead(&state, all: true)
+  }
+
+  /// Closes clients that have missed something, or know numbers that may be given again.
+  private func comeAgain(_ state: borrowing State) {
+    for connection in state.people.connections { connection.comeAgain() }
+    for connection in state.plain.values { connection.comeAgain() }
   }
 
   func placed(_ posts: [PlacedPost]) {

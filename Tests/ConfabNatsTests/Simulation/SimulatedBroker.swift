@@ -7,19 +7,31 @@ import FoundationEssentials
 final class SimulatedBroker {
   struct Stored {
     let number: Int
+    /// When it was stored, which no two messages have in common.
+    let at: Int
     let headers: [String: String]
     let bytes: [UInt8]
+    /// Whether it was said again after the stream had deleted it, and does not know it any more.
+    let isAgain: Bool
   }
 
-  /// What a stream has had from its beginning. Its place in ``streams`` is when it was made.
+  /// What a stream has had from its beginning. Its place in ``streams`` is when it was made, or when an older state of it
+  /// was put back.
   struct Stream {
     let created: String
     var last = 0
-    /// The messages of each room, by subject.
+    /// The messages of each room, by subject, also those that are deleted.
     var rooms: [String: [Stored]] = [:]
+    /// How many of a room's are deleted, the oldest ones.
+    var deleted: [String: Int] = [:]
     var contents: Set<[UInt8]> = []
     /// When each `Nats-Msg-Id` was stored, and as which number.
     var ids: [String: (number: Int, at: Duration)] = [:]
+
+    /// The messages of a room that are not deleted.
+    func kept(_ subject: String) -> ArraySlice<Stored> { (rooms[subject] ?? []).dropFirst(deleted[subject] ?? 0) }
+    /// The number of the oldest message that is there.
+    var first: Int { rooms.keys.compactMap { kept($0).first?.number }.min() ?? last + 1 }
   }
 
   /// A message that a leader has, and the majority does not.
@@ -51,11 +63,13 @@ final class SimulatedBroker {
   let world: World
   private(set) var streams: [Stream] = []
   private(set) var isUp = true
+  private var storedCount = 0
   private(set) var hasMajority = true
   private var hasStream = false
   private var consumers: [String: Consumer] = [:]
   private var proposals: [Proposal] = []
-  let maxPayload = 1 << 20
+  /// Maximum size of a message, without its headers.
+  let maxPayload = 10_000
   /// How much less than it has the stream tells of itself.
   var modesty = 0
 
@@ -64,10 +78,10 @@ final class SimulatedBroker {
   var consumerCount: Int { consumers.count }
   var isTroubled: Bool { !isUp || !hasMajority }
 
-  /// The messages of a room in the stream that an epoch is of, oldest first.
-  func messages(of subject: String, _ epoch: String) -> [Stored] {
+  /// The states of the stream that an epoch is of, in ``streams``.
+  func states(of epoch: String) -> [Int] {
     let created = epoch.prefix { $0 != " " }
-    return streams.first { $0.created == created }?.rooms[subject] ?? []
+    return streams.indices.filter { streams[$0].created == created }
   }
 
   func hasStored(_ bytes: [UInt8]) -> Bool { streams.contains { $0.contents.contains(bytes) } }
@@ -84,6 +98,39 @@ final class SimulatedBroker {
     world.trace(anew ? "the broker starts with nothing" : "the broker starts")
     if anew { hasStream = false }
     isUp = true
+  }
+
+  /// Has an older state when it starts again.
+  func putBack() {
+    guard hasStream, let newest = streams.last else { return }
+    var older = newest
+    older.last = max(newest.first - 1, newest.last - Int.random(in: 0...15, using: &world.chance))
+    world.trace("the broker is to start with an older state, up to \(older.last)")
+    older.rooms = newest.rooms.mapValues { $0.filter { $0.number <= older.last } }
+    for (subject, count) in newest.deleted { older.deleted[subject] = min(count, older.rooms[subject]?.count ?? 0) }
+    older.ids = newest.ids.filter { $0.value.number <= older.last }
+    streams.append(older)
+  }
+
+  /// Deletes the oldest messages of all rooms.
+  func deleteOldest() {
+    guard isUp, hasStream else { return }
+    let stream = streams[streams.count - 1]
+    let first = stream.first + Int.random(in: 1...40, using: &world.chance)
+    for subject in stream.rooms.keys { delete(subject) { $0.number < first } }
+    world.trace("the stream begins with \(streams[streams.count - 1].first)")
+  }
+
+  /// Deletes the oldest messages of a room for which that is so, and which the consumers of connected servers have sent:
+  /// those that are behind for a moment miss nothing.
+  private func delete(_ subject: String, where isTooMuch: (Stored) -> Bool) {
+    let index = streams.count - 1
+    let messages = streams[index].rooms[subject] ?? []
+    let consumers = consumers.values.filter { $0.subject == subject && $0.link.state == .connected }
+    let end = consumers.map(\.next).min() ?? messages.count
+    var count = streams[index].deleted[subject] ?? 0
+    while count < min(messages.count, end), isTooMuch(messages[count]) { count += 1 }
+    streams[index].deleted[subject] = count
   }
 
   func loseMajority() {
@@ -126,7 +173,9 @@ final class SimulatedBroker {
         consumer.sentAt = world.timeline.now
         consumer.link.deliver(
           NatsMessage(
-            subject: consumer.destination, reply: "", headers: ["Nats-Last-Consumer": "\(consumer.sent)"], bytes: []),
+            subject: consumer.destination, reply: "",
+            headers: ["Nats-Last-Consumer": "\(consumer.sent)", "Nats-Last-Stream": "\(position(of: consumer))"],
+            bytes: []),
           by: consumer.destination)
       }
     }
@@ -198,11 +247,18 @@ final class SimulatedBroker {
   private func store(_ message: NatsMessage, _ link: SimulatedLink) {
     let index = streams.count - 1
     let number = streams[index].last + 1
-    let stored = Stored(number: number, headers: message.headers, bytes: message.bytes)
+    let known = streams[index].rooms[message.subject, default: []]
+    let deleted = streams[index].deleted[message.subject] ?? 0
+    storedCount += 1
+    let stored = Stored(
+      number: number, at: storedCount * 1_000_000, headers: message.headers, bytes: message.bytes,
+      isAgain: known.prefix(deleted).contains { $0.bytes == message.bytes })
     streams[index].last = number
     streams[index].rooms[message.subject, default: []].append(stored)
     streams[index].contents.insert(message.bytes)
     streams[index].ids[message.headers[Delivery.idHeader]!] = (number, world.timeline.now)
+    let kept = known.count + 1 - world.options.maxMessagesPerRoom
+    if kept > 0 { delete(message.subject) { $0.number <= known[kept - 1].number } }
     // Nobody hears of it for a while.
     if world.isWorst(for: .cuts) { world.cut(link.server) }
     if world.isWorst(for: .noMajority) { return world.loseMajority() }
@@ -231,12 +287,15 @@ final class SimulatedBroker {
     let config = try! JSONDecoder().decode(Request.self, from: Data(message.bytes)).config
     let consumer = Consumer(name, link, config.filter_subject, config.deliver_subject, at: world.timeline.now)
     let messages = streams[streams.count - 1].rooms[consumer.subject] ?? []
-    consumer.next = messages.firstIndex { $0.number >= config.opt_start_seq ?? 1 } ?? messages.count
     if world.faults.contains(.lag) && world.isTroubled && world.chance.hits(0.3) {
       consumer.view = streams[streams.count - 1].last - Int.random(in: 0...4, using: &world.chance)
     }
+    let stream = streams[streams.count - 1]
+    let start = min(max(config.opt_start_seq ?? 1, stream.first), min(stream.last, consumer.view) + 1)
+    consumer.next = stream.kept(consumer.subject).firstIndex { $0.number >= start } ?? messages.count
     consumers[name] = consumer
-    answer(message, link, #"{"num_pending":\#(pending(of: consumer, in: messages)),"delivered":{"consumer_seq":0}}"#)
+    let delivered = #"{"consumer_seq":0,"stream_seq":\#(start - 1)}"#
+    answer(message, link, #"{"num_pending":\#(pending(of: consumer, in: messages)),"delivered":\#(delivered)}"#)
     send(to: consumer)
   }
 
@@ -245,11 +304,19 @@ final class SimulatedBroker {
     return messages[consumer.next...].count { $0.number <= consumer.view }
   }
 
+  /// The number up to which a consumer has sent all.
+  private func position(of consumer: Consumer) -> Int {
+    guard let stream = streams.last else { return 0 }
+    let messages = stream.rooms[consumer.subject] ?? []
+    return consumer.next < messages.count ? messages[consumer.next].number - 1 : min(stream.last, consumer.view)
+  }
+
   private func send(to consumer: Consumer) {
     guard hasMajority, hasStream, !consumer.link.isOfMinority, consumer.link.subscribes(to: consumer.destination) else {
       return
     }
     let messages = streams[streams.count - 1].rooms[consumer.subject] ?? []
+    consumer.next = max(consumer.next, streams[streams.count - 1].deleted[consumer.subject] ?? 0)
     while consumer.next < messages.count, messages[consumer.next].number <= consumer.view {
       let stored = messages[consumer.next]
       consumer.next += 1
@@ -260,7 +327,7 @@ final class SimulatedBroker {
         NatsMessage(
           subject: consumer.subject,
           reply:
-            "$JS.ACK.CONFAB.\(consumer.name).1.\(stored.number).\(consumer.sent).\(stored.number * 1_000_000).\(pending)",
+            "$JS.ACK.CONFAB.\(consumer.name).1.\(stored.number).\(consumer.sent).\(stored.at).\(pending)",
           headers: stored.headers, bytes: stored.bytes), by: consumer.destination)
     }
   }

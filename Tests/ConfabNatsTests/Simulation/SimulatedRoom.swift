@@ -11,8 +11,12 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   var isClosed = false
   private(set) var epoch: String?
   private(set) var last = 0
-  /// How many of the stream's messages it has heard of.
+  /// The state of the stream that its messages are of, in the broker's ``SimulatedBroker/streams``.
+  private var state = 0
+  /// How many of the stream's messages it has heard of, or does not know since they were deleted before it was opened.
   private var count = 0
+  /// What it has heard in its epoch.
+  private var heard: [Int: [UInt8]] = [:]
   private(set) var isAvailable = false
   /// How many people are here, as other servers are to know, and the version of that.
   var people = 0
@@ -28,41 +32,89 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
 
   var isOpen: Bool { epoch != nil }
   /// Whether it has heard all there is.
-  var isUpToDate: Bool { epoch.map { world.broker.messages(of: subject, $0).last?.number ?? 0 } == last }
+  var isUpToDate: Bool {
+    let messages = messages(world.broker.streams.count - 1)
+    // When an older state has been put back, there may be fewer than it has heard of: that shows with the next message.
+    return messages.count <= count || messages[count...].allSatisfy { $0.number <= last }
+  }
   var isOfNewestStream: Bool {
     epoch.map { $0.prefix { $0 != " " } } == world.broker.streams.last.map { $0.created[...] }
   }
 
+  /// All messages that the room has had in a state of the stream, oldest first.
+  private func messages(_ state: Int) -> [SimulatedBroker.Stored] { world.broker.streams[state].rooms[subject] ?? [] }
+
   func opened(_ kept: Kept) {
     world.trace("\(label) is opened, of \(kept.epoch), up to \(kept.last)")
-    world.require(epoch != kept.epoch, "\(label) is opened twice in one epoch")
-    let messages = world.broker.messages(of: subject, kept.epoch).filter { $0.number <= kept.last }
-    world.require(kept.last == messages.last?.number ?? 0, "\(label) is told that \(kept.last) is the newest")
-    let expected = messages.suffix(world.options.maxMessagesPerRoom)
-    world.require(kept.posts.map(\.place.id) == expected.map(\.number), "\(label) is opened with a hole")
-    world.require(kept.posts.map(\.post.bytes) == expected.map(\.bytes), "\(label) is opened with other messages")
-    (epoch, last, count) = (kept.epoch, kept.last, messages.count)
+    if epoch == kept.epoch {
+      let streams = world.broker.states(of: kept.epoch).map { world.broker.streams[$0] }
+      let hasMissed = streams.contains { stream in
+        stream.first > last || stream.kept(subject).first.map { $0.number > last } ?? true
+      }
+      world.require(hasMissed, "\(label) is opened again, and has missed nothing")
+      world.require(kept.last >= last, "\(label) had \(last), and is opened again with \(kept.last)")
+    } else {
+      heard = [:]
+    }
+    let states = world.broker.states(of: kept.epoch)
+    guard let state = states.last(where: { matches(kept, $0) }) else {
+      return world.fail("\(label) is opened with \(kept.posts.map(\.place.id)), which no state of the stream has had")
+    }
+    let messages = messages(state)
+    let end = messages.firstIndex { $0.number > kept.last } ?? messages.count
+    // Those that are deleted without a trace will not be missed.
+    count = kept.posts.isEmpty ? max(end, world.broker.streams[state].deleted[subject] ?? 0) : end
+    (epoch, last, self.state) = (kept.epoch, kept.last, state)
+    for post in kept.posts { hear(post) }
+  }
+
+  /// Whether a state of the stream can have been read so: all that it still has is there, and there is no hole.
+  private func matches(_ kept: Kept, _ state: Int) -> Bool {
+    let messages = messages(state).filter { $0.number <= kept.last }
+    let there = world.broker.streams[state].kept(subject).filter { $0.number <= kept.last }
+    let limit = world.options.maxMessagesPerRoom
+    guard kept.posts.count >= min(there.count, limit), kept.posts.count <= min(messages.count, limit) else { return false }
+    let expected = messages.suffix(kept.posts.count)
+    return (kept.posts.isEmpty || kept.last == expected.last?.number) && kept.posts.map(\.place.id) == expected.map(\.number)
+      && kept.posts.map(\.post.bytes) == expected.map(\.bytes)
   }
 
   func renumbered(_ epoch: String) {}
 
   func placed(_ posts: [PlacedPost]) {
     world.require(isOpen, "\(label) gets messages when it is not open")
-    let messages = world.broker.messages(of: subject, epoch ?? "")
     for post in posts {
       let id = post.place.id
-      let known: SimulatedBroker.Stored?
-      if id > last {
-        // The next one that there is.
-        known = count < messages.count ? messages[count] : nil
-        (last, count) = (id, count + 1)
-      } else {
-        known = messages.first { $0.number == id }
-      }
-      world.require(known?.number == id, "\(label) gets \(id), and not \(known?.number ?? 0)")
-      world.require(known?.bytes == post.post.bytes, "\(label) gets another message as \(id) than the stream has")
+      if id > last { follow(post) }
+      hear(post)
     }
   }
+
+  /// Looks for the next message that there is, in the state of the stream that it has read so far, or in an older one that
+  /// was put back and has had the same messages.
+  private func follow(_ post: PlacedPost) {
+    let id = post.place.id
+    let known = count > 0 ? messages(state)[count - 1].at : nil
+    let states = world.broker.states(of: epoch ?? "").filter { $0 >= state }
+    let next = states.first { state in
+      let messages = messages(state)
+      return count < messages.count && (count == 0 || messages[count - 1].at == known) && messages[count].number == id
+        && messages[count].bytes == post.post.bytes
+    }
+    guard let next else {
+      let expected = messages(state).dropFirst(count).first?.number ?? 0
+      return world.fail("\(label) gets \(id), and not \(expected)")
+    }
+    (last, count, state) = (id, count + 1, next)
+  }
+
+  /// No number has two messages.
+  private func hear(_ post: PlacedPost) {
+    let bytes = heard.updateValue(post.post.bytes, forKey: post.place.id) ?? post.post.bytes
+    world.require(bytes == post.post.bytes, "\(label) gets another message as \(post.place.id) than before")
+  }
+
+  func refused(_ posts: [Post]) { server.refused(posts) }
 
   func availabilityChanged(_ isAvailable: Bool) { self.isAvailable = isAvailable }
 

@@ -17,6 +17,8 @@ final class SimulatedServer {
   private(set) var isOver = false
   /// Messages that the engine has been given, of which none may be lost.
   private(set) var given: [String] = []
+  /// Messages that are to be refused, of rooms that are open.
+  private(set) var tooLarge: [String: SimulatedRoom] = [:]
 
   init(_ world: World, _ name: String) {
     (self.world, self.name) = (world, name)
@@ -45,14 +47,22 @@ final class SimulatedServer {
     guard let room = rooms.removeValue(forKey: name) else { return }
     world.trace("\(self.name) closes \(name)")
     room.isClosed = true
+    tooLarge = tooLarge.filter { $0.value !== room }
     take(.close(room.number))
   }
 
   /// Says something, in a room that is open.
   func say(_ text: String, of sender: UInt64, tag: String?, in room: SimulatedRoom) {
-    given.append(text)
+    if text.utf8.count > world.broker.maxPayload { tooLarge[text] = room } else { given.append(text) }
     let post = Post(kind: .text, bytes: Array(text.utf8), name: tag == nil ? nil : "Ann", tag: tag)
     take(.place(room.number, post, nil, from: sender))
+  }
+
+  func refused(_ posts: [Post]) {
+    for post in posts {
+      let text = String(decoding: post.bytes, as: UTF8.self)
+      world.require(tooLarge.removeValue(forKey: text) != nil, "\(name) refuses \(text.prefix(20))")
+    }
   }
 
   func kill() {
@@ -96,13 +106,19 @@ final class SimulatedServer {
     state.tellAvailability(&effects)
     for (number, message) in before.sorted(by: { $0.key < $1.key }) where state.outbox.messages[number] == nil {
       let text = String(decoding: message.post.bytes, as: UTF8.self)
-      world.require(world.broker.hasStored(message.post.bytes), "\(name) takes \(text) for stored, which it is not")
+      let isStored = world.broker.hasStored(message.post.bytes) || text.utf8.count > world.broker.maxPayload
+      world.require(isStored, "\(name) takes \(text) for stored, which it is not")
     }
     for action in effects.actions {
       switch action {
       case .subscribe(let subject): link.subscribe(subject)
       case .unsubscribe(let subject): link.unsubscribe(subject)
-      case .publish(let publication): link.publish(publication)
+      case .publish(let publication):
+        if let number = publication.number, publication.bytes.count > world.broker.maxPayload {
+          take(.tooLarge(number))
+        } else {
+          link.publish(publication)
+        }
       }
     }
     for call in effects.calls {

@@ -22,8 +22,14 @@ struct Faults: OptionSet, CaseIterable {
   static let lag = Faults(rawValue: 128)
   /// Requests are answered by errors.
   static let errors = Faults(rawValue: 256)
+  /// The stream deletes messages, by age or since it takes too much space.
+  static let deletions = Faults(rawValue: 512)
+  /// An older state of the broker is put back.
+  static let olderStates = Faults(rawValue: 1024)
+  /// Messages that are larger than the broker takes.
+  static let largeMessages = Faults(rawValue: 2048)
 
-  static var allCases: [Faults] { (0..<9).map { Faults(rawValue: 1 << $0) } }
+  static var allCases: [Faults] { (0..<12).map { Faults(rawValue: 1 << $0) } }
   static let all = Faults(allCases)
 }
 
@@ -59,6 +65,7 @@ final class World {
     let length = chance.time(5...60)
     self.trouble = trouble ?? length
     var options = JetStreamOptions(urls: ["nats://broker"])
+    options.maxMessageSize = 0
     options.maxMessagesPerRoom = chance.hits(0.5) ? 1000 : 5
     duplicateWindow = chance.hits(0.5) ? StreamConfig.duplicateWindow : .seconds(30)
     self.options = options
@@ -140,7 +147,8 @@ final class World {
     let (id, server, room, count) = senders[index]
     if room.isClosed || server.isOver { return _ = senders.remove(at: index) }
     senders[index].count += 1
-    let text = "\(id):\(count)"
+    let isLarge = faults.contains(.largeMessages) && chance.hits(0.02)
+    let text = "\(id):\(count)" + (isLarge ? ":" + String(repeating: "x", count: broker.maxPayload) : "")
     server.say(text, of: id, tag: id % 2 == 0 ? "tag-\(id)-\(count)" : nil, in: room)
   }
 
@@ -150,10 +158,11 @@ final class World {
     guard let fault = chance.pick(Faults.allCases.filter(faults.contains)) else { return }
     switch fault {
     case .cuts: cut(server)
-    case .brokerRestarts, .newStreams:
+    case .brokerRestarts, .newStreams, .olderStates:
       // A disk is lost more seldom.
-      guard broker.isUp, fault != .newStreams || chance.hits(0.3) else { return }
+      guard broker.isUp, fault == .brokerRestarts || chance.hits(0.3) else { return }
       broker.stop()
+      if fault == .olderStates { broker.putBack() }
       timeline.schedule(after: chance.time(0.1...5)) { [self] in
         if !broker.isUp { broker.start(anew: fault == .newStreams) }
       }
@@ -171,6 +180,7 @@ final class World {
       dead.append(server)
       servers.remove(at: index)
       addServer()
+    case .deletions: broker.deleteOldest()
     case .lag: broker.modesty = Int.random(in: 0...3, using: &chance)
     default: break
     }
@@ -224,6 +234,7 @@ final class World {
           room.others == Dictionary(uniqueKeysWithValues: others),
           "\(server.name) is wrong about who is in \(room.name)")
       }
+      require(server.tooLarge.isEmpty, "\(server.name) has not refused \(server.tooLarge.count) messages")
       for text in server.given {
         require(broker.hasStored(Array(text.utf8)), "\(text), given to \(server.name), is lost")
       }
@@ -237,7 +248,7 @@ final class World {
   private func checkOrder(_ stream: SimulatedBroker.Stream) {
     var counts: [Substring: Int] = [:]
     let messages = stream.rooms.values.joined().sorted { $0.number < $1.number }
-    for message in messages {
+    for message in messages where !message.isAgain {
       let parts = String(decoding: message.bytes, as: UTF8.self).split(separator: ":")
       let count = Int(parts[1])!
       require(count > counts[parts[0]] ?? -1, "\(parts[0]):\(count) comes after \(counts[parts[0]] ?? -1)")
