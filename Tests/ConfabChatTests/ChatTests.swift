@@ -100,13 +100,4 @@ struct ChatTests {
     }
   }
 
-  /// The README's table is what the library says.
-  @Test func theReadmeHasTheLimits() throws {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
-    let readme = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
-    for limit in ChatOptions.limits {
-      let row = "| `\(limit.option)` | \(limit.text()) | \(limit.subject): \(limit.effect) |"
-      #expect(readme.contains(row), "README.md must have this row: \(row)")
-    }
-  }
 }

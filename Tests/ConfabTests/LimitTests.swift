@@ -16,16 +16,6 @@ struct LimitTests {
     #expect(Configuration.limits.first { $0.name == "idleTimeout" }?.text(configuration) == "1.500 s")
   }
 
-  /// The README's table is what the library says.
-  @Test func theReadmeHasTheTable() throws {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
-    let readme = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
-    for limit in Configuration.limits {
-      let row = "| `\(limit.option)` | \(limit.text()) | \(limit.subject): \(limit.effect) |"
-      #expect(readme.contains(row), "README.md must have this row: \(row)")
-    }
-  }
-
   @Test func printableTextIsOneLineWithoutControlCharacters() {
     #expect("a\r\nb\u{1B}[31m\u{202E}ü🙂".printable == "a\u{FFFD}\u{FFFD}b\u{FFFD}[31m\u{FFFD}ü🙂")
     #expect(String(repeating: "x", count: 5000).printable == String(repeating: "x", count: 200) + "…")
