@@ -247,7 +247,7 @@ typedef struct confab_config {
   /* Messages of one connection. A number a second, 0 is no limit. Default: 500. A connection with more is not read
    * for a while, so that TCP slows the peer down; nothing is lost. Peers on loopback are exempt. */
   int64_t max_message_rate;
-  /* Bytes of messages of one connection, as they are inflated; a fragment counts as 1 KiB at least. Bytes a second, 0 is
+  /* Bytes of messages of one connection, as they are inflated; a fragment counts as 8 KiB at least. Bytes a second, 0 is
    * no limit. Default: 4 MiB. As max_message_rate. */
   int64_t max_byte_rate;
   /* Pings of one connection. A number a second, 0 is no limit. Default: 50. As max_message_rate. */

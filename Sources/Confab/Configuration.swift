@@ -100,7 +100,7 @@ public struct Configuration: Sendable {
   /// The most messages a second of one connection. The default is 500. A connection with more is not read for a while,
   /// so that TCP slows the peer down; nothing is lost. Peers on loopback are exempt.
   public var maxMessageRate = 500
-  /// The most bytes of messages a second of one connection, as they are inflated. A fragment counts as 1 KiB at least.
+  /// The most bytes of messages a second of one connection, as they are inflated. A fragment counts as 8 KiB at least.
   /// The default is 4 MiB. As ``maxMessageRate``.
   public var maxByteRate = 4 << 20
   /// The most pings a second of one connection. The default is 50. As ``maxMessageRate``.

@@ -37,8 +37,8 @@ final class RateMeter {
     pings = TokenBucket(rate: configuration.maxPingRate, now: now)
   }
 
-  /// A fragment counts as so many bytes at least: an empty one takes as much time as some of them.
-  static let minFragment = 1024
+  /// A fragment counts as so many bytes at least, so that as many may come as messages: an empty one takes as long.
+  static let minFragment = 8 << 10
 
   /// A piece of a message has come. Tells the rate that it exceeds.
   func takePiece(of count: Int, endsFragment: Bool = false, endsMessage: Bool, now: UInt64) -> Refusal? {

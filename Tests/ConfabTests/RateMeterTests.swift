@@ -28,9 +28,9 @@ struct RateMeterTests {
     #expect(wait == 0)
   }
 
-  @Test func a_fragment_counts_as_a_kilobyte_at_least() {
+  @Test func a_fragment_counts_as_eight_kilobytes_at_least() {
     var configuration = Configuration()
-    (configuration.maxMessageRate, configuration.maxByteRate) = (0, 10 << 10)
+    (configuration.maxMessageRate, configuration.maxByteRate) = (0, 80 << 10)
     let meter = RateMeter(configuration, now: 0)
     for _ in 0..<10 { #expect(meter.takePiece(of: 0, endsFragment: true, endsMessage: false, now: 0) == nil) }
     #expect(meter.takePiece(of: 0, endsFragment: true, endsMessage: true, now: 0) == .byteRate)

@@ -1,7 +1,7 @@
 """One address that sends some inputs as fast as the server reads: `attacker.py PORT SECONDS CONNECTIONS NAME...`.
 
-Each connection is in a room of its own and sends one of the inputs, over and over. It reads all that it is sent. It says
-"ready" when all have been connected, and "done" at the end.
+Each connection sends one of the inputs, over and over, in a room of its own, or in one that has been prepared for the input.
+It reads all that it is sent. It says "ready" when all have been connected, and "done" at the end.
 """
 
 import contextlib
@@ -28,13 +28,26 @@ def batch(one):
     return memoryview(b"".join(one.data(number, []) for number in range(max(1, min(16, BATCH // len(first))))))
 
 
+class Target:
+    """The server, as those who prepare rooms know it."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def settle(self, *clients):
+        before = None
+        while (now := [client.received for client in clients]) != before:
+            before = now
+            time.sleep(0.2)
+
+
 class Connection:
-    def __init__(self, port, number, one, batch):
+    def __init__(self, port, path, one, batch):
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
-        self.socket.sendall(upgrade(f"/attack{number}", one.rich, one.compressed))
+        self.socket.sendall(upgrade(path, one.rich, one.compressed))
         self.socket.recv(4096)
         if one.rich:
-            self.socket.sendall(message('{"type":"hello","name":"n"}'))
+            self.socket.sendall(message('{"type":"hello","name":"n%d"}' % self.socket.fileno()))
         self.socket.setblocking(False)
         self.batch = self.rest = batch
 
@@ -54,9 +67,11 @@ def main(port, seconds, count, *names):
     # It has a machine of its own, in effect: it takes no time from the server and the others.
     os.nice(15)
     inputs = [next(one for one in INPUTS if one.name == name) for name in names]
+    kept = [one.room(Target(port), f"/attack-{index}") for index, one in enumerate(inputs) if one.room]
     selector = selectors.DefaultSelector()
-    for number, (one, data) in zip(range(count), itertools.cycle([(one, batch(one)) for one in inputs])):
-        connection = Connection(port, number, one, data)
+    inputs = [(index, one, batch(one)) for index, one in enumerate(inputs)]
+    for number, (index, one, data) in zip(range(count - sum(map(len, kept))), itertools.cycle(inputs)):
+        connection = Connection(port, f"/attack-{index}" if one.room else f"/attack{number}", one, data)
         selector.register(connection.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
     print("ready", flush=True)
     end = time.monotonic() + seconds

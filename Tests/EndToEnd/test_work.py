@@ -1,4 +1,4 @@
-"""What large and compressed messages of one address cost takes its share of a loop, and no more."""
+"""What the messages of one address cost takes its share of a loop, and no more."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def test_messages_that_are_put_off_come_in_order():
         asyncio.run(asyncio.wait_for(main(server), 60))
 
 
-def test_others_do_not_wait_for_compressed_messages():
+def test_one_address_takes_its_share_of_a_loop():
     async def main(server):
         async def flood(number):
             async with open_at(server, "127.0.0.1", f"{number}") as socket:

@@ -147,7 +147,9 @@ extension Connection {
   }
 
   /// Writes what can be written now, and tells whether nothing is left. The turn has ended, or the socket is writable.
-  func writeBacklog() -> Bool {
+  func writeBacklog() -> Bool { outbox == nil ? writeNext() : loop.working(for: self) { writeNext() } }
+
+  private func writeNext() -> Bool {
     guard let socket, ending?.isFrameSent != true, state != .closed else { return false }
     let limit = fanout?.position ?? 0
     var writes = 0

@@ -70,7 +70,7 @@ public final class EventLoop: @unchecked Sendable {
   private var settling: (fanouts: ContiguousArray<Fanout>, connections: ContiguousArray<Connection>) = ([], [])
   private var burst = Burst()
   private var isPollingOnceMore = false
-  /// What large messages have taken, by the ticket of their address. See Work.swift.
+  /// What messages have taken, by the ticket of their address. See Work.swift.
   var debts: [Int: WorkDebt] = [:]
   /// Connections that are not read, because of the log that they append to, or of a rate.
   var paused: ContiguousArray<Connection> = []

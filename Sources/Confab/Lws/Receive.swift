@@ -44,11 +44,12 @@ extension Connection {
       // It was put off, and more has come nevertheless.
       if let whole = assembly, whole.isWhole { try finish(whole) }
       let isCompressed = compression != nil && socket.isCompressed
-      let isLarge = isCompressed || piece.count >= WorkDebt.minSize
-      if isFinal && assembly == nil && !isCompressed && !(isLarge && loop.isOverworked(by: self)) {
-        let message = Message(kind, piece)
-        try Assembly.check(message, limits: loop.limits)
-        if isLarge { loop.working(for: self) { deliver(message) } } else { deliver(message) }
+      if isFinal && assembly == nil && !isCompressed && !loop.isOverworked(by: self) {
+        try loop.working(for: self) { () throws(Assembly.Refusal) in
+          let message = Message(kind, piece)
+          try Assembly.check(message, limits: loop.limits)
+          deliver(message)
+        }
         return true
       }
       let whole = assembly ?? Assembly(kind, isCompressed: isCompressed)

@@ -1,17 +1,16 @@
 internal import CLibwebsockets
 
-// What large and compressed messages of one address cost: a compressed message of a kilobyte can inflate to a megabyte,
-// which takes milliseconds to inflate, check and deflate for its readers. The time that they take on a loop is measured,
-// and when an address has used up its share, its next such message waits, unread, until others have had theirs.
+// What the messages of one address cost: a compressed message of a kilobyte can inflate to a megabyte, which takes
+// milliseconds to inflate, check and deflate for its readers, and a question of forty bytes can have an answer of 256 KiB.
+// The time that both take on a loop is measured, and when an address has used up its share, its next messages wait until
+// others have had theirs.
 
 /// The time that an address has taken beyond its share. It is a debt that is paid off at the rate of the share.
 struct WorkDebt {
-  /// The share of a loop's time that one address may take by such messages.
+  /// The share of a loop's time that one address may take.
   static let share = 0.25
   /// How much may be taken at once, in nanoseconds.
   static let burst = 10_000_000.0
-  /// Messages of at least so many bytes count; so do compressed ones.
-  static let minSize = 16 << 10
 
   private var nanoseconds = 0.0
   private var at: UInt64
@@ -43,15 +42,20 @@ struct WorkDebt {
 extension EventLoop {
   /// Whether the address of a connection has used up its share. Connections that are exempt from rates never have.
   func isOverworked(by connection: Connection) -> Bool {
-    guard !debts.isEmpty, connection.meter != nil, let ticket = connection.socket?.ticket.rawValue else { return false }
+    guard !debts.isEmpty, let ticket = ticket(of: connection) else { return false }
     return debts[ticket]?.isTooMuch(now: uv_hrtime()) ?? false
   }
 
-  /// Measures what a large or compressed message takes.
+  private func ticket(of connection: Connection) -> Int? {
+    guard connection.meter != nil, configuration.maxConnectionsPerAddress > 0 else { return nil }
+    return connection.socket?.ticket.rawValue
+  }
+
+  /// Measures what is done for a connection.
   func working<Result, Failure>(
     for connection: Connection, _ work: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    guard connection.meter != nil, let ticket = connection.socket?.ticket.rawValue else { return try work() }
+    guard let ticket = ticket(of: connection) else { return try work() }
     let start = uv_hrtime()
     defer {
       let now = uv_hrtime()
