@@ -51,7 +51,7 @@ private func checkText(_ text: String) {
   require(1...100 ~= once.text.count && once.text.utf8.count <= 1600, "'\(once.text)' is too long")
   require((try? Text(once.text, limit: 100))?.text == once.text, "'\(once.text)' is cleaned twice")
   let json = MessageEvent(at: Place(id: 1, at: 2), from: "a", member: Member(number: 1), tag: "b", text: once.text).json
-  let read = try? JSONDecoder().decode([String: JSONMember].self, from: json)
+  let read = try? JSONDecoder().decode([String: JSONMember].self, from: Data(json))
   require(read?["text"]?.text?.utf8.elementsEqual(once.text.utf8) ?? false, "'\(once.text)' is written otherwise")
 }
 
