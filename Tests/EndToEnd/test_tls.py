@@ -315,6 +315,12 @@ def test_headers_that_libwebsockets_does_not_know_are_read(server, files):
         assert answers(server, files[0], head(GET | headers))[0][0] == 200
 
 
+@pytest.mark.parametrize("path, status", [("/r&d", 400), ("/r;d", 400), ("/r%26d", 101), ("/?a&b;c", 101)])
+def test_paths_that_libwebsockets_cuts_are_refused(server, files, path, status):
+    data = handshake().replace(b"GET / ", f"GET {path} ".encode())
+    assert answers(server, files[0], data)[0][0] == status
+
+
 def test_more_offers_than_libwebsockets_takes_are_refused(server, files):
     for offers, status in [({"Sec_WebSocket_Extensions": ", ".join(["permessage-deflate"] * 20)}, 431),
                            ({"Sec_WebSocket_Protocol": "x" * 200}, 431), ({"Sec_WebSocket_Protocol": "1.2"}, 400)]:

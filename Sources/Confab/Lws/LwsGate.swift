@@ -132,6 +132,9 @@ internal import CLibwebsockets
       if let header = unsafe header, unsafe wsi.hasGarbledHeader(near: header) {
         throw Gate.Rejection(.badRequest, "a header that libwebsockets cannot read")
       }
+      if unsafe wsi.hasPathInParts {
+        throw Gate.Rejection(.badRequest, "a path with '&' or ';', which libwebsockets cannot read")
+      }
       try checkSize()
       if var proxied = loop.proxied[socket] {
         defer { loop.proxied[socket] = proxied }

@@ -38,6 +38,15 @@ extension HttpRequest {
 }
 
 extension OpaquePointer {
+  /// Whether lws has cut the path at `&` or `;`, as it would a query: what was between the parts is not known any more.
+  var hasPathInParts: Bool {
+    let token = unsafe has(WSI_TOKEN_HEAD_URI) ? WSI_TOKEN_HEAD_URI : WSI_TOKEN_GET_URI
+    let length = Int(unsafe lws_hdr_total_length(self, token))
+    return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: length + 1) { buffer in
+      unsafe lws_hdr_copy_fragment(self, buffer.baseAddress!, Int32(length + 1), token, 1) >= 0
+    }
+  }
+
   func has(_ token: lws_token_indexes) -> Bool { unsafe lws_hdr_total_length(self, token) > 0 }
 
   /// The bytes of all headers that lws knows, and of the request's line. Headers that it does not know are bounded by
