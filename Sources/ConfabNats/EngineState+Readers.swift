@@ -12,6 +12,11 @@ extension EngineState {
     opening.append(number)
   }
 
+  /// Ignores all consumers until the stream has been found.
+  mutating func suspendReaders(_ now: Instant) {
+    for number in rooms.keys { rooms[number]?.reader.suspend(at: now) }
+  }
+
   func deleteConsumer(_ number: Int, _ generation: Int, _ effects: inout Effects) {
     effects.actions.append(.unsubscribe(delivery(number, generation)))
     guard phase == .ready else { return }
@@ -62,7 +67,7 @@ extension EngineState {
     switch Api.decode(message, as: ConsumerInfo.self) {
     case .success(let info):
       guard let generation = rooms[number]?.reader.generation else { return }
-      let step = rooms[number]?.reader.made(info, roomLimit: roomLimit, now: now)
+      let step = rooms[number]?.reader.made(info, now: now)
       for delivery in rooms[number]?.reader.release() ?? [] where step == .taken && isReader(number, generation) {
         let limit = options.maxMessagesPerRoom
         accepted(number, delivery, rooms[number]!.reader.accept(delivery, limit: limit, roomLimit: roomLimit), now, &effects)

@@ -32,6 +32,7 @@ extension EngineState {
   mutating func renumber(_ now: Instant, _ effects: inout Effects) {
     effects.logs.append((.error, "the stream has another message under a number that another one had"))
     created = ""
+    suspendReaders(now)
     lookForStream(now, &effects)
   }
 

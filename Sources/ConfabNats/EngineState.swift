@@ -162,7 +162,7 @@ struct EngineState {
     case .disconnected:
       effects.logs.append((.warning, "the connection to NATS is lost"))
       phase = .disconnected(now)
-      for number in rooms.keys { rooms[number]?.reader.suspend(at: now) }
+      suspendReaders(now)
     case .closed: phase = .disconnected(now)
     case .failed(let text): effects.logs.append((.warning, "NATS: \(text)"))
     case .message(let message): received(message, now, &effects)

@@ -65,7 +65,7 @@ struct RoomReader {
   }
 
   /// What the next consumer begins with; nil is the oldest message.
-  var start: Int? { isOpened ? mark?.number ?? position + 1 : nil }
+  var start: Int? { isOpened ? mark?.number : nil }
 
   init(at instant: Instant) {
     (phase, heardAt, liveAt, known) = (.waiting(instant), instant, instant, (0, instant))
@@ -80,7 +80,8 @@ struct RoomReader {
     if !isOpened { (kept, last, mark) = ([], deleted, nil) }
   }
 
-  /// Ignores the consumer from now on: one whose connection was away for a while sends on as if nothing had been deleted.
+  /// Ignores the consumer from now on. One whose connection was away goes on behind the messages deleted meanwhile, and
+  /// numbers what it sends without a hole.
   mutating func suspend(at instant: Instant) { phase = .waiting(instant) }
 
   /// Whether a consumer of this generation is read.
@@ -108,8 +109,8 @@ struct RoomReader {
     (heardAt, known.since) = (now, now)
   }
 
-  /// The consumer has been made, of a stream that keeps so many messages of each room.
-  mutating func made(_ info: ConsumerInfo, roomLimit: Int, now: Instant) -> Step {
+  /// The consumer has been made.
+  mutating func made(_ info: ConsumerInfo, now: Instant) -> Step {
     // What no stream has must not overflow.
     target = [info.num_pending, info.delivered.consumer_seq].reduce(0) { $0 + min($1, Place.ids.upperBound) }
     heardAt = now
@@ -120,10 +121,7 @@ struct RoomReader {
     front = before + 1
     if !isOpened { position = max(position, before) }
     if isJoined { return .taken }
-    if before > position { return miss(before: before + 1) }
-    // The mark may have been deleted, and nothing else.
-    if before >= mark?.number ?? 0, info.num_pending < roomLimit { isJoined = true }
-    return .taken
+    return before > position ? miss(before: before + 1) : .taken
   }
 
   /// What was to be looked at when the consumer has been made.
@@ -198,11 +196,12 @@ struct RoomReader {
     heardAt = now
     guard sent == count else { return sent > count ? .hole : .taken }
     if target != nil { target = count }
-    if isJoined {
-      position = max(position, min(number, Place.ids.upperBound))
-    } else if let mark, let front, front <= mark.number, number >= mark.number {
-      return .renumbered
+    if !isJoined, let front {
+      // The newest message must be there, unless it has been deleted; others up to the position must not.
+      if let mark, front <= mark.number { return number < mark.number ? .taken : .renumbered }
+      isJoined = number >= position
     }
+    if isJoined { position = max(position, min(number, Place.ids.upperBound)) }
     return .taken
   }
 

@@ -97,7 +97,7 @@ struct RoomReaderTests {
   }
 
   private func made(_ info: ConsumerInfo, _ reader: inout RoomReader) -> RoomReader.Step {
-    reader.made(info, roomLimit: Self.roomLimit, now: .now)
+    reader.made(info, now: .now)
   }
 
   /// A room that is open and has been read up to these messages.
@@ -175,9 +175,13 @@ struct RoomReaderTests {
     var reader = reader(upTo: [])
     _ = reader.beat(0, upTo: 30, now: .now)
     reader.restart(at: .now)
-    #expect(reader.start == 31)
-    let steps = [made(info(1, from: 31), &reader), take(40, 1, &reader)]
+    #expect(reader.start == nil)
+    var other = reader
+    let steps = [made(info(1), &reader), take(40, 1, &reader)]
     #expect(steps == [.taken, .taken])
+    // It was empty up to there.
+    let otherSteps = [made(info(1), &other), take(30, 1, &other)]
+    #expect(otherSteps == [.taken, .renumbered])
   }
 
   @Test func messages_that_come_before_the_answer_wait_for_it() {
@@ -224,7 +228,7 @@ struct RoomReaderTests {
     var reader = RoomReader(at: .now)
     let now = ContinuousClock.now
     reader.ask(now: now)
-    _ = reader.made(info(0), roomLimit: Self.roomLimit, now: now)
+    _ = reader.made(info(0), now: now)
     #expect(!reader.isLost(now: now + .seconds(6)) && reader.isLost(now: now + .seconds(8)))
     // What the stream has and it does not send.
     reader.know(5, now: now)

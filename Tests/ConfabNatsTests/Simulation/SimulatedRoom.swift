@@ -13,8 +13,10 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   private(set) var last = 0
   /// The state of the stream that its messages are of, in the broker's ``SimulatedBroker/streams``.
   private var state = 0
-  /// How many of the stream's messages it has heard of, or does not know since they were deleted before it was opened.
+  /// How many of the stream's messages it has heard of.
   private var count = 0
+  /// How many more may have been deleted before it was opened, when it was opened without any.
+  private var unknown = 0
   /// What it has heard in its epoch.
   private var heard: [Int: [UInt8]] = [:]
   private(set) var isAvailable = false
@@ -35,7 +37,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   var isUpToDate: Bool {
     let messages = messages(world.broker.streams.count - 1)
     // When an older state has been put back, there may be fewer than it has heard of: that shows with the next message.
-    return messages.count <= count || messages[count...].allSatisfy { $0.number <= last }
+    return messages.dropFirst(count + unknown).allSatisfy { $0.number <= last }
   }
   var isOfNewestStream: Bool {
     epoch.map { $0.prefix { $0 != " " } } == world.broker.streams.last.map { $0.created[...] }
@@ -62,8 +64,8 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     }
     let messages = messages(state)
     let end = messages.firstIndex { $0.number > kept.last } ?? messages.count
-    // Those that are deleted without a trace will not be missed.
-    count = kept.posts.isEmpty ? max(end, world.broker.streams[state].deleted[subject] ?? 0) : end
+    count = end
+    unknown = kept.posts.isEmpty ? max(0, (world.broker.streams[state].deleted[subject] ?? 0) - end) : 0
     (epoch, last, self.state) = (kept.epoch, kept.last, state)
     for post in kept.posts { hear(post) }
   }
@@ -95,17 +97,15 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   private func follow(_ post: PlacedPost) {
     let id = post.place.id
     let known = count > 0 ? messages(state)[count - 1].at : nil
-    let states = world.broker.states(of: epoch ?? "").filter { $0 >= state }
-    let next = states.first { state in
-      let messages = messages(state)
-      return count < messages.count && (count == 0 || messages[count - 1].at == known) && messages[count].number == id
-        && messages[count].bytes == post.post.bytes
+    for next in world.broker.states(of: epoch ?? "") where next >= state {
+      let messages = messages(next)
+      guard count == 0 || messages.count >= count && messages[count - 1].at == known else { continue }
+      let index = messages.dropFirst(count).prefix(unknown + 1).firstIndex { $0.number == id }
+      guard let index, messages[index].bytes == post.post.bytes else { continue }
+      return (last, count, unknown, state) = (id, index + 1, 0, next)
     }
-    guard let next else {
-      let expected = messages(state).dropFirst(count).first?.number ?? 0
-      return world.fail("\(label) gets \(id), and not \(expected)")
-    }
-    (last, count, state) = (id, count + 1, next)
+    let expected = messages(state).dropFirst(count).first?.number ?? 0
+    world.fail("\(label) gets \(id), and not \(expected)")
   }
 
   /// No number has two messages.
