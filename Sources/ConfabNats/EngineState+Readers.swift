@@ -70,7 +70,8 @@ extension EngineState {
       let step = rooms[number]?.reader.made(info, now: now)
       for delivery in rooms[number]?.reader.release() ?? [] where step == .taken && isReader(number, generation) {
         let limit = options.maxMessagesPerRoom
-        accepted(number, delivery, rooms[number]!.reader.accept(delivery, limit: limit, roomLimit: roomLimit), now, &effects)
+        accepted(
+          number, delivery, rooms[number]!.reader.accept(delivery, limit: limit, roomLimit: roomLimit), now, &effects)
       }
       if isReader(number, generation) { progress(number, step, nil, now, &effects) }
     case .failure(let error) where error.err_code == ApiError.streamNotFound: lookForStream(now, &effects)
@@ -115,7 +116,9 @@ extension EngineState {
     switch step {
     case .hole: restart(number, at: now, &effects)
     case .missed:
-      warn("messages have been deleted from the stream before they were read: clients of their room are closed", now, &effects)
+      warn(
+        "messages have been deleted from the stream before they were read: clients of their room are closed", now,
+        &effects)
       restart(number, at: now, &effects)
     case .renumbered:
       renumber(now, &effects)

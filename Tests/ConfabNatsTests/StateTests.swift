@@ -81,7 +81,8 @@ struct RoomReaderTests {
 
   private func delivery(_ id: Int, number: Int, pending: Int = 0, time: Int64? = nil) -> Delivery {
     Delivery(
-      consumer: "c", number: number, pending: pending, post: PlacedPost(Post(kind: .text, bytes: []), at: Place(id: id, at: 0)),
+      consumer: "c", number: number, pending: pending,
+      post: PlacedPost(Post(kind: .text, bytes: []), at: Place(id: id, at: 0)),
       time: time ?? Int64(id), id: nil)
   }
 
@@ -202,7 +203,9 @@ struct RoomReaderTests {
     // Nothing has come where the newest message was.
     var silent = reader(upTo: [7])
     silent.restart(at: .now)
-    let steps = [made(info(0, from: 7), &silent), silent.beat(0, upTo: 6, now: .now), silent.beat(0, upTo: 8, now: .now)]
+    let steps = [
+      made(info(0, from: 7), &silent), silent.beat(0, upTo: 6, now: .now), silent.beat(0, upTo: 8, now: .now),
+    ]
     #expect(steps == [.taken, .taken, .renumbered])
   }
 

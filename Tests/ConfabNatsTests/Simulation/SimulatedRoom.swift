@@ -75,9 +75,12 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     let messages = messages(state).filter { $0.number <= kept.last }
     let there = world.broker.streams[state].kept(subject).filter { $0.number <= kept.last }
     let limit = world.options.maxMessagesPerRoom
-    guard kept.posts.count >= min(there.count, limit), kept.posts.count <= min(messages.count, limit) else { return false }
+    guard kept.posts.count >= min(there.count, limit), kept.posts.count <= min(messages.count, limit) else {
+      return false
+    }
     let expected = messages.suffix(kept.posts.count)
-    return (kept.posts.isEmpty || kept.last == expected.last?.number) && kept.posts.map(\.place.id) == expected.map(\.number)
+    return (kept.posts.isEmpty || kept.last == expected.last?.number)
+      && kept.posts.map(\.place.id) == expected.map(\.number)
       && kept.posts.map(\.post.bytes) == expected.map(\.bytes)
   }
 
