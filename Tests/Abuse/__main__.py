@@ -1,8 +1,8 @@
-"""Attacks a server in every way, while ten well-behaved clients must not notice: `python Tests/Abuse`.
+"""Runs every attack while ten well-behaved clients must not be affected: `python Tests/Abuse`.
 
-Each attack is for a server of its own. A row fails when a client misses a message, hears it twice or out of order, or
-waits too long for one of a hundred; when an attempt ends otherwise than it is to; when the server does not return to
-the memory, the descriptors and the rest that it had before; and when it does not stop with exit code 0.
+Each attack has its own server. A row fails when a client misses a message, receives it twice or out of order, or when
+the clients' p99 is too long; when an attempt ends unexpectedly; when the server's memory, descriptors or CPU use stay
+above their level before the attack; and when the server does not stop with exit code 0.
 """
 
 import argparse
@@ -17,15 +17,15 @@ from row import Row, Terms  # noqa: E402
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python Tests/Abuse", description="Attacks a server, and tells how it fared.")
+    parser = argparse.ArgumentParser(prog="python Tests/Abuse", description="Attacks a server and prints how it fared.")
     parser.add_argument("--only", nargs="+", choices=list(ATTACKS), metavar="NAME", default=list(ATTACKS),
                         help="attacks: " + ", ".join(ATTACKS))
-    parser.add_argument("--seconds", type=float, default=10, help="how long each attack goes on (default: 10)")
+    parser.add_argument("--seconds", type=float, default=10, help="duration of each attack (default: 10)")
     parser.add_argument("--again", type=int, default=0, metavar="TIMES",
-                        help="how often an attack that fails is tried again: clients wait on a busy machine, too")
+                        help="retries of a failed attack, because a busy machine delays clients too")
     parser.add_argument("--valgrind", action="store_true", help="run the server under valgrind's memcheck")
     parser.add_argument("--checked", action="store_true",
-                        help="the server has a checker built in, as AddressSanitizer: it may be slow, and large")
+                        help="the server is built with a checker like AddressSanitizer: it may be slow and large")
     parser.add_argument("--options", default="", help="more options for the server, to see it fail without its limits")
     arguments = parser.parse_args()
     terms = Terms(arguments.seconds, arguments.valgrind, arguments.valgrind or arguments.checked,

@@ -1,4 +1,4 @@
-"""What an attack is: a function, the server that it is for, and how it is to end."""
+"""The parts of an attack: a function, the server's options and the expected endings."""
 
 import asyncio
 import collections
@@ -24,10 +24,11 @@ class Attack:
 
 
 def attack(*options, reason=None, descriptors=None, each=16 << 10, is_encrypted=False):
-    """Registers a function as an attack on a server with these options, and at most so many descriptors.
+    """Registers a function as an attack on a server with these options and at most `descriptors` file descriptors.
 
-    The server's log is to give the reason, or the attack has not met with the limit that it is for. Each connection takes
-    so many bytes: for its head while it shakes hands, or more. An encrypted server speaks TLS, and so do its victims.
+    The server's log must name `reason`; otherwise the attack has missed its limit. `each` is the memory that a
+    connection may take, in bytes: by default the request header section during the handshake. With `is_encrypted`
+    the server and its victims use TLS.
     """
     def register(run):
         name = run.__name__.replace("_", "-")
@@ -38,7 +39,7 @@ def attack(*options, reason=None, descriptors=None, each=16 << 10, is_encrypted=
 
 @dataclasses.dataclass
 class Case:
-    """One way to attack, and the endings that are right: a status, a close code, or how the connection ended."""
+    """One attempt and its expected endings: a status, a close code, or how the connection ended."""
     name: str
     data: typing.Any
     endings: set
@@ -48,14 +49,14 @@ class Case:
 
 
 class Target:
-    """A server under attack, until it is time to stop."""
+    """A server under attack, until the time is over."""
 
     def __init__(self, port, seconds):
         self.port = port
         self.until = time.monotonic() + seconds
         self.tally = collections.Counter()
         self.surprises = collections.Counter()
-        # How many connections there are, and were at a time.
+        # The number of open connections now, and the highest so far.
         self.open = self.most = 0
 
     @property
@@ -68,9 +69,9 @@ class Target:
             self.surprises[f"{case.name}: {ending}"] += 1
 
     async def repeat(self, attempt, cases, *, at_once, rate, **options):
-        """Tries all cases over and over, each on a new connection: so many at once and a second at the most.
+        """Repeats all cases, each on a new connection: at most `at_once` at a time and `rate` a second.
 
-        An attempt is to return what the server does not tell; otherwise the end of the connection is awaited.
+        An attempt may return its own ending. Otherwise the end of the connection is awaited.
         """
         cases = list(cases)
         ways = itertools.chain(cases, itertools.takewhile(lambda _: not self.is_over, itertools.cycle(cases)))

@@ -1,7 +1,7 @@
-"""Attacks a server, in a process of its own: `attacker.py NAME PORT SECONDS`. It prints how the attempts ended.
+"""Attacks a server from a separate process: `attacker.py NAME PORT SECONDS`. Prints how the attempts ended.
 
-It runs at the lowest priority, so that the victims' waits tell of the server, and not of how busy the attacker keeps
-the cores that all of them share. Other work on the machine does count.
+It runs at the lowest priority, so that the victims' delays measure the server and not the attacker's use of the
+shared cores. Other load on the machine still counts.
 """
 
 import asyncio

@@ -1,17 +1,17 @@
-"""What a server takes of the machine, and when it has come to rest."""
+"""A server's use of memory, descriptors and CPU, and when it is back to normal."""
 
 import os
 import pathlib
 import re
 import time
 
-# After an attack the server may hold so much more than before, in bytes: some arrays, and what glibc keeps, which gives
-# memory back from the end of its heaps only, of which each event loop has one. That depends on what the connections took
-# that there were at once, and not on how many there were in all: a leak grows with --seconds, this does not.
+# Memory that the server may keep after an attack, in bytes: some arrays, and what glibc keeps. glibc returns memory
+# only from the end of its heaps, and each event loop has one. This memory depends on the number of connections at a
+# time, not on their total: a leak grows with --seconds, this does not.
 ALLOWANCE = 8 << 20
-# While it is attacked it may take so much more.
+# Memory that the server may use in addition during an attack, in bytes.
 PEAK = 128 << 20
-# It must come down to that within so many seconds.
+# Time to return to the allowed level, in seconds.
 PATIENCE = 15
 
 
@@ -27,9 +27,9 @@ class Level:
         self.at = time.monotonic()
 
     def settled(self, server, taken, is_checked):
-        """The level once it is near this one, or too late; and what is wrong then.
+        """Waits until the level is near this one. Returns the last level, and what is wrong with it after the deadline.
 
-        So many bytes were taken at a time. A server with a checker is not asked for its memory and its pace.
+        `taken` is the memory of the connections at a time, in bytes. With a checker only descriptors are checked.
         """
         deadline = time.monotonic() + PATIENCE
         last = Level(server)
@@ -43,13 +43,13 @@ class Level:
 
     def problem(self, last, level, taken, is_checked):
         if level.descriptors > self.descriptors:
-            return f"{level.descriptors - self.descriptors} descriptors are not given back"
+            return f"{level.descriptors - self.descriptors} descriptors are still open"
         if is_checked:
             return None
         if level.peak > self.memory + PEAK:
-            return f"it took {(level.peak - self.memory) >> 20} MiB"
+            return f"the server used {(level.peak - self.memory) >> 20} MiB more"
         if level.memory > self.memory + ALLOWANCE + taken:
-            return f"{(level.memory - self.memory) >> 20} MiB are not given back"
+            return f"{(level.memory - self.memory) >> 20} MiB are not freed"
         if level.busy - last.busy > 0.5 * (level.at - last.at):
-            return "it keeps a core busy when nobody attacks"
+            return "the server keeps a core busy after the attack"
         return None

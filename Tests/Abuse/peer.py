@@ -1,4 +1,4 @@
-"""An attacker's connection, and what the server tells it."""
+"""An attacker's connection, and a parser for what the server sends."""
 
 import asyncio
 import pathlib
@@ -11,12 +11,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from raw_client import HANDSHAKE, head  # noqa: E402
 
 OPEN = head(HANDSHAKE, "GET /attacked HTTP/1.1")
-# Longer than every timeout of the servers that are attacked.
+# Longer than every timeout of the attacked servers, in seconds.
 PATIENCE = 8
 
 
 class Answers:
-    """Reads statuses, close codes and the number of other frames from what the server sends."""
+    """Parses statuses, close codes and the number of other frames from the server's bytes."""
 
     def __init__(self):
         self.told = []
@@ -73,7 +73,7 @@ class Answers:
 
 
 class Peer:
-    """A connection that reads all the time, unless it is told not to."""
+    """A connection that reads continuously, unless `reads` is false."""
 
     def __init__(self, port, *, reads=True, receive_buffer=None):
         self.port = port
@@ -107,7 +107,7 @@ class Peer:
             self.changed.notify_all()
 
     async def until(self, condition, patience=PATIENCE):
-        """Waits for what the server tells; false when it ends, or takes too long, before."""
+        """Waits for the condition. Returns false when the connection ends or the time is over first."""
         try:
             async with asyncio.timeout(patience), self.changed:
                 await self.changed.wait_for(lambda: condition() or self.how)
@@ -116,7 +116,7 @@ class Peer:
         return condition()
 
     async def send(self, data):
-        """Sends as much as the server takes; it may stop reading, or end the connection."""
+        """Sends as much as the server takes. The server may stop reading or end the connection."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await asyncio.get_running_loop().sock_sendall(self.socket, data)
@@ -124,12 +124,12 @@ class Peer:
             pass
 
     async def open(self, request=OPEN):
-        """Shakes hands; false when that is refused."""
+        """Sends the handshake. Returns false when it is rejected."""
         await self.send(request)
         return await self.until(lambda: self.answers.is_websocket)
 
     async def ending(self):
-        """What the server has told last, once it has ended the connection; "open" when it does not."""
+        """Returns the last status or close code once the server has ended the connection, "open" if it does not."""
         if not await self.until(lambda: self.how):
             return "open"
         told = [one for one in self.answers.told if one != "101"]
@@ -144,7 +144,7 @@ class Peer:
             pass
 
     def reset(self):
-        """Ends the connection with RST."""
+        """Closes the connection with RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 

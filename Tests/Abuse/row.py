@@ -1,4 +1,4 @@
-"""One row of the table: an attack on a server, and what became of both."""
+"""One row of the table: an attack on a server, and the results of both."""
 
 import collections
 import dataclasses
@@ -16,13 +16,13 @@ from level import Level
 
 HERE = pathlib.Path(__file__).resolve().parent
 MIB = 1 << 20
-# What the server may log of each reason, and of what libwebsockets says, whatever happens to it.
+# Log lines a second of each reason, and of libwebsockets, at most.
 LINES_PER_SECOND = 11
 
 
 @dataclasses.dataclass
 class Terms:
-    """How long and how strictly."""
+    """The duration of an attack, and how strict the checks are."""
     seconds: float
     valgrind: bool
     is_checked: bool
@@ -33,14 +33,14 @@ class Terms:
         return 5 if self.is_checked else 0.1
 
     def command(self, attack):
-        """What the server is run by."""
+        """Returns the command that the server is run under."""
         limit = ["sh", "-c", f'ulimit -n {attack.descriptors}; exec "$@"', "sh"] if attack.descriptors else []
         return limit + (valgrind() if self.valgrind else [])
 
     def end(self, server):
-        """Stops the server, and tells what is wrong with how it has ended."""
+        """Stops the server, and returns what is wrong with how it ended."""
         if self.valgrind:
-            # Below valgrind libdispatch hears no signals: LifecycleCheck tests how it stops there.
+            # libdispatch gets no signals under valgrind: LifecycleCheck tests how the server stops there.
             server.stop(signal.SIGKILL)
             found = re.findall(r"^==\d+== (.*)", server.errors, re.MULTILINE)
             return "\n  ".join(found[:40])
@@ -66,7 +66,7 @@ class Row:
                 self.problems.append(problem)
             self.reasons = reasons(server.errors)
             if attack.reason and attack.reason not in self.reasons:
-                self.problems.append(f"the log does not tell of {attack.reason}")
+                self.problems.append(f"the log does not name {attack.reason}")
             lines = server.errors.count("\n")
             if lines > LINES_PER_SECOND * (time.monotonic() - start + 1) * (1 + len(self.reasons)):
                 self.problems.append(f"{lines} lines of log")
@@ -126,7 +126,7 @@ def start(script, *arguments):
 
 
 def reasons(log):
-    """How often the log names each reason, the lines that it left out among those before which they are told."""
+    """Counts the log lines of each reason, including the suppressed ones that `leftOut` reports."""
     counts = collections.Counter()
     for more, name in re.findall(r"^\S+ \S+ \S+ (?:leftOut=(\d+) )?(?:.*? )?reason=(\w+): ", log, re.MULTILINE):
         counts[name] += 1 + int(more or 0)

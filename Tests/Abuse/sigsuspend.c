@@ -1,4 +1,4 @@
-// For servers below valgrind: 3.19 writes to the mask that sigsuspend() is given, and libdispatch's is constant.
+// For servers under valgrind: version 3.19 writes to the mask that sigsuspend() gets, but libdispatch's is constant.
 
 #define _GNU_SOURCE
 #include <signal.h>

@@ -1,8 +1,8 @@
-"""Ten well-behaved clients in two rooms, in a process of their own: `victims.py PORT ADDRESS [tls]`.
+"""Ten well-behaved clients in two rooms, in a separate process: `victims.py PORT ADDRESS [tls]`.
 
-Each says a message every 50 ms in each room, and everyone must hear each exactly once, in one order for all. It says
-"ready" when they have heard each other, goes on until its standard input ends, waits until everything that was said
-has been heard, and prints what it has measured.
+Each sends a message every 50 ms in each room. All must receive each message exactly once, in one order. The program
+prints "ready" once they receive each other's messages and runs until its standard input ends. Then it waits until all
+messages have arrived, and prints its measurements.
 """
 
 import array
@@ -26,7 +26,7 @@ PATIENCE = 10
 
 
 class Client(asyncio.Protocol):
-    """One connection. What others than victims say in its room is passed over."""
+    """A client's connection. Messages of other clients in its room are ignored."""
 
     def __init__(self, room, number):
         self.room, self.number = room, number
@@ -71,7 +71,7 @@ class Client(asyncio.Protocol):
     def hear(self, payload, now):
         _, number, count, at = payload.split()
         if int(count) != self.heard[int(number)]:
-            self.fail(f"heard {int(count)} of {int(number)} instead of {self.heard[int(number)]}")
+            self.fail(f"received message {int(count)} of {int(number)} instead of {self.heard[int(number)]}")
         self.heard[int(number)] = int(count) + 1
         self.order = zlib.crc32(payload, self.order)
         self.waits.append(now - float(at))
@@ -84,7 +84,7 @@ class Client(asyncio.Protocol):
 
 
 def parse(data, position):
-    """Opcode and payload of the frame at `position`, and where the next begins; None when it is not whole."""
+    """Returns opcode and payload of the frame at `position`, and the position after it; None if it is incomplete."""
     if len(data) < position + 2:
         return None
     length, start = data[position + 1] & 127, position + 2
@@ -97,7 +97,7 @@ def parse(data, position):
 
 
 async def until(condition):
-    """Waits for what happens as messages come; false when it takes too long."""
+    """Polls the condition. Returns false after the deadline."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -107,7 +107,7 @@ async def until(condition):
 
 
 def encryption():
-    """TLS with whoever it is."""
+    """Returns options for TLS without checks of the certificate."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -148,11 +148,11 @@ async def main(port, address, *protocol):
         task.cancel()
     if not await until(is_settled):
         for client in clients:
-            client.fail(f"has not heard everything within {PATIENCE} s")
+            client.fail(f"has not received all messages within {PATIENCE} s")
     problems = [client.problem for client in clients if client.problem]
     for room in ROOMS:
         if len({client.order for client in clients if client.room == room}) > 1:
-            problems.append(f"{room}: not one order for all")
+            problems.append(f"{room}: clients received different orders")
     waits = sorted(wait for client in clients for wait in client.waits)
     for client in clients:
         client.transport.close()

@@ -17,7 +17,7 @@ def deflate(data):
 
 
 def compressed(payload, *, pieces=1, opcode=2):
-    """A message with RSV1 whose payload is `payload` as it is."""
+    """Returns a message with RSV1 whose frames carry `payload` unchanged."""
     size = -(-len(payload) // pieces)
     parts = [payload[at:at + size] for at in range(0, len(payload), size)]
     frames = [bytearray(frame(0 if index else opcode, part, final=index == len(parts) - 1))
@@ -28,7 +28,7 @@ def compressed(payload, *, pieces=1, opcode=2):
 
 @attack(*(["--compression"] if "--compression" in run("serve", "--help").stdout else []))
 async def compression_bombs(target):
-    """Messages that are small on the wire only, and streams that are no deflate."""
+    """Sends messages that are small only on the wire, and invalid deflate streams."""
     async def send(peer, case):
         if not await peer.open(OFFER):
             return None

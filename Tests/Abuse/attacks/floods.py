@@ -15,14 +15,14 @@ async def vanish(peer, case):
 
 @attack("--limit-loopback")
 async def accept_flood(target):
-    """New connections, faster than the rate of them: most say nothing, all go at once."""
+    """Opens connections faster than the accept rate. Most send nothing, all leave at once."""
     cases = [Case("nothing", b"", "left"), Case("a handshake", OPEN, "left")]
     await target.repeat(vanish, cases, at_once=50, rate=3000)
 
 
 @attack("--limit-loopback", reason="tooManyFromAddress")
 async def too_many_of_one_address(target):
-    """Four hundred connections of one address at a time."""
+    """Opens four hundred connections from one address at a time."""
     async def stay(peer, case):
         if await peer.open():
             await peer.until(lambda: peer.how, 1)
@@ -32,7 +32,7 @@ async def too_many_of_one_address(target):
 
 @attack(reason="tooManyConnections", descriptors=128)
 async def churn_at_the_limit(target):
-    """Connections that come and vanish where the process has no more descriptors."""
+    """Opens and resets connections while the process is out of descriptors."""
     async def stay(peer, case):
         if await peer.open():
             await peer.until(lambda: peer.how, 0.2)
@@ -45,7 +45,7 @@ async def churn_at_the_limit(target):
 
 @attack("--limit-loopback", "--max-message-rate", 100, reason="messageRate")
 async def message_flood(target):
-    """Messages as fast as they go: the server reads no more than the rate."""
+    """Sends messages as fast as possible: the server reads at the rate limit."""
     async def flood(peer, case):
         await peer.open()
         while not target.is_over and not peer.how:
@@ -57,7 +57,7 @@ async def message_flood(target):
 
 @attack("--limit-loopback", reason="pingRate")
 async def ping_flood(target):
-    """Pings and pongs as fast as they go, from peers that read the pongs and from some that don't."""
+    """Sends pings and pongs as fast as possible, from clients that read the pongs and from clients that don't."""
     def flood(reads):
         async def attempt(peer, case):
             await peer.open()
@@ -78,7 +78,7 @@ async def ping_flood(target):
 
 @attack("--max-rooms", 100, reason="refusedByHandler")
 async def rooms(target):
-    """A room for each connection, with a long name."""
+    """Opens a room with a long name for each connection."""
     numbers = iter(range(1 << 30))
 
     async def enter(peer, case):
@@ -91,7 +91,7 @@ async def rooms(target):
 
 @attack("--send-buffer", "64KiB", "--max-backlog", "256KiB", "--close-timeout", 1, reason="tooFarBehind")
 async def never_read(target):
-    """Two hundred that never read, while others say 2 MB a second."""
+    """Has two hundred clients that never read while others send 2 MB a second."""
     readers = [Peer(target.port, reads=False, receive_buffer=4096) for _ in range(200)]
     for reader in readers:
         await reader.connect()
@@ -103,7 +103,7 @@ async def never_read(target):
         await peer.until(lambda: peer.answers.frames > 0)
         return "heard" if peer.answers.frames else None
     await target.repeat(speak, [Case("a speaker", None, "heard", "1013")], at_once=10, rate=100)
-    # Who reads now finds what was sent before 1013, or that the server has cut it off.
+    # The readers read now. They find what was sent before 1013, or that the server has dropped the connection.
     for reader in readers:
         reader.reading = asyncio.create_task(reader.read())
     for reader in readers:

@@ -1,4 +1,4 @@
-"""Attacks with frames: what the protocol does not allow, and what the limits don't."""
+"""Attacks with frames that the protocol or the limits forbid."""
 
 import random
 
@@ -11,20 +11,20 @@ BYE = frame(8, b"\x03\xe8")
 
 
 async def send(peer, case):
-    """Shakes hands, sends, and closes: a server that does not object answers with 1000."""
+    """Opens a connection, sends, and closes: a server that accepts the data answers with 1000."""
     await peer.open()
     await peer.send(case.data)
     await peer.send(BYE)
 
 
 def claim(first, length):
-    """A frame that claims to be longer than what comes of it."""
+    """Returns a frame whose length field claims more than the payload has."""
     return bytes([first, 0xff]) + length.to_bytes(8) + MASK + b"start"
 
 
 @attack(reason="messageTooBig")
 async def oversized(target):
-    """Frames and messages over the limit, whole, claimed and in fragments."""
+    """Sends frames and messages over the limit: whole, claimed and in fragments."""
     half = frame(2, bytes(600_000), final=False)
     await target.repeat(send, [
         Case("a byte too many, claimed", claim(0x82, (1 << 20) + 1), "1009"),
@@ -40,7 +40,7 @@ async def oversized(target):
     ], at_once=4, rate=40)
 
 
-# What libwebsockets drops without a close frame, or does not look at, may end so as well.
+# libwebsockets drops some of these connections without a close frame.
 DROPPED = ["101 end", "101 reset"]
 MALFORMED = [
     *[Case(f"RSV{7 - bit}", bytes([0x81 | 1 << bit, 0x80]) + MASK, "1002", *DROPPED) for bit in (4, 5, 6)],
@@ -64,13 +64,13 @@ MALFORMED = [
 
 @attack(reason="protocolError")
 async def malformed(target):
-    """What RFC 6455 does not allow, of every kind."""
+    """Sends every kind of frame that RFC 6455 forbids."""
     await target.repeat(send, MALFORMED, at_once=10, rate=300)
 
 
 @attack(reason="protocolError")
 async def garbage(target):
-    """Random bytes, and random frames of valid and invalid kinds."""
+    """Sends random bytes, and random frames of valid and invalid kinds."""
     chance = random.Random(1)
 
     def noise():
@@ -84,7 +84,7 @@ async def garbage(target):
     async def vary(peer, case):
         await peer.open()
         await peer.send(noise())
-        # A frame may have claimed more than came: whoever says no more ends it.
+        # The last frame may claim more than was sent: the half-close ends it.
         peer.half_close()
     endings = {"1000", "1002", "1005", "1007", "1009", "101 end", "101 reset", *map(str, range(3000, 5000))}
     await target.repeat(vary, [Case("noise", None, *endings)], at_once=10, rate=300)
@@ -92,7 +92,7 @@ async def garbage(target):
 
 @attack(reason="tooManyFragments")
 async def fragments(target):
-    """A million empty fragments, and fewer of a byte."""
+    """Sends a message of a million empty fragments, and one of a million one-byte fragments."""
     await target.repeat(send, [
         Case("a million empty ones", frame(1, final=False) + frame(0, final=False) * 1_000_000, "1008", "101 reset"),
         Case("as many of a byte", frame(1, final=False) + frame(0, b"a", final=False) * 1_000_000, "1008", "101 reset"),
@@ -101,7 +101,7 @@ async def fragments(target):
 
 @attack(reason="notUtf8")
 async def bad_utf8(target):
-    """Text that is not UTF-8, in one frame and cut within characters."""
+    """Sends text that is not UTF-8, in one frame and split within characters."""
     bad = {
         "an overlong": b"\xc0\xaf", "a surrogate": b"\xed\xa0\x80", "beyond Unicode": b"\xf4\x90\x80\x80",
         "a stray": b"\x80", "a cut": b"\xe2\x82", "a byte": b"\xff", "a late one": b"a" * 60_000 + b"\xfe",
@@ -117,7 +117,7 @@ async def bad_utf8(target):
 
 @attack()
 async def dribbled_frames(target):
-    """Three hundred messages that come a byte a second."""
+    """Sends three hundred messages at one byte a second."""
     async def dribble(peer, case):
         await peer.open()
         for byte in case.data:
@@ -131,7 +131,7 @@ async def dribbled_frames(target):
 
 @attack("--limit-loopback", each=1 << 20)
 async def hoards(target):
-    """Messages that are begun and not ended, a byte below the limit: as many as an address may have."""
+    """Begins messages of one byte below the limit and never finishes them: as many as an address may have."""
     whole = frame(2, bytes((1 << 20) - 2), final=False)
 
     async def hoard(peer, case):

@@ -1,4 +1,4 @@
-"""Attacks that never become a WebSocket, or shouldn't."""
+"""Attacks that never become a WebSocket connection, or should not."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ HOST = "GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 @attack()
 async def calm(target):
-    """Nobody attacks: what the victims' waits are without."""
+    """Does not attack: measures the victims' delays without load."""
     await asyncio.sleep(target.until - time.monotonic())
 
 
 @attack("--handshake-timeout", 2, reason="handshakeTimeout")
 async def slow_loris(target):
-    """A thousand sockets send a byte of a request a second."""
+    """Sends a request on a thousand sockets, one byte a second."""
     async def dribble(peer, case):
         for byte in case.data:
             await peer.send(bytes([byte]))
@@ -30,7 +30,7 @@ async def slow_loris(target):
 
 @attack("--handshake-timeout", 2, reason="handshakeTimeout")
 async def silence(target):
-    """Five hundred sockets say nothing at all."""
+    """Opens five hundred sockets and sends nothing."""
     async def wait(peer, case):
         pass
     await target.repeat(wait, [Case("silence", None, "408")], at_once=500, rate=500)
@@ -42,7 +42,7 @@ async def send(peer, case):
 
 @attack("--handshake-timeout", 1, reason="headersTooLarge")
 async def header_flood(target):
-    """Heads that are too large in every way."""
+    """Sends request header sections that are too large in every way."""
     text = HOST.encode()
     await target.repeat(send, [
         Case("a header of 9 KB", text + b"Cookie: " + b"x" * 9_000 + b"\r\n\r\n", "431"),
@@ -63,7 +63,7 @@ async def header_flood(target):
 
 @attack("--handshake-timeout", 1, reason="bodyNotAllowed")
 async def pipelined(target):
-    """What comes behind a request before it is answered."""
+    """Sends more data behind a request before it is answered."""
     hello = frame(1, b"too early")
     close = frame(8, b"\x03\xe8")
     await target.repeat(send, [
@@ -86,7 +86,7 @@ async def pipelined(target):
 
 @attack("--handshake-timeout", 1, reason="methodNotAllowed")
 async def other_protocols(target):
-    """TLS, HTTP/2 and others on the plain port."""
+    """Speaks TLS, HTTP/2 and other protocols on the plain port."""
     hello = (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2)[:517]
     await target.repeat(send, [
         Case("a TLS hello", hello, "400"),
@@ -103,7 +103,7 @@ async def other_protocols(target):
 
 @attack("--handshake-timeout", 1)
 async def unread_pages(target):
-    """Hundreds of requests on a connection that reads no answer."""
+    """Sends hundreds of requests on a connection that never reads a response."""
     async def ask(peer, case):
         await peer.send(case.data)
         await peer.until(lambda: False, 1)

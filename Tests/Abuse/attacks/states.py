@@ -1,4 +1,4 @@
-"""Attacks by leaving: RST and half-close, in each state of a connection."""
+"""Attacks that leave: RST and half-close in each state of a connection."""
 
 from attack import Case, attack
 from peer import OPEN
@@ -8,7 +8,7 @@ MESSAGE = frame(1, b"x" * 50_000)
 BYE = frame(8, b"\x03\xe8")
 BAD = frame(3)
 
-# What is sent before the leaving, and what is waited for: statuses and close codes, of which so many have come.
+# The steps before the client leaves: bytes to send, or the number of statuses and close codes to wait for.
 STATES = {
     "before a request": [b""],
     "within a request": [OPEN[:50]],
@@ -40,7 +40,7 @@ async def go(peer, steps):
 
 @attack("--handshake-timeout", 1)
 async def resets(target):
-    """RST in each state."""
+    """Sends RST in each state."""
     async def reset(peer, case):
         await go(peer, case.data)
         peer.reset()
@@ -50,7 +50,7 @@ async def resets(target):
 
 @attack("--handshake-timeout", 1, reason="protocolError")
 async def half_closes(target):
-    """FIN of one side in each state: the server is to end the connection, and not to wait."""
+    """Half-closes in each state: the server must end the connection without waiting."""
     async def half_close(peer, case):
         await go(peer, case.data)
         peer.half_close()

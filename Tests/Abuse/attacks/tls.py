@@ -11,7 +11,7 @@ GET = head({"Host": "localhost"})
 
 
 class Handshake:
-    """One side of TLS, of which the bytes go wherever somebody takes them."""
+    """The client side of TLS in memory. The caller sends its bytes."""
 
     def __init__(self):
         context = ssl.create_default_context()
@@ -21,7 +21,7 @@ class Handshake:
         self.side = context.wrap_bio(self.arrived, self.leaving, server_hostname="localhost")
 
     def step(self, data=b""):
-        """What is to be sent next, and whether the handshake is over."""
+        """Returns the bytes to send next, and whether the handshake is complete."""
         self.arrived.write(data)
         try:
             self.side.do_handshake()
@@ -43,7 +43,7 @@ async def send(peer, case):
 
 @attack("--handshake-timeout", 1, reason="notUnderstood", is_encrypted=True)
 async def tls_garbage(target):
-    """What is no handshake, or none that is whole, on the encrypted port."""
+    """Sends data that is not a complete TLS handshake to the encrypted port."""
     gone = {"end", "reset"}
     await target.repeat(send, [
         Case("a page without TLS", GET, "308"),
@@ -62,7 +62,7 @@ async def tls_garbage(target):
 
 @attack("--handshake-timeout", 1, reason="handshakeTimeout", each=64 << 10, is_encrypted=True)
 async def tls_handshakes(target):
-    """Handshakes, which cost the server more than the client, by those who then are silent, or talk nonsense."""
+    """Completes TLS handshakes, which cost the server more than the client, then sends nothing or garbage."""
     async def shake(peer, case):
         loop = asyncio.get_running_loop()
         handshake = Handshake()
