@@ -1,4 +1,4 @@
-"""A real Chromium, one for all tests; each person in them has a profile and a window of their own."""
+"""A real Chromium for all tests. Each user has a profile and a window."""
 
 import base64
 import contextlib
@@ -29,7 +29,7 @@ class Chromium:
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
         self.driver.set_script_timeout(60)
         self.home = self.driver.current_window_handle
-        # What WebDriver has no command for: profiles.
+        # WebDriver has no command for profiles.
         debugger = self.driver.capabilities["goog:chromeOptions"]["debuggerAddress"]
         with urllib.request.urlopen(f"http://{debugger}/json/version") as version:
             self.devtools = connect(json.load(version)["webSocketDebuggerUrl"], max_size=None)
@@ -59,7 +59,7 @@ class Chromium:
 
 
 def trusting(certificate):
-    """The arguments that make one certificate one that the browser does not doubt."""
+    """Returns the arguments with which the browser trusts this certificate."""
     key = subprocess.run(["openssl", "x509", "-in", certificate, "-pubkey", "-noout"], check=True, capture_output=True)
     der = ssl.PEM_cert_to_DER_cert(key.stdout.decode().replace("PUBLIC KEY", "CERTIFICATE"))
     fingerprint = base64.b64encode(hashlib.sha256(der).digest()).decode()
@@ -67,7 +67,7 @@ def trusting(certificate):
 
 
 class Person:
-    """Somebody at a page, in a window."""
+    """A user of the page, in a window."""
 
     def __init__(self, chromium, profile, language="en-US", size=(1280, 800), touch=False, dark=False, **window):
         self.chromium, self.profile = chromium, profile
@@ -101,14 +101,14 @@ class Person:
         self.chromium.call("Browser.setWindowBounds", windowId=window, bounds=bounds)
 
     def focus(self, is_focused):
-        """All windows are in front, unless they are minimized."""
+        """Every window counts as focused, unless it is minimized."""
         self.browser.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": is_focused})
 
     def run(self, script, *arguments):
         return self.browser.execute_script(script, *arguments)
 
     def run_async(self, script, *arguments):
-        """Runs a script that may await, and returns what it returns."""
+        """Runs an async script and returns its result."""
         told = self.browser.execute_async_script(
             "const done = arguments[arguments.length - 1];"
             f"(async () => {{ {script} }})().then((value) => done({{ value }}), (error) => done({{ error: `${{error}}` }}));",
@@ -123,12 +123,12 @@ class Person:
         webdriver.ActionChains(self.browser).key_down(modifier).send_keys(key).key_up(modifier).perform()
 
     def wait(self, condition):
-        """Until the condition holds of this person; returns what it returned."""
+        """Waits until the condition holds for this user. Returns the condition's result."""
         wait = WebDriverWait(self.browser, PATIENCE, 0.05, ignored_exceptions=[StaleElementReferenceException])
         return wait.until(lambda _: condition(self))
 
     def wait_for(self, what, expected):
-        """Until `what` of this person is what is expected, or the test fails with what it is."""
+        """Waits until the property `what` has the expected value. The test fails with the last value otherwise."""
         with contextlib.suppress(Exception):
             self.wait(lambda person: getattr(person, what) == expected)
         is_so = getattr(self, what)
@@ -154,7 +154,7 @@ class Person:
         return self.run("return document.querySelector(arguments[0]).checkVisibility()", selector)
 
     def enter(self, name):
-        """Writes a name on the card, and comes in."""
+        """Types a name on the card and joins."""
         self.wait(lambda person: person.run("return document.getElementById('entry').open"))
         self.paste("#name", name)
         self.press(Keys.ENTER)
@@ -167,7 +167,7 @@ class Person:
         self.press(Keys.ENTER)
 
     def paste(self, selector, text):
-        """In the place of what was there. WebDriver types no emoji."""
+        """Replaces the field's text. WebDriver cannot type emoji."""
         self.run("const field = document.querySelector(arguments[0]); field.focus(); field.select();"
                  "document.execCommand(arguments[1] ? 'insertText' : 'delete', false, arguments[1])", selector, text)
 
@@ -181,7 +181,7 @@ class Person:
 
     @property
     def messages(self):
-        """What has been said, in order."""
+        """Returns the texts of all messages, in order."""
         return self.texts("#rows .text")
 
     @property
@@ -225,12 +225,12 @@ class Person:
         return self.is_in and not self.run("return document.getElementById('entry').open")
 
     def complaints(self):
-        """What the browser's console has about this page, but for connections that were cut."""
+        """Returns the errors of this page in the browser's console, except for failed WebSocket connections."""
         origin = self.run("return origin")
         return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"
                 and origin in entry["message"] and "WebSocket connection" not in entry["message"]]
 
 
 def plainly(text):
-    """Without the marks around names that keep their direction inside."""
+    """Removes the marks that isolate the text direction of names."""
     return text.replace("\u2068", "").replace("\u2069", "")

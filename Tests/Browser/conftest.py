@@ -1,4 +1,4 @@
-"""One Chromium for all tests, and the people in it."""
+"""One Chromium for all tests, and the users in it."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def chromium():
 
 @pytest.fixture
 def person(chromium):
-    """Makes people; `beside=` another one makes one more tab of the same browser."""
+    """Opens windows for users. With `beside=` the window is another tab of that user's browser."""
     profiles = []
 
     def person(beside=None, **options):

@@ -1,4 +1,4 @@
-"""Somebody in the chat without a browser."""
+"""A client of the rich protocol without a browser."""
 
 import json
 import secrets
@@ -24,14 +24,14 @@ class Guest:
         self.socket.send(json.dumps({"type": type, **event}))
 
     def hear(self, *types):
-        """The next event that has one of the types."""
+        """Returns the next event of one of the types."""
         while True:
             self.events.append(json.loads(self.socket.recv(20)))
             if self.events[-1]["type"] in types:
                 return self.events[-1]
 
     def say(self, text, tag=None):
-        """Says it, and waits until it has been said."""
+        """Sends a message and waits until the server has published it."""
         tag = tag or secrets.token_hex(8)
         self.send("say", tag=tag, text=text)
         while (event := self.hear("message", "error")).get("tag") != tag:
@@ -40,15 +40,15 @@ class Guest:
         return event
 
     def messages(self, count):
-        """All that has been said since this guest came, when it is so much."""
+        """Returns all messages since this guest joined, once there are at least `count`."""
         while len(texts := [event["text"] for event in self.events if event["type"] == "message"]) < count:
             self.hear("message")
         return texts
 
 
 def say_plainly(server, texts, room=""):
-    """A client of the plain protocol says many things at once, and hears the last of them. The room has a history, since
-    there is somebody of the rich protocol."""
+    """Sends messages with a plain client and waits until it receives the last one. A rich client is connected, so the room
+    keeps a history."""
     with (connect(server.ws + room, subprotocols=["chat.confab.v1"]),
           connect(server.ws + room, max_size=None, max_queue=None) as socket):
         for text in texts:

@@ -1,4 +1,4 @@
-"""For everyone: by the keyboard alone, by a screen reader, with little contrast or motion to be had."""
+"""Accessibility: keyboard only, screen readers, high contrast, reduced motion."""
 
 import contextlib
 import pathlib
@@ -14,14 +14,14 @@ AXE = (pathlib.Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 
 
 def violations(person):
-    """What axe-core finds, which is put into the page by WebDriver: the page's own policy would not let it in."""
+    """Runs axe-core on the page and returns its findings. WebDriver injects it: the page's policy forbids other scripts."""
     person.run(AXE)
     found = person.run_async("return (await axe.run(document, { resultTypes: ['violations'] })).violations")
     return [(rule["id"], [node["html"][:200] + " " + node["failureSummary"] for node in rule["nodes"]]) for rule in found]
 
 
 def still(person):
-    """Ends what moves: half-way colours have another contrast."""
+    """Stops animations: colours in transition have another contrast."""
     person.media("prefers-reduced-motion", "reduce")
 
 
@@ -70,7 +70,7 @@ def test_the_keyboard_alone_is_enough(server, person):
     with Guest(server, "Ann") as guest:
         ann = person().open(server)
         focus_comes_to(ann, "name")
-        # In, after a name that was taken; no key gets past the card.
+        # Joins with a free name after a taken one; Escape does not close the card.
         ann.press("Ann", Keys.ENTER)
         ann.wait(lambda one: "already taken" in one.problem)
         ann.press(Keys.ESCAPE, Keys.ESCAPE)
@@ -78,13 +78,13 @@ def test_the_keyboard_alone_is_enough(server, person):
         focus_comes_to(ann, "name")
         ann.press("Anna", Keys.ENTER)
         ann.wait(lambda one: one.has_entered)
-        # Said.
+        # Sends messages.
         focus_comes_to(ann, "chat-input")
         ann.press("Hello", Keys.ENTER, "again", Keys.ENTER)
         ann.wait_for("own", ["Hello", "again"])
         guest.say("many\n" * 60)
         ann.wait(lambda one: len(one.messages) == 3)
-        # The log can be scrolled, from the field backwards.
+        # The log can be reached from the field with Shift+Tab, and scrolled.
         ann.press(Keys.HOME)
         ann.chord(Keys.SHIFT, Keys.TAB)
         focus_comes_to(ann, "log")
@@ -95,7 +95,7 @@ def test_the_keyboard_alone_is_enough(server, person):
         ann.press(Keys.ENTER)
         ann.wait(lambda one: not one.is_shown("#jump"))
         focus_comes_to(ann, "chat-input")
-        # All the rest, in the order in which it is seen.
+        # Tab visits the other elements in visual order.
         order = []
         while not order or order[-1] != "chat-input":
             before = focused(ann)
@@ -104,7 +104,7 @@ def test_the_keyboard_alone_is_enough(server, person):
             order.append(focused(ann))
         assert [each for each in order if each != "body"] == [
             "log", "copy-link", "language", "rename", "icon", "input", "a", "chat-input"]
-        # Another room, and another name.
+        # Another room and another name.
         ann.find("#room-form input").send_keys("")
         ann.press("tea", Keys.ENTER)
         ann.wait_for("title", "#tea · Confab")
@@ -144,7 +144,7 @@ def test_what_a_screen_reader_is_told(server, person):
                      ("complementary", "Rooms and people"), ("navigation", "Rooms"), ("textbox", "Name of a room"),
                      ("button", "Copy the link to this room"), ("image", "Sent"), ("link", "Lobby")]:
         assert expected in nodes, (expected, nodes)
-    # Who says it and what comes one after the other, avatars are not read.
+    # Messages have their author in the text and are not announced by the log. Avatars are not read.
     log = ann.run("return document.getElementById('log').ariaLive")
     assert log is None
     rows = ann.run("return [...document.querySelectorAll('#rows .message')].map((row) => row.textContent)")

@@ -1,4 +1,4 @@
-"""Long histories, and a view that stays where the reader has put it."""
+"""Long histories, and a scroll position that stays."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from guest import Guest, say_plainly
 
 MANY = 5000
 
-# Scrolls up to the beginning as a wheel does, a bit each frame. Tells how long the frames took, and by how much rows
-# moved that should not have.
+# Scrolls up to the beginning like a mouse wheel, a bit each frame. Returns the duration of the frames, and the distance
+# by which visible rows jumped.
 SCROLL_UP = """
   const log = document.getElementById("log");
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
@@ -50,7 +50,7 @@ def test_five_thousand_messages_are_scrolled_smoothly(long_history, person):
     assert told["worst"] < 2, told
     assert told["median"] < 50 and told["slow"] < told["frames"] / 20, told
     assert ann.texts(".edge") == ["This is where the room begins."]
-    # And down again, with a new message at the end.
+    # Down again, with a new message at the end.
     ann.say("at last")
     ann.wait(lambda one: one.run("return document.querySelector('#rows > :last-child').getBoundingClientRect().bottom"
                                  " <= document.getElementById('log').getBoundingClientRect().bottom"))

@@ -1,4 +1,4 @@
-"""The page's modules, each by itself, in the browser that runs them."""
+"""Unit tests of the page's modules, run in the browser."""
 
 import json
 
@@ -30,13 +30,13 @@ def run(chromium):
     ("看这里:https://example.org/a,还有https://example.org/b", ["https://example.org/a", "https://example.org/b"]),
     ("\"https://example.org/\" <https://example.net>", ["https://example.org/", "https://example.net"]),
     ("https://пример.испытание/путь", ["https://пример.испытание/путь"]),
-    # What is no link, or pretends to be another one.
+    # Not links, or deceptive ones.
     ("javascript:alert(1) data:text/html,x file:///etc/passwd ftp://example.org", []),
     ("https://bank.example@evil.example/ user@www.example.org", []),
     ("https:// http://[ www.", []),
     ("https://example.org/\u202egpj.exe", ["https://example.org/"]),
     ("xhttps://example.org", []),
-    # What looks like a slash ends a host.
+    # Characters that look like a slash end the host.
     *((f"https://bank.example{slash}evil.example/", ["https://bank.example"]) for slash in "\u2044\u2215\u29f8\u2571\u29f6\\"),
     ("https://example.org:8080/a\u2044b?c#d", ["https://example.org:8080/a\u2044b?c#d"]),
     ("https://[::1]:8080/", ["https://[::1]:8080/"]), ("www.example.org?a", ["www.example.org?a"]),
@@ -151,7 +151,7 @@ def test_pauses_between_attempts_double_and_differ(run):
         assert max(these) - min(these) > most / 10
 
 
-# A socket that the test speaks for, in place of the browser's.
+# A replacement for the browser's socket, driven by the test.
 FAKE = """
   class Fake {
     static made = [];
@@ -210,7 +210,7 @@ def test_what_is_said_while_the_server_cannot_deliver_it_waits(run):
       window.setTimeout = original;
       return [told, held, socket.sent.slice(1).map(({ type }) => type)];
     """)
-    # Nobody waits for the answer, which would end the connection.
+    # The page does not wait for a reply, because the reply timeout would close the connection.
     assert "held true" in told and told[-1] == "held false" and states == [] and sent == ["say"]
 
 

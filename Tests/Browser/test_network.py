@@ -1,4 +1,4 @@
-"""The network fails, the server too, and nothing is lost and nothing said twice."""
+"""Network and server failures: no message is lost or duplicated."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from confab_process import confab
 from guest import Guest, say_plainly
 from network import Network
 
-# How long the network is away: CUT=30 for as long as it takes the server to miss somebody.
+# Duration of the network outage in seconds. CUT=30 is long enough for the server to time out the client.
 CUT = float(os.environ.get("CUT", 4))
 
 
@@ -26,7 +26,7 @@ def test_a_network_that_fails_loses_nothing_and_repeats_nothing(server, network,
         bob.say("before")
         ann.say("mine, before")
         ann.wait_for("messages", ["before", "mine, before"])
-        # Both keep on talking, from the moment of the cut on.
+        # Both continue to send during the outage.
         getattr(network, trouble)()
         start = time.monotonic()
         theirs, mine = [], []
@@ -54,7 +54,7 @@ def test_a_network_that_fails_loses_nothing_and_repeats_nothing(server, network,
 def test_a_message_that_was_said_while_the_answer_got_lost_is_said_once(server, network, person):
     ann = person().open(network, name="Ann")
     with Guest(server, "Bob") as bob:
-        # What the browser sends still arrives, and the answer does not.
+        # Data from the browser arrives, but the server's replies don't.
         network.deafen()
         ann.say("once")
         assert bob.messages(1) == ["once"]
@@ -100,7 +100,7 @@ def test_a_gap_is_shown(server, network, person):
     network.restore()
     ann.wait(lambda one: one.messages and one.messages[-1] == texts[-1])
     assert "before" in ann.messages and ann.texts(".edge")[-1] != ""
-    # What the server still has comes by scrolling up, as far as the gap.
+    # Scrolling up loads what the server still has, up to the gap.
     def is_all_there(one):
         one.run("document.getElementById('log').scrollTop -= 5000")
         return one.texts(".edge")[-1] == "Some messages may be missing here."
@@ -132,7 +132,7 @@ def test_unsent_messages_survive_their_tab(server, network, person):
     other.browser.close()
     network.restore()
     with Guest(server, "Bob") as bob:
-        # The first tab sends its own, and not the other's.
+        # The first tab sends its own messages, not the other tab's.
         assert bob.hear("message")["text"] == "from the first tab"
         ann.wait_for("unsent", [])
         third = person(beside=ann).open(network)
@@ -143,7 +143,7 @@ def test_unsent_messages_survive_their_tab(server, network, person):
 
 def test_a_message_that_is_refused_can_be_sent_or_deleted(server, person):
     ann = person().open(server, name="Ann")
-    # More than the server takes in bytes, though not in characters.
+    # More bytes than the server accepts, but fewer characters.
     large = "👩‍👩‍👧‍👦" * 3900
     for _ in range(2):
         ann.say(large)
@@ -176,7 +176,7 @@ def test_a_server_that_takes_over_is_come_to_before_the_old_one_ends(person):
         ann.wait_for("messages", ["before"])
         with confab("--reuse-port", "--port", old.port):
             old.process.terminate()
-            # Ann's time is now, Bob's comes in some seconds: until then he is served.
+            # The server closes Ann's connection now and Bob's some seconds later. Until then Bob is served.
             ann.wait(lambda one: one.texts(".edge")[-1:] == ["Some messages may be missing here."])
             bob.say("to nobody any more")
             bob.wait_for("unsent", [])

@@ -1,4 +1,4 @@
-"""People at the page, in a real Chromium."""
+"""Users of the page in a real Chromium."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_ten_people_see_the_same(server, person):
     assert len(orders) == 1 and sorted(orders.pop()) == [f"I am {number}" for number in range(10)]
     for number, each in enumerate(people):
         assert each.own == [f"I am {number}"]
-    # Who came since the first one, in one line.
+    # All joins after the first one are in one line.
     assert people[0].texts(".event summary") == ["9 people joined"]
 
 
@@ -62,7 +62,7 @@ def test_a_taken_name_is_refused_with_a_proposal(server, person):
         ann.find("#name").send_keys(Keys.ENTER)
         ann.wait(lambda one: one.has_entered)
         assert proposal in ann.people
-        # It is tried the next time, too.
+        # The page proposes the name again next time.
         ann.browser.refresh()
         ann.wait(lambda one: one.has_entered)
         assert proposal in ann.people
@@ -87,7 +87,7 @@ def test_the_name_is_asked_for_once(server, person):
     ann.browser.refresh()
     ann.wait(lambda one: one.has_entered)
     assert ann.people == ["Ann Lee"]
-    # A second tab of the same browser is somebody else.
+    # A second tab of the same browser is another user.
     other = person(beside=ann).open(server)
     other.wait(lambda one: "already taken" in one.problem)
     other.find("#name").send_keys(Keys.ENTER)
@@ -95,12 +95,12 @@ def test_the_name_is_asked_for_once(server, person):
     ann.say("from the first tab")
     other.wait_for("messages", ["from the first tab"])
     assert other.own == []
-    # And remains so, when it is loaded again.
+    # A reload keeps that name.
     second = other.run("return document.querySelector('#people bdi').textContent")
     other.browser.refresh()
     other.wait(lambda one: one.has_entered)
     assert other.people[0] == second != "Ann Lee"
-    # The browser still knows the first one.
+    # The browser remembers the first name.
     ann.browser.close(), other.browser.close()
     again = person(beside=ann).open(server)
     again.wait(lambda one: one.people == ["Ann Lee"])
@@ -236,7 +236,7 @@ def test_a_draft_survives_a_reload(server, person):
     ann.write("half a thou")
     ann.browser.refresh()
     ann.wait_for("draft", "half a thou")
-    # And the tab that it was written in, if that is closed.
+    # A new tab gets the draft of a closed one.
     ann.wait(lambda one: one.has_entered)
     heir = person(beside=ann)
     ann.browser.close()
@@ -271,7 +271,7 @@ def test_typing_is_shown_until_it_ends(server, person):
     assert ann.typing == ""
     bob.press("b")
     ann.wait_for("typing", "Bob is typing…")
-    # It expires by itself.
+    # The notice expires.
     ann.wait_for("typing", "")
 
 
@@ -326,7 +326,7 @@ def test_both_languages(server, person):
     ann.find("#side .language").click()
     assert ann.texts(".day") == ["今天"] and ann.status == "1 人在线" and ann.title == "大厅 · Confab"
     assert ann.run("return document.documentElement.lang") == "zh-CN"
-    # The choice is remembered.
+    # The browser remembers the choice.
     ann.browser.refresh()
     ann.wait_for("status", "1 人在线")
 
@@ -338,7 +338,7 @@ def test_a_narrow_screen(server, person):
         bob.say("https://example.org/" + "a" * 300)
         ann.say("mine")
         ann.wait_for("own", ["mine"])
-        # Nothing is wider than the screen, and what is written is in view.
+        # Everything fits the screen's width, and the field is visible.
         assert ann.run("return [document.documentElement, document.getElementById('log')]"
                        ".every((each) => each.scrollWidth <= each.clientWidth)")
         box = ann.run("const { right, bottom, height } = document.getElementById('send-btn').getBoundingClientRect();"
@@ -350,7 +350,7 @@ def test_a_narrow_screen(server, person):
         assert sorted(ann.people) == ["Ann", "Bob"]
         ann.press(Keys.ESCAPE)
         ann.wait(lambda one: not one.is_shown("#side"))
-        # The keyboard comes up: the newest stays in view.
+        # The on-screen keyboard opens: the newest message stays visible.
         ann.resize(320, 300)
         ann.wait(lambda one: one.run("const last = document.querySelector('#rows').lastElementChild.getBoundingClientRect();"
                                      "return last.bottom <= document.getElementById('composer').getBoundingClientRect().top"))
@@ -363,7 +363,7 @@ def test_it_can_be_installed(server, person):
         manifest = json.load(answer)
     assert ann.find("link[rel=manifest]").get_property("href") == server.http + "confab.webmanifest"
     assert manifest["display"] == "standalone" and manifest["start_url"] == "/"
-    # Only the browser's own profile installs pages.
+    # Only the browser's default profile can install pages.
     home = ann.chromium.driver
     home.switch_to.window(ann.chromium.home)
     home.get(server.http)

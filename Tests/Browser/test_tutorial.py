@@ -1,4 +1,4 @@
-"""The tutorial that the plain protocol comes from: what it tells of the browser, and its page."""
+"""The tutorial that the plain protocol comes from: its claims about the browser's API, and its page."""
 
 
 def test_the_browsers_api_as_the_tutorial_tells_it(server, person):

@@ -5,7 +5,7 @@ import ConfabChat
 import Foundation
 import Testing
 
-/// The header says what the library does.
+/// Checks that confab.h documents the library's defaults, units and limits.
 struct HeaderTests {
   private let header: String
 
@@ -22,13 +22,13 @@ struct HeaderTests {
     return unsafe Mirror(reflecting: config).children
   }
 
-  /// The name of a setting in C.
+  /// Returns the name of a setting in C.
   private func name(_ name: String, _ text: String) -> String {
     let name = name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
     return text.hasSuffix(" s") ? name + "_ms" : name
   }
 
-  /// The comment before a declaration, as one line.
+  /// Returns the comment before a declaration, as one line.
   private func comment(before declaration: String) throws -> String {
     let end = try #require(header.range(of: declaration), "there is no '\(declaration)'").lowerBound
     let start = try #require(header[..<end].range(of: "/* ", options: .backwards)).upperBound
@@ -37,7 +37,7 @@ struct HeaderTests {
 
   @Test func everyLimitHasItsFieldWithTheSameDefault() throws {
     try check(Configuration.limits, Configuration())
-    // A chat made by C is in memory: nothing waits.
+    A chat made in C keeps its history in memory, so it has no pending messages.
     try check(ChatOptions.limits.filter { $0.name != "maxWaitingBytes" }, ChatOptions())
   }
 
@@ -65,7 +65,7 @@ struct HeaderTests {
 
   @Test func everyOtherFieldHasADefault() throws {
     for field in defaults.compactMap(\.label) where field != "size" {
-      // Those are told of with the one before them.
+      The previous field's comment covers these.
       if ["tls_key_file", "mount_count"].contains(field) { continue }
       let declaration = try Regex("\n  [^/\n]*[ *(]\(field)\\)?[;(]")
       let match = try #require(header.firstMatch(of: declaration), "there is no \(field)")
@@ -77,7 +77,7 @@ struct HeaderTests {
   @Test func everyFunctionSaysWhoMayCallIt() throws {
     var functions = 0
     for match in header.matches(of: /\nCONFAB_API [^(]*?(confab_\w+)\(/) {
-      // Two functions may share a comment.
+      Two functions may share a comment.
       let comment = try comment(before: String(match.output.0))
       #expect(
         comment.contains("ny thread") || comment.contains("Loop thread"), "\(match.output.1) is for which thread?")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ConfabC
 
-/// A struct that had one member once, and has two now.
+/// A struct that first had one member and now has two.
 private struct Grown: SizedStruct {
   var size = 24
   var old = 1
@@ -11,7 +11,7 @@ private struct Grown: SizedStruct {
   static var earlierSizes: [Int] { [16] }
 }
 
-/// Programs that were compiled with an older header know less of a struct.
+/// Programs compiled with an older header pass a smaller struct.
 struct StructTests {
   @Test func whatAnOldProgramDoesNotKnowOfIsNotWritten() throws {
     var target = Grown(size: 0, old: 0, new: 77)

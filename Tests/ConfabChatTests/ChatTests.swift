@@ -5,7 +5,7 @@ import Testing
 @testable import ConfabChat
 
 struct ChatTests {
-  /// Ten rooms with ten messages each.
+  /// Opens ten rooms with ten messages each.
   private func fill(_ chat: Chat) -> [Room] {
     let rooms = (0..<10).map { chat.rooms.enter("/\($0)") }
     rooms.forEach { $0.record() }
@@ -26,14 +26,14 @@ struct ChatTests {
     let rooms = fill(chat)
     #expect(chat.historyBytes == limit && rooms.allSatisfy(\.hasHistory))
 
-    // Rooms that have been left go first, the one left longest ago before the others …
+    // Vacant rooms are removed first, the one left longest ago before the others.
     chat.rooms.leave(rooms[3])
     chat.rooms.leave(rooms[2])
     say(in: rooms[0])
     #expect(chat.historyBytes < limit && !rooms[3].hasHistory && rooms[2].hasHistory)
     #expect(chat.rooms.enter("/3") !== rooms[3] && chat.rooms.enter("/2") === rooms[2])
 
-    // … and then the one that is spoken in forgets.
+    // Then the room that is published to drops its oldest messages.
     for _ in 0..<1000 {
       say(in: rooms[1])
       #expect(chat.historyBytes <= limit)
@@ -55,7 +55,7 @@ struct ChatTests {
       room.say(Message(.text, [65].span))
       chat.rooms.leave(room)
       #expect(chat.historyBytes <= options.maxTotalHistoryBytes)
-      // It has come back, and counts no more than its messages.
+      // An occupied room counts only its messages.
       if number == 5 {
         let before = chat.historyBytes
         #expect(chat.rooms.enter("/5") === room && chat.historyBytes == before - Room.vacantOverhead - 2)
@@ -71,7 +71,7 @@ struct ChatTests {
     options.maxRooms = 2
     let chat = Chat(options: options)
     let (one, two) = (chat.rooms.enter("/1"), chat.rooms.enter("/2"))
-    // Nobody asks for the history of a room in which nobody speaks the rich protocol.
+    // A room keeps a history only after a rich client has joined.
     one.say(Message(.text, [64].span))
     #expect(!one.hasHistory)
     one.record()

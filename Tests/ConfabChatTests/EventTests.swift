@@ -65,7 +65,7 @@ struct EventTests {
     #expect(say.tag == "t" && say.text == nil)
   }
 
-  /// Whatever a peer sends, it is soon read and takes no more than a multiple of the message.
+  /// Reading any input takes bounded time, and memory bounded by a multiple of the message.
   @Test func largeAndDeepEventsDoNoHarm() {
     let limit = 1 << 20
     let deep = [("[", "]"), (#"{"a":"#, "}"), (#"[{"b":["#, "]}]")].map { open, close in

@@ -7,7 +7,7 @@ import Testing
 private let ann = Member(number: 1)
 private let bob = Member(number: 0xfedc_ba98_7654_3210)
 
-/// A message as its JSON says.
+/// A message as read from its JSON.
 struct ReadMessage: Decodable {
   let id: Int
   let at: Int64
@@ -82,7 +82,7 @@ struct HistoryTests {
     #expect(history.messages(after: 0).map(\.member) == [ann.text, bob.text])
     history.say("three", tag: "t2", of: ann, from: "Ann")
     #expect(history.id(of: "t", ann) == nil && history.id(of: "t", bob) == 2 && history.id(of: "t2", ann) == 3)
-    // What an older version has kept has a tag, and nobody knows whose.
+    // Messages kept by older versions have a tag but no member.
     history.append(Message(.text, [65].span), name: "Ann", tag: "t3", at: Place(id: 4, at: 0))
     #expect(history.id(of: "t3") == nil && history.messages(after: 3).map(\.tag) == ["t3"])
   }
@@ -97,7 +97,7 @@ struct HistoryTests {
     #expect(history.texts(after: 0, count: 1) == ["\(history.oldest)"])
     #expect(history.id(of: "3000") == 3000)
     #expect(history.id(of: "\(3000 - limit)") == nil)
-    // What has been forgotten is given back by chunks of 256.
+    // Dropped messages are freed in chunks of 256.
     #expect(history.bytes <= (limit + 256) * (History.overhead + 120))
   }
 
@@ -194,7 +194,7 @@ struct HistoryTests {
 }
 
 struct HistoryOfAnEngineTests {
-  /// What a broker numbers for all rooms together has gaps within one.
+  /// Ids from a broker that numbers all rooms together have gaps within a room.
   @Test(arguments: [3, 500]) func idsMayHaveGaps(_ limit: Int) {
     var history = History(maxMessages: limit, maxBytes: 1 << 20)
     for number in 1...1000 {
@@ -263,7 +263,7 @@ struct RoomTableTests {
     #expect(
       !rooms.hasPlace(for: "d", limit: 3) && rooms.hasPlace(for: "a", limit: 3) && rooms.hasPlace(for: "d", limit: 0))
     for name in ["b", "a", "c"] { rooms.leave(name) { _ in true } }
-    // One that has been entered again meanwhile was left later.
+    // "b" is entered and left again, so it is the latest.
     _ = rooms.enter("b") { "another" }
     rooms.leave("b") { _ in true }
     #expect(rooms.hasPlace(for: "d", limit: 3))

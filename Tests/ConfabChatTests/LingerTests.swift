@@ -6,7 +6,7 @@ import Testing
 @testable import ConfabChat
 
 struct LingerTests {
-  /// Has the history of rooms, of which there is none, and tells when they are opened and closed.
+  /// An engine without messages that reports when rooms are opened and closed.
   private final class Ledger: Engine {
     let isShared = true
     let isAvailable = true

@@ -5,9 +5,9 @@ import Testing
 
 @testable import ConfabChat
 
-/// A client is connected when its room is open.
+/// Checks that clients are connected only once their room is open.
 @Suite(.timeLimit(.minutes(1))) struct OpeningTests {
-  /// Opens rooms when it is told to, and gives places at once.
+  /// An engine that opens rooms on request and publishes at once.
   private final class Gate: Engine {
     let isShared = true
     let isAvailable = false
@@ -37,7 +37,7 @@ import Testing
     func shutdown() async {}
   }
 
-  /// Passes connections on to the chat, which is not asked whether they may come.
+  /// Passes connections on to the chat without asking it for authorization.
   private final class Porter: Handler {
     let chat: any Handler
 
@@ -89,7 +89,7 @@ import Testing
       }
       #expect(clients.allSatisfy { $0.response.hasPrefix("HTTP/1.1 101 ") } && heard == [.text("x"), .text("x")])
       #expect(chat.occupancy == ["/a": 2])
-      // Of a room that is open at once.
+      // A second client joins a room that is already open.
       try await blocking { _ = try RawClient(port: server.port, path: "/a") }
     }
   }

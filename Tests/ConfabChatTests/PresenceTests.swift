@@ -36,7 +36,7 @@ struct PresenceTests {
     #expect(!presence.hasNews)
   }
 
-  /// Each name is in one list of an event at most, so that these may be taken in any order.
+  /// Each name is in at most one list of an event, so the lists can be applied in any order.
   @Test func namesThatChangeTwiceAreToldAsTheyAre() {
     var presence = Presence()
     presence.renamed(name("Ann"), to: name("Anna"))
@@ -60,7 +60,7 @@ struct PresenceTests {
     var presence = Presence()
     for number in 0..<600 { presence.renamed(name("old \(number)"), to: name("new \(number)")) }
     for number in 0..<1000 { presence.changed(name("joined \(number)")) }
-    // The names that wait may still change.
+    // Pending names may still change.
     presence.renamed(name("new 0"), to: name("joined 0"))
     var told: [PresenceEvent] = []
     while presence.hasNews { told.append(presence.take(count: 9) { $0.text != "old 0" && $0.text != "new 0" }) }
@@ -129,7 +129,7 @@ struct PeopleTests {
     let entry = try #require(enter(&people, "Ann", two, session))
     #expect(entry.session.isSame(as: session) && entry.replaced === one && entry.renamed == nil)
     #expect(people.count == 2 && people.person(session.member, of: one) == nil)
-    // The one that was replaced cannot end it.
+    // The replaced connection cannot end its successor's membership.
     #expect(people.leave(session.member, one) == nil && people.count == 2)
     #expect(enter(&people, "Bob", one, session) == nil, "the name is somebody else's")
     #expect(enter(&people, "Anna", one, session)?.renamed == name("Ann"))
@@ -142,7 +142,7 @@ struct PeopleTests {
     #expect(people.leave(session.member, one) != nil)
     let again = try #require(enter(&people, "Bob", two, session))
     #expect(again.session.isSame(as: session) && again.replaced == nil && !again.isKnown)
-    // This server has not made it, another one has.
+    // The session comes from another server.
     let other = Session(in: "/")
     #expect(try #require(enter(&people, "Cid", three, other)).session.isSame(as: other))
   }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ConfabCompare
 
-/// What the load generator says of servers that do not do what they should.
+/// Checks that the load generator detects faulty servers.
 @Suite(.serialized) struct LoadTests {
   enum Fault: CaseIterable { case lost, twice, reordered, wrongBytes, wrongKind, cut, closed }
 
@@ -52,7 +52,7 @@ import Testing
   }
 }
 
-/// A chat that does the fifth message wrong.
+/// A chat that mishandles the fifth message.
 private final class FaultyChat: Handler {
   private let log: BroadcastLog
   private let fault: LoadTests.Fault?

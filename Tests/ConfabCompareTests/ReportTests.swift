@@ -22,7 +22,7 @@ struct ReportTests {
   @Test(arguments: [([], 0), ([3], 3), ([5, 1, 9], 5), ([4, 1, 2, 8], 3)] as [([Double], Double)])
   func theMedianIsTheMiddle(_ values: [Double], _ median: Double) { #expect(values.median == median) }
 
-  /// Rounds are compared one by one: noise that both have in a round cancels out.
+  /// Rounds are compared pairwise, so noise that affects both servers in a round cancels out.
   @Test func ratiosAreMediansOfTheRounds() {
     let report = report(["Confab": [1, 10, 3], "peer": [2, 20, 3]])
     #expect(report.ratio(scenario, to: "peer", \.cpu) == 0.5)
@@ -47,7 +47,7 @@ struct ReportTests {
 }
 
 private enum XMLNode {
-  /// Whether every element that begins also ends.
+  /// Returns whether every element is closed.
   static func isWellFormed(_ text: String) throws -> Bool {
     var open: [Substring] = []
     for match in text.matches(of: /<(\/?)([A-Za-z]+)[^>]*?(\/?)>/) {

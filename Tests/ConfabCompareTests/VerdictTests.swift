@@ -2,7 +2,7 @@ import Testing
 
 @testable import ConfabCompare
 
-/// The judge that both codecs are held against.
+/// Tests the reference that both codecs are compared with.
 struct VerdictTests {
   @Test(
     arguments: [

@@ -3,28 +3,28 @@ import Synchronization
 
 @testable import ConfabSQLite
 
-/// What goes wrong with a database: called before each of its steps.
+/// Injects faults into the database. The engine calls it before each step.
 final class Faults: Sendable {
   struct State {
-    /// Whether nothing can be written.
+    /// Whether the disk is full.
     var isFull = false
-    /// Whether the mark can't be written either.
+    /// Whether writing the mark fails too.
     var isMarkBroken = false
     var hasMarkFailed = false
-    /// After how many steps the next one fails, once.
+    /// The number of steps until one fails.
     var failsIn: Int?
-    /// After how many steps the process is killed.
+    /// The number of steps until the process is killed.
     var diesIn: Int?
-    /// Rooms of which something may be lost: they could not be read.
+    /// Rooms that may lose messages, because reading them failed.
     var hurt: Set<String> = []
-    /// What the process has left behind when it was killed.
+    /// The folder with the files of the killed process.
     var remains: String?
     var wasKept = true
     var steps = 0
   }
   let state = Mutex(State())
   let folder: String
-  /// Whether all that has been delivered is on the disk: asked when the process is killed.
+  /// Whether everything delivered is on the disk. Called when the process is killed.
   private let isKept: @Sendable () -> Bool
 
   init(_ folder: String, isKept: @escaping @Sendable () -> Bool) { (self.folder, self.isKept) = (folder, isKept) }
@@ -62,25 +62,25 @@ final class Faults: Sendable {
     return nil
   }
 
-  /// The process ends here and now: what the system has of its files is what is there.
+  /// Kills the process: only what the system has of its files remains.
   func kill(_ state: inout State) {
     state.wasKept = isKept()
     let remains = "\(folder)-\(UInt32.random(in: 0 ... .max))"
     try? FileManager.default.copyItem(atPath: folder, toPath: remains)
-    // The mark knows a copy, but this one stands for the original.
+    // The mark would detect a copy, but this copy stands for the original.
     if let mark = try? DeliveryMark(file: "\(folder)/chat.db-delivered", nil), let value = mark.read() {
       try? DeliveryMark(file: "\(remains)/chat.db-delivered", nil).write(value, isLasting: false)
     }
     state.remains = remains
   }
 
-  /// Rooms have names in apostrophes.
+  /// Returns the room's name, which a step has in apostrophes.
   private static func room(in step: String) -> String? {
     step.split(separator: "'").dropFirst().first.map(String.init)
   }
 }
 
-/// SplitMix64: the same numbers for the same seed.
+/// SplitMix64: a seed always yields the same numbers.
 struct SeededGenerator: RandomNumberGenerator {
   private var state: UInt64
 

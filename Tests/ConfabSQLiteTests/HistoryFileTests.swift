@@ -5,7 +5,7 @@ import Testing
 @testable import ConfabChat
 @testable import ConfabSQLite
 
-/// A folder for one test.
+/// Calls `body` with a temporary folder.
 private func withFolder(_ body: (String) throws -> Void) throws {
   let folder = "\(NSTemporaryDirectory())/confab-\(UUID())"
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -16,7 +16,7 @@ private func withFolder(_ body: (String) throws -> Void) throws {
 private let retention = HistoryFile.Retention(messages: 100, bytes: 1 << 20, age: 0, total: 1 << 30)
 
 struct HistoryFileTests {
-  /// What the first version has made.
+  /// The schema of the first version.
   private static let first = [
     """
     CREATE TABLE rooms (
@@ -47,7 +47,7 @@ struct HistoryFileTests {
         #expect(kept.posts.map(\.post.bytes) == [Array("hello".utf8), [0, 255]])
         #expect(kept.posts.map(\.post.tag) == ["t-1", nil] && kept.posts.map(\.post.name) == ["Ann", nil])
         #expect(kept.posts.allSatisfy { $0.post.member == nil })
-        // Nobody knows what its last server has delivered.
+        // What the last server has delivered is unknown, so the epoch changes.
         #expect(kept.epoch != "old" && kept.last > 3)
         try file.finish()
       }
@@ -68,7 +68,7 @@ struct HistoryFileTests {
         #expect(kept.posts.count == number && kept.posts.allSatisfy { $0.post.member == ann && $0.post.tag == "t" })
         #expect(kept.epoch == "e" && kept.last == number)
         (epoch, last) = (kept.epoch, kept.last)
-        // It may be killed: everything is on the disk.
+        // After this the process may be killed: everything is on the disk.
         try file.allow(isWhole: true)
       }
     }
@@ -108,7 +108,7 @@ struct HistoryFileTests {
 }
 
 struct DamagedHistoryTests {
-  /// Numbers that no server has written, in a file whose mark is whole.
+  /// Numbers that no server writes, in a file with an intact mark.
   @Test(arguments: [
     "UPDATE rooms SET last = 9223372036854775807", "UPDATE rooms SET last = -1",
     "UPDATE rooms SET run = -9223372036854775808",

@@ -4,14 +4,14 @@ import Synchronization
 
 @testable import ConfabChat
 
-/// A room as an engine knows it, without connections: it does what `Room` does.
+/// A model of `Room` for the engine, without connections.
 final class ModelRoom: RoomSink, @unchecked Sendable {
   // @unchecked: the simulation has one thread.
 
   let name: String
   private unowned let world: World
   private var order: (any RoomOrder)?
-  /// What has been said before the room was open; nil when it is.
+  /// Messages sent before the room opened, nil once it is open.
   private var unopened: [Post]? = []
   private(set) var epoch = ""
   private(set) var history = History(maxMessages: 100_000, maxBytes: 1 << 30)
@@ -70,7 +70,7 @@ final class ModelRoom: RoomSink, @unchecked Sendable {
     world.delivered(self, placed)
   }
 
-  /// What a client gets that comes back; nil if it is told that there is a gap.
+  /// Returns what a client gets when it resumes, nil if it gets a gap.
   func missed(_ epoch: String, after: Int) -> [Int: String]? {
     guard epoch == self.epoch, after <= history.last, history.isWhole(after: after) else { return nil }
     var (found, last) = ([Int: String](), after)

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 struct SimulationTests {
-  /// Random worlds. `SEED=n` lives through one of them again, `WORLDS=n` through so many.
+  /// Runs random worlds: `WORLDS=n` of them, or the one of `SEED=n`.
   @Test func nothingIsLostOrGivenTwice() {
     let environment = ProcessInfo.processInfo.environment
     let seeds = environment["SEED"].flatMap { UInt64($0) }.map { [$0] }

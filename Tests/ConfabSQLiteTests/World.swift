@@ -7,10 +7,10 @@ import Synchronization
 @testable import ConfabChat
 @testable import ConfabSQLite
 
-/// A chat's rooms, one file and everything that happens to it, chosen by a seed.
+/// A chat's rooms and one file, with events chosen by a seed.
 ///
-/// What `Protocol.md` states is checked: a number of an epoch is one message's, for ever; numbers rise; whoever comes back
-/// gets all that has been delivered since, or is told that there is a gap; what nothing has happened to is kept.
+/// Checks the guarantees of `Protocol.md`: an id of an epoch belongs to one message for ever; ids rise; a client that
+/// resumes gets everything delivered since or a gap; messages that no fault affects are kept.
 final class World: @unchecked Sendable {
   // @unchecked: the simulation has one thread.
 
@@ -21,7 +21,7 @@ final class World: @unchecked Sendable {
   private var random: SeededGenerator
   private let root: String
   private let durability: SQLiteEngine.Durability
-  /// Whether what could not be written is soon given up.
+  /// Whether the engine soon gives up on messages that it cannot write.
   private let givesUp: Bool
   private var folder: String
   private var engine: SQLiteEngine?
@@ -31,13 +31,13 @@ final class World: @unchecked Sendable {
   private var backup: String?
   private var count = 0
 
-  /// All that somebody has seen, by its number.
+  /// Every message that a room has had, by epoch and id.
   private var seen: [Numbering: [Int: String]] = [:]
-  /// What has been delivered as it was said.
+  /// Messages that were delivered when they were sent, by epoch and id.
   private var said: [Numbering: [Int: String]] = [:]
-  /// What clients that have gone know: the epoch and the last number.
+  /// The positions of clients that have left.
   private var known: [String: Set<Position>] = [:]
-  /// The epoch that each room must still have, with all that was said in it.
+  /// The epoch that each room must still have, with all of its messages.
   private var expected: [String: String] = [:]
   private(set) var problem: String?
   private(set) var log: [String] = []
@@ -64,7 +64,7 @@ final class World: @unchecked Sendable {
     if !condition && problem == nil { problem = text() }
   }
 
-  /// Lives through so many events, or until something is wrong.
+  /// Runs up to `events` random events, and stops at the first problem.
   func live(_ events: Int) {
     defer { try? FileManager.default.removeItem(atPath: root) }
     try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -76,7 +76,7 @@ final class World: @unchecked Sendable {
 
   private func note(_ text: String) { log.append(text) }
 
-  // MARK: What happens
+  // MARK: Events
 
   private func happen() {
     let name = "/\(Int.random(in: 0..<4, using: &random))"
@@ -129,19 +129,19 @@ final class World: @unchecked Sendable {
     room.close()
   }
 
-  /// What the queue is to do is done: in whatever order it is due.
+  /// Runs a random one of the queue's scheduled jobs.
   private func work() {
     guard !scheduled.isEmpty else { return }
     note("works")
     scheduled.remove(at: Int.random(in: 0..<scheduled.count, using: &random))()
     for name in faults.state.withLock({ $0.hurt }) { expected[name] = nil }
-    // Rooms go on in other epochs then.
+    // The rooms continue in new epochs.
     if faults.state.withLock({ exchange(&$0.hasMarkFailed, with: false) }) { expected = [:] }
   }
 
   private func look() { for room in rooms.values where room.isOpen { check(room) } }
 
-  // MARK: Coming and going
+  // MARK: Start and stop
 
   private func start() {
     let kept = Mutex<@Sendable () -> Bool>({ true })
@@ -181,7 +181,7 @@ final class World: @unchecked Sendable {
     start()
   }
 
-  /// What has been killed is found as it was left.
+  /// Moves on to the files of the killed process.
   private func bury() {
     let state = faults.state.withLock { $0 }
     note("is found dead")
@@ -196,7 +196,7 @@ final class World: @unchecked Sendable {
 
   private func forget() {
     for room in rooms.values { room.close() }
-    // One that has been killed does nothing any more, but lets go of its file.
+    // A killed engine does nothing more, but closes its file.
     if isDead { engine?.end() }
     (rooms, scheduled, engine) = ([:], [], nil)
   }
@@ -204,13 +204,13 @@ final class World: @unchecked Sendable {
   private func end() {
     stop()
     if isDead { bury() }
-    // Everyone comes back.
+    // All rooms reopen.
     for number in 0..<4 { say(in: "/\(number)") }
     settle()
     look()
   }
 
-  /// What there is to do is done; what can't be done is tried again for ever.
+  /// Runs 20 jobs at most, because jobs that cannot succeed are retried for ever.
   private func settle() { for _ in 0..<20 where !isDead { work() } }
 
   private func takeBackup() {
@@ -219,7 +219,7 @@ final class World: @unchecked Sendable {
     try? FileManager.default.copyItem(atPath: folder, toPath: backup ?? "")
   }
 
-  /// The database is an older one, with or without what is beside it.
+  /// Replaces the database with the backup, with or without its mark.
   private func putBackupBack() {
     guard let backup else { return }
     let isWhole = Bool.random(using: &random)
@@ -231,7 +231,7 @@ final class World: @unchecked Sendable {
     }
   }
 
-  // MARK: What must hold
+  // MARK: Invariants
 
   private func expect(_ room: ModelRoom) {
     let numbering = Numbering(room: room.name, epoch: room.epoch)
@@ -275,7 +275,7 @@ final class World: @unchecked Sendable {
     require(before == nil || before == text, "\(room.name) \(room.epoch) \(id) was \(before ?? ""), is \(text)")
   }
 
-  /// Everyone who has gone comes back.
+  /// Resumes every client that has left, and compares what it gets.
   private func check(_ room: ModelRoom) {
     steps += faults.state.withLock { exchange(&$0.steps, with: 0) }
     for position in known[room.name] ?? [] {

@@ -17,7 +17,7 @@ import Testing
     return try Server(configuration, authorize: authorize)
   }
 
-  /// Runs a server whose connections `serve` takes care of, until `body` returns.
+  /// Runs a server that handles its connections with `serve`, until `body` returns.
   private func withServer(
     _ change: (inout Configuration) -> Void = { _ in },
     serve: @escaping @Sendable (AsyncConnection) async throws -> Void,
@@ -70,7 +70,7 @@ import Testing
       end.yield(total)
     } _: { server in
       let client = try await blocking { try RawClient(port: server.port) }
-      // TCP takes no more at some point, far below what would be sent otherwise.
+      // TCP takes no more at some point, far below the limit.
       let block = RawClient.frame(2, [UInt8](repeating: 7, count: 16_000))
       let sent = try await blocking { try client.fill(with: block, upTo: 64 << 20) }
       #expect(sent < 48 << 20)
@@ -96,7 +96,7 @@ import Testing
         let message = OwnedMessage(.binary, [UInt8](repeating: 1, count: 10_000))
         for _ in 0..<1000 {
           try await connection.send(message)
-          // What was accepted before has gone, or is little.
+          // Little of the earlier messages is still buffered.
           #expect(try await connection.onLoop { $0.bufferedAmount } < mark + 100_000)
         }
       }()
@@ -203,7 +203,7 @@ import Testing
       let error = await sender.value
       if obstacle == .cancellation {
         #expect(error is CancellationError)
-        // What was sent before is still sent.
+        // Messages that were already sent are still written.
         try await blocking { while let frame = try client.receive(), frame.opcode == 2 {} }
       } else {
         #expect((error as? ConfabError)?.code == .connectionClosed)
@@ -285,7 +285,7 @@ import Testing
 }
 
 extension RawClient {
-  /// Sends `block` over and over until the server takes no more for a while, or `limit` bytes; tells how many were.
+  /// Sends `block` repeatedly until the server stops reading or `limit` bytes are sent. Returns the number of bytes.
   fileprivate func fill(with block: [UInt8], upTo limit: Int) throws -> Int {
     var sent = 0
     while sent < limit {
@@ -296,7 +296,7 @@ extension RawClient {
     return sent
   }
 
-  /// Sends what is left of the block that `sent` bytes end in.
+  /// Sends the rest of an incomplete block.
   fileprivate func finish(_ block: [UInt8], after sent: Int) throws {
     if sent % block.count > 0 { try write(Array(block[(sent % block.count)...])) }
   }

@@ -5,13 +5,13 @@ import Testing
 
 @testable import Confab
 
-/// Who a connection belongs to.
+/// The user of a connection.
 private final class User: Sendable {
   let name: String
   init(_ name: String) { self.name = name }
 }
 
-/// Lets in who has a token, asks for others, and greets each by its name.
+/// Accepts clients with a token, asks `ask` about others, and greets each user by name.
 private final class Door: Handler {
   let ask: @Sendable (String) async -> Authorization
   let told: @Sendable (String) -> Void
@@ -107,7 +107,7 @@ private final class Door: Handler {
         port: server.port, request: request("eve", port: server.port, path: "/a?b=c"), awaitsHead: false)
       var questions = asked.makeAsyncIterator()
       #expect(await questions.next() == "eve")
-      // Others are served meanwhile.
+      // Other clients are served meanwhile.
       let other = try RawClient(port: server.port, headers: ["X-Token: ann"])
       #expect(try other.receive() == .text("hello Ann"))
       #expect(await told.next() == "opened / [] - -")
@@ -171,11 +171,11 @@ private final class Door: Handler {
       await questions.next()
       client.hangUp(reset: true)
       release.continuation.yield()
-      // It takes no place any more, though nothing is read from it.
+      // The connection no longer counts, though the server does not read from it.
       let deadline = ContinuousClock.now + .seconds(10)
       while server.statistics.connections > 0, ContinuousClock.now < deadline { await Task.yield() }
       #expect(server.statistics.connections == 0)
-      // The handler has not heard of it, or of both its beginning and its end.
+      // The handler has got neither the open nor the close, or both.
       let other = try await blocking { [port = server.port] in try RawClient(port: port, headers: ["X-Token: ann"]) }
       #expect(try other.receive() == .text("hello Ann"))
       var events: [String] = []

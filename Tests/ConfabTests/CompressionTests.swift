@@ -29,7 +29,7 @@ struct CompressionTests {
     #expect(taken("permessage-deflates") == nil)
   }
 
-  /// Compressible, and larger than every window.
+  /// Compressible text, larger than every window.
   private let text = Array((0..<20_000).map { "line \($0 % 700): the quick brown fox\n" }.joined().utf8)
 
   private func deflated(_ bytes: [UInt8], _ compression: Compression = .wide) -> [UInt8]? {

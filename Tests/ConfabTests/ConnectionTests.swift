@@ -4,7 +4,7 @@ import Testing
 
 @testable import Confab
 
-/// The events and calls of the thin layer, over real sockets.
+/// Tests the events and calls of the thin layer, over real sockets.
 @Suite(.serialized) struct ConnectionTests {
   @Test func eventsComeInOrderAndCloseExactlyOnce() async throws {
     try await withServer { server, events in
@@ -118,7 +118,7 @@ import Testing
     }
   }
 
-  /// What a message may not be, and the close code that says so.
+  /// Invalid messages and the close codes they cause.
   @Test(
     arguments: [
       ([RawClient.frame(2, Array(repeating: 0, count: 1001))], 1009),
@@ -204,7 +204,7 @@ import Testing
     }
     var configuration = Configuration(host: "127.0.0.1", port: 0)
     configuration.maxBacklog = 64 << 20
-    // The test reads what comes before the close frame at its leisure.
+    // The test reads slowly before the close frame.
     configuration.closeTimeout = .seconds(60)
     configuration.stopTimeout = .zero
     let server = try Server(configuration) { _ in Streamer() }
@@ -245,7 +245,7 @@ import Testing
     ) { server, events in
       let client = try RawClient(port: server.port)
       #expect(await events.next() == opened)
-      // Several in one segment: none passes.
+      // Several messages in one segment: none is delivered while reading is paused.
       try client.write(["one", "stop", "two"].flatMap { RawClient.frame(1, Array($0.utf8)) })
       let loop = server.loops[0]
       let connection = try #require(await loop.theConnection())
@@ -258,7 +258,7 @@ import Testing
       #expect(try client.receive() == .text("not read again"))
       loop.execute { connection.resumeReading() }
       #expect(await events.next() == .text("two"))
-      // Closing goes on to read, since it waits for the peer's close frame.
+      // A closing connection reads again, because it waits for the peer's close frame.
       loop.execute {
         connection.pauseReading()
         connection.close(.goingAway)
@@ -271,7 +271,7 @@ import Testing
 }
 
 extension EventLoop {
-  /// Its only connection.
+  /// The loop's only connection.
   fileprivate func theConnection() async -> Connection? {
     await withCheckedContinuation { done in execute { done.resume(returning: self.connections.first) } }
   }

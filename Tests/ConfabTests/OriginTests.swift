@@ -24,7 +24,7 @@ struct OriginTests {
   func listeningOnEveryAddressPagesOfTheSameHostAreLetIn(_ origin: String, _ host: String, isLetIn: Bool) {
     let policy = OriginPolicy(
       allowed: ["https://app.example.com"], isRequired: false, listensOnLoopbackOnly: false)
-    // Empty here is a header that was not sent.
+    // An empty string stands for a missing header.
     let (origin, host) = (origin.isEmpty ? nil : origin, host.isEmpty ? nil : host)
     #expect(policy.admits(origin: origin, host: host) == isLetIn)
   }

@@ -3,7 +3,7 @@ import Testing
 @testable import Confab
 
 struct ProxyTests {
-  /// What a header says, read as far as it is needed, in pieces of at most `size` bytes; and how many bytes were read.
+  /// Parses a header in pieces of at most `size` bytes. Returns its content and the number of bytes read.
   private func read(_ bytes: [UInt8], inPiecesOf size: Int) -> (String, Int) {
     var header = ProxyHeader()
     var position = 0
@@ -49,7 +49,7 @@ struct ProxyTests {
     #expect(read(Array("PROXY \(rest)\r\n".utf8), inPiecesOf: 100).0 == "a line that is not ASCII")
   }
 
-  /// U+0600 and U+0301 join the comma behind or before them to one character.
+  /// U+0600 and U+0301 form one character with an adjacent comma.
   @Test(arguments: ["", "1.2.3.4", "1.2.3.4\u{600}", "\u{600}", "\u{301}", "1.2.3.4,\u{301}", "x", "::1%lo", "\0"])
   func what_the_proxy_appends_names_the_client(_ forged: String) {
     let trusted = [AddressRange("10.0.0.0/8")!]

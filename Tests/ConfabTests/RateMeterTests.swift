@@ -15,7 +15,7 @@ struct RateMeterTests {
     #expect(wait == 0)
     wait = bucket.take(400, now: 5020)
     #expect(wait == 4000)
-    // Rest does not add up beyond a second's worth.
+    // Unused capacity is limited to one second's worth.
     wait = bucket.take(100, now: 100_000)
     #expect(wait == 0)
     wait = bucket.take(1, now: 100_000)

@@ -74,7 +74,7 @@ import Testing
       for _ in clients { #expect(await events.next() == opened) }
       server.stop()
       #expect(!server.isReady)
-      // The latest first, and some time after the last until the end.
+      // The latest client first. The last one still has some time before the end.
       for delay in [450, 300, 150, 0] { #expect(await events.next() == .moving(after: .milliseconds(delay))) }
       for client in clients {
         #expect(try client.receive() == .close(1001, "the server is stopping"))
@@ -156,7 +156,7 @@ import Testing
     }
   }
 
-  /// RFC 6455, section 4.2: what is not a WebSocket handshake gets an HTTP status, and the server goes on.
+  /// RFC 6455, section 4.2: other requests than a WebSocket handshake get an HTTP status, and the server continues.
   @Test(arguments: [
     (
       "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 8\r\n\r\n",

@@ -3,7 +3,7 @@ import ConfabTestSupport
 import Logging
 import Testing
 
-/// What is a mistake of the program's, and documented to end it.
+/// Checks that misuse of the API traps as documented.
 struct TrapTests {
   private static func makeServer() throws -> Server {
     var configuration = Configuration(host: "127.0.0.1", port: 0)
@@ -46,7 +46,7 @@ struct TrapTests {
     }
   }
 
-  /// The same without the mistake: what ends the others is the mistake.
+  /// The same calls without misuse: only the misuse ends the other processes.
   @Test func withoutAMistakeNothingEnds() async {
     await #expect(processExitsWith: .success) {
       let server = try TrapTests.makeServer()

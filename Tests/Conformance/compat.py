@@ -1,9 +1,9 @@
-"""What the converted suite runs on, installed beside it as `_compat.py`, see port.py.
+"""Runtime support for the converted suite, installed beside it as `_compat.py`, see port.py.
 
-A case's payload is a string of octets, as it was in Python 2: one character, U+0000 to U+00FF, is one octet, and all
-that the cases do to their payloads means what it meant. Octets become bytes, and bytes octets, where a case calls the
-protocol and the protocol a case. What Autobahn has changed since 0.10.9, which the suite was made for, is undone as far
-as it would show on the wire or in a verdict.
+A case's payload is a string of octets, as in Python 2: one character, U+0000 to U+00FF, is one octet. So the cases'
+operations on payloads mean the same as before. Octets are converted to bytes where a case calls the protocol, and bytes
+to octets where the protocol calls a case. Autobahn's changes since 0.10.9, which the suite was written for, are undone
+where they would show on the wire or in a verdict.
 """
 
 import binascii
@@ -29,17 +29,17 @@ def hexadecimal(octets):
 
 
 def text(octets):
-    """For a report: what Python 2 wrote as it was, UTF-8 mostly."""
+    """Decodes octets for a report. Python 2 wrote them unchanged, mostly as UTF-8."""
     if octets is None:
         return None
     try:
         return to_bytes(octets).decode(errors="replace")
     except UnicodeEncodeError:
-        return octets  # no octets: it was text in Python 2 too
+        return octets  # not octets: it was text in Python 2 too
 
 
 def same(one, other):
-    """Equal in value and type. The suite compares pickles, which in Python 3 differ for equal values."""
+    """Compares value and type. The suite compares pickles, which in Python 3 can differ for equal values."""
     if type(one) is not type(other):
         return False
     if isinstance(one, (list, tuple)):
@@ -48,8 +48,8 @@ def same(one, other):
 
 
 def message_sizes(sizes):
-    """Sizes, numbers, timeouts and fragment sizes of the messages in 12.* and 13.*: WSTEST_PMD_MESSAGES of each size
-    instead of 1000."""
+    """Returns sizes, counts, timeouts and fragment sizes of the messages in 12.* and 13.*: WSTEST_PMD_MESSAGES of each
+    size instead of 1000."""
     most = int(os.environ.get("WSTEST_PMD_MESSAGES", "1000"))
     if most < 1:
         raise ValueError("WSTEST_PMD_MESSAGES")
@@ -57,18 +57,18 @@ def message_sizes(sizes):
 
 
 def resource_filename(_package, name):
-    """As in pkg_resources, which is no more."""
+    """Replaces the function of pkg_resources, which no longer exists."""
     return str(pathlib.Path(__file__).resolve().parent / name)
 
 
 def log_binary(data, limit=64):
-    """The first octets for the wire log, in hexadecimal."""
+    """Formats the first octets for the wire log, in hexadecimal."""
     shown = hexadecimal(data)
     return shown if len(data) <= limit - 4 else shown[:2 * limit] + " ..."
 
 
 def log_text(data, limit=64, replace=False):
-    """The first octets for the wire log, as text if they are."""
+    """Formats the first octets for the wire log, as text if they are valid."""
     data = to_bytes(data)
     if len(data) > limit - 4:
         data = data[:limit] + b" ..."
@@ -79,14 +79,14 @@ def log_text(data, limit=64, replace=False):
 
 
 class ExactTimer:
-    """In place of the factory's timers, which end in whole seconds: the 1 s for a closing handshake was anything from 0
-    to 1 s, and a peer that answers at once was UNCLEAN now and then."""
+    """Replaces the factory's timers, which have a resolution of one second: the 1 s for a closing handshake took between
+    0 and 1 s, so a peer that replies at once was sometimes UNCLEAN."""
 
     call_later = staticmethod(reactor.callLater)
 
 
 class Boundary:
-    """The first base of the suite's protocol."""
+    """The first base class of the suite's protocol."""
 
     debug = False
 
@@ -94,17 +94,17 @@ class Boundary:
         return self._fail_connection(*arguments, **options)
 
     def drop_nagle(self):
-        """Autobahn sets TCP_NODELAY before it knows that it should; chopped frames would come in one piece."""
+        """Disables Nagle's algorithm, which would merge chopped frames. Autobahn sets TCP_NODELAY too early."""
         self.transport.setTcpNoDelay(True)
 
     def onCloseFrame(self, code, reason):
-        """Keeps the code as it came. Autobahn makes 1000 of an invalid one, and hides it from the verdict."""
+        """Keeps the received code. Autobahn replaces an invalid one with 1000, which hides it from the verdict."""
         result = super().onCloseFrame(code, reason)
         self.remoteCloseCode = code
         return result
 
     def sendData(self, data, sync=False, chopsize=None):
-        """Joins the offers of 13.7.* as the original does."""
+        """Joins the offers of 13.7.* like the original."""
         if self.state == WebSocketProtocol.STATE_CONNECTING and b",permessage-deflate" in data:
             data = data.replace(b",permessage-deflate", b", permessage-deflate")
             self.http_request_data = data
@@ -116,7 +116,7 @@ class Boundary:
         return super().sendFrame(opcode=opcode, payload=to_bytes(payload), **options)
 
     def sendMessage(self, payload, isBinary=False, **options):
-        """Ignores what comes too late, where Autobahn has come to raise an error."""
+        """Ignores messages after the close. Autobahn now raises an error for them."""
         if self.state == WebSocketProtocol.STATE_OPEN:
             return super().sendMessage(to_bytes(payload), bool(isBinary), **options)
 
@@ -129,8 +129,8 @@ class Boundary:
 
 
 def watch_errors():
-    """Prints what goes wrong in the suite itself, which would look like the server's failure or like nothing. Returns
-    the list that it goes to."""
+    """Prints errors of the suite itself, which would otherwise look like failures of the server or stay hidden. Returns
+    the list of errors."""
     errors = []
 
     def observe(event):

@@ -1,10 +1,10 @@
-"""Converts the Autobahn test suite, which is Python 2 code, to Python 3, in the environment that runs this.
+"""Converts the Autobahn test suite from Python 2 to Python 3, in the environment that runs this script.
 
-1. A latin-1 cookie for the sources: a character is an octet then, as it was in Python 2's strings.
-2. fissix (the successor of lib2to3) for print, except, xrange and the like.
-3. EDITS, for what it can't know. Each must apply exactly as often as it says.
+1. A latin-1 cookie for the sources: each character is an octet, as in Python 2's strings.
+2. fissix (the successor of lib2to3) for print, except, xrange and so on.
+3. EDITS, for the rest. Each must match exactly as often as stated.
 
-Only fuzzingclient, the mode that tests a server, is kept alive. The environment is made anew for each conversion.
+Only fuzzingclient, the mode that tests a server, still works. The environment is recreated for each conversion.
 """
 
 import pathlib
@@ -17,8 +17,8 @@ import sysconfig
 VERSION = "25.10.1"
 SUITE = pathlib.Path(sysconfig.get_path("purelib")) / "autobahntestsuite"
 
-# Path in the package, pattern, replacement, how often it applies (None: any number), and why. Paths and patterns are
-# regular expressions; the text is what fissix has made of it.
+# Path in the package, pattern, replacement, number of matches (None: any number), and reason. Paths and patterns are
+# regular expressions. They are applied to fissix's output.
 EDITS = [
     ("__init__.py", r"(?m)^from \. import (echo|broadcast|testee|massconnect)$", "", 4, "other modes"),
     ("__init__.py", r"(?m)^warnings\.filterwarnings\(\"ignore\", category=DeprecationWarning\)$", "", 1,
@@ -44,7 +44,7 @@ EDITS = [
     ("case/case.py", r"pickle\.dumps\(obj1\) == pickle\.dumps\(obj2\)", "same(obj1, obj2)", 1, "see compat.py"),
     ("case/case.py", r"(?m)^import pickle$", "from .._compat import same", 1, "see compat.py"),
 
-    # The data of 12.* and 13.* are bytes, as they are read from files.
+    # The data of 12.* and 13.* are read from files as bytes.
     ("case/case12_x_x.py", r"import copy, os, pkg_resources, hashlib, binascii",
      "import copy, os, hashlib\nfrom .._compat import to_bytes, hexadecimal, message_sizes, resource_filename", 1,
      "names"),
@@ -54,7 +54,7 @@ EDITS = [
      "def onMessage(self, msg, binary):\n   msg = to_bytes(msg)", 1, "octets"),
     ("case/case12_x_x.py", r"binascii\.hexlify\(", "hexadecimal(", 2, "octets"),
     ("case/case12_x_x.py", r"(?m)^      msg = ''$", "      msg = b''", 1, "octets"),
-    # As arguments and attributes; the same words in the descriptions stay.
+    # Renamed as arguments and attributes only. The words in the descriptions stay.
     ("case/case12_x_x.py", r"\brequestNoContextTakeover(?= = )|(?<=\.)requestNoContextTakeover\b",
      "request_no_context_takeover", 11, "renamed"),
     ("case/case12_x_x.py", r"\brequestMaxWindowBits(?= = )|(?<=\.)requestMaxWindowBits\b",
@@ -94,7 +94,7 @@ EDITS = [
 
 
 def main():
-    # Octets stay what they are when latin-1 is read and written.
+    # Reading and writing as latin-1 keeps the octets unchanged.
     texts = {str(path.relative_to(SUITE)): path.read_text("latin-1") for path in SUITE.rglob("*.py")}
     if f'"{VERSION}"' not in texts["_version.py"]:
         sys.exit(f"the suite is not {VERSION}")

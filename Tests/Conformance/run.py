@@ -1,11 +1,11 @@
-"""Runs the Autobahn test suite against the plain protocol of the built program, and says what came out.
+"""Runs the Autobahn test suite against the plain protocol of the built program, and prints the verdicts.
 
     run.py                  all cases, the report in .build/conformance/index.html
     run.py --short          a few of each group
-    run.py 2.10 9.1.6       these
+    run.py 2.10 9.1.6       only these cases
 
-A message goes back to its sender, so the chat is an echo server for one client at a time. Every case has to be OK, or
-informational, which the suite calls what no server can fail; known.toml lists exceptions.
+The chat sends a message back to its sender, so it is an echo server for a single client. Every case must be OK or
+INFORMATIONAL, a verdict that is never a failure. known.toml lists exceptions.
 """
 
 import argparse
@@ -38,16 +38,16 @@ SHORT = (
     "6.1.3 6.2.4 6.3.1 6.4.2 6.6.7 6.12.3 6.20.1 6.22.34 7.1.2 7.1.5 7.1.6 7.3.2 7.3.5 7.5.1 7.7.7 7.9.4 7.13.1 9.1.1 "
     "9.2.1 9.3.5 9.4.1 9.5.6 9.7.1 9.8.1 10.1.1 12.1.3 12.2.10 12.3.11 12.4.1 12.5.5 13.1.2 13.2.3 13.3.1 13.4.4 "
     "13.5.9 13.6.12 13.7.1 13.7.10").split()
-# From good to bad.
+# From best to worst.
 VERDICTS = ["OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "FAILED"]
-# Messages of 16 MiB, and 4 MiB in fragments of 64 bytes. The cases expect what they have caused and nothing else: no
-# pings of the server's own. What it refuses is in the report.
+# Messages of 16 MiB, and 4 MiB in fragments of 64 bytes. The cases expect only what they have caused, so the server
+# must not send pings. The report contains what the server rejects.
 OPTIONS = ["--max-message-size", "16MiB", "--max-backlog", "64MiB", "--max-fragments", 100_000, "--ping-interval", 0,
            "--idle-timeout", 0, "--log-level", "error"]
 
 
 def run_cases(cases, report):
-    """Has the suite write its report, and returns what its index says of each case."""
+    """Runs the suite and returns its index of verdicts."""
     shutil.rmtree(report, ignore_errors=True)
     report.mkdir(parents=True)
     count = len(cases) if cases else CASES
@@ -60,21 +60,21 @@ def run_cases(cases, report):
                                stderr=subprocess.STDOUT, timeout=60 + 5 * count)
     index = report / "index.json"
     if suite.returncode or not index.exists():
-        sys.exit(f"the suite has failed, not the server: {report / 'wstest.log'} tells why")
+        sys.exit(f"the suite has failed, not the server: {report / 'wstest.log'} has the reason")
     results = json.loads(index.read_text()).get("Confab", {})
     if len(results) != count:
-        sys.exit(f"{len(results)} cases have run, not {count}")
+        sys.exit(f"{len(results)} cases have run instead of {count}")
     return dict(sorted(results.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
 
 
 def verdict(result):
-    """The worse of what the case says of the messages and of the close, whose further verdicts are failures."""
+    """Returns the worse of the verdicts for messages and close. Other verdicts for the close are failures."""
     both = [result["behavior"], result["behaviorClose"]]
     return max((one if one in VERDICTS else "FAILED" for one in both), key=VERDICTS.index)
 
 
 def explain(result, report):
-    """The case in a few lines."""
+    """Describes the case in a few lines."""
     details = json.loads((report / result["reportfile"]).read_text())
 
     def plain(text):

@@ -1,7 +1,7 @@
-"""Measures what each input of a client costs, and what the worst of them do to others: `python Tests/Cost`.
+"""Measures the cost of each client input, and the effect of the costliest ones on others: `python Tests/Cost`.
 
-A row fails when an input costs more than 20 times the CPU time of a chat message of 64 bytes for each byte on the wire, or
-leaves more memory behind than is documented.
+A row fails when an input takes more than 20 times the CPU time per byte on the wire of a 64-byte chat message, or
+leaves more memory behind than documented.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import mix  # noqa: E402
 from inputs import INPUTS  # noqa: E402
 from measure import BASELINE, MOST, measure  # noqa: E402
 
-TITLE = """| input | bytes sent | CPU | CPU for each byte | times a chat message | bytes received for each | memory left |
+TITLE = """| input | bytes sent | CPU | CPU per byte | times a chat message | bytes received per byte sent | memory left |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
 
 
@@ -25,12 +25,12 @@ def row(cost, baseline):
 
 def main():
     parser = argparse.ArgumentParser(prog="python Tests/Cost", description=__doc__)
-    parser.add_argument("--only", help="inputs whose name has this")
-    parser.add_argument("--seconds", type=float, default=1, help="how long each input is sent (default: 1)")
-    parser.add_argument("--short", action="store_true", help="some inputs, for a moment each, and no mix")
+    parser.add_argument("--only", help="only inputs whose name contains this")
+    parser.add_argument("--seconds", type=float, default=1, help="duration of each input (default: 1)")
+    parser.add_argument("--short", action="store_true", help="only the worst inputs of each kind, and no mix")
     parser.add_argument("--again", type=int, default=2, metavar="TIMES",
-                        help="how often an input that fails is measured again: the machine may have been busy")
-    parser.add_argument("--no-mix", action="store_true", help="leave out what the costliest inputs do to others")
+                        help="retries of a failed input, because the machine may have been busy")
+    parser.add_argument("--no-mix", action="store_true", help="do not measure the costliest inputs' effect on others")
     arguments = parser.parse_args()
     inputs = [one for one in INPUTS if not arguments.only or arguments.only in one.name]
     if arguments.short:
@@ -44,7 +44,7 @@ def main():
             problems = list(cost.problems(baseline))
             if not problems:
                 break
-            # What is compared with what must have met the same machine.
+            # Both must be measured under the same load.
             baseline = measure(BASELINE, arguments.seconds)
         print(row(cost, baseline), flush=True)
         costs.append(cost)

@@ -1,7 +1,7 @@
-"""One address that sends some inputs as fast as the server reads: `attacker.py PORT SECONDS CONNECTIONS NAME...`.
+"""Sends inputs from one address as fast as the server reads: `attacker.py PORT SECONDS CONNECTIONS NAME...`.
 
-Each connection sends one of the inputs, over and over, in a room of its own, or in one that has been prepared for the input.
-It reads all that it is sent. It says "ready" when all have been connected, and "done" at the end.
+Each connection sends one of the inputs repeatedly, in its own room or in one that is prepared for the input, and reads
+everything it receives. The program prints "ready" when all are connected, and "done" at the end.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from inputs import INPUTS  # noqa: E402
 from server import message, upgrade  # noqa: E402
 
-#: How much is written to a socket at once, at least one message.
+#Bytes written to a socket at once. A batch has at least one message.
 BATCH = 64 << 10
 
 
 def batch(one):
-    """What a connection sends over and over: some times of the input."""
+    """Returns the data that a connection repeats: the input up to 16 times."""
     first = one.data(0, [])
     return memoryview(b"".join(one.data(number, []) for number in range(max(1, min(16, BATCH // len(first))))))
 
@@ -56,7 +56,7 @@ class Connection:
             self.rest = self.rest[self.socket.send(self.rest):] or self.batch
 
     def read(self):
-        """Drops what has come. False at the end."""
+        """Discards received data. Returns false at the end of the stream."""
         try:
             return bool(self.socket.recv(1 << 20, socket.MSG_TRUNC))
         except BlockingIOError:
@@ -64,7 +64,7 @@ class Connection:
 
 
 def main(port, seconds, count, *names):
-    # It has a machine of its own, in effect: it takes no time from the server and the others.
+    # Runs at low priority, as if on another machine: it must not take CPU time from the server and the victims.
     os.nice(15)
     inputs = [next(one for one in INPUTS if one.name == name) for name in names]
     kept = [one.room(Target(port), f"/attack-{index}") for index, one in enumerate(inputs) if one.room]
@@ -85,7 +85,7 @@ def main(port, seconds, count, *names):
             except ConnectionError:
                 selector.unregister(key.fileobj)
     print("done", flush=True)
-    # Closed at once: what has not been read is not waited for.
+    # Exits without reading the rest.
     os._exit(0)
 
 

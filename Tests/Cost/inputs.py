@@ -9,29 +9,29 @@ from server import CONNECTION_BYTES, Client, bytes_frame, message, random_text, 
 
 LIMIT = 4000
 MEBIBYTE = 1 << 20
-#: The longest event that is read, see Protocol.md.
+#The longest event that the server reads, see Protocol.md.
 LONGEST = 51 * LIMIT + 8192
 
 
 @dataclasses.dataclass
 class Input:
-    """Something that is sent again and again, each time when the server has done what came before."""
+    """An input that is sent repeatedly, each time after the server has finished the previous one."""
     name: str
-    #: Makes what is sent, from the number of the time and from what the room is kept by.
+    #Returns the data to send, from the repetition's number and the clients that `room` has returned.
     data: typing.Callable
     rich: bool = False
     compressed: bool = False
-    #: Prepares the room. What it returns is kept open meanwhile.
+    #Prepares the room. The returned clients stay connected during the measurement.
     room: typing.Callable | None = None
-    #: How often it may be sent on one connection.
+    #Maximum number of repetitions on one connection.
     most: int = 1 << 30
-    #: Whether each time is a connection of its own, which is read until this comes, or until it ends. The data are what
-    #: is sent, each when the one before has been answered.
+    #Whether each repetition opens a connection. It is read until `until` arrives or it ends. The data are a list of
+    #pieces; each is sent after the reply to the previous one.
     connects: bool = False
     until: bytes | None = None
-    #: The names of rooms differ by the number: what each leaves behind may take so many bytes.
+    #Memory in bytes that each room may keep, if every repetition has its own room.
     left: int | None = None
-    #: How many bytes count for a rate: those of the message when it is inflated.
+    #Bytes that count for the byte rate: those of the inflated message.
     size: int = 0
 
 
@@ -41,7 +41,7 @@ class Input:
 
 
 INPUTS = []
-#: What is measured by the short form: the worst of each kind.
+#Inputs of the short form: the worst of each kind.
 SHORT = {
     "empty message", "empty ping", "1 MiB of one letter, compressed",
     "1 MiB of control characters, heard by a rich client, compressed",
@@ -56,7 +56,7 @@ def add(name, data, **options):
 
 
 def text(name, payload, *, binary=False, rich=False, **options):
-    """A message, as it is and compressed. The payload is made from the number of the time."""
+    """Adds a message, uncompressed and compressed. The payload may depend on the repetition's number."""
     make = payload if callable(payload) else lambda number: payload
     size = len(make(0).encode() if isinstance(make(0), str) else make(0))
     for compressed in (False, True):
@@ -93,7 +93,7 @@ text("1 MiB, binary", bytes(MEBIBYTE), binary=True)
 
 
 def witness(server, path):
-    """A client of the rich protocol that hears what plain clients say."""
+    """Connects a client of the rich protocol that receives the plain clients' messages."""
     return [Client(server, path, rich=True, name="witness")]
 
 
@@ -154,7 +154,7 @@ json_event("an end that is missing", '{"type":"say","tag":"t","text":"', "x", ""
 json_event("a wrong escape at the end", '{"type":"say","tag":"t","text":"', "\\u0301", '\\x"}', most=9)
 
 
-# Pages of history: 1 MiB of what a room may keep.
+# Pages of history. The rooms keep 1 MiB.
 
 def filled(payload, count, **options):
     def fill(server, path):

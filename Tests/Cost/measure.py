@@ -1,4 +1,4 @@
-"""Measures what an input costs the server."""
+"""Measures the cost of an input for the server."""
 
 import dataclasses
 import time
@@ -6,20 +6,20 @@ import time
 from inputs import INPUTS, MEBIBYTE
 from server import CONNECTION_BYTES, Client, measured, request
 
-#: One loop, so that threads do not meet, and no limit of rates, so that each input does all of its work.
+#One loop, so that threads do not contend, and no event limits, so that the server processes each input completely.
 OPTIONS = ("--loops", 1, "--max-event-rate", 0, "--max-rename-rate", 0)
 BASELINE = INPUTS[0]
-#: An input may cost so many times the CPU time of the baseline for each byte on the wire.
+#Maximum CPU time per byte on the wire, as a multiple of the baseline's.
 MOST = 20
-#: What may stay behind: a room's history of 1 MiB with 4 KiB for the room, and what the allocator keeps for the next
-#: ones, see Security.md.
+#Maximum memory left behind: a room's history of 1 MiB, 4 KiB for the room, and what the allocator keeps for reuse, see
+#Security.md.
 MOST_LEFT = 16 * MEBIBYTE
 
 
 @dataclasses.dataclass
 class Cost:
     input: object
-    #: Nanoseconds of CPU time for each time, and bytes to and from the server.
+    #Per repetition: CPU time in nanoseconds, bytes to the server, bytes from the server.
     cpu: float
     sent: float
     received: float
@@ -31,14 +31,14 @@ class Cost:
 
     def problems(self, baseline):
         if self.per_byte > MOST * baseline.per_byte:
-            yield f"{self.per_byte / baseline.per_byte:.1f} times the CPU time of a chat message for each byte"
+            yield f"{self.per_byte / baseline.per_byte:.1f} times the CPU time per byte of a chat message"
         most = self.input.left and 1.5 * self.input.left or MOST_LEFT
         if self.left > most:
             yield f"{self.left / 1024:.0f} KiB are left behind, more than {most / 1024:.0f}"
 
 
 def measure(one, seconds, rounds=3):
-    """The least of some rounds: others on the machine only add to it."""
+    """Returns the minimum of several rounds: other load on the machine only adds to it."""
     with measured(*OPTIONS) as server:
         kept = one.room(server, "/") if one.room else []
         server.settle(*kept)
@@ -68,14 +68,14 @@ def measure(one, seconds, rounds=3):
 
 
 class Messages:
-    """Sends an input on one connection, or as many as it takes, each time by itself."""
+    """Sends an input on one connection, or on as many as `most` requires, one message at a time."""
 
     def __init__(self, server, one, kept):
         self.server, self.one, self.kept = server, one, kept
         self.client, self.used = None, 0
 
     def run(self, number, count):
-        """Does so many at the most, and returns how many, and what they took."""
+        """Sends at most `count` inputs. Returns how many, their CPU time, and the bytes sent and received."""
         if self.client is None or self.used >= self.one.most:
             self.close()
             self.client = Client(self.server, rich=self.one.rich, compressed=self.one.compressed, name=self.one.rich and "n")
@@ -89,7 +89,7 @@ class Messages:
             data = self.one.data(number + index, self.kept)
             self.client.send(data)
             sent += len(data)
-            # Each is to come by itself.
+            # Pauses so that each message arrives separately.
             time.sleep(0.004 + len(data) / 1e9)
         self.server.settle(*clients)
         return count, self.server.cpu() - cpu, sent, sum(client.received for client in clients) - received
@@ -101,7 +101,7 @@ class Messages:
 
 
 class Connections:
-    """Sends an input on a connection of its own each time."""
+    """Sends each repetition of an input on a new connection."""
 
     def __init__(self, server, one, kept):
         self.server, self.one, self.kept = server, one, kept

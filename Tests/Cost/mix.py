@@ -1,4 +1,4 @@
-"""What one address can do to others with the costliest inputs, within the default limits."""
+"""Measures how the costliest inputs of one address affect other clients, within the default limits."""
 
 import json
 import pathlib
@@ -9,21 +9,21 @@ from server import measured
 
 HERE = pathlib.Path(__file__).resolve().parent
 VICTIMS = HERE.parent / "Abuse" / "victims.py"
-#: As many as one address may have.
+#The connections that one address may have.
 CONNECTIONS = 256
-#: Of well-behaved clients in other rooms, in seconds.
+#Maximum p99 of the delays of well-behaved clients in other rooms, in seconds.
 MOST_P99 = 0.1
 # The default limits.
 MESSAGES, BYTES, EVENTS = 500, 4 << 20, 10
 BYTES_PER_EVENT, ANSWER_BYTES_PER_EVENT = 16 << 10, 32 << 10
 
 TITLE = """
-| what 256 connections of one address send | server CPU | others' p99 |
+| sent by 256 connections of one address | server CPU | others' p99 |
 | --- | ---: | ---: |"""
 
 
 def allowed(cost):
-    """How much CPU time a second of one connection may take."""
+    """Returns the CPU time that one connection may cause in a second."""
     size = max(cost.input.size, 1)
     rate = min(MESSAGES, BYTES / size)
     if cost.input.rich:
@@ -32,7 +32,7 @@ def allowed(cost):
 
 
 def run(costs, seconds=5, again=2):
-    """Prints a row for each of the costliest, and for all of them together; returns what is wrong."""
+    """Prints a row for each of the costliest inputs, and one for all of them together. Returns the failures."""
     repeated = [cost for cost in costs if not cost.input.connects and cost.input.most > 1000]
     by_rate = sorted(repeated, key=allowed, reverse=True)
     by_byte = sorted(repeated, key=lambda cost: cost.per_byte, reverse=True)
@@ -54,7 +54,7 @@ def run(costs, seconds=5, again=2):
 
 
 def attack(names, seconds):
-    """Returns the server's CPU time for each second, and what the victims have heard."""
+    """Returns the server's CPU time per second, and the victims' report."""
     with measured("--limit-loopback") as server:
         victims = start(VICTIMS, server.port, "127.0.0.2")
         try:

@@ -1,4 +1,4 @@
-"""A server whose CPU time and memory are read from /proc, and clients of bare sockets."""
+"""A server whose CPU time and memory are read from /proc, and clients on plain sockets."""
 
 import base64
 import contextlib
@@ -17,15 +17,15 @@ from raw_client import HANDSHAKE, frame, head
 
 RICH = "chat.confab.v1"
 DEFLATE = "permessage-deflate"
-#: What the packets of a TCP connection that carry no data have in their headers: SYN, ACK, two FIN and an ACK.
+#Header bytes of a TCP connection's packets without data: SYN, ACK, two FIN and an ACK.
 CONNECTION_BYTES = 200
 
 
 class Measured(Confab):
-    """A server; `cpu` is the time that its threads have run."""
+    """A server. `cpu` is the CPU time of its threads."""
 
     def cpu(self):
-        """Nanoseconds."""
+        """Returns nanoseconds."""
         total = 0
         for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
             with contextlib.suppress(OSError):
@@ -33,14 +33,14 @@ class Measured(Confab):
         return total
 
     def settle(self, *clients):
-        """Waits until the server has done what it had to do, and the clients have got all of it."""
+        """Waits until the server is idle and the clients receive nothing more."""
         before = None
         while (now := (self.cpu() // 300_000, *(client.received for client in clients))) != before:
             before = now
             time.sleep(0.03)
 
     def trimmed_memory(self):
-        """Resident memory in bytes, once it does not shrink any more."""
+        """Returns the resident memory in bytes, the least of four samples."""
         least = self.memory()
         for _ in range(3):
             time.sleep(0.05)
@@ -58,13 +58,13 @@ def measured(*options):
 
 
 def deflated(data):
-    """The payload of a compressed message."""
+    """Returns the payload of a compressed message."""
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     return (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 def message(data, *, binary=False, compressed=False, opcode=None, final=True):
-    """A message as one frame."""
+    """Returns a message as one frame."""
     opcode = (2 if binary else 1) if opcode is None else opcode
     if isinstance(data, str):
         data = data.encode()
@@ -72,7 +72,7 @@ def message(data, *, binary=False, compressed=False, opcode=None, final=True):
 
 
 def bytes_frame(opcode, payload, final=True):
-    """As `frame`, masked by zeros, which takes no time."""
+    """Builds a frame like `frame`, but masked with zeros, which takes no time."""
     return frame(opcode, b"", final)[:1] + length_field(len(payload)) + b"\0\0\0\0" + payload
 
 
@@ -89,7 +89,7 @@ def upgrade(path="/", rich=False, compressed=False):
 
 
 class Client:
-    """A WebSocket connection that reads all the time, and counts what it gets."""
+    """A WebSocket connection that reads continuously and counts the bytes."""
 
     def __init__(self, server, path="/", *, rich=False, compressed=False, name=None, source=None, **hello):
         self.received = 0
@@ -105,7 +105,7 @@ class Client:
         self.first = answer.partition(b"\r\n\r\n")[2]
         if name:
             self.send(message(json.dumps({"type": "hello", "name": name, "history": 0, **hello})))
-            # A compressed welcome cannot be looked into; it is one read.
+            # A compressed welcome cannot be searched; it is assumed to arrive in one read.
             while not self.first or not compressed and b'"welcome"' not in self.first:
                 self.first += self.socket.recv(1 << 16)
         self.socket.settimeout(None)
@@ -127,13 +127,13 @@ class Client:
         self.thread.join()
 
     def welcome(self):
-        """The welcome, if it came uncompressed."""
+        """Returns the welcome, which must have arrived uncompressed."""
         return json.loads(re.search(rb'\{.*"type":"welcome"\}', self.first, re.S)[0])
 
 
 def request(server, pieces, until=None):
-    """Sends each piece on a connection of its own, when the one before has been answered, reads until the connection ends
-    or `until` comes, and returns how many bytes came."""
+    """Opens a connection and sends each piece after the reply to the previous one. Reads until the connection ends or
+    `until` arrives. Returns the number of received bytes."""
     count = 0
     with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         for index, piece in enumerate(pieces):
@@ -147,5 +147,5 @@ def request(server, pieces, until=None):
 
 
 def random_text(size):
-    """Text that cannot be compressed below three quarters."""
+    """Returns text that does not compress below three quarters."""
     return base64.b64encode(os.urandom(size * 3 // 4 + 3)).decode()[:size]

@@ -1,4 +1,4 @@
-"""Fails when something public has no documentation: the symbol graphs that `make docs` leaves behind tell."""
+"""Fails when a public symbol has no documentation, according to the symbol graphs that `make docs` leaves behind."""
 
 import json
 import pathlib
@@ -11,7 +11,7 @@ graphs = [graph for module in ["Confab", "ConfabChat", "ConfabSQLite", "ConfabNa
           for graph in (ROOT / ".build").glob(f"*/extracted-symbols/*/{module}/{module}.symbols.json")]
 for graph in graphs:
     for symbol in json.loads(graph.read_text())["symbols"]:
-        # What is inherited from the standard library has its documentation there.
+        # Symbols inherited from the standard library are documented there.
         if "docComment" not in symbol and "::SYNTHESIZED::" not in symbol["identifier"]["precise"]:
             undocumented.add(".".join(symbol["pathComponents"]))
 if not graphs:

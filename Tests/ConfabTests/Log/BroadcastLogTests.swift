@@ -115,7 +115,7 @@ struct BroadcastLogTests {
     log.note(fast, at: 0, limit: 500)
     for _ in 0..<5 { log.append(.binary, [UInt8](repeating: 0, count: 98)) }
     #expect(!log.isPressed)
-    // At once, not only when a reader tells.
+    // The pressure shows at once, without a report from a reader.
     log.append(.binary, [UInt8](repeating: 0, count: 98))
     #expect(log.isPressed)
     log.note(fast, at: log.end, limit: 500)
@@ -129,7 +129,7 @@ struct BroadcastLogTests {
   @Test func aReaderThatIsAloneOrLeavesDoesNotKeepTheLogPressed() {
     let log = BroadcastLog()
     let (one, other) = (Lagging(), Lagging())
-    // In another form, whose pressure is the log's.
+    // The readers are in another form. Its pressure counts for the log.
     let form = log.form(.wide)
     form.remove(form.add(one).cursor)
     form.remove(form.add(other).cursor)
@@ -145,8 +145,8 @@ struct BroadcastLogTests {
     #expect(!log.isPressed && one.relieved == 2)
   }
 
-  /// Appends, cursors that join, lag, copy themselves and leave, in random order: every cursor reads exactly the bytes
-  /// from where it began, and the log keeps what the slowest one needs, not a segment more.
+  /// Cursors are added, lag, are copied and removed in random order between appends. Every cursor must read exactly the
+  /// bytes from its start, and the log must keep no segment before the slowest one.
   @Test(arguments: 0..<30)
   func everyCursorReadsExactlyTheBytesFromWhereItBegan(_ seed: UInt64) {
     struct Reader {

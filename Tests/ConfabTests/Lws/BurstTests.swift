@@ -11,7 +11,7 @@ struct BurstTests {
     #expect(answers == [false, true, false, false])
   }
 
-  /// However much there is to read, what has come is written in the end.
+  /// A turn reads at most five times before it writes, however much there is to read.
   @Test(arguments: [1, 1000, 100_000])
   func oneTurnReadsUpToALimit(_ size: Int) {
     var burst = Burst()

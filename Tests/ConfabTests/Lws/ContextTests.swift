@@ -4,13 +4,13 @@ import Testing
 @testable import Confab
 
 @Suite struct ContextTests {
-  /// Who embeds the server may open files while it stops.
+  /// The program that embeds the server may open files while the server stops.
   @Test func endingClosesNoDescriptorOfAnother() throws {
     for _ in 0..<20 {
       let uv = try UvLoop()
       let context = try Context(Configuration(), nil, on: uv)
       context.destroy()
-      // They take the numbers that have just become free.
+      // These get the numbers that have just been freed.
       let opened = (0..<8).map { _ in dup(0) }
       uv.close()
       uv.closeLoop { context.destroy() }

@@ -3,7 +3,7 @@ import ConfabTestSupport
 import Synchronization
 import Testing
 
-/// Logs with members, over real sockets.
+/// Tests logs with members, over real sockets.
 @Suite(.serialized) struct FanoutTests {
   @Test func everyMemberGetsEveryMessageInOneOrder() async throws {
     for loops in [1, 3] {
@@ -47,7 +47,7 @@ import Testing
 
   @Test func whatIsSentToOneKeepsItsPlaceAmongWhatIsSaidToAll() async throws {
     let log = BroadcastLog()
-    // Bytes enough to fill the socket, so that the connection has to read on by itself.
+    // Enough bytes to fill the socket, so that the connection must continue by itself.
     try await withServer(
       { $0.sendBufferSize = 16_384 }, onOpen: { $0.join(log) },
       onMessage: { text, connection in
@@ -110,7 +110,7 @@ import Testing
     #expect(log.retained == 0)
   }
 
-  /// Neither leaving nor closing keeps more for a reader that does not read than the limit allows.
+  /// Leaving and closing keep no more for a stalled reader than the limit allows.
   @Test(arguments: [false, true])
   func aReaderThatStallsGetsNoMoreByLeavingOrClosing(_ closes: Bool) async throws {
     let (log, other) = (BroadcastLog(), BroadcastLog())
@@ -122,7 +122,7 @@ import Testing
       }, onOpen: { $0.join(log) },
       onMessage: { text, connection in
         if text == "stall" {
-          // It reads nothing: the socket takes some of this, the rest waits.
+          // The client does not read: the socket takes a part of this, the rest is pending.
           log.append(Message(.binary, [UInt8](repeating: 1, count: 250_000).span))
           connection.loop.execute {
             if closes { connection.close() } else { connection.join(other) }
@@ -142,7 +142,7 @@ import Testing
       for _ in 0..<10 {
         try speaker.send("more")
         var event = await events.next()
-        if case .closed = event { event = await events.next() }  // The stalled one, cut off.
+        if case .closed = event { event = await events.next() }  // The stalled reader is closed first.
         #expect(event == .text("more"))
         #expect(try speaker.receiveMessage().count == 200_000)
       }

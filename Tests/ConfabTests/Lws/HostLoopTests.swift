@@ -5,7 +5,7 @@ import Foundation
 import Synchronization
 import Testing
 
-/// A program with a libuv loop of its own, on a thread of its own.
+/// A program with its own libuv loop, on its own thread.
 @safe private final class Host: @unchecked Sendable {
   // @unchecked: the loop is used on the thread that runs it, or while it does not run.
   let loop: UnsafeMutablePointer<uv_loop_t>
@@ -25,7 +25,7 @@ import Testing
     unsafe timer.deallocate()
   }
 
-  /// A timer of the host's ticks each millisecond until `stop` says so.
+  /// Ticks each millisecond with a timer of the host, until `stop` returns true.
   func tick(until stop: @escaping @Sendable () -> Bool) {
     self.stop = stop
     unsafe uv_timer_start(
@@ -35,15 +35,15 @@ import Testing
         host.ticks.add(1, ordering: .relaxed)
         guard host.stop() else { return }
         unsafe uv_timer_stop(handle)
-        // What it refers to may refer to the host.
+        // The closure may refer to the host.
         host.stop = { true }
       }, 1, 1)
   }
   private var stop: @Sendable () -> Bool = { true }
-  /// For how long the loop has waited, if that is measured.
+  /// How long the loop was idle, if it is measured.
   private(set) var idleTime = Duration.zero
 
-  /// Runs until nothing is left in the loop, and closes it.
+  /// Runs the loop until it has no handles left, and closes it.
   func run() {
     unsafe uv_run(loop, UV_RUN_DEFAULT)
     idleTime = unsafe .nanoseconds(Int(uv_metrics_idle_time(loop)))
@@ -79,7 +79,7 @@ private final class Echo: Handler {
         #expect(try client.receive() == .text("message \(round) of \(number)"))
       }
     }
-    // The host's timer goes on meanwhile.
+    // The host's timer continues meanwhile.
     let before = host.ticks.load(ordering: .relaxed)
     while host.ticks.load(ordering: .relaxed) < before + 5 { await Task.yield() }
     server.stop()
@@ -106,7 +106,7 @@ private final class Echo: Handler {
     }
     let running = onThread { host.run() }
     await ticked.wait()
-    // Jobs reach it without a timer of the host's.
+    // Jobs wake the loop without a timer of the host.
     await withCheckedContinuation { done in server.loops[0].execute { done.resume() } }
     server.stop()
     await running.wait()
@@ -124,7 +124,7 @@ extension Host {
   func measureIdleTime() { unsafe shim_measure_idle_time(loop) }
 }
 
-/// Runs `body` on a thread of its own, at once; tells when it has returned.
+/// Runs `body` on a new thread. The returned stream ends with it.
 private func onThread(_ body: @escaping @Sendable () -> Void) -> AsyncStream<Never> {
   let (end, continuation) = AsyncStream.makeStream(of: Never.self)
   Thread.detachNewThread {

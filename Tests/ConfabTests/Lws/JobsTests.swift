@@ -3,7 +3,7 @@ import ConfabTestSupport
 import Synchronization
 import Testing
 
-/// Lives on an event loop, and calls its connections without waiting.
+/// An actor on an event loop that calls its connections synchronously.
 private actor Desk {
   nonisolated let loop: EventLoop
   private(set) var said: [String] = []
@@ -88,12 +88,12 @@ private actor Desk {
         }
       }
       #expect(order.withLock { $0 } == [0, 10, 10, 20, 30])
-      // Times may be anything.
+      // Any duration is accepted.
       await withCheckedContinuation { done in loop.execute(after: .seconds(-5)) { done.resume() } }
       for seconds in [Int64.max, 1 << 45] {
         #expect(loop.execute(after: .seconds(seconds)) { Issue.record("too early") })
       }
-      // One whose time does not come is let go of.
+      // Jobs that are still pending at the end are released.
       #expect(loop.execute(after: .seconds(3600)) { Issue.record("too early") })
     }
   }

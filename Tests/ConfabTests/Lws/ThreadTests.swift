@@ -4,7 +4,7 @@ import Testing
 
 @testable import Confab
 
-/// The threads of event loops, and processes that have none.
+/// Tests the threads of event loops, and forked processes without them.
 @Suite(.serialized) struct ThreadTests {
   @Test func loopThreadHasNameAndBlocksProgramSignals() async throws {
     let server = try Server(twoLoops) { _ in Silent() }
@@ -62,7 +62,7 @@ import Testing
     var status: Int32 = 0
     #expect(unsafe waitpid(child, &status, 0) == child)
     #expect(status == 0, "code \(status >> 8), signal \(status & 127)")
-    // The parent goes on.
+    // The parent continues.
     if !isStarted { try server.start() }
     #expect(server.isReady)
     #expect(server.loops[1].execute {})
@@ -72,8 +72,8 @@ import Testing
 
   private struct Failure: Error {}
 
-  /// Runs `body` in a child process, whose exit code is the result; a child that takes 20 s is killed. Swift hides the
-  /// function.
+  /// Runs `body` in a child process and exits it with the result. A child that takes 20 s is killed. Swift hides the
+  /// C function.
   private func fork(_ body: () -> Int32) throws -> pid_t {
     typealias Fork = @convention(c) () -> pid_t
     guard let symbol = unsafe dlsym(nil, "fork") else { throw Failure() }

@@ -1,6 +1,6 @@
 @testable import Confab
 
-/// Frames as RFC 6455, section 5.2, has them, written for the tests: shares nothing with the library.
+/// Encodes frames by RFC 6455, section 5.2, without code from the library.
 func referenceFrames(_ opcode: UInt8, _ payload: [UInt8], fragmentSize: Int = 16_384) -> [UInt8] {
   var bytes: [UInt8] = []
   var offset = 0
@@ -37,7 +37,7 @@ func randomBytes(_ count: Int, using generator: inout SeededGenerator) -> [UInt8
 extension BroadcastLog {
   func append(_ kind: Message.Kind, _ bytes: [UInt8]) { append(Message(kind, bytes.span)) }
 
-  /// Everything that comes next for `cursor`, slice by slice.
+  /// Returns everything that `cursor` can read, slice by slice.
   func readAll(_ cursor: inout Cursor) -> [Slice] {
     var slices: [Slice] = []
     while let slice = read(cursor) {

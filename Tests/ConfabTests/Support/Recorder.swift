@@ -2,7 +2,7 @@ import Confab
 import Logging
 import Testing
 
-/// What a handler has been told.
+/// A call that a handler has received.
 enum Event: Equatable, Sendable {
   case opened(path: String, query: [String], subprotocol: String?)
   case text(String)
@@ -12,7 +12,7 @@ enum Event: Equatable, Sendable {
   case closed(Close)
 }
 
-/// Tells a test what its server's handlers are told, in order, and what it does itself in them.
+/// Records the calls to a server's handlers, in order, and runs the test's closures in them.
 final class Recorder: Handler, Sendable {
   private let events: AsyncStream<Event>.Continuation
   private let onOpen: @Sendable (Connection) -> Void
@@ -44,7 +44,8 @@ final class Recorder: Handler, Sendable {
   func closed(_ connection: Connection, _ close: Close) { events.yield(.closed(close)) }
 }
 
-/// A server on a free port, with its events. It is stopped at the end, and nothing may be told after that.
+/// Runs a server on a free port and passes its events to `body`. The server is stopped at the end; later events fail the
+/// test.
 func withServer(
   _ change: (inout Configuration) -> Void = { _ in },
   onOpen: @escaping @Sendable (Connection) -> Void = { _ in },
@@ -54,7 +55,7 @@ func withServer(
   var logger = Logger(label: "test")
   logger.logLevel = .critical
   var configuration = Configuration(host: "127.0.0.1", port: 0, logger: logger)
-  // A machine that is busy must not look like a silent peer.
+  // On a busy machine a client must not look idle.
   (configuration.pingInterval, configuration.idleTimeout) = (.zero, .zero)
   configuration.stopTimeout = .seconds(2)
   configuration.loops = 1
