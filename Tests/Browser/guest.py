@@ -47,8 +47,8 @@ class Guest:
 
 
 def say_plainly(server, texts, room=""):
-    """Sends messages with a plain client and waits until it receives the last one. A rich client is connected, so the room
-    keeps a history."""
+    """Sends messages with a plain client and waits until it receives the last one. A rich client is connected, so the
+    room keeps a history."""
     with (connect(server.ws + room, subprotocols=["chat.confab.v1"]),
           connect(server.ws + room, max_size=None, max_queue=None) as socket):
         for text in texts:

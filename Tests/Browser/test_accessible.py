@@ -14,7 +14,8 @@ AXE = (pathlib.Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 
 
 def violations(person):
-    """Runs axe-core on the page and returns its findings. WebDriver injects it: the page's policy forbids other scripts."""
+    """Runs axe-core on the page and returns its findings. WebDriver injects it, because the page's policy
+    forbids other scripts."""
     person.run(AXE)
     found = person.run_async("return (await axe.run(document, { resultTypes: ['violations'] })).violations")
     return [(rule["id"], [node["html"][:200] + " " + node["failureSummary"] for node in rule["nodes"]]) for rule in found]

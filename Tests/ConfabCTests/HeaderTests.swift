@@ -37,7 +37,7 @@ struct HeaderTests {
 
   @Test func everyLimitHasItsFieldWithTheSameDefault() throws {
     try check(Configuration.limits, Configuration())
-    A chat made in C keeps its history in memory, so it has no pending messages.
+    // A chat made in C keeps its history in memory, so it has no pending messages.
     try check(ChatOptions.limits.filter { $0.name != "maxWaitingBytes" }, ChatOptions())
   }
 
@@ -65,7 +65,7 @@ struct HeaderTests {
 
   @Test func everyOtherFieldHasADefault() throws {
     for field in defaults.compactMap(\.label) where field != "size" {
-      The previous field's comment covers these.
+      // The previous field's comment covers these.
       if ["tls_key_file", "mount_count"].contains(field) { continue }
       let declaration = try Regex("\n  [^/\n]*[ *(]\(field)\\)?[;(]")
       let match = try #require(header.firstMatch(of: declaration), "there is no \(field)")
@@ -77,7 +77,7 @@ struct HeaderTests {
   @Test func everyFunctionSaysWhoMayCallIt() throws {
     var functions = 0
     for match in header.matches(of: /\nCONFAB_API [^(]*?(confab_\w+)\(/) {
-      Two functions may share a comment.
+      // Two functions may share a comment.
       let comment = try comment(before: String(match.output.0))
       #expect(
         comment.contains("ny thread") || comment.contains("Loop thread"), "\(match.output.1) is for which thread?")

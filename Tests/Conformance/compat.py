@@ -79,8 +79,8 @@ def log_text(data, limit=64, replace=False):
 
 
 class ExactTimer:
-    """Replaces the factory's timers, which have a resolution of one second: the 1 s for a closing handshake took between
-    0 and 1 s, so a peer that replies at once was sometimes UNCLEAN."""
+    """Replaces the factory's timers, which have a resolution of one second: the 1 s for a closing handshake took
+    between 0 and 1 s, so a peer that replies at once was sometimes UNCLEAN."""
 
     call_later = staticmethod(reactor.callLater)
 

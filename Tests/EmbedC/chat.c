@@ -1,4 +1,4 @@
-/* The chat, in a libuv loop that has a timer and signals of its own. */
+/* Runs the chat in a libuv loop that also has a timer and signal handlers. */
 #define _POSIX_C_SOURCE 200809L
 #include <confab.h>
 #include <stdio.h>
@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
   printf("%s\n", confab_server_url(server));
   fflush(stdout);
 
-  uv_run(loop, UV_RUN_DEFAULT); /* until the server has stopped, and the handles are closed */
+  uv_run(loop, UV_RUN_DEFAULT); /* returns when the server has stopped and the handles are closed */
   confab_destroy(server);
   printf("%d ticks\n", ticks);
   return uv_loop_close(loop);

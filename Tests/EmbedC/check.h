@@ -1,4 +1,4 @@
-/* Ends the program when something is not as it should be. */
+/* Ends the program when a condition does not hold. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -15,7 +15,7 @@
     } \
   } while (0)
 
-/* Whether a call fails with a code and a message that has a part. */
+/* Checks that a call fails with `code` and that the error message contains `part`. */
 #define FAILS(call, code, part) CHECK((call) == (code) && strstr(confab_last_error(), part) != NULL)
 
 #endif

@@ -1,5 +1,5 @@
-/* A door, by TLS: a token in the query decides at once who may enter, a thread decides for those who knock. Beside it
- * a page that is made, and a folder. `door FOLDER CERTIFICATE KEY` */
+/* Authorization over TLS: a token in the query decides at once, a thread decides for the other clients. Also serves a
+ * generated page and a folder. `door FOLDER CERTIFICATE KEY` */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <pthread.h>
@@ -8,7 +8,7 @@ static confab_server *server;
 static pthread_t porter;
 static confab_authorization *knocking, *forgotten;
 static int guest;
-/* How often it has been given back. */
+/* The number of release() calls. */
 static int released;
 
 static void release(void *pointer) { __sync_fetch_and_add((int *)pointer, 1); }
@@ -74,7 +74,7 @@ static void opened(confab_connection *connection, const confab_request *request,
   confab_send(connection, CONFAB_TEXT, isGuest ? "a guest" : "welcome", 7);
 }
 
-/* The server has ended, on the thread of its loop: it can be destroyed there. */
+/* Called on the loop's thread when the server has ended: destroys the server there. */
 static void stopped(confab_server *ended, void *argument) {
   CHECK(ended == server);
   FAILS(confab_accept(forgotten, &released, release), CONFAB_ERROR_CLOSED, "does not wait");

@@ -1,4 +1,4 @@
-/* A child of fork(): it is told that the server is its parent's, and does not wait for threads that it does not have. */
+/* A child of fork(): calls fail because the server belongs to the parent, and nothing waits for missing threads. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <signal.h>
@@ -12,7 +12,7 @@ static const confab_request *asked;
 
 static void nothing(confab_server *unused, void *argument) { (void)unused, (void)argument; }
 
-/* What a child may not do with the server. */
+/* Calls that fail in a child. */
 static void try_server(void) {
   confab_statistics statistics;
   FORKED(confab_start(server));
@@ -32,7 +32,7 @@ static void try_server(void) {
   CHECK(strcmp(confab_strerror(CONFAB_ERROR_FORKED), "called in a child of fork()") == 0);
 }
 
-/* The exit code of a child that does this; it must not take 20 s. */
+/* Runs `body` in a child. Checks its exit code, and that it takes less than 20 s. */
 static void in_child(void (*body)(void *), void *argument) {
   int status;
   pid_t child = fork();
@@ -50,7 +50,7 @@ static void child_of_main(void *argument) {
   try_server();
 }
 
-/* On the thread of a loop, whose copy the child goes on with. */
+/* Runs on a loop's thread, which the child has a copy of. */
 static void child_of_loop(void *argument) {
   confab_connection *connection = (confab_connection *)argument;
   try_server();

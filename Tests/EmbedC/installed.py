@@ -1,4 +1,4 @@
-"""An installed tree, and programs of C that are built against it."""
+"""An installed tree, and C programs built with it."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ from confab_process import ROOT  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
-# What a machine without Swift has.
+# The environment of a machine without Swift.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")}
 VALGRIND = [
     "valgrind", "-q", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
@@ -26,7 +26,7 @@ def run(*command, stderr_too=False, **keywords):
 
 
 class Tree:
-    """`make install` of what has been built, with a PREFIX; the files lie under `files`."""
+    """The result of `make install` with a PREFIX. The files are under `files`."""
 
     def __init__(self, prefix, destdir=""):
         run("make", "-C", ROOT, "-o", "libraries", "install", f"PREFIX={prefix}", f"DESTDIR={destdir}")
@@ -38,7 +38,7 @@ class Tree:
         return run("pkg-config", *options, "confab", env=environment).split()
 
     def build(self, folder, name, compiler, *options, static=False):
-        """The program of one of the sources here: by `compiler`, with no options but those of pkg-config."""
+        """Builds a program from a source in this folder, with only the options that pkg-config prints."""
         program = folder / f"{name}-{'-'.join([*compiler, 'static' if static else 'dynamic'])}".replace("/", "_")
         libraries = [
             "-l:libconfab.a" if static and one == "-lconfab" else one
@@ -49,7 +49,7 @@ class Tree:
 
 
 class Program:
-    """A running program that has printed its address; `said` is what comes behind that."""
+    """A running program that has printed its address. `said` is its output after that."""
 
     def __init__(self, tree, program, *arguments, under=(), **keywords):
         environment = ENVIRONMENT | {"LD_LIBRARY_PATH": str(tree.files / "lib")}
@@ -78,7 +78,7 @@ class Program:
         self.process.stdin = None
 
     def end(self, signal=None, patience=60):
-        """What it has said until its end, which comes by `signal` or with its input, and must be without errors."""
+        """Ends the program with `signal` or by closing its input. Returns its output. The exit code must be 0."""
         if signal:
             self.process.send_signal(signal)
         self.said, self.errors = self.process.communicate(timeout=patience)

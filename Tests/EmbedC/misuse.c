@@ -1,4 +1,4 @@
-/* Everything that a program may do wrong: it is told, and nothing else happens. */
+/* Every kind of misuse returns an error and has no other effect. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <pthread.h>
@@ -182,7 +182,7 @@ static void sizes(void) {
   FAILS(confab_chat_create(&config, &made), CONFAB_ERROR_SIZE, "confab_mount");
 }
 
-/* A setting that can't work. */
+/* Checks that a setting with an invalid value is an error. */
 #define BAD(member, bad, code, part) \
   do { \
     confab_config_init(&config, sizeof config); \

@@ -1,12 +1,12 @@
-/* One room, which connections join when they open. Two threads publish what its members say, let some of the clients in,
- * and send to members alone. `relay LOOPS` */
+/* One room that every connection joins. Two threads publish the members' messages, accept some of the clients, and send
+ * to single members. `relay LOOPS` */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <pthread.h>
 
 enum { WORKERS = 2 };
 
-/* What a worker has to do: to accept, or to publish a message of a connection. */
+/* A worker's task: accept a client, or publish a connection's message. */
 typedef struct task {
   struct task *next;
   confab_authorization *authorization;
@@ -88,7 +88,7 @@ static void opened(confab_connection *connection, const confab_request *request,
   if (confab_connection_id(connection) % 2 == 0) CHECK(confab_send(connection, CONFAB_TEXT, "alone", 5) == CONFAB_OK);
 }
 
-/* One connection's messages are one worker's, which keeps their order. */
+/* One worker handles all messages of a connection, so they stay in order. */
 static void message(confab_connection *connection, int kind, const void *data, size_t length, void *user_data) {
   task *one = (task *)calloc(1, sizeof *one + length);
   (void)user_data;

@@ -1,4 +1,4 @@
-/* Rooms by path, on two loops, each connection with a counter of its own; a thread of the program's publishes as well. */
+/* Rooms by path on two loops, with a counter for each connection. A thread of the program publishes too. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <pthread.h>
@@ -30,7 +30,7 @@ static void go_on(confab_server *running, void *argument) {
   CHECK(confab_connection_release((confab_connection *)argument) == CONFAB_OK);
 }
 
-/* Lets the connection go on, from another thread. */
+/* Resumes reading from another thread. */
 static void *wait_and_go_on(void *argument) {
   struct timespec pause = {0, 200 * 1000 * 1000};
   confab_connection *connection = (confab_connection *)argument;

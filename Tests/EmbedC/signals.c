@@ -1,4 +1,4 @@
-/* Echo, which ends gently when SIGINT or SIGTERM comes. */
+/* Echo that stops gracefully on SIGINT or SIGTERM. */
 #define _POSIX_C_SOURCE 200809L
 #include <confab.h>
 #include <signal.h>
@@ -31,7 +31,7 @@ int main(int argc, char **argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for sigwait(); the server's threads block them by themselves */
+  pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for sigwait(); the server's threads block signals themselves */
   if (confab_create(&config, &callbacks, NULL, &server) != CONFAB_OK || confab_start(server) != CONFAB_OK) {
     fprintf(stderr, "%s\n", confab_last_error());
     return 1;
@@ -39,5 +39,5 @@ int main(int argc, char **argv) {
   printf("%s\n", confab_server_url(server));
   fflush(stdout);
   sigwait(&signals, &number);
-  return confab_destroy(server); /* says goodbye to everyone, and waits */
+  return confab_destroy(server); /* closes every connection with a close frame, and waits */
 }

@@ -1,4 +1,4 @@
-/* Servers that stop while clients connect: each accepted client's pointer is released, each `opened` has its `closed`. */
+/* Stops servers while clients connect: each accepted client's pointer is released, each `opened` has its `closed`. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <arpa/inet.h>
@@ -37,7 +37,7 @@ static void closed(confab_connection *connection, int code, const char *reason, 
   __sync_fetch_and_add(&closures, 1);
 }
 
-/* Connects again and again. */
+/* Connects repeatedly. */
 static void *connect_all(void *argument) {
   static const char request[] =
       "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"

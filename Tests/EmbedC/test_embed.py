@@ -1,4 +1,4 @@
-"""Programs of C, built from the installed header and libraries alone, run under valgrind."""
+"""C programs, built from only the installed header and libraries, run under valgrind."""
 
 import asyncio
 import signal
@@ -30,7 +30,7 @@ def programs(tree, tmp_path_factory):
 
 
 def talk(program, *speeches, path="", **keywords):
-    """What comes back for each of some messages."""
+    """Sends each message and returns the replies."""
     async def main():
         async with websockets.connect(program.ws + path, **keywords) as client:
             answers = []

@@ -1,4 +1,4 @@
-"""What `make install` lays down, and what the libraries need and show."""
+"""The files of `make install`, and the dependencies and symbols of the libraries."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ VERSION = re.search(r'#define CONFAB_VERSION "(.*)"', HEADER)[1]
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """As a packager does it."""
+    """Installs with DESTDIR, like a packager."""
     return Tree("/opt/confab", destdir=tmp_path_factory.mktemp("root"))
 
 

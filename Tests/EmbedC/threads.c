@@ -1,4 +1,4 @@
-/* The threads of a server: their names, and the signals that they leave to the program's. */
+/* The names of a server's threads, and their signal masks. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <dirent.h>
@@ -15,7 +15,7 @@ static void handle(int number) {
   else handled_elsewhere++;
 }
 
-/* A value of /proc/self/task/THREAD/FILE, from behind `name`. */
+/* Reads the value after `name` in /proc/self/task/THREAD/FILE. */
 static int value(const char *thread, const char *file, const char *name, char *text, size_t size) {
   char path[300], line[300];
   FILE *stream;
@@ -37,7 +37,7 @@ static int is_blocked(const char *thread, int number) {
   return (strtoull(text, NULL, 16) >> (number - 1) & 1) != 0;
 }
 
-/* How many threads have a name, and that they block what they should. */
+/* Counts the threads with a loop's name, and checks their signal masks. */
 static int count_loops(void) {
   DIR *tasks = opendir("/proc/self/task");
   struct dirent *task;
@@ -78,13 +78,13 @@ int main(void) {
   fflush(stdout);
   CHECK(confab_start(server) == CONFAB_OK);
 
-  /* A loop that runs a job has its name. */
+  /* A loop that runs a job has set its thread's name. */
   CHECK(pthread_barrier_init(&barrier, NULL, 4) == 0);
   for (loop = 0; loop < 3; loop++) CHECK(confab_execute(server, loop, started, &barrier) == CONFAB_OK);
   CHECK(pthread_barrier_wait(&barrier) <= 0);
   CHECK(count_loops() == 3);
 
-  /* The signals of this thread are what they were; one that it blocks waits for it. */
+  /* This thread's signal mask is unchanged; a signal that it blocks stays pending. */
   first = pthread_self();
   CHECK(pthread_sigmask(SIG_BLOCK, NULL, &signals) == 0 && !sigismember(&signals, SIGUSR1) && !sigismember(&signals, SIGTERM));
   CHECK(signal(SIGUSR1, handle) != SIG_ERR);

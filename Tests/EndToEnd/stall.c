@@ -1,4 +1,4 @@
-/* Preloaded into a server: an event loop that accepts a connection from 127.0.0.66 never comes back. */
+/* Preloaded into a server: an event loop that accepts a connection from 127.0.0.66 blocks for ever. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-"""What an operator sees: metrics and health."""
+"""The operator's view: metrics and health."""
 
 import re
 import time
@@ -37,7 +37,7 @@ def test_metrics_count_what_happens(admin):
             assert now["confab_connections_accepted_total",] == 3
             assert now["confab_refusals_total", "messageTooBig"] == 1
             assert now["confab_rooms",] == 1
-            # Nobody speaks the rich protocol.
+            # No rich client is connected.
             assert now["confab_history_bytes",] == 0
             assert now["confab_backlog_bytes",] == 0
             assert now["confab_delivery_latency_seconds_count",] == 6
@@ -94,7 +94,7 @@ def test_health_while_it_serves_and_while_it_stops(admin):
         assert get(admin, "/livez") == (200, "ok\n")
         assert get(admin, "/readyz") == (200, "ok\n")
         assert get(admin, "/other")[0] == 404
-        # Its operator's listener is no chat.
+        # The admin listener does not accept WebSocket connections.
         with RawClient(int(admin.split(":")[1])) as client:
             client.send(handshake())
             assert client.answer()[0] == 404
@@ -102,7 +102,7 @@ def test_health_while_it_serves_and_while_it_stops(admin):
             client.send(handshake())
             assert client.answer()[0] == 101
             server.process.terminate()
-            # It waits for this one, which takes its time.
+            # The server waits for this client's close frame.
             assert client.frame()[0] == 8
             assert get(admin, "/livez") == (200, "ok\n")
             assert get(admin, "/readyz") == (503, "the server is stopping\n")

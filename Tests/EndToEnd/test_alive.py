@@ -1,4 +1,4 @@
-"""What an operator sees of a server that is stuck, and a log that nobody reads."""
+"""The operator's view of a stuck server, and a log that is not read."""
 
 import pathlib
 import signal
@@ -15,7 +15,7 @@ from raw_client import RawClient, head, request
 
 @pytest.fixture(scope="module")
 def stall(tmp_path_factory):
-    """The environment in which a loop stalls once it accepts a connection from 127.0.0.66."""
+    """Returns an environment in which a loop stalls when it accepts a connection from 127.0.0.66."""
     library = tmp_path_factory.mktemp("stall") / "stall.so"
     source = pathlib.Path(__file__).with_name("stall.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
@@ -47,7 +47,7 @@ def test_log_that_nobody_reads_holds_up_nothing():
         [CONFAB, "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         port = int(process.stdout.readline().rsplit(b":", 1)[1].rstrip(b"/\n"))
-        # At most ten lines a second are logged of each reason: several reasons fill the pipe, which takes 64 KiB.
+        # At most ten lines a second are logged for each reason, so it takes several reasons to fill the pipe of 64 KiB.
         requests = [
             head({"Host": "a", "Content-Length": "x" * 190}), head({"Host": "a", "Content-Length": "5"}),
             head({"Host": "a"}, f"GET /{'y' * 1100} HTTP/1.1"), head({"Host": "a"}, f"GET /{'y' * 900} HTTP/1.1"),

@@ -1,4 +1,4 @@
-"""permessage-deflate, RFC 7692: what is agreed upon, and what then goes over the wire."""
+"""permessage-deflate, RFC 7692: the negotiation and the messages on the wire."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ TEXT = "All work and no play makes Jack a dull boy. 只工作不玩耍，聪明�
 
 
 def deflate(data, bits=15, final=False):
-    """The payload of a compressed message; `final`: that ends the stream of DEFLATE."""
+    """Returns the payload of a compressed message. With `final` the DEFLATE stream ends."""
     stream = zlib.compressobj(6, zlib.DEFLATED, -bits)
     if final:
         return stream.compress(data) + stream.flush(zlib.Z_FINISH) + b"\0"
@@ -28,7 +28,7 @@ def compressed(opcode, data, **options):
 
 
 def message(client):
-    """The next message: opcode, data, and whether it was compressed."""
+    """Returns the next message: opcode, data, and whether it was compressed."""
     data, first = b"", None
     while True:
         start = client.file.peek(1)[0]
@@ -42,7 +42,7 @@ def message(client):
         if start & 0x80:
             break
     if first & 0x40:
-        # A stream of its own, which refers to nothing before.
+        # Each message is a separate stream without references to earlier ones.
         data = zlib.decompressobj(-15).decompress(data + b"\0\0\xff\xff")
     return first & 15, data, bool(first & 0x40)
 
@@ -112,7 +112,7 @@ def test_everyone_gets_the_form_that_was_agreed_upon(server):
     for client, offer in zip(clients, offers):
         client.open(Sec_WebSocket_Extensions=offer)
     for sender in clients:
-        # Random bytes can't be compressed, short messages are not.
+        # Random bytes don't compress. Short messages are not compressed.
         for data in (TEXT.encode(), os.urandom(1000), b"short", TEXT.encode() * 300):
             sender.send(frame(2, data))
             for client, offer in zip(clients, offers):
@@ -124,7 +124,7 @@ def test_everyone_gets_the_form_that_was_agreed_upon(server):
 def test_a_narrow_window_is_kept_to(server):
     with RawClient(server.port) as client:
         client.open(Sec_WebSocket_Extensions="permessage-deflate; server_max_window_bits=9")
-        # A wide window would find the second half in the first one.
+        # With a wide window the second half would be found in the first one.
         data = (os.urandom(200) * 10 + os.urandom(2000)) * 2
         client.send(frame(2, data))
         payload = b""
@@ -143,7 +143,7 @@ def test_messages_in_every_shape(client, bits):
         client.send(frame(0x42, payload))
         assert message(client)[:2] == (2, data)
         half = len(payload) // 2
-        # Fragments, the last one empty, with a ping between.
+        # Fragments with a ping in between. The last fragment is empty.
         client.send(frame(0x42, payload[:half], final=False) + frame(9, b"ping") + frame(0, payload[half:], final=False))
         client.send(frame(0))
         assert client.frame() == (10, b"ping")

@@ -1,4 +1,4 @@
-"""Where settings come from: the command line, the environment, a file; and what is said of what is wrong in them."""
+"""The sources of settings: the command line, the environment and a file. The errors for wrong settings."""
 
 import json
 
@@ -9,7 +9,7 @@ from raw_client import handshake, head, request
 
 @pytest.fixture
 def file(tmp_path):
-    """Writes a configuration file."""
+    """Returns a function that writes a configuration file."""
     def write(text):
         path = tmp_path / "confab.json"
         path.write_text(text if isinstance(text, str) else json.dumps(text))
@@ -18,7 +18,7 @@ def file(tmp_path):
 
 
 def effective(*arguments, env=None):
-    """What `confab check` says of each setting: its value and where it is from."""
+    """Returns each setting's value and source from `confab check`."""
     result = run("check", *arguments, env=env)
     assert (result.returncode, result.stderr) == (0, "")
     lines = (line.split(" = ", 1) for line in result.stdout.splitlines())
@@ -116,7 +116,7 @@ def test_errors_name_the_option():
 
 @pytest.mark.parametrize("option", ["--config", "--history", "--web-root", "--host", "--tls-cert", "--nats-creds"])
 def test_an_empty_value_is_not_taken_for_none(option):
-    """A variable of a shell that is not set."""
+    """This happens with an unset shell variable."""
     assert f"{option} must not be empty" in complaints(option, "")
 
 
@@ -159,7 +159,7 @@ def test_what_is_wrong_with_nats():
 
 
 def test_every_option_is_a_setting(file):
-    """One table: what the help tells is what files and the environment know."""
+    """`--help`, files and the environment share one table."""
     dumped = json.loads(run("serve", "--experimental-dump-help").stdout)
     names = [name for one in dumped["command"]["arguments"] if (name := one["preferredName"]["name"])
              not in ("help", "version") and not name.startswith("no-")]

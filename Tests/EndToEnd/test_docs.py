@@ -1,4 +1,4 @@
-"""What the documentation shows is compiled, and works."""
+"""The documentation's examples are compiled and run."""
 
 import contextlib
 import pathlib
@@ -20,7 +20,7 @@ import options  # noqa: E402
 
 
 def blocks():
-    """Every piece of Swift and C in the documentation, but for what belongs into a Package.swift."""
+    """Returns every piece of Swift and C in the documentation, except for parts of a Package.swift."""
     for file in [ROOT / "README.md", *sorted((ROOT / "Sources").glob("*/*.docc/*.md"))]:
         pieces = re.findall(r"^```(swift|c)\n(.*?)^```", file.read_text(), re.MULTILINE | re.DOTALL)
         for number, (language, text) in enumerate(pieces, 1):
@@ -33,7 +33,7 @@ def blocks():
 
 
 def lines(text):
-    """As it is, wherever it is indented to."""
+    """Removes the indentation."""
     return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
@@ -65,7 +65,7 @@ def test_what_the_header_shows_is_a_program():
 
 @contextlib.contextmanager
 def example(name, **keywords):
-    """A running example: they listen on port 8080, as they are shown."""
+    """Runs an example. Examples listen on port 8080, as the documentation shows."""
     with contextlib.suppress(ConnectionRefusedError), RawClient(8080):
         pytest.fail("something else listens on port 8080, which the examples need")
     process = subprocess.Popen(
@@ -73,7 +73,7 @@ def example(name, **keywords):
     try:
         deadline = time.monotonic() + 20
         while True:
-            # Nothing tells that it listens, but that it does.
+            # The examples print nothing when they listen, so the test polls.
             with contextlib.suppress(ConnectionRefusedError), RawClient(8080):
                 break
             assert process.poll() is None and time.monotonic() < deadline, f"{name} does not listen"

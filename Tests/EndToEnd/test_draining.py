@@ -1,4 +1,4 @@
-"""A server that is to stop sends its clients elsewhere, one after the other."""
+"""A draining server closes its clients' connections one after the other."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ def health(admin, path):
 
 
 async def closed(socket):
-    """The code that a client is closed with, and when, whatever it hears before."""
+    """Returns the close code and its time. Ignores earlier messages."""
     with contextlib.suppress(websockets.ConnectionClosed):
         while True:
             await socket.recv()
@@ -45,14 +45,14 @@ def test_clients_are_sent_elsewhere_over_the_time():
             start = time.monotonic()
             server.process.terminate()
             afters = sorted([(await each.until("moving"))["after"] / 1000 for each in riches])
-            # Each has a time of its own, and some time until the end.
+            # Each client has a different time, and the last one has some time before the end.
             assert afters[0] < drain / 3 and drain / 3 < afters[-1] < drain
             assert all(later - sooner > drain / count / 4 for sooner, later in zip(afters, afters[1:]))
             assert await asyncio.to_thread(health, admin, "/livez") == 200
             assert await asyncio.to_thread(health, admin, "/readyz") == 503
             with pytest.raises(OSError):
                 await websockets.connect(server.ws)
-            # All goes on for those who are here.
+            # Connected clients are still served.
             await riches[-1].say("still here")
             assert (await riches[0].until("message"))["text"] == "still here"
             ends = await asyncio.gather(*map(closed, [each.socket for each in riches] + plains))
@@ -61,7 +61,7 @@ def test_clients_are_sent_elsewhere_over_the_time():
             assert times[0] < drain / 2 < times[-1] < drain + 2
             assert all(later - sooner < drain / 2 for sooner, later in zip(times, times[1:]))
 
-    # One loop, which spreads them evenly.
+    # One loop spreads the clients evenly.
     with confab("--admin", f"127.0.0.1:{admin}", "--drain", drain, "--loops", 1) as server:
         run(main(server))
         assert server.end() == 0

@@ -1,4 +1,4 @@
-"""What every engine promises: one order for all who are in a room, each message once, and what was said before."""
+"""The guarantees of every engine: one order for all members, each message once, and history."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ OPTIONS = ("--loops", 2, "--max-event-rate", 0, "--max-history-messages", 10_000
 
 @pytest.fixture(params=["memory", "file", "file-full", "nats"])
 def options(request, tmp_path):
-    """The options of a server with that engine."""
+    """Returns the options of a server with the engine."""
     with broker() if request.param == "nats" else contextlib.nullcontext() as one:
         engine = {
             "memory": (),
@@ -96,7 +96,7 @@ def test_everyone_sees_one_order_and_each_sender_its_own(options):
 def test_the_same_tag_is_said_once(options):
     async def main(server):
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
-            # At once, so that the first may not have its place yet.
+            # Without waiting, so the first one may still be pending.
             for _ in range(5):
                 await ann.send("say", tag="twice", text="once")
             first = await ann.until("message")
@@ -112,7 +112,7 @@ def test_a_session_outlives_its_connection(options):
         async with rich(server, "Ann") as ann:
             known = {"session": ann.welcome["session"]}
         async with open_rich(server) as lost:
-            # The welcome does not reach it.
+            # The client does not read its welcome.
             await lost.send("hello", name="Ann", **known)
             async with rich(server, "Ann", **known) as again:
                 assert (again.welcome["session"], again.welcome["member"]) == (known["session"], ann.welcome["member"])
@@ -123,15 +123,15 @@ def test_the_same_tag_of_two_members_is_two_messages(options):
     async def main(server):
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob, rich(server, "Cid") as cid:
             assert ann.welcome["member"] != bob.welcome["member"]
-            # At once, so that the first may not have its place yet.
+            # Without waiting, so the first one may still be pending.
             await asyncio.gather(*(one.send("say", tag="t", text=text) for one, text in ((ann, "a"), (bob, "b"))))
             heard = [await cid.until("message") for _ in range(2)]
             assert {(one["member"], one["tag"], one["text"]) for one in heard} == {
                 (ann.welcome["member"], "t", "a"), (bob.welcome["member"], "t", "b")}
-            # Whoever says it again gets its own.
+            # A repeated tag returns the member's own message.
             for one, text in ((ann, "a"), (bob, "b")):
                 assert (await one.say("again", tag="t"))["text"] == text
-            # Somebody else takes over the name, not the tags.
+            # Another member takes over the name, but not the tags.
             async with rich(server, "Dan", session=ann.welcome["member"] + bob.welcome["session"][16:]) as dan:
                 assert dan.welcome["member"] not in (ann.welcome["member"], bob.welcome["member"])
                 assert (await dan.say("d", tag="t"))["text"] == "d"
@@ -165,7 +165,7 @@ def test_who_comes_back_gets_what_was_missed(options):
 
 
 def test_rooms_are_entered_and_left_while_others_talk(options):
-    """Whoever comes, whenever, sees a whole stretch of the room's log: what the welcome has, and what follows it."""
+    """Every client sees a gapless part of the room's log: the welcome's messages and those that follow."""
     async def main(server):
         is_over = asyncio.Event()
         said = {path: 0 for path in ("one", "two")}

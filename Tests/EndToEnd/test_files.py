@@ -1,4 +1,4 @@
-"""The mount: what is in the folder, with the right type, and nothing else."""
+"""The mount serves the folder's files with the right type, and nothing else."""
 
 import os
 

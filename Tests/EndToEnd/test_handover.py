@@ -1,4 +1,4 @@
-"""One server takes over the port of another one that stops: who connects meanwhile does not notice."""
+"""A server takes over the port of a stopping one without an effect on new clients."""
 
 import asyncio
 import collections
@@ -13,7 +13,7 @@ OPTIONS = ("--reuse-port", "--drain", 1)
 
 
 class Visitors:
-    """Clients that connect, say something, hear it, and go, over and over."""
+    """Clients that repeatedly connect, send a message, receive it, and leave."""
 
     def __init__(self, port):
         self.port, self.fates = port, collections.Counter()
@@ -64,7 +64,7 @@ def test_a_port_is_handed_over(loops):
         server.stop()
     assert fates["served"] > 100
     assert fates["refused"] == 0
-    # Who comes between the last look at the queue and its end.
+    # The kernel resets connections that arrive between the last accept and the end of the old listener.
     assert fates["reset"] <= times, fates
 
 

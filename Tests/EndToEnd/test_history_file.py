@@ -1,4 +1,4 @@
-"""Rooms in a file: they outlive the server, whatever ends it."""
+"""History in a file survives the end of the server, however it ends."""
 
 import asyncio
 import contextlib
@@ -87,7 +87,7 @@ async def count_of(server, room, last):
 
 
 def test_a_killed_server_loses_nothing_that_was_delivered(file):
-    """SIGKILL at random moments: with --durability full, what anybody has heard is there, with its number."""
+    """Kills the server at random moments. With --durability full every delivered message is kept with its id."""
     heard, epochs = {}, set()
 
     async def talk(server, number, run):
@@ -143,7 +143,7 @@ def test_a_killed_server_loses_nothing_that_was_delivered(file):
 
 
 def test_numbers_are_not_given_twice_when_messages_are_lost(file):
-    """By default a killed server may have delivered what it had not written: nobody may take another message for it."""
+    """By default a killed server may have delivered unwritten messages. Their ids must not be used for others."""
     async def talk(server, known):
         async with rich(server, "Ann", history=0, **known) as ann:
             assert ann.welcome["gap"] == bool(known) and ann.welcome["epoch"] != known.get("epoch")
@@ -163,7 +163,7 @@ def test_numbers_are_not_given_twice_when_messages_are_lost(file):
 @pytest.mark.parametrize("durability", ["normal", "full"])
 @pytest.mark.parametrize("what", ["the database", "everything"])
 def test_an_older_file_that_is_put_back_is_another_numbering(file, tmp_path, durability, what):
-    """What has been said since the backup is lost; its numbers are not given to other messages."""
+    """The messages since the backup are lost. Their ids are not used for other messages."""
     async def talk(server, text, count):
         async with rich(server, "Ann", history=0) as ann:
             return [ann.welcome["epoch"], [(await ann.say(f"{text} {number}"))["id"] for number in range(count)][-1]]
@@ -186,7 +186,7 @@ def test_an_older_file_that_is_put_back_is_another_numbering(file, tmp_path, dur
     with confab("--history", file, "--durability", durability) as server:
         go(talk(server, "other", 9))
         go(come_back(server, epoch, last))
-    # One that is started again as it was goes on.
+    # A normal restart continues the numbering.
     with confab("--history", file, "--durability", durability) as server:
         epoch, last = go(talk(server, "next", 1))
     with confab("--history", file, "--durability", durability) as server:
@@ -194,7 +194,7 @@ def test_an_older_file_that_is_put_back_is_another_numbering(file, tmp_path, dur
 
 
 def test_rooms_that_are_left_at_once_lose_nothing(file):
-    """Their messages may come when the file has not opened them yet."""
+    """Their messages may arrive before the file has opened the rooms."""
     options = ("--history", file, "--max-total-history-bytes", 1, "--max-message-rate", 0, "--max-event-rate", 0)
 
     async def say(server, room, text, count):
@@ -239,7 +239,7 @@ def test_what_is_kept_is_bounded(file):
     with confab(*options) as server:
         go(fill(server))
     counts = dict(rows(file, "SELECT name, count(*) FROM rooms JOIN messages ON rooms.id = room GROUP BY room"))
-    # It is cut each 64 messages.
+    # Old messages are deleted in steps of 64.
     assert 100 <= counts["/many"] < 164 and 19 <= counts["/large"] < 20 + 64
 
     async def look(server):
@@ -252,7 +252,7 @@ def test_what_is_kept_is_bounded(file):
         async with rich(server, "Ann", "many") as ann:
             assert texts(ann.welcome) == [] and ann.welcome["last"] == 1000
             await ann.say("now")
-    # Messages that are too old are not there.
+    # Messages beyond the maximum age are not served.
     database = sqlite3.connect(file)
     database.execute("UPDATE messages SET at = at - 10000")
     database.commit()
@@ -264,7 +264,7 @@ def test_what_is_kept_is_bounded(file):
 
 @pytest.mark.memory
 def test_rooms_that_everyone_has_left_take_little_memory(file):
-    """What they keep is bounded, and who was there does not stay."""
+    """The memory for their history is bounded, and their former members use none."""
     async def visit(server, room):
         async with rich(server, "Ann", room), websockets.connect(server.ws + room, compression=None) as plain:
             for _ in range(20):
@@ -277,7 +277,7 @@ def test_rooms_that_everyone_has_left_take_little_memory(file):
         before = server.memory()
         for number in range(100):
             await visit(server, f"room-{number}")
-        # All of them together have said 100 MB.
+        # All rooms together got 100 MB of messages.
         assert server.memory() - before < 30 << 20
 
     with confab("--history", file, "--max-message-rate", 0, "--max-total-history-bytes", "10MiB") as server:
@@ -287,7 +287,7 @@ def test_rooms_that_everyone_has_left_take_little_memory(file):
 @pytest.mark.parametrize("durability", ["normal", "full"])
 @pytest.mark.memory
 def test_small_messages_that_wait_take_little_memory(file, durability):
-    """They come faster than they are written: who sends them is not read meanwhile."""
+    """The messages arrive faster than they are written: reading from their sender is paused."""
     count = 400_000
     with confab("--history", file, "--durability", durability, "--max-message-rate", 0, "--max-history-messages", 100) as server:
         with RawClient(server.port, timeout=60) as client:
@@ -319,7 +319,7 @@ def test_the_file_is_bounded(file):
 
 @contextlib.contextmanager
 def full_disks():
-    """Processes that are started here get an error when a file would become too large."""
+    """Limits file sizes: a server that is started here gets an error when a file would become too large."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         yield lambda server, size: resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -343,7 +343,7 @@ FULL_DISK = ("--max-event-rate", 0, "--max-history-bytes", "8MiB")
 
 @pytest.mark.parametrize("durability", ["normal", "full"])
 def test_a_full_disk_is_no_end(file, durability):
-    """The chat goes on from memory, an error says so, and what was said is written when there is space again."""
+    """The chat continues in memory, logs an error, and writes the messages when there is space again."""
     admin = f"127.0.0.1:{free_port()}"
     options = ("--history", file, "--durability", durability, *FULL_DISK)
 
@@ -358,7 +358,7 @@ def test_a_full_disk_is_no_end(file, durability):
             go(say_much(server, "while it is full", 100))
             go(until_said(server, "cannot be written"))
             assert metrics(admin)["confab_history_kept",] == 0
-            # The room is read again, from what is on the disk and what is not.
+            # The room is read again, partly from the disk and partly from memory.
             go(say_much(server, "elsewhere", 5, "elsewhere"))
             go(look(server, known, 10))
             limit(server, resource.RLIM_INFINITY)
@@ -395,7 +395,7 @@ def test_numbers_are_not_given_twice_after_a_full_disk(file, durability, end):
     with confab(*options) as server:
         go(say_much(server, "after", 80))
         go(look(server, heard))
-        # There was something behind what it knows.
+        # This client has missed messages.
         go(look(server, stored))
 
 
@@ -417,7 +417,7 @@ def test_a_file_that_cannot_be_used_is_an_error(tmp_path, file):
     result = run("serve", "--port", 0, "--history", file)
     assert result.returncode == 1 and "newer version" in result.stderr, result.stderr
     assert text.read_text().startswith("this is no database")
-    # Somebody else's, with the names of tables that a history has.
+    # Another program's database with the same table names.
     other = tmp_path / "other.db"
     database = sqlite3.connect(other)
     database.execute("CREATE TABLE rooms (number)")

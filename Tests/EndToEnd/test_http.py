@@ -1,5 +1,5 @@
-"""HTTP as RFC 9110 and 9112 have it: what odd clients and proxies send, one connection for several requests, and files that
-change while they are read."""
+"""HTTP by RFC 9110 and 9112: requests of unusual clients and proxies, several requests on one connection, and files
+that change while they are read."""
 
 import email.utils
 import os
@@ -30,7 +30,7 @@ def site(tmp_path):
         yield server, root
 
 
-# Names that begin one that libwebsockets knows: it would lose the header behind them.
+# Names that are a prefix of a name that libwebsockets knows: it would lose the next header.
 @pytest.mark.parametrize("name", ["X-Auth", "Auth", "X", "If", "User", "Sec-WebSocket", "Accept-L", "P"])
 def test_header_behind_one_that_libwebsockets_misreads_is_regarded(server, name):
     evil = {name: "1", "Origin": "https://evil.example"}
@@ -58,7 +58,7 @@ def test_upgrade_to_something_else_is_ignored(server, upgrade):
 
 
 def heard_in(server, path, data):
-    """Whether a client with this handshake hears what is said in the room."""
+    """Returns whether a client with this handshake receives messages of the room."""
     with RawClient(server.port) as member, RawClient(server.port) as other:
         member.send(handshake().replace(b"GET / ", f"GET {path} ".encode()))
         other.send(data)
@@ -193,7 +193,7 @@ def test_validators(site):
         assert request(server.port, get(**condition))[0] == 200, condition
     for condition in ({"If-Match": '"x"'}, {"If-Match": "W/" + tag}, {"If-Unmodified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"}):
         assert request(server.port, get(**condition))[0] == 412, condition
-    # The same length, and the same time.
+    # With the same length and the same modification time.
     times = file.stat()
     file.write_text("other")
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""Limits: what happens at each of them, to the one who exceeds it and to the others."""
+"""Each limit's effect on the client that exceeds it, and on others."""
 
 import asyncio
 import contextlib
@@ -141,7 +141,7 @@ def test_a_server_that_was_held_up_asks_before_it_cuts_off():
     (["--max-message-rate", 100], "messageRate"), (["--max-byte-rate", "1KiB"], "byteRate"),
 ])
 def test_who_sends_too_fast_is_read_more_slowly_and_loses_nothing(options, expected):
-    """300 messages: 100 at once, 200 more at 100 a second."""
+    """Sends 300 messages: 100 at once, the other 200 at 100 a second."""
     with confab("--limit-loopback", *options, "--log-level", "info") as server:
         async def main():
             async with websockets.connect(server.ws) as fast, websockets.connect(server.ws) as other:
@@ -219,7 +219,7 @@ def test_messages_that_are_not_whole_are_limited_all_together():
         clients[3].open()
         clients[3].send(frame(2, bytes(300_000), final=False))
         assert clients[3].close_code() == 1013
-        # What has become whole, or has gone, counts no more.
+        # Completed messages and those of closed connections no longer count.
         clients[0].send(frame(0))
         clients[1].close()
         assert next(clients[0].messages()) == (2, bytes(300_000))

@@ -1,4 +1,4 @@
-"""The log: a line for each event, in text or JSON, whatever peers have put into it."""
+"""The log: one line for each event, in text or JSON, whatever data of peers it contains."""
 
 import datetime
 import json
@@ -7,12 +7,12 @@ import re
 from confab_process import confab
 from raw_client import RawClient, frame, handshake, request
 
-# What ends lines, turns them around, quotes, or is no UTF-8.
+# Line breaks, direction marks, quotes, and invalid UTF-8.
 EVIL = b"http://x\x1b[31m\x07\xc2\x85\xe2\x80\xa8\xe2\x80\xae\"\\ evil\xff\xc3("
 
 
 def log_of(*options):
-    """What is logged when a client with an evil origin is refused, and another one says too much."""
+    """Returns the log after an origin was rejected and a message was too large."""
     with confab("--max-message-size", 100, *options) as server:
         assert request(server.port, handshake(Origin="ORIGIN").replace(b"ORIGIN", EVIL))[0] == 403
         with RawClient(server.port) as client:
@@ -49,7 +49,7 @@ def test_how_many_lines_are_left_out_is_a_number():
         for _ in range(30):
             assert request(server.port, handshake(Origin="http://evil.example"))[0] == 403
         with RawClient(server.port) as client:
-            # The next second has lines of its own.
+            # The next second has its own limit of lines.
             first = json.loads(server.said().splitlines()[0])["time"]
             while datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(first) < datetime.timedelta(
                     seconds=1.1):

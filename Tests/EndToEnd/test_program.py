@@ -1,4 +1,4 @@
-"""The program: its options, its one line, its errors, its signals, its page."""
+"""The program: its options, its line of output, its errors, its signals, its page."""
 
 import asyncio
 import pathlib
@@ -126,7 +126,7 @@ def test_logs_go_to_standard_error():
 
 @pytest.mark.parametrize("host", ["localhost", "twice", None])
 def test_names_are_listened_on_without_ipv6(host, tmp_path):
-    """Where a file of hosts names ::1 although the machine has no IPv6, as containers do, or an address twice."""
+    """A hosts file may name ::1 on a machine without IPv6, as in containers, or an address twice."""
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 localhost\n::1 localhost\n127.0.0.1 twice\n127.0.0.1 twice\n")
     script = (f"mount --bind {hosts} /etc/hosts; echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; "

@@ -1,4 +1,4 @@
-"""Frames as RFC 6455 has them and as it forbids them, sent so that a segment of TCP holds several or a part of one."""
+"""Valid and invalid frames by RFC 6455, sent so that a TCP segment has several frames or a part of one."""
 
 import itertools
 import struct
@@ -28,7 +28,7 @@ def witness(server):
 
 
 def heard(witness):
-    """What has been said in the room until now, by one who has the answer to what it has sent behind that."""
+    """Returns the messages in the room so far: sends a last message and reads up to it."""
     witness.send(frame(1, b"the end"))
     return list(itertools.takewhile(lambda message: message != (1, b"the end"), witness.messages()))
 
@@ -56,7 +56,7 @@ def test_characters_may_be_cut_by_fragments(client, between):
     frame(1, b"\xc0\xaf"),
     frame(1, b"\xed\xa0\x80"),
     frame(1, b"\xf4\x90\x80\x80"),
-    # At once, not when the message ends.
+    # The error must come at once, not at the end of the message.
     frame(1, b"fine", final=False) + frame(0, b"\xff", final=False),
 ], ids=["cut", "cut, empty end", "cut by a letter", "rest", "overlong", "surrogate", "too high", "early"])
 def test_text_that_is_not_utf8_is_heard_by_nobody(client, witness, frames):
@@ -99,13 +99,13 @@ def test_pings_between_the_fragments_of_a_message(client):
 
 
 def test_a_ping_that_is_too_long_ends_the_connection(client, witness):
-    """RFC 6455 would have 1002; libwebsockets 4.1 sends no close frame."""
+    """RFC 6455 requires 1002; libwebsockets 4.1 sends no close frame."""
     client.send(frame(9, b"x" * 126) + frame(1, b"next"))
     assert client.close_code() in (None, 1002)
     assert heard(witness) == []
 
 
-# What is forbidden
+# Invalid frames
 
 FORBIDDEN = {
     **{f"reserved bit {bit:#x} of opcode {opcode}": frame(opcode | bit, b"x")
@@ -131,7 +131,7 @@ def test_what_is_forbidden_is_answered_with_1002(client, frames):
     (frame(1, b"\xff") + close(46036), 1007),
 ], ids=["ping", "ping behind a close", "close"])
 def test_what_comes_behind_does_not_change_the_answer(client, frames, code):
-    """Behind a ping, lws keeps what it has read until the pong is out, and reads it while its close frame waits."""
+    """lws buffers data behind a ping until the pong is sent, and parses it while its close frame is pending."""
     client.send(frame(9, b"a" * 125) + frames)
     assert client.close_code() == code
 
@@ -148,7 +148,7 @@ def test_what_was_said_before_is_heard_by_everyone(client, witness, frames, code
     b"\x81\x05hello", b"\x81\xfe\x00\x05\0\0\0\0hello", b"\x81\xff\0\0\0\0\0\0\0\x05\0\0\0\0hello",
 ], ids=["not masked", "length in 16 bits", "length in 64 bits"])
 def test_what_libwebsockets_lets_through(client, data):
-    """RFC 6455 forbids it, sections 5.1 and 5.2; libwebsockets 4.1 takes it for a message, which harms nobody."""
+    """RFC 6455, sections 5.1 and 5.2, forbids them. libwebsockets 4.1 accepts them as messages, which is harmless."""
     client.send(data + frame(1, b"next"))
     assert client.frame() == (1, b"hello")
     assert client.frame() == (1, b"next")
@@ -171,7 +171,7 @@ def test_the_answer_to_a_close(client, payload, code):
 
 @pytest.mark.parametrize("code", [1012, 1013, 1014])
 def test_the_answer_to_registered_codes(client, code):
-    """libwebsockets 4.1 does not know them."""
+    """libwebsockets 4.1 does not know these codes."""
     client.send(close(code))
     assert client.close_code() in (code, 1002)
 
@@ -187,8 +187,8 @@ def test_nothing_is_heard_behind_a_close(client, witness, frames):
 
 
 def test_a_long_message_and_a_close_at_once(server, witness):
-    """Everyone else hears it all. The sender, who does not read, gets what the kernel takes; and then the answer to its
-    close, unless libwebsockets had a part of a frame left to write: it ends the connection then."""
+    """The other members receive all of it. The sender does not read: it gets what the kernel takes, then the reply to
+    its close. If libwebsockets still had a part of a frame to write, it ends the connection instead."""
     message = b"z" * (1 << 20)
     with RawClient(server.port, receive_buffer=4096) as client:
         client.open()
@@ -213,7 +213,7 @@ def test_a_pong_comes_to_one_who_reads_later(server, witness):
 
 @pytest.mark.parametrize("count, statuses", [(1, [101]), (5, [101]), (50, [101, 431])])
 def test_extensions_that_it_does_not_know(server, count, statuses):
-    """libwebsockets 4.1 by itself ends the connection where the header has 255 bytes."""
+    """libwebsockets 4.1 would end the connection if the header has 255 bytes."""
     answer = request(server.port, handshake(
         Sec_WebSocket_Extensions=", ".join(f"x-{number}; a=1; b" for number in range(count))))
     assert answer and answer[0] in statuses and "sec-websocket-extensions" not in answer[1]

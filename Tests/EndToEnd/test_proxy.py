@@ -1,4 +1,4 @@
-"""Who stands behind a proxy: the PROXY protocol and X-Forwarded-For, from proxies that are trusted and others."""
+"""Clients behind a proxy: the PROXY protocol and X-Forwarded-For, from trusted proxies and others."""
 
 import contextlib
 import ipaddress
@@ -18,7 +18,7 @@ V1 = b"PROXY TCP4 192.0.2.1 127.0.0.1 4242 80\r\n"
 
 
 class Client(RawClient):
-    """One that comes from an address of this machine: the trusted proxy's, unless it is told otherwise."""
+    """A client that connects from an address of this machine, by default the trusted proxy's."""
 
     def __init__(self, port, source=PROXY):
         self.socket = socket.create_connection(("127.0.0.1", port), 10, (source, 0))
@@ -38,7 +38,7 @@ def unix(command=0x21):
 
 
 def refused_as(server, *, header=b"", source=PROXY, **changes):
-    """Whom the log names when a page from elsewhere is refused."""
+    """Returns the address that the log names when an origin is rejected."""
     before = len(server.said())
     with Client(server.port, source) as client:
         client.send(header + handshake(Origin="https://evil.example", **changes))
@@ -47,7 +47,7 @@ def refused_as(server, *, header=b"", source=PROXY, **changes):
 
 
 def dropped(server, client):
-    """The connection has ended without an answer, and is counted for that."""
+    """Checks that the connection was dropped without a response, and counted."""
     with contextlib.suppress(ConnectionResetError):
         assert client.answer() is None
     assert f"peer={PROXY}:" in server.said() and "reason=badProxyHeader" in server.said()
@@ -79,7 +79,7 @@ def test_a_header_in_pieces_and_all_at_once_with_what_follows(header):
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for byte in header:
                 client.send(bytes([byte]))
-            # The others are served meanwhile.
+            # Other clients are served meanwhile.
             other.send(header + handshake())
             assert other.answer()[0] == 101
             client.open()
@@ -135,7 +135,7 @@ def test_the_server_stops_while_headers_are_awaited():
 
 def test_others_may_not_say_who_they_are():
     with confab(*TRUST, "--proxy-protocol") as server:
-        # Who is no trusted proxy speaks as ever.
+        # A client that is not a trusted proxy needs no header.
         assert refused_as(server, source="127.0.0.8", X_Forwarded_For="192.0.2.1").startswith("127.0.0.8:")
         for header in [v2(), V1]:
             with Client(server.port, "127.0.0.8") as client:
@@ -169,10 +169,10 @@ def test_limits_by_address_are_those_of_the_client():
                 return client.answer()[0]
             assert [connect(v2()) for _ in range(3)] == [101, 101, 429]
             assert [connect(v2("192.0.2.2")), connect(V1.replace(b"2.1 ", b"2.3 "))] == [101, 101]
-            # What the proxy sends for itself, or for a client that it does not name, counts for its address.
+            # The proxy's own connections, and those of clients it does not name, count for the proxy's address.
             assert [connect(v2(command=0x20)) for _ in range(3)] == [101, 101, 429]
             assert connect(b"PROXY UNKNOWN\r\n") == 429
-        # Those have gone.
+        # The earlier connections are closed by now.
         for _ in range(100):
             with Client(server.port) as client:
                 client.send(v2() + handshake())
@@ -232,7 +232,7 @@ def test_who_is_forwarded_counts_by_address_and_each_request_for_itself():
             return client.answer()[0]
         assert [connect("192.0.2.1"), connect("192.0.2.1"), connect("192.0.2.2")] == [101, 429, 101]
         with Client(server.port) as client:
-            # A proxy keeps a connection, for one client after the other.
+            # A proxy uses a connection for one client after the other.
             for address, status in [("192.0.2.3", 200), ("192.0.2.4", 200), ("192.0.2.1", 429)]:
                 client.send(head({"Host": "localhost", "X-Forwarded-For": address}))
                 assert client.answer()[0] == status

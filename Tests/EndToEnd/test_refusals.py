@@ -1,4 +1,4 @@
-"""What the server refuses, ends or slows down has one counter each, whatever the reason, and one line in the log."""
+"""Each reason to reject, close or slow down a client has its counter and its line in the log."""
 
 import contextlib
 import time
@@ -13,14 +13,14 @@ DEFLATE = {"Sec_WebSocket_Extensions": "permessage-deflate"}
 
 
 def asks(data, status):
-    """A request that is answered with `status`."""
+    """Sends a request that gets `status`."""
     def act(server, stack):
         assert request(server.port, data)[0] == status
     return act
 
 
 def sends(*frames, code, **handshake):
-    """A client that is closed with `code` for what it sends."""
+    """Opens a client that is closed with `code` for the frames it sends."""
     def act(server, stack):
         client = stack.enter_context(RawClient(server.port))
         client.open(**handshake)
@@ -30,7 +30,7 @@ def sends(*frames, code, **handshake):
 
 
 def joined_by(count, data, status):
-    """`count` clients that stay, and one more, which is answered with `status`."""
+    """Opens `count` clients that stay, and one more that gets `status`."""
     def act(server, stack):
         for _ in range(count):
             stack.enter_context(RawClient(server.port)).open()
@@ -39,7 +39,7 @@ def joined_by(count, data, status):
 
 
 def is_dropped(data):
-    """A client that is let go without an answer."""
+    """Sends data for which the connection is dropped without a response."""
     def act(server, stack):
         client = stack.enter_context(RawClient(server.port, timeout=20))
         client.send(data)
@@ -48,7 +48,7 @@ def is_dropped(data):
 
 
 def goes(data):
-    """A client that sends a part of a request, and goes."""
+    """Sends a part of a request and closes the connection."""
     def act(server, stack):
         with RawClient(server.port) as client:
             client.send(data)
@@ -81,14 +81,14 @@ def does_not_read(server, stack):
     reader.open()
     writer = stack.enter_context(RawClient(server.port))
     writer.open()
-    # The kernel takes some of it.
+    # The kernel buffers some of it.
     for _ in range(200):
         writer.send(frame(2, bytes(60_000)))
         assert len(next(writer.messages())[1]) == 60_000
 
 
 def sends_much(kind, payload, answer):
-    """One whose frames are answered, all of them, but not at once."""
+    """Sends frames that are all answered, but at a limited rate."""
     def act(server, stack):
         client = stack.enter_context(RawClient(server.port))
         client.open()
@@ -102,7 +102,7 @@ def comes_often(server, stack):
         stack.enter_context(RawClient(server.port)).open()
 
 
-# What is counted, the options that it takes, and who does it.
+# The reason, the server's options, and the client that causes it.
 REASONS = {
     "badRequest": ([], asks(handshake(Host=None), 400)),
     "originNotAllowed": ([], asks(handshake(Origin="https://example.org"), 403)),
@@ -136,7 +136,7 @@ REASONS = {
     "byteRate": (["--max-byte-rate", 100, "--limit-loopback"], sends_much(1, b"hello", 1)),
     "pingRate": (["--max-ping-rate", 10, "--limit-loopback"], sends_much(9, b"hello", 10)),
 }
-# Asked for by programs that embed the server.
+# Reasons that only programs with the embedded server can cause.
 OF_PROGRAMS = {"authorizationTimeout"}
 
 
@@ -159,7 +159,7 @@ def test_each_reason_is_counted_and_logged(reason, tmp_path):
         while not (now := counts(admin))[reason]:
             assert time.monotonic() < deadline, now
         others = {name: value for name, value in now.items() if value and name != reason}
-        # Who is cut off for not closing has been closed for something.
+        # A connection that is dropped for not closing was closed for another reason before.
         assert others == ({"notUtf8": 1} if reason == "closeTimeout" else {})
         assert f"reason={reason}" in server.said()
 

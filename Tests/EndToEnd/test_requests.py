@@ -1,4 +1,4 @@
-"""Requests that are refused: with the right status, a reason in the answer and in the log, and the way out."""
+"""Rejected requests: the status, the reason in the response and the log, and how the connection ends."""
 
 import pytest
 
@@ -152,7 +152,7 @@ def test_logs_hold_no_control_characters_and_are_few(server):
 
 
 def test_an_upgrade_on_a_kept_alive_connection_after_the_page(server):
-    """CVE-2025-11677: libwebsockets 4.1.6 hands on a pointer to freed memory for an upgrade that it does not know."""
+    """CVE-2025-11677: libwebsockets 4.1.6 passes on a pointer to freed memory for unknown upgrades."""
     for upgrade in ("anything", "h2c", "websocket", "x" * 3000):
         with RawClient(server.port) as client:
             client.send(head(GET))

@@ -1,4 +1,4 @@
-"""The rich protocol: names, messages, limits. What has been said before is in test_rich_history.py, who is there in
+"""The rich protocol: names, messages, limits. History is in test_rich_history.py, presence in
 test_rich_presence.py."""
 
 import asyncio
@@ -72,7 +72,7 @@ def test_plain_and_rich_clients_hear_each_other(server):
             assert event["binary"] == 3 and "text" not in event
             for client in (one, two):
                 assert await client.recv() == "from a page" and await client.recv() == b"\x00\xff\x00"
-            # They hear of nothing else.
+            # They get none of the other events.
             await ann.send("typing")
             await ann.send("rename", name="Anna")
             await ann.say("end")
@@ -141,7 +141,7 @@ def test_a_tag_is_said_once(server):
             assert await ann.say("again", "tag") == first
             assert await ann.say("another", "tag2") != first
             assert [(await bob.until("message"))["text"] for _ in range(2)] == ["once", "another"]
-        # Her connection has broken: she does not know what has been heard.
+        # Ann's connection broke, so she does not know which messages were delivered.
         async with rich(server, "Ann", session=ann.welcome["session"]) as again:
             assert again.welcome["last"] == 2 and again.welcome["member"] == ann.welcome["member"]
             assert await again.say("once", "tag") == first
@@ -263,7 +263,7 @@ def test_a_large_event_counts_as_several(server):
             for number in range(4):
                 await ann.send_text(json.dumps({"type": "typing", "other": "x" * 150_000}))
             error = await ann.until("error")
-            # The first ten are paid with the burst of 20, and so are nine of the next ten.
+            # The burst of 20 covers the first ten, and nine of the next ten.
             assert error["code"] == "rateLimited" and error["retryAfter"] > 0
             assert len([event for event in ann.heard if event["type"] == "typing"]) == 1
     go(main())

@@ -1,4 +1,4 @@
-"""What was said before, and coming back without missing anything, by the rich protocol."""
+"""History and resuming without a gap, by the rich protocol."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ def go(coroutine, seconds=60):
 
 
 async def fill(server, path, count, text="x"):
-    """Has so many messages said by the plain protocol. A room has a history if somebody speaks the rich one."""
+    """Sends `count` messages by the plain protocol. A rich client is connected, so the room keeps a history."""
     async with open_rich(server, path), websockets.connect(server.ws + path, compression=None, max_size=None) as client:
         for number in range(count):
             await client.send(f"{text}{number + 1}")
@@ -148,7 +148,7 @@ def test_what_cannot_be_resumed_is_a_gap():
 
 
 class Visitor:
-    """One who loses the connection again and again, and misses nothing."""
+    """A client that reconnects repeatedly and misses no message."""
 
     def __init__(self, server, name):
         self.server, self.name = server, name
@@ -161,13 +161,13 @@ class Visitor:
         self.tags.append(message.get("tag"))
 
     async def visit(self, count):
-        """Comes back, and stays until so many more messages have come."""
+        """Resumes and stays until `count` more messages have arrived."""
         members = {"epoch": self.epoch, "after": self.ids[-1], "session": self.session} if self.ids else {"history": 1}
         async with open_rich(self.server) as client:
             welcome = await client.hello(self.name, **members)
             assert not welcome["gap"]
             self.session, self.epoch = welcome["session"], welcome["epoch"]
-            # What comes live meanwhile waits until the page has come that it follows.
+            # Live messages are kept back until the pages before them have arrived.
             for message in welcome["messages"]:
                 self.take(message)
             live, more = [], welcome["more"]
@@ -289,7 +289,7 @@ def test_a_client_that_has_heard_more_than_the_server_waits_for_that(server):
             last = (await ann.say("1"))["id"]
             hello = {"name": "Bob", "epoch": ann.welcome["epoch"], "after": last + 2}
             await bob.send("hello", **hello)
-            # What comes behind it keeps its order.
+            # Events behind the hello stay in order.
             await bob.send("say", tag="b", text="of Bob")
             await ann.say("2")
             with pytest.raises(TimeoutError):

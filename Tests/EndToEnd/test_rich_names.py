@@ -16,7 +16,7 @@ def go(coroutine, seconds=60):
 
 
 async def closed(client):
-    """The code that the connection is closed with, whatever is heard before."""
+    """Returns the close code. Ignores earlier events."""
     try:
         while True:
             await client.next()
@@ -71,7 +71,7 @@ def test_a_name_belongs_to_one(server, one, other):
             assert error["code"] == "nameTaken"
             assert (await client.hello(error["proposal"]))["name"] == error["proposal"]
             assert (await client.error("rename", name=other))["code"] == "nameTaken"
-        # It is free when the one who had it has gone.
+        # The name is free when its member has left.
         async with open_rich(server) as client:
             while True:
                 await client.send("hello", name=other)
@@ -124,7 +124,7 @@ def test_a_session_takes_the_name_over():
                 assert await closed(old) == 4001
                 assert (await new.say(f"{number}"))["id"] == number
                 old = new
-            # Of all that the others hear nothing.
+            # The others get no event about all that.
             async with rich(server, "Cid"):
                 while (event := await bob.next())["type"] != "presence" or "Cid" not in event["joined"]:
                     if event["type"] == "presence":
@@ -175,7 +175,7 @@ def test_other_sessions_are_of_no_use(server):
             session = ann.welcome["session"]
             for wrong in (session[:-1] + ("0" if session[-1] != "0" else "1"), "0" * 48, "x" * 48, session[:47] + "é"):
                 assert (await client.error("hello", name="Ann", session=wrong))["code"] == "nameTaken"
-            # In another room it takes nothing over.
+            # In another room the session takes nothing over.
             async with rich(server, "Bob", "tea") as bob, rich(server, "Ann", "tea", session=session) as other:
                 assert sorted(other.welcome["people"]) == ["Ann", "Bob"] and other.welcome["count"] == 2
                 await bob.say("unharmed")
@@ -185,7 +185,7 @@ def test_other_sessions_are_of_no_use(server):
 
 
 def test_a_session_of_the_clients_own_is_kept(server):
-    """A client whose welcome got lost comes back with what it has, and gets its name."""
+    """A client that missed its welcome comes back with its own session and gets its name."""
     async def main():
         own = secrets.token_hex(24)
         async with rich(server, "Ann", session=own) as ann, open_rich(server) as eve:
@@ -218,7 +218,7 @@ def test_names_with_the_same_folded_form_are_taken(server, name):
 
 
 def test_the_newest_of_two_waiting_connections_of_a_session_wins(tmp_path):
-    """Both have heard more than the room has, so their hellos wait for it to catch up."""
+    """Both claim to know more than the room has, so their hellos are pending until it catches up."""
     async def main(server):
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
             session, epoch = bob.welcome["session"], bob.welcome["epoch"]

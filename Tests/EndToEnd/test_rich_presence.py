@@ -1,4 +1,4 @@
-"""Who is there, and who is writing, by the rich protocol."""
+"""Presence and typing, by the rich protocol."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ def go(coroutine, seconds=60):
 
 
 class Crowd:
-    """Who is there, as one client knows it."""
+    """The names in a room, as one client knows them."""
 
     def __init__(self, client):
         self.client = client
@@ -48,7 +48,7 @@ def test_who_comes_and_goes(server):
                 async with websockets.connect(server.ws):
                     await crowd.until(["Ann", "Bob"], 3)
                     async with open_rich(server):
-                        # Who has not said a name is not there.
+                        # A client without a name is not present.
                         await bob.send("rename", name="Eve")
                         await crowd.until(["Ann", "Eve"], 3)
                 await crowd.until(["Ann", "Eve"], 2)
@@ -82,7 +82,7 @@ def test_three_hundred_come_at_once(loops):
                 events += 1
             assert events <= 2 + 5 * (time.monotonic() - start)
             assert crowd.count == 301
-            # Late ones get as many names as a welcome has, and the number of all.
+            # Later clients get at most 200 names in the welcome, and the total number.
             async with rich(server, "late") as late:
                 assert len(set(late.welcome["people"])) == 200 and late.welcome["count"] == 302
                 start, events = time.monotonic(), 0
@@ -106,7 +106,7 @@ def test_those_who_flap_are_told_as_they_are():
                     while True:
                         async with open_rich(server) as client:
                             await client.send("hello", name=f"flap {number}")
-                            # The name is free when the server knows that the one before has gone.
+                            # The name is free once the server knows that the previous client has left.
                             if (await client.next())["type"] == "welcome":
                                 await client.send("rename", name=f"flop {number}")
                                 await client.until("renamed")

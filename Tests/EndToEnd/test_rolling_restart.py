@@ -1,4 +1,4 @@
-"""Servers behind a proxy are restarted one after the other, while everybody talks: nothing is lost."""
+"""Servers behind a proxy are restarted one after the other while clients talk: no message is lost."""
 
 import asyncio
 import collections
@@ -17,13 +17,13 @@ DRAIN = 2
 
 
 class Guest:
-    """A client as Protocol.md wants it: what it cannot know to be heard it says again when it has come back. It goes
-    elsewhere when it is told to, or only when it is closed."""
+    """A client that follows Protocol.md: after a reconnect it resends every message that it has not received itself. It
+    moves when the server asks it to, or only when its connection is closed."""
 
     def __init__(self, proxy, name, *, heeds):
         self.proxy, self.name, self.heeds = proxy, name, heeds
         self.unheard, self.said = {}, []
-        #: The ids that each tag has been heard with, as pairs of epoch and id.
+        #For each tag, the pairs of epoch and id that its message was received with.
         self.heard = collections.defaultdict(set)
         self.known, self.moves, self.client = {}, 0, None
 
@@ -49,7 +49,7 @@ class Guest:
                 event = await client.next()
                 assert event["type"] != "error", event
                 if event["type"] == "message":
-                    # One's own may come again, that of another never; and none is left out.
+                    # Only the client's own messages may repeat, and none is missing.
                     assert event["id"] == last + 1 or event["id"] <= last and event["from"] == self.name, (last, event)
                     last = self.known["after"] = max(last, event["id"])
                     self.hear(event)
@@ -86,7 +86,7 @@ class Guest:
 
 @contextlib.asynccontextmanager
 async def background(*work):
-    """Does something meanwhile; what goes wrong with it does so here."""
+    """Runs tasks meanwhile. Their errors are raised here."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each) for each in work]
         yield
@@ -106,7 +106,7 @@ def server(admin, options, port=0):
 
 @pytest.fixture(params=["memory", "nats"])
 def options(request):
-    """Servers that are each a chat of its own, and such that are one."""
+    """The options of servers that are separate chats, and of servers that are one chat."""
     if request.param == "memory":
         yield ()
     else:

@@ -1,4 +1,4 @@
-"""Rooms that everyone has left."""
+"""Vacant rooms."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from rich_client import rich
 
 
 def bytes_read(server):
-    """What the process has read so far, of files and sockets."""
+    """Returns the number of bytes that the process has read so far, from files and sockets."""
     with open(f"/proc/{server.process.pid}/io") as io:
         return int(dict(line.split(": ") for line in io)["rchar"])
 
@@ -25,7 +25,7 @@ TEXT = 15_000
 def test_a_room_that_is_left_keeps_its_history_and_little_else():
     with confab("--loops", 1) as server:
         async def visit(path):
-            """Each form of the room's logs has a reader: compressed with both sizes of the window, and not."""
+            """Opens a reader for each form of the room's log: both compression windows, and uncompressed."""
             async with (
                 rich(server, "Ann", path), websockets.connect(server.ws + path, compression=None) as plain,
                 websockets.connect(server.ws + path) as wide,
@@ -44,7 +44,7 @@ def test_a_room_that_is_left_keeps_its_history_and_little_else():
         before, count = server.memory(), 250
         asyncio.run(main("room", count))
         each = (server.memory() - before) / count
-        # What is promised is 64 bytes for a message and 4 KiB for a room, beside the JSON. The allocator has some more.
+        # Security.md promises 64 bytes for a message and 4 KiB for a room, beside the JSON. The allocator uses more.
         assert each < 1.25 * (TEXT + 100 + 64 + 4096), each
 
 
@@ -52,7 +52,7 @@ NARROW = ClientPerMessageDeflateFactory(server_max_window_bits=9)
 
 
 def test_who_comes_and_goes_does_not_have_the_history_read_each_time(tmp_path):
-    """SQLite keeps 2 MB of a file in memory; the room has more."""
+    """SQLite caches 2 MB of a file. The room has more."""
     with confab("--history", tmp_path / "chat.db", "--max-message-rate", 0, "--max-byte-rate", 0,
                 "--max-history-bytes", "8MiB") as server:
         async def main():
@@ -69,7 +69,7 @@ def test_who_comes_and_goes_does_not_have_the_history_read_each_time(tmp_path):
 
 
 def test_rooms_that_are_in_a_file_are_given_up_for_others(tmp_path):
-    """Their history does not go with them."""
+    """The history of a removed room stays in the file."""
     with confab("--history", tmp_path / "chat.db", "--max-rooms", 2, "--max-total-history-bytes", "100KiB") as server:
         async def main():
             for number in range(5):

@@ -1,4 +1,4 @@
-"""The program as a service: what it tells systemd, and the sockets that it is given."""
+"""The program as a service: its notifications to systemd, and the sockets that it is given."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from confab_process import confab, make_certificate
 from raw_client import RawClient, frame, handshake
 from websockets.sync.client import connect
 
-# Becomes the program that the arguments name, with the descriptors from 3 on.
+# Executes the program in the arguments, with the passed descriptors from 3 on.
 LAUNCHER = [sys.executable, "-c", """
 import fcntl, os, sys
 given = [fcntl.fcntl(int(each), fcntl.F_DUPFD, 100) for each in sys.argv[1].split(",")]
@@ -26,7 +26,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Manager:
-    """What the service tells."""
+    """A service manager that records the notifications."""
 
     def __init__(self, path):
         self.name = str(path)
@@ -105,7 +105,7 @@ def listener(family=socket.AF_INET, host="127.0.0.1"):
 
 
 def given(*sockets, **variables):
-    """How a server is started that gets these sockets."""
+    """Returns the options of Confab() that pass these sockets to the server."""
     descriptors = [each.fileno() for each in sockets]
     return {"under": [*LAUNCHER, ",".join(map(str, descriptors))], "pass_fds": descriptors,
             "env": os.environ | variables}
@@ -133,7 +133,7 @@ def test_an_address_of_ipv4_is_one_on_a_socket_for_both_too():
                 client.send(handshake())
                 return client.answer()[0]
 
-            # Both have the same 64 bits before them.
+            # As IPv6 addresses, 127.0.0.1 and ::1 share their first 64 bits.
             for host in ("127.0.0.1", "::1"):
                 assert [status(host) for _ in range(3)] == [101, 101, 429]
 

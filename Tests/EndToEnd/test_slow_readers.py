@@ -1,4 +1,4 @@
-"""Readers that stop reading: they hold a place in the log, and hold up nobody."""
+"""Clients that stop reading have a cursor in the log and do not delay others."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ PIECE = 60_000
 
 
 class Reader:
-    """A raw client that reads when it is told to, with a small window."""
+    """A raw client with a small window that reads only on request."""
 
     def __init__(self, port, path="/"):
         self.socket = socket.socket()
@@ -39,7 +39,7 @@ class Reader:
         self.socket.close()
 
     def messages(self):
-        """Whole messages until the close frame, whose code comes last."""
+        """Yields complete messages until the close frame, then the close code."""
         whole = b""
         while True:
             first, second = self.file.read(2)
@@ -61,14 +61,14 @@ def message(number):
 
 
 def frame(payload):
-    """A masked frame; the mask is 0."""
+    """Returns a masked frame. The mask is 0."""
     is_long = len(payload) > 0xFFFF
     length = bytes([255 if is_long else 254]) + len(payload).to_bytes(8 if is_long else 2, "big")
     return b"\x82" + length + bytes(4) + payload
 
 
 async def say(server, count):
-    """Says `count` messages and waits for each, which tells the longest wait."""
+    """Sends `count` messages, waits for each, and returns the longest delay."""
     longest = 0
     async with websockets.connect(server.ws, max_size=None, compression=None) as speaker:
         for number in range(count):
@@ -96,7 +96,7 @@ def test_a_reader_beyond_the_backlog_is_closed_with_1013_and_holds_up_nobody():
         before = server.memory()
         longest = asyncio.run(asyncio.wait_for(say(server, 100), 60))
         assert longest < 1
-        # 20 readers share 1 MiB of backlog; each has at most one segment of its own.
+        # 20 readers share 1 MiB of backlog; each also has at most one segment.
         assert server.memory() - before < 8 << 20
         for reader in readers:
             heard = list(reader.messages())
@@ -120,7 +120,7 @@ def test_one_message_larger_than_the_backlog_limit_evicts_nobody():
 
 
 def test_burst_evicts_no_client_that_reads():
-    """24 clients of one process, which reads as fast as it can: 2 MiB for each come at once."""
+    """24 clients in one process that reads as fast as it can. 2 MiB for each arrive at once."""
     with confab() as server:
 
         async def main():
@@ -155,7 +155,7 @@ def test_client_that_writes_before_it_reads_gets_its_echo():
 
 
 def test_client_far_behind_is_not_read_until_it_reads():
-    """It writes 40 MiB in all and reads at the same time, slowly: its own echo evicts it never."""
+    """The client writes 40 MiB in all and reads slowly at the same time: its own echo never evicts it."""
     with confab("--max-backlog", "1MiB", "--send-buffer", "64KiB", "--limit-loopback", "--max-byte-rate", "0",
                 "--max-message-rate", "0") as server:
         client = Reader(server.port)
@@ -176,7 +176,7 @@ def test_client_far_behind_is_not_read_until_it_reads():
 
 
 def test_total_backlog_is_bounded_for_all_rooms_together():
-    """16 rooms, each with a client that never reads; 4 MiB are said in each, and 16 MiB may be kept in all."""
+    """16 rooms, each with a client that never reads. 4 MiB are sent in each, and 16 MiB may be kept in all."""
     admin = f"127.0.0.1:{free_port()}"
     with confab("--admin", admin, "--max-total-backlog", "16MiB", "--send-buffer", "64KiB", "--limit-loopback", "--max-byte-rate", "0",
                 "--max-message-rate", "0", "--max-connections-per-address", "0") as server:
@@ -202,7 +202,7 @@ def test_total_backlog_is_bounded_for_all_rooms_together():
 
 
 def test_silent_rooms_make_room_for_others():
-    """Clients that have stopped reading are evicted when memory is short, though nothing is said in their rooms any more."""
+    """Clients that have stopped reading are evicted when memory is short, even if their rooms are silent."""
     admin = f"127.0.0.1:{free_port()}"
     with confab("--admin", admin, "--max-backlog", "8MiB", "--max-total-backlog", "8MiB", "--send-buffer", "64KiB",
                 "--limit-loopback", "--max-byte-rate", "0", "--max-message-rate", "0", "--loops", 1) as server:
@@ -235,7 +235,7 @@ def test_a_slow_reader_that_makes_progress_is_not_idle():
                 await speaker.recv()
         asyncio.run(asyncio.wait_for(speak(), 20))
         start, count = time.monotonic(), 0
-        # Behind the message are pings, which can only be answered when it has been read.
+        # Behind the message are pings, which the client can answer only after it has read the message.
         while count < size:
             data = slow.socket.recv(6000)
             assert data, f"dropped after {count} bytes, {time.monotonic() - start} s"

@@ -169,7 +169,7 @@ def test_a_new_certificate_without_dropping_anybody(files, tmp_path):
             assert old.recv(4096).startswith(b"HTTP/1.1 101")
             new = make_certificate(tmp_path, name="new")
             certificate.write_bytes(new[0].read_bytes())
-            # The key does not fit: all stays as it was.
+            # The key does not match, so the old certificate stays.
             server.process.send_signal(signal.SIGHUP)
             await_log(server, "does not belong")
             assert subject(server) == ssl.PEM_cert_to_DER_cert(files[0].read_text())
@@ -209,7 +209,7 @@ def test_a_new_certificate_is_used_by_all_loops_once_it_is_logged(files, tmp_pat
                 target.write_bytes(source.read_bytes())
             server.process.send_signal(signal.SIGHUP)
             await_log(server, "has been read again", count=number + 1)
-            # The files may be gone by now.
+            # The server does not need the files any more.
             pair[0].write_text("nothing")
             for _ in range(8):
                 assert subject(server) == ssl.PEM_cert_to_DER_cert(new[0].read_text())
@@ -220,7 +220,7 @@ def openssl(*arguments, **keywords):
 
 
 def issue(folder, name, issuer=None, *, is_authority=False):
-    """A certificate that `issuer` has signed, or one of its own: the two files."""
+    """Creates a certificate signed by `issuer`, or self-signed. Returns the two files."""
     certificate, key, extensions = folder / f"{name}.pem", folder / f"{name}-key.pem", folder / f"{name}.ext"
     extensions.write_text("basicConstraints=CA:TRUE" if is_authority else "subjectAltName=DNS:localhost")
     request = openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
@@ -244,7 +244,7 @@ def test_the_whole_chain_is_sent(tmp_path):
 
 
 def made_for_later(folder):
-    """A certificate that is not valid before 2099."""
+    """Creates a certificate that is not valid before 2099."""
     key, request, certificate = folder / "later-key.pem", folder / "later.csr", folder / "later.pem"
     openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
             "-subj", "/CN=later", "-keyout", key, "-out", request)
@@ -295,7 +295,7 @@ def answers(server, certificate, *requests):
 GET = {"Host": "localhost"}
 
 
-# libwebsockets takes the name of the header behind one of these for a part of its name.
+# libwebsockets takes the header after one of these for a part of its name.
 @pytest.mark.parametrize("name", ["X-Auth", "Auth", "X", "If", "User", "Accept-L", "P"])
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
 def test_headers_that_libwebsockets_misreads_are_refused(server, files, name, end):
@@ -308,7 +308,7 @@ def test_headers_that_libwebsockets_misreads_are_refused(server, files, name, en
 
 
 def test_headers_that_libwebsockets_does_not_know_are_read(server, files):
-    # Lengths, and places in its table, that look like ends of lines.
+    # Lengths, and offsets in the table of libwebsockets, that look like line ends.
     for length in (1, 9, 10, 13, 2560, 2570, 3338):
         headers = {"X-Other": "x" * length, "Other": "a:b", "Z" * 10: "x" * 10, "Z" * 13: "y" * 13}
         assert answers(server, files[0], handshake(**headers))[0][0] == 101

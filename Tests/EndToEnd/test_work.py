@@ -21,7 +21,7 @@ def open_at(server, address, path="", **options):
 
 
 def test_messages_that_are_put_off_come_in_order():
-    """Compressed, whole, in fragments and small ones between them: all of them, as they were sent."""
+    """Sends compressed, whole, fragmented and small messages: all arrive, in order."""
     sent = []
     for number in range(60):
         size = (900_000, 20_000, 10)[number % 3]
@@ -67,12 +67,12 @@ def test_one_address_takes_its_share_of_a_loop():
 
     with confab(*LIMITED) as server:
         used = asyncio.run(asyncio.wait_for(main(server), 60))
-        # A quarter is the share of an address. Something is for what is sent back, and the quiet client.
+        # A quarter is an address's share. The rest is for the replies and the quiet client.
         assert used < 0.45 * SECONDS, f"{used} s of CPU time"
 
 
 def server_time(server):
-    """The CPU time of the server's threads so far, in seconds."""
+    """Returns the CPU time of the server's threads so far, in seconds."""
     tasks = pathlib.Path(f"/proc/{server.process.pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
@@ -81,7 +81,7 @@ def test_a_message_that_is_put_off_is_checked():
     with confab(*LIMITED, "--log-level", "info") as server, RawClient(server.port, timeout=30) as client:
         headers = client.open(Sec_WebSocket_Extensions="permessage-deflate")
         assert "permessage-deflate" in headers["sec-websocket-extensions"]
-        # A block of type 3 there is none of; what comes before costs more than may be taken at once.
+        # The block type 3 is invalid. The data before it takes more time than the share allows.
         deflater = zlib.compressobj(wbits=-15)
         large = deflater.compress(bytes(1 << 20)) + deflater.flush(zlib.Z_SYNC_FLUSH)
         for _ in range(30):

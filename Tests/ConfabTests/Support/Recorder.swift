@@ -44,8 +44,8 @@ final class Recorder: Handler, Sendable {
   func closed(_ connection: Connection, _ close: Close) { events.yield(.closed(close)) }
 }
 
-/// Runs a server on a free port and passes its events to `body`. The server is stopped at the end; later events fail the
-/// test.
+/// Runs a server on a free port and passes its events to `body`. The server is stopped at the end; later events fail
+/// the test.
 func withServer(
   _ change: (inout Configuration) -> Void = { _ in },
   onOpen: @escaping @Sendable (Connection) -> Void = { _ in },
