@@ -13,10 +13,10 @@ CONFAB = pathlib.Path(os.environ.get("CONFAB", ROOT / ".build" / "release" / "co
 
 
 class Confab:
-    """A running server on a port that the system chose; `under` is a command that runs it."""
+    """A running server on a port that the system chose. `under` is a command that runs it."""
 
     def __init__(self, *options, under=(), env=None, **keywords):
-        # A file, not a pipe: a server that says much is not held up.
+        # A file, because a full pipe would block a server that logs much.
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [*under, CONFAB, "serve", "--port", "0", *map(str, options)],
@@ -32,22 +32,22 @@ class Confab:
         self.http = f"http{match[1]}://127.0.0.1:{self.port}/"
 
     def memory(self):
-        """Resident memory in bytes."""
+        """Returns the resident memory in bytes."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
     def said(self):
-        """What it has written to standard error."""
+        """Returns the server's standard error so far."""
         return os.pread(self.log.fileno(), 1 << 30, 0).decode()
 
     def stop(self, signal=15, patience=10):
-        """Stops it and returns its exit code."""
+        """Stops the server and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal)
         return self.end(patience)
 
     def end(self, patience=10):
-        """Waits until it has stopped, and returns its exit code."""
+        """Waits until the server has stopped, and returns its exit code."""
         try:
             code = self.process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -71,14 +71,14 @@ def confab(*options, **keywords):
 
 
 def free_port():
-    """A port that nobody listens on: the program does not tell which one it has taken for `--admin`."""
+    """Returns a free port. `--admin` needs one, because the program does not print which port it took."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def make_certificate(folder, *, name="server", days=30, key_type=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):
-    """A certificate of its own for this machine, and its key: the two files."""
+    """Creates a self-signed certificate for this machine. Returns the files of the certificate and the key."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     request = subprocess.run(
@@ -91,6 +91,6 @@ def make_certificate(folder, *, name="server", days=30, key_type=("ec", "-pkeyop
 
 
 def run(*arguments, env=None):
-    """Runs the program to its end, which must come by itself."""
+    """Runs the program until it exits."""
     return subprocess.run(
         [CONFAB, *map(str, arguments)], capture_output=True, text=True, timeout=20, env=env and os.environ | env)

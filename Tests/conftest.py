@@ -1,4 +1,4 @@
-"""Makes the helpers beside this file importable, and gives each test a server of its own."""
+"""Makes the helpers beside this file importable, and gives each test its own server."""
 
 import pathlib
 import sys

@@ -1,4 +1,4 @@
-"""The program in Tests/Joins, which checks that clients of a running server hear everything that is said in a room."""
+"""The program in Tests/Joins: its clients check that they receive all messages of a room."""
 
 import pathlib
 import subprocess
@@ -19,7 +19,7 @@ def build():
 
 
 def start(port, **options):
-    """Starts it, with options like `rich=0`, and its output in a pipe."""
+    """Starts the program with options like `rich=0`, and its output in a pipe."""
     build()
     return subprocess.Popen(
         [PROGRAM, str(port), *(part for name, value in options.items() for part in (f"--{name}", str(value)))],
@@ -27,7 +27,8 @@ def start(port, **options):
 
 
 def check(port, **options):
-    """Runs it to its end. Its output: faults, and a summary as the last line. Fails when there are faults."""
+    """Runs the program to its end. Returns its output: faults, and a summary as the last line. Fails when there are
+    faults."""
     process = start(port, **options)
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output

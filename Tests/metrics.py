@@ -1,4 +1,4 @@
-"""What a server's own listener tells: see `--admin`."""
+"""Requests to a server's admin listener: see `--admin`."""
 
 import urllib.error
 import urllib.request
@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def get(admin, path):
-    """Status and body."""
+    """Returns status and body."""
     try:
         with urllib.request.urlopen(f"http://{admin}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
@@ -16,7 +16,7 @@ def get(admin, path):
 
 
 def metrics(admin):
-    """The values of all samples, by name and labels."""
+    """Returns the values of all samples, by name and labels."""
     status, text = get(admin, "/metrics")
     assert status == 200
     return {(sample.name, *sample.labels.values()): sample.value

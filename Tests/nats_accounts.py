@@ -1,4 +1,4 @@
-"""NATS's decentralised accounts: an operator's, which its servers trust, and the files that their users come with."""
+"""NATS's decentralised accounts: an operator that servers trust, and credentials files for users."""
 
 import base64
 import json
@@ -8,14 +8,14 @@ import nkeys
 
 
 class Party:
-    """Who has a key, and signs others: an operator, an account, a user."""
+    """A holder of a key that signs others: an operator, an account, a user."""
 
     def __init__(self, prefix):
         self.seed = nkeys.encode_seed(os.urandom(32), prefix)
         self.name = nkeys.from_seed(self.seed).public_key.decode()
 
     def sign(self, subject, name, **claims):
-        """A token that says of `subject`, a public key, what the claims are."""
+        """Returns a signed token with claims about `subject`, a public key."""
         part = ".".join(map(encoded, (
             {"typ": "JWT", "alg": "ed25519-nkey"},
             {"jti": os.urandom(8).hex(), "iat": 0, "iss": self.name, "sub": subject, "name": name, "nats": {"version": 2, **claims}})))
@@ -23,14 +23,14 @@ class Party:
 
 
 class Operator(Party):
-    """It has an account of the system, as JetStream needs one, and one for the chat."""
+    """An operator with a system account, which JetStream needs, and an account for the chat."""
 
     def __init__(self):
         super().__init__(nkeys.PREFIX_BYTE_OPERATOR)
         self.system, self.account = Party(nkeys.PREFIX_BYTE_ACCOUNT), Party(nkeys.PREFIX_BYTE_ACCOUNT)
 
     def configuration(self):
-        """What a server is told, to serve these accounts."""
+        """Returns the configuration of a server for these accounts."""
         limits = {"subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1, "imports": -1, "exports": -1, "wildcards": True}
         storage = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}
         tokens = {
@@ -43,7 +43,7 @@ class Operator(Party):
 
 
 def write_credentials(path, account):
-    """The file of a user of the account."""
+    """Writes the credentials file of a new user of the account."""
     user = Party(nkeys.PREFIX_BYTE_USER)
     token = account.sign(user.name, "confab", type="user", subs=-1, data=-1, payload=-1)
     path.write_text(f"-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n"

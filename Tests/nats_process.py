@@ -1,4 +1,4 @@
-"""Starts servers of NATS for tests, and ends them by their pid."""
+"""Starts NATS servers for tests, and ends them by their pid."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ PROGRAM = os.environ.get("NATS_SERVER") or shutil.which("nats-server") or "/usr/
 
 
 class Broker:
-    """A server of NATS with JetStream, which keeps its port and its folder when it is started again."""
+    """A NATS server with JetStream. It keeps its port and its folder when it is restarted."""
 
     def __init__(self, folder, *options, name="one"):
         self.port, self.folder, self.name = free_port(), pathlib.Path(folder) / name, name
@@ -36,7 +36,7 @@ class Broker:
         return self.process is not None and self.process.poll() is None
 
     def kill(self):
-        """At once, as when the power fails, but that the kernel has what was written."""
+        """Kills the server, like a power failure, except that the kernel keeps what was written."""
         self.process.kill()
         self.process.wait()
 
@@ -53,7 +53,7 @@ class Broker:
         return os.pread(self.log.fileno(), 1 << 30, 0).decode()
 
     def request(self, subject, body=b"", patience=2):
-        """The answer to a request, as JSON; nil if there is none."""
+        """Returns the reply to a request as JSON, None if there is none."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), patience) as connection:
                 lines = connection.makefile("rb")
@@ -72,7 +72,7 @@ class Broker:
             return None
 
     def wait(self, patience=20):
-        """Until it does what it is there for."""
+        """Waits until JetStream works."""
         end = time.monotonic() + patience
         while "error" in (self.request("$JS.API.INFO") or {"error": 0}):
             assert self.is_running() and time.monotonic() < end, self.said()[-4000:]
@@ -108,7 +108,7 @@ def cluster(size=3):
 
 
 def leader(brokers, stream="CONFAB"):
-    """The one that leads a stream; nil if there is none now."""
+    """Returns the broker that leads a stream, None if there is none now."""
     for one in brokers:
         info = one.request(f"$JS.API.STREAM.INFO.{stream}") if one.is_running() else None
         name = (info or {}).get("cluster", {}).get("leader")
@@ -117,7 +117,7 @@ def leader(brokers, stream="CONFAB"):
 
 
 def wait_until_whole(brokers, stream="CONFAB", patience=60):
-    """Until all have all messages of a stream: before that another one of them must not die."""
+    """Waits until all brokers have all messages of a stream. Before that another broker must not die."""
     end = time.monotonic() + patience
     while True:
         info = leader(brokers, stream) and brokers[0].request(f"$JS.API.STREAM.INFO.{stream}")

@@ -1,11 +1,11 @@
-"""A network between a client and a server that can be cut, or fall silent."""
+"""A network between a client and a server that can be cut or go silent."""
 
 import asyncio
 import threading
 
 
 class Network:
-    """Passes a port of its own on to the server's. Threads may call its methods."""
+    """A proxy on its own port for a server. Threads may call its methods."""
 
     def __init__(self, server):
         self.target = server.port
@@ -30,15 +30,15 @@ class Network:
         self.thread.join()
 
     def cut(self):
-        """Resets all connections, and lets nobody in."""
+        """Resets all connections and rejects new ones."""
         self.call(self.set, False, True, True)
 
     def silence(self):
-        """Loses all that is on its way; who sends does not learn of it."""
+        """Loses all data on its way. The senders do not notice."""
         self.call(self.set, True, False, False)
 
     def deafen(self):
-        """Loses what comes from the server."""
+        """Loses the data from the server."""
         self.call(self.set, True, True, False)
 
     def restore(self):

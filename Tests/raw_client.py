@@ -1,4 +1,4 @@
-"""A WebSocket and HTTP client of bare sockets, for what well-behaved libraries don't send."""
+"""A WebSocket and HTTP client on plain sockets, for data that well-behaved libraries don't send."""
 
 import os
 import socket
@@ -14,13 +14,13 @@ HANDSHAKE = {
 
 
 def head(headers, line="GET / HTTP/1.1"):
-    """The head of a request; a header that is None is left out."""
+    """Returns a request header section. A header that is None is left out."""
     lines = [line] + [f"{name}: {value}" for name, value in headers.items() if value is not None]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def handshake(**changes):
-    """An opening handshake; `_` in a name stands for `-`."""
+    """Returns an opening handshake. `_` in a name stands for `-`."""
     return head(HANDSHAKE | {name.replace("_", "-"): value for name, value in changes.items()})
 
 
@@ -55,7 +55,7 @@ class RawClient:
         self.socket.sendall(data)
 
     def answer(self):
-        """The status, headers and body that come next; None when the connection ends instead."""
+        """Returns status, headers and body of the next response, None when the connection ends instead."""
         line = self.file.readline()
         if not line:
             return None
@@ -67,14 +67,14 @@ class RawClient:
         return int(line.split()[1]), headers, self.file.read(length)
 
     def open(self, **changes):
-        """Shakes hands."""
+        """Sends the handshake and expects 101. Returns the response's headers."""
         self.send(handshake(**changes))
         status, headers, body = self.answer()
         assert status == 101, (status, body)
         return headers
 
     def fragment(self):
-        """Whether it is the last of its message, opcode and payload of the next frame; None when the connection ends."""
+        """Returns FIN, opcode and payload of the next frame, None when the connection ends."""
         start = self.file.read(2)
         if len(start) < 2:
             return None
@@ -84,13 +84,13 @@ class RawClient:
         return start[0] >> 7 == 1, start[0] & 15, self.file.read(length)
 
     def frame(self):
-        """Opcode and payload of the next frame; None when the connection ends."""
+        """Returns opcode and payload of the next frame, None when the connection ends."""
         fragment = self.fragment()
         return fragment and fragment[1:]
 
     def messages(self):
-        """Opcode and payload of all that comes until the connection ends: messages, whose fragments are joined, and
-        control frames, also from between these."""
+        """Yields opcode and payload until the connection ends: messages, with their fragments joined, and control
+        frames, also from between fragments."""
         opcode, pieces = None, []
         while (fragment := self.fragment()) is not None:
             is_final, kind, payload = fragment
@@ -104,14 +104,14 @@ class RawClient:
                 pieces = []
 
     def close_code(self):
-        """The code of the close frame that comes, whatever comes before; None when the connection ends without."""
+        """Skips frames up to a close frame and returns its code, None when the connection ends without one."""
         while (one := self.frame()) is not None:
             if one[0] == 8:
                 return struct.unpack("!H", one[1][:2])[0] if len(one[1]) >= 2 else 1005
         return None
 
     def ends(self):
-        """Whether the server ends the connection, having sent nothing more."""
+        """Returns whether the server ends the connection without sending anything more."""
         try:
             return self.file.read(1) == b""
         except ConnectionResetError:
@@ -119,7 +119,7 @@ class RawClient:
 
 
 def request(port, data, **keywords):
-    """The answer to one request."""
+    """Returns the response to one request."""
     with RawClient(port, **keywords) as client:
         client.send(data)
         return client.answer()

@@ -1,4 +1,4 @@
-"""A client of the rich protocol. Whatever it sends or hears is checked against the schema."""
+"""A client of the rich protocol that checks all events, sent and received, against the schema."""
 
 import contextlib
 import functools
@@ -23,7 +23,8 @@ def validator(side):
 
 @functools.lru_cache(1 << 16)
 def check(side, text):
-    """Whether the text is an event of that side, `client` or `server`. Many hear the same: it is looked at once."""
+    """Checks that the text is an event of that side, `client` or `server`. Cached, because many clients receive equal
+    events."""
     error = jsonschema.exceptions.best_match(validator(side).iter_errors(json.loads(text)))
     assert error is None, f"{text}: {error}"
 
@@ -31,11 +32,11 @@ def check(side, text):
 class Rich:
     def __init__(self, socket):
         self.socket = socket
-        #: All events, in their order.
+        #: All received events, in order.
         self.heard = []
 
     async def send_text(self, text):
-        """Sends what may be no event."""
+        """Sends text that may not be a valid event."""
         await self.socket.send(text)
 
     async def send(self, type, **members):
@@ -44,7 +45,7 @@ class Rich:
         await self.socket.send(text)
 
     async def next(self):
-        """The next event, whatever it is."""
+        """Returns the next event."""
         text = await self.socket.recv()
         assert isinstance(text, str)
         check("server", text)
@@ -55,19 +56,19 @@ class Rich:
         return event
 
     async def until(self, type, **members):
-        """The next event of the type with these members; others are passed over."""
+        """Returns the next event of the type with these members. Skips others."""
         while True:
             event = await self.next()
             if event["type"] == type and all(event.get(name) == value for name, value in members.items()):
                 return event
 
     async def hello(self, name, **members):
-        """Comes in, and returns the welcome."""
+        """Joins and returns the welcome."""
         await self.send("hello", name=name, **members)
         return await self.until("welcome")
 
     async def say(self, text, tag=None):
-        """Says something, and waits until it is heard."""
+        """Sends a message and waits until it comes back."""
         tag = tag or secrets.token_urlsafe(9)
         await self.send("say", tag=tag, text=text)
         while True:
@@ -79,7 +80,7 @@ class Rich:
         return message.get("member") == self.welcome["member"]
 
     async def error(self, type, **members):
-        """Sends something and returns the error that it must get."""
+        """Sends an event and returns the error that must follow."""
         await self.send(type, **members)
         return await self.until("error")
 
@@ -97,12 +98,12 @@ async def open_rich(server, path="", **options):
 
 @contextlib.asynccontextmanager
 async def rich(server, name, path="", **members):
-    """A client that has come in."""
+    """A client that has joined."""
     async with open_rich(server, path) as client:
         await client.hello(name, **members)
         yield client
 
 
 def as_plain(message):
-    """The form of a message that clients of the plain protocol get, without the time."""
+    """Returns the message as clients of the plain protocol get it, without the time."""
     return f"来自用户{message['from']}\n{message['text']}" if "from" in message else message["text"]

@@ -1,4 +1,4 @@
-"""A TCP proxy before several servers, as an operator has one: it looks after their health."""
+"""A TCP proxy in front of several servers. Like a load balancer, it checks their health."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ class Backend:
         self.is_ready = asyncio.Event()
 
     async def look(self):
-        """Whether the server says that it is ready, over and over."""
+        """Polls whether the server is ready."""
         while True:
             ready = False
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -26,7 +26,7 @@ class Backend:
 
 
 class Proxy:
-    """Passes each connection on to the next server that is ready."""
+    """Passes each connection on to the next ready server."""
 
     def __init__(self, backends):
         self.backends = [Backend(*each) for each in backends]

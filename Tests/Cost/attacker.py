@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from inputs import INPUTS  # noqa: E402
 from server import message, upgrade  # noqa: E402
 
-#Bytes written to a socket at once. A batch has at least one message.
+#: Bytes written to a socket at once. A batch has at least one message.
 BATCH = 64 << 10
 
 

@@ -9,7 +9,7 @@ from server import CONNECTION_BYTES, Client, bytes_frame, message, random_text, 
 
 LIMIT = 4000
 MEBIBYTE = 1 << 20
-#The longest event that the server reads, see Protocol.md.
+#: The longest event that the server reads, see Protocol.md.
 LONGEST = 51 * LIMIT + 8192
 
 
@@ -17,21 +17,21 @@ LONGEST = 51 * LIMIT + 8192
 class Input:
     """An input that is sent repeatedly, each time after the server has finished the previous one."""
     name: str
-    #Returns the data to send, from the repetition's number and the clients that `room` has returned.
+    #: Returns the data to send, from the repetition's number and the clients that `room` has returned.
     data: typing.Callable
     rich: bool = False
     compressed: bool = False
-    #Prepares the room. The returned clients stay connected during the measurement.
+    #: Prepares the room. The returned clients stay connected during the measurement.
     room: typing.Callable | None = None
-    #Maximum number of repetitions on one connection.
+    #: Maximum number of repetitions on one connection.
     most: int = 1 << 30
-    #Whether each repetition opens a connection. It is read until `until` arrives or it ends. The data are a list of
-    #pieces; each is sent after the reply to the previous one.
+    #: Whether each repetition opens a connection. It is read until `until` arrives or it ends. The data are a list of
+    #: pieces; each is sent after the reply to the previous one.
     connects: bool = False
     until: bytes | None = None
-    #Memory in bytes that each room may keep, if every repetition has its own room.
+    #: Memory in bytes that each room may keep, if every repetition has its own room.
     left: int | None = None
-    #Bytes that count for the byte rate: those of the inflated message.
+    #: Bytes that count for the byte rate: those of the inflated message.
     size: int = 0
 
 
@@ -41,7 +41,7 @@ class Input:
 
 
 INPUTS = []
-#Inputs of the short form: the worst of each kind.
+#: Inputs of the short form: the worst of each kind.
 SHORT = {
     "empty message", "empty ping", "1 MiB of one letter, compressed",
     "1 MiB of control characters, heard by a rich client, compressed",

@@ -6,20 +6,20 @@ import time
 from inputs import INPUTS, MEBIBYTE
 from server import CONNECTION_BYTES, Client, measured, request
 
-#One loop, so that threads do not contend, and no event limits, so that the server processes each input completely.
+#: One loop, so that threads do not contend, and no event limits, so that the server processes each input completely.
 OPTIONS = ("--loops", 1, "--max-event-rate", 0, "--max-rename-rate", 0)
 BASELINE = INPUTS[0]
-#Maximum CPU time per byte on the wire, as a multiple of the baseline's.
+#: Maximum CPU time per byte on the wire, as a multiple of the baseline's.
 MOST = 20
-#Maximum memory left behind: a room's history of 1 MiB, 4 KiB for the room, and what the allocator keeps for reuse, see
-#Security.md.
+#: Maximum memory left behind: a room's history of 1 MiB, 4 KiB for the room, and what the allocator keeps for reuse,
+#: see Security.md.
 MOST_LEFT = 16 * MEBIBYTE
 
 
 @dataclasses.dataclass
 class Cost:
     input: object
-    #Per repetition: CPU time in nanoseconds, bytes to the server, bytes from the server.
+    #: Per repetition: CPU time in nanoseconds, bytes to the server, bytes from the server.
     cpu: float
     sent: float
     received: float

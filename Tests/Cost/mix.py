@@ -9,9 +9,9 @@ from server import measured
 
 HERE = pathlib.Path(__file__).resolve().parent
 VICTIMS = HERE.parent / "Abuse" / "victims.py"
-#The connections that one address may have.
+#: The connections that one address may have.
 CONNECTIONS = 256
-#Maximum p99 of the delays of well-behaved clients in other rooms, in seconds.
+#: Maximum p99 of the delays of well-behaved clients in other rooms, in seconds.
 MOST_P99 = 0.1
 # The default limits.
 MESSAGES, BYTES, EVENTS = 500, 4 << 20, 10

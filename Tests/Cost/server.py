@@ -17,7 +17,7 @@ from raw_client import HANDSHAKE, frame, head
 
 RICH = "chat.confab.v1"
 DEFLATE = "permessage-deflate"
-#Header bytes of a TCP connection's packets without data: SYN, ACK, two FIN and an ACK.
+#: Header bytes of a TCP connection's packets without data: SYN, ACK, two FIN and an ACK.
 CONNECTION_BYTES = 200
 
 

@@ -23,7 +23,7 @@ class Guest:
     def __init__(self, proxy, name, *, heeds):
         self.proxy, self.name, self.heeds = proxy, name, heeds
         self.unheard, self.said = {}, []
-        #For each tag, the pairs of epoch and id that its message was received with.
+        #: For each tag, the pairs of epoch and id that its message was received with.
         self.heard = collections.defaultdict(set)
         self.known, self.moves, self.client = {}, 0, None
 

@@ -1,7 +1,7 @@
-"""Plays spoilt sessions against a server, and looks after it: `CONFAB=path fuzz_sockets.py --seconds 60`.
+"""Plays mutated sessions against a server and monitors it: `CONFAB=path fuzz_sockets.py --seconds 60`.
 
-A finding is a server that ends, reports an error of memory, leaks, keeps growing, sends what is no WebSocket, or does
-not answer a well-behaved client within 5 s. It is made as small as a few tries allow, and kept.
+A finding is a server that exits, reports a memory error, leaks, keeps growing, sends invalid WebSocket data, or does
+not answer a well-behaved client within 5 s. Findings are minimised for a limited time and kept.
 """
 
 import argparse
@@ -22,18 +22,18 @@ import sessions  # noqa: E402
 from confab_process import Confab  # noqa: E402
 from raw_client import head, request  # noqa: E402
 
-# Short times and small limits, so that they are met; but the well-behaved client has PATIENCE.
+# Short timeouts and small limits, so that sessions reach them. The well-behaved client has PATIENCE.
 OPTIONS = [
     "--loops", 2, "--log-level", "info", "--max-message-size", "64KiB", "--max-fragments", 64, "--max-backlog",
     "256KiB", "--ping-interval", 1, "--idle-timeout", 6, "--handshake-timeout", 1, "--close-timeout", 0.5,
 ]
 PATIENCE = 5
 BATCH = 50
-# What it may grow by after the first sessions: as much as their remains in the quarantine of AddressSanitizer, and more.
+# Allowed growth after the first sessions, in bytes. It covers AddressSanitizer's quarantine.
 GROWTH = 128 << 20
 os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
 os.environ.setdefault("LSAN_OPTIONS", f"print_suppressions=0:suppressions={TESTS / 'Sanitize' / 'lsan.txt'}")
-# Its backtraces take long, and sometimes never end.
+# Swift's backtraces take long and sometimes hang.
 os.environ["SWIFT_BACKTRACE"] = "enable=no"
 
 
@@ -42,7 +42,7 @@ class Finding(Exception):
 
 
 class Server:
-    """A server and a well-behaved client, which hears what the others get said."""
+    """A server, and a well-behaved client that receives the sessions' messages."""
 
     def __init__(self):
         self.confab = Confab(*OPTIONS)
@@ -51,7 +51,7 @@ class Server:
         self.client = self.connect()
 
     def connect(self):
-        # The library checks every frame. Pings keep it in.
+        # The library checks every frame. Its pongs keep the connection open.
         return websockets.sync.client.connect(
             self.confab.ws, open_timeout=PATIENCE, close_timeout=1, max_size=None, max_queue=None)
 
@@ -74,21 +74,21 @@ class Server:
             raise Finding(f"memory has grown from {self.base >> 20} to {memory >> 20} MiB")
 
     def hear(self, marker):
-        """Says something and waits until it comes back."""
+        """Sends a message and waits until it comes back."""
         deadline = time.monotonic() + PATIENCE
         try:
             self.client.send(marker)
             while self.client.recv(timeout=deadline - time.monotonic()) != marker:
                 pass
         except websockets.ConnectionClosed as closed:
-            # Who has fallen behind, while nobody read, comes again.
+            # The client was evicted while nothing read its messages, so it reconnects.
             if not closed.rcvd or closed.rcvd.code != 1013:
                 raise
             self.client = self.connect()
             self.hear(marker)
 
     def end(self):
-        """Ends it, and tells how it went, once."""
+        """Stops the server. Returns what is wrong with how it ended, the first time only."""
         if self.confab.process.returncode is not None:
             return ""
         with contextlib.suppress(Exception):
@@ -101,7 +101,7 @@ class Server:
 
 
 def trouble(batch):
-    """Plays sessions to a server of their own. What is wrong then, or an empty string."""
+    """Plays sessions to a new server. Returns what is wrong, or an empty string."""
     server = Server()
     found = ""
     try:
@@ -114,7 +114,7 @@ def trouble(batch):
 
 
 def minimise(sessions, deadline):
-    """Leaves out sessions as long as the trouble stays, and then steps, if one session is left."""
+    """Leaves out sessions as long as the finding stays, then steps if a single session is left."""
     sessions = shorten(sessions, trouble, deadline)
     if len(sessions) == 1:
         sessions = [shorten(sessions[0], lambda steps: trouble([steps]), deadline)]

@@ -1,10 +1,10 @@
-"""Makes sessions out of seeds: some as they are, most of them spoilt."""
+"""Makes sessions from seeds: some unchanged, most mutated."""
 
 from seeds import CLOSES, FRAMES, INTERESTING, REQUESTS, UPGRADES
 
 
 def session(random):
-    """Some connections at once, their steps in any order."""
+    """Makes several connections with interleaved steps."""
     streams = [connection(random, number) for number in range(random.choice((1, 1, 1, 2, 4)))]
     steps = []
     while streams:
@@ -16,7 +16,8 @@ def session(random):
 
 
 def connection(random, number):
-    """Requests, perhaps; an upgrade, frames and a close, perhaps; spoilt, cut into segments, and ended somehow."""
+    """Makes a connection's steps: requests, an upgrade, frames and a close, each optional; mutated and cut into
+    segments."""
     pieces = random.choices(REQUESTS, k=random.choice((0, 0, 0, 1, 1, 3)))
     if random.random() < 0.8:
         pieces.append(random.choice(UPGRADES))
@@ -32,7 +33,7 @@ def connection(random, number):
             steps.append((number, "send", segment))
             if random.random() < 0.02:
                 steps.append((number, "wait", 0.01))
-        # Upgrades are waited for as a rule, since frames come behind the answer.
+        # Most upgrades are followed by a wait, because frames follow the response.
         if random.random() < (0.9 if piece in UPGRADES else 0.1):
             steps.append((number, "wait", 0.1))
     if not pieces or random.random() < 0.2:
@@ -45,7 +46,7 @@ def connection(random, number):
 
 
 def disorder(random, pieces):
-    """Leaves out, doubles, moves or brings in a piece."""
+    """Leaves out, duplicates, moves or inserts a piece."""
     pieces = list(pieces)
     place = random.randrange(len(pieces) + 1)
     kind = random.randrange(4)
@@ -61,12 +62,12 @@ def disorder(random, pieces):
 
 
 def spoil(random, data):
-    """Flips, sets, cuts, doubles, inserts or joins bytes."""
+    """Flips, sets, cuts, duplicates, inserts or joins bytes."""
     data = bytearray(data)
     for _ in range(random.choice((1, 1, 2, 4, 16))):
         if not data:
             break
-        # Heads and headers of frames more often than what is behind.
+        # Changes the first bytes more often: request lines and frame headers.
         place = random.randrange(len(data) if random.random() < 0.5 else min(len(data), 16))
         end = min(len(data), place + random.choice((1, 2, 8, 100, 10_000)))
         kind = random.randrange(6)
@@ -86,7 +87,7 @@ def spoil(random, data):
 
 
 def segments(random, data):
-    """Cuts the bytes at some places, or at each."""
+    """Splits the bytes at random places, or between all bytes."""
     if not data:
         return []
     if len(data) < 600 and random.random() < 0.02:

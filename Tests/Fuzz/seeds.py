@@ -1,4 +1,4 @@
-"""What well-behaved, and some ill-behaved, clients send: pieces that the mutator takes apart and joins anew."""
+"""The data of well-behaved and some ill-behaved clients, in pieces for the mutator."""
 
 import struct
 import zlib

@@ -1,7 +1,7 @@
-"""Sessions: what some connections send, and how they end.
+"""Sessions: the data that some connections send, and how the connections end.
 
-A session is a list of steps (connection, action, argument); in a file, a line each: `0 send b'GET / HTTP/1.1\\r\\n'`.
-A file has one session, or several with an empty line between, which are played one after the other.
+A session is a list of steps (connection, action, argument); in a file, one line each: `0 send b'GET / HTTP/1.1\\r\\n'`.
+A file has one session, or several separated by empty lines, which are played one after the other.
 """
 
 import ast
@@ -36,14 +36,14 @@ def parse(line):
 
 
 def play(session, port):
-    """Does the steps, whatever comes back; what is still open at the end is closed."""
+    """Plays the steps, ignoring replies, then closes all open connections."""
     sockets = {}
     try:
         for number, action, argument in session:
             if number not in sockets:
                 sockets[number] = socket.create_connection(("127.0.0.1", port), timeout=5)
                 sockets[number].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # A server that has ended the connection is no finding.
+            # The server may end a connection at any time.
             with contextlib.suppress(OSError):
                 step(sockets[number], action, argument)
     finally:

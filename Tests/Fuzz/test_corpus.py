@@ -1,4 +1,4 @@
-"""The sessions that once were findings, and some like them: the server is well after each."""
+"""Replays sessions that once were findings, and similar ones. The server must be healthy after each."""
 
 import pathlib
 

@@ -1,4 +1,5 @@
-"""Spoilt events of the rich protocol: the server answers each with an event, or ends the connection for a reason."""
+"""Mutated events of the rich protocol: the server answers each with an event, or closes the connection with a
+reason."""
 
 import asyncio
 import json
@@ -28,7 +29,7 @@ SECONDS = 8
 
 
 def spoilt(generator):
-    """A text, or bytes, that is an event no more, or perhaps still."""
+    """Returns text or bytes, rarely still a valid event."""
     event = dict(generator.choice(EVENTS))
     for _ in range(generator.choice((0, 1, 1, 2, 4))):
         name = generator.choice([*event, "type", "name", "text", "other"])
@@ -50,7 +51,7 @@ def spoilt(generator):
 
 
 async def session(server, generator):
-    """One connection with some of them; whatever comes back is checked by the client."""
+    """Sends mutated events on one connection. The client checks the replies."""
     async with open_rich(server, generator.choice(("", "tea"))) as client:
         if generator.random() < 0.8:
             await client.send("hello", name=f"somebody {generator.randrange(20)}")

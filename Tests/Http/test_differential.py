@@ -1,7 +1,7 @@
-"""The server's parser of requests beside h11, a strict one: generated and mutated requests are accepted or rejected by
-both, with the same path, headers and length of the body. Where the two differ on purpose, `exception` says why.
+"""Compares the server's request parser with h11, a strict one: both accept or reject each generated or mutated request,
+with equal path, headers and body length. `exception` explains intended differences.
 
-SECONDS=n and SEED=n in the environment change how long and with which random numbers."""
+SECONDS=n and SEED=n in the environment set the duration and the random numbers."""
 
 import os
 import pathlib
@@ -67,7 +67,7 @@ def by_confab(raws):
 
 
 def path_of(target):
-    """What the server should make of it, by RFC 3986; None for what is no path."""
+    """Returns the path for a target by RFC 3986, None if it has none."""
     if target == b"*":
         return b"/"
     if not target.startswith(b"/"):
@@ -101,7 +101,7 @@ def path_of(target):
 
 
 def exception(raw, reference):
-    """Why the server may reject what h11 accepts, or the other way round."""
+    """Returns why the server may reject what h11 accepts, or the reverse."""
     lines = raw.split(b"\n")
     if raw[:1] in b"\r\n":
         return "an empty line before a request, which RFC 9112, section 2.2, has servers skip"
@@ -132,7 +132,7 @@ def test_same_as_h11():
         for raw, found in zip(raws, by_confab(raws), strict=True):
             reference = by_h11(raw)
             why = exception(raw, reference)
-            # What has not come whole may be rejected early, or late.
+            # Incomplete requests may be rejected early or late.
             if why or (reference[0] != found[0] and "incomplete" in (reference[0], found[0])
                        and not is_whole(raw)):
                 continue
@@ -154,7 +154,7 @@ def compare(seed, raw, found, request):
         assert bytes.fromhex(path) == path_of(request.target), (seed, raw, bytes.fromhex(path))
     names = [tuple(bytes.fromhex(part) for part in field.split(":")) for field in fields.split(",") if field]
     lengths = (b"content-length",)
-    # h11 keeps one of several equal lengths, and writes the coding in small letters.
+    # h11 keeps one of several equal lengths, and lowercases the transfer coding.
     expected = [(name, value) for name, value in request.headers if name not in (*lengths, b"transfer-encoding")]
     found_fields = [(name, value) for name, value in names if name not in (*lengths, b"transfer-encoding")]
     text = lambda pairs: [(name, value.decode("utf-8", "replace")) for name, value in pairs]

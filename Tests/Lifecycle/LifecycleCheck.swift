@@ -5,7 +5,7 @@ import Dispatch
 import Foundation
 import Logging
 
-/// Starts and stops servers with live connections, for a memory checker to watch: `lifecycle-check [ROUNDS]`.
+/// Starts and stops servers with live connections, for a memory checker: `lifecycle-check [ROUNDS]`.
 @main
 struct LifecycleCheck {
   /// Not async: that would end the process's first thread before the others, which valgrind does not survive.
@@ -26,7 +26,7 @@ struct LifecycleCheck {
     let rounds = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 100
     var descriptors: Int?
     for round in 0..<rounds {
-      // Nothing may be left of servers that do not come to run, either.
+      // Servers that never run must not leak either.
       _ = try? Server(Configuration(port: 0, mounts: [Mount(directory: "/no/such/folder")])) { _ in Silent() }
       let unused = try Server(Configuration(port: 0)) { _ in Silent() }
       unused.stop()
@@ -42,12 +42,12 @@ struct LifecycleCheck {
       let clients = try (0..<8).map { try RawClient(port: server.port, path: "/room/\($0 % 3)", receiveBuffer: 8192) }
       for (number, client) in clients.enumerated() {
         try client.send("round \(round)")
-        // More than the socket takes: some of them lag when the server stops.
+        // More than the socket takes, so some clients lag when the server stops.
         if number % 2 == 0 { try client.send(2, [UInt8](repeating: 1, count: 100_000)) }
-        // Half a message.
+        // An incomplete message.
         if number % 3 == 0 { try client.send(1, [0x61], isFinal: false) }
       }
-      // The news of those who come is still to be told when the server stops.
+      // The joins are still pending when the server stops.
       let people = try ["Ann", "Bob", "Ann"].map { name in
         let client = try RawClient(
           port: server.port, path: "/room/0", headers: ["Sec-WebSocket-Protocol: \(Chat.subprotocol)"])
@@ -74,7 +74,7 @@ struct LifecycleCheck {
     print("\(rounds) rounds")
   }
 
-  /// A server for tasks, stopped while clients wait: for being authorized, for being taken, for their messages.
+  /// Stops a server for tasks while clients wait for authorization, for a task, and for messages.
   private static func runTasks() async throws {
     var configuration = Configuration(host: "127.0.0.1", port: 0)
     configuration.loops = 1

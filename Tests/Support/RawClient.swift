@@ -1,8 +1,7 @@
 import Foundation
 import Glibc
 
-/// A WebSocket client on a plain blocking socket, written for the tests: shares nothing with the library. Every wait is
-/// bounded.
+/// A WebSocket client for tests, on a plain blocking socket. It shares no code with the library. Every wait is bounded.
 ///
 /// Waiting blocks the thread: see ``blocking(_:)``.
 package final class RawClient: @unchecked Sendable {
@@ -71,7 +70,7 @@ package final class RawClient: @unchecked Sendable {
 
   deinit { hangUp() }
 
-  /// Reads the head of the answer.
+  /// Reads the response's header section.
   package func readHead() throws {
     while let byte = try next() {
       response.unicodeScalars.append(Unicode.Scalar(byte))
@@ -79,26 +78,26 @@ package final class RawClient: @unchecked Sendable {
     }
   }
 
-  /// What comes behind the head until the server ends the connection.
+  /// Returns everything after the header section until the server ends the connection.
   package func rest() throws -> String {
     var bytes: [UInt8] = []
     while let byte = try next() { bytes.append(byte) }
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// The next `count` bytes.
+  /// Returns the next `count` bytes.
   package func read(_ count: Int) throws -> String {
     String(decoding: try (0..<count).map { _ in try require() }, as: UTF8.self)
   }
 
-  /// Whether something has come that has not been read.
+  /// Whether unread data has arrived.
   package var hasSomething: Bool {
     var byte: UInt8 = 0
     let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
     return position < buffer.count || count >= 0
   }
 
-  /// Ends the TCP connection, with a reset if asked to.
+  /// Ends the TCP connection, with a reset if `reset` is true.
   package func hangUp(reset: Bool = false) {
     guard isOpen else { return }
     isOpen = false
@@ -139,7 +138,7 @@ package final class RawClient: @unchecked Sendable {
     }
   }
 
-  /// Writes as much as is taken; 0 when nothing is for half a second.
+  /// Writes as much as the socket takes. Returns 0 if it takes nothing for half a second.
   package func writeSome(_ bytes: ArraySlice<UInt8>) -> Int {
     var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
     guard unsafe poll(&state, 1, 500) == 1 else { return 0 }
@@ -148,7 +147,7 @@ package final class RawClient: @unchecked Sendable {
     }
   }
 
-  /// The next frame; nil when the server has ended the TCP connection.
+  /// Returns the next frame, nil when the server has ended the TCP connection.
   package func receive() throws -> ReceivedFrame? {
     guard let first = try next(), let second = try next() else { return nil }
     var length = Int(second & 127)
@@ -157,7 +156,7 @@ package final class RawClient: @unchecked Sendable {
     return ReceivedFrame(opcode: first & 15, isFinal: first & 0x80 != 0, payload: try require(length))
   }
 
-  /// The next message, fragments joined.
+  /// Returns the next message, with its fragments joined.
   package func receiveMessage() throws -> [UInt8] {
     var payload: [UInt8] = []
     while let frame = try receive() {
@@ -172,7 +171,7 @@ package final class RawClient: @unchecked Sendable {
     return byte
   }
 
-  /// As much at a time as there is: with a sanitizer, byte by byte takes seconds for a megabyte.
+  /// Reads as much at a time as has arrived: with a sanitizer, single bytes take seconds for a megabyte.
   private func require(_ count: Int) throws -> [UInt8] {
     var bytes: [UInt8] = []
     while bytes.count < count {
@@ -199,8 +198,8 @@ package final class RawClient: @unchecked Sendable {
   }
 }
 
-/// Runs `body` on a thread of its own. For what blocks until a task has done something: there are only as many threads
-/// for tasks as there are cores.
+/// Runs `body` on a new thread. Use it for code that blocks until a task has done something: tasks have only as many
+/// threads as there are cores.
 package func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
   try await withCheckedThrowingContinuation { continuation in
     Thread.detachNewThread { continuation.resume(with: Swift.Result(catching: body)) }

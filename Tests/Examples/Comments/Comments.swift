@@ -1,4 +1,4 @@
-// What the comments of the sources show, so that it is compiled.
+// The examples in the sources' doc comments, so that they are compiled.
 
 import Confab
 import ConfabChat

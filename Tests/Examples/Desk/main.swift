@@ -1,7 +1,7 @@
 import Confab
 import ConfabChat
 
-/// Answers in the lobby, beside the chat, on the event loop's thread: what it knows needs no lock.
+/// Answers questions in the lobby. It runs on the event loop's thread, so its state needs no lock.
 actor Desk {
   nonisolated let loop: EventLoop
   private var questions = 0
@@ -16,7 +16,7 @@ actor Desk {
   }
 }
 
-/// Hands everything to the chat, and questions to the desk.
+/// Passes everything to the chat, and questions also to the desk.
 final class Reception: Handler {
   let chat: any Handler
   let desk: Desk
@@ -30,7 +30,7 @@ final class Reception: Handler {
   func received(_ message: Message, from connection: Connection) {
     chat.received(message, from: connection)
     if String(message).hasSuffix("?") {
-      // On the loop's thread already: no waiting, no hop.
+      // Already on the loop's thread: no waiting and no hop.
       desk.assumeIsolated { $0.answer(connection) }
     }
   }

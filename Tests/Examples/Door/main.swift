@@ -1,12 +1,12 @@
 import Confab
 
-/// Who a connection belongs to: its context.
+/// The user of a connection, stored as its context.
 final class User: Sendable {
   let name: String
   init(_ name: String) { self.name = name }
 }
 
-/// Asks elsewhere whose token it is: a database, another service.
+/// Looks up the user of a token, in a database or another service.
 func user(of token: String) async -> User? { token == "secret" ? User("Ann") : nil }
 
 final class Door: Handler {

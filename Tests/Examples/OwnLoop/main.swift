@@ -4,7 +4,7 @@ import ConfabChat
 
 let loop = uv_default_loop()!
 
-// The program's own work: a line each second.
+// The program's own work: it prints a line each second.
 var timer = uv_timer_t()
 uv_timer_init(loop, &timer)
 uv_timer_start(&timer, { _ in print("still here") }, 0, 1000)

@@ -2,8 +2,8 @@ import FuzzSupport
 
 @testable import Confab
 
-/// ``Assembly`` takes what a simple model takes, refuses the rest for the same reason, and joins all bytes. The model
-/// joins first and looks then, at everything.
+/// ``Assembly`` accepts what a simple model accepts, rejects the rest for the model's reason, and joins all bytes. The
+/// model joins everything first and checks it as a whole.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzAssembly(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -50,7 +50,7 @@ private func refused(_ body: () throws(Assembly.Refusal) -> Void) -> Assembly.Re
   }
 }
 
-/// A text that ends must be one; as long as it goes on, at most three bytes at its end may be missing.
+/// A complete text must be valid; an incomplete one may lack at most three bytes at its end.
 private func isWrong(_ bytes: [UInt8], _ kind: Message.Kind, _ isFinal: Bool) -> Assembly.Refusal? {
   if kind == .binary { return nil }
   return (isFinal ? isText(bytes) : mayBecomeText(bytes)) ? nil : .notUtf8

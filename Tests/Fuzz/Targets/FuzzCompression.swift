@@ -2,8 +2,8 @@ import FuzzSupport
 
 @testable import Confab
 
-/// What is read of the offers of extensions, and messages that claim to be compressed. A line of offers, then bytes that
-/// are expanded, and compressed.
+/// Parses offers of extensions, and inflates and deflates messages. The input is a line of offers, then bytes to
+/// inflate and deflate.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzCompression(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -23,7 +23,7 @@ public func fuzzCompression(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
   return 0
 }
 
-/// lws can take one of the offers whenever there is one that the server accepts, and reads no further than the header.
+/// If the server accepts an offer, lws can take one of them. Positions are within the header.
 private func checkOffers(_ header: String) {
   let taken = Upgrade.takenOffer(in: header)
   require((taken?.end ?? 0) <= header.utf8.count, "'\(header)' has an end at \(taken?.end ?? 0)")

@@ -3,8 +3,8 @@ import FuzzSupport
 
 @testable import ConfabChat
 
-/// What is read of the rich protocol's events, and what is made of the names, texts and tags in them: the server has
-/// checked that a text message is UTF-8, and nothing else. The input is an event.
+/// Parses events of the rich protocol and their names, texts and tags. The input is an event. The server has checked
+/// only that it is UTF-8.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzEvents(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -25,7 +25,7 @@ public func fuzzEvents(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   return 0
 }
 
-/// A name stays what it is when it is read again, and has none of what would deceive.
+/// A parsed name parses as itself and has no deceptive characters.
 private func checkName(_ text: String) {
   guard let name = Name(text, limit: 32) else { return }
   let again = Name(name.text, limit: 32)
@@ -45,7 +45,7 @@ private func checkName(_ text: String) {
   }
 }
 
-/// A text stays what it is when it is cleaned again, and when it is written as JSON and read.
+/// A cleaned text is unchanged by cleaning it again, and by writing and reading it as JSON.
 private func checkText(_ text: String) {
   guard let once = try? Text(text, limit: 100) else { return }
   require(1...100 ~= once.text.count && once.text.utf8.count <= 1600, "'\(once.text)' is too long")

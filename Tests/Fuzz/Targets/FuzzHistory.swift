@@ -4,8 +4,8 @@ import FuzzSupport
 
 @testable import ConfabChat
 
-/// A ``History`` under any order of messages and questions. The model keeps every message: what the history still has is
-/// what has been said, its newest part, no more than the limits allow, and nothing of it is missing.
+/// A ``History`` under random messages and queries. The model keeps every message: the history must have the newest
+/// ones, unchanged, complete and within the limits.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzHistory(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -20,7 +20,7 @@ private struct Model {
   let maxMessages: Int
   let maxBytes: Int
   var history: History
-  /// All that has been said; a message's index is its id less 1.
+  /// All messages; a message's index is its id less 1.
   var said: [(member: Member?, tag: String?, size: Int, isText: Bool)] = []
 
   init(maxMessages: Int, maxBytes: Int) {
@@ -96,7 +96,7 @@ private struct Model {
     require(more == ((messages.last?.id ?? start - 1) < history.last), "more after \(id): \(more)")
   }
 
-  /// Messages of a page are in order and what was said.
+  /// Checks that a page's messages are in order and unchanged.
   func check(_ messages: [ReadMessage], count: Int) {
     require(messages.count <= min(count, History.maxPage), "\(messages.count) messages, not \(count)")
     require(
@@ -112,7 +112,7 @@ private struct Model {
   }
 }
 
-/// A message as its JSON says.
+/// A message as read from its JSON.
 private struct ReadMessage: Decodable {
   let id, at: Int
   let member, tag, text: String?

@@ -5,8 +5,8 @@ import FuzzSupport
 @testable import ConfabChat
 @testable import ConfabSQLite
 
-/// A history file whose numbers, texts and mark anybody may have written. It is read, its messages can be sent, and what
-/// is written to it afterwards is read again.
+/// Opens a history file with arbitrary numbers, texts and mark, encodes its messages, then writes to it and reads it
+/// again.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzHistoryFile(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)

@@ -2,14 +2,14 @@ import FuzzSupport
 
 @testable import Confab
 
-/// A ``BroadcastLog`` under any order of appends, cursors that join, read, copy themselves and leave, and readers that
-/// tell how far they are. The model keeps every byte: each cursor reads what was appended behind its place, and nothing
-/// that a cursor needs is forgotten, nor more than a segment too much kept.
+/// A ``BroadcastLog`` under random appends, cursors that are made, read, copied and removed, and readers that report
+/// their positions. The model keeps every byte: each cursor reads the bytes after its position, and the log keeps
+/// everything that a cursor needs, and at most a segment more.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzLog(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
   var model = Model()
-  // No more than that, since the sizes are large.
+  // The number of steps is limited because the sizes are large.
   for _ in 0..<200 where !input.isEmpty { model.step(&input) }
   model.end()
   return 0
@@ -28,9 +28,9 @@ private struct Model {
   var cursors: [Cursor] = []
   var readers: [(reader: Reader, position: Int)] = []
   var isPressed = false
-  /// Whether the readers have been told since one of them has asked how far the log goes.
+  /// Whether the readers have been notified since the extent was last taken.
   var isGrowthKnown = false
-  /// What a reader has told last.
+  /// The limit that a reader has reported last.
   var limit = Int.max
   var appended: UInt8 = 0
 
@@ -55,7 +55,7 @@ private struct Model {
     require(log.end == everything.count, "end \(log.end) after \(everything.count) bytes")
     let needed = cursors.map(\.position).min() ?? log.end
     require(log.start <= needed, "a cursor is at \(needed), the log begins at \(log.start)")
-    // The segment that the slowest cursor stands in, and the open one, which keeps what it has.
+    // The slowest cursor's segment, and the open one, which keeps its bytes.
     require(needed - log.start < 2 * Segment.limit, "\(needed - log.start) bytes too much are kept")
     if !readers.isEmpty && lag > limit { isPressed = true }
     require(log.isPressed == isPressed, "pressed is \(log.isPressed)")
@@ -81,7 +81,7 @@ private struct Model {
     starts.append(everything.count)
   }
 
-  /// Reads one slice, perhaps up to the end of some message only.
+  /// Reads one slice, sometimes only up to the end of a message.
   mutating func read(_ input: inout Input) {
     guard !cursors.isEmpty else { return }
     let index = input.index(below: cursors.count)
@@ -112,10 +112,10 @@ private struct Model {
     relieving { [log] in log.note($0.readers[index].reader, at: $0.readers[index].position, limit: $0.limit) }
   }
 
-  /// How far the slowest reader is behind.
+  /// The bytes that the slowest reader lags by.
   var lag: Int { everything.count - (readers.map(\.position).min() ?? everything.count) }
 
-  /// Does what has the readers measured: those that there are then are told when the log is pressed no more.
+  /// Calls `body`, which measures the readers. If that ends the pressure, each reader must be notified once.
   mutating func relieving(_ body: (Model) -> Void) {
     let relieved = readers.map(\.reader.relieved)
     let wasPressed = isPressed
@@ -125,7 +125,7 @@ private struct Model {
     require(readers.map(\.reader.relieved) == relieved.map { $0 + count }, "relief was not told")
   }
 
-  /// Everyone reads to the end and leaves: nothing is kept.
+  /// Every cursor reads to the end: the log must keep nothing.
   mutating func end() {
     for index in cursors.indices {
       while let slice = log.read(cursors[index]) {

@@ -2,8 +2,7 @@ import FuzzSupport
 
 @testable import Confab
 
-/// What is read of the Origin, Host and Connection headers. Lines of the input: origin, host, one more allowed origin,
-/// a list.
+/// Parses the Origin, Host and Connection headers. Lines of the input: origin, host, one more allowed origin, a list.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOrigin(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -32,7 +31,7 @@ public func fuzzOrigin(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   return 0
 }
 
-/// What is accepted is ASCII, a host and perhaps a port, and says the same when it is written again.
+/// An accepted authority is ASCII, a host and an optional port, and parses as itself when written again.
 private func checkAuthority(_ text: String) {
   guard let authority = Authority(text) else { return }
   let again = authority.host + (authority.port.map { ":\($0)" } ?? "")
@@ -49,7 +48,7 @@ private func checkOrigin(_ text: String) {
   require(text.utf8.allSatisfy { 33...126 ~= $0 }, "'\(text)' is no origin")
 }
 
-/// A list of ASCII is cut at its commas, a list of anything is not made longer.
+/// A list's elements are trimmed and not empty. An ASCII list is split at its commas.
 private func checkList(_ text: String) {
   let elements = text.listElements
   require(elements.allSatisfy { !$0.isEmpty && !$0.hasPrefix(" ") && !$0.hasSuffix("\t") }, "\(elements)")
@@ -61,7 +60,7 @@ private func checkList(_ text: String) {
   require(elements.map { Array($0.utf8) } == expected.filter { !$0.isEmpty }, "'\(text)' is read as \(elements)")
 }
 
-/// Whether an origin, byte by byte, is a scheme and then the host, but for the port that is usual.
+/// Whether an origin is a scheme and the host, byte by byte, apart from the default port.
 private func isSame(_ origin: String, _ host: String) -> Bool {
   guard let scheme = origin.utf8.firstRange(of: "://".utf8) else { return false }
   let isSecure = ["https", "wss"].contains(lower(origin.utf8[..<scheme.lowerBound]))
@@ -81,7 +80,7 @@ private func names127(_ origin: String) -> Bool {
   return text.contains("localhost") || text.contains("://[::1]") || text.contains("://127.")
 }
 
-/// ASCII letters in lower case, and no other ones.
+/// Lowercases ASCII letters only.
 private func lower(_ text: Substring.UTF8View) -> String {
   String(decoding: text.map { 65...90 ~= $0 ? $0 + 32 : $0 }, as: UTF8.self)
 }

@@ -2,8 +2,8 @@ import FuzzSupport
 
 @testable import Confab
 
-/// What becomes of a request's path: encoded again it is read as it was, logs have it on one line, and no mount serves
-/// one with a part that begins with a dot. Lines of the input: the path, the host.
+/// Parses a request's path. Encoded again, it parses as itself; logs write it on one line; mounts never serve a path
+/// with a part that begins with a dot. Lines of the input: the path, the host.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzPath(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -29,7 +29,7 @@ public func fuzzPath(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   return 0
 }
 
-/// Percent-decoded, byte by byte; nil when that is not possible.
+/// Percent-decodes byte by byte. Returns nil for an invalid sequence.
 private func decoded(_ text: String) -> [UInt8]? {
   var bytes: [UInt8] = []
   var rest = Array(text.utf8)[...]

@@ -2,8 +2,8 @@ import FuzzSupport
 
 @testable import Confab
 
-/// A header of the PROXY protocol says the same in one piece and byte by byte, and nothing behind it is read. Lists of
-/// X-Forwarded-For name somebody who is in them.
+/// Parses a PROXY header in one piece and byte by byte, with equal results, and nothing behind it. An X-Forwarded-For
+/// list cannot hide the address that the proxy appends, and yields only numeric addresses.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzProxy(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -31,7 +31,7 @@ private func read(_ bytes: [UInt8], inPiecesOf size: Int) -> [String] {
   switch header.state {
   case .needs(let count): return ["needs \(count)"]
   case .whole(let client): return [client?.endpoint ?? "nobody", "\(rest.count)"]
-  // Where it is seen depends on the pieces, and so does what is seen first.
+  // The pieces decide how much was read when the error is found, and which error is found first.
   case .malformed: return ["malformed"]
   }
 }

@@ -2,16 +2,16 @@ import FuzzSupport
 
 @testable import Confab
 
-/// ``TokenBucket`` against the same in whole numbers: it never traps, whatever the limits allow and the peer sends, and
-/// waits within a millisecond, or a millionth, of what is exact.
+/// Compares ``TokenBucket`` with exact integers: it never traps, whatever the limits and the peer's data, and its waits
+/// are exact within a millisecond, or a millionth.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzRates(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
-  // Limits go to 1 << 30, see Limit.swift; a piece is at most a receive buffer, with decompression a message.
+  // Limits go up to 1 << 30, see Limit.swift. A piece is at most a receive buffer, or an inflated message.
   let rate = Int128(input.integer() >> 33)
   var now = input.integer() >> 12
   var bucket = TokenBucket(rate: Int(rate), now: now)
-  // Thousandths: a second's worth to begin with.
+  // In thousandths. The bucket starts with one second's worth.
   var tokens = rate * 1000
   for _ in 0..<1000 where !input.isEmpty {
     let taken = input.integer() >> UInt64(33 + input.index(below: 31))

@@ -2,8 +2,8 @@ import FuzzSupport
 
 @testable import Confab
 
-/// Requests are the same in one piece and byte by byte. What is accepted has a path that is read as itself again, and
-/// values without a line in them; what follows is left. A file's conditions are read whatever they are.
+/// Parses a request in one piece and byte by byte, with equal results. An accepted path parses as itself again, values
+/// have no line breaks, and the rest of the input is left. Also evaluates a file's conditions with arbitrary values.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzRequest(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)

@@ -4,8 +4,8 @@ import FuzzSupport
 @testable import ConfabChat
 @testable import ConfabNats
 
-/// A server on NATS that is sent any messages by the broker, by other servers, and by strangers who publish to its
-/// subjects. It survives, and its room's events can be encoded.
+/// A server on NATS that receives arbitrary messages from the broker, other servers and strangers that publish to its
+/// subjects. It must survive, and its room's events must be encodable.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzStream(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)
@@ -64,7 +64,7 @@ private struct Server {
     }
   }
 
-  /// A message that is nearly what it should be.
+  /// Returns a message that is almost valid.
   private func message(_ input: inout FuzzSupport.Input) -> NatsMessage {
     let number = number(&input)
     let subject = input.element(of: [
@@ -107,7 +107,7 @@ private struct Server {
     return Array(json.utf8)
   }
 
-  /// What a client would be sent.
+  /// Encodes what a client would get.
   func look() {
     for request in [(nil, 0), (Int.max, nil)] as [(Int?, Int?)] {
       let page = room.page(.init(before: request.0, after: request.1, count: 100))

@@ -2,8 +2,8 @@ import FuzzSupport
 
 @testable import Confab
 
-/// ``Utf8Validator``, given text in pieces that are cut anywhere, says after each what the standard library says of all
-/// so far: whether it is text, or may become text with at most three bytes more. So does the check of a whole text.
+/// Compares ``Utf8Validator`` with the standard library after each piece of a text split at random: whether the text is
+/// valid, or may become valid with at most three more bytes. Also checks the validation of a whole text.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzUtf8(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   var input = Input(start, count)

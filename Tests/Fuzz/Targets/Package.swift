@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own: its programs need the compiler's fuzzing runtime, and Confab built with coverage for it and
-// with its internals open (`make fuzz` has the options). Each is one idea, in the file of its name.
+// A separate package, because the targets need the compiler's fuzzing runtime, and Confab built with coverage and
+// testable internals (see `make fuzz`). Each file is one target.
 
 let ideas = [
   "FuzzAssembly", "FuzzCompression", "FuzzEvents", "FuzzHistory", "FuzzHistoryFile", "FuzzLog", "FuzzOrigin",

@@ -1,5 +1,5 @@
-// Reads raw requests from standard input, each behind its length in four bytes, and writes one line for each: what the
-// server's parser makes of it. test_differential.py compares that with h11.
+// Reads raw requests from standard input, each after its length in four bytes, and writes one line for each: the result
+// of the server's parser. test_differential.py compares it with h11's.
 
 import Confab
 import Glibc

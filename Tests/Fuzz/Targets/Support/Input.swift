@@ -1,4 +1,4 @@
-/// The bytes that the fuzzer has made up, read as what a target needs. When they have run out, every value is 0.
+/// The fuzzer's input, read as values. When the bytes run out, every value is 0.
 public struct Input {
   private var rest: ArraySlice<UInt8>
 
@@ -11,19 +11,19 @@ public struct Input {
   public mutating func byte() -> UInt8 { rest.popFirst() ?? 0 }
   public mutating func flag() -> Bool { byte() & 1 == 1 }
 
-  /// An index below `count`, which is at most 256.
+  /// Returns an index below `count`, which is at most 256.
   public mutating func index(below count: Int) -> Int { Int(byte()) % count }
   public mutating func element<Element>(of choices: [Element]) -> Element { choices[index(below: choices.count)] }
 
   public mutating func integer() -> UInt64 { (0..<8).reduce(0) { value, _ in value << 8 | UInt64(byte()) } }
 
-  /// The next bytes, fewer when they run out.
+  /// Returns the next bytes, fewer when they run out.
   public mutating func bytes(_ count: Int) -> [UInt8] {
     defer { rest = rest.dropFirst(count) }
     return Array(rest.prefix(count))
   }
 
-  /// The bytes up to a newline, which is skipped, or up to the end.
+  /// Returns the text up to a newline, which is skipped, or up to the end.
   public mutating func line() -> String {
     let line = rest.prefix { $0 != 10 }
     rest = rest[line.endIndex...].dropFirst()
@@ -31,7 +31,7 @@ public struct Input {
   }
 }
 
-/// Ends the program, which is how a fuzzer learns of a finding.
+/// Ends the program if the condition is false, which reports a finding to the fuzzer.
 public func require(_ condition: Bool, _ message: @autoclosure () -> String) {
   if !condition { fatalError(message()) }
 }
