@@ -138,7 +138,7 @@ def shorten(items, is_trouble, deadline):
 def report(batch, found, folder):
     print(f"FINDING: {found}", flush=True)
     again = trouble(batch)
-    print("comes again: made smaller" if again else "does not come again by itself: all since the last check are kept")
+    print("reproduced and minimised" if again else "not reproduced: all sessions since the last check are kept")
     if again:
         batch = minimise(batch, time.monotonic() + 60)
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def report(batch, found, folder):
 
 
 def fuzz(seed, seconds, folder):
-    print(f"seed {seed}; to have the same sessions again: --seed {seed}", flush=True)
+    print(f"seed {seed}; to repeat the sessions: --seed {seed}", flush=True)
     generator = random.Random(seed)
     end = time.monotonic() + seconds
     count = 0
@@ -173,12 +173,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument("--keep", type=pathlib.Path, default=".build/fuzz/findings", help="where findings go")
+    parser.add_argument("--keep", type=pathlib.Path, default=".build/fuzz/findings", help="folder for findings")
     parser.add_argument("replay", nargs="*", type=pathlib.Path, help="session files to play instead")
     arguments = parser.parse_args()
     if arguments.replay:
         found = trouble([one for path in arguments.replay for one in sessions.load(path.read_text())])
-        print(found or "nothing is wrong")
+        print(found or "no finding")
         return 1 if found else 0
     return fuzz(arguments.seed, arguments.seconds, arguments.keep)
 

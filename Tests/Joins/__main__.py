@@ -1,8 +1,8 @@
-"""Whether everyone who joins a room hears everything that is said there, over real sockets: `python Tests/Joins`.
+"""Checks that every client receives all messages of the room it joins, over real sockets: `python Tests/Joins`.
 
-The program in this folder plays clients that join, speak, stall, leave and vanish at random while others say 2 x 1,000
-messages a second, against servers with 1, 2 and 4 event loops. Each client must hear every message from its joining to
-its leaving, once, in the one order of the room. A fault is printed with the seed of the choices; `--seed` repeats them.
+The program in this folder plays clients that join, send, stall, leave and vanish at random while two others send 1,000
+messages a second each, against servers with 1, 2 and 4 event loops. Each client must receive every message from its
+join to its leave, once, in the room's order. A fault is printed with the seed of the choices; `--seed` repeats them.
 """
 
 import argparse
@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import joins_checker  # noqa: E402
 from confab_process import Confab  # noqa: E402
 
-# The options of the server, and of the program.
+# Each kind's options of the server and of the program.
 WORLDS = {
     "plain protocol": ([], {"rich": 0}),
     "both protocols": ([], {"rich": 40}),
@@ -25,8 +25,8 @@ WORLDS = {
 
 def main():
     parser = argparse.ArgumentParser(prog="python Tests/Joins", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--seconds", type=float, default=1.5, help="how long for each kind of server (default: 1.5)")
-    parser.add_argument("--joins", type=int, default=0, help="how many joins for each kind of server, however long it takes")
+    parser.add_argument("--seconds", type=float, default=1.5, help="duration for each kind of server (default: 1.5)")
+    parser.add_argument("--joins", type=int, default=0, help="number of joins for each kind of server, however long it takes")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="repeats the choices of a run")
     parser.add_argument("--loops", type=int, nargs="*", default=[1, 2, 4], help="numbers of event loops (default: 1 2 4)")
     parser.add_argument("--only", choices=WORLDS, action="append", help="a kind of server (default: all)")

@@ -75,7 +75,7 @@ static unsigned long number_after(const char *text, size_t length, const char *n
   return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
-/* An event of the rich protocol. */
+/* Handles an event of the rich protocol. */
 static outcome take_event(client *one, const char *text, size_t length) {
   if (has(text, length, "\"type\":\"welcome\"")) {
     if (one->state != INTRODUCING) return client_fail(one, "got a second welcome");
@@ -97,14 +97,14 @@ static outcome take_message(client *one, const char *text, size_t length) {
   uint32_t number;
   int found;
   if (one->is_rich && take_event(one, text, length) == FAILS) return FAILS;
-  /* Tests/EmbedC/relay.c sends this to one client alone. */
+  /* Tests/EmbedC/relay.c sends this to a single client. */
   if (!one->is_rich && length == 5 && memcmp(text, "alone", 5) == 0) return STAYS;
   while ((found = record_find(&text, end, &number)) > 0) {
     counts.heard++;
     heard_add(&one->heard, number);
     if (one->role == WITNESS && (problem = record_place(number)) != NULL) return client_fail(one, "%s", problem);
   }
-  if (found < 0 || (!one->is_rich && text != end)) return client_fail(one, "got bytes that were not said");
+  if (found < 0 || (!one->is_rich && text != end)) return client_fail(one, "got bytes that were not sent");
   return STAYS;
 }
 
@@ -121,7 +121,7 @@ outcome client_receive(client *one) {
   size_t length;
   if (count == 0) return STAYS;
   if (count < 0) {
-    /* libwebsockets drops what it has still to write, its close frame included, when a client that lags closes. */
+    /* When a lagging client closes, libwebsockets drops its pending output, including its close frame. */
     if (one->state == CLOSING) return HAS_LEFT;
     /* The server drops a client that does not read its close frame. */
     return one->has_stalled ? IS_EVICTED : client_fail(one, "lost its connection without a close frame");

@@ -6,11 +6,11 @@
 #include "websocket.h"
 
 typedef enum state { CONNECTING, INTRODUCING, OPEN, LEAVING, CLOSING } state;
-/* How a client's life ends: with a closing handshake, with a close or a reset of its socket, or before it is open. */
+/* How a client ends: with a closing handshake, with a close or a reset of its socket, or before it is open. */
 typedef enum ending { LEAVES, VANISHES, RESETS, GIVES_UP } ending;
 /* In the order in which they end. */
 typedef enum role { VISITOR, SPEAKER, WITNESS } role;
-/* What has become of a client. */
+/* A client's state after an event. */
 typedef enum outcome { STAYS, HAS_LEFT, IS_EVICTED, IS_REFUSED, FAILS } outcome;
 
 typedef struct client {
@@ -20,37 +20,38 @@ typedef struct client {
   state state;
   ending ending;
   int is_rich, offers_deflate, may_be_refused, is_stalled, has_stalled, has_left;
-  /* The messages that a visitor has still to say, and those that a speaker has said. */
+  /* The messages that a visitor has yet to send, or the number that a speaker has sent. */
   int sayings;
   /* The id of the last message in the rich protocol. */
   unsigned long last_id;
-  /* See heard_check(); and the place of what it must have heard before it leaves. */
+  /* See heard_check(). `target` is the position up to which the client must have received everything before it
+   * leaves. */
   uint32_t joined, target;
   heard heard;
-  /* When it connected, had joined, heard something last, says something next, stalls and goes on, leaves. Seconds. */
+  /* Times in seconds: connected, joined, last message received, next message to send, stall and resume, leave. */
   double connected_at, joined_at, heard_at, say_at, stall_at, resume_at, leave_at;
-  /* What is wrong. */
+  /* The problem, if there is one. */
   char problem[400];
-  /* For epoll: what is waited for. -1 at first. */
+  /* The events that epoll waits for. -1 at first. */
   int interest;
   struct client *next;
 } client;
 
-/* What all clients together have done; joins by protocol and compression. */
+/* Totals of all clients. Joins are by protocol and compression. */
 extern struct counts { long joins[4], said, heard; } counts;
 
-/* Seconds of a clock that goes on with each turn of the program. */
+/* The time in seconds, updated each turn of the program. */
 extern double now;
 
-/* Begins to connect. NULL with errno when that fails. */
+/* Starts to connect. Returns NULL and sets errno on failure. */
 client *client_connect(int port, const char *room, int is_rich, int offers_deflate, int receive_buffer);
-/* Says one message of about `size` bytes. */
+/* Sends a message of about `size` bytes. */
 void client_say(client *one, size_t size, int is_binary);
-/* Takes what has arrived. */
+/* Reads and handles the data that has arrived. */
 outcome client_receive(client *one);
-/* Begins the closing handshake. */
+/* Starts the closing handshake. */
 void client_close(client *one);
-/* Says that something is wrong; FAILS. */
+/* Records a problem. Returns FAILS. */
 outcome client_fail(client *one, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

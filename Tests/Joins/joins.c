@@ -1,5 +1,5 @@
-/* Clients that join a room of the chat in which messages are said all the time, hear, speak, stall, leave and vanish at
- * random. Each must hear every message from its joining to its leaving, once, in the one order of the room. */
+/* Clients that join a room with constant traffic and send, receive, stall, leave and vanish at random. Each must
+ * receive every message from its join to its leave, once, in the room's order. */
 #define _GNU_SOURCE
 #include "client.h"
 #include <errno.h>
@@ -20,14 +20,14 @@ static struct options {
 } options = {.members = 60, .speakers = 2, .rich_percent = 30, .faults = 10, .seed = 1, .seconds = 5, .rate = 1000,
              .stay = 0.15, .patience = 5, .room = "/joins"};
 
-/* The clients that have a socket, the witness among them, and those that have none any more and have heard messages
- * that have no place yet. */
+/* The clients with a socket, including the witness, and the clients without one that have received messages which have
+ * no position yet. */
 static client **clients, *witness, *departed;
 static int client_count, epoll;
-/* Whether nothing is said until everyone has heard everything, and whether nobody joins any more. */
+/* Whether sending is paused until every client has received everything, and whether clients still join. */
 static int is_quiet, is_ending;
 static double began, quiet_since, flows_until, flowed;
-/* How many visitors there are at most for now. */
+/* The current maximum number of visitors. */
 static int members;
 static double members_until;
 static volatile sig_atomic_t is_asked_to_end;
@@ -59,7 +59,7 @@ static void print_fault(client *one) {
   one->has_left = 0;
 }
 
-/* Closes a client's socket. What it has heard is kept until all of that has a place. */
+/* Closes a client's socket. Its record is kept until all messages that it has received have a position. */
 static void end(client *one, outcome outcome) {
   totals.left += outcome == HAS_LEFT;
   totals.evicted += outcome == IS_EVICTED;
@@ -97,18 +97,18 @@ static void set_interest(client *one) {
   one->interest = interest;
 }
 
-/* Says one message, most often a short one. */
+/* Sends a message, usually a short one. */
 static void say(client *one) {
   double kind = drand48(), longest = one->is_rich ? 3000 : 100000;
   double size = kind < 0.95 ? uniform(40, 128) : kind < 0.999 ? uniform(128, 2000) : uniform(2000, longest);
-  /* Clients of the rich protocol are not told the bytes of binary messages. */
+  /* Clients of the rich protocol do not get the bytes of binary messages. */
   client_say(one, (size_t)size, options.rich_percent == 0 && chance(0.5));
   set_interest(one);
 }
 
 static client *connect_one(role role) {
   double kind = drand48(), stall_at = role == VISITOR && chance(0.15) ? now + exponential(options.stay / 2) : INFINITY;
-  /* Speakers say more than the rich protocol's default limit of events allows. */
+  /* Speakers send more than the rich protocol's default limit of events allows. */
   int is_rich = role == VISITOR && chance(options.rich_percent / 100.0);
   client *one = client_connect(options.port, options.room, is_rich, chance(0.3), isinf(stall_at) ? 0 : 8192);
   if (one == NULL) {
@@ -130,13 +130,13 @@ static client *connect_one(role role) {
   return one;
 }
 
-/* What a client does because its time has come. */
+/* Performs a client's timed actions. */
 static void live(client *one) {
   const char *problem = heard_check(&one->heard, one->joined);
   int is_joining = one->state == CONNECTING || one->state == INTRODUCING;
   if (problem != NULL) return end(one, client_fail(one, "%s", problem));
   if (is_joining && now > one->connected_at + 3 * options.patience)
-    return end(one, client_fail(one, "has not been let in for %.0f s", now - one->connected_at));
+    return end(one, client_fail(one, "has not joined for %.0f s", now - one->connected_at));
   if (one->state == CLOSING && now > one->leave_at + 3 * options.patience)
     return end(one, client_fail(one, "has got no close frame for %.0f s", now - one->leave_at));
   if (one->state == OPEN && !one->is_stalled && now > one->stall_at) {
@@ -167,7 +167,7 @@ static void live(client *one) {
   set_interest(one);
 }
 
-/* Whether a client that reads has heard everything, and all that it has said has been heard. */
+/* Whether a reading client has received everything, and everything it has sent has been delivered. */
 static int is_settled(client *one) {
   if (one->state == CONNECTING || one->state == INTRODUCING || one->state == CLOSING || one->is_stalled) return 1;
   return heard_reaches(&one->heard, one->joined, record_placed()) && record_placed_by(one->id) == record_said_by(one->id);
@@ -178,7 +178,7 @@ static void be_quiet(void) {
   quiet_since = now;
 }
 
-/* Lets messages flow again once everyone has heard everything. A client for which nothing comes meanwhile is at fault. */
+/* Resumes the traffic once every client has received everything. A client that gets nothing meanwhile is a fault. */
 static void settle(void) {
   int waiting = 0;
   for (int index = client_count - 1; index >= 0 && witness; index--) {
@@ -188,10 +188,10 @@ static void settle(void) {
     waiting++;
     if (now < progressed_at + options.patience) continue;
     if (!heard_reaches(&one->heard, one->joined, record_placed()))
-      client_fail(one, "has heard nothing for %.0f s; missed %s", now - fmax(one->heard_at, one->joined_at),
+      client_fail(one, "has received nothing for %.0f s; missed %s", now - fmax(one->heard_at, one->joined_at),
                   heard_missing(&one->heard, one->joined));
     else
-      client_fail(one, "has said %u messages, of which %u have been heard", record_said_by(one->id), record_placed_by(one->id));
+      client_fail(one, "has sent %u messages, of which %u have been delivered", record_said_by(one->id), record_placed_by(one->id));
     end(one, FAILS);
   }
   if (waiting) return;
@@ -207,7 +207,7 @@ static void connect_visitors(void) {
     members = 1 + (int)uniform(0, options.members);
     members_until = now + uniform(0.2, 1);
   }
-  /* Many at a time: the more a turn of the server has to do, the more happens meanwhile. */
+  /* Many at a time: the longer a turn of the server is, the more happens during it. */
   if (visitors <= members / 2)
     for (; visitors < members; visitors++) connect_one(VISITOR);
 }
@@ -220,7 +220,7 @@ static void turn(void) {
   for (index = 0; index < count; index++) {
     client *one = events[index].data.ptr;
     outcome outcome = STAYS;
-    /* A failure shows when it is read. */
+    /* A failure shows on the next read. */
     ws_flush(&one->ws);
     if (events[index].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) outcome = client_receive(one);
     if (outcome == STAYS) set_interest(one);
@@ -229,7 +229,7 @@ static void turn(void) {
   for (index = client_count - 1; index >= 0; index--) live(clients[index]);
   compare_departed();
   if (!is_ending && witness) connect_visitors();
-  /* What is not said while it is quiet is said afterwards, as far as that took up to a quarter of a second. */
+  /* Messages that were not sent during a pause are sent after it, up to a quarter of a second's worth. */
   if (!is_quiet || now < quiet_since + 0.25) flowed += now - before;
   if (is_quiet) return settle();
   for (index = 0; index < client_count; index++) {
@@ -240,7 +240,7 @@ static void turn(void) {
   if (now > flows_until) be_quiet();
 }
 
-/* Has the clients of a role leave, and waits until they have. */
+/* Has the clients of a role leave, and waits for that. */
 static void end_all(role role) {
   int left = 0;
   for (int index = 0; index < client_count; index++) {
@@ -267,7 +267,7 @@ static void run(void) {
   end_all(SPEAKER);
   while (departed && witness && now < quiet_since + options.patience) turn();
   for (client *one = departed; one && witness; one = one->next) {
-    client_fail(one, one->heard.count ? "has heard messages that the witness has not" : "has said messages that nobody has heard");
+    client_fail(one, one->heard.count ? "has received messages that the witness has not" : "has sent messages that were not delivered");
     print_fault(one);
   }
   end_all(WITNESS);
@@ -319,7 +319,7 @@ int main(int argc, char **argv) {
   epoll = epoll_create1(EPOLL_CLOEXEC);
   run();
   printf(
-      "seed %ld: %ld joins (plain %ld, deflate %ld, rich %ld, rich with deflate %ld) in %.1f s; %ld messages said, %ld heard; "
+      "seed %ld: %ld joins (plain %ld, deflate %ld, rich %ld, rich with deflate %ld) in %.1f s; %ld messages sent, %ld received; "
       "%ld left, %ld vanished, %ld evicted, %ld refused; quiet %ld times, for at most %.0f ms; %ld faults\n",
       options.seed, all_joins(), counts.joins[0], counts.joins[1], counts.joins[2], counts.joins[3], seconds() - began,
       counts.said, counts.heard, totals.left, totals.vanished, totals.evicted, totals.refused, totals.settled, totals.longest * 1e3,

@@ -3,20 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "~J", number, speaker, its sequence number and the length in hexadecimal, letters, "~". */
+/* "~J", number, speaker, sequence number and length in hexadecimal, letters, "~". */
 enum { HEAD = 34 };
 
-/* Of each number: its speaker, the speaker's sequence number, and its place, 0 before it has one. */
+/* By number: the speaker, the speaker's sequence number, and the position, 0 before there is one. */
 static struct said { uint32_t speaker, sequence, place, length; } *said;
 static size_t said_count = 1, said_capacity;
-/* Of each place from 1 on: the highest number up to there, and the number there. */
+/* By position, from 1 on: the highest number up to there, and the number there. */
 static struct place { uint32_t number, highest; } *places;
 static size_t place_count, place_capacity;
-/* Of each speaker: the sequence numbers that were said and that have places. */
+/* By speaker: how many messages were sent, and how many have positions. */
 static struct speaker { uint32_t said, placed; } *speakers;
 static size_t speaker_capacity;
 
-/* Room for one more after `count`. */
+/* Grows an array so that it has room for one more element after `count`. */
 static void *grown(void *array, size_t count, size_t *capacity, size_t size) {
   size_t old = *capacity;
   if (count < old) return array;
@@ -36,7 +36,7 @@ uint32_t record_placed(void) { return (uint32_t)place_count; }
 uint32_t record_said_by(uint32_t speaker) { return speaker_of(speaker)->said; }
 uint32_t record_placed_by(uint32_t speaker) { return speaker_of(speaker)->placed; }
 
-/* Letters that differ from message to message. */
+/* Writes letters that differ between messages. */
 static void fill(char *text, size_t length, uint32_t number) {
   uint32_t state = number * 2654435761u + 1;
   size_t index;
@@ -82,12 +82,12 @@ const char *record_place(uint32_t number) {
   struct said *one = &said[number];
   struct speaker *speaker = speaker_of(one->speaker);
   if (one->place) {
-    snprintf(problem, sizeof problem, "heard message %u at place %u and again at place %zu", number, one->place, place_count + 1);
+    snprintf(problem, sizeof problem, "received message %u at position %u and again at position %zu", number, one->place, place_count + 1);
     return problem;
   }
   if (one->sequence != speaker->placed + 1) {
     snprintf(
-        problem, sizeof problem, "heard message %u of client %u after its message %u", one->sequence, one->speaker,
+        problem, sizeof problem, "received message %u of client %u after its message %u", one->sequence, one->speaker,
         speaker->placed);
     return problem;
   }
@@ -104,15 +104,15 @@ void heard_add(heard *heard, uint32_t number) {
   heard->numbers[heard->count++] = number;
 }
 
-/* Messages by their places, in words. */
+/* Describes a range of messages by their positions. */
 static const char *describe(uint32_t from, uint32_t to) {
   static char text[100];
-  snprintf(text, sizeof text, "%u messages, places %u to %u (messages %u to %u)", to - from + 1, from, to,
+  snprintf(text, sizeof text, "%u messages, positions %u to %u (messages %u to %u)", to - from + 1, from, to,
            places[from].number, places[to].number);
   return text;
 }
 
-/* The first place that a client which had joined at `joined` must hear. */
+/* Returns the first position that a client with this `joined` must have received. */
 static uint32_t first_place(uint32_t joined) {
   size_t low = 1, high = place_count + 1;
   while (low < high) {
@@ -130,12 +130,12 @@ const char *heard_check(heard *heard, uint32_t joined) {
     uint32_t first = heard->last ? heard->last + 1 : first_place(joined);
     if (place == 0) return NULL;
     if (heard->last && place <= heard->last) {
-      snprintf(problem, sizeof problem, "heard place %u (message %u) again or too late, after place %u", place,
+      snprintf(problem, sizeof problem, "received position %u (message %u) again or too late, after position %u", place,
                places[place].number, heard->last);
       return problem;
     }
     if (place > first) {
-      snprintf(problem, sizeof problem, "missed %s and then heard place %u", describe(first, place - 1), place);
+      snprintf(problem, sizeof problem, "missed %s and then received position %u", describe(first, place - 1), place);
       return problem;
     }
     heard->last = place;

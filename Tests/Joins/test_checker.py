@@ -1,4 +1,4 @@
-"""The checker finds what servers do wrong: small chats of the plain protocol, each with one kind of fault."""
+"""The checker finds faults of servers: small chats of the plain protocol, each with one kind of fault."""
 
 import asyncio
 import contextlib
@@ -9,13 +9,14 @@ import websockets
 
 import joins_checker
 
-# Clients give up during the handshake.
+# Some clients give up during the handshake, which would be logged.
 silent = logging.getLogger("silent")
 silent.disabled = True
 
 
 class Chat:
-    """Every fiftieth message meets with the fault, which is a method, and so does every fifth client."""
+    """A chat with a fault, which is a method, in every fiftieth message. With `deaf` every fifth client gets
+    nothing."""
 
     def __init__(self, fault):
         self.fault = getattr(self, fault)
@@ -73,7 +74,7 @@ class Chat:
 
 
 async def run(fault):
-    """The output of the checker, and its exit code."""
+    """Returns the checker's output and exit code."""
     async with websockets.serve(Chat(fault).serve, "127.0.0.1", 0, ping_interval=None, logger=silent) as server:
         process = await asyncio.create_subprocess_exec(
             joins_checker.PROGRAM, str(server.sockets[0].getsockname()[1]), "--rich", "0", "--rate", "200", "--members", "10",
@@ -83,9 +84,9 @@ async def run(fault):
 
 
 @pytest.mark.parametrize("fault, text", [
-    ("deaf", "has heard nothing for "), ("gap", "and then heard place "), ("gap_for_all", " after its message "),
-    ("repetition", " again or too late, after place "), ("order", "and then heard place "),
-    ("bytes", "got bytes that were not said"), ("end", "lost its connection without a close frame")])
+    ("deaf", "has received nothing for "), ("gap", "and then received position "), ("gap_for_all", " after its message "),
+    ("repetition", " again or too late, after position "), ("order", "and then received position "),
+    ("bytes", "got bytes that were not sent"), ("end", "lost its connection without a close frame")])
 def test_checker_finds_fault(fault, text):
     joins_checker.build()
     output, code = asyncio.run(run(fault))

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Any value does: the server must not look at it. */
+/* The server must unmask with any value. */
 static const unsigned char mask[4] = {0x12, 0x34, 0x56, 0x78};
 
 static char *reserve(buffer *b, size_t count) {
@@ -47,7 +47,7 @@ int ws_open(websocket *ws, int port, const char *path, const char *subprotocol, 
   ws->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (ws->fd < 0) return -1;
   if (receive_buffer) {
-    /* With loopback's segments of 64 KiB a small window moves on by a timer only. */
+    /* With the loopback device's segments of 64 KiB, a small window would advance only by a timer. */
     int segment = 1000;
     setsockopt(ws->fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     setsockopt(ws->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
@@ -107,7 +107,7 @@ int ws_read(websocket *ws) {
   return (int)count;
 }
 
-/* The response to the upgrade request. */
+/* Parses the response to the upgrade request. */
 static int next_response(websocket *ws) {
   buffer *b = &ws->received;
   char *start = b->bytes + b->start, *end, head[2048];
@@ -172,7 +172,7 @@ int ws_next(websocket *ws, const char **payload, size_t *length) {
       if (!is_final || size > 125 || head[0] & 0x40) return fail(ws, "a malformed control frame");
       return opcode;
     }
-    if (opcode > 2 || (opcode == 0) != (ws->opcode != 0)) return fail(ws, "a fragment out of place");
+    if (opcode > 2 || (opcode == 0) != (ws->opcode != 0)) return fail(ws, "an unexpected fragment");
     if (opcode) {
       ws->opcode = opcode;
       ws->is_compressed = head[0] >> 6 & 1;

@@ -1,6 +1,6 @@
-/* Tells ThreadSanitizer of Swift's Mutex: it sees the lock's quick path, which is compiled into the program, but not the
- * slow one in libswiftSynchronization, where one thread waits for another in the kernel. Whatever a contended lock
- * protects would be reported as a race. To be preloaded. */
+/* Makes Swift's Mutex known to ThreadSanitizer: it sees the lock's fast path, which is compiled into the program, but
+ * not the slow path in libswiftSynchronization, where a thread waits for another in the kernel. Without this, data that
+ * a contended lock protects is reported as a race. To be preloaded. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #define SWIFT __attribute__((swiftcall))
 #define SELF __attribute__((swift_context)) void *mutex
 
-/* Not there in programs without ThreadSanitizer, such as the one that runs the tests. */
+/* Missing in programs without ThreadSanitizer, such as the one that runs the tests. */
 __attribute__((weak)) void __tsan_acquire(void *);
 __attribute__((weak)) void __tsan_release(void *);
 

@@ -1,26 +1,26 @@
-/// The decisions of one run: where they come from, and what they were.
+/// The decisions of one run, and their source.
 ///
-/// A run is a function of its choices, so a list of them is all that it takes to repeat one.
+/// A run is a function of its choices, so the list of them repeats it.
 struct Choices {
   private enum Source {
     /// Random numbers.
     case random(SplitMix)
-    /// These, and 0 from then on.
+    /// A list, followed by zeros.
     case list([UInt32])
   }
   private var source: Source
-  /// What was chosen, and among how many.
+  /// The choices so far, each with its number of alternatives.
   private(set) var made: [(choice: UInt32, count: UInt32)] = []
 
   init(seed: UInt64) { source = .random(SplitMix(seed)) }
   init(_ list: [UInt32]) { source = .list(list) }
 
-  /// Whether the list has been used up. Random numbers never are.
+  /// Whether the list is used up. Always false for random numbers.
   var isExhausted: Bool {
     if case .list(let list) = source { made.count >= list.count } else { false }
   }
 
-  /// A number below `count`.
+  /// Returns a number below `count`.
   mutating func next(_ count: UInt32) -> UInt32 {
     var choice: UInt32 = 0
     switch source {
@@ -34,8 +34,8 @@ struct Choices {
     return choice
   }
 
-  /// The list that comes after the one which was made, in depth-first order, among those with at most `limit` choices
-  /// other than 0; nil when all have been made.
+  /// Returns the list after the made one, in depth-first order, among those with at most `limit` choices other than 0;
+  /// nil after the last one.
   func successor(limit: Int) -> [UInt32]? {
     var list = made.map(\.choice)
     var surprises = list.count { $0 != 0 }

@@ -1,9 +1,9 @@
 import CSimulation
 import Confab
 
-/// A simulated client: what it should receive, and what it has received.
+/// A simulated client: the messages it should receive, and those it has received.
 final class Client {
-  /// A message, by its number; its payload is made from that.
+  /// A message, by its number. The payload is derived from it.
   struct Item: Equatable {
     let id: UInt32
     let size: Int
@@ -13,26 +13,26 @@ final class Client {
   /// The loop that it connects to.
   let loop: Int
   let socket: OpaquePointer
-  /// Released by the world, so that it can see whether the server has.
+  /// Released by the world, so that a leak in the server shows.
   var connection: Connection?
   weak var weakConnection: Connection?
 
   /// The log that it has joined.
   var log: Int?
-  /// What it is to receive, in this order.
+  /// The messages that it must receive, in this order.
   var expected: [Item] = []
   var expectedBytes = 0
-  /// The most bytes that it has been behind.
+  /// The maximum number of bytes that it lagged by.
   var mostUnread = 0
   var openedCount = 0
   var closedCount = 0
-  /// Whether nothing more is to come: the server closes the connection.
+  /// Whether the server is closing the connection, so that no more messages follow.
   var isClosing = false
-  /// Whether it must get everything that was to come.
+  /// Whether it must receive all expected messages.
   var isOwedAll = true
-  /// When the server cuts it off, if it closes the connection and the client does not read.
+  /// The time when the server drops the connection, if it closes it and the client does not read.
   var closeDeadline: UInt64?
-  /// Messages that it has sent, and those that the handler has got.
+  /// The number of messages that it has sent, and that the handler has received.
   var sentCount = 0
   var handledCount = 0
   var hasSentClose = false
@@ -47,20 +47,20 @@ final class Client {
     fallBehind(item)
   }
 
-  /// Its cursor is before a message, whether that is for it or not.
+  /// Notes that its cursor is before a message, whether that is for this client or not.
   func fallBehind(_ item: Item) {
     expectedBytes += item.size + 4 * (1 + item.size / 16_384)
     mostUnread = max(mostUnread, expectedBytes - sim_received_count(socket))
   }
 
-  /// The server closes the connection: what is said later is not for it.
+  /// The server closes the connection: later messages are not for this client.
   func close(owingAll: Bool) {
     isOwedAll = isOwedAll && (owingAll || isClosing)
     isClosing = true
   }
 
-  /// What it was sent, read as RFC 6455 says, section 5. Nil if that is not frames, or a message is not as it was made.
-  /// `isWhole` is false when the last frame is cut.
+  /// Parses the received bytes by RFC 6455, section 5. Returns nil if they are not frames, or a message was changed.
+  /// `isWhole` is false when the last frame is incomplete.
   func received() -> (items: [Item], closeCode: UInt16?, isWhole: Bool)? {
     let bytes = UnsafeBufferPointer(start: sim_received(socket), count: sim_received_count(socket))
     var (items, closeCode, position) = ([Item](), UInt16?.none, 0)
@@ -96,7 +96,7 @@ final class Client {
     return (items, closeCode, true)
   }
 
-  /// The payload of a message: its number, and then its lowest byte again and again.
+  /// Returns a message's payload: its number, then its lowest byte repeatedly.
   static func payload(_ item: Item) -> [UInt8] {
     var bytes = [UInt8](repeating: UInt8(item.id & 255), count: item.size)
     for place in 0..<3 { bytes[place] = UInt8(item.id >> (24 - 8 * UInt32(place)) & 255) }

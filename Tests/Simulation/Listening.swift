@@ -2,7 +2,7 @@ import CSimulation
 import Glibc
 import Logging
 
-/// What all worlds share: one socket that listens, of which each loop gets a copy, a logger, and texts for C.
+/// The shared parts of all worlds: a listening socket, which each loop gets a copy of, a logger, and C strings.
 enum Listening {
   nonisolated(unsafe) private static var socket: Int32 = {
     let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -22,7 +22,7 @@ enum Listening {
 
   static let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
 
-  /// A text for C, which stays where it is.
+  /// Returns a C string that is never freed.
   static func text(_ text: String) -> UnsafePointer<CChar> {
     if let known = texts[text] { return known }
     let copy = UnsafePointer<CChar>(strdup(text)!)

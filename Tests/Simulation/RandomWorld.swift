@@ -1,9 +1,9 @@
 import CSimulation
 
-/// A world in which anything may happen at any time.
+/// A world with random events.
 struct RandomWorld {
   private let world: World
-  /// How likely other threads act within a turn: once in so many places.
+  /// Other threads act within a turn with a probability of 1 / `rarity` at each place.
   private let rarity: Int
   private let maxClients: Int
   private let turns: Int
@@ -22,7 +22,7 @@ struct RandomWorld {
     world = World(shape, choices)
   }
 
-  /// Runs it: the fault, if there is one, and the choices that were made.
+  /// Runs the world. Returns the fault, if there is one, and the choices.
   func run() -> (fault: World.Fault?, choices: Choices) {
     world.meanwhile = { [unowned world] in
       guard world.choose(rarity) == rarity - 1 else { return }
@@ -75,7 +75,7 @@ struct RandomWorld {
     }
   }
 
-  /// Most messages are small; some are more than a frame, or more than a segment.
+  /// Returns a size: mostly small, sometimes more than a frame or a segment.
   private func size() -> Int {
     switch world.choose(40) {
     case 0...29: 4 + world.choose(60)

@@ -8,11 +8,11 @@ struct Simulation: ParsableCommand {
     commandName: "simulate", abstract: "Runs Confab's data path on simulated loops, sockets and time.",
     subcommands: [Random.self, Exhaustive.self, Replay.self], defaultSubcommand: Random.self)
 
-  /// Runs worlds in which anything may happen.
+  /// Runs worlds with random events.
   struct Random: ParsableCommand {
-    @Option(help: "The seed of the first world; each next world has the next seed.") var seed: UInt64?
-    @Option(help: "How long to run, in seconds.") var seconds = 10.0
-    @Option(help: "How many worlds to run, in place of a time.") var worlds: Int?
+    @Option(help: "Seed of the first world. Each further world uses the next seed.") var seed: UInt64?
+    @Option(help: "Duration in seconds.") var seconds = 10.0
+    @Option(help: "Number of worlds, instead of a duration.") var worlds: Int?
 
     func run() throws {
       let first = seed ?? UInt64.random(in: 0...UInt64.max >> 1)
@@ -58,11 +58,11 @@ struct Simulation: ParsableCommand {
     }
   }
 
-  /// Runs one world again and tells what happens in it.
+  /// Runs one world again and prints its events.
   struct Replay: ParsableCommand {
-    @Option(help: "The seed of the world.") var seed: UInt64?
-    @Option(help: "The script of an exhaustive run, by its name.") var script: String?
-    @Argument(help: "The choices, in place of a seed.") var choices: [UInt32] = []
+    @Option(help: "Seed of the world.") var seed: UInt64?
+    @Option(help: "Name of a script of an exhaustive run.") var script: String?
+    @Argument(help: "The choices, instead of a seed.") var choices: [UInt32] = []
 
     func run() {
       World.isTraced = true
@@ -73,9 +73,9 @@ struct Simulation: ParsableCommand {
     }
   }
 
-  /// Runs each script with every combination of at most so many surprises.
+  /// Runs each script with every combination of at most `surprises` surprises.
   struct Exhaustive: ParsableCommand {
-    @Option(help: "The most surprises of one run: choices that a run without surprises would not make.") var surprises =
+    @Option(help: "Maximum number of surprises in a run: choices other than 0.") var surprises =
       2
 
     func run() throws {
@@ -105,7 +105,7 @@ private func report(_ worlds: Int, since start: (time: Double, steps: UInt64)) {
   print("\(worlds) worlds, \(steps) steps in \(Int(seconds * 1000)) ms")
 }
 
-/// The real time, in seconds, and the steps that there were until then.
+/// The real time in seconds, and the number of steps so far.
 private enum Clock {
   static var now: (time: Double, steps: UInt64) {
     var time = timespec()
@@ -114,7 +114,7 @@ private enum Clock {
   }
 }
 
-/// Says what ran when the process crashes, or hangs for ten seconds.
+/// Prints what ran when the process crashes or hangs for ten seconds.
 private enum Crash {
   nonisolated(unsafe) private static var text = UnsafeMutablePointer<CChar>.allocate(capacity: 4096)
 

@@ -1,14 +1,14 @@
 import CSimulation
 
-/// A world in which clients and threads do what a script says, in that order, each thing as early or as late as a
-/// surprise has it: without surprises, all loops come to rest between two lines of the script.
+/// A world in which clients and threads follow a script, in order. Surprises decide how early or late each line runs;
+/// without them, all loops become idle between two lines.
 struct SmallWorld {
   enum Line {
     case connect(loop: Int, log: Int?)
     case order(World.Order, client: Int)
     /// By a thread that runs no loop.
     case publish(log: Int, size: Int)
-    /// By a thread that runs no loop, on the client's.
+    /// By a thread that runs no loop, on the client's loop.
     case send(client: Int)
     case capacity(client: Int, Int)
     case ping(client: Int)
@@ -117,7 +117,7 @@ struct SmallWorld {
 }
 
 extension SmallWorld.Line {
-  /// Whether it can happen within a turn of a loop, by another thread or by the network.
+  /// Whether another thread or the network can do it during a turn of a loop.
   fileprivate var isOfThread: Bool {
     switch self {
     case .publish, .send, .capacity, .stop: true

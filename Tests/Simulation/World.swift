@@ -3,12 +3,12 @@ import Confab
 import ConfabChat
 import Logging
 
-/// Servers of one event loop each, which share logs, and their clients. Everything happens in ``step()`` and in calls of
-/// this object, on one thread.
+/// Servers with one event loop each that share logs, and their clients. Everything happens in ``step()`` and in calls
+/// of this object, on one thread.
 final class World: @unchecked Sendable {
   // @unchecked: the process has one thread.
 
-  /// What the world is like.
+  /// The parameters of a world.
   struct Shape {
     var loops = 2
     var logs = 2
@@ -21,7 +21,7 @@ final class World: @unchecked Sendable {
   /// A fault that was found.
   struct Fault: Error, CustomStringConvertible {
     let description: String
-    /// What it says, but for the numbers.
+    /// The description without numbers.
     var kind: String { description.filter { !$0.isNumber } }
   }
 
@@ -35,14 +35,14 @@ final class World: @unchecked Sendable {
   private var chat: Chat?
   private var nextItem: UInt32 = 1
   private(set) var fault: Fault?
-  /// The loops that are in the middle of a step, and whether other threads may act now.
+  /// The loops that are in the middle of a step, and whether other threads may not act now.
   private var running: [Int] = []
   private var isAtomic = false
   private var stopped: Set<Int> = []
-  /// What other threads do within a turn, chosen by whoever runs the world.
+  /// The actions of other threads within a turn, set by the runner of the world.
   var meanwhile: () -> Void = {}
 
-  /// Whether everything that happens is printed.
+  /// Whether every event is printed.
   nonisolated(unsafe) static var isTraced = false
 
   private func trace(_ event: @autoclosure () -> String) {
@@ -92,7 +92,7 @@ final class World: @unchecked Sendable {
 
   // MARK: Threads
 
-  /// Does something as the thread of a loop.
+  /// Runs `body` as the thread of a loop.
   private func on<Result>(_ loop: Int, _ body: () -> Result) -> Result {
     let thread = sim_thread()
     sim_enter_thread(UInt(100 + loop))
@@ -100,7 +100,7 @@ final class World: @unchecked Sendable {
     return body()
   }
 
-  /// Does something as a thread that runs no loop.
+  /// Runs `body` as a thread that runs no loop.
   func elsewhere(_ body: () -> Void) {
     let thread = sim_thread()
     sim_enter_thread(1)
@@ -108,7 +108,7 @@ final class World: @unchecked Sendable {
     sim_enter_thread(thread)
   }
 
-  /// Lets no other thread act meanwhile: where the order of two threads is not for the server to tell, it is this one.
+  /// Runs `body` without interleaving other threads. Used where either order of two threads is right, to fix one.
   func atomically<Result>(_ body: () -> Result) -> Result {
     let before = isAtomic
     isAtomic = true
@@ -150,13 +150,13 @@ final class World: @unchecked Sendable {
     }
   }
 
-  /// Lets time pass.
+  /// Advances the clock.
   func wait(_ milliseconds: Int) {
     trace("\(milliseconds) ms pass")
     sim_advance(UInt64(milliseconds))
   }
 
-  // MARK: What clients and threads do
+  // MARK: Actions of clients and threads
 
   func connect(to loop: Int, log: Int?, compresses: Bool) {
     trace(
@@ -167,7 +167,7 @@ final class World: @unchecked Sendable {
     clients.append(Client(clients.count, loop: loop, socket))
   }
 
-  /// Appends a message to a log, on the thread that calls.
+  /// Appends a message to a log, on the calling thread.
   func publish(to log: Int, size: Int) {
     let item = makeItem(size)
     trace("publish \(item.id) of \(item.size) to log \(log)")
@@ -186,7 +186,7 @@ final class World: @unchecked Sendable {
     }
   }
 
-  /// Has another thread send something to a client: from its loop.
+  /// Sends something to a client by another thread, from the client's loop.
   func sendByExecuting(to client: Client, size: Int) {
     guard let connection = client.connection else { return }
     nonisolated(unsafe) let client = client
@@ -210,14 +210,14 @@ final class World: @unchecked Sendable {
       if connection.send(Message(.binary, Client.payload(item).span)) != .dropped {
         client.expect(item)
       } else if isOpen {
-        // It was evicted for what it would have had unread with this message.
+        // It was evicted, because this message would have exceeded its backlog limit.
         client.fallBehind(item)
         client.close(owingAll: false)
       }
     }
   }
 
-  // MARK: What handlers do
+  // MARK: Handler
 
   fileprivate func opened(_ connection: Connection, _ request: borrowing Request) {
     let client = clients[Int(request[header: "user-agent"]!)!]
@@ -237,7 +237,7 @@ final class World: @unchecked Sendable {
     }
   }
 
-  /// A client's message is an order to the server: its first byte says which.
+  /// A client's message is an order to the server. The first byte is its kind.
   enum Order: UInt8 { case publish, send, leave, join, close, stop }
 
   fileprivate func received(_ bytes: [UInt8], from connection: Connection) {
@@ -264,22 +264,22 @@ final class World: @unchecked Sendable {
     }
   }
 
-  /// In a chat, each message goes to everyone as it is.
+  /// In a chat each message is delivered to every member unchanged.
   fileprivate func said(_ bytes: [UInt8], by connection: Connection) {
     guard let client = client(of: connection) else { return fail("a message of a connection that is not open") }
     client.handledCount += 1
-    trace("client \(client.index) says something")
+    trace("client \(client.index) sends a message")
     let id = bytes[..<4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
     expect(Client.Item(id: id, size: bytes.count), in: 0)
   }
 
   fileprivate func closed(_ connection: Connection, _ close: Close) {
-    guard let client = client(of: connection) else { return fail("a close without an open, or the second one") }
+    guard let client = client(of: connection) else { return fail("a close without an open, or a second close") }
     client.closedCount += 1
     trace("closed \(client.index): \(close)")
     client.log = nil
     client.close(owingAll: false)
-    // One that does not read is cut off in time, or when it is too far behind.
+    // A client that does not read is dropped at its deadline, or when its backlog exceeds the limit.
     let isLate = client.closeDeadline.map { sim_now() >= $0 } ?? false
     if !close.isClean && (isLate || client.mostUnread > shape.maxBacklog) { client.isOwedAll = false }
     client.connection = nil
@@ -287,7 +287,7 @@ final class World: @unchecked Sendable {
 
   private func client(of connection: Connection) -> Client? { clients.first { $0.connection === connection } }
 
-  /// Has the kernel take no more than so many bytes for a client.
+  /// Limits how many bytes the kernel takes for a client.
   func limit(_ client: Client, to capacity: Int) {
     trace("client \(client.index) takes \(capacity) bytes")
     sim_set_capacity(client.socket, capacity)
@@ -328,7 +328,7 @@ final class World: @unchecked Sendable {
 
   // MARK: The end
 
-  /// Lets all clients read, and checks that each has got what it should have; then stops the servers, and checks that
+  /// Has all clients read, and checks that each has received its messages. Then stops the servers, and checks that
   /// nothing is left.
   func finish() {
     trace("finish")
@@ -353,25 +353,25 @@ final class World: @unchecked Sendable {
   }
 
   private func check(_ client: Client) {
-    // An answer to its request is not for this.
+    // A client that was never open has only the response to its request.
     if client.openedCount == 0 { return }
     guard let (items, closeCode, isWhole) = client.received() else {
-      return fail("client \(client.index) was sent bytes that are not frames, or not messages as they were made")
+      return fail("client \(client.index) received invalid frames or changed messages")
     }
-    trace("client \(client.index) was to get \(client.expected.map(\.id)), got \(items.map(\.id))")
+    trace("client \(client.index) should receive \(client.expected.map(\.id)), received \(items.map(\.id))")
     let expected = client.expected
     guard items.count <= expected.count, items.elementsEqual(expected[..<items.count]) else {
       let place = zip(items, expected).enumerated().first { $1.0 != $1.1 }?.offset ?? expected.count
-      return fail("client \(client.index): message \(place) is not the one that was to come")
+      return fail("client \(client.index): message \(place) is not the expected one")
     }
     if closeCode == 1013 {
       client.isOwedAll = false
       if client.mostUnread <= shape.maxBacklog {
-        fail("client \(client.index) was evicted, but was never more than \(client.mostUnread) bytes behind")
+        fail("client \(client.index) was evicted, but never lagged by more than \(client.mostUnread) bytes")
       }
     }
     guard client.isOwedAll else { return }
-    if !isWhole { fail("client \(client.index) was sent a part of a frame") }
+    if !isWhole { fail("client \(client.index) received a part of a frame") }
     if items.count < expected.count { fail("client \(client.index) got \(items.count) of \(expected.count) messages") }
     if !client.isClosing && client.handledCount < client.sentCount {
       fail("client \(client.index): \(client.handledCount) of \(client.sentCount) messages were received")
@@ -396,7 +396,7 @@ final class World: @unchecked Sendable {
   }
 }
 
-/// A handler that does what clients order, or passes everything on to that of a chat.
+/// A handler that follows the clients' orders, or passes everything on to a chat's handler.
 private final class WorldHandler: Handler {
   private unowned let world: World
   private let chat: (any Handler)?

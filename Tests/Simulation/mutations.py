@@ -1,4 +1,5 @@
-"""Takes each call out that schedules something, in a copy of the sources, and tells whether the simulation finds that.
+"""Removes each call that schedules something, one at a time, in a copy of the sources. Reports whether the simulation
+notices.
 
     python3 Tests/Simulation/mutations.py [NAME ...]
 """
@@ -14,11 +15,11 @@ COPY = ROOT / ".build" / "mutations"
 LWS = "Sources/Confab/Lws/"
 LOG = "Sources/Confab/Log/"
 
-# Name, file, the text that is taken out, and what takes its place. What a timer does within 20 ms as well is not among
-# them (BroadcastLog.logRelieved), nor what libwebsockets asks for itself: output, when a socket is full.
+# Name, file, removed text, and replacement. Excluded are calls that a timer makes up for within 20 ms
+# (BroadcastLog.logRelieved), and libwebsockets' own requests for output when a socket is full.
 MUTATIONS = [
-    ("readers hear of growth", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logGrew() }", ""),
-    ("growth is told again", LOG + "BroadcastLog.swift", "      state.isGrowthKnown = false\n      return (state.queue.end", "      return (state.queue.end"),
+    ("readers are notified of growth", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logGrew() }", ""),
+    ("growth is notified again", LOG + "BroadcastLog.swift", "      state.isGrowthKnown = false\n      return (state.queue.end", "      return (state.queue.end"),
     ("growth schedules the fan-out", LWS + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  func logRelieved", "  }\n\n  func logRelieved"),
     ("fan-out can be scheduled again", LWS + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
     ("waiting members continue", LWS + "Fanout.swift", "    resumeWaiting()\n", ""),
@@ -27,7 +28,7 @@ MUTATIONS = [
     ("members ahead of the group wait", LWS + "Fanout.swift", "      if !connection.isScheduled { waiting.append(connection) }\n      connection.isScheduled = true", ""),
     ("empty fan-outs retire", LWS + "Fanout.swift", "if group.isEmpty && apart.isEmpty { loop.schedule(self) }", ""),
     ("sends are scheduled", LWS + "Backlog.swift", "    loop.schedule(self)\n    guard backlog", "    guard backlog"),
-    ("what is left of a log is scheduled", LWS + "Backlog.swift", "    if outbox != nil { loop.schedule(self) }\n", ""),
+    ("the rest of a log is scheduled", LWS + "Backlog.swift", "    if outbox != nil { loop.schedule(self) }\n", ""),
     ("long backlogs ask for output", LWS + "Backlog.swift", "    requestWritable()\n    return false\n  }\n\n  /// Writes what the turn", "    return false\n  }\n\n  /// Writes what the turn"),
     ("caught up members continue", LWS + "Backlog.swift", "    fanout?.resume(self)\n", ""),
     ("closing is scheduled", LWS + "Backlog.swift", "    loop.schedule(self)\n  }\n\n  /// The peer has not read", "  }\n\n  /// The peer has not read"),
@@ -35,7 +36,7 @@ MUTATIONS = [
     ("lws notices timers", LWS + "Backlog.swift", "    socket.wakeLws()\n", ""),
     ("dropped connections are read", LWS + "Backlog.swift", "    if isPaused { goOnReading() }\n", ""),
     ("close frames ask for output", LWS + "EventLoop.swift", "if connection.writeBacklog(), connection.state == .closing { connection.requestWritable() }", "_ = connection.writeBacklog()"),
-    ("what comes up meanwhile has a turn", LWS + "EventLoop.swift", "if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }", ""),
+    ("new work gets a turn", LWS + "EventLoop.swift", "if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }", ""),
     ("other threads' growth is a job", LWS + "EventLoop.swift", "if isCurrent { grown.append(fanout) } else { execute { self.grown.append(fanout) } }", "if isCurrent { grown.append(fanout) }"),
     ("ended loops drop connections", LWS + "EventLoop.swift", "    (justOpened, scheduled, paused, answered) = ([], [], [], [])\n", ""),
     ("bursts are polled again", LWS + "EventLoop.swift", "if isPollingOnceMore { uv.pollWithoutBlocking() } else { endTurn() }", "if !isPollingOnceMore { endTurn() }"),
@@ -43,14 +44,14 @@ MUTATIONS = [
     ("close frames come from a timer", LWS + "Closing.swift", "    ending?.isFrameDue = true\n    socket?.setTimer(.microseconds(1))\n", "    ending?.isFrameDue = true\n"),
     ("reading continues after a pong", LWS + "Pings.swift", "    owesPong = false\n    loop.answered.append(self)\n  }\n\n  /// Has", "    owesPong = false\n  }\n\n  /// Has"),
     ("reading continues after the close frame", LWS + "Pings.swift", "    owesPong = false\n    loop.answered.append(self)\n  }\n\n  /// The pong", "    owesPong = false\n  }\n\n  /// The pong"),
-    ("paused connections are looked at again", LWS + "Pauses.swift", "{ self.isResumeDue = true }", "{}"),
+    ("paused connections are checked again", LWS + "Pauses.swift", "{ self.isResumeDue = true }", "{}"),
     ("hosts prepare to poll", LWS + "UvLoop.swift", "    events.willPoll()\n    return", "    return"),
     ("killed requests are not read", LWS + "Socket.swift", "    setReading(false)\n", ""),
 ]
 
 
 def simulate(*arguments):
-    """Whether the simulation in the copy finds a fault."""
+    """Returns whether the simulation in the copy finds a fault."""
     program = COPY / ".build/release/Simulation"
     return subprocess.run([program, *arguments], capture_output=True, timeout=600).returncode != 0
 

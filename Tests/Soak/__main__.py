@@ -1,9 +1,10 @@
-"""A server under a mixed load, with faults, for as long as one likes: `python Tests/Soak --minutes 30`.
+"""Runs a server under a mixed load with faults, as long as you like: `python Tests/Soak --minutes 30`.
 
-Clients of the rich protocol talk in rooms, and lose their connections; those of Tests/Joins join, leave, stall and vanish
-in another one; some never read; hundreds are idle. Meanwhile the server is attacked as in Tests/Abuse, held up, and, as its history is in a file,
-killed and started again. It has 1, 2 or 4 event loops. It fails when a message is lost, comes twice or in another order, when the server grows or does
-not return to the descriptors that it had, or when it does not stop with exit code 0.
+Rich clients talk in rooms and lose their connections. The clients of Tests/Joins join, leave, stall and vanish in
+another room. Some clients never read; hundreds are idle. Meanwhile the server is attacked as in Tests/Abuse, stopped
+for a while with SIGSTOP, and killed and restarted; its history is in a file. It has 1, 2 or 4 event loops.
+The run fails when a message is lost, repeated or out of order, when the server's memory keeps growing or its
+descriptors stay open, and when it does not stop with exit code 0.
 """
 
 import argparse
@@ -36,7 +37,7 @@ class Soak:
     def __init__(self, arguments, folder):
         self.arguments = arguments
         self.admin = f"127.0.0.1:{free_port()}"
-        # The descriptors of all its lives are compared.
+        # The same number of loops for every restart, because the numbers of descriptors are compared.
         self.options = ["--loops", random.choice((1, 2, 4)), "--admin", self.admin, "--history", folder / "chat.db", "--durability", "full",
                         "--max-history-messages", 20_000, "--max-history-bytes", "8MiB", "--max-total-history-bytes", "96MiB", *arguments.options.split()]
         self.problems = []
@@ -57,24 +58,24 @@ class Soak:
         return server
 
     def begin_joins(self):
-        # In a room of which the file knows nothing.
+        # A new room, without history in the file.
         self.server.joins = joins_checker.start(
             self.server.port, room=f"/joins/{time.monotonic_ns()}", seed=random.randrange(1 << 31), seconds=1e9, rate=50,
             rich=20, patience=30, busy=1)
 
     def end_joins(self):
-        """Has the clients that join leave, and takes what they have found."""
+        """Stops the joining clients and collects their findings."""
         self.server.process.send_signal(signal.SIGCONT)
         self.server.joins.terminate()
         output, _ = self.server.joins.communicate(timeout=120)
-        # Asked to end before it could know what that means.
+        # SIGTERM may arrive before the program handles it.
         if self.server.joins.returncode in (0, -signal.SIGTERM):
             print(output, end="", flush=True)
         else:
             self.problems.append(output)
 
     def measure(self):
-        """A sample of the running server: memory beside the history, descriptors, connections."""
+        """Takes a sample of the running server: memory without the history, descriptors, connections."""
         with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=20) as answer:
             metrics = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
         descriptors = len(os.listdir(f"/proc/{self.server.process.pid}/fd"))
@@ -93,7 +94,7 @@ class Soak:
                     await asyncio.wait_for(client.recv(), random.uniform(10, 300))
 
     async def deaf(self):
-        """Never reads, in a room in which there is much to read."""
+        """Never reads, in a busy room."""
         while not self.is_over:
             with contextlib.suppress(OSError, EOFError, TimeoutError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port, limit=1024)
@@ -116,12 +117,12 @@ class Soak:
             try:
                 await asyncio.wait_for(process.wait(), 60)
             except TimeoutError:
-                self.problems.append(f"the attack {name!r} has not come to an end")
+                self.problems.append(f"the attack {name!r} has not ended")
             finally:
                 if process.returncode is None:
                     process.kill()
             seconds = time.monotonic() - start
-            print(f"attacked by {name} for {seconds:.0f} s, {(self.said - said) / seconds:.0f} said a second", flush=True)
+            print(f"attacked by {name} for {seconds:.0f} s, {(self.said - said) / seconds:.0f} messages sent a second", flush=True)
             await asyncio.sleep(random.uniform(0, 10))
 
     async def hold_up(self):
@@ -148,15 +149,16 @@ class Soak:
     # The verdict
 
     def judge_growth(self):
-        """Whether memory still grew in the second half of the server's life, when everything had happened before."""
+        """Checks whether memory still grew in the second half of the server's life, after every kind of load had
+        occurred."""
         samples = [sample for sample in self.server.samples if sample[0] > self.server.started + 60]
         if len(samples) < 60:
             return
         half = len(samples) // 2
-        # Attacks, and readers that lag, take some for a while, of which the allocator keeps a part for the next time: what
-        # is left between them must not go on growing.
+        # Attacks and lagging readers use memory for a while, and the allocator keeps a part of it. The minimum between
+        # them must not keep growing.
         before, after = statistics.median(each[1] for each in samples[:half]), min(each[1] for each in samples[half:])
-        print(f"memory: {before:.1f} MB in the first half of its life, {after:.1f} at the least in the second", flush=True)
+        print(f"memory: {before:.1f} MB in the first half of its life, {after:.1f} at least in the second", flush=True)
         if after > before * 1.5 + 30:
             self.problems.append(f"memory grows: {before:.1f} MB, then {after:.1f} and more")
 
@@ -169,11 +171,11 @@ class Soak:
                 _, memory, descriptors, connections = await asyncio.to_thread(self.measure)
                 if time.monotonic() > told + 30:
                     told = time.monotonic()
-                    print(f"{(end - told) / 60:5.1f} min left: {self.said} said, {self.heard} heard, {connections} connections, "
+                    print(f"{(end - told) / 60:5.1f} min left: {self.said} sent, {self.heard} received, {connections} connections, "
                           f"{descriptors} descriptors, {memory:.1f} MB, lag {max(self.lags[-15:]) * 1000:.0f} ms", flush=True)
 
     async def run(self):
-        # With what is opened for the first client.
+        # The first client opens some descriptors.
         async with websockets.connect(self.server.ws, compression="deflate") as client:
             await client.send("first")
             await client.recv()
@@ -192,11 +194,11 @@ class Soak:
             if isinstance(result, Exception):
                 self.problems.append(f"a client failed: {result!r}")
         await asyncio.to_thread(self.end_joins)
-        # Everyone hears what is still on its way, and goes.
+        # The clients receive the pending messages and leave.
         await asyncio.wait(talkers, timeout=90)
         for talker, task in zip(self.talkers, talkers):
             if not task.done():
-                self.problems.append(f"{talker.name} has not heard {len(talker.unheard)} of its messages")
+                self.problems.append(f"{talker.name} has not received {len(talker.unheard)} of its own messages")
             elif task.exception():
                 self.problems.append(f"{talker.name}: {task.exception()!r}")
             task.cancel()
@@ -206,12 +208,12 @@ class Soak:
         for talker in self.talkers:
             if missed := {number for number in talker.room.numbers if talker.first < number <= talker.last} - talker.numbers:
                 self.problems.append(f"{talker.name} has missed {len(missed)} messages")
-        # The runtime has some of its own, which it makes when it first needs them.
+        # The runtime opens some descriptors when it first needs them.
         if (now := await self.rest()) > descriptors + 4:
             self.problems.append(f"{now} descriptors, {descriptors} at the beginning")
 
     async def rest(self):
-        """The descriptors when all clients are gone."""
+        """Returns the number of descriptors when all clients are gone."""
         for _ in range(300):
             if (await asyncio.to_thread(self.measure))[3] == 0:
                 break
@@ -226,10 +228,10 @@ class Soak:
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python Tests/Soak", description="A mixed load with faults, for a while.")
-    parser.add_argument("--minutes", type=float, default=30, help="how long (default: 30)")
+    parser = argparse.ArgumentParser(prog="python Tests/Soak", description="A mixed load with faults.")
+    parser.add_argument("--minutes", type=float, default=30, help="duration (default: 30)")
     parser.add_argument("--kill", type=float, default=300, metavar="SECONDS",
-                        help="how often the server is killed and started again; 0 is never (default: 300)")
+                        help="average time between restarts of the server; 0 is never (default: 300)")
     parser.add_argument("--options", default="", help="more options for the server")
     arguments = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -241,8 +243,8 @@ def main():
         finally:
             soak.finish()
     connects = sum(talker.connects for talker in soak.talkers)
-    print(f"{soak.said} messages said, {soak.heard} heard, {connects} connections of those who talk; "
-          f"loop lag {max(soak.lags) * 1000:.0f} ms at the most")
+    print(f"{soak.said} messages sent, {soak.heard} received, {connects} connections of the talking clients; "
+          f"loop lag {max(soak.lags) * 1000:.0f} ms at most")
     for problem in soak.problems[:50]:
         print("problem:", problem)
     return 1 if soak.problems else 0

@@ -1,5 +1,5 @@
-"""A client of the rich protocol that loses its connection now and then, says what it has to say whatever happens, and
-must hear everything that is said in its room, once, in order."""
+"""A client of the rich protocol that sometimes loses its connection, delivers all of its messages nevertheless, and
+must receive all messages of its room, once, in order."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import websockets
 
 
 class Room:
-    """What is known of a room: which member's tag has which number, and what has been said by whom."""
+    """The record of a room: the id of each member's tags, and who has sent which messages."""
 
     def __init__(self, path):
         self.path = path
@@ -43,7 +43,7 @@ class Talker:
                 await asyncio.sleep(random.uniform(0.05, 0.5))
 
     async def visit(self):
-        """One connection, until it breaks, or we break it."""
+        """Runs one connection until it breaks or this client closes it."""
         async with websockets.connect(
                 self.soak.server.ws + self.room.path, subprotocols=["chat.confab.v1"], max_queue=None, max_size=None,
                 open_timeout=20, close_timeout=2, ping_interval=None) as socket:
@@ -74,7 +74,7 @@ class Talker:
                 raise AssertionError(event)
             hello["name"] = event["proposal"]
         if self.epoch and (event["epoch"] != self.epoch or event["gap"]):
-            self.room.problems.append(f"{self.name} has a gap behind {self.last}: the welcome has {event['oldest']}")
+            self.room.problems.append(f"{self.name} has a gap after {self.last}: the welcome begins with {event['oldest']}")
         if not self.epoch:
             self.first = self.last = event["last"]
         self.session, self.member, self.epoch = event["session"], event["member"], event["epoch"]
@@ -97,9 +97,9 @@ class Talker:
     def take(self, messages):
         for message in messages:
             if message["id"] <= self.last:
-                # What one says again comes again, to oneself.
+                # A repeated message is delivered again, to its sender only.
                 if (message.get("member"), message.get("tag")) not in self.heard:
-                    self.room.problems.append(f"{self.name} hears {message['id']} behind {self.last}")
+                    self.room.problems.append(f"{self.name} receives {message['id']} after {self.last}")
             else:
                 self.last = message["id"]
                 self.numbers.add(self.last)
@@ -109,7 +109,7 @@ class Talker:
             is_own = message.get("member") == self.member
             said = self.unheard.pop(message["tag"], None) if is_own else None
             if said is not None and said != message.get("text"):
-                self.room.problems.append(f"{message['tag']} is another text")
+                self.room.problems.append(f"{message['tag']} has another text")
 
     async def hear(self, socket):
         async for text in socket:
@@ -127,7 +127,7 @@ class Talker:
         while not hearing.done() and (self.unheard if self.soak.is_over else loop.time() < end):
             if not self.soak.is_over and len(self.unheard) < 5:
                 self.count += 1
-                # Others have the same tags.
+                # Other members use the same tags.
                 tag, text = f"{self.count}", "x" * random.choice((1, 20, 200, 2000))
                 self.unheard[tag] = text
                 self.soak.said += 1

@@ -3,10 +3,10 @@
 
 #include "engine.h"
 
-/* Descriptors from here on are simulated; others are the system's. */
+/* Descriptors from here on are simulated; others belong to the system. */
 enum { FIRST_DESCRIPTOR = 10000, DESCRIPTORS = 256 };
 
-/* A loop of libuv, in `uv_loop_t.data`. */
+/* A libuv loop, in `uv_loop_t.data`. */
 typedef struct sim_loop {
     uv_loop_t *uv;
     struct sim_handle *handles;
@@ -27,7 +27,7 @@ typedef struct sim_frame {
 struct sim_client {
     int descriptor;
     struct lws *wsi;
-    sim_client *next; /* in the queue of a listener */
+    sim_client *next; /* in a listener's queue */
     sim_frame *first, **last;
     size_t frames;
     const char *path, *agent;
@@ -43,12 +43,12 @@ extern sim_interleave interleave;
 
 sim_client *client_of(int descriptor);
 void forget_clients(void);
-/* Has the kernel take bytes for the client: how many it took, -1 when the connection is broken. */
+/* Writes bytes for the client into the kernel's buffer. Returns how many it took, -1 when the connection is broken. */
 ssize_t kernel_write(sim_client *client, const uint8_t *bytes, size_t count);
 sim_frame *next_frame(sim_client *client);
-/* Whether a listening socket has somebody waiting. */
+/* Returns whether a listening socket has a queued connection. */
 bool has_waiting(int listener);
-/* Whether a client's socket has something to read, and takes something. */
+/* Return whether a client's socket is readable, and whether it is writable. */
 bool is_client_readable(const sim_client *client);
 bool is_client_writable(const sim_client *client);
 

@@ -146,7 +146,7 @@ ssize_t kernel_write(sim_client *client, const uint8_t *bytes, size_t count)
     return (ssize_t)count;
 }
 
-/* System calls: those for other descriptors go to the system. */
+/* System calls: calls for other descriptors go to the system. */
 
 int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags)
 {

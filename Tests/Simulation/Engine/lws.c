@@ -1,4 +1,4 @@
-/* libwebsockets: connections that are upgraded, read, written and closed as 4.1.6 does, one event at a time. */
+/* libwebsockets: upgrades, reads, writes and closes connections like 4.1.6, one event at a time. */
 #define _GNU_SOURCE
 #include "internal.h"
 
@@ -17,15 +17,15 @@ struct lws {
     enum state state;
     bool is_reading, wants_output, owes_pong, is_to_be_killed, has_told;
     bool has_closed; /* being destroyed */
-    /* What the kernel has not taken: lws_buflist_out. */
+    /* The bytes that the kernel has not taken: lws_buflist_out. */
     uint8_t *buffered;
     size_t buffered_count;
     uint8_t close_payload[125];
-    int close_count; /* of our close frame, if that is more than 0 */
+    int close_count; /* the server's close frame, if more than 0 */
     bool owes_echo;
     uint64_t timer; /* in milliseconds; 0 for none */
     bool is_timer_unnoticed;
-    const sim_frame *frame; /* that is being received */
+    const sim_frame *frame; /* being received */
     uv__io_t watcher;
 };
 
@@ -47,7 +47,7 @@ static int call(struct lws *wsi, enum lws_callback_reasons reason, void *data, s
     return wsi->protocol->callback(wsi, reason, wsi->user, data, count);
 }
 
-/* lib/core-net/pollfd.c, _lws_change_pollfd: tells of changes, once it knows the service thread. */
+/* lib/core-net/pollfd.c, _lws_change_pollfd: reports changes, once the service thread is known. */
 static void update_events(struct lws *wsi)
 {
     unsigned events = (wsi->is_reading ? POLLIN : 0) | (wsi->wants_output ? POLLOUT : 0);
@@ -83,7 +83,7 @@ int _lws_plat_service_tsi(struct lws_context *context, int timeout, int thread)
     return 0;
 }
 
-/* Ending. */
+/* Closing. */
 
 int close(int descriptor);
 
@@ -110,7 +110,7 @@ static void tell(struct lws *wsi)
     call(wsi, LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL, NULL, 0);
 }
 
-/* lws_close_free_wsi: with a close frame, if one has been set and none is out, or at once. */
+/* lws_close_free_wsi: sends a close frame first if one has been set and none was sent. Otherwise closes at once. */
 static void begin_close(struct lws *wsi)
 {
     tell(wsi);
@@ -137,7 +137,7 @@ void lws_context_destroy(struct lws_context *context)
     free(context);
 }
 
-/* What Confab asks of a connection. */
+/* Confab's calls for a connection. */
 
 void *lws_wsi_user(struct lws *wsi) { return wsi->user; }
 void lws_set_wsi_user(struct lws *wsi, void *user) { wsi->user = user; }
@@ -173,7 +173,7 @@ int lws_rx_flow_control(struct lws *wsi, int flags)
     return 0;
 }
 
-/* lib/core-net/output.c, lws_issue_raw: what the kernel does not take is copied, and output polled for. */
+/* lib/core-net/output.c, lws_issue_raw: copies the bytes that the kernel does not take, and polls for output. */
 int lws_write(struct lws *wsi, unsigned char *bytes, size_t count, enum lws_write_protocol protocol)
 {
     ssize_t taken;
@@ -190,7 +190,7 @@ int lws_write(struct lws *wsi, unsigned char *bytes, size_t count, enum lws_writ
     return (int)count;
 }
 
-/* With libuv, timers that are set outside of a service call are noticed by the next one only (libuv.c, lws_uv_idle). */
+/* With libuv, a timer that is set outside of a service call is noticed only by the next one (libuv.c, lws_uv_idle). */
 void lws_set_timer_usecs(struct lws *wsi, lws_usec_t time)
 {
     wsi->timer = sim_now() + (uint64_t)(time + 999) / 1000;
@@ -221,7 +221,7 @@ void lws_close_reason(struct lws *wsi, enum lws_close_status status, unsigned ch
 int lws_get_close_length(struct lws *wsi) { return wsi->close_count; }
 unsigned char *lws_get_close_payload(struct lws *wsi) { return wsi->close_payload; }
 
-/* lib/roles/ws/server-ws.c, handshake_0405: the answer is made behind 384 + LWS_PRE bytes of a buffer of 64 KiB. */
+/* lib/roles/ws/server-ws.c, handshake_0405: writes the response behind 384 + LWS_PRE bytes of a buffer of 64 KiB. */
 static void upgrade(struct lws *wsi, bool has_offer)
 {
     uint8_t buffer[64 * 1024];
@@ -250,7 +250,7 @@ static void upgrade(struct lws *wsi, bool has_offer)
     wsi->client->is_answered = true;
 }
 
-/* lib/core-net/adopt.c: what has been read from the socket, a request for an upgrade, is served at once. */
+/* lib/core-net/adopt.c: handles the bytes already read from the socket, an upgrade request, at once. */
 struct lws *lws_adopt_socket_vhost_readbuf(
     struct lws_vhost *vhost, lws_sockfd_type descriptor, const char *bytes, size_t count)
 {
@@ -338,7 +338,7 @@ static void serve_readable(struct lws *wsi)
         goes_on = receive(wsi, frame);
         free(frame);
         if (!goes_on) return begin_close(wsi);
-        /* One read may have brought several. */
+        /* One read may contain several frames. */
     } while (wsi->is_reading && wsi->client->first && choose(2) == 0);
 }
 
@@ -363,7 +363,7 @@ static void serve_writable(struct lws *wsi)
         return;
     }
     if (wsi->owes_pong && wsi->state != OPEN) {
-        /* A pong is forgotten once the connection closes (rops_handle_POLLOUT_ws). */
+        /* A pending pong is dropped once the connection closes (rops_handle_POLLOUT_ws). */
         wsi->owes_pong = false;
         return;
     }
@@ -398,7 +398,7 @@ bool lws_has_events(struct lws_context *context)
     return false;
 }
 
-/* One of the events that there are. */
+/* Serves one of the pending events. */
 void lws_serve_events(struct lws_context *context)
 {
     struct { struct lws *wsi; void (*serve)(struct lws *); } events[64];

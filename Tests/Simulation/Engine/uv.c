@@ -11,7 +11,7 @@ static uint64_t now;
 static uintptr_t thread = 1;
 static int open_handles;
 static uint64_t steps;
-/* A host polls a loop within its own by a descriptor, which stands for the loop's index. */
+/* A host polls an embedded loop by a descriptor, which stands for the loop's index. */
 enum { FIRST_LOOP = 20000, LOOPS = 64 };
 static sim_loop *loops[LOOPS];
 
@@ -27,7 +27,7 @@ typedef struct sim_handle {
     uv_close_cb closed;
 } sim_handle;
 
-/* What a world left that ended with a fault is forgotten. */
+/* Discards what a world that ended with a fault has left. */
 void sim_begin(sim_choose chooser, sim_interleave interleaver)
 {
     memset(loops, 0, sizeof loops);
@@ -233,8 +233,8 @@ static void serve(sim_handle *handle)
     }
 }
 
-/* What is ready is served in an order that the scheduler chooses; it may leave some for the next iteration, as if that
- * had become ready later. */
+/* Serves ready handles in an order that the scheduler chooses. It may leave some for the next iteration, as if they had
+ * become ready later. */
 static void poll_events(sim_loop *loop)
 {
     for (;;) {
@@ -244,7 +244,7 @@ static void poll_events(sim_loop *loop)
         for (handle = loop->handles; handle && count < 63; handle = handle->next)
             if (is_ready(handle)) ready[count++] = handle;
         if (count + of_lws == 0) return;
-        /* A host's loop has one thing to do. */
+        /* A host's loop has a single source of events. */
         choice = loop->is_host ? 0 : choose(count + of_lws + 1);
         if (choice == count + of_lws) return;
         if (of_lws && choice == 0) lws_serve_events(loop->context);
