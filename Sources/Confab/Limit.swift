@@ -81,54 +81,66 @@ extension Configuration {
   /// All limits.
   public static let limits: [Limit<Configuration>] = [
     Limit(
-      "maxMessageSize", .bytes(\.maxMessageSize, 1...many), "The longest message", "the sender is closed with 1009",
+      "maxMessageSize", .bytes(\.maxMessageSize, 1...many), "Maximum message size",
+      "Larger messages close the connection with 1009",
       .messageTooBig),
     Limit(
-      "maxFragments", .count(\.maxFragments, 1...many), "Fragments of one message, empty ones included",
-      "the sender is closed with 1008", .tooManyFragments),
+      "maxFragments", .count(\.maxFragments, 1...many), "Maximum number of fragments per message, including empty ones",
+      "More close the connection with 1008", .tooManyFragments),
     Limit(
       "maxUnfinishedBytes", .bytes(\.maxUnfinishedBytes, 1...(1 << 40)),
-      "Messages that have not come whole, of all connections", "who sends more is closed with 1013",
+      "Memory for incomplete messages of all connections", "A connection that needs more is closed with 1013",
       .tooManyUnfinished),
     Limit(
-      "maxBacklog", .bytes(\.maxBacklog, 0...many), "Unread messages of a client",
-      "it is closed with 1013, and no other client waits", .tooFarBehind),
+      "maxBacklog", .bytes(\.maxBacklog, 0...many), "Maximum size of a client's unread messages",
+      "A client that is further behind is closed with 1013; other clients are not delayed", .tooFarBehind),
     Limit(
       "maxTotalBacklog", .bytes(\.maxTotalBacklog, 0...(1 << 40)), "Memory for unread messages of all clients",
-      "clients that are furthest behind are closed with 1013", .tooFarBehind),
+      "The clients that are furthest behind are closed with 1013", .tooFarBehind),
     Limit(
-      "maxConnections", .count(\.maxConnections, 1...many), "Connections at a time", "one more gets status 503",
+      "maxConnections", .count(\.maxConnections, 1...many), "Maximum number of connections",
+      "Further connections get status 503",
       .tooManyConnections),
     Limit(
       "maxConnectionsPerAddress", .count(\.maxConnectionsPerAddress, 0...many),
-      "Connections at a time of one address, or IPv6 network", "one more gets status 429", .tooManyFromAddress,
+      "Maximum number of connections from one address or IPv6 network", "Further connections get status 429",
+      .tooManyFromAddress,
       canBeOff: true),
     Limit(
-      "maxAcceptRate", .count(\.maxAcceptRate, 0...many), "New connections a second", "more wait to be accepted",
+      "maxAcceptRate", .count(\.maxAcceptRate, 0...many), "Maximum number of new connections per second",
+      "Further connections wait to be accepted",
       .acceptRate, canBeOff: true),
     Limit(
-      "maxHeaderSize", .bytes(\.maxHeaderSize, 1024...16_384), "The request header section", "status 431",
+      "maxHeaderSize", .bytes(\.maxHeaderSize, 1024...16_384), "Maximum size of the request header section",
+      "Larger requests get status 431",
       .headersTooLarge),
-    Limit("maxPathLength", .bytes(\.maxPathLength, 1...16_384), "The path of a request", "status 414", .pathTooLong),
+    Limit(
+      "maxPathLength", .bytes(\.maxPathLength, 1...16_384), "Maximum length of the request path",
+      "Longer paths get status 414", .pathTooLong),
     Limit(
       "handshakeTimeout", .time(\.handshakeTimeout, .milliseconds(1)...day),
-      "From the TCP connection to a whole request", "status 408", .handshakeTimeout),
+      "Time from the TCP connection to the end of the first request", "Slower clients get status 408", .handshakeTimeout
+    ),
     Limit(
-      "maxMessageRate", .count(\.maxMessageRate, 0...many), "Messages a second of one connection",
-      "it is read more slowly", .messageRate, canBeOff: true),
+      "maxMessageRate", .count(\.maxMessageRate, 0...many), "Maximum number of messages per second of a connection",
+      "The server reads more slowly from a faster client", .messageRate, canBeOff: true),
     Limit(
-      "maxByteRate", .bytes(\.maxByteRate, 0...many), "Bytes of messages a second of one connection",
-      "it is read more slowly", .byteRate, canBeOff: true),
+      "maxByteRate", .bytes(\.maxByteRate, 0...many), "Maximum number of message bytes per second of a connection",
+      "The server reads more slowly from a faster client", .byteRate, canBeOff: true),
     Limit(
-      "maxPingRate", .count(\.maxPingRate, 0...many), "Pings a second of one connection", "it is read more slowly",
+      "maxPingRate", .count(\.maxPingRate, 0...many), "Maximum number of pings per second of a connection",
+      "The server reads more slowly from a faster client",
       .pingRate, canBeOff: true),
-    Limit("pingInterval", .time(\.pingInterval, .zero...day), "Silence", "the peer is sent a ping", canBeOff: true),
+    Limit(
+      "pingInterval", .time(\.pingInterval, .zero...day), "Idle time before the server sends a ping",
+      "Must be less than the idle timeout", canBeOff: true),
     Limit(
       "idleTimeout", .time(\.idleTimeout, .zero...day),
-      "Time without data or pongs from the peer, and without progress in reading what it was sent",
-      "the peer is cut off", .idle, canBeOff: true),
+      "Idle timeout; data, pongs and reading progress count as activity",
+      "Idle connections are dropped", .idle, canBeOff: true),
     Limit(
-      "closeTimeout", .time(\.closeTimeout, .zero...day), "A closing handshake", "the peer is cut off", .closeTimeout),
+      "closeTimeout", .time(\.closeTimeout, .zero...day), "Time for a closing handshake",
+      "The connection is dropped afterwards", .closeTimeout),
   ]
 }
 

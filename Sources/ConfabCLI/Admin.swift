@@ -4,21 +4,21 @@ import ConfabChat
 import Logging
 import ServiceLifecycle
 
-/// Metrics and health, on a listener of their own: for the operator alone.
+/// Metrics and health for the operator, on a separate listener.
 ///
-/// `/metrics` is Prometheus's text format, `/livez` tells whether all event loops run, `/readyz` whether the server takes
-/// clients.
+/// `/metrics` is in Prometheus's text format. `/livez` reports whether all event loops run, `/readyz` whether the
+/// server accepts clients.
 final class Admin: Handler {
   private let server: Server
   private let chat: Chat
-  /// Host names that requests may have, beside numeric addresses.
+  /// Host names that are allowed in requests, in addition to numeric addresses.
   private let names: [String]
 
   private init(_ server: Server, _ chat: Chat, _ names: [String]) {
     (self.server, self.chat, self.names) = (server, chat, names)
   }
 
-  /// A server that tells about another one.
+  /// Makes the listener at `address` that reports about `server`.
   static func makeServer(at address: ListenAddress, about server: Server, _ chat: Chat, _ logger: Logger) throws
     -> Server
   {
@@ -31,13 +31,13 @@ final class Admin: Handler {
   }
 
   func authorize(_ request: borrowing Request) -> Authorization {
-    .refuse(Response(status: 404, "no WebSocket is spoken here\n"))
+    .refuse(Response(status: 404, "this listener does not accept WebSocket connections\n"))
   }
 
   func response(to request: borrowing Request) -> Response? {
     if let host = request[header: "host"].map({ Authority($0) }), !isAllowed(host) {
       let host = host?.host ?? "?"
-      return Response(status: 403, "host '\(host)' is not served here (--allow-host \(host) would let it in)\n")
+      return Response(status: 403, "host '\(host)' is not allowed (allow it with --allow-host \(host))\n")
     }
     return switch request.path {
     case "/metrics":
@@ -51,7 +51,7 @@ final class Admin: Handler {
       } else if !server.isReady {
         Response(status: 503, "the server is stopping\n")
       } else if !chat.isAvailable {
-        Response(status: 503, "what is said has to wait\n")
+        Response(status: 503, "messages cannot be stored at the moment\n")
       } else {
         Response("ok\n")
       }
@@ -59,25 +59,25 @@ final class Admin: Handler {
     }
   }
 
-  /// A browser has a name in its request that its page chose: a page whose name leads to this machine, by DNS rebinding,
-  /// must not read what is for the operator. A numeric address cannot be rebound.
+  /// Prevents DNS rebinding: a page whose host name points to this machine must not read the operator's data. Numeric
+  /// addresses cannot be rebound.
   private func isAllowed(_ authority: Authority?) -> Bool {
     guard let authority else { return false }
     return authority.isNumeric || names.contains { $0.lowercased() == authority.host }
   }
 
-  /// The answer when an event loop does not come to its turn.
+  /// The response while an event loop is stuck; nil if all run.
   private var stall: Response? {
     let stall = server.statistics.loopStall
     guard stall > Admin.patience else { return nil }
-    return Response(status: 503, "an event loop has not had its turn for \(stall.components.seconds) s\n")
+    return Response(status: 503, "an event loop has been stuck for \(stall.components.seconds) s\n")
   }
   private static let patience = Duration.seconds(3)
 
   func received(_ message: Message, from connection: Connection) {}
 }
 
-/// A host and a port, `127.0.0.1:9090`, as an argument.
+/// An argument with host and port, like `127.0.0.1:9090`.
 struct ListenAddress: ExpressibleByArgument, CustomStringConvertible {
   let host: String
   let port: Int
@@ -94,7 +94,7 @@ struct ListenAddress: ExpressibleByArgument, CustomStringConvertible {
 
   var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
-  /// Whether a server at `host`, or on this machine only, would listen there, too.
+  /// Whether a server at `host`, or on this machine only if nil, would listen on the same address.
   func collides(with host: String?, _ port: Int) -> Bool {
     guard port == self.port, port != 0 else { return false }
     guard let host else { return ["127.0.0.1", "::1", "localhost"].contains(self.host) }

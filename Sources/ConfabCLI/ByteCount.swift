@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// A size on the command line: bytes, or with a unit, `64KiB`, `1MiB`, `1GiB`.
+/// A size on the command line, in bytes or with a unit: `64KiB`, `1MiB`, `1GiB`.
 struct ByteCount: ExpressibleByArgument, CustomStringConvertible, Equatable {
   var bytes: Int
 

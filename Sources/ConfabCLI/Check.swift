@@ -2,14 +2,14 @@ import ArgumentParser
 import Confab
 import FoundationEssentials
 
-/// Looks at the configuration, and at nothing else: the port may be taken.
+/// Checks the configuration only: the port may be in use.
 struct Check: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Tell what is wrong with the configuration, or what is set, and where.",
+    abstract: "Print the errors in the configuration, or all settings and their sources.",
     discussion: """
-      Takes the options of 'confab serve', and looks at the environment and the file as that does. All that is wrong is \
-      told on standard error, a line each, and the exit code is 1. If nothing is, every setting is told on standard \
-      output, with where it comes from.
+      Takes the options of 'confab serve', and reads the environment and the file like it. Errors are printed on \
+      standard error, one per line, and the exit code is 1. If there are none, every setting is printed on standard \
+      output, with its source.
       """)
 
   @OptionGroup var options: ServeOptions
@@ -23,10 +23,10 @@ struct Check: ParsableCommand {
 }
 
 extension Settings {
-  /// Those that the program has been started with.
+  /// The settings of this process.
   static var ofProcess: Settings {
     var arguments = CommandLine.arguments.dropFirst()
-    // The command's name.
+    // Skips the command's name.
     if let first = arguments.first, !first.hasPrefix("-") { arguments = arguments.dropFirst() }
     return Settings(commandLine: Array(arguments), environment: ProcessInfo.processInfo.environment)
   }

@@ -7,15 +7,15 @@ struct ConfabCommand: AsyncParsableCommand {
     commandName: "confab",
     abstract: "A group chat and WebSocket server.",
     discussion: """
-      'confab' alone serves the chat on http://localhost:8080/, to this machine. 'confab serve --help' tells the options; \
-      they may also be given without 'serve'.
+      'confab' without arguments serves the chat on http://localhost:8080/ to this machine only. 'confab serve --help' \
+      lists the options; 'serve' may be left out.
       """,
     version: "0.1.0",
     subcommands: [Serve.self, Check.self],
     defaultSubcommand: Serve.self
   )
 
-  /// Every failure is one line on standard error, and an exit code that is not 0.
+  /// Runs the command. A failure prints one line on standard error and exits with a code other than 0.
   static func main() async {
     do {
       var command = try parseAsRoot()
@@ -34,7 +34,7 @@ struct ConfabCommand: AsyncParsableCommand {
     }
   }
 
-  /// What an option takes whose value is not that, says `message`.
+  /// Returns the allowed values of the option whose value `message` rejects.
   private static func allowedValue(for message: String) -> String? {
     guard message.hasSuffix("'"), let start = message.firstRange(of: "' is invalid for '--") else { return nil }
     let name = message[start.upperBound...].prefix { $0 != " " && $0 != "'" }

@@ -5,40 +5,40 @@ import ConfabNats
 public import ConfabSQLite
 import Logging
 
-/// Where messages get their order, and where they are kept.
+/// Options for the engine, which orders and stores messages.
 struct EngineOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Keep what is said in this file, a database of SQLite: rooms outlive the server. (default: in memory)",
+      "SQLite file for the history, so that rooms survive a restart. (default: in memory)",
       valueName: "file"))
   var history: String?
 
   @Option(
     help: ArgumentHelp(
       """
-      When a message is on the disk: 'normal' is within 100 ms, 'full' before anybody gets it, as long as the file can \
-      be written.
+      When a message is on the disk: 'normal' within 100 ms, 'full' before it is delivered, as long as the file can be \
+      written.
       """, valueName: "mode"))
   var durability = SQLiteEngine.Durability.normal
 
   @Option(
     help: ArgumentHelp(
-      "The most bytes of that file, at least 1MiB. Over it: the rooms silent for longest are forgotten.",
+      "Maximum size of that file, at least 1MiB. The rooms that have been silent for longest are deleted.",
       valueName: "size"))
   var maxHistoryFileSize = ByteCount(1 << 30)
 
   @Option(
     help: ArgumentHelp(
       """
-      Keep what is said in NATS JetStream at nats://host:4222, or tls://: all servers of the same stream are one chat. \
-      May be given several times, for servers of one cluster. (default: in memory)
+      NATS server for the history, like nats://host:4222 or tls://host:4222. All servers that use the same JetStream \
+      stream are one chat. May be given several times, for the servers of a cluster. (default: in memory)
       """,
       valueName: "url"))
   var nats: [NatsURL] = []
 
   @OptionGroup var stream: StreamOptions
 
-  /// What is wrong, and what needs something else.
+  /// Returns the problems of these options, and of their combination with `configuration`.
   func problems(with configuration: Configuration) -> [Problem] {
     var idle: [(String, String)] = []
     if history == nil {
@@ -48,7 +48,7 @@ struct EngineOptions: ParsableArguments {
     if nats.isEmpty { idle += stream.given.map { ($0, "nats") } }
     var problems = idle.map { name, needed in Problem([name, needed]) { "\($0[0]) needs \($0[1])" } }
     if history != nil && !nats.isEmpty {
-      problems.append(Problem(["nats", "history"]) { "\($0[0]) and \($0[1]) exclude each other" })
+      problems.append(Problem(["nats", "history"]) { "\($0[0]) and \($0[1]) cannot be used together" })
     }
     if maxHistoryFileSize.bytes < 1 << 20 {
       problems.append(Problem(["maxHistoryFileSize"]) { "\($0[0]) must be at least 1MiB" })
@@ -66,7 +66,7 @@ struct EngineOptions: ParsableArguments {
     if (1..<messageSize).contains(options.maxBytes) {
       problems.append(
         Problem(["maxBytes", "maxMessageSize"]) {
-          "\($0[0]) must be at least 8KiB more than \($0[1]): what is larger would be forgotten at once"
+          "\($0[0]) must be at least 8KiB more than \($0[1]): a larger message would be deleted at once"
         })
     }
     guard problems.isEmpty else { return problems }
@@ -78,7 +78,7 @@ struct EngineOptions: ParsableArguments {
     return []
   }
 
-  /// A message must have a place in NATS with its headers, too: unless something else has been asked for.
+  /// Reduces the default maximum message size so that a message fits into NATS with its headers.
   func apply(to configuration: inout Configuration) {
     if !nats.isEmpty && configuration.maxMessageSize == Configuration().maxMessageSize {
       configuration.maxMessageSize -= JetStreamOptions.maxHeaderSize

@@ -1,11 +1,11 @@
 import Confab
 import FoundationEssentials
 
-/// What a file has a setting at.
+/// The value of a setting in a file.
 enum FileValue: Decodable {
-  /// As an option would take it, once or several times.
+  /// The value of an option, or several values.
   case texts([String])
-  /// What no setting can be at.
+  /// A value that no setting accepts, described in words.
   case other(String)
 
   init(from decoder: any Decoder) throws {
@@ -33,24 +33,24 @@ enum FileValue: Decodable {
     }
   }
 
-  /// The values of a file by name: JSON, with comments and commas at the end as JSON5 has them.
+  /// Reads the settings of a JSON5 file, by name.
   static func read(_ path: String) throws(Failure) -> [String: FileValue] {
     guard let data = FileManager.default.contents(atPath: path) else {
-      throw Failure("the file cannot be read: \(reasonNotToRead(path) ?? "no reason is given")")
+      throw Failure("the file cannot be read: \(reasonNotToRead(path) ?? "unknown reason")")
     }
     let decoder = JSONDecoder()
     decoder.allowsJSON5 = true
     do {
       return try decoder.decode([String: FileValue].self, from: data)
     } catch DecodingError.dataCorrupted {
-      throw Failure("this is not JSON")
+      throw Failure("the file is not JSON")
     } catch {
-      throw Failure("it must be one object, like { \"port\": 8080 }")
+      throw Failure("the file must contain one object, like { \"port\": 8080 }")
     }
   }
 }
 
-/// What went wrong, in one sentence.
+/// An error, described in one sentence.
 struct Failure: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }

@@ -5,37 +5,38 @@ import ConfabChat
 private let defaults = Configuration()
 private let chatDefaults = ChatOptions()
 
-/// Who may connect.
+/// Options that control access.
 struct AccessOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      Web origin whose pages may connect, like https://example.org; '*' is every one. May be given several times. \
-      (default: listening on this machine only, pages from this machine; otherwise, pages from the same host)
+      Web origin whose pages may connect, like https://example.org; '*' allows every origin. May be given several \
+      times. (default: pages from this machine if the server listens on this machine only, otherwise pages from the \
+      request's host)
       """,
       valueName: "origin"))
   var allowOrigin: [String] = []
 
-  @Flag(inversion: .prefixedNo, help: "Refuse clients that send no Origin header: all that are no browsers.")
+  @Flag(inversion: .prefixedNo, help: "Reject clients without an Origin header, which are not browsers.")
   var requireOrigin = false
 
   @Option(
     help: ArgumentHelp(
-      "Host name that requests may be for. May be given several times. (default: any)", valueName: "host"))
+      "Host name that is allowed in requests. May be given several times. (default: any)", valueName: "host"))
   var allowHost: [String] = []
 
   @Option(
     help: ArgumentHelp(
       """
-      Proxy that is believed when it tells whom a connection is from, in X-Forwarded-For or by the PROXY protocol: an \
-      address, or a network like 10.0.0.0/8. May be given several times. (default: nobody)
+      Address, or network like 10.0.0.0/8, of a trusted proxy, which reports its clients' addresses in X-Forwarded-For \
+      or by the PROXY protocol. May be given several times. (default: none)
       """,
       valueName: "address"))
   var trustedProxy: [String] = []
 
   @Flag(
     inversion: .prefixedNo,
-    help: "Each connection of a trusted proxy begins with a header of the PROXY protocol, version 1 or 2.")
+    help: "Require a PROXY protocol header, version 1 or 2, on each connection of a trusted proxy.")
   var proxyProtocol = false
 
   func apply(to configuration: inout Configuration) {
@@ -47,7 +48,7 @@ struct AccessOptions: ParsableArguments {
   }
 }
 
-/// The limits, as ``Configuration/limits`` has them.
+/// Options for ``Configuration/limits``.
 struct LimitOptions: ParsableArguments {
   @Option(help: .limit("maxMessageSize", "size"))
   var maxMessageSize = ByteCount(defaults.maxMessageSize)
@@ -84,7 +85,7 @@ struct LimitOptions: ParsableArguments {
   @Option(help: .limit("closeTimeout", "seconds"))
   var closeTimeout = Seconds(defaults.closeTimeout)
 
-  @Flag(inversion: .prefixedNo, help: "Limit rates and connections of peers on this machine, too.")
+  @Flag(inversion: .prefixedNo, help: "Apply the limits of rates and connections to clients on this machine, too.")
   var limitLoopback = false
 
   func apply(to configuration: inout Configuration) {
@@ -93,7 +94,7 @@ struct LimitOptions: ParsableArguments {
   }
 }
 
-/// The limits of the chat, as ``ChatOptions/limits`` has them.
+/// Options for ``ChatOptions/limits``.
 struct ChatLimitOptions: ParsableArguments {
   @Option(help: .chatLimit("maxRooms", "count"))
   var maxRooms = chatDefaults.maxRooms
@@ -128,7 +129,7 @@ struct ChatLimitOptions: ParsableArguments {
 }
 
 extension ParsableArguments {
-  /// Sets all limits of `settings` to what the options of their names say.
+  /// Sets each limit of `settings` to the value of its option.
   fileprivate func set<Settings>(_ limits: [Limit<Settings>], of settings: inout Settings) {
     let values = Dictionary(uniqueKeysWithValues: self.settings.map { ($0.name, $0.setting.value) })
     for limit in limits {
@@ -143,7 +144,7 @@ extension ParsableArguments {
 }
 
 extension ArgumentHelp {
-  /// What the library says of a limit.
+  /// Returns the library's description of a limit.
   fileprivate static func limit(_ name: String, _ valueName: String) -> ArgumentHelp {
     help(name, in: Configuration.limits, valueName)
   }
@@ -156,7 +157,7 @@ extension ArgumentHelp {
     _ name: String, in limits: [Limit<Settings>], _ valueName: String
   ) -> ArgumentHelp {
     guard let limit = limits.first(where: { $0.name == name }) else { preconditionFailure(name) }
-    let off = limit.canBeOff ? " 0 is no limit." : ""
-    return ArgumentHelp("\(limit.subject). Over it: \(limit.effect).\(off)", valueName: valueName)
+    let off = limit.canBeOff ? " 0 disables the limit." : ""
+    return ArgumentHelp("\(limit.subject). \(limit.effect).\(off)", valueName: valueName)
   }
 }

@@ -2,19 +2,20 @@ import ArgumentParser
 import Confab
 import Logging
 
-/// How lines of the log look.
+/// The format of log lines.
 enum LogFormat: String, ExpressibleByArgument, CaseIterable {
   /// `TIME LEVEL LABEL key=value …: message`
   case text
-  /// An object of JSON: `time`, `level`, `logger`, `message`, and the metadata.
+  /// A JSON object: `time`, `level`, `logger`, `message`, and the metadata.
   case json
 
   // The help names them already.
   static var allValueStrings: [String] { [] }
 }
 
-/// A log on standard error, a line for each event, whatever peers have put into it. Lines that standard error does not
-/// take at once are lost, and counted: an event loop must not wait for whoever reads the log.
+/// A log on standard error with exactly one line for each event, whatever data of peers it contains. Lines that
+/// standard error does not take at once are dropped and counted, because an event loop must not wait for the log's
+/// reader.
 struct LineLogHandler: LogHandler {
   let label: String
   let format: LogFormat
@@ -43,7 +44,7 @@ struct LineLogHandler: LogHandler {
     StandardStream.error.writeLine(line)
   }
 
-  /// An object; a name of the metadata that is one of `own` gets a `_` behind it.
+  /// Returns a JSON object. A metadata name that is also in `own` gets a `_` appended.
   private func json(_ own: [(name: String, text: String)], _ metadata: Logger.Metadata) -> String {
     let members =
       own.map { "\($0.name.quoted):\($0.text.quoted)" }

@@ -9,20 +9,22 @@ struct Metrics {
     for metric in Statistics.metrics {
       add(metric.name, metric.isTotal ? .counter : .gauge, metric.help, metric.value(statistics))
     }
-    add("rooms", .gauge, "Rooms that somebody is in.", Double(chat.occupancy.count))
-    add("history_bytes", .gauge, "Memory for what rooms keep.", Double(chat.historyBytes))
-    add("history_kept", .gauge, "0 while the file of --history cannot be written.", chat.engine.isKept ? 1 : 0)
-    head("refusals_total", .counter, "What has been refused, ended or slowed down, by reason.")
+    add("rooms", .gauge, "Rooms with at least one client.", Double(chat.occupancy.count))
+    add("history_bytes", .gauge, "Memory for the history of all rooms.", Double(chat.historyBytes))
+    add(
+      "history_kept", .gauge, "0 while the file of --history cannot be written, otherwise 1.",
+      chat.engine.isKept ? 1 : 0)
+    head("refusals_total", .counter, "Rejected requests, closed and slowed-down connections, by reason.")
     for refusal in Refusal.allCases {
       text += "confab_refusals_total{reason=\"\(refusal.rawValue)\"} \(statistics.refusals[refusal] ?? 0)\n"
     }
-    head("chat_errors_total", .counter, "What clients of the rich protocol were refused, by code.")
+    head("chat_errors_total", .counter, "Errors sent to clients of the rich protocol, by code.")
     for (code, count) in chat.errorCounts.sorted(by: { $0.key < $1.key }) {
       text += "confab_chat_errors_total{code=\"\(code)\"} \(count)\n"
     }
     add(
       "delivery_latency_seconds",
-      "From what is said in a room until it is handed to the kernel for who keeps up, once for each of those.",
+      "Time from publishing a message until the kernel has it, once for each client that keeps up.",
       statistics.deliveryLatency)
   }
 
@@ -30,7 +32,7 @@ struct Metrics {
 
   private mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: Double) {
     head(name, kind, help)
-    // Whole numbers as such.
+    // Whole numbers have no decimals.
     text += "confab_\(name) \(Int(exactly: value).map { "\($0)" } ?? "\(value)")\n"
   }
 

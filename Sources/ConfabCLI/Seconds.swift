@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// A time on the command line: seconds, with a fraction if need be.
+/// A time on the command line, in seconds; fractions are allowed.
 struct Seconds: ExpressibleByArgument, CustomStringConvertible, Equatable {
   var duration: Duration
 

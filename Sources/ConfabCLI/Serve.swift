@@ -6,20 +6,20 @@ import UnixSignals
 
 struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Serve the chat and its page. This is what 'confab' alone does.",
+    abstract: "Serve the chat and its page. This is the default command.",
     discussion: """
-      Browsers open http://localhost:8080/. Any WebSocket client can take part, at ws://localhost:8080/: what one sends \
-      comes back to it and goes to everyone else in the room. The path of the address is the room.
+      Browsers open http://localhost:8080/. Any WebSocket client can take part, at ws://localhost:8080/: its messages \
+      are sent to all clients in the room, including itself. The path of the address is the room.
 
-      SIGINT and SIGTERM stop it: everyone is told (close code 1001), spread over --drain, and it ends within \
-      --stop-timeout after that; a second one ends it at once. It tells systemd how it is (Type=notify), and listens on \
-      the sockets that systemd passes, if there are any, in place of --host and --port.
+      SIGINT and SIGTERM stop the server: it closes all connections with 1001 (going away), spread over --drain, and \
+      exits within --stop-timeout after that. A second signal stops it at once. The server notifies systemd of its state \
+      (Type=notify), and listens on sockets that systemd passes instead of --host and --port.
 
-      Sizes are in bytes, or with a unit: 64KiB, 1MiB.
+      Sizes are in bytes or have a unit: 64KiB, 1MiB.
 
       Every option can also be set in the environment, --max-message-size as CONFAB_MAX_MESSAGE_SIZE, and in the file \
-      that --config names. The command line goes before the environment, and that before the file. 'confab check' tells \
-      what is wrong, or what is set and where.
+      of --config. The command line takes precedence over the environment, and the environment over the file. 'confab \
+      check' prints errors, or all settings and their sources.
       """
   )
 
@@ -29,7 +29,7 @@ struct Serve: AsyncParsableCommand {
     let settings = Settings.ofProcess
     if let problem = settings.problems.first {
       let others = settings.problems.count - 1
-      throw Failure(others == 0 ? problem : "\(problem) (and \(others) more: 'confab check' tells all)")
+      throw Failure(others == 0 ? problem : "\(problem) (and \(others) more: 'confab check' lists all)")
     }
     let options = settings.options
     LoggingSystem.bootstrap { LineLogHandler(label: $0, format: options.logFormat) }
@@ -42,7 +42,7 @@ struct Serve: AsyncParsableCommand {
     Server.setDescriptorLimit(connections: configuration.maxConnections)
     let server = try chat.makeServer(configuration)
     let adminServer = try options.admin.map { try Admin.makeServer(at: $0, about: server, chat, logger) }
-    // From here on: they would end the program otherwise.
+    // Trapped from here on, because these signals end the program by default.
     let signals = await UnixSignalsSequence(trapping: .sighup, .sigint, .sigterm)
     do {
       try adminServer?.start()
@@ -53,7 +53,7 @@ struct Serve: AsyncParsableCommand {
     }
     if configuration.allowedHosts.isEmpty && !server.addresses.allSatisfy(\.isLoopback) {
       logger.warning(
-        "any host name is served: a web page whose name leads to this server by DNS rebinding may connect; --allow-host ends that"
+        "any host name is allowed, so a page of another site may connect by DNS rebinding; --allow-host prevents that"
       )
     }
     StandardStream.output.write("Confab is listening on \(server.addresses[0].url)\n")
@@ -62,7 +62,7 @@ struct Serve: AsyncParsableCommand {
     await server.waitUntilStopped()
     supervision.cancel()
     await chat.engine.shutdown()
-    // The operator is answered until the end.
+    // The admin listener stops last.
     adminServer?.stop()
     await adminServer?.waitUntilStopped()
   }

@@ -3,74 +3,76 @@ import Confab
 import ConfabChat
 import Logging
 
-/// The options of the server: the one table of them, which the command line, the environment and the file are read by.
+/// All options of the server, for the command line, the environment and the file.
 struct ServeOptions: ParsableArguments {
   private static let defaults = Configuration()
 
   @Option(
     help: ArgumentHelp(
       """
-      Settings in JSON: options by their names, without dashes. What the command line or the environment says goes \
-      before it.
+      File with settings in JSON: options by name, without dashes. The command line and the environment take \
+      precedence.
       """, valueName: "file"))
   var config: String?
 
   @Option(help: "Host or address to listen on. (default: this machine only, 127.0.0.1 and ::1)")
   var host: String?
 
-  @Option(help: "Port to listen on; 0 takes a free one.")
+  @Option(help: "Port to listen on; 0 picks a free one.")
   var port = defaults.port
 
   @Flag(
     inversion: .prefixedNo,
-    help: "Let another server, started with the same option, listen on the same port at the same time.")
+    help: "Let another server with this option listen on the same port at the same time.")
   var reusePort = false
 
   @Option(
     help: ArgumentHelp(
-      "Certificate chain in PEM: https and wss instead of http and ws. SIGHUP reads it again.", valueName: "file"))
+      "Certificate chain (PEM) for https and wss instead of http and ws. SIGHUP reloads it.", valueName: "file"))
   var tlsCert: String?
 
-  @Option(help: ArgumentHelp("The certificate's private key in PEM.", valueName: "file"))
+  @Option(help: ArgumentHelp("Private key of the certificate (PEM).", valueName: "file"))
   var tlsKey: String?
 
-  @Option(help: ArgumentHelp("Folder to serve in place of the chat page.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Folder to serve instead of the chat page.", valueName: "dir"))
   var webRoot: String?
 
   @Option(
     help: ArgumentHelp(
-      "trace, debug, info, notice, warning, error or critical. Logs go to standard error.", valueName: "level"))
+      "Log level: trace, debug, info, notice, warning, error or critical. Logs go to standard error.",
+      valueName: "level"))
   var logLevel = Logger.Level.notice
 
-  @Option(help: ArgumentHelp("text, or json: an object for each event, in a line.", valueName: "format"))
+  @Option(help: ArgumentHelp("Log format: text, or json with one object per line.", valueName: "format"))
   var logFormat = LogFormat.text
 
-  @Option(help: ArgumentHelp("Event loops, each a thread.", valueName: "count"))
+  @Option(help: ArgumentHelp("Number of event loops, each with a thread.", valueName: "count"))
   var loops = defaults.loops
 
   @Flag(inversion: .prefixedNo, help: "Compress messages for clients that offer it (permessage-deflate).")
   var compression = defaults.offersCompression
 
-  @OptionGroup(title: "Who is let in") var access: AccessOptions
-  @OptionGroup(title: "Where messages are kept") var engine: EngineOptions
+  @OptionGroup(title: "Access") var access: AccessOptions
+  @OptionGroup(title: "History") var engine: EngineOptions
   @OptionGroup(title: "Limits") var limits: LimitOptions
-  @OptionGroup(title: "Limits of the chat") var chatLimits: ChatLimitOptions
+  @OptionGroup(title: "Chat limits") var chatLimits: ChatLimitOptions
 
   @Option(
-    help: ArgumentHelp("The kernel's send buffer of each connection; 0 leaves it to the kernel.", valueName: "size"))
+    help: ArgumentHelp(
+      "The kernel's send buffer of each connection; 0 leaves the size to the kernel.", valueName: "size"))
   var sendBuffer = ByteCount(defaults.sendBufferSize)
 
   @Option(
     help: ArgumentHelp(
-      "Over how long clients are sent elsewhere, before the server stops; 0 closes all at once.", valueName: "seconds"))
+      "Time over which connections are closed before the server stops; 0 closes all at once.", valueName: "seconds"))
   var drain = Seconds(defaults.drainTime)
 
-  @Option(help: ArgumentHelp("How long clients get to close when the server stops.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("Time for closing handshakes when the server stops.", valueName: "seconds"))
   var stopTimeout = Seconds(defaults.stopTimeout)
 
   @Option(
     help: ArgumentHelp(
-      "Where /metrics (Prometheus), /livez and /readyz are answered, for the operator alone. (default: nowhere)",
+      "Address for /metrics (Prometheus), /livez and /readyz, for the operator only. (default: none)",
       valueName: "host:port"))
   var admin: ListenAddress?
 
@@ -80,7 +82,7 @@ struct ServeOptions: ParsableArguments {
     try engine.makeEngine(chatOptions, maxMessageSize: makeConfiguration(logger).maxMessageSize, logger)
   }
 
-  /// What the options say, as the library has it.
+  /// Returns the library's configuration for these options.
   func makeConfiguration(_ logger: Logger) -> Configuration {
     var configuration = Configuration(
       host: host, port: port, mounts: [webRoot.map { Mount(directory: $0) } ?? .chatPage], logger: logger)
@@ -97,7 +99,7 @@ struct ServeOptions: ParsableArguments {
     return configuration
   }
 
-  /// All that is wrong with the options beyond what each is by itself.
+  /// All problems of the options except those of parsing.
   var problems: [Problem] {
     let configuration = makeConfiguration(Logger(label: "confab"))
     var problems = configuration.problems + chatOptions.problems + engine.problems(with: configuration)

@@ -3,10 +3,10 @@ import Confab
 import ConfabSQLite
 public import Logging
 
-/// An option or a flag that has been parsed, as a setting that has other sources than the command line, too.
+/// A parsed option or flag. Its value may come from the command line, the environment or the file.
 protocol Setting {
   var value: Any { get }
-  /// What it takes, for who has said something else.
+  /// A description of the allowed values, for errors.
   var allowed: String { get }
 }
 
@@ -29,12 +29,12 @@ extension Setting {
   }
 }
 
-/// Options that are together in a type.
+/// A group of options.
 private protocol SettingGroup { var arguments: any ParsableArguments { get } }
 extension OptionGroup: SettingGroup { fileprivate var arguments: any ParsableArguments { wrappedValue } }
 
 extension ParsableArguments {
-  /// The options and flags of arguments that have been parsed, by name.
+  /// The parsed options and flags, by name.
   var settings: [(name: String, setting: any Setting)] {
     Mirror(reflecting: self).children.flatMap { child in
       if let group = child.value as? any SettingGroup { return group.arguments.settings }
@@ -47,7 +47,7 @@ extension ParsableArguments {
 private protocol AnyOptional { var text: String { get } }
 extension Optional: AnyOptional { fileprivate var text: String { map { "\($0)" } ?? "" } }
 
-/// A type of values that says what they look like.
+/// A type with a description of its values.
 protocol Described { static var description: String { get } }
 
 extension Optional: Described {
@@ -67,6 +67,6 @@ extension SQLiteEngine.Durability: Described {
 }
 extension LogFormat: Described { static var description: String { "text or json" } }
 extension Logger.Level: @retroactive ExpressibleByArgument {
-  // The help names them already.
+  // The help lists them.
   public static var allValueStrings: [String] { [] }
 }

@@ -1,14 +1,14 @@
 import ArgumentParser
 import Confab
 
-/// The options with all that sets them: the command line goes before the environment, that before the file, and that
-/// before the defaults.
+/// The options and their sources. The command line takes precedence over the environment, the environment over the
+/// file, and the file over the defaults.
 struct Settings {
-  /// What is in force, without what is wrong by itself.
+  /// The effective options, without values that cannot be parsed.
   private(set) var options: ServeOptions
-  /// Where the options come from that are not at their defaults, by name.
+  /// The sources of options that are not at their defaults, by name.
   private var sources: [String: Source] = [:]
-  /// All that is wrong, each a sentence.
+  /// The problems, one sentence each.
   private(set) var problems: [String] = []
 
   private enum Source {
@@ -16,7 +16,7 @@ struct Settings {
     case environment(String)
     case file(String)
 
-    /// What it calls an option.
+    /// Returns the source's name for an option.
     func name(of option: String) -> String {
       switch self {
       case .commandLine: "--\(option)"
@@ -33,16 +33,16 @@ struct Settings {
       }
     }
 
-    /// What a sentence about it begins with.
+    /// The beginning of a problem's sentence.
     var prefix: String { if case .file(let path) = self { "\(path): " } else { "" } }
   }
 
-  /// All that a file or the environment can set: every option but the one that names the file.
+  /// The settings that a file or the environment can set: every option except `--config`.
   private let table: [String: any Setting]
-  /// What these have set, as it would be on the command line.
+  /// The values from these sources, as command-line arguments.
   private var arguments: [String: [String]] = [:]
 
-  /// `commandLine` has been parsed once.
+  /// `commandLine` must be valid; otherwise the process exits.
   init(commandLine: [String], environment: [String: String]) {
     options = ServeOptions.parseOrExit(commandLine)
     table = Dictionary(
@@ -71,7 +71,7 @@ struct Settings {
     }
   }
 
-  /// The options in their order, each with its value and where that comes from.
+  /// A line for each option in order, with its value and source.
   var lines: [String] {
     options.settings.map { name, setting in
       let source = sources[name]?.text ?? "default"
@@ -91,7 +91,7 @@ struct Settings {
       guard table[name] != nil else {
         let nearest = table.keys.sorted().min { $0.distance(to: name) < $1.distance(to: name) }!
         let isNear = nearest.distance(to: name) <= name.count / 2
-        let hint = isNear ? "the nearest is '\(nearest)'" : "'confab serve --help' tells all"
+        let hint = isNear ? "the most similar one is '\(nearest)'" : "'confab serve --help' lists all"
         problems.append("\(path): there is no setting '\(name)'; \(hint)")
         continue
       }
@@ -99,7 +99,7 @@ struct Settings {
     }
   }
 
-  /// Takes what a source says, if the option does.
+  /// Sets an option to a source's value, or records a problem.
   private mutating func set(_ name: String, to value: FileValue, by source: Source) {
     let setting = table[name]!
     let said: String
@@ -115,7 +115,7 @@ struct Settings {
     problems.append("\(source.prefix)\(source.name(of: name)) must be \(setting.allowed), not \(said)")
   }
 
-  /// What would set an option to `texts` on the command line; nil if nothing would.
+  /// Returns the arguments that set an option to `texts`, nil if there are none.
   private func words(for name: String, _ setting: any Setting, _ texts: [String]) -> [String]? {
     if setting.isList { return texts.map { "--\(name)=\($0)" } }
     guard texts.count == 1 else { return nil }
@@ -128,12 +128,12 @@ struct Settings {
   }
 }
 
-/// The environment's name of an option.
+/// Returns the environment variable of an option.
 private func variable(_ name: String) -> String {
   "CONFAB_" + name.uppercased().map { $0 == "-" ? "_" : $0 }
 }
 
-/// The option for a setting of the library.
+/// Returns the option for a setting of the library.
 private func optionName(_ setting: String) -> String {
   switch setting {
   case "allowedHosts": "allow-host"
@@ -155,7 +155,7 @@ private func optionName(_ setting: String) -> String {
 }
 
 extension String {
-  /// How many characters have to be put in, left out or replaced to make `other` of it.
+  /// Returns the edit distance: the number of characters to insert, delete or replace to get `other`.
   func distance(to other: String) -> Int {
     let other = Array(other)
     var row = Array(0...other.count)

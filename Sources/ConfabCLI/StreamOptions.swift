@@ -5,39 +5,40 @@ import Logging
 
 private let defaults = JetStreamOptions(urls: [])
 
-/// The stream that the messages are kept in, and what NATS lets the server in with.
+/// Options for the JetStream stream and the authentication with NATS.
 struct StreamOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The stream's name: another one is another chat. It is made if it is not there.", valueName: "name"))
+      "Name of the stream. Servers that use another stream are another chat. A missing stream is created.",
+      valueName: "name"))
   var natsStream = defaults.stream
 
   @Option(
     help: ArgumentHelp(
-      "How many servers of NATS keep each message, if the stream is made: 1, 3 or 5.", valueName: "count"))
+      "Number of NATS servers that store each message, if the stream is created: 1, 3 or 5.", valueName: "count"))
   var natsReplicas = defaults.replicas
 
   @Option(
     help: ArgumentHelp(
-      "Disk space for all rooms, if the stream is made. Over it: the oldest messages are forgotten. 0 is no limit.",
+      "Disk space for all rooms, if the stream is created. The oldest messages are deleted. 0 disables the limit.",
       valueName: "size"))
   var natsMaxBytes = ByteCount(defaults.maxBytes)
 
-  @Option(help: ArgumentHelp("Credentials for NATS: a file with a JWT and the seed of its key.", valueName: "file"))
+  @Option(help: ArgumentHelp("Credentials file for NATS, with a JWT and the seed of its key.", valueName: "file"))
   var natsCreds: String?
 
   @Option(
     help: ArgumentHelp(
-      "Certificates that NATS's is checked with, PEM. (default: those of the system)", valueName: "file"))
+      "CA certificates (PEM) that verify the NATS server. (default: the system's)", valueName: "file"))
   var natsCa: String?
 
-  @Option(help: ArgumentHelp("Certificate chain that NATS is shown, PEM.", valueName: "file"))
+  @Option(help: ArgumentHelp("Client certificate chain (PEM) for NATS.", valueName: "file"))
   var natsCert: String?
 
-  @Option(help: ArgumentHelp("The key of --nats-cert, PEM.", valueName: "file"))
+  @Option(help: ArgumentHelp("Private key of --nats-cert (PEM).", valueName: "file"))
   var natsKey: String?
 
-  /// The names of those that say something.
+  /// The names of the options that are not at their defaults.
   var given: [String] {
     let all = [
       ("natsStream", natsStream != defaults.stream), ("natsReplicas", natsReplicas != defaults.replicas),
@@ -63,11 +64,11 @@ struct StreamOptions: ParsableArguments {
   }
 }
 
-/// Where a server of NATS is, maybe with a password, which is not shown.
+/// The URL of a NATS server. A password in it is not shown.
 struct NatsURL: ExpressibleByArgument, CustomStringConvertible {
   let text: String
 
-  /// Whatever it is: what is refused here would be shown.
+  /// Accepts any text, because the error for a rejected argument would show a password in it.
   init?(argument: String) { text = argument }
 
   var description: String { JetStreamOptions.withoutSecret(text) }

@@ -2,12 +2,12 @@ import Confab
 import Logging
 import UnixSignals
 
-/// What signals, and the service manager, want of a server that runs.
+/// Handles signals and the service manager's watchdog for a running server.
 struct Supervision {
   let server: Server
   let signals: UnixSignalsSequence
 
-  /// Does it until the task is cancelled.
+  /// Runs until the task is cancelled.
   func run() async {
     await withTaskGroup { group in
       group.addTask { await obey() }
@@ -25,22 +25,22 @@ struct Supervision {
         ServiceManager.tell(.stopping)
         server.stop(within: timeout)
         if timeout != nil { endProcess() }
-        // The second time at once.
+        // A second signal stops at once.
         timeout = .zero
       }
     }
   }
 
-  /// Ends the process soon, also when an event loop does not come to its turn, or the engine not to its end.
+  /// Ends the process after 1 s, even if an event loop or the engine is stuck.
   private func endProcess() {
     Task.detached {
       try? await Task.sleep(for: .seconds(1))
-      server.configuration.logger.error("the server has not stopped: the process ends without it")
+      server.configuration.logger.error("the server has not stopped in time: the process exits anyway")
       ProcessEnd.now(status: 1)
     }
   }
 
-  /// Reads the certificate again.
+  /// Reloads the certificate.
   private func reload() {
     ServiceManager.tell(.reloading)
     defer { ServiceManager.tell(.ready) }
@@ -48,13 +48,13 @@ struct Supervision {
     let logger = server.configuration.logger
     do {
       try server.reloadCertificate()
-      logger.notice("the certificate has been read again")
+      logger.notice("the certificate has been reloaded")
     } catch {
-      logger.error("the certificate stays what it was: \(error)")
+      logger.error("the certificate has not been reloaded: \(error)")
     }
   }
 
-  /// Says so, twice as often as it must, as long as every event loop has its turns.
+  /// Notifies the watchdog at twice the required rate, as long as every event loop runs.
   private func stayAlive() async {
     guard let time = ServiceManager.watchdogTime else { return }
     while !Task.isCancelled {

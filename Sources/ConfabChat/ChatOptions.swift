@@ -55,41 +55,48 @@ public struct ChatOptions: Equatable, Sendable {
   /// All of them.
   public static let limits: [Limit<ChatOptions>] = [
     Limit(
-      "maxRooms", .count(\.maxRooms, 0...many), "Rooms at a time",
-      "the one left longest ago goes; if none is left, who would open one more gets status 503", canBeOff: true),
+      "maxRooms", .count(\.maxRooms, 0...many), "Maximum number of rooms",
+      "The empty room left longest ago is removed; without one, a new room is rejected with status 503",
+      canBeOff: true),
     Limit(
-      "maxHistoryMessages", .count(\.maxHistoryMessages, 0...many), "Messages that a room keeps",
-      "the oldest are forgotten"),
+      "maxHistoryMessages", .count(\.maxHistoryMessages, 0...many), "Maximum number of messages in a room's history",
+      "The oldest messages are deleted"),
     Limit(
-      "maxHistoryBytes", .bytes(\.maxHistoryBytes, 0...many), "Memory for what a room keeps", "the oldest are forgotten"
+      "maxHistoryBytes", .bytes(\.maxHistoryBytes, 0...many), "Memory for a room's history",
+      "The oldest messages are deleted"
     ),
     Limit(
-      "maxHistoryAge", .time(\.maxHistoryAge, .zero...maxAge), "How long a room keeps a message",
-      "it is forgotten", canBeOff: true),
+      "maxHistoryAge", .time(\.maxHistoryAge, .zero...maxAge), "Maximum age of a message in a room's history",
+      "Older messages are deleted", canBeOff: true),
     Limit(
-      "maxTotalHistoryBytes", .bytes(\.maxTotalHistoryBytes, 0...(1 << 40)), "The same for all rooms together",
-      "rooms that everyone has left go, then the oldest messages"),
+      "maxTotalHistoryBytes", .bytes(\.maxTotalHistoryBytes, 0...(1 << 40)), "Memory for the history of all rooms",
+      "Empty rooms are removed first, then the oldest messages are deleted"),
     Limit(
       "maxWaitingBytes", .bytes(\.maxWaitingBytes, 0...(1 << 40)),
-      "Bytes of messages that wait for the disk, or the broker",
-      "their senders are not read until those have got their places; 16 MiB beyond it, messages of others are refused"),
+      "Memory for messages that are pending for the disk or the broker",
+      "Their senders are paused until they are published; from 16 MiB more on, other clients' messages are rejected"
+    ),
     Limit(
-      "newcomerMessages", .count(\.newcomerMessages, 0...History.maxPage), "Messages that a newcomer is sent",
-      "it has to ask for older ones"),
+      "newcomerMessages", .count(\.newcomerMessages, 0...History.maxPage),
+      "Number of recent messages that a joining client gets",
+      "It can request older ones"),
     Limit(
-      "maxTextLength", .count(\.maxTextLength, 1...(1 << 24)), "Characters of what a client of the rich protocol says",
-      "it gets the error textTooLong"),
+      "maxTextLength", .count(\.maxTextLength, 1...(1 << 24)),
+      "Maximum length of a rich client's message in characters",
+      "A longer text gets the error textTooLong"),
     Limit(
-      "maxNameLength", .count(\.maxNameLength, 1...Name.greatestLimit), "Characters of a name in the rich protocol",
-      "its client gets the error nameInvalid"),
+      "maxNameLength", .count(\.maxNameLength, 1...Name.greatestLimit),
+      "Maximum length of a rich client's name in characters",
+      "A longer name gets the error nameInvalid"),
     Limit(
-      "maxEventRate", .count(\.maxEventRate, 0...many), "Events a second of one client of the rich protocol",
-      "it gets the error rateLimited", canBeOff: true),
+      "maxEventRate", .count(\.maxEventRate, 0...many), "Maximum number of events per second of a rich client",
+      "Further events get the error rateLimited", canBeOff: true),
     Limit(
-      "maxEventBurst", .count(\.maxEventBurst, 1...many), "Such events at once", "it gets the error rateLimited"),
+      "maxEventBurst", .count(\.maxEventBurst, 1...many), "Maximum number of events of a rich client at once",
+      "Further events get the error rateLimited"),
     Limit(
-      "maxRenameRate", .count(\.maxRenameRate, 0...many), "Renames a minute of one client of the rich protocol",
-      "it gets the error rateLimited", canBeOff: true),
+      "maxRenameRate", .count(\.maxRenameRate, 0...many), "Maximum number of renames per minute of a rich client",
+      "Further renames get the error rateLimited", canBeOff: true),
   ]
 }
 

@@ -389,7 +389,7 @@ def test_when_the_stream_is_another_one_everyone_comes_again():
 
 def test_options_that_cannot_be(tmp_path):
     for options, words in (
-        (("--nats", "nats://localhost", "--history", tmp_path / "x"), "exclude each other"),
+        (("--nats", "nats://localhost", "--history", tmp_path / "x"), "cannot be used together"),
         (("--nats-stream", "X"), "needs --nats"),
         (("--nats", "nats://localhost", "--nats-stream", "a.b"), "--nats-stream must be"),
         (("--nats", "nats://localhost", "--nats-cert", __file__), "need each other"),

@@ -73,10 +73,10 @@ def test_everything_that_is_wrong_is_told_with_its_place(file):
     assert said == [
         f"{path}: log-level must be trace, debug, info, notice, warning, error, critical, not 'loud'",
         f"{path}: max-backlog must be a size in bytes, or with a unit, like 64KiB, 1MiB or 1GiB, not '1TB'",
-        f"{path}: there is no setting 'max-mesage-size'; the nearest is 'max-message-size'",
+        f"{path}: there is no setting 'max-mesage-size'; the most similar one is 'max-message-size'",
         f"{path}: max-text-length must be a whole number, not null",
         f"{path}: port must be a whole number, not 'many'",
-        f"{path}: there is no setting 'prot'; the nearest is 'port'",
+        f"{path}: there is no setting 'prot'; the most similar one is 'port'",
         f"{path}: require-origin must be true or false, not 'perhaps'",
         f"{path}: loops must be 1 to 64, not 0",
         "CONFAB_MAX_FRAGMENTS must be 1 to 1073741824, not 0",
@@ -155,7 +155,7 @@ def test_what_is_wrong_with_nats():
         "--nats-stream must be 1 to 32 of A to Z, a to z, 0 to 9, - and _", "--nats-replicas must be 1, 3 or 5, not 2",
         "--nats-cert and --nats-key need each other", "--nats-cert: 'x.pem' cannot be read: No such file or directory"]
     assert complaints("--nats", "nats://h", "--nats-max-bytes", "64KiB") == [
-        "--nats-max-bytes must be at least 8KiB more than --max-message-size: what is larger would be forgotten at once"]
+        "--nats-max-bytes must be at least 8KiB more than --max-message-size: a larger message would be deleted at once"]
 
 
 def test_every_option_is_a_setting(file):

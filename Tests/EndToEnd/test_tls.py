@@ -208,7 +208,7 @@ def test_a_new_certificate_is_used_by_all_loops_once_it_is_logged(files, tmp_pat
             for source, target in zip(new, pair):
                 target.write_bytes(source.read_bytes())
             server.process.send_signal(signal.SIGHUP)
-            await_log(server, "has been read again", count=number + 1)
+            await_log(server, "has been reloaded", count=number + 1)
             # The server does not need the files any more.
             pair[0].write_text("nothing")
             for _ in range(8):
