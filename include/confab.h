@@ -1,28 +1,28 @@
 /*
  * confab.h - Confab for C: a WebSocket and group-chat server on libwebsockets and libuv.
  *
- * A server has one or more event loops, and each connection lives on one of them: what happens to it comes as a call of
- * one of your callbacks, on that loop's thread. With confab_start() the loops have threads of their own; with
- * confab_run() the first one runs on the calling thread; with confab_config.uv_loop all happens on a libuv loop of yours.
+ * A server has one or more event loops. Each connection belongs to one loop, and its callbacks run on that loop's
+ * thread. With confab_start() each loop gets a thread of its own. With confab_run() the first loop runs on the calling
+ * thread. With confab_config.uv_loop the server runs on your libuv loop.
  *
- * THREADS. Each function says who may call it:
- *   "Any thread."  From wherever you like, callbacks included, at the same time as any other.
- *   "Loop thread." From the thread of the loop that the connection lives on only: from its callbacks, or from a job that
- *                  confab_execute() runs there. Elsewhere it does nothing and returns CONFAB_ERROR_THREAD.
- * Nothing here may be called from a signal handler. Callbacks must not block: all connections of the loop wait meanwhile.
- * With several loops, callbacks of connections of different loops run at the same time.
+ * THREADS. Each function says which threads may call it:
+ *   "Any thread."  From any thread, also from callbacks, and concurrently with any other call.
+ *   "Loop thread." Only from the thread of the connection's loop: from a callback, or from a job that confab_execute()
+ *                  runs there. On other threads the function does nothing and returns CONFAB_ERROR_THREAD.
+ * No function may be called from a signal handler. Callbacks must not block: they stall all connections of their loop.
+ * With several loops, callbacks for connections of different loops run concurrently.
  *
- * OWNERSHIP. What is passed in (structs, strings, bytes) is yours, and copied before the function returns. What callbacks
- * are passed (requests, strings, bytes) belongs to Confab and is gone when the callback returns: copy what you keep. A
- * server is yours from confab_create() to confab_destroy(). A connection is Confab's: the pointer is valid from `opened`
- * until `closed` has returned, and longer if you have called confab_connection_retain(). A pointer that is no longer
- * valid must not be used, as after free(); NULL may be passed anywhere, and is an error that is told.
+ * OWNERSHIP. Arguments (structs, strings, bytes) belong to the caller; functions copy them before they return. Callback
+ * arguments (requests, strings, bytes) belong to Confab and are freed when the callback returns: copy what you need
+ * later. The caller owns a server from confab_create() to confab_destroy(). Confab owns connections. A connection
+ * pointer is valid from `opened` until `closed` has returned, and longer after confab_connection_retain(). Do not use a
+ * pointer that is no longer valid. NULL may be passed anywhere; functions that need a value return an error.
  *
- * ERRORS. Functions that return int or int64_t return a negative number from enum confab_error when they fail, and have
- * done nothing then. confab_strerror() says what the number means, confab_last_error() what was wrong this time.
+ * ERRORS. Functions that return int or int64_t return a negative number from enum confab_error on failure, and have
+ * then done nothing. confab_strerror() describes the number. confab_last_error() describes the last failure in detail.
  *
- * GROWTH. Structs begin with their size, which their init function fills in beside the defaults: a program that was
- * compiled with this header runs with later versions of the library, whose structs have more members at their end.
+ * GROWTH. Structs begin with their size. The init function sets the size and the defaults. A program that was compiled
+ * with this header runs with later versions of the library, which only append members.
  *
  *   confab_config config;
  *   confab_server *server;
@@ -34,15 +34,15 @@
  *   if (rc == 0) rc = confab_run(server);
  *   if (rc != 0) fprintf(stderr, "%s\n", confab_last_error());
  *
- * SIGNALS. The threads that confab_start() makes are named "confab-loop-0", "confab-loop-1" and so on, and block all
- * signals but those that a thread raises itself (SIGSEGV and the like) and SIGPROF: your handlers run on your threads.
- * libwebsockets has the process ignore SIGPIPE from the first server on.
+ * SIGNALS. The threads that confab_start() creates are named "confab-loop-0", "confab-loop-1" and so on. They block all
+ * signals except SIGPROF and those that a thread raises itself (SIGSEGV and the like), so your handlers run on your
+ * threads. libwebsockets makes the process ignore SIGPIPE when the first server is created.
  *
- * FORK. A server, its connections and requests belong to the process that called confab_create(). A child of fork() has
- * none of the threads: all functions that are passed one of these, confab_destroy() included, return CONFAB_ERROR_FORKED
- * there (NULL those that return a pointer), and do nothing. The child has copies of the server's sockets until it ends or
- * calls exec: until then connections and the port stay open when the parent closes them. A program that becomes a daemon
- * calls fork() before confab_create().
+ * FORK. A server, its connections and its requests belong to the process that called confab_create(). A child of fork()
+ * has none of the threads. There, all functions that take one of these, including confab_destroy(), do nothing and
+ * return CONFAB_ERROR_FORKED, or NULL if they return a pointer. The child has copies of the server's sockets until it
+ * exits or calls exec: until then, connections and the port stay open after the parent has closed them. A daemon should
+ * call fork() before confab_create().
  */
 #ifndef CONFAB_H
 #define CONFAB_H
@@ -54,7 +54,7 @@
 extern "C" {
 #endif
 
-/* What the library exports is marked with this. */
+/* Marks the exported functions. */
 #if defined(__GNUC__)
 #define CONFAB_API __attribute__((visibility("default")))
 #else
@@ -64,63 +64,63 @@ extern "C" {
 /* The version of this header. */
 #define CONFAB_VERSION "0.1.0"
 
-/* The version of the library that runs, as CONFAB_VERSION; a constant. Any thread. */
+/* Returns the version of the loaded library, in the format of CONFAB_VERSION. The string is a constant. Any thread. */
 CONFAB_API const char *confab_version(void);
 
-/* A server: what listens, accepts and has the loops. */
+/* A server: its listeners, event loops and connections. */
 typedef struct confab_server confab_server;
 
-/* One WebSocket client, from `opened` to `closed`. */
+/* A WebSocket connection to a client, from `opened` to `closed`. */
 typedef struct confab_connection confab_connection;
 
-/* A client that waits to be let in or not, from `authorize` to confab_accept() or confab_refuse(). */
+/* A pending authorization of a client, from `authorize` to confab_accept() or confab_refuse(). */
 typedef struct confab_authorization confab_authorization;
 
-/* An HTTP request, within the callback that is passed it. */
+/* An HTTP request, valid during the callback that receives it. */
 typedef struct confab_request confab_request;
 
-/* A libuv loop, uv_loop_t, which this header need not know. */
+/* A libuv loop, uv_loop_t. This header does not need its definition. */
 struct uv_loop_s;
 
 /* ------------------------------------------------------------------------------------------------------------ Errors */
 
 typedef enum confab_error {
-  /* All is well. */
+  /* Success. */
   CONFAB_OK = 0,
-  /* An argument is NULL, or out of its range. */
+  /* An argument is NULL or out of range. */
   CONFAB_ERROR_ARGUMENT = -1,
-  /* The size at the beginning of a struct is none that it ever had: call its init function, and use a library that is
-   * not older than the header. */
+  /* The size at the beginning of a struct is unknown. Call the init function, and use a library that is at least as new
+   * as the header. */
   CONFAB_ERROR_SIZE = -2,
-  /* A member of confab_config has a value that can't work. */
+  /* A member of confab_config has an invalid value. */
   CONFAB_ERROR_CONFIGURATION = -3,
-  /* The host can't be resolved. */
+  /* The host cannot be resolved. */
   CONFAB_ERROR_HOST = -4,
   /* Another program listens on the port. */
   CONFAB_ERROR_ADDRESS_IN_USE = -5,
-  /* The system does not let it listen, for another reason. */
+  /* The system does not allow the server to listen, for another reason. */
   CONFAB_ERROR_LISTEN = -6,
-  /* The certificate or key can't be used. */
+  /* The certificate or key is unusable. */
   CONFAB_ERROR_CERTIFICATE = -7,
-  /* libwebsockets or libuv could not be set up. */
+  /* libwebsockets or libuv could not be initialized. */
   CONFAB_ERROR_ENGINE = -8,
-  /* The call is for another thread. */
+  /* The function was called on the wrong thread. */
   CONFAB_ERROR_THREAD = -9,
-  /* The call is not for this state of the server: it has been started before, or not yet, or runs. */
+  /* The server is in the wrong state for this call: it has been started before, is not started yet, or is running. */
   CONFAB_ERROR_STATE = -10,
   /* The connection is closing or closed, or the loop has ended. */
   CONFAB_ERROR_CLOSED = -11,
-  /* There are confab_config.max_rooms rooms already. */
+  /* The limit confab_config.max_rooms is reached. */
   CONFAB_ERROR_ROOMS = -12,
-  /* The call was made in a child of fork(). A server belongs to the process that made it. */
+  /* The function was called in a child of fork(). A server belongs to the process that created it. */
   CONFAB_ERROR_FORKED = -13
 } confab_error;
 
-/* What a result means, in a few words; a constant. Any thread. */
+/* Returns a short description of a result code. The string is a constant. Any thread. */
 CONFAB_API const char *confab_strerror(int code);
 
-/* What went wrong when a function of this header last failed on this thread: one sentence, with the value and what to
- * do about it; "" if none has. Yours to read until another one fails on this thread. Any thread. */
+/* Returns one sentence about the last failure of a function of this header on the calling thread, with the wrong value
+ * and how to fix it; "" if none has failed. The string is valid until the next failure on this thread. Any thread. */
 CONFAB_API const char *confab_last_error(void);
 
 /* ----------------------------------------------------------------------------------------------------- Configuration */
@@ -129,19 +129,19 @@ CONFAB_API const char *confab_last_error(void);
 typedef struct confab_mount {
   /* sizeof(confab_mount), set by confab_mount_init(). */
   size_t size;
-  /* Where it appears: "/", which is the default, or a path that begins with '/' and does not end with it, shorter
-   * than 256 bytes. */
+  /* URL path of the folder: "/", or a path that begins with '/', does not end with '/' and is shorter than 256 bytes.
+   * Default: "/". */
   const char *path;
-  /* The folder on disk. There is no default. */
+  /* Folder on disk. Required. */
   const char *directory;
-  /* The file that a request for a folder gets. The default is "index.html". */
+  /* File that is served for a request for a folder. Default: "index.html". */
   const char *index;
 } confab_mount;
 
-/* Fills in the size and the defaults. `size` is sizeof *mount. Any thread. */
+/* Sets the size and the defaults. `size` is sizeof *mount. Any thread. */
 CONFAB_API int confab_mount_init(confab_mount *mount, size_t size);
 
-/* How important a line of the log is. */
+/* Severity of a log line. */
 typedef enum confab_log_level {
   CONFAB_LOG_TRACE = 0,
   CONFAB_LOG_DEBUG = 1,
@@ -150,484 +150,500 @@ typedef enum confab_log_level {
   CONFAB_LOG_WARNING = 4,
   CONFAB_LOG_ERROR = 5,
   CONFAB_LOG_CRITICAL = 6,
-  /* Above all of them: nothing is logged. */
+  /* Nothing is logged. */
   CONFAB_LOG_NONE = 7
 } confab_log_level;
 
-/* Every setting of a server. 0 is no limit where it says so. Flags are 0, or anything else for yes. What is for the
- * chat alone is looked at by confab_chat_create() alone. */
+/* All settings of a server. 0 disables a limit where its comment says so. Flags are 0 (no) or any other value (yes).
+ * Only confab_chat_create() reads the settings of the chat. */
 typedef struct confab_config {
   /* sizeof(confab_config), set by confab_config_init(). */
   size_t size;
 
-  /* Where to listen */
+  /* Listening */
 
-  /* The host name or numeric address to listen on. Default: NULL, this machine only: 127.0.0.1 and ::1, or the one of
-   * them that there is. "0.0.0.0" or "::" is every address. */
+  /* Host name or numeric address to listen on. "0.0.0.0" and "::" listen on all addresses. Default: NULL, this machine
+   * only: 127.0.0.1 and ::1, or whichever of them exists. */
   const char *host;
-  /* The TCP port, 0 to 65535. 0 takes a free one, see confab_server_port(). Default: 8080. */
+  /* TCP port, 0 to 65535. 0 picks a free port, see confab_server_port(). Default: 8080. */
   int port;
-  /* A libuv loop of yours, uv_loop_t, for the server to live in, beside what else is done there: it has one event
-   * loop then, whatever `loops` says, and no thread. It is confab_start() that begins to use it, to be called on the
-   * thread that runs the loop, or while nobody does. When the server has stopped, see confab_when_stopped(), nothing
-   * of it is left in the loop, which you may close only then. Default: NULL, loops of its own. */
+  /* libuv loop, uv_loop_t, for the server to run on, beside your own handles. The server then has one event loop,
+   * whatever `loops` is, and no thread. confab_start() adds its handles to the loop: call it on the thread that runs
+   * the loop, or while the loop is not running. When the server has stopped, see confab_when_stopped(), it has removed
+   * all its handles; close the loop after that. Default: NULL, the server has its own loops. */
   struct uv_loop_s *uv_loop;
-  /* Event loops, each a thread with its own listener, 1 to 64. Default: the number of cores that the process may use,
-   * at most 4. The kernel spreads connections over them; everyone sees the same order, whatever loop they are on. 1
-   * has all callbacks called one after the other. */
+  /* Number of event loops, 1 to 64. Each has a thread and a listener. The kernel spreads connections over the loops.
+   * All clients see messages in the same order, whichever loop they are on. With 1, callbacks never run concurrently.
+   * Default: the number of cores available to the process, at most 4. */
   int loops;
-  /* The certificate for https and wss, which are spoken instead of http and ws then, and its key: files in PEM, the
-   * chain from the server's certificate on, and the key not encrypted. A request without TLS for a page is redirected
-   * (status 308), another one refused (400). Default: NULL, both. */
+  /* PEM files: the certificate chain, beginning with the server's certificate, and its unencrypted private key. With
+   * both set, the server speaks https and wss instead of http and ws. A page request without TLS is redirected with
+   * status 308; other requests without TLS get status 400. Default: NULL for both. */
   const char *tls_certificate_file;
   const char *tls_key_file;
 
-  /* What to serve */
+  /* Content */
 
-  /* Folders served over HTTP: an array of `mount_count`, at most 256, the first of which says their size. Default:
-   * none; for confab_chat_create(), none is the chat's page at "/". */
+  /* Folders served over HTTP: an array of `mount_count` mounts, at most 256. The first one's `size` is the size of
+   * each. Default: none; confab_chat_create() then serves the chat's page at "/". */
   const confab_mount *mounts;
   size_t mount_count;
-  /* The subprotocols that the server speaks (RFC 6455, section 1.9): tokens of at most 62 bytes that don't begin with
-   * a digit, ended by NULL. A client that offers some of them gets the first of its list, one that offers none goes
-   * on without. Default: NULL, none. */
+  /* Subprotocols of the server (RFC 6455, section 1.9), ended by NULL: tokens of at most 62 bytes that do not begin
+   * with a digit. The server selects the first supported one of the client's list. A client that offers none is
+   * accepted without a subprotocol. Default: NULL, none. */
   const char *const *subprotocols;
-  /* Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692): once for all of them,
-   * from 128 bytes on. Default: 1. */
+  /* Whether messages of 128 bytes and more are compressed for clients that offer it (permessage-deflate, RFC 7692). A
+   * message is compressed once for all of them. Default: 1. */
   int offers_compression;
 
-  /* Who is let in */
+  /* Access */
 
-  /* Web origins whose pages may connect, as browsers send them, "https://example.org", ended by NULL; "*" is every
-   * one. Default: NULL, none beyond these: listening on loopback only, pages from loopback at any port, and those
-   * opened from a file ("null"); listening on anything else, pages from the host and port that the request is for.
-   * Another origin gets status 403. A client that sends no origin is no browser, and let in. */
+  /* Web origins whose pages may connect, as browsers send them ("https://example.org"), ended by NULL. "*" allows every
+   * origin. Other origins get status 403, except the following. If the server listens on loopback only: pages from
+   * loopback, at any port, and pages opened from a file ("null" or "file://"). Otherwise: pages from the host and port
+   * of the request. A client that sends no origin is not a browser and is accepted, see requires_origin. Default: NULL,
+   * none. */
   const char *const *allowed_origins;
   /* Whether a client that sends no origin gets status 403. Default: 0. */
   int requires_origin;
-  /* Host names that requests may be for, without port, ended by NULL. Default: NULL, any. Another one gets status
-   * 403. */
+  /* Host names that are allowed in the Host header, without port, ended by NULL. Other names get status 403. Default:
+   * NULL, any. */
   const char *const *allowed_hosts;
 
   /* Limits */
 
-  /* The longest message that is accepted. Bytes, 1 to 2^30. Default: 1 MiB. Over it the connection is closed with
-   * 1009, as soon as it can be seen, without keeping the message. */
+  /* Maximum message size. A larger message closes the connection with 1009 as soon as its size is known; the message is
+   * not kept. Bytes, 1 to 2^30. Default: 1 MiB. */
   int64_t max_message_size;
-  /* Fragments of one message, empty ones included. A number, 1 to 2^30. Default: 16384. Over it: closed with 1008. */
+  /* Maximum number of fragments per message, including empty ones. More close the connection with 1008. A number, 1 to
+   * 2^30. Default: 16384. */
   int64_t max_fragments;
-  /* Messages that have not come whole, of all connections together, each event loop having its part. Bytes, 1 to
-   * 2^40. Default: 256 MiB. Who sends more is closed with 1013. */
+  /* Memory for incomplete messages of all connections; each event loop gets an equal share. A connection that needs
+   * more is closed with 1013. Bytes, 1 to 2^40. Default: 256 MiB. */
   int64_t max_unfinished_bytes;
-  /* Messages that a client may have unread before the newest batch. Bytes, 0 to 2^30. Default: 8 MiB. A client further
-   * behind is closed with 1013; no other client is held up. A client that is more than half of the limit behind is not
-   * read, so that it is not evicted for messages that it sends itself. */
+  /* Maximum backlog of a client: its unread messages, without the newest batch. A client that is further behind is
+   * closed with 1013; other clients are not delayed. The server pauses reading from a client whose backlog is more than
+   * half of the limit, so that it is not evicted for its own messages. Bytes, 0 to 2^30. Default: 8 MiB. */
   int64_t max_backlog;
-  /* Memory that all backlogs of the process may take together. Bytes, 0 to 2^40. Default: 256 MiB. When less than
-   * max_backlog is left of it, the limit of each client is what is left: clients further behind are closed with 1013. */
+  /* Memory for all backlogs of the process. When less than max_backlog is left, the limit of each client is what is
+   * left: clients further behind are closed with 1013. Bytes, 0 to 2^40. Default: 256 MiB. */
   int64_t max_total_backlog;
-  /* Connections at a time, on all event loops together. A number, 1 to 2^30. Default: 16384, and never more than the
-   * process has file descriptors for. One more gets status 503. */
+  /* Maximum number of connections on all event loops, never more than the process has file descriptors for. Further
+   * connections get status 503. A number, 1 to 2^30. Default: 16384. */
   int64_t max_connections;
-  /* Connections of one address at a time; of IPv6, of one /64 network. A number, 0 is no limit. Default: 256. One
-   * more gets status 429. Peers on loopback are exempt, see limits_loopback. */
+  /* Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
+   * 429. Peers on loopback are exempt, see limits_loopback. A number, 0 is no limit. Default: 256. */
   int64_t max_connections_per_address;
-  /* New connections, on all event loops together. A number a second, 0 is no limit. Default: 1000. More wait in the
-   * kernel's queue. Peers on loopback are exempt. */
+  /* Maximum rate of new connections on all event loops. Further connections wait in the kernel's queue. Peers on
+   * loopback are exempt. A number per second, 0 is no limit. Default: 1000. */
   int64_t max_accept_rate;
-  /* The request header section. Bytes, 1024 to 16384. Default: 8 KiB. Over it: status 431. Where TLS is spoken, names
-   * of headers do not count, and neither do headers that libwebsockets does not know by name: those are in a table of
-   * twice that size, and what does not fit is dropped without an answer. */
+  /* Maximum size of the request header section. Larger requests get status 431. With TLS, header names do not count,
+   * and neither do headers that libwebsockets does not know by name: these have a table of twice this size, and a
+   * connection that exceeds it is dropped without a response. Bytes, 1024 to 16384. Default: 8 KiB. */
   int64_t max_header_size;
-  /* The path of a request, decoded. Bytes, 1 to 16384. Default: 1 KiB. Over it: status 414. */
+  /* Maximum length of the decoded request path. Longer paths get status 414. Bytes, 1 to 16384. Default: 1 KiB. */
   int64_t max_path_length;
-  /* From the TCP connection to the end of the first request. Milliseconds, 1 to a day. Default: 10 s. Then: status
-   * 408, or nothing within a TLS handshake. */
+  /* Time from the TCP connection to the end of the first request. A client that takes longer gets status 408; during a
+   * TLS handshake, it is dropped without a response. Milliseconds, 1 to a day. Default: 10 s. */
   int64_t handshake_timeout_ms;
-  /* Messages of one connection. A number a second, 0 is no limit. Default: 500. A connection with more is not read
-   * for a while, so that TCP slows the peer down; nothing is lost. Peers on loopback are exempt. */
+  /* Maximum message rate of a connection. The server pauses reading from a faster client, so that TCP slows it down;
+   * nothing is lost. Peers on loopback are exempt. A number per second, 0 is no limit. Default: 500. */
   int64_t max_message_rate;
-  /* Bytes of messages of one connection, as they are inflated; a fragment counts as 8 KiB at least. Bytes a second, 0 is
-   * no limit. Default: 4 MiB. As max_message_rate. */
+  /* Maximum rate of message bytes of a connection, after inflating. A fragment counts as at least 8 KiB. The server
+   * pauses reading from a faster client, as for max_message_rate. Bytes per second, 0 is no limit. Default: 4 MiB. */
   int64_t max_byte_rate;
-  /* Pings of one connection. A number a second, 0 is no limit. Default: 50. As max_message_rate. */
+  /* Maximum ping rate of a connection. The server pauses reading from a faster client, as for max_message_rate. A
+   * number per second, 0 is no limit. Default: 50. */
   int64_t max_ping_rate;
-  /* How long a connection may be silent before it is sent a ping. Milliseconds, 0 is never, up to a day. Default: 30
-   * s. Must be less than idle_timeout_ms. */
+  /* Idle time before the server sends a ping. Must be less than idle_timeout_ms. Milliseconds, up to a day, 0 is never.
+   * Default: 30 s. */
   int64_t ping_interval_ms;
   /* Idle timeout. Data, pongs, and acknowledged bytes of what was sent before a ping count as activity. Idle
-   * connections are dropped. Milliseconds, 0 is for ever, up to a day. Default: 60 s. */
+   * connections are dropped. Milliseconds, up to a day, 0 is no limit. Default: 60 s. */
   int64_t idle_timeout_ms;
-  /* A closing handshake: what the peer has still to read, and its answer. Milliseconds, 0 to a day. Default: 5 s.
-   * Then the connection is cut off. */
+  /* Time for a closing handshake: for the peer to read what was sent before the close frame, and to answer it. The
+   * connection is dropped afterwards. Milliseconds, 0 to a day. Default: 5 s. */
   int64_t close_timeout_ms;
-  /* Whether limits of rates and addresses are for peers on loopback, too: these are programs of this machine, or a
-   * proxy on it that stands for many peers and has limits of its own. Default: 0. */
+  /* Whether the limits of rates and addresses apply to peers on loopback, too. These are programs on this machine, or a
+   * proxy on it that serves many clients and has limits of its own. Default: 0. */
   int limits_loopback;
-  /* Rooms at a time, of the chat or of confab_join(). A number, 0 is no limit. Default: 10000. Rooms of the chat that
-   * everyone has left go, the one left longest ago first. Who would open one more gets status 503 from the chat,
-   * CONFAB_ERROR_ROOMS from confab_join(). */
+  /* Maximum number of rooms, of the chat or of confab_join(). The chat removes empty rooms, the one left longest ago
+   * first. If none is empty, the chat rejects a client that would open another room with status 503; confab_join()
+   * returns CONFAB_ERROR_ROOMS. A number, 0 is no limit. Default: 10000. */
   int64_t max_rooms;
-  /* Messages that a room of the chat keeps. A number. Default: 1000. With 0 none is kept. The oldest are forgotten. */
+  /* Maximum number of messages in the history of a room of the chat. The oldest are deleted. 0 keeps none. A number.
+   * Default: 1000. */
   int64_t max_history_messages;
-  /* Memory for what a room of the chat keeps. Bytes of its messages as JSON, and 64 for each. Default: 1 MiB. The oldest
-   * messages are forgotten. */
+  /* Memory for the history of a room of the chat: the messages as JSON, and 64 bytes for each. The oldest messages are
+   * deleted. Bytes. Default: 1 MiB. */
   int64_t max_history_bytes;
-  /* The same for all rooms together, and 4 KiB and the name for each room that everyone has left. Bytes, up to 2^40.
-   * Default: 256 MiB. Rooms that everyone has left go, then the oldest messages. */
+  /* Memory for the history of all rooms of the chat. An empty room counts another 4 KiB and its name. Empty rooms are
+   * removed first, then the oldest messages are deleted. Bytes, up to 2^40. Default: 256 MiB. */
   int64_t max_total_history_bytes;
-  /* How long a room of the chat keeps a message. Milliseconds, counted as whole seconds, 0 is for as long as the other
-   * limits let it, up to 100 years. Default: 0 s. Then it is forgotten. */
+  /* Maximum age of a message in the history of a room of the chat. Older messages are deleted. Milliseconds, counted in
+   * whole seconds, up to 100 years, 0 is no limit. Default: 0 s. */
   int64_t max_history_age_ms;
-  /* How many of the newest messages somebody who comes to the chat is sent. A number, 0 to 100. Default: 50. */
+  /* Number of recent messages that the chat sends to a client that joins. A number, 0 to 100. Default: 50. */
   int64_t newcomer_messages;
-  /* What a client of the chat's rich protocol says: characters, grapheme clusters. A number, 1 to 2^24. Default: 4000.
-   * Over it the client gets an error. */
+  /* Maximum length of a text in the chat's rich protocol, in grapheme clusters. The sender of a longer text gets an
+   * error. A number, 1 to 2^24. Default: 4000. */
   int64_t max_text_length;
-  /* A name in the rich protocol: characters, grapheme clusters. A number, 1 to 256. Default: 32. Over it the client gets
-   * an error. */
+  /* Maximum length of a name in the rich protocol, in grapheme clusters. A client that asks for a longer name gets an
+   * error. A number, 1 to 256. Default: 32. */
   int64_t max_name_length;
-  /* Events of one client of the rich protocol. A number a second, 0 is no limit. Default: 10. Over it the client gets
-   * an error. */
+  /* Maximum rate of events of a client of the rich protocol. A client with more gets an error. A number per second, 0
+   * is no limit. Default: 10. */
   int64_t max_event_rate;
-  /* Such events at once. A number, from 1 on. Default: 20. Over it the client gets an error. */
+  /* Maximum number of events at once, see max_event_rate. A client with more gets an error. A number, 1 or more.
+   * Default: 20. */
   int64_t max_event_burst;
-  /* Renames of one client of the rich protocol. A number a minute, 10 of them at once, 0 is no limit. Default: 60. Over
-   * it the client gets an error. */
+  /* Maximum rate of renames of a client of the rich protocol, 10 of them at once. A client with more gets an error. A
+   * number per minute, 0 is no limit. Default: 60. */
   int64_t max_rename_rate;
-  /* The backlog of a connection from which confab_send() returns CONFAB_BACKLOGGED. Bytes. Default: 64 KiB. */
+  /* High-water mark: confab_send() returns CONFAB_BACKLOGGED while the backlog of the connection is larger. Bytes.
+   * Default: 64 KiB. */
   int64_t backlog_mark;
-  /* How long closing handshakes may take when the server stops, see confab_stop(). Milliseconds, 0 to a day. Default:
-   * 5 s. Then connections are cut off. */
+  /* Time for closing handshakes when the server stops, see confab_stop(). Connections are dropped afterwards.
+   * Milliseconds, 0 to a day. Default: 5 s. */
   int64_t stop_timeout_ms;
-  /* Over how long the closing of connections is spread before that, see `moving` of confab_callbacks. Milliseconds, 0 to
-   * a day. Default: 0, all at once. */
+  /* Time over which the server spreads the closing of connections when it stops, before stop_timeout_ms. See `moving`
+   * of confab_callbacks. Milliseconds, 0 to a day. Default: 0, all at once. */
   int64_t drain_time_ms;
-  /* SO_SNDBUF of each connection: what the kernel holds for a reader that does not read. Bytes, 0 to 2^30. Default:
-   * 128 KiB. Linux takes double, and no more than its net.core.wmem_max allows; 0 leaves it to the kernel, which goes
-   * up to 4 MiB. It bounds the rate to one client as well: this many bytes twice, for each round trip. */
+  /* SO_SNDBUF of each connection: what the kernel holds for a client that does not read. Linux doubles the value, and
+   * limits it to net.core.wmem_max. 0 leaves the size to the kernel, which goes up to 4 MiB. The buffer also limits the
+   * rate to one client, to twice this many bytes per round trip. Bytes, 0 to 2^30. Default: 128 KiB. */
   int64_t send_buffer_size;
 
-  /* Telling */
+  /* Logging */
 
-  /* From which level on lines are logged, from enum confab_log_level. Default: CONFAB_LOG_NOTICE. */
+  /* Minimum level of logged lines, from enum confab_log_level. Default: CONFAB_LOG_NOTICE. */
   int log_level;
-  /* Gets a line of the log, without a line break, in UTF-8, gone when it returns: first what it is about, like
-   * "peer=192.0.2.1:4242 reason=messageTooBig: ", then a sentence. What peers cause are ten lines a second of a kind at
-   * most, and what they have sent is made printable. Called on any thread, one call at a time, until confab_destroy()
-   * has returned; it must call nothing of this header. Default: NULL, standard error. */
+  /* Function for log lines. A line is UTF-8 without a line break, and is freed when the function returns. It begins
+   * with its metadata, like "peer=192.0.2.1:4242 reason=messageTooBig: ", followed by a sentence. Lines caused by peers
+   * are limited to 10 per second per reason; non-printable characters in peer data are replaced. The function is called
+   * on any thread, one call at a time, until confab_destroy() has returned. It must not call functions of this header.
+   * Default: NULL, standard error. */
   void (*log)(int level, const char *line, void *log_user_data);
-  /* Passed to `log`. Yours. Default: NULL. */
+  /* Argument for `log`. Default: NULL. */
   void *log_user_data;
 
   /* Proxies */
 
-  /* Addresses and networks, "192.0.2.1" or "10.0.0.0/8", ended by NULL, of proxies that are believed when they tell the
-   * client's address: by proxy_protocol, or by the rightmost address in X-Forwarded-For that is not one of theirs.
-   * Limits, logs and requests then refer to that client. An unreadable X-Forwarded-For gets status 400; a request
-   * without one counts for the proxy's address. From any other address the header is ignored. Default: NULL, none. */
+  /* Addresses ("192.0.2.1") and networks ("10.0.0.0/8") of trusted proxies, ended by NULL. The client's address is
+   * taken from proxy_protocol, or is the rightmost address in X-Forwarded-For that is not a trusted proxy. Limits, logs
+   * and requests use that address. An unreadable X-Forwarded-For gets status 400. A request without one counts for the
+   * proxy's address. From other addresses the header is ignored. Default: NULL, none. */
   const char *const *trusted_proxies;
-  /* Whether each connection of a trusted proxy must begin with a header of the PROXY protocol, version 1 or 2, before
-   * TLS if that is spoken. Default: 0. A connection without one is ended. */
+  /* Whether each connection of a trusted proxy must begin with a PROXY protocol header, version 1 or 2, before any TLS.
+   * If a proxy does not send a valid one within handshake_timeout_ms, the connection is dropped. Default: 0. */
   int proxy_protocol;
 } confab_config;
 
-/* Fills in the size and the defaults. `size` is sizeof *config. Any thread. */
+/* Sets the size and the defaults. `size` is sizeof *config. Any thread. */
 CONFAB_API int confab_config_init(confab_config *config, size_t size);
 
 /* --------------------------------------------------------------------------------------------------------- Callbacks */
 
-/* What a message is; the opcodes of RFC 6455, section 5.2. */
+/* Type of a message. The values are the opcodes of RFC 6455, section 5.2. */
 typedef enum confab_kind {
-  /* UTF-8. It has been checked in what is received (section 8.1); what is sent is yours to check: who receives
-   * something else ends the connection. */
+  /* UTF-8 text. Received text has been validated (section 8.1). Sent text is not: clients close the connection when
+   * they receive invalid text. */
   CONFAB_TEXT = 1,
   CONFAB_BINARY = 2
 } confab_kind;
 
-/* What a server does with its connections. For each one the calls come in this order: `opened` once, any number of
- * `message` and `drained`, `moving` perhaps, `closed` once; on its loop's thread, one after the other. Any member may be
- * NULL, which is the default. `user_data` is what confab_create() was given. */
+/* The program's functions for events of connections. For each connection, the calls are: `opened` once, then any number
+ * of `message` and `drained` and at most one `moving`, then `closed` once. They run one after the other on the loop's
+ * thread. Any member may be NULL, which is the default. `user_data` is the argument of confab_create(). */
 typedef struct confab_callbacks {
   /* sizeof(confab_callbacks), set by confab_callbacks_init(). */
   size_t size;
-  /* Whether a client may connect: asked before `opened`, once its request has passed all checks of the server. Decide
-   * with confab_accept() or confab_refuse(): at once, within the callback, or later, from any thread. `authorization`
-   * is yours until then, `request` gone when the callback returns; its subprotocol is not known yet. NULL lets
-   * everyone in. */
+  /* Decides whether a client may connect. Called before `opened`, when the request has passed all checks of the server.
+   * Decide with confab_accept() or confab_refuse(), within the callback or later, from any thread. `authorization` is
+   * valid until then. `request` is freed when the callback returns; its subprotocol is not known yet. NULL accepts
+   * every client. */
   void (*authorize)(confab_authorization *authorization, const confab_request *request, void *user_data);
-  /* A GET or HEAD has come that is not for a WebSocket: answer it with confab_respond() within the callback, or leave
-   * it to confab_config.mounts. For small answers that are there at once. */
+  /* Answers a GET or HEAD request that is not for a WebSocket: call confab_respond() within the callback. Without that
+   * call, the request goes to confab_config.mounts. For small responses that are available at once. */
   void (*http)(const confab_request *request, void *user_data);
-  /* A client has connected. `request` is what it did so with, gone when the callback returns. `connection` is valid
-   * until `closed` has returned. Where TLS is spoken, a request that was accepted later than within `authorize` has no
-   * more headers than libwebsockets knows by name. */
+  /* A client has connected. `request` is its opening request, freed when the callback returns. `connection` is valid
+   * until `closed` has returned. With TLS, a request that was accepted after `authorize` had returned only has the
+   * headers that libwebsockets knows by name. */
   void (*opened)(confab_connection *connection, const confab_request *request, void *user_data);
-  /* A whole message has arrived, `length` bytes of `kind` CONFAB_TEXT or CONFAB_BINARY: 0 to max_message_size. `data`
-   * is never NULL, has no zero at its end, and is gone when the callback returns. */
+  /* A complete message has arrived: `length` bytes, 0 to max_message_size, of `kind` CONFAB_TEXT or CONFAB_BINARY.
+   * `data` is never NULL and not zero-terminated. It is freed when the callback returns. */
   void (*message)(confab_connection *connection, int kind, const void *data, size_t length, void *user_data);
-  /* All that was sent to the connection has been handed to the kernel, after confab_send() had returned
-   * CONFAB_BACKLOGGED. */
+  /* All messages of the connection have been handed to the kernel, after confab_send() had returned CONFAB_BACKLOGGED.
+   * */
   void (*drained)(confab_connection *connection, void *user_data);
-  /* The server is going to stop, and will close the connection with 1001, up to two seconds after `after_ms`: a client
-   * that understands should be told to be elsewhere by then. Each gets another time, so that not all come there at
-   * once. Until then all goes on as before. Called once, if confab_config.drain_time_ms is not 0. */
+  /* The server is about to stop, and will close the connection with 1001, up to two seconds after `after_ms`. Ask the
+   * client to reconnect elsewhere by then. Each connection gets another time, so that clients do not reconnect all at
+   * once. Until then the connection works as before. Called once, if confab_config.drain_time_ms is not 0. */
   void (*moving)(confab_connection *connection, int64_t after_ms, void *user_data);
-  /* The connection has ended. `code` and `reason` (UTF-8 of at most 123 bytes, "" if there was none; gone when the
-   * callback returns) are those of the close frame that began the closing handshake, whichever side sent it; 1005
-   * when it had no code, 1006 when there was no close frame; libwebsockets 4.1 reports 1012, 1013 and 1014 from a peer
-   * as 1002. `is_clean` is 1 if both sides sent one; when the server began, libwebsockets does not tell whether the peer
-   * has answered, so it is 0, too, if the peer has ended the TCP connection by then. */
+  /* The connection is closed. `code` and `reason` are those of the close frame that began the closing handshake,
+   * whichever side sent it. `reason` is UTF-8 of at most 123 bytes, empty if the frame had none, and is freed when the
+   * callback returns. `code` is 1005 if the close frame had none, and 1006 if the connection closed without a close
+   * frame. libwebsockets 4.1 reports 1012, 1013 and 1014 from a peer as 1002. `is_clean` is 1 if both sides sent a
+   * close frame. When the server began, libwebsockets does not report the peer's close frame, so `is_clean` is also 0
+   * if the peer has ended the TCP connection by then. */
   void (*closed)(confab_connection *connection, int code, const char *reason, int is_clean, void *user_data);
 } confab_callbacks;
 
-/* Fills in the size, and NULL for the rest. `size` is sizeof *callbacks. Any thread. */
+/* Sets the size, and all other members to NULL. `size` is sizeof *callbacks. Any thread. */
 CONFAB_API int confab_callbacks_init(confab_callbacks *callbacks, size_t size);
 
 /* ------------------------------------------------------------------------------------------------------------ Server */
 
-/* Makes a server and takes its port: from then on clients can connect, and are served once it is started. `*server`
- * is yours, until confab_destroy(); NULL when it fails. `config` and `callbacks` are copied; what `user_data` points
- * to must stay until the server is destroyed. Any thread. */
+/* Creates a server and binds its port. Clients can connect from then on, and are served once the server is started. The
+ * caller owns `*server` until confab_destroy(); it is NULL on failure. `config` and `callbacks` are copied. The target
+ * of `user_data` must stay valid until the server is destroyed. Any thread. */
 CONFAB_API int confab_create(
     const confab_config *config, const confab_callbacks *callbacks, void *user_data, confab_server **server);
 
-/* The same for a group chat, with its page: what one says comes back to the sender and goes to everyone else in the
- * room. The path of the request is the room. Clients that ask for the subprotocol chat.confab.v1, which the server
- * speaks whatever `subprotocols` says, get names, presence and history (Protocol.md of ConfabChat). Any thread. */
+/* Creates a group chat with its page, otherwise like confab_create(). The path of a request is the room. A message goes
+ * to all members of its room, including the sender. Clients that ask for the subprotocol chat.confab.v1 get names,
+ * presence and history (Protocol.md of ConfabChat); the server supports it whatever `subprotocols` is. Any thread. */
 CONFAB_API int confab_chat_create(const confab_config *config, confab_server **server);
 
-/* Serves, with each loop on a thread of its own, or in confab_config.uv_loop; returns at once. A server is started
- * once, CONFAB_ERROR_STATE otherwise. Any thread; with a loop of yours, that loop's. */
+/* Starts the event loops, each on a thread of its own, or in confab_config.uv_loop, and returns at once. Returns
+ * CONFAB_ERROR_STATE if the server has been started before. Any thread; with confab_config.uv_loop, that loop's thread.
+ * */
 CONFAB_API int confab_start(confab_server *server);
 
-/* Serves until the server has stopped, with the first loop on the calling thread, the others on threads of their own.
- * Callbacks are called from within, and may call confab_stop(). CONFAB_ERROR_STATE if it has been started, or is for
- * confab_config.uv_loop: use confab_start() then. Any thread. */
+/* Starts the server and returns when it has stopped. The first loop runs on the calling thread, the others on threads
+ * of their own. Callbacks may call confab_stop(). Returns CONFAB_ERROR_STATE if the server has been started before, or
+ * has confab_config.uv_loop; use confab_start() then. Any thread. */
 CONFAB_API int confab_run(confab_server *server);
 
-/* Begins to stop, and returns at once: no new connections, and the others are closed with 1001. What is left after
- * `deadline_ms` milliseconds, 0 to a day, is cut off; with -1 the closing is spread over confab_config.drain_time_ms, and
- * confab_config.stop_timeout_ms comes after it. Stopping again can bring the deadline nearer, and does no harm. A server
- * that has not been started stops as soon as it is. Any thread. */
+/* Begins to stop the server, and returns at once. The server accepts no new connections and closes all others with
+ * 1001. Connections that are open after `deadline_ms` milliseconds, 0 to a day, are dropped. With -1, the closing is
+ * spread over confab_config.drain_time_ms, and confab_config.stop_timeout_ms begins after that. Another call can bring
+ * the deadline nearer, and is harmless. A server that has not been started stops as soon as it is started. Any thread.
+ * */
 CONFAB_API int confab_stop(confab_server *server, int64_t deadline_ms);
 
-/* Returns when the server has stopped: every connection has had its `closed`, every loop has ended.
- * CONFAB_ERROR_STATE if it has not been started. Any thread but the loops': CONFAB_ERROR_THREAD there. */
+/* Returns when the server has stopped: `closed` has been called for every connection, and every loop has ended. Returns
+ * CONFAB_ERROR_STATE if the server has not been started. Any thread except those of the loops, which get
+ * CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_wait(confab_server *server);
 
-/* Calls `job(server, argument)` when the server has stopped, on the thread of the loop that was the last to end; at
- * once if it has stopped already. `job` may destroy the server. CONFAB_ERROR_STATE if it has not been started. Any
- * thread. */
+/* Calls `job(server, argument)` when the server has stopped, on the thread of the loop that ended last, or at once if
+ * the server has stopped already. `job` may destroy the server. Returns CONFAB_ERROR_STATE if the server has not been
+ * started. Any thread. */
 CONFAB_API int confab_when_stopped(
     confab_server *server, void (*job)(confab_server *server, void *argument), void *argument);
 
-/* Frees the server; a running one is stopped before and waited for, as by confab_stop(server, -1) and confab_wait().
- * When it returns no callback runs any more, and `server` is not valid. Any thread but the loops' of a server that
- * runs: CONFAB_ERROR_THREAD there. */
+/* Frees the server. A running server is stopped first, as by confab_stop(server, -1) and confab_wait(). When the
+ * function returns, no callback is running, and `server` is not valid any more. Any thread except those of the loops of
+ * a running server, which get CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_destroy(confab_server *server);
 
-/* Runs `job(server, argument)` on the thread of loop `loop` (0 to confab_server_loops() - 1) in a turn to come, in
- * the order of the calls. `argument` must stay until then. When this fails the job is not run: CONFAB_ERROR_CLOSED if
- * the loop has ended. Otherwise it is, unless the server is destroyed without having been started. Any thread. */
+/* Runs `job(server, argument)` on the thread of loop `loop`, 0 to confab_server_loops() - 1, in a later turn of the
+ * loop. Jobs run in the order of the calls. `argument` must stay valid until then. On failure the job does not run:
+ * CONFAB_ERROR_CLOSED means that the loop has ended. After success it does run, unless the server is destroyed without
+ * having been started. Any thread. */
 CONFAB_API int confab_execute(
     confab_server *server, int loop, void (*job)(confab_server *server, void *argument), void *argument);
 
-/* Reads the files of the certificate again, once. When it returns, all loops use the new certificate for handshakes from
- * then on; existing connections keep theirs. When something is wrong with the files it fails, and the certificate stays
- * what it was. Does nothing without TLS. Any thread. */
+/* Reads the certificate and key files again. When it returns, all loops use the new certificate for new handshakes;
+ * existing connections keep theirs. On failure the server keeps the old certificate. Does nothing without TLS. Any
+ * thread. */
 CONFAB_API int confab_reload_certificate(confab_server *server);
 
-/* The port that it listens on, 1 to 65535: the one that was taken if the configuration says 0. Any thread. */
+/* Returns the port of the server, 1 to 65535: the chosen one if confab_config.port is 0. Any thread. */
 CONFAB_API int confab_server_port(const confab_server *server);
 
-/* The address of its page, "http://127.0.0.1:8080/"; NULL on failure. The server's, until it is destroyed. Any
- * thread. */
+/* Returns the URL of the server's page, "http://127.0.0.1:8080/"; NULL on failure. The string is valid until the server
+ * is destroyed. Any thread. */
 CONFAB_API const char *confab_server_url(const confab_server *server);
 
-/* The number of its loops. Any thread. */
+/* Returns the number of event loops. Any thread. */
 CONFAB_API int confab_server_loops(const confab_server *server);
 
 /* ------------------------------------------------------------------------------------------------------- Connections */
 
-/* What confab_send() returns when the message will be sent, but the backlog is now over confab_config.backlog_mark:
- * better wait for `drained`. */
+/* Result of confab_send() if the message is queued, but the backlog is over confab_config.backlog_mark. Wait for
+ * `drained` before sending more. */
 enum { CONFAB_BACKLOGGED = 1 };
 
-/* Sends a message to this client alone, behind everything that was published to its room before: `length` bytes, at
- * most 2^30, of `kind` CONFAB_TEXT or CONFAB_BINARY, which are copied. Returns CONFAB_OK when it is queued: it is
- * written when the turn ends, or as soon as the peer has read what comes before it; CONFAB_BACKLOGGED, the same;
- * CONFAB_ERROR_CLOSED when it won't be sent: the connection is closing or closed, or more than max_backlog bytes
- * would wait with it, for which it is closed now with 1013, and what was waiting is not sent either. A message is queued,
- * however large, when none is waiting. Nothing is written before the callback returns, so what one callback sends must
- * not exceed max_backlog. Loop thread. */
+/* Sends a message to one client, after all messages that were published to its room before: `length` bytes, at most
+ * 2^30, of `kind` CONFAB_TEXT or CONFAB_BINARY, which are copied. Returns CONFAB_OK or CONFAB_BACKLOGGED when the
+ * message is queued: it is written when the turn ends, or as soon as the peer has read the messages before it. Returns
+ * CONFAB_ERROR_CLOSED when the message is not sent: the connection is closing or closed, or more than max_backlog bytes
+ * would be queued with it. In the latter case the connection is closed with 1013, and its backlog is discarded. A
+ * message of any size is queued if the queue is empty. Nothing is written before the callback returns, so a callback
+ * must not send more than max_backlog. Loop thread. */
 CONFAB_API int confab_send(confab_connection *connection, int kind, const void *data, size_t length);
 
-/* Begins the closing handshake (RFC 6455, section 7.1.2), once what was sent before has been written. No message is
- * received any more; `closed` comes when the peer has answered, or after close_timeout_ms. `code` is 1000 to 1003,
- * 1007 to 1014, or 3000 to 4999. `reason` is UTF-8 and cut to 123 bytes at a character's boundary; NULL is none.
- * CONFAB_ERROR_CLOSED when it is closing or closed already. Loop thread. */
+/* Begins the closing handshake (RFC 6455, section 7.1.2) once all earlier messages have been written. No more messages
+ * are received. `closed` is called when the peer has answered, or after close_timeout_ms. `code` is 1000 to 1003, 1007
+ * to 1014, or 3000 to 4999. `reason` is UTF-8, truncated to 123 bytes at a character boundary; NULL is none. Returns
+ * CONFAB_ERROR_CLOSED if the connection is closing or closed. Loop thread. */
 CONFAB_API int confab_close(confab_connection *connection, int code, const char *reason);
 
-/* Stops reading until confab_resume(): no message is received, so TCP slows the peer down, and what has gone on at
- * its side, its end included, is noticed later; idle_timeout_ms does not count meanwhile. CONFAB_ERROR_CLOSED when it
- * is closing or closed. Loop thread. */
+/* Stops reading from the connection until confab_resume(). No messages are received, so TCP slows the peer down.
+ * Closing by the peer is noticed later. idle_timeout_ms does not count meanwhile. Returns CONFAB_ERROR_CLOSED if the
+ * connection is closing or closed. Loop thread. */
 CONFAB_API int confab_pause(confab_connection *connection);
 
-/* Ends what confab_pause() began, if it did: messages are received from the next turn on. CONFAB_ERROR_CLOSED when it
- * is closing or closed. Loop thread. */
+/* Undoes confab_pause(): messages are received from the next turn of the loop on. Does nothing if the connection is not
+ * paused. Returns CONFAB_ERROR_CLOSED if the connection is closing or closed. Loop thread. */
 CONFAB_API int confab_resume(confab_connection *connection);
 
-/* The bytes that have been accepted for this client, frame headers included, and not yet handed to the kernel. Loop
- * thread. */
+/* Returns the backlog of the connection: bytes accepted for the client, including frame headers, and not yet handed to
+ * the kernel. Loop thread. */
 CONFAB_API int64_t confab_connection_backlog(const confab_connection *connection);
 
-/* Your pointer for this connection, which starts as NULL and which Confab does not look at. Both may be used until
- * `closed` has returned, which is the time to free what it points to. Getting it returns NULL on failure. Loop
- * thread. */
+/* Set and get the program's pointer for this connection. It is NULL at first, or as confab_accept() has set it. Confab
+ * does not use it. Both functions may be called until `closed` has returned; free the target then. The getter returns
+ * NULL on failure. Loop thread. */
 CONFAB_API int confab_connection_set_user_pointer(confab_connection *connection, void *pointer);
 CONFAB_API void *confab_connection_user_pointer(const confab_connection *connection);
 
-/* Its server; NULL on failure, and after `closed` has returned. Loop thread. */
+/* Returns the server of the connection; NULL on failure, and after `closed` has returned. Loop thread. */
 CONFAB_API confab_server *confab_connection_server(const confab_connection *connection);
 
-/* A number that is unique in the process and never used again; 0 on failure. Any thread. */
+/* Returns a number that is unique in the process and is never reused; 0 on failure. Any thread. */
 CONFAB_API uint64_t confab_connection_id(const confab_connection *connection);
 
-/* The loop that it lives on, for confab_execute(). Any thread. */
+/* Returns the number of the connection's loop, for confab_execute(). Any thread. */
 CONFAB_API int confab_connection_loop(const confab_connection *connection);
 
-/* Keeps the pointer valid beyond `closed`, until it has been released as often as it was retained. That does not keep
- * the connection open: after `closed` calls on the loop's thread return CONFAB_ERROR_CLOSED, and elsewhere
- * CONFAB_ERROR_THREAD as before. For a pointer that is handed to another
- * thread, which then uses confab_execute() to get back to the loop. Any thread. */
+/* Add and remove a reference, which keeps the pointer valid after `closed`. Use it to hand the pointer to another
+ * thread, which then calls confab_execute() to get back to the loop. The pointer is valid until every reference is
+ * released. A reference does not keep the connection open: after `closed`, calls on the loop's thread return
+ * CONFAB_ERROR_CLOSED; calls on other threads return CONFAB_ERROR_THREAD as before. Any thread. */
 CONFAB_API int confab_connection_retain(confab_connection *connection);
 CONFAB_API int confab_connection_release(confab_connection *connection);
 
 /* ------------------------------------------------------------------------------------------------------------- Rooms */
 
-/* Makes the connection a member of a room: it gets what is published there from now on. A connection is in one room
- * at a time, so it leaves another one first. `room` is any text in UTF-8; a room is there while somebody is in it,
- * and who closes has left. CONFAB_ERROR_ROOMS when there are max_rooms. Not for the chat. Loop thread. */
+/* Makes the connection a member of a room: it gets all messages that are published to the room from now on. A
+ * connection is in one room at a time, and leaves the previous one first. `room` is any UTF-8 text. A room exists while
+ * it has members; a closed connection has left its room. Returns CONFAB_ERROR_ROOMS at the limit max_rooms. Not for the
+ * chat. Loop thread. */
 CONFAB_API int confab_join(confab_connection *connection, const char *room);
 
-/* Ends what confab_join() began, if it did. What was published before still arrives; who has more than max_backlog of
- * it unread is closed with 1013. Loop thread. */
+/* Removes the connection from its room, if it is in one. Messages that were published before are still delivered. A
+ * connection with more than max_backlog of unread ones is closed with 1013. Loop thread. */
 CONFAB_API int confab_leave(confab_connection *connection);
 
-/* Sends a message to all members of a room, on whatever loop: `length` bytes, at most 2^30, of `kind` CONFAB_TEXT or
- * CONFAB_BINARY, which are copied, once. They all get what is published in the same order. It is written when the
- * running turn of each loop ends. Without members nothing happens. Not for the chat: CONFAB_ERROR_STATE. Any thread.
- * */
+/* Sends a message to all members of a room, on all loops: `length` bytes, at most 2^30, of `kind` CONFAB_TEXT or
+ * CONFAB_BINARY, which are copied once. All members get the messages of a room in the same order. Each loop writes the
+ * message when its current turn ends. Does nothing if the room has no members. Returns CONFAB_ERROR_STATE for a chat.
+ * Any thread. */
 CONFAB_API int confab_publish(confab_server *server, const char *room, int kind, const void *data, size_t length);
 
 /* ---------------------------------------------------------------------------------------------------------- Requests */
 
-/* The request within the callback that is passed it. Strings are UTF-8 with a zero at their end, and gone when the
- * callback returns; NULL on failure, or where there is none. */
+/* These functions read a request during the callback that receives it. Strings are zero-terminated UTF-8, and are freed
+ * when the callback returns. They are NULL on failure, or if the value does not exist. */
 
-/* The path, percent-decoded, beginning with '/', without ".", ".." and empty segments. Bytes that are not UTF-8 stay
- * percent-encoded. Loop thread. */
+/* Returns the percent-decoded path, which begins with '/' and has no ".", ".." or empty segments. Bytes that are not
+ * UTF-8 stay percent-encoded. Loop thread. */
 CONFAB_API const char *confab_request_path(const confab_request *request);
 
-/* The value of a parameter of the query, percent-decoded: of the first one with that name. "" if it has none. Loop
+/* Returns the percent-decoded value of the first query parameter with that name; "" if the parameter has no value. Loop
  * thread. */
 CONFAB_API const char *confab_request_query(const confab_request *request, const char *name);
 
-/* The value of a header, its name in any case. The values of one that was sent several times are joined by commas. Loop
- * thread. */
+/* Returns the value of a header. The case of `name` does not matter. Values of repeated headers are joined by commas.
+ * Loop thread. */
 CONFAB_API const char *confab_request_header(const confab_request *request, const char *name);
 
-/* The subprotocol that was agreed upon, one of confab_config.subprotocols. Loop thread. */
+/* Returns the negotiated subprotocol, one of confab_config.subprotocols. Loop thread. */
 CONFAB_API const char *confab_request_subprotocol(const confab_request *request);
 
-/* The client's numeric address; "" when it has gone already. Loop thread. */
+/* Returns the client's numeric address; "" if the client has disconnected. Loop thread. */
 CONFAB_API const char *confab_request_remote_host(const confab_request *request);
 
-/* The client's port; 0 when it has gone already. Loop thread. */
+/* Returns the client's port; 0 if the client has disconnected. Loop thread. */
 CONFAB_API int confab_request_remote_port(const confab_request *request);
 
-/* Lets a client in. `user_pointer` is what confab_connection_user_pointer() says from the beginning. `release`, unless it
- * is NULL, is called with it once in any case, on any thread: when the connection's pointer is not valid any more, or
- * when the client has gone before `opened`, or this function fails. CONFAB_ERROR_CLOSED if the client does not wait any
- * more: it gets status 503 after handshake_timeout_ms, and when the server stops. In any case `authorization` is not
- * valid afterwards. Any thread. */
+/* Accepts a client. `user_pointer` becomes the connection's pointer, see confab_connection_user_pointer(). `release`,
+ * unless NULL, is always called with it once, on any thread: when the connection's pointer is not valid any more, when
+ * the client disconnects before `opened`, or when this function fails. Returns CONFAB_ERROR_CLOSED if the client is not
+ * waiting any more: the server rejects pending clients with status 503 after handshake_timeout_ms, and when it stops.
+ * `authorization` is not valid afterwards. Any thread. */
 CONFAB_API int confab_accept(
     confab_authorization *authorization, void *user_pointer, void (*release)(void *user_pointer));
 
-/* Gives a client an answer instead, as confab_respond() does: 401 or 403, for instance. Otherwise as confab_accept(),
- * but when an argument is wrong (CONFAB_ERROR_ARGUMENT) `authorization` is still valid. Any thread. */
+/* Rejects a client with an HTTP response, for instance with status 401 or 403. The arguments are those of
+ * confab_respond(). Returns CONFAB_ERROR_CLOSED if the client is not waiting any more, see confab_accept().
+ * `authorization` is not valid afterwards, except after CONFAB_ERROR_ARGUMENT. Any thread. */
 CONFAB_API int confab_refuse(
     confab_authorization *authorization, int status, const char *const *headers, const void *body, size_t length);
 
-/* Answers a request within the callback `http`. `status` is 200 to 599. `headers`, NULL or ended by NULL, are names
- * and values in turn: beyond Date, Content-Length, Connection and X-Content-Type-Options, which each answer has (204 and 304 no
- * Content-Length), or in place of Content-Type "text/plain; charset=utf-8" and Cache-Control "no-store". `body` has `length` bytes, at most
- * 2^30, and is copied; it is not sent for HEAD, nor with 204 and 304. The answer is in memory until the client
- * has taken it. A client that takes nothing for 5 s is dropped. CONFAB_ERROR_STATE for a request that is not of `http`, or has been answered. Loop thread. */
+/* Answers a request within the callback `http`. `status` is 200 to 599. `headers` is NULL, or an array of alternating
+ * names and values, ended by NULL. Each response has Date, Content-Length (except with 204 and 304), Connection and
+ * X-Content-Type-Options, which `headers` cannot replace. It has Content-Type "text/plain; charset=utf-8" and
+ * Cache-Control "no-store" unless `headers` contains them. `body` has `length` bytes, at most 2^30, and is copied. It
+ * is not sent for HEAD, nor with 204 and 304. The response stays in memory until the client has read it. A client that
+ * reads nothing for 5 s is dropped. Returns CONFAB_ERROR_STATE if the request is not one of `http`, or is answered
+ * already. Loop thread. */
 CONFAB_API int confab_respond(
     const confab_request *request, int status, const char *const *headers, const void *body, size_t length);
 
 /* -------------------------------------------------------------------------------------------------------- Statistics */
 
-/* What a server has done since it was made. Numbers. */
+/* Counters and measurements of a server since it was created. */
 typedef struct confab_statistics {
   /* sizeof(confab_statistics), set by confab_server_statistics(). */
   size_t size;
-  /* Connections that there are now, those that are still shaking hands or fetch the page among them. */
+  /* Current connections, including those in a handshake or fetching the page. */
   int64_t connections;
-  /* TCP connections that have been accepted, in all: those that have been refused by a status among them. */
+  /* Accepted TCP connections, including those rejected with a status. */
   int64_t accepted;
-  /* Messages that have been received whole. This and the following are up to a quarter of a second old while the server
+  /* Complete messages received. This member and the following ones are up to a quarter of a second old while the server
    * runs. */
   int64_t messages;
-  /* The bytes of their payload. */
+  /* Payload bytes of these messages. */
   int64_t received_bytes;
-  /* Messages that have been handed on to be sent, each as often as there were clients to get it. */
+  /* Deliveries: each message counts once per client that it is sent to. */
   int64_t deliveries;
-  /* Bytes of messages that have been sent, frame headers included and as compressed as they were. */
+  /* Bytes of sent messages, including frame headers, after compression. */
   int64_t sent_bytes;
-  /* How late the event loops are, in microseconds: the latest of them in the last seconds, or now if one does not come
-   * to its turn. */
+  /* Delay of the event loops in microseconds: the largest of the last seconds, or the current one if a loop is stalled.
+   * */
   int64_t loop_lag_us;
-  /* For how long the event loop that is furthest behind has not come to its turn, in microseconds; 0 if all have. */
+  /* Time since the most delayed event loop should have run, in microseconds; 0 if all have run in time. */
   int64_t loop_stall_us;
-  /* Bytes that clients have not been sent yet because they do not read, of all of them together; those that they share
-   * in memory, too, are counted for each. What the kernel holds is not. */
+  /* Unread bytes of all clients that have not been handed to the kernel. Bytes that clients share in memory count for
+   * each of them. */
   int64_t backlog;
-  /* How long messages that are published, or said in a room, take until they are handed to the kernel, each as often as
-   * it is for a client that keeps up: how many took up to 100, 250 and 500 us, 1, 2.5, 5, 10, 25, 50, 100 and 250 ms,
-   * and 1 s, each beyond the one before; and how many took longer. Those of one turn of an event loop count from the
-   * first of them on, and those who lag behind are not in it but in `backlog`. */
+  /* Time from publishing a message until it is handed to the kernel, as a histogram. A message counts once per client
+   * that keeps up; slower clients count in `backlog` instead. The messages of one turn of an event loop count from the
+   * first of them on. The upper bounds of the buckets are 100, 250 and 500 us, 1, 2.5, 5, 10, 25, 50, 100 and 250 ms,
+   * and 1 s; the last bucket has none. Each message is in one bucket only. */
   int64_t delivery_latency[13];
-  /* How long they have taken together, in microseconds. */
+  /* Sum of these times, in microseconds. */
   int64_t delivery_latency_sum_us;
 } confab_statistics;
 
 /* Fills in the statistics. `size` is sizeof *statistics. Any thread. */
 CONFAB_API int confab_server_statistics(const confab_server *server, confab_statistics *statistics, size_t size);
 
-/* Why a server has refused, ended or slowed down something. */
+/* Reasons for which a server rejects, closes, drops or slows down something. */
 typedef enum confab_refusal {
-  /* 400: what is missing or wrong in the request's head is in the answer and in the log. */
+  /* 400: the request is malformed; the response and the log say what is wrong. */
   CONFAB_REFUSAL_BAD_REQUEST = 0,
-  /* 403: allowed_origins says no. */
+  /* 403: allowed_origins does not allow the origin. */
   CONFAB_REFUSAL_ORIGIN_NOT_ALLOWED = 1,
-  /* 403: allowed_hosts says no. */
+  /* 403: allowed_hosts does not allow the host. */
   CONFAB_REFUSAL_HOST_NOT_ALLOWED = 2,
-  /* 308 for a page, otherwise 400: TLS is spoken, and the request is not encrypted. */
+  /* 308 for a page, otherwise 400: the server uses TLS, and the request is not encrypted. */
   CONFAB_REFUSAL_NOT_ENCRYPTED = 3,
-  /* 404: nothing is served there. */
+  /* 404: the path does not exist. */
   CONFAB_REFUSAL_NOT_FOUND = 4,
-  /* 405: only GET and HEAD are answered. */
+  /* 405: the method is not GET, HEAD or OPTIONS. */
   CONFAB_REFUSAL_METHOD_NOT_ALLOWED = 5,
   /* 408: handshake_timeout_ms. */
   CONFAB_REFUSAL_HANDSHAKE_TIMEOUT = 6,
-  /* 413: requests have no bodies here. */
+  /* 413: the request has a body. */
   CONFAB_REFUSAL_BODY_NOT_ALLOWED = 7,
   /* 414: max_path_length. */
   CONFAB_REFUSAL_PATH_TOO_LONG = 8,
-  /* 426: only version 13 of the protocol is spoken (RFC 6455, section 4.4). */
+  /* 426: the version of the WebSocket protocol is not 13 (RFC 6455, section 4.4). */
   CONFAB_REFUSAL_VERSION_NOT_SUPPORTED = 9,
   /* 429: max_connections_per_address. */
   CONFAB_REFUSAL_TOO_MANY_FROM_ADDRESS = 10,
@@ -635,48 +651,48 @@ typedef enum confab_refusal {
   CONFAB_REFUSAL_HEADERS_TOO_LARGE = 11,
   /* 503: max_connections. */
   CONFAB_REFUSAL_TOO_MANY_CONNECTIONS = 12,
-  /* `authorize` has refused the client, with a status of its choice. */
+  /* `authorize` has rejected the client, with a status of its choice. */
   CONFAB_REFUSAL_REFUSED_BY_HANDLER = 13,
-  /* No answer: the client has gone without a whole request, or libwebsockets could make nothing of the TLS handshake. */
+  /* No response: the client has disconnected before a complete request, or the TLS handshake is invalid. */
   CONFAB_REFUSAL_NOT_UNDERSTOOD = 14,
   /* 1009: max_message_size. */
   CONFAB_REFUSAL_MESSAGE_TOO_BIG = 15,
   /* 1008: max_fragments. */
   CONFAB_REFUSAL_TOO_MANY_FRAGMENTS = 16,
-  /* 1007: text, or a close reason, that is not UTF-8. */
+  /* 1007: a text message or a close reason is not UTF-8. */
   CONFAB_REFUSAL_NOT_UTF8 = 17,
-  /* 1007: a compressed message that cannot be expanded. */
+  /* 1007: a compressed message cannot be inflated. */
   CONFAB_REFUSAL_NOT_DEFLATE = 18,
-  /* 1002: what the protocol does not allow. */
+  /* 1002: the client has violated the WebSocket protocol. */
   CONFAB_REFUSAL_PROTOCOL_ERROR = 19,
   /* 1013: max_unfinished_bytes. */
   CONFAB_REFUSAL_TOO_MANY_UNFINISHED = 20,
   /* 1013: max_backlog. */
   CONFAB_REFUSAL_TOO_FAR_BEHIND = 21,
-  /* idle_timeout_ms. */
+  /* Dropped: idle_timeout_ms. */
   CONFAB_REFUSAL_IDLE = 22,
-  /* close_timeout_ms. */
+  /* Dropped: close_timeout_ms. */
   CONFAB_REFUSAL_CLOSE_TIMEOUT = 23,
   /* max_accept_rate: new connections wait. */
   CONFAB_REFUSAL_ACCEPT_RATE = 24,
-  /* max_message_rate: the connection is not read for a while. */
+  /* max_message_rate: reading from the connection pauses. */
   CONFAB_REFUSAL_MESSAGE_RATE = 25,
-  /* max_byte_rate: the connection is not read for a while. */
+  /* max_byte_rate: reading from the connection pauses. */
   CONFAB_REFUSAL_BYTE_RATE = 26,
-  /* max_ping_rate: the connection is not read for a while. */
+  /* max_ping_rate: reading from the connection pauses. */
   CONFAB_REFUSAL_PING_RATE = 27,
-  /* 503: `authorize` has not been decided within handshake_timeout_ms. */
+  /* 503: `authorize` was not decided within handshake_timeout_ms. */
   CONFAB_REFUSAL_AUTHORIZATION_TIMEOUT = 28,
-  /* No answer: what a trusted proxy has sent is no header of the PROXY protocol, or has not come within
-   * handshake_timeout_ms, see proxy_protocol. */
+  /* No response: a trusted proxy has not sent a valid PROXY protocol header within handshake_timeout_ms, see
+   * proxy_protocol. */
   CONFAB_REFUSAL_BAD_PROXY_HEADER = 29
 } confab_refusal;
 
-/* How often the server has refused, ended or slowed down something for a reason. Any thread. */
+/* Returns how often the server has rejected, closed, dropped or slowed down something for a reason. Any thread. */
 CONFAB_API int64_t confab_server_refusals(const confab_server *server, int reason);
 
-/* A name for a reason, as in the log; a constant; NULL if there is none. Reasons are numbered from 0 on without gaps.
- * Any thread. */
+/* Returns the name of a reason, as in the log; NULL if the reason does not exist. The string is a constant. Reasons are
+ * numbered from 0 without gaps. Any thread. */
 CONFAB_API const char *confab_refusal_name(int reason);
 
 #ifdef __cplusplus
