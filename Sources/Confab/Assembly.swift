@@ -1,25 +1,25 @@
-/// A message that arrives in pieces: the fragments of RFC 6455, section 5.4, and parts of a frame that is larger than
-/// the receive buffer.
+/// An incomplete message: fragments (RFC 6455, section 5.4), or parts of a frame that is larger than the receive
+/// buffer.
 final class Assembly {
   private(set) var bytes: [UInt8] = []
   let kind: Message.Kind
-  /// Whether the pieces are those of the compressed form, which is checked when it has been expanded.
+  /// Whether the pieces are the message's compressed form, which is validated after inflating.
   let isCompressed: Bool
-  /// Whether all pieces so far are of one frame.
+  /// Whether all pieces so far belong to the first frame.
   private(set) var isInFirstFrame = true
-  /// Whether all of it has come, and it waits to be handed on.
+  /// Whether the message is complete and waits for delivery to the handler.
   var isWhole = false
   private var fragments: Int32 = 0
   private var text = Utf8Validator()
 
-  /// What is accepted: a part of the ``Configuration``, small enough to be looked at for each message.
+  /// The limits of a message: a part of the ``Configuration`` that is small enough to read for each message.
   struct Limits {
     let maxMessageSize: Int
     let maxFragments: Int
-    /// What a message of that size can become when a client compresses what cannot be compressed, in the worst case of any
-    /// setting of zlib's (deflate.c, deflateBound).
+    /// Maximum compressed size of a message of ``maxMessageSize`` bytes: zlib's worst case for incompressible data,
+    /// with any settings (deflate.c, deflateBound).
     let maxCompressedSize: Int
-    /// Of each event loop.
+    /// The share of one event loop.
     let maxUnfinished: Int
 
     init(_ configuration: Configuration) {
@@ -30,7 +30,7 @@ final class Assembly {
     }
   }
 
-  /// Why a piece is refused.
+  /// Reasons to reject a piece.
   enum Refusal: Error { case tooBig, tooManyFragments, notUtf8, notDeflate, reservedBit, tooManyUnfinished }
 
   init(_ kind: Message.Kind, isCompressed: Bool = false) {
@@ -38,11 +38,11 @@ final class Assembly {
     self.isCompressed = isCompressed
   }
 
-  /// Adds a piece, which is borrowed.
+  /// Appends a piece, which is borrowed.
   ///
   /// - Parameters:
-  ///   - remaining: how many bytes of the same frame are still to come, as the peer claims.
-  ///   - isFinal: whether it ends the message.
+  ///   - remaining: bytes of the same frame that are still to come, as the peer claims.
+  ///   - isFinal: whether the piece ends the message.
   func add(
     _ piece: Span<UInt8>, remaining: Int, isFinal: Bool, limits: Limits
   ) throws(Refusal) {
@@ -60,10 +60,10 @@ final class Assembly {
     bytes.append(piece)
   }
 
-  /// So much is reserved for what a frame's header claims; the rest grows as it comes.
+  /// Maximum capacity reserved for the size that a frame header claims; beyond it, the buffer grows with the data.
   private static let reserved = 16 * 1024
 
-  /// The same checks for a message that has arrived in one piece.
+  /// Checks a message that has arrived in one piece.
   static func check(_ message: Message, limits: Limits) throws(Refusal) {
     guard message.bytes.count <= limits.maxMessageSize else { throw .tooBig }
     guard message.kind == .binary || Utf8Validator.isValid(message.bytes) else { throw .notUtf8 }

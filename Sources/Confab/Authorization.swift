@@ -1,11 +1,11 @@
-/// Whether a client may connect, see ``Handler/authorize(_:)``.
+/// The decision whether a client may connect, see ``Handler/authorize(_:)``.
 public enum Authorization: Sendable {
-  /// It may. What `context` says is the connection's ``Connection/context`` from the beginning: who it is, for instance.
+  /// The client may connect. `context` is the initial ``Connection/context``, for instance the user.
   case accept(context: (any AnyObject & Sendable)? = nil)
-  /// It gets this answer instead.
+  /// The client is rejected with this response.
   case refuse(Response)
-  /// The client waits for what the closure says, which runs off the event loop, as a task of its own. Its time is up with
-  /// ``Configuration/handshakeTimeout``: then the client gets status 503, and the task is cancelled, as it is when the
-  /// server stops.
+  /// The closure decides, in a task of its own, off the event loop, while the client waits. After
+  /// ``Configuration/handshakeTimeout`` the client gets status 503 and the task is cancelled. The task is also
+  /// cancelled when the server stops.
   case ask(@Sendable () async -> Authorization)
 }

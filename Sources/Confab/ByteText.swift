@@ -1,24 +1,24 @@
-// Text from peers, proxies and files is taken apart by bytes. Swift's own `split`, `contains`, `hasPrefix` and `==` of
-// strings work on characters: a combining mark behind a separator hides it, and different bytes can be equal.
+// Text from peers, proxies and files is split and compared by bytes. Swift's own `split`, `contains`, `hasPrefix` and
+// `==` for strings work on characters: a combining mark after a separator hides it, and different bytes can be equal.
 
 extension StringProtocol {
-  /// The parts between the bytes that are `separator`, an ASCII character, empty ones included.
+  /// Returns the parts between the separators, an ASCII character, including empty parts.
   package func parts(separatedBy separator: Unicode.Scalar, maxSplits: Int = .max) -> [Substring] {
     Substring(self).utf8.split(
       separator: UInt8(ascii: separator), maxSplits: maxSplits, omittingEmptySubsequences: false
     ).map { Substring($0) }
   }
 
-  /// Whether the bytes are the same.
+  /// Returns whether both texts have the same bytes.
   package func isSame(as other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 
-  /// Whether its first bytes are these.
+  /// Returns whether the text begins with these bytes.
   package func begins(with start: some StringProtocol) -> Bool { utf8.starts(with: start.utf8) }
 
-  /// Whether its last bytes are these.
+  /// Returns whether the text ends with these bytes.
   package func ends(with end: some StringProtocol) -> Bool { utf8.suffix(end.utf8.count).elementsEqual(end.utf8) }
 
-  /// Without spaces and tabs around it.
+  /// The text without leading and trailing spaces and tabs.
   package var trimmed: Substring {
     func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
     var bytes = Substring(self).utf8.drop(while: isBlank)
@@ -28,12 +28,12 @@ extension StringProtocol {
 }
 
 extension String {
-  /// The elements of a comma-separated list, RFC 9110, section 5.6.1. Empty ones do not count.
+  /// The elements of a comma-separated list (RFC 9110, section 5.6.1), without empty ones.
   var listElements: [Substring] {
     parts(separatedBy: ",").map(\.trimmed).filter { !$0.isEmpty }
   }
 
-  /// Whether these bytes are in it.
+  /// Returns whether the text contains these bytes.
   package func hasBytes(_ text: some StringProtocol) -> Bool {
     let wanted = Array(text.utf8)
     let bytes = Array(utf8)

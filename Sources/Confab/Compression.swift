@@ -1,27 +1,28 @@
-/// How messages are compressed for a connection: permessage-deflate, RFC 7692.
+/// How messages are compressed for a connection: permessage-deflate (RFC 7692).
 ///
-/// Each message is compressed by itself, in both directions, so that the same bytes serve every reader, and nobody needs
-/// memory between messages. The server tells its clients so, whether they have asked for it or not:
-/// `server_no_context_takeover` and `client_no_context_takeover`, sections 7.1.1.1 and 7.1.1.2.
+/// Each message is compressed on its own, in both directions, so that all readers share the same bytes, and no
+/// connection needs memory between messages. The server's response always contains `server_no_context_takeover` and
+/// `client_no_context_takeover` (sections 7.1.1.1 and 7.1.1.2), whether the client has asked for them or not.
 enum Compression: UInt8, CaseIterable, Sendable {
-  /// For clients that let the server use all of the window.
+  /// For clients that allow the maximum window.
   case wide = 15
-  /// For those that ask for less, whatever it is.
+  /// For clients that ask for any smaller window.
   case narrow = 9
 
-  /// The base-2 logarithm of the LZ77 window's size, section 7.1.2.
+  /// Base-2 logarithm of the LZ77 window size (section 7.1.2).
   var windowBits: Int32 { Int32(rawValue) }
 
   /// The name of the extension.
   static let name = "permessage-deflate"
 
-  /// The parameters of the server's answer, behind the name.
+  /// The parameters in the server's response, after the name.
   var parameters: String {
     let takeover = "; server_no_context_takeover; client_no_context_takeover"
     return self == .wide ? takeover : "\(takeover); server_max_window_bits=\(rawValue)"
   }
 
-  /// What the server does for the first offer that it can accept in a Sec-WebSocket-Extensions header, section 5.
+  /// The compression for the first acceptable offer in a Sec-WebSocket-Extensions header (section 5); nil if there is
+  /// none.
   init?(offers: String) {
     for offer in Compression.offers(in: offers) {
       if let compression = Compression(parameters: offer.dropFirst()) {
@@ -32,13 +33,13 @@ enum Compression: UInt8, CaseIterable, Sendable {
     return nil
   }
 
-  /// The offers of the extension, each its name and its parameters.
+  /// Returns the offers of this extension, each as its name and its parameters.
   private static func offers(in header: String) -> [[Substring]] {
     header.listElements.map { $0.parts(separatedBy: ";").map(\.trimmed) }.filter { $0[0].isSame(as: name) }
   }
 
-  /// Nil when an offer must be declined: for a parameter that the extension does not have, has twice, or has with another
-  /// value, section 7.1; and for a window of 256 bytes, which zlib cannot keep to.
+  /// Returns nil if the offer must be declined: if it has an unknown parameter, a repeated one, or an invalid value
+  /// (section 7.1), or asks for a window of 256 bytes, which zlib does not support.
   private init?(parameters: ArraySlice<Substring>) {
     var seen = Set<Substring>()
     var bits = 15
@@ -61,7 +62,7 @@ enum Compression: UInt8, CaseIterable, Sendable {
     self = bits == 15 ? .wide : .narrow
   }
 
-  /// 8 to 15, without leading zeros.
+  /// Parses a number from 8 to 15, without leading zeros.
   private static func windowBits(_ text: Substring) -> Int? {
     guard let number = Int(text), 8...15 ~= number, text == "\(number)" else { return nil }
     return number

@@ -1,144 +1,151 @@
 public import Logging
 
-/// Every setting of a server: its unit, its default, and what happens at the limit.
+/// All settings of a server, with their units, defaults and effects.
 public struct Configuration: Sendable {
-  // MARK: Where to listen
+  // MARK: Listening
 
-  /// The host name or address to listen on. The default, nil, is this machine only: 127.0.0.1 and ::1, or the one of
-  /// them that there is. `0.0.0.0` or `::` is every address.
+  /// Host name or numeric address to listen on. `0.0.0.0` and `::` listen on all addresses. The default is nil, this
+  /// machine only: 127.0.0.1 and ::1, or whichever of them exists.
   public var host: String?
-  /// The TCP port, 0 to 65,535. 0 takes a free one, see ``Server/port``. The default is 8080.
+  /// TCP port, 0 to 65,535. 0 picks a free port, see ``Server/port``. The default is 8080.
   public var port: Int
-  /// Event loops, each a thread with its own listener, 1 to 64. The default is the number of cores that the process may
-  /// use, at most 4. The kernel spreads connections over them; everyone sees the same order, whatever loop they are on.
+  /// Number of event loops, 1 to 64. Each has a thread and a listener. The kernel spreads connections over the loops.
+  /// All clients see messages in the same order, whichever loop they are on. The default is the number of cores
+  /// available to the process, at most 4.
   public var loops = min(availableCores, 4)
 
-  /// Whether other servers may listen on the same port at the same time, if they say so as well and run as the same user
-  /// (SO_REUSEPORT): the next one can start before this one stops. The default is false: a port that is taken is an error.
+  /// Whether other servers may listen on the same port at the same time (SO_REUSEPORT), so that the next server can
+  /// start before this one stops. They need this setting, too, and the same user. The default is false: a port that is
+  /// in use is an error.
   public var sharesPort = false
-  /// Descriptors of sockets that listen already, of TCP: taken over in place of ``host`` and ``port``, and closed when the
-  /// server stops. All event loops accept from them. The default is none.
+  /// Descriptors of listening TCP sockets, to be used in place of ``host`` and ``port``. The server takes them over,
+  /// and closes them when it stops. All event loops accept from them. The default is none.
   public var listeningSockets: [Int32] = []
 
-  /// The certificate for `https` and `wss`, which are spoken instead of `http` and `ws` then. A request without TLS for a
-  /// page is redirected (status 308), another one refused. The default is none.
+  /// The certificate. With one, the server speaks `https` and `wss` instead of `http` and `ws`. A page request without
+  /// TLS is redirected with status 308; other requests without TLS get status 400. The default is none.
   public var tls: TLS?
 
-  // MARK: What to serve
+  // MARK: Content
 
   /// Folders served over HTTP. The default is none.
   public var mounts: [Mount] = []
-  /// The subprotocols the server speaks (RFC 6455, section 1.9): tokens. A client that offers some of them gets the
-  /// first of its list, one that offers none goes on without. The default is none.
+  /// Subprotocols of the server (RFC 6455, section 1.9): tokens. The server selects the first supported one of the
+  /// client's list. A client that offers none is accepted without a subprotocol. The default is none.
   public var subprotocols: [String] = []
 
-  /// Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692): once for all of them, from
-  /// ``Message/minCompressedSize`` bytes on. The default is true: in a room of 100, text of 200 bytes, 1 KiB and 16 KiB
-  /// took 0.80, 0.61 and 0.46 times the bytes on the wire and 1.2, 1.1 and 1.2 times the CPU, shorter messages nothing
-  /// more, and no connection keeps a dictionary.
+  /// Whether messages of ``Message/minCompressedSize`` bytes and more are compressed for clients that offer it
+  /// (permessage-deflate, RFC 7692). A message is compressed once for all of them, and no connection keeps a
+  /// dictionary. The default is true: in a room of 100, text of 200 bytes, 1 KiB and 16 KiB took 0.80, 0.61 and 0.46
+  /// times the bytes on the wire and 1.2, 1.1 and 1.2 times the CPU; shorter messages cost nothing more.
   public var offersCompression = true
 
-  // MARK: Who is let in
+  // MARK: Access
 
-  /// Web origins whose pages may connect, as browsers send them, `https://example.org`; `*` is every one. The default is
-  /// none beyond these: listening on loopback only, pages from loopback at any port, and those opened from a file
-  /// (`null`); listening on anything else, pages from the host and port that the request is for. Another origin gets
-  /// status 403. A client that sends no origin is no browser, and let in.
+  /// Web origins whose pages may connect, as browsers send them (`https://example.org`). `*` allows every origin. Other
+  /// origins get status 403, except the following. If the server listens on loopback only: pages from loopback, at any
+  /// port, and pages opened from a file (`null` or `file://`). Otherwise: pages from the host and port of the request.
+  /// A client that sends no origin is not a browser and is accepted, see ``requiresOrigin``. The default is none.
   public var allowedOrigins: [String] = []
   /// Whether a client that sends no origin gets status 403. The default is false.
   public var requiresOrigin = false
-  /// Host names that requests may be for, without port. The default is none: any. Another one gets status 403.
+  /// Host names that are allowed in the `Host` header, without port. Other names get status 403. The default is none,
+  /// which allows all.
   public var allowedHosts: [String] = []
 
-  /// Addresses and networks, `192.0.2.1` or `10.0.0.0/8`, of proxies that are believed when they tell the client's address:
-  /// by ``proxyProtocol``, or by the rightmost address in `X-Forwarded-For` that is not one of theirs. Limits, logs and
-  /// ``Request/remoteHost`` then refer to that client. An unreadable `X-Forwarded-For` gets status 400; a request without
-  /// one counts for the proxy's address. From any other address the header is ignored. The default is none.
+  /// Addresses (`192.0.2.1`) and networks (`10.0.0.0/8`) of trusted proxies. The client's address is taken from
+  /// ``proxyProtocol``, or is the rightmost address in `X-Forwarded-For` that is not a trusted proxy. Limits, logs and
+  /// ``Request/remoteHost`` use that address. An unreadable `X-Forwarded-For` gets status 400. A request without one
+  /// counts for the proxy's address. From other addresses the header is ignored. The default is none.
   public var trustedProxies: [String] = []
-  /// Whether each connection of a trusted proxy must begin with a header of the PROXY protocol, version 1 or 2, before TLS
-  /// if that is spoken. A connection without one is ended. The default is false.
+  /// Whether each connection of a trusted proxy must begin with a PROXY protocol header, version 1 or 2, before any
+  /// TLS. If a proxy does not send a valid one within ``handshakeTimeout``, the connection is dropped. The default is
+  /// false.
   public var proxyProtocol = false
 
-  // MARK: Limits, which ``limits`` has as a table. 0 is no limit where it is allowed.
+  // MARK: Limits, also in `limits`. 0 disables a limit whose `canBeOff` is true.
 
-  /// The longest message that is accepted, in bytes. The default is 1 MiB. Over it the connection is closed with 1009,
-  /// as soon as it can be seen, without keeping the message.
+  /// Maximum message size in bytes. A larger message closes the connection with 1009 as soon as its size is known; the
+  /// message is not kept. The default is 1 MiB.
   public var maxMessageSize = 1 << 20
-  /// The most fragments of one message, empty ones included. The default is 16,384. Over it: 1008.
+  /// Maximum number of fragments per message, including empty ones. More close the connection with 1008. The default is
+  /// 16,384.
   public var maxFragments = 16_384
-  /// The most bytes of messages that have not come whole, of all connections together, each event loop having its part.
-  /// The default is 256 MiB. Who sends more is closed with 1013.
+  /// Memory for incomplete messages of all connections, in bytes; each event loop gets an equal share. A connection
+  /// that needs more is closed with 1013. The default is 256 MiB.
   public var maxUnfinishedBytes = 256 << 20
-  /// The most bytes of messages that a client may have unread before the newest batch. The default is 8 MiB. A client
-  /// further behind is closed with 1013; no other client is held up. Clients of one log share the bytes, so their backlogs
-  /// cost little more than one. A client that is more than half of the limit behind is not read, so that it is not evicted
-  /// for messages that it sends itself.
+  /// Maximum backlog of a client, in bytes: its unread messages, without the newest batch. A client that is further
+  /// behind is closed with 1013; other clients are not delayed. Clients of one log share the bytes, so their backlogs
+  /// cost little more than one. The server pauses reading from a client whose backlog is more than half of the limit,
+  /// so that it is not evicted for its own messages. The default is 8 MiB.
   public var maxBacklog = 8 << 20
-  /// The memory that all backlogs may take together, in bytes. The default is 256 MiB. It is for the process: all servers
-  /// in it count. When less than ``maxBacklog`` is left of it, the limit of each client is what is left.
+  /// Memory for all backlogs of the process, in bytes; all servers of the process count. When less than ``maxBacklog``
+  /// is left, the limit of each client is what is left. The default is 256 MiB.
   public var maxTotalBacklog = 256 << 20
 
-  /// The most connections at a time, on all event loops together. The default is 16,384, and never more than the
-  /// process has file descriptors for. One more gets status 503.
+  /// Maximum number of connections on all event loops, never more than the process has file descriptors for. Further
+  /// connections get status 503. The default is 16,384.
   public var maxConnections = 16_384
-  /// The most connections of one address at a time; of IPv6, of one /64 network. The default is 256. One more gets
-  /// status 429. Peers on loopback are exempt, see ``limitsLoopback``.
+  /// Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
+  /// 429. Peers on loopback are exempt, see ``limitsLoopback``. The default is 256.
   public var maxConnectionsPerAddress = 256
-  /// The most new connections a second, on all event loops together. The default is 1,000. More wait in the kernel's
-  /// queue. Peers on loopback are exempt.
+  /// Maximum number of new connections per second on all event loops. Further connections wait in the kernel's queue.
+  /// Peers on loopback are exempt. The default is 1,000.
   public var maxAcceptRate = 1000
-  /// The longest request header section, in bytes. The default is 8 KiB. Over it: status 431. It bounds the number of
-  /// headers, too. Where TLS is spoken, names of headers do not count, and neither do headers that libwebsockets does not
-  /// know by name: those are in its table, of twice that size, and what does not fit is dropped without an answer.
+  /// Maximum size of the request header section in bytes. It also limits the number of headers. Larger requests get
+  /// status 431. With TLS, header names do not count, and neither do headers that libwebsockets does not know by name:
+  /// these have a table of twice this size, and a connection that exceeds it is dropped without a response. The default
+  /// is 8 KiB.
   public var maxHeaderSize = 8 << 10
-  /// The longest path of a request, in bytes, decoded. The default is 1 KiB. Over it: status 414.
+  /// Maximum length of the decoded request path in bytes. Longer paths get status 414. The default is 1 KiB.
   public var maxPathLength = 1 << 10
-  /// How long a client may take from TCP connection to the end of its first request. The default is 10 s. Then: status
-  /// 408, or nothing within a TLS handshake.
+  /// Time from the TCP connection to the end of the first request. A client that takes longer gets status 408; during a
+  /// TLS handshake, it is dropped without a response. The default is 10 s.
   public var handshakeTimeout: Duration = .seconds(10)
 
-  /// The most messages a second of one connection. The default is 500. A connection with more is not read for a while,
-  /// so that TCP slows the peer down; nothing is lost. Peers on loopback are exempt.
+  /// Maximum number of messages per second of a connection. The server pauses reading from a faster client, so that TCP
+  /// slows it down; nothing is lost. Peers on loopback are exempt. The default is 500.
   public var maxMessageRate = 500
-  /// The most bytes of messages a second of one connection, as they are inflated. A fragment counts as 8 KiB at least.
-  /// The default is 4 MiB. As ``maxMessageRate``.
+  /// Maximum number of message bytes per second of a connection, after inflating. A fragment counts as at least 8 KiB.
+  /// The server pauses reading from a faster client, as for ``maxMessageRate``. The default is 4 MiB.
   public var maxByteRate = 4 << 20
-  /// The most pings a second of one connection. The default is 50. As ``maxMessageRate``.
+  /// Maximum number of pings per second of a connection. The server pauses reading from a faster client, as for
+  /// ``maxMessageRate``. The default is 50.
   public var maxPingRate = 50
-  /// How long a connection may be silent before it is sent a ping. The default is 30 s.
+  /// Idle time before the server sends a ping. Must be less than ``idleTimeout``. The default is 30 s.
   public var pingInterval: Duration = .seconds(30)
-  /// Idle timeout. Data, pongs, and acknowledged bytes of what was sent before a ping count as activity. Idle connections
-  /// are dropped. The default is 60 s.
+  /// Idle timeout. Data, pongs, and acknowledged bytes of what was sent before a ping count as activity. Idle
+  /// connections are dropped. The default is 60 s.
   public var idleTimeout: Duration = .seconds(60)
-  /// How long a closing handshake may take: what the peer has still to read, and its answer. The default is 5 s. Then
-  /// the connection is cut off.
+  /// Time for a closing handshake: for the peer to read what was sent before the close frame, and to answer it. The
+  /// connection is dropped afterwards. The default is 5 s.
   public var closeTimeout: Duration = .seconds(5)
-  /// Whether limits of rates and addresses are for peers on loopback, too. The default is false: these are programs of
-  /// this machine, or a proxy on it that stands for many peers and has limits of its own.
+  /// Whether the limits of rates and addresses apply to peers on loopback, too. These are programs on this machine, or
+  /// a proxy on it that serves many clients and has limits of its own. The default is false.
   public var limitsLoopback = false
 
-  /// The backlog from which ``Connection/send(_:)-(Message)`` says ``Connection/SendResult/backlogged``, in bytes. The default is
-  /// 64 KiB.
+  /// High-water mark in bytes: ``Connection/send(_:)-(Message)`` returns ``Connection/SendResult/backlogged`` while the
+  /// backlog of the connection is larger. The default is 64 KiB.
   public var backlogMark = 64 << 10
-  /// How long ``Server/stop(within:)`` lets closing handshakes take. The default is 5 s.
+  /// Time for closing handshakes in ``Server/stop(within:)``. Connections are dropped afterwards. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
-  /// Over how long ``Server/stop(within:)`` spreads the closing of connections before that, see
+  /// Time over which ``Server/stop(within:)`` spreads the closing of connections, before ``stopTimeout``. See
   /// ``Handler/moving(_:after:)``. The default is 0: all at once.
   public var drainTime: Duration = .zero
 
   // MARK: Memory
 
-  /// SO_SNDBUF of each connection, in bytes: what the kernel holds for a reader that does not read. The default is
-  /// 128 KiB. Linux takes double, and no more than its `net.core.wmem_max` allows; 0 leaves it to the kernel, which goes
-  /// up to 4 MiB. It bounds the rate to one client as well: this many bytes twice, for each round trip.
+  /// SO_SNDBUF of each connection, in bytes: what the kernel holds for a client that does not read. Linux doubles the
+  /// value, and limits it to `net.core.wmem_max`. 0 leaves the size to the kernel, which goes up to 4 MiB. The buffer
+  /// also limits the rate to one client, to twice this many bytes per round trip. The default is 128 KiB.
   public var sendBufferSize = 128 << 10
 
-  // MARK: Telling
+  // MARK: Logging
 
-  /// Where the server and libwebsockets log to.
+  /// The logger of the server and of libwebsockets.
   public var logger: Logger
 
-  /// The defaults, but for what is given.
+  /// The defaults, except for the arguments.
   public init(
     host: String? = nil, port: Int = 8080, mounts: [Mount] = [], logger: Logger = Logger(label: "confab")
   ) {
@@ -152,7 +159,7 @@ public struct Configuration: Sendable {
     if let problem = problems.first { throw ConfabError(.invalidConfiguration, problem.message()) }
   }
 
-  /// All that is wrong with the settings.
+  /// All problems of the settings.
   package var problems: [Problem] {
     var problems: [Problem] = []
     func require(_ condition: Bool, _ settings: String..., text: @escaping @Sendable ([String]) -> String) {
@@ -222,9 +229,9 @@ public struct Configuration: Sendable {
   }
 }
 
-/// What is wrong with settings.
+/// A problem of one or more settings.
 package struct Problem: Sendable {
-  /// The settings that it is about, by their names in Swift, the one to blame first.
+  /// The names of the settings in Swift, beginning with the one that is wrong.
   package let settings: [String]
   private let text: @Sendable ([String]) -> String
 
@@ -232,20 +239,20 @@ package struct Problem: Sendable {
     (self.settings, self.text) = (settings, text)
   }
 
-  /// One sentence, in which each setting is called what `name` makes of its name in Swift.
+  /// Returns one sentence about the problem. `name` maps each setting's name in Swift to the one in the message.
   package func message(naming name: (String) -> String = { $0 }) -> String { text(settings.map(name)) }
 }
 
-/// A folder that is served over HTTP, by libwebsockets' static mount (`lws_http_mount`).
+/// A folder that is served over HTTP by libwebsockets' static mount (`lws_http_mount`).
 public struct Mount: Sendable {
-  /// Where it appears: `/` or a path without a slash at its end.
+  /// URL path of the folder: `/`, or a path without a slash at its end.
   public var path: String
-  /// The folder on disk.
+  /// Folder on disk.
   public var directory: String
-  /// What a request for a folder gets.
+  /// File that is served for a request for a folder.
   public var index: String
 
-  /// A folder at `path`, whose `index` is what a request for a folder gets.
+  /// A folder at `path`.
   public init(path: String = "/", directory: String, index: String = "index.html") {
     self.path = path
     self.directory = directory
@@ -254,7 +261,7 @@ public struct Mount: Sendable {
 }
 
 extension String {
-  /// Whether it is a token of HTTP, RFC 7230, section 3.2.6.
+  /// Whether the text is an HTTP token (RFC 7230, section 3.2.6).
   var isToken: Bool {
     !isEmpty
       && utf8.allSatisfy { byte in

@@ -1,68 +1,68 @@
-/// One WebSocket client, from ``Handler/opened(_:request:)`` to ``Handler/closed(_:_:)``.
+/// One WebSocket connection, from ``Handler/opened(_:request:)`` to ``Handler/closed(_:_:)``.
 ///
-/// A reference may be kept and passed to other threads, but all calls are for the thread of its ``loop``; from elsewhere
-/// use `connection.loop.execute { connection.send(...) }`. Calls on another thread trap, after the loop has ended, too. After ``Handler/closed(_:_:)``
-/// they do nothing and say so.
+/// A reference may be kept and passed to other threads, but all calls must be made on the thread of its ``loop``. From
+/// elsewhere use `connection.loop.execute { connection.send(...) }`. Calls on another thread trap, also after the loop
+/// has ended. After ``Handler/closed(_:_:)``, calls have no effect, and their results say so.
 public final class Connection: @unchecked Sendable {
-  // @unchecked: every stored variable is used on the loop's thread only, which each public call checks.
+  // @unchecked: every stored variable is used on the loop's thread only. Each public call checks the thread.
 
-  /// Unique in the process, never used again.
+  /// A number that is unique in the process and is never reused.
   public let id: UInt64
-  /// The event loop that the connection lives on.
+  /// The event loop of the connection.
   public let loop: EventLoop
-  /// Yours: what belongs to this connection, without a table beside it. Released with the connection.
+  /// The application's object for this connection. Released with the connection.
   public var context: AnyObject? {
     get { onLoop { storedContext } }
     set { onLoop { storedContext = newValue } }
   }
   var storedContext: AnyObject?
 
-  // An idle connection is this and what lws has for it; the order leaves no gaps.
+  // An idle connection consists of this object and lws's memory for it. The order of the members leaves no gaps.
 
   /// Nil from LWS_CALLBACK_CLOSED on.
   var socket: Socket?
-  /// How the connection is ending, from the moment that a side began to.
+  /// Set when either side has begun to close.
   var ending: Ending?
-  /// A message that has not arrived whole.
+  /// The incomplete message.
   var assembly: Assembly?
-  /// What it sends, if limits of rates are for it.
+  /// The client's rates, if the limits of rates apply to it.
   var meter: RateMeter?
 
-  // What it still has to be sent: see Lws/Backlog.swift and Lws/Fanout.swift.
-  /// The fan-out of the log that it has joined.
+  // The backlog, see Lws/Backlog.swift and Lws/Fanout.swift.
+  /// The fan-out of the joined log.
   var fanout: Fanout?
-  /// Messages for it alone.
+  /// Messages for this client alone.
   var outbox: Outbox?
   var place = Place.none
-  /// Whether it is among the loop's connections to be looked after when the turn ends.
+  /// Whether the loop visits this connection when the turn ends.
   var isScheduled = false
-  /// Whether ``Handler/drained(_:)`` is owed.
+  /// Whether ``Handler/drained(_:)`` is to be called.
   var owesDrained = false
-  /// Whether it has been sent a ping since it was heard of.
+  /// Whether a ping was sent since the peer's last activity.
   var isPinged = false
-  /// Whether it is not read for a while.
+  /// Whether reading is paused.
   var isPaused = false
-  /// Whether its handler wants that.
+  /// Whether the handler has paused reading.
   var isHeldBack = false
-  /// Whether its handshake has come since the last poll, see ``receive(_:_:)``.
+  /// Whether the handshake has arrived since the last poll, see ``receive(_:_:)``.
   var isJustOpened = true
   // See Lws/Pings.swift.
-  /// Whether a ping has come that lws has not answered yet.
+  /// Whether lws has not answered the last ping yet.
   var owesPong = false
-  /// Whether the loop polls the socket for output …
+  /// Whether the loop polls the socket for output.
   var isPollingOutput = false
-  /// … because the server wants to write.
+  /// Whether it does so because the server has something to write.
   var isWritableRequested = false
   var state = ReadyState.open
-  /// How messages are compressed, if they are.
+  /// How messages are compressed; nil if they are not.
   let compression: Compression?
-  /// When the peer was heard of, see ``EventLoop/sweptAt``.
+  /// The time of the peer's last activity, see ``EventLoop/sweptAt``.
   var heardAt: UInt32 = 0
-  /// How many bytes the peer had acknowledged when the kernel was asked last, modulo 2^32.
+  /// Bytes that the peer had acknowledged when the kernel was last asked, modulo 2^32.
   var ackedBytes: UInt32 = 0
-  /// Its index in ``EventLoop/connections``.
+  /// The index in ``EventLoop/connections``.
   var index: Int32 = 0
-  /// Its index among the fan-out's members of the same place.
+  /// The index among the fan-out's members in the same place.
   var slot: Int32 = 0
 
   init(id: UInt64, loop: EventLoop, socket: Socket, _ compression: Compression?) {
@@ -74,41 +74,41 @@ public final class Connection: @unchecked Sendable {
 
   /// The states of the browser's API, with its numbers (HTML Standard, WebSocket.readyState).
   public enum ReadyState: UInt8, Sendable {
-    /// Its authorization has been asked for: no handler has heard of it yet.
+    /// The authorization is pending; the handler does not know the connection yet.
     case connecting = 0
-    /// Messages go both ways.
+    /// Messages are sent and received.
     case open = 1
     /// Either side has begun to close.
     case closing = 2
-    /// It has ended.
+    /// The connection is closed.
     case closed = 3
   }
 
-  /// What became of a message.
+  /// The result of sending a message.
   public enum SendResult: Sendable {
-    /// It will be written when the turn ends, or as soon as the peer has read what comes before it.
+    /// The message is written when the turn ends, or as soon as the peer has read the messages before it.
     case queued
-    /// The same, but ``bufferedAmount`` is now over ``Configuration/backlogMark``: better wait for
-    /// ``Handler/drained(_:)``.
+    /// The message is queued, but ``bufferedAmount`` is over ``Configuration/backlogMark``. Wait for
+    /// ``Handler/drained(_:)`` before sending more.
     case backlogged
-    /// It won't be sent: the connection is closing or closed, or more than ``Configuration/maxBacklog`` bytes would wait
-    /// with it, for which it is closed now with 1013, and what was waiting is not sent either. A message is queued, however
-    /// large, when none is waiting. Nothing is written before the turn of the loop ends, so what one call of a handler
-    /// sends must not exceed that.
+    /// The message is not sent: the connection is closing or closed, or more than ``Configuration/maxBacklog`` bytes
+    /// would be queued with it. In the latter case the connection is closed with 1013, and its backlog is discarded. A
+    /// message of any size is queued if the queue is empty. Nothing is written before the turn of the loop ends, so one
+    /// call of a handler must not send more than that limit.
     case dropped
   }
 
-  /// How far it is from beginning and end.
+  /// The state of the connection.
   public var readyState: ReadyState { onLoop { state } }
 
-  /// The bytes that have been accepted for this client, frame headers included, and not yet handed to the kernel. As in
-  /// the browser's API, but what lws holds of the last write counts as a whole.
+  /// Bytes accepted for this client, including frame headers, and not yet handed to the kernel. As in the browser's
+  /// API, except that bytes that lws holds from the last write count as a full segment.
   public var bufferedAmount: Int { onLoop { backlog } }
 
-  /// The log that the connection has joined.
+  /// The joined log.
   public var log: BroadcastLog? { onLoop { fanout?.root } }
 
-  /// Sends a message to this client alone, behind everything that was appended to its log before.
+  /// Sends a message to this client alone, after all messages that were appended to its log before.
   @discardableResult
   public func send(_ message: Message) -> SendResult { onLoop { queue(message) } }
 
@@ -120,29 +120,30 @@ public final class Connection: @unchecked Sendable {
   @discardableResult
   public func send(_ message: OwnedMessage) -> SendResult { send(message.message) }
 
-  /// Makes this connection a reader of `log`: it gets what is appended from now on. A connection reads one log at a
-  /// time, so it leaves another one first.
+  /// Makes this connection a reader of `log`: it gets all messages that are appended from now on. A connection reads
+  /// one log at a time, and leaves the previous one first.
   public func join(_ log: BroadcastLog) {
     onLoop {
       guard state == .open, fanout?.root !== log else { return }
       leaveLog()
-      // Leaving closes one who has too much unread.
+      // Leaving closes a connection with too large a backlog.
       if state == .open { loop.fanout(of: log, compression).add(self) }
     }
   }
 
-  /// Ends what ``join(_:)`` began. What was appended before still arrives; who has more than
-  /// ``Configuration/maxBacklog`` of it unread is closed with 1013.
+  /// Leaves the joined log. Messages that were appended before are still delivered. A connection with more than
+  /// ``Configuration/maxBacklog`` of unread ones is closed with 1013.
   public func leave() {
     onLoop { if state == .open { leaveLog() } }
   }
 
-  /// Begins the closing handshake (RFC 6455, section 7.1.2), once what was sent before has been written. No message is
-  /// received any more. A peer that has not taken part after ``Configuration/closeTimeout`` is cut off.
+  /// Begins the closing handshake (RFC 6455, section 7.1.2) once all earlier messages have been written. No more
+  /// messages are received. If the peer has not answered after ``Configuration/closeTimeout``, the connection is
+  /// dropped.
   ///
   /// - Parameters:
-  ///   - code: must be one that may be sent, see ``CloseCode/isSendable``.
-  ///   - reason: cut to 123 bytes, the most that a close frame holds, at a character's boundary.
+  ///   - code: a code that may be sent, see ``CloseCode/isSendable``.
+  ///   - reason: truncated to 123 bytes, the maximum in a close frame, at a character boundary.
   public func close(_ code: CloseCode = .normal, reason: String = "") {
     precondition(code.isSendable, "close code \(code) must not be sent (RFC 6455, section 7.4)")
     onLoop { beginClose(code, reason: reason, discardingBacklog: false, patience: loop.configuration.closeTimeout) }
@@ -154,19 +155,19 @@ public final class Connection: @unchecked Sendable {
   }
 }
 
-/// How a connection is ending.
+/// The state of a closing connection.
 final class Ending {
   enum Side { case peer, server }
-  /// Who began.
+  /// The side that began to close.
   let side: Side
   let close: Close
-  /// The position in the log that it has joined which our close frame comes behind.
+  /// The position in the joined log after which the close frame is sent.
   var position = Int.max
-  /// How long the peer gets to answer our close frame.
+  /// Time for the peer to answer the close frame.
   let patience: Duration
-  /// Whether our close frame is out, or in the hands of lws.
+  /// Whether the close frame has been sent, or handed to lws.
   var isFrameSent = false
-  /// Whether it is to be sent in the next LWS_CALLBACK_TIMER.
+  /// Whether the close frame is to be sent in the next LWS_CALLBACK_TIMER.
   var isFrameDue = false
 
   init(side: Side, close: Close, patience: Duration, isFrameSent: Bool = false) {
@@ -175,7 +176,7 @@ final class Ending {
 }
 
 extension String {
-  /// The longest beginning of whole characters with at most `count` bytes of UTF-8.
+  /// Returns the longest prefix of complete characters with at most `count` bytes of UTF-8.
   func prefix(utf8Count count: Int) -> Substring {
     guard utf8.count > count else { return self[...] }
     var end = startIndex

@@ -1,7 +1,7 @@
-/// Jobs with a time, the next one first, and of two with the same time the one added first: a binary heap.
+/// Jobs ordered by due time; jobs with the same time keep the order in which they were added. A binary heap.
 struct DelayedJobs {
   struct Job {
-    /// Milliseconds of the loop's clock.
+    /// Due time in milliseconds of the loop's clock.
     let due: UInt64
     fileprivate let number: UInt64
     let run: @Sendable () -> Void
@@ -12,7 +12,7 @@ struct DelayedJobs {
   private var heap: [Job] = []
   private var count: UInt64 = 0
 
-  /// When the next one is due; nil if there is none.
+  /// Due time of the next job; nil if there is none.
   var due: UInt64? { heap.first?.due }
 
   mutating func add(due: UInt64, _ run: @escaping @Sendable () -> Void) {
@@ -25,7 +25,7 @@ struct DelayedJobs {
     }
   }
 
-  /// Removes the next one, if its time has come.
+  /// Removes and returns the next job if it is due.
   mutating func take(now: UInt64) -> Job? {
     guard let first = heap.first, first.due <= now else { return nil }
     heap.swapAt(0, heap.count - 1)

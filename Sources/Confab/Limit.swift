@@ -1,15 +1,15 @@
-/// A limit: what the documents of some settings, those of ``Configuration``, say of it, in one place for checks, options
-/// and tables.
+/// A limit of ``Configuration`` or of other settings. Checks, options and the tables in the documentation use this
+/// description.
 public struct Limit<Settings>: Sendable {
-  /// The property of the settings.
+  /// The name of the property in the settings.
   public let name: String
-  /// What is limited.
+  /// The limited quantity.
   public let subject: String
-  /// What happens over the limit.
+  /// The effect of exceeding the limit.
   public let effect: String
-  /// What is counted then, see ``Server/statistics``.
+  /// The reasons that are counted when the limit is exceeded, see ``Server/statistics``.
   public let refusals: [Refusal]
-  /// Whether 0 is no limit.
+  /// Whether 0 disables the limit.
   public let canBeOff: Bool
   private let value: Value
 
@@ -27,10 +27,10 @@ public struct Limit<Settings>: Sendable {
     (self.refusals, self.canBeOff) = (refusals, canBeOff)
   }
 
-  /// The option of the program: the name in its spelling, `--max-message-size`.
+  /// The option of the program: `--max-message-size` for `maxMessageSize`.
   public var option: String { "--" + name.optionName }
 
-  /// What `settings` have it at, with its unit.
+  /// Returns the limit's value in `settings`, with its unit.
   public func text(_ settings: Settings) -> String {
     switch value {
     case .count(let path, _): "\(settings[keyPath: path])"
@@ -39,7 +39,7 @@ public struct Limit<Settings>: Sendable {
     }
   }
 
-  /// Sets it, if it is a number.
+  /// Sets the value of a count or a size. Traps for a time.
   package func set(_ number: Int, of settings: inout Settings) {
     switch value {
     case .count(let path, _), .bytes(let path, _): settings[keyPath: path] = number
@@ -47,13 +47,13 @@ public struct Limit<Settings>: Sendable {
     }
   }
 
-  /// Sets it, if it is a time.
+  /// Sets the value of a time. Traps for a count or a size.
   package func set(_ time: Duration, of settings: inout Settings) {
     guard case .time(let path, _) = value else { preconditionFailure("\(name) is a number") }
     settings[keyPath: path] = time
   }
 
-  /// What is wrong with what `settings` have it at, if anything is.
+  /// Returns what is wrong with the limit's value in `settings`; nil if the value is valid.
   package func problem(in settings: Settings) -> Problem? {
     let range: String
     switch value {
@@ -70,7 +70,7 @@ public struct Limit<Settings>: Sendable {
 }
 
 extension String {
-  /// The name of a setting as options spell it: `max-message-size` of `maxMessageSize`.
+  /// A setting's name in the spelling of options: `max-message-size` for `maxMessageSize`.
   package var optionName: String { map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined() }
 }
 
@@ -145,12 +145,12 @@ extension Configuration {
 }
 
 extension Limit<Configuration> {
-  /// What it is at by default.
+  /// Returns the default value, with its unit.
   public func text() -> String { text(Configuration()) }
 }
 
 extension Duration {
-  /// Seconds, as short as it goes.
+  /// The number of seconds, without decimals if it is whole, otherwise with three.
   var inSeconds: String {
     let thousandths = components.attoseconds / 1_000_000_000_000_000
     if thousandths == 0 { return "\(components.seconds)" }
@@ -159,7 +159,7 @@ extension Duration {
   }
 }
 
-/// Bytes with the largest unit that leaves a whole number.
+/// Returns a size in the largest unit that gives a whole number.
 private func byteText(_ bytes: Int) -> String {
   for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where bytes >= size && bytes % size == 0 {
     return "\(bytes / size)\(unit)"

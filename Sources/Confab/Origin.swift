@@ -1,10 +1,10 @@
-/// A web origin, RFC 6454: scheme, host and port, as a browser sends it.
+/// A web origin (RFC 6454): scheme, host and port, as a browser sends it.
 struct Origin: Equatable {
   let scheme: String
   let host: String
   let port: Int
 
-  /// Nil for what is no origin, `null` among it.
+  /// Returns nil if the text is not an origin. `null` is not one.
   init?(_ text: String) {
     let parts = text.parts(separatedBy: ":", maxSplits: 1)
     guard parts.count == 2, String(parts[0]).isToken, parts[1].begins(with: "//"),
@@ -17,20 +17,20 @@ struct Origin: Equatable {
 
   var isLoopback: Bool { host == "localhost" || host.ends(with: ".localhost") || host == "[::1]" || host.isLoopback4 }
 
-  /// Whether a page from here talks to the host and port that it came from.
+  /// Returns whether the origin is this host and port, so that a page talks to the server that it came from.
   func isSame(as authority: Authority) -> Bool {
     let usual = scheme == "https" || scheme == "wss" ? 443 : 80
     return host == authority.host && port == authority.port ?? usual
   }
 }
 
-/// A host with, perhaps, a port: RFC 3986, section 3.2, as the Host header has it.
+/// A host with an optional port (RFC 3986, section 3.2), as in the Host header.
 package struct Authority: Equatable {
   package let host: String
   package let port: Int?
 
   package init?(_ text: String) {
-    // Before letters are made small: the small form of U+212A, the Kelvin sign, is an ASCII k.
+    // Before lowercasing: the lower case of U+212A, the Kelvin sign, is an ASCII k.
     guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     let bytes = text.lowercased().utf8
     let isBracketed = bytes.first == UInt8(ascii: "[")
@@ -67,24 +67,24 @@ package struct Authority: Equatable {
 }
 
 extension String {
-  /// Whether it is an IPv4 address of this machine only, 127.0.0.0/8.
+  /// Whether the text is an IPv4 loopback address, 127.0.0.0/8.
   fileprivate var isLoopback4: Bool {
     let parts = parts(separatedBy: ".")
     return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
   }
 }
 
-/// Which pages may connect.
+/// Decides which pages may connect.
 struct OriginPolicy {
   let allowed: [String]
   let isRequired: Bool
   let listensOnLoopbackOnly: Bool
 
-  /// Whether a request with this origin, for this host, is let in.
+  /// Returns whether to accept a request with this origin for this host.
   func admits(origin: String?, host: String?) -> Bool {
     guard let origin else { return !isRequired }
     if allowed.contains(where: { $0.isSame(as: "*") || $0.isSame(as: origin) }) { return true }
-    // A page from a file has the one or the other (HTML Standard, section 7.1.1; Electron, some web views).
+    // A page opened from a file sends one of these (HTML Standard, section 7.1.1; Electron, some web views).
     if origin == "null" || origin == "file://" { return listensOnLoopbackOnly }
     guard let origin = Origin(origin) else { return false }
     if allowed.contains(where: { Origin($0) == origin }) { return true }

@@ -1,25 +1,26 @@
-/// The header of the PROXY protocol, version 1 or 2 (HAProxy, doc/proxy-protocol.txt), as it comes: in pieces, perhaps.
+/// An incremental parser for the PROXY protocol header, version 1 or 2 (HAProxy, doc/proxy-protocol.txt).
 struct ProxyHeader {
   enum State {
-    /// It has not come whole: so many more bytes are a part of it for sure.
+    /// The header is incomplete: at least this many more bytes belong to it.
     case needs(Int)
-    /// The address of the client; nil if the proxy speaks for itself, or for who has no address of IP.
+    /// The header is complete, with the client's address; nil if the proxy speaks for itself, or if the client has no
+    /// IP address.
     case whole(SocketAddress?)
-    /// What is wrong with it.
+    /// The header is malformed, with a description of the error.
     case malformed(String)
   }
 
-  /// What it may take after its first 16 bytes: the addresses, and what proxies tell beside them.
+  /// Maximum bytes after the first 16 of version 2: the addresses, and the proxy's additional fields.
   static let maxLength = 4096
   private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
   private static let word = Array("PROXY ".utf8)
-  /// With its end of line.
+  /// Maximum length of a version 1 line, with its line end.
   private static let maxLine = 107
 
   private var bytes: [UInt8] = []
   private(set) var state = State.needs(ProxyHeader.signature.count)
 
-  /// Takes the next bytes, at most as many as are needed.
+  /// Appends the next bytes, at most as many as ``State/needs(_:)`` asks for.
   mutating func append(_ more: some Sequence<UInt8>) {
     bytes += more
     state = bytes.starts(with: ProxyHeader.word.prefix(bytes.count)) ? version1 : version2
@@ -54,7 +55,7 @@ struct ProxyHeader {
     let rest = bytes[(start + 4)...]
     if rest.count < length { return .needs(length - rest.count) }
     if command == 0x20 { return .whole(nil) }
-    // Over TCP; what has no address, and Unix sockets, are none of IP.
+    // TCP over IPv4 or IPv6. An unspecified address or a Unix socket has no IP address.
     let addressSize: Int
     switch family {
     case 0x11: addressSize = 4
@@ -69,7 +70,7 @@ struct ProxyHeader {
   }
 }
 
-/// A network, `10.0.0.0/8`, or an address alone.
+/// A network like `10.0.0.0/8`, or a single address.
 struct AddressRange {
   private let bytes: [UInt8]
   private let bits: Int
@@ -97,9 +98,10 @@ struct AddressRange {
 extension [AddressRange] {
   func contain(_ address: SocketAddress) -> Bool { contains { $0.contains(address) } }
 
-  /// The client of a request that one of these proxies hands on with this X-Forwarded-For: the rightmost address that is
-  /// not a trusted proxy, or the leftmost one if all are. Addresses to the left of it are ignored, because the client can
-  /// forge them. Nil if an address up to it cannot be read, or there is none.
+  /// Returns the client of a request that one of these proxies has forwarded with this X-Forwarded-For header: the
+  /// rightmost address that is not a trusted proxy, or the leftmost one if all are. Addresses to the left of it are
+  /// ignored, because the client can forge them. Returns nil if the header has no address, or if one up to the client's
+  /// is unreadable.
   func client(forwardedFor header: String) -> SocketAddress? {
     var client: SocketAddress?
     for element in header.listElements.reversed() {
@@ -112,7 +114,7 @@ extension [AddressRange] {
 }
 
 extension SocketAddress {
-  /// An address as proxies write it, with or without port.
+  /// An address as proxies write it, with or without a port.
   fileprivate init?(forwarded text: String) {
     guard text.utf8.allSatisfy({ 0x20 < $0 && $0 < 0x7F }) else { return nil }
     var host = text.utf8[...]

@@ -1,20 +1,20 @@
-/// So much a second, with as much at once: a token bucket that may be overdrawn by what has come already.
+/// A token bucket that holds at most one second's tokens. Data that has arrived already may overdraw it.
 struct TokenBucket {
   private let rate: Int
-  /// What may still come; less than 0 when too much has.
+  /// The available tokens; negative when the bucket is overdrawn.
   private var tokens: Double
   private var at: UInt64
 
   /// - Parameters:
-  ///   - rate: how much a second; 0 is no limit.
-  ///   - now: milliseconds.
+  ///   - rate: tokens per second; 0 is no limit.
+  ///   - now: the current time in milliseconds.
   init(rate: Int, now: UInt64) {
     self.rate = rate
     tokens = Double(rate)
     at = now
   }
 
-  /// Takes `count`, and tells for how many milliseconds nothing more should come.
+  /// Takes `count` tokens. Returns for how many milliseconds the bucket is overdrawn.
   mutating func take(_ count: Int, now: UInt64) -> UInt64 {
     if rate == 0 { return 0 }
     tokens = min(Double(rate), tokens + Double(now - at) * Double(rate) / 1000) - Double(count)
@@ -23,12 +23,12 @@ struct TokenBucket {
   }
 }
 
-/// What one peer sends, measured against the limits of rates.
+/// The rates of one client, measured against the limits of the ``Configuration``.
 final class RateMeter {
   private var messages: TokenBucket
   private var bytes: TokenBucket
   private var pings: TokenBucket
-  /// When the peer may be read again, in the loop's milliseconds.
+  /// The time from which the client may be read again, in the loop's milliseconds.
   private(set) var readableAt: UInt64 = 0
 
   init(_ configuration: Configuration, now: UInt64) {
@@ -37,10 +37,10 @@ final class RateMeter {
     pings = TokenBucket(rate: configuration.maxPingRate, now: now)
   }
 
-  /// A fragment counts as so many bytes at least, so that as many may come as messages: an empty one takes as long.
+  /// Minimum number of bytes that a fragment counts for, because an empty one takes as much time as a message.
   static let minFragment = 8 << 10
 
-  /// A piece of a message has come. Tells the rate that it exceeds.
+  /// Counts a piece of a message. Returns the rate that it exceeds, if any.
   func takePiece(of count: Int, endsFragment: Bool = false, endsMessage: Bool, now: UInt64) -> Refusal? {
     let byBytes = bytes.take(endsFragment ? max(count, RateMeter.minFragment) : count, now: now)
     let byMessages = endsMessage ? messages.take(1, now: now) : 0
@@ -49,7 +49,7 @@ final class RateMeter {
     return byBytes > 0 ? .byteRate : nil
   }
 
-  /// A ping has come.
+  /// Counts a ping. Returns the rate that it exceeds, if any.
   func takePing(now: UInt64) -> Refusal? {
     let wait = pings.take(1, now: now)
     readableAt = max(readableAt, now + wait)

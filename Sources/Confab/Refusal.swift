@@ -1,26 +1,27 @@
-/// Why the server has refused, ended or slowed down something. Each has a counter, see ``Server/statistics``.
+/// Reasons for which the server rejects, closes, drops or slows down something. Each has a counter in
+/// ``Server/statistics``.
 public enum Refusal: String, CaseIterable, Sendable {
   // MARK: Requests, answered with a status (RFC 9110, section 15)
 
-  /// 400: what is missing or wrong in the request's head is in the answer and in the log.
+  /// 400: the request is malformed; the response and the log say what is wrong.
   case badRequest
-  /// 403: ``Configuration/allowedOrigins`` says no.
+  /// 403: ``Configuration/allowedOrigins`` does not allow the origin.
   case originNotAllowed
-  /// 403: ``Configuration/allowedHosts`` says no.
+  /// 403: ``Configuration/allowedHosts`` does not allow the host.
   case hostNotAllowed
-  /// 308 for a page, otherwise 400: ``Configuration/tls`` is there, and the request is not encrypted.
+  /// 308 for a page, otherwise 400: the server uses TLS, and the request is not encrypted.
   case notEncrypted
-  /// 404: nothing is served there.
+  /// 404: the path does not exist.
   case notFound
-  /// 405: only GET, HEAD and OPTIONS are answered.
+  /// 405: the method is not GET, HEAD or OPTIONS.
   case methodNotAllowed
   /// 408: ``Configuration/handshakeTimeout``.
   case handshakeTimeout
-  /// 413: requests have no bodies here.
+  /// 413: the request has a body.
   case bodyNotAllowed
   /// 414: ``Configuration/maxPathLength``.
   case pathTooLong
-  /// 426: only version 13 of the protocol is spoken (RFC 6455, section 4.4).
+  /// 426: the version of the WebSocket protocol is not 13 (RFC 6455, section 4.4).
   case versionNotSupported
   /// 429: ``Configuration/maxConnectionsPerAddress``.
   case tooManyFromAddress
@@ -28,14 +29,14 @@ public enum Refusal: String, CaseIterable, Sendable {
   case headersTooLarge
   /// 503: ``Configuration/maxConnections``.
   case tooManyConnections
-  /// The handler has refused the client, with a status of its choice: see ``Handler/authorize(_:)``.
+  /// The handler has rejected the client, with a status of its choice, see ``Handler/authorize(_:)``.
   case refusedByHandler
-  /// 503: it has not said in time what it was asked, see ``Authorization/ask(_:)``.
+  /// 503: the authorization was not decided within ``Configuration/handshakeTimeout``, see ``Authorization/ask(_:)``.
   case authorizationTimeout
-  /// No answer: the client has gone without a whole request, or libwebsockets could make nothing of the TLS handshake.
+  /// No response: the client has disconnected before a complete request, or the TLS handshake is invalid.
   case notUnderstood
-  /// No answer: what a trusted proxy has sent is no header of the PROXY protocol, or has not come within
-  /// ``Configuration/handshakeTimeout``, see ``Configuration/proxyProtocol``.
+  /// No response: a trusted proxy has not sent a valid PROXY protocol header within ``Configuration/handshakeTimeout``,
+  /// see ``Configuration/proxyProtocol``.
   case badProxyHeader
 
   // MARK: Connections, closed with a code (RFC 6455, section 7.4)
@@ -44,18 +45,18 @@ public enum Refusal: String, CaseIterable, Sendable {
   case messageTooBig
   /// 1008: ``Configuration/maxFragments``.
   case tooManyFragments
-  /// 1007: text, or a close reason, that is not UTF-8.
+  /// 1007: a text message or a close reason is not UTF-8.
   case notUtf8
-  /// 1007: a compressed message that cannot be expanded.
+  /// 1007: a compressed message cannot be inflated.
   case notDeflate
-  /// 1002: what the protocol does not allow.
+  /// 1002: the client has violated the WebSocket protocol.
   case protocolError
   /// 1013: ``Configuration/maxUnfinishedBytes``.
   case tooManyUnfinished
   /// 1013: ``Configuration/maxBacklog``.
   case tooFarBehind
 
-  // MARK: Connections, cut off
+  // MARK: Connections, dropped
 
   /// ``Configuration/idleTimeout``.
   case idle
@@ -66,14 +67,14 @@ public enum Refusal: String, CaseIterable, Sendable {
 
   /// ``Configuration/maxAcceptRate``: new connections wait.
   case acceptRate
-  /// ``Configuration/maxMessageRate``: the connection is not read for a while.
+  /// ``Configuration/maxMessageRate``: reading from the connection pauses.
   case messageRate
-  /// ``Configuration/maxByteRate``: the connection is not read for a while.
+  /// ``Configuration/maxByteRate``: reading from the connection pauses.
   case byteRate
-  /// ``Configuration/maxPingRate``: the connection is not read for a while.
+  /// ``Configuration/maxPingRate``: reading from the connection pauses.
   case pingRate
 
-  /// The status that the request is answered with; nil for what is no request.
+  /// The status of the response; nil if the refusal is not a response to a request.
   var status: Int? {
     switch self {
     case .badRequest, .notEncrypted: 400

@@ -1,14 +1,14 @@
-/// An answer of HTTP that is sent whole and ends the connection: to a request that is not for a WebSocket, see
-/// ``Handler/response(to:)``, or to one that is refused, see ``Handler/authorize(_:)``.
+/// An HTTP response, sent before the server closes the connection. It answers a request that is not for a WebSocket,
+/// see ``Handler/response(to:)``, or a rejected one, see ``Handler/authorize(_:)``.
 public struct Response: Equatable, Sendable {
-  /// 200 to 599.
+  /// The status code, 200 to 599.
   public var status: Int
-  /// Headers beyond those that each answer has: `Date`, `Content-Length` (but for 204 and 304), `Connection: close`,
-  /// `X-Content-Type-Options: nosniff` and, unless they are among these, `Cache-Control: no-store` and
-  /// `Content-Type: text/plain; charset=utf-8`.
+  /// Additional headers. Each response has `Date`, `Content-Length` (except with 204 and 304), `Connection: close` and
+  /// `X-Content-Type-Options: nosniff`, which these headers cannot replace. It has `Cache-Control: no-store` and
+  /// `Content-Type: text/plain; charset=utf-8` unless these headers contain them.
   public var headers: [String: String]
-  /// The body, which a request with HEAD does not get, nor an answer with status 204 or 304 have. The answer is in memory
-  /// until the client has taken it. A client that takes nothing for 5 s is dropped.
+  /// The body. It is not sent for HEAD requests, nor with status 204 and 304. The response stays in memory until the
+  /// client has read it. A client that reads nothing for 5 s is dropped.
   public var body: [UInt8]
 
   /// - Precondition: `status` is 200 to 599, names of headers are tokens, and their values have no control characters
@@ -25,17 +25,17 @@ public struct Response: Equatable, Sendable {
     name.isToken && value.utf8.allSatisfy { $0 >= 32 && $0 != 127 }
   }
 
-  /// An answer of text, as UTF-8.
+  /// A response with a text body in UTF-8.
   public init(status: Int = 200, headers: [String: String] = [:], _ text: String) {
     self.init(status: status, headers: headers, body: Array(text.utf8))
   }
 
-  /// Some never have one, RFC 9110, sections 8.6 and 15.
+  /// Whether the status allows a body (RFC 9110, sections 8.6 and 15).
   private var hasBody: Bool { status != 204 && status != 304 }
 
   static let preconditionFailed = Response(status: 412, "the file has changed\n")
 
-  /// As it is sent.
+  /// Returns the response as it is sent, without the body if `isHead`.
   func bytes(isHead: Bool = false) -> [UInt8] {
     let phrase = Response.phrases[status] ?? (status < 400 ? "OK" : "Refused")
     var lines = ["HTTP/1.1 \(status) \(phrase)", "Date: \(HttpDate.now.text)"]

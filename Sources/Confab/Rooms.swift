@@ -1,13 +1,13 @@
 internal import Synchronization
 
-/// Logs by name: a room is there from the first who enters it to the last who leaves. Any thread.
+/// Broadcast logs by room name. A room exists from the first ``enter(_:)`` to the last ``leave(_:)``. Any thread.
 public final class Rooms: Sendable {
-  /// A log that somebody has entered.
+  /// A named log with at least one member.
   public final class Room: @unchecked Sendable {
     // @unchecked: `people` is used under the lock of the rooms only.
-    /// What it is called.
+    /// The room's name.
     public let name: String
-    /// What is said in it.
+    /// The room's messages.
     public let log = BroadcastLog()
     fileprivate var people = 0
 
@@ -16,11 +16,11 @@ public final class Rooms: Sendable {
   private let rooms = Mutex<[String: Room]>([:])
   private let limit: Int
 
-  /// - Parameter limit: how many rooms there may be at a time; 0 is no limit.
+  /// - Parameter limit: maximum number of rooms; 0 is no limit.
   public init(limit: Int) { self.limit = limit }
 
-  /// The room of that name, which is made if need be, until ``leave(_:)`` has been called as often; nil if there are too
-  /// many.
+  /// Returns the room with that name, and creates it if necessary; nil at the limit. The room exists until
+  /// ``leave(_:)`` has been called as often as this function.
   public func enter(_ name: String) -> Room? {
     rooms.withLock { rooms in
       guard let room = rooms[name] ?? (limit == 0 || rooms.count < limit ? Room(name) : nil) else { return nil }
@@ -30,7 +30,7 @@ public final class Rooms: Sendable {
     }
   }
 
-  /// Ends what ``enter(_:)`` began, once.
+  /// Undoes one call of ``enter(_:)``.
   public func leave(_ room: Room) {
     rooms.withLock { rooms in
       room.people -= 1
@@ -38,6 +38,6 @@ public final class Rooms: Sendable {
     }
   }
 
-  /// The room of that name, if somebody is in it.
+  /// The room with that name, if it exists.
   public subscript(name: String) -> Room? { rooms.withLock { $0[name] } }
 }

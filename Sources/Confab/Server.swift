@@ -8,17 +8,17 @@ internal import Synchronization
 /// try await server.run()
 /// ```
 ///
-/// All calls are for any thread. They are for the process that made the server: in a child of `fork()`, which has none of
-/// its threads, ``start()``, ``run()`` and ``reloadCertificate()`` throw ``ConfabError/Code/forked``, and for the other
-/// calls the server has stopped.
+/// All calls are allowed on any thread, in the process that created the server. In a child of `fork()`, which has none
+/// of the server's threads, ``start()``, ``run()`` and ``reloadCertificate()`` throw ``ConfabError/Code/forked``, and
+/// the other calls behave as if the server had stopped.
 public final class Server: Service, Sendable {
-  /// What it was made with.
+  /// The settings of the server.
   public let configuration: Configuration
-  /// What it listens on.
+  /// The addresses that the server listens on.
   public let addresses: [ListeningAddress]
-  /// The port it listens on: the one that was taken if the configuration says 0.
+  /// The TCP port of the server: the chosen one if ``Configuration/port`` is 0.
   public var port: Int { addresses[0].port }
-  /// Its event loops.
+  /// The event loops.
   public let loops: [EventLoop]
 
   private enum Phase {
@@ -36,10 +36,10 @@ public final class Server: Service, Sendable {
   private let admission: Admission
   private let certificate: Certificate?
   private let asyncConnections: Connections?
-  /// The loop of somebody else's that it runs in.
+  /// The application's libuv loop, if the server runs in it.
   private let host: HostLoop.Pointer?
 
-  /// What the server has done so far.
+  /// Counters and measurements since the server was created.
   public var statistics: Statistics {
     guard origin.isCurrent else { return Statistics() }
     var statistics = admission.statistics
@@ -47,11 +47,11 @@ public final class Server: Service, Sendable {
     return statistics
   }
 
-  /// Takes the port. From then on clients can connect, and are served once the server has been started.
+  /// Creates a server and binds its port. Clients can connect from then on, and are served once the server is started.
   ///
   /// - Parameters:
-  ///   - configuration: every setting.
-  ///   - makeHandler: called once for each event loop, on its thread, when it starts.
+  ///   - configuration: all settings.
+  ///   - makeHandler: creates the handler of an event loop. Called once on the thread of each loop when it starts.
   public convenience init(
     _ configuration: Configuration = Configuration(),
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
@@ -94,7 +94,7 @@ public final class Server: Service, Sendable {
   }
 
   deinit {
-    // A child of fork() leaves what the threads of its parent use.
+    // A child of fork() must not free what the threads of its parent use.
     guard origin.isCurrent else { return }
     asyncConnections?.end()
     switch state.withLock({ $0.phase }) {
@@ -104,12 +104,13 @@ public final class Server: Service, Sendable {
     }
   }
 
-  /// Starts the event loops, each on a thread of its own, unless the server lives in a loop of yours. A server runs once.
+  /// Starts the event loops, each on a thread of its own, or in the application's libuv loop if the server has one. A
+  /// server can be started once.
   public func start() throws(ConfabError) {
     try start(firstOn: .ownThread)
   }
 
-  /// The same, but the first event loop has the calling thread until it has ended.
+  /// Starts the event loops, the first one on the calling thread. Returns when that one has ended.
   package func startOnThisThread() throws(ConfabError) {
     try start(firstOn: .thisThread)
   }
@@ -122,7 +123,7 @@ public final class Server: Service, Sendable {
       return true
     }
     guard isFirst else { throw ConfabError(.alreadyStarted, "the server has been started before; make a new one") }
-    // The first one last: it may have this thread.
+    // The first loop starts last: it may occupy this thread.
     for loop in loops.reversed() {
       let place = host.map { .host($0) } ?? (loop.index == 0 ? place : .ownThread)
       if loop.start(on: place, whenEnded: { [weak self] in self?.loopEnded() }) { continue }
@@ -134,20 +135,21 @@ public final class Server: Service, Sendable {
     }
   }
 
-  /// Whether it has been started and has not stopped.
+  /// Whether the server has been started and has not stopped.
   package var isRunning: Bool {
     origin.isCurrent && state.withLock { if case .running = $0.phase { true } else { false } }
   }
 
-  /// Whether it takes clients: it has been started, and does not stop.
+  /// Whether the server accepts clients: it has been started, and is not stopping.
   public var isReady: Bool {
     origin.isCurrent && state.withLock { if case .running = $0.phase { !$0.isStopping } else { false } }
   }
 
-  /// Begins to stop: no new connections, and the others are closed with 1001, spread over ``Configuration/drainTime``.
-  /// What is left ``Configuration/stopTimeout`` later is cut off. With `timeout` all are closed at once, and cut off after
-  /// that; stopping again can bring that nearer. Returns at once; ``waitUntilStopped()`` tells when it is done. A server
-  /// that has not been started stops as soon as it is.
+  /// Begins to stop the server, and returns at once. The server accepts no new connections and closes all others with
+  /// 1001, spread over ``Configuration/drainTime``. Connections that are open ``Configuration/stopTimeout`` later are
+  /// dropped. With `timeout`, all connections are closed at once, and dropped after that time. Another call can bring
+  /// the deadline nearer. ``waitUntilStopped()`` returns when the server has stopped. A server that has not been
+  /// started stops as soon as it is started.
   public func stop(within timeout: Duration? = nil) {
     guard origin.isCurrent else { return }
     state.withLock { $0.isStopping = true }
@@ -155,8 +157,8 @@ public final class Server: Service, Sendable {
     for loop in loops { loop.stop(drainingOver: drainTime, within: timeout ?? configuration.stopTimeout) }
   }
 
-  /// Calls `body` when the server has stopped: every connection has had its ``Handler/closed(_:_:)``, every event loop has
-  /// ended. That is on the thread of the last one; at once if the server does not run.
+  /// Calls `body` when the server has stopped: ``Handler/closed(_:_:)`` has been called for every connection, and every
+  /// event loop has ended. The call is made on the thread of the last loop, or at once if the server is not running.
   public func whenStopped(_ body: @escaping @Sendable () -> Void) {
     guard origin.isCurrent else { return body() }
     let hasEnded = state.withLock { state in
@@ -172,8 +174,8 @@ public final class Server: Service, Sendable {
     await withCheckedContinuation { continuation in whenStopped { continuation.resume() } }
   }
 
-  /// Starts, if that has not been done, and serves until the task is cancelled or a service group shuts down; then stops
-  /// as ``stop(within:)`` says.
+  /// Starts the server unless it has been started, and serves until the task is cancelled or the service group shuts
+  /// down. Then stops the server as ``stop(within:)`` does.
   public func run() async throws {
     try origin.check()
     let isMade = state.withLock { if case .made = $0.phase { true } else { false } }
@@ -189,17 +191,17 @@ public final class Server: Service, Sendable {
     }
   }
 
-  /// Those who connect, of a server that was made by ``init(_:authorize:)``; other servers have a handler for that, and
-  /// asking them for it traps. The sequence ends when the server has stopped, and throws `CancellationError` when the task
-  /// is cancelled. A client that nobody has taken yet is not read. Several tasks may take turns.
+  /// The connections of a server created by ``init(_:authorize:)``. For other servers, whose connections belong to
+  /// their handlers, this traps. The sequence ends when the server has stopped, and throws `CancellationError` when the
+  /// task is cancelled. A connection is not read before a task has taken it. Several tasks may iterate concurrently.
   public var connections: Connections {
     guard let asyncConnections else { preconditionFailure("the connections of this server are its handler's") }
     return asyncConnections
   }
 
-  /// Reads the files of ``Configuration/tls`` again, once. When it returns, all event loops use the new certificate for
-  /// handshakes from then on; existing connections keep theirs. When something is wrong with the files it throws, and the
-  /// certificate stays what it was. Does nothing without TLS. Any thread.
+  /// Reads the files of ``Configuration/tls`` again. When the function returns, all event loops use the new certificate
+  /// for new handshakes; existing connections keep theirs. If the files are unusable it throws, and the server keeps
+  /// the old certificate. Does nothing without TLS. Any thread.
   public func reloadCertificate() throws(ConfabError) {
     try origin.check()
     try certificate?.reload()

@@ -1,42 +1,41 @@
 internal import Logging
 internal import Synchronization
 
-/// What a server has done, and what it has refused, since it was made.
+/// Counters and measurements of a server since it was created.
 public struct Statistics: Equatable, Sendable {
-  /// Connections that there are now, those that are still shaking hands or fetch the page among them.
+  /// Current connections, including those in a handshake or fetching the page.
   public var connections = 0
-  /// TCP connections that have been accepted, in all: those that have been refused by a status among them.
+  /// Accepted TCP connections, including those rejected with a status.
   public var accepted = 0
-  /// Messages that have been received whole. This and the following are up to a quarter of a second old while the server
-  /// runs.
+  /// Complete messages received. This property and the following ones are up to a quarter of a second old while the
+  /// server runs.
   public var messages = 0
-  /// The bytes of their payload.
+  /// Payload bytes of these messages.
   public var receivedBytes = 0
-  /// Messages that have been handed on to be sent, each as often as there were clients to get it.
+  /// Deliveries: each message counts once per client that it is sent to.
   public var deliveries = 0
-  /// Bytes of messages that have been sent, frame headers included and as compressed as they were.
+  /// Bytes of sent messages, including frame headers, after compression.
   public var sentBytes = 0
-  /// How late the event loops are: the latest of them in the last seconds, or now if one does not come to its turn.
+  /// Delay of the event loops: the largest of the last seconds, or the current one if a loop is stalled.
   public var loopLag = Duration.zero
-  /// For how long the event loop that is furthest behind has not come to its turn; 0 if all have.
+  /// Time since the most delayed event loop should have run; 0 if all have run in time.
   public var loopStall = Duration.zero
-  /// Bytes that clients have not been sent yet because they do not read, of all of them together; those that they share in
-  /// memory, too, are counted for each. What the kernel holds is not.
+  /// Unread bytes of all clients that have not been handed to the kernel. Bytes that clients share in memory count for
+  /// each of them.
   public var backlog = 0
-  /// How long messages that are published to a ``BroadcastLog``, or said in a room, take until they are handed to the
-  /// kernel, each as often as it is for a client that keeps up. Those of one turn of an event loop count from the first of
-  /// them on, and those who lag behind are not in it but in ``backlog``.
+  /// Time from publishing a message to a ``BroadcastLog`` or a room until it is handed to the kernel. A message counts
+  /// once per client that keeps up; slower clients count in ``backlog`` instead. The messages of one turn of an event
+  /// loop count from the first of them on.
   public var deliveryLatency = Latency()
-  /// How often the server has refused, ended or slowed down something, by reason; without those that have not occurred.
+  /// The number of rejections, closes, drops and slowdowns by reason, without those that have not occurred.
   public var refusals: [Refusal: Int] = [:]
 }
 
 extension Statistics {
-  /// Those of a server that has done nothing.
+  /// The statistics of a server that has done nothing yet.
   package static let none = Statistics()
 
-  /// A number of ``Statistics`` for those who watch it: its name with that of its unit, whether it only grows, and what it
-  /// is.
+  /// A number of ``Statistics`` for monitoring: its name, which includes the unit; whether it only grows; its value.
   package struct Metric: Sendable {
     package let name: String
     package let isTotal: Bool
@@ -48,7 +47,7 @@ extension Statistics {
     }
   }
 
-  /// All but ``refusals`` and ``deliveryLatency``.
+  /// All numbers except ``refusals`` and ``deliveryLatency``.
   package static let metrics = [
     Metric("connections", "Connections that there are now.") { Double($0.connections) },
     Metric("backlog_bytes", "Bytes that clients have not been sent yet because they do not read.") {
@@ -68,15 +67,15 @@ extension Statistics {
   ]
 }
 
-/// Lets so many lines a second into a log: what peers cause must not fill it. How many have been left out before a line is
-/// its metadata `leftOut`.
+/// Limits a log to 10 lines per second, so that peers cannot flood it. The metadata `leftOut` of a line is the number
+/// of lines dropped before it.
 struct LogLimiter {
   static let linesPerSecond = 10
   private var second = ContinuousClock.now
   private var lines = 0
   private var unsaid = 0
 
-  /// Whether to log one more line: then how many have been left out before it; nil if not.
+  /// Decides about one more line. Returns the number of lines dropped before it; nil if this one is to be dropped, too.
   mutating func admit() -> Int? {
     let now = ContinuousClock.now
     if now - second >= .seconds(1) { (second, lines) = (now, 0) }
@@ -90,8 +89,8 @@ struct LogLimiter {
   }
 }
 
-/// Counts what is refused, and tells the log: a line each, as long as there are few of the same reason. So a flood of
-/// one hides no other.
+/// Counts and logs refusals, with a ``LogLimiter`` for each reason, so that a flood of one reason does not hide the
+/// others.
 final class RefusalLog: Sendable {
   private let logger: Logger
   private let state = Mutex(State())
@@ -104,7 +103,8 @@ final class RefusalLog: Sendable {
 
   var counts: [Refusal: Int] { state.withLock { $0.counts } }
 
-  /// Any thread. `peer`, `path` and `detail` may hold what a peer has sent: it is made printable here.
+  /// Counts and logs a refusal. `peer`, `path` and `detail` may contain data from peers; non-printable characters are
+  /// replaced here. Any thread.
   func note(
     _ refusal: Refusal, _ peer: @autoclosure () -> String, path: @autoclosure () -> String? = nil,
     _ detail: @autoclosure () -> String
@@ -124,7 +124,7 @@ final class RefusalLog: Sendable {
 }
 
 extension Refusal {
-  /// What happens every day, and to nobody's harm.
+  /// Whether this is common and harmless.
   fileprivate var isRoutine: Bool {
     switch self {
     case .notFound, .notUnderstood, .idle, .closeTimeout, .acceptRate, .messageRate, .byteRate, .pingRate: true

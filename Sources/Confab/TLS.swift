@@ -1,11 +1,11 @@
-/// A certificate and its key, for `https` and `wss`: TLS 1.2 and 1.3, by OpenSSL.
+/// A certificate and its key for `https` and `wss`. OpenSSL provides TLS 1.2 and 1.3.
 public struct TLS: Hashable, Sendable {
-  /// A PEM file: the server's certificate, then those that lead to its root.
+  /// PEM file with the server's certificate, followed by the chain to its root.
   public var certificateFile: String
-  /// A PEM file: the private key, not encrypted.
+  /// PEM file with the unencrypted private key.
   public var keyFile: String
 
-  /// The pair in two files. They are read when the server is made.
+  /// A certificate and a key in two files. The server reads them when it is created.
   public init(certificateFile: String, keyFile: String) {
     self.certificateFile = certificateFile
     self.keyFile = keyFile

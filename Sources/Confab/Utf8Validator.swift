@@ -1,24 +1,24 @@
-/// Checks that text is UTF-8 (RFC 3629), piece by piece: a piece may end inside a character.
+/// An incremental validator for UTF-8 (RFC 3629). A piece may end inside a character.
 struct Utf8Validator {
-  /// Bytes that the current character still needs.
+  /// Missing bytes of the current character.
   private var needed: UInt8 = 0
-  /// What its next byte must lie in.
+  /// Range of its next byte.
   private var low: UInt8 = 0x80
   private var high: UInt8 = 0xBF
 
-  /// Whether the text could end here.
+  /// Whether the text so far ends with a complete character.
   var isComplete: Bool { needed == 0 }
 
-  /// Whether a whole text is valid.
+  /// Returns whether a complete text is valid.
   static func isValid(_ text: Span<UInt8>) -> Bool {
-    // Most is nothing but ASCII.
+    // Most texts are pure ASCII.
     let end = text.endOfAscii(from: 0)
     if end == text.count { return true }
     var rest = Utf8Validator()
     return rest.accept(text.extracting(end..<text.count)) && rest.isComplete
   }
 
-  /// Whether the text so far, with `piece`, is the beginning of valid UTF-8.
+  /// Adds a piece. Returns whether the text so far is the beginning of valid UTF-8.
   mutating func accept(_ piece: Span<UInt8>) -> Bool {
     var index = 0
     while index < piece.count {
@@ -36,7 +36,7 @@ struct Utf8Validator {
     return true
   }
 
-  /// Takes the first byte of a character that is not ASCII: the table of RFC 3629, section 4.
+  /// Reads the first byte of a non-ASCII character (table of RFC 3629, section 4).
   private mutating func begin(_ byte: UInt8) -> Bool {
     switch byte {
     case 0xC2...0xDF: needed = 1
