@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// A WebSocket client for tasks, see ``Server/connections``: its messages are a sequence, and sending waits while it has
-/// too much to read.
+/// A WebSocket connection for tasks, see ``Server/connections``. Its messages are a sequence. Sending suspends the task
+/// while the client's backlog is too large.
 ///
 /// ```swift
 /// for try await message in connection.messages {
@@ -9,16 +9,16 @@ internal import Synchronization
 /// }
 /// ```
 ///
-/// All calls are for any task. A connection that nobody refers to any more is closed, with 1000 if it has not been closed
-/// otherwise.
+/// All calls are allowed from any task. When the last reference is released, the connection is closed with 1000, unless
+/// it has been closed already.
 public final class AsyncConnection: Sendable {
   let core: Core
 
-  /// The request that the client connected with.
+  /// The opening request of the client.
   public let request: RequestHead
-  /// What ``Authorization/accept(context:)`` has given it.
+  /// The context given to ``Authorization/accept(context:)``.
   public let context: (any AnyObject & Sendable)?
-  /// The event loop that it lives on. A task that prefers it as its executor saves the way to it and back.
+  /// The event loop of the connection. A task that prefers it as its executor avoids switching threads.
   public var loop: EventLoop { core.connection.loop }
 
   init(_ core: Core, _ request: RequestHead, _ context: (any AnyObject & Sendable)?) {
@@ -30,35 +30,37 @@ public final class AsyncConnection: Sendable {
     connection.loop.execute { connection.close() }
   }
 
-  /// What the client sends, until the connection ends. Reading goes ahead by at most 32 messages or 64 KiB: a consumer
-  /// that is slower makes the client wait, as TCP does.
+  /// The client's messages, until the connection is closed. At most 32 messages or 64 KiB are read ahead: a slower
+  /// consumer makes the client wait, through TCP.
   ///
   /// The sequence ends when the closing handshake is complete. It throws ``ConfabError/Code/connectionClosed`` when the
-  /// connection ends without, and `CancellationError` when the task is cancelled, which leaves the connection open. One
-  /// task at a time may wait for messages: a second one traps.
+  /// connection is closed without one, and `CancellationError` when the task is cancelled, which leaves the connection
+  /// open. Only one task at a time may wait for messages: a second one traps.
   public var messages: Messages { Messages(connection: self) }
 
-  /// How the connection has ended; nil while it has not.
+  /// How the connection was closed; nil while it is not closed.
   public var close: Close? { core.close }
 
-  /// Sends a message to this client. Returns once it has been accepted, and while more than
-  /// ``Configuration/backlogMark`` waits to be taken by the client, when that has been.
+  /// Sends a message to this client. Returns when the message is queued. If the backlog is then over
+  /// ``Configuration/backlogMark``, returns when the kernel has taken all of it.
   ///
-  /// - Throws: ``ConfabError/Code/connectionClosed`` when the message won't be sent, since the connection is closing or
-  ///   closed; `CancellationError` when the task is cancelled while it waits: the message may be sent nevertheless.
+  /// - Throws: ``ConfabError/Code/connectionClosed`` if the message is not sent because the connection is closing or
+  ///   closed; `CancellationError` if the task is cancelled while it waits. In this case the message may be sent
+  ///   nevertheless.
   public func send(_ message: OwnedMessage) async throws { try await core.send(message) }
 
   /// Sends text to this client, as ``send(_:)-(OwnedMessage)`` does.
   public func send(_ text: String) async throws { try await core.send(OwnedMessage(text)) }
 
-  /// Begins the closing handshake, see ``Connection/close(_:reason:)``: ``messages`` ends when it is done.
+  /// Begins the closing handshake, see ``Connection/close(_:reason:)``. ``messages`` ends when the handshake is
+  /// complete.
   public func close(_ code: CloseCode = .normal, reason: String = "") {
     let connection = core.connection
     connection.loop.execute { connection.close(code, reason: reason) }
   }
 
-  /// Runs `body` on the connection's event loop, where all of ``Connection`` can be used: joining a log, for instance.
-  /// When the loop has ended already, it throws ``ConfabError/Code/connectionClosed``.
+  /// Runs `body` on the connection's event loop, where all of ``Connection`` is available: for joining a log, for
+  /// instance. Throws ``ConfabError/Code/connectionClosed`` if the loop has ended.
   public func onLoop<Result: Sendable>(_ body: @escaping @Sendable (Connection) -> Result) async throws -> Result {
     let connection = core.connection
     return try await withCheckedThrowingContinuation { continuation in
@@ -67,11 +69,11 @@ public final class AsyncConnection: Sendable {
     }
   }
 
-  /// See ``AsyncConnection/messages``.
+  /// The messages of a connection, see ``AsyncConnection/messages``.
   public struct Messages: AsyncSequence {
     let connection: AsyncConnection
 
-    /// Takes one message after the other.
+    /// Returns one message after the other.
     public struct Iterator: AsyncIteratorProtocol {
       let connection: AsyncConnection
       public mutating func next() async throws -> OwnedMessage? { try await connection.core.next() }

@@ -1,8 +1,8 @@
 internal import Synchronization
 
 extension AsyncConnection {
-  /// What the loop's side and the task's side of a connection share. It is the connection's context, which lets go of it
-  /// when it ends.
+  /// The state that the loop and the tasks of a connection share. It is the connection's context, which is released
+  /// when the connection is closed.
   final class Core: Sendable {
     let connection: Connection
     private let inbox = Inbox()
@@ -10,9 +10,9 @@ extension AsyncConnection {
     private struct State {
       var close: Close?
       var lastSend = 0
-      /// Those who wait until the client has taken what it was sent.
+      /// Tasks that wait until the client's backlog has been sent, by the number of their call.
       var waiting: [Int: CheckedContinuation<Void, any Error>] = [:]
-      /// Cancelled before they began to wait.
+      /// Calls that were cancelled before they began to wait.
       var cancelled: Set<Int> = []
     }
 
@@ -27,7 +27,7 @@ extension AsyncConnection {
 
     // MARK: The task's side
 
-    /// Somebody takes care of the connection.
+    /// A task has taken the connection.
     func wasTaken() { resumeReading() }
 
     private func resumeReading() {

@@ -1,7 +1,7 @@
 internal import Synchronization
 
 extension Server {
-  /// A server whose connections tasks take care of: see ``connections``.
+  /// A server whose connections are handled by tasks, see ``connections``.
   ///
   /// ```swift
   /// let server = try Server(Configuration(port: 8080))
@@ -15,11 +15,12 @@ extension Server {
   /// }
   /// ```
   ///
-  /// A handler is faster: no message is copied, and none goes from thread to thread.
+  /// A handler is faster: it does not copy messages, and does not switch threads.
   ///
   /// - Parameters:
-  ///   - configuration: every setting.
-  ///   - authorize: whether a client may connect, see ``Handler/authorize(_:)``: called on the event loops' threads.
+  ///   - configuration: all settings.
+  ///   - authorize: decides whether a client may connect, see ``Handler/authorize(_:)``. Called on the event loops'
+  ///     threads.
   public convenience init(
     _ configuration: Configuration = Configuration(),
     authorize: @escaping @Sendable (borrowing Request) -> Authorization = { _ in .accept() }
@@ -31,7 +32,7 @@ extension Server {
   }
 }
 
-/// Those who connect to a server, see ``Server/connections``.
+/// The connections of a server, see ``Server/connections``.
 public final class Connections: AsyncSequence, Sendable {
   private struct State {
     var queue: [AsyncConnection] = []
@@ -41,7 +42,7 @@ public final class Connections: AsyncSequence, Sendable {
   }
   private let state = Mutex(State())
 
-  /// Takes one client after the other.
+  /// Returns one connection after the other.
   public struct Iterator: AsyncIteratorProtocol {
     let connections: Connections
     public mutating func next() async throws -> AsyncConnection? { try await connections.take() }
@@ -60,9 +61,9 @@ public final class Connections: AsyncSequence, Sendable {
     waiting?.resume(returning: connection)
   }
 
-  /// Forgets one that has ended before it was taken.
+  /// Removes a connection that was closed before a task has taken it.
   func remove(_ core: AsyncConnection.Core) {
-    // Let go of when the lock is: that closes it.
+    // Released after the lock, because releasing closes the connection.
     let removed = state.withLock { state in
       state.queue.firstIndex { $0.core === core }.map { state.queue.remove(at: $0) }
     }
@@ -106,7 +107,7 @@ public final class Connections: AsyncSequence, Sendable {
   }
 }
 
-/// Hands connections and messages of an event loop to tasks.
+/// Hands the connections and messages of an event loop to tasks.
 private final class AsyncHandler: Handler {
   private let connections: Connections
   private let authorize: @Sendable (borrowing Request) -> Authorization
@@ -115,7 +116,7 @@ private final class AsyncHandler: Handler {
     (self.connections, self.authorize) = (connections, authorize)
   }
 
-  /// What ``Authorization/accept(context:)`` says, until the connection has been opened.
+  /// The context given to ``Authorization/accept(context:)``, until the connection is open.
   private final class Context: Sendable {
     let value: (any AnyObject & Sendable)?
     init(_ value: (any AnyObject & Sendable)?) { self.value = value }
@@ -135,7 +136,7 @@ private final class AsyncHandler: Handler {
     let core = AsyncConnection.Core(connection)
     let context = (connection.context as? Context)?.value
     connection.context = core
-    // Until somebody takes it.
+    // Until a task takes the connection.
     connection.pauseReading()
     connections.add(AsyncConnection(core, RequestHead(request), context))
   }

@@ -1,26 +1,27 @@
 internal import Synchronization
 
-/// What waits for the consumer of a connection: messages that have been read ahead, and then the end. Any thread.
+/// A connection's messages that its task has not taken yet, and its end. Any thread.
 final class Inbox: Sendable {
-  /// What is read ahead at the most, but for the message that exceeds it: then the connection is not read.
+  /// The limits for reading ahead. Reading stops after the message that reaches one of them.
   static let maxMessages = 32
   static let maxBytes = 64 << 10
 
   fileprivate struct State {
-    /// The next one is at `first`.
+    /// The queue; the next message is at `first`.
     var messages: [OwnedMessage] = []
     var first = 0
     var bytes = 0
-    /// Nil while more may come.
+    /// Nil while more messages may arrive.
     var end: Result<Void, ConfabError>?
     var isFull = false
     var waiting: CheckedContinuation<OwnedMessage?, any Error>?
-    /// How often somebody has waited: the cancellation of one who has his message may come when the next one waits.
+    /// The number of waits so far. The cancellation of a task that has got its message already may arrive when the next
+    /// task waits.
     var waits = 0
   }
   private let state = Mutex(State())
 
-  /// Adds a message. False when the connection should not be read any more, until ``next(onRoom:)`` says so.
+  /// Appends a message. Returns false when the connection should not be read until ``next(onRoom:)`` calls `onRoom`.
   func add(_ message: OwnedMessage) -> Bool {
     let (waiting, isFull) = state.withLock { state in
       if let waiting = state.waiting {
@@ -37,7 +38,7 @@ final class Inbox: Sendable {
     return !isFull
   }
 
-  /// No more messages come.
+  /// Ends the sequence: no more messages arrive.
   func end(_ end: Result<Void, ConfabError>) {
     let waiting = state.withLock { state in
       state.end = state.end ?? end
@@ -47,9 +48,9 @@ final class Inbox: Sendable {
     waiting?.resume(with: end.map { nil }.mapError { $0 })
   }
 
-  /// The next message; nil at the end. Calls `onRoom` when the connection may be read again.
+  /// Returns the next message; nil at the end. Calls `onRoom` when the connection may be read again.
   func next(onRoom: () -> Void) async throws -> OwnedMessage? {
-    // Most of the time there is one: without the rest.
+    // The fast path: usually a message is available.
     if let (message, hasRoom) = state.withLock({ $0.takeFirst() }) {
       if hasRoom { onRoom() }
       return message
@@ -63,7 +64,7 @@ final class Inbox: Sendable {
         let outcome = state.withLock { state -> Result<OwnedMessage?, any Error>? in
           precondition(state.waiting == nil, "two tasks wait for messages of one connection")
           if Task.isCancelled { return .failure(CancellationError()) }
-          // One may have come just now.
+          // A message may have arrived since the first check.
           if let (message, hasRoom) = state.takeFirst() {
             if hasRoom { onRoom() }
             return .success(message)
@@ -86,7 +87,7 @@ final class Inbox: Sendable {
 }
 
 extension Inbox.State {
-  /// The next message, and whether there is room for more since.
+  /// Removes the next message. `hasRoom` is true when reading may go on.
   fileprivate mutating func takeFirst() -> (OwnedMessage, hasRoom: Bool)? {
     guard first < messages.count else { return nil }
     let message = messages[first]

@@ -1,41 +1,43 @@
 import Synchronization
 
-/// What is said in a room, in the one order that everyone sees.
+/// The messages of a room, in the one order that all readers see.
 ///
-/// A message is encoded once, when it is appended. A connection that has joined the log, see ``Connection/join(_:)``, is
-/// a cursor in it and gets what is appended from then on. Bytes are kept until the slowest cursor has passed them; a
-/// cursor that falls further behind than ``Configuration/maxBacklog`` is closed, so a log does not grow without a bound.
+/// A message is encoded once, when it is appended. A connection that has joined the log, see ``Connection/join(_:)``,
+/// is a cursor in it, and gets all messages from then on. Bytes are kept until the slowest cursor has passed them. A
+/// connection whose cursor falls further behind than ``Configuration/maxBacklog`` is closed, so the log does not grow
+/// without bound.
 public final class BroadcastLog: Sendable {
   struct State {
     var queue = SegmentQueue()
-    /// How many messages have been appended.
+    /// The number of messages appended so far.
     var count = 0
     var readers: [Reader] = []
-    /// Whether all readers know that it has grown since one has last asked for its extent.
+    /// Whether all readers have been notified of growth since one last called ``BroadcastLog/takeExtent()``.
     var isGrowthKnown = false
-    /// Whether messages get their order from somebody else, see ``BroadcastLog/keepOrder()``.
+    /// Whether another component orders the messages, see ``BroadcastLog/keepOrder()``.
     var isOrderKept = false
-    /// How many of the queue's bytes have been counted in ``Backlogs/bytes``.
+    /// Bytes of the queue that ``Backlogs/bytes`` includes.
     var counted = 0
-    /// How far the slowest reader may be behind the end, and where it is: see `note`.
+    /// Maximum lag of the slowest reader in bytes, see `note`.
     var limit = Int.max
+    /// The position of the slowest reader.
     var slowest = 0
-    /// The same messages, compressed, for those who have agreed to that: a log for each form that somebody has read.
+    /// Logs of the same messages in compressed form, one for each form that has had readers.
     var forms: [(compression: Compression, log: BroadcastLog)] = []
   }
   struct Reader {
     let reader: any LogReader
-    /// Up to where it has read, when it last told.
+    /// The position that the reader reported last.
     var position: Int
   }
   let state = Mutex(State())
   private let pressed = Atomic(false)
-  /// How many of the log's forms, itself among them, are pressed.
+  /// The number of pressed logs among this one and its forms.
   private let pressure: Pressure
   private final class Pressure: Sendable { let count = Atomic(0) }
   private let hasForms = Atomic(false)
 
-  /// An empty log that nobody reads.
+  /// An empty log without readers.
   public init() { pressure = Pressure() }
 
   deinit { Backlogs.add(-state.withLock { $0.counted }) }
@@ -43,16 +45,17 @@ public final class BroadcastLog: Sendable {
   /// A form of another log.
   private init(_ pressure: Pressure) { self.pressure = pressure }
 
-  /// Appends a message for everyone who has joined. It is written when the running turn of each event loop ends.
+  /// Appends a message for all connections that have joined the log. Each event loop writes it when its current turn
+  /// ends.
   ///
-  /// Any thread. Messages that are appended by one thread keep their order.
+  /// Any thread. Messages appended by one thread keep their order.
   public func append(_ message: Message) { append(message, forms(of: message)) }
 
-  /// The compressed forms of a message, for those who read them now.
+  /// The compressed forms of a message for the current readers.
   package struct Forms { fileprivate let deflated: [Compression: [UInt8]] }
 
-  /// Makes the forms of a message; nil if there are none. That takes long: who appends with a lock of its own held does it
-  /// beforehand.
+  /// Compresses a message into the forms that have readers; nil if there are none. This takes long: a caller with a
+  /// lock of its own should do it before taking the lock.
   package func forms(of message: Message) -> Forms? {
     guard hasForms.load(ordering: .relaxed) else { return nil }
     var deflated: [Compression: [UInt8]] = [:]
@@ -62,16 +65,16 @@ public final class BroadcastLog: Sendable {
     return Forms(deflated: deflated)
   }
 
-  /// Appends a message whose forms have been made. It goes to forms that have come since as it is.
+  /// Appends a message whose forms have been made. A form that has been added since gets it uncompressed.
   package func append(_ message: Message, _ forms: Forms?) {
     state.withLock { append(message, forms, &$0) }
   }
 
-  /// Somebody else gives messages their order from now on: those whose order nobody keeps are not appended any more.
+  /// Leaves the order of messages to another component: from now on ``appendUnlessOrdered(_:_:)`` appends nothing.
   package func keepOrder() { state.withLock { $0.isOrderKept = true } }
 
-  /// Appends a message where it comes, and tells whether it has: not if somebody keeps the order. This and ``keepOrder()``
-  /// have one order on all threads.
+  /// Appends a message, unless another component orders the messages. Returns whether it was appended. All threads see
+  /// this call and ``keepOrder()`` in the same order.
   package func appendUnlessOrdered(_ message: Message, _ forms: Forms?) -> Bool {
     state.withLock { state in
       if state.isOrderKept { return false }
@@ -100,7 +103,7 @@ public final class BroadcastLog: Sendable {
   /// Appends text, as ``append(_:)-(Message)`` does.
   public func append(_ text: String) { append(OwnedMessage(text)) }
 
-  /// The log of the same messages in the form for `compression`; nil is the log itself.
+  /// Returns the log of the same messages in the form for `compression`; the log itself for nil.
   func form(_ compression: Compression?) -> BroadcastLog {
     guard let compression else { return self }
     return state.withLock { state in
@@ -112,10 +115,11 @@ public final class BroadcastLog: Sendable {
     }
   }
 
-  /// The position behind the last byte: how many bytes, frame headers included, have ever been appended. Any thread.
+  /// The position after the last byte: the number of bytes, including frame headers, appended so far. Any thread.
   public var end: Int { state.withLock { $0.queue.end } }
 
-  /// The same, and how many messages they were, for a reader that wants to hear of the next one again.
+  /// Returns the end and the number of messages appended so far. The log notifies its readers of the next message
+  /// again.
   func takeExtent() -> (end: Int, count: Int) {
     state.withLock { state in
       state.isGrowthKnown = false
@@ -123,13 +127,13 @@ public final class BroadcastLog: Sendable {
     }
   }
 
-  /// The bytes that are kept because some reader has not read them. Any thread.
+  /// Bytes that are kept for readers that have not read them. Any thread.
   public var retained: Int { state.withLock { $0.queue.count } }
 
   /// The position of the first byte that is kept.
   var start: Int { state.withLock { $0.queue.start } }
 
-  /// Adds a reader, and returns its cursor, at the end of the log, and how many messages have been appended before.
+  /// Adds a reader. Returns its cursor, which is at the end of the log, and the number of messages appended so far.
   func add(_ reader: any LogReader) -> (cursor: Cursor, count: Int) {
     state.withLock { state in
       state.readers.append(Reader(reader: reader, position: state.queue.end))
@@ -149,11 +153,11 @@ public final class BroadcastLog: Sendable {
 
   // MARK: Pressure
 
-  /// Whether some reader, of any form, can't keep up with those who append: they should wait. That happens among several
-  /// event loops, when one has more to write than another brings.
+  /// Whether a reader of the log or of its forms cannot keep up, so that publishers should pause. This happens with
+  /// several event loops, when one has more to write than another appends.
   var isPressed: Bool { pressure.count.load(ordering: .relaxed) > 0 }
 
-  /// Tells whether that is new.
+  /// Returns whether the state has changed.
   @discardableResult
   private func setPressed(_ isPressed: Bool) -> Bool {
     guard pressed.exchange(isPressed, ordering: .relaxed) != isPressed else { return false }
@@ -161,8 +165,8 @@ public final class BroadcastLog: Sendable {
     return true
   }
 
-  /// Tells that `reader` has read up to `position`. The log is pressed when a reader is more than `limit` behind the end,
-  /// until none is more than half of that.
+  /// Reports that `reader` has read up to `position`. The log becomes pressed when a reader is more than `limit` behind
+  /// the end, and is relieved when all readers are at most half of that behind.
   func note(_ reader: any LogReader, at position: Int, limit: Int) {
     state.withLock { state in
       state.limit = limit
@@ -189,7 +193,7 @@ public final class BroadcastLog: Sendable {
     if !state.forms.isEmpty { append(message, forms, to: state.forms) }
   }
 
-  /// Appends with the lock held. Who appends much to what others read slowly need not wait until they tell.
+  /// Appends with the lock held. Sets the pressure at once, without waiting for the readers' next reports.
   private func append(_ message: Message, _ state: inout State) {
     state.queue.append(message)
     state.count += 1
@@ -202,12 +206,12 @@ public final class BroadcastLog: Sendable {
 }
 
 extension BroadcastLog.State {
-  /// A log that has no readers keeps no memory for what comes next.
+  /// Frees the memory of a log without readers.
   mutating func releaseUnread() {
     if readers.isEmpty { queue.release() }
   }
 
-  /// Brings ``Backlogs/bytes`` up to date.
+  /// Updates ``Backlogs/bytes``.
   mutating func countBytes() {
     guard queue.count != counted else { return }
     Backlogs.add(queue.count - counted)

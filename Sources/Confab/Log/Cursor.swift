@@ -1,22 +1,22 @@
 internal import Synchronization
 
-/// A reader's place in a ``BroadcastLog``: it has read every byte before `position` and none after.
+/// A reader's position in a ``BroadcastLog``: it has read every byte before `position` and none after.
 ///
-/// It holds a position, not a copy: any number of readers that lag share the same bytes. What is not yet read stays in
-/// the log until the cursor moves past it or is removed, so every cursor is removed once, by ``BroadcastLog/remove(_:)``.
+/// A cursor is a position, not a copy: any number of slow readers share the same bytes. Unread bytes stay in the log
+/// until the cursor moves past them or is removed. Every cursor is removed once, by ``BroadcastLog/remove(_:)``.
 struct Cursor {
-  /// That of a reader that has none yet.
+  /// The value for a reader without a cursor.
   static let none = Cursor(position: 0)
 
   fileprivate(set) var position: Int
 }
 
-/// What keeps up with a log, and wants to know when it has grown. Both calls come with the log's lock held: they must
-/// return at once and not call the log.
+/// A reader that the log notifies of growth. Both functions are called with the log's lock held: they must return at
+/// once and must not call the log.
 protocol LogReader: AnyObject, Sendable {
-  /// Called on the thread that appends, once until a reader has asked by ``BroadcastLog/takeExtent()``.
+  /// The log has grown. Called on the appending thread, once until a reader calls ``BroadcastLog/takeExtent()``.
   func logGrew()
-  /// Called when ``BroadcastLog/isPressed`` has become false, on the thread that noticed.
+  /// ``BroadcastLog/isPressed`` has become false. Called on the thread that noticed.
   func logRelieved()
 }
 
@@ -28,21 +28,22 @@ extension BroadcastLog.State {
 }
 
 extension BroadcastLog {
-  /// A new cursor at the end of the log: it will read what is appended from now on.
+  /// Returns a new cursor at the end of the log: it reads what is appended from now on.
   func makeCursor() -> Cursor { state.withLock { $0.makeCursor() } }
 
-  /// A second cursor at the place of `cursor`.
+  /// Returns a second cursor at the position of `cursor`.
   func copy(_ cursor: Cursor) -> Cursor {
     state.withLock { $0.queue.enter(at: cursor.position) }
     return cursor
   }
 
-  /// What comes next for `cursor`, at most one segment and not beyond the position `limit`; nil if there is nothing.
+  /// Returns the next bytes for `cursor`, at most one segment and not beyond the position `limit`; nil if there are
+  /// none.
   func read(_ cursor: Cursor, upTo limit: Int = .max) -> Slice? {
     state.withLock { $0.queue.read(at: cursor.position, upTo: limit) }
   }
 
-  /// Moves `cursor` past `count` bytes. What no cursor has before it is forgotten.
+  /// Moves `cursor` forward by `count` bytes. Bytes before the first cursor are freed.
   func advance(_ cursor: inout Cursor, by count: Int) {
     let destination = cursor.position + count
     state.withLock { [cursor] in $0.queue.move(from: cursor.position, to: destination) }

@@ -1,19 +1,18 @@
-/// A WebSocket frame to be written: one header and one piece of a message (RFC 6455, section 5.2).
+/// A WebSocket frame to be written: a header and a piece of a message (RFC 6455, section 5.2).
 ///
-/// The server's frames are not masked, section 5.1, so the same bytes serve every reader.
+/// The server's frames are not masked (section 5.1), so the same bytes serve every reader.
 struct Frame: ~Escapable {
-  /// The most payload that one frame carries, in bytes. A longer message is cut into fragments of this size,
-  /// section 5.4.
+  /// Maximum payload of a frame in bytes. A longer message is split into fragments of this size (section 5.4).
   ///
-  /// One write carries whole frames only: libwebsockets puts PONG and CLOSE between two writes, where half a frame
+  /// A write contains whole frames only: libwebsockets sends PONG and CLOSE between two writes, where half a frame
   /// would break the stream.
   static let maxPayload = 16 * 1024
-  /// The longest header of a frame with at most ``maxPayload`` bytes.
+  /// Maximum header length of a frame with at most ``maxPayload`` bytes.
   static let maxHeader = 4
 
   let opcode: UInt8
   let isFinal: Bool
-  /// RSV1: the first frame of a compressed message has it set, RFC 7692, section 6.
+  /// RSV1: set in the first frame of a compressed message (RFC 7692, section 6).
   let isCompressed: Bool
   let payload: Span<UInt8>
 
@@ -46,9 +45,9 @@ struct Frame: ~Escapable {
 }
 
 extension Message {
-  /// Cuts the message into frames: one, or fragments of ``Frame/maxPayload`` bytes and a last one.
+  /// Splits the message into frames: one, or fragments of ``Frame/maxPayload`` bytes and a last one.
   func forEachFrame(_ body: (Frame) -> Void) {
-    // Nearly all are one, and cut nowhere.
+    // Nearly all messages fit one frame.
     if bytes.count <= Frame.maxPayload {
       return body(Frame(opcode: kind.rawValue, isFinal: true, isCompressed: isCompressed, payload: bytes))
     }

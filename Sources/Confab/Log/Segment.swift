@@ -1,47 +1,48 @@
-/// A stretch of a log: whole frames, as they go to the sockets, for one write.
+/// A part of a log: whole frames for one write.
 struct Segment {
-  /// The most bytes in one segment, and in one write: four frames of the greatest size fit. Larger ones would save few
-  /// writes more, and what a full socket does not take of one, libwebsockets copies.
+  /// Maximum size of a segment, and of a write, in bytes: four frames of maximum size. Larger segments would hardly
+  /// save writes, and libwebsockets copies the part that a full socket does not take.
   static let limit = 4 * (Frame.maxPayload + Frame.maxHeader)
 
-  /// The open segment keeps its memory for what comes next if it has no more than this, in bytes.
+  /// Maximum capacity in bytes that an emptied open segment keeps for later messages.
   static let reusedCapacity = 16 * 1024
 
-  /// The position of the first byte in the log.
+  /// The position of its first byte in the log.
   var start: Int
   var bytes: [UInt8] = []
-  /// How many cursors stand in this segment: it is kept while there is one in it or before it.
+  /// The number of cursors in this segment. The segment is kept while it, or one before it, has a cursor.
   var cursors = 0
 
   var end: Int { start + bytes.count }
 }
 
-/// A piece of a log to be written: the bytes `range` of `bytes`, which are whole frames.
+/// Bytes of a log to be written: the range `range` of `bytes`, which contains whole frames.
 struct Slice {
   let bytes: [UInt8]
   let range: Range<Int>
   var count: Int { range.count }
 }
 
-/// Consecutive segments: messages are appended at the end, read by position, and forgotten once every cursor is past.
+/// Consecutive segments. Messages are appended at the end, read by position, and freed when every cursor has passed
+/// them.
 ///
-/// A position counts the bytes since the queue began, so it stays valid when others are forgotten. Positions that
-/// cursors have are starts of frames.
+/// A position is the number of bytes since the queue began, so it stays valid when earlier segments are freed. Cursors
+/// always stand at the beginning of a frame.
 struct SegmentQueue {
-  /// Those that nothing is appended to any more, ordered and without gaps.
+  /// Complete segments, in order and without gaps.
   private var full: [Segment] = []
-  /// The index of the first one that is kept: those before it have been forgotten.
+  /// The index of the first segment that is kept; those before it have been freed.
   private var head = 0
-  /// The one behind them: frames are appended to it while they fit.
+  /// The segment after them. Frames are appended to it while they fit.
   private var open = Segment(start: 0)
-  /// How many cursors stand behind the last byte. They belong to the segment that the next byte is appended to.
+  /// The number of cursors after the last byte. They belong to the segment that the next byte goes to.
   private var cursorsAtEnd = 0
 
   /// The position of the first byte that is kept.
   var start: Int { head < full.count ? full[head].start : open.start }
-  /// The position behind the last byte.
+  /// The position after the last byte.
   var end: Int { open.end }
-  /// The bytes that are kept.
+  /// The number of bytes that are kept.
   var count: Int { end - start }
 
   mutating func append(_ message: Message) {
@@ -52,14 +53,14 @@ struct SegmentQueue {
     trim()
   }
 
-  /// Appends frames as they are.
+  /// Appends encoded frames.
   mutating func append(_ frames: Slice) {
     makeRoom(for: frames.count)
     open.bytes.append(contentsOf: frames.bytes[frames.range])
     trim()
   }
 
-  /// Makes the open segment the one that the next `count` bytes, at least one, go to.
+  /// Opens a new segment if the open one has no room for the next `count` bytes, at least one.
   private mutating func makeRoom(for count: Int) {
     let used = open.bytes.count
     if used > 0 && used + count > Segment.limit {
@@ -70,17 +71,18 @@ struct SegmentQueue {
     cursorsAtEnd = 0
   }
 
-  /// The bytes from `position` to the end of its segment or to `limit`, whichever comes first; nil if there are none.
+  /// Returns the bytes from `position` to the end of its segment or to `limit`, whichever comes first; nil if there are
+  /// none.
   func read(at position: Int, upTo limit: Int) -> Slice? {
     guard position < min(limit, end) else { return nil }
     let segment = index(of: position).map { full[$0] } ?? open
     return Slice(bytes: segment.bytes, range: position - segment.start..<min(limit, segment.end) - segment.start)
   }
 
-  /// Counts a cursor in: nothing from `position` on is forgotten until it moves or leaves.
+  /// Adds a cursor: bytes from `position` on are kept until it moves or leaves.
   mutating func enter(at position: Int) { count(1, at: position) }
 
-  /// Counts a cursor at `position` out, and forgets what nobody needs any more.
+  /// Removes the cursor at `position`, and frees segments that no cursor needs any more.
   mutating func leave(at position: Int) {
     count(-1, at: position)
     trim()
@@ -101,14 +103,14 @@ struct SegmentQueue {
     }
   }
 
-  /// Gives back the memory that is kept for what comes next, if no cursor is there to read it.
+  /// Frees the memory of the segments, unless a cursor needs it.
   mutating func release() {
     guard full.isEmpty && open.cursors == 0 && cursorsAtEnd == 0 else { return }
     (full, open) = ([], Segment(start: open.end))
     head = 0
   }
 
-  /// Forgets the segments before the first cursor. The open one keeps its memory for what comes next.
+  /// Frees the segments before the first cursor. The open one keeps its memory for later messages.
   private mutating func trim() {
     if !full.isEmpty { trimFull() }
     guard full.isEmpty && open.cursors == 0 else { return }
@@ -116,7 +118,7 @@ struct SegmentQueue {
     open.bytes.removeAll(keepingCapacity: open.bytes.capacity <= Segment.reusedCapacity)
   }
 
-  /// A function of its own, so that ``trim()`` takes no time where there is nothing to forget.
+  /// A separate function, so that ``trim()`` costs nothing when there is nothing to free.
   @inline(never)
   private mutating func trimFull() {
     while head < full.count && full[head].cursors == 0 {
@@ -129,7 +131,7 @@ struct SegmentQueue {
     }
   }
 
-  /// Which of the full segments `position` is in; nil if it is in the open one.
+  /// Returns the index of the full segment with `position`; nil if it is in the open one.
   private func index(of position: Int) -> Int? {
     precondition(position >= start && position < end, "position \(position) is not in \(start)..<\(end)")
     if open.start <= position { return nil }
