@@ -2,20 +2,20 @@ internal import CConfab
 internal import Confab
 internal import Synchronization
 
-/// What a `confab_authorization` points to: a decision that the program makes, within its callback or later.
+/// The target of a `confab_authorization`: a decision that the program makes, within its callback or later.
 @safe final class Decision: Sendable {
   private enum State {
     case open
     case made(Authorization)
     case awaited(CheckedContinuation<Authorization, Never>)
-    /// It has been made, or nobody waits for it any more.
+    /// The decision has been delivered, or the client is not waiting any more.
     case done
   }
   private let state = Mutex(State.open)
   private let origin = OriginProcess()
 
-  /// Hands it to `callback` with a reference that the program owns until it decides. The result is what it has decided,
-  /// or that it is to be waited for.
+  /// Calls `callback` with a reference that the program owns until it decides. Returns the decision, or an
+  /// authorization that waits for it.
   func ask(_ callback: (OpaquePointer) -> Void) -> Authorization {
     unsafe callback(OpaquePointer(Unmanaged.passRetained(self).toOpaque()))
     return state.withLock { state in
@@ -54,7 +54,7 @@ internal import Synchronization
 
   private static let nobodyWaits = Authorization.refuse(Response(status: 503, ""))
 
-  /// Decides, once: the program's reference is given back.
+  /// Makes the decision and releases the program's reference.
   static func decide(_ handle: OpaquePointer?, _ authorization: Authorization) throws(Failure) {
     guard let handle = unsafe handle else { throw .argument("the authorization is NULL") }
     let decision = unsafe Unmanaged<Decision>.fromOpaque(UnsafeRawPointer(handle))
@@ -66,7 +66,8 @@ internal import Synchronization
     if !isMade { throw Failure(CONFAB_ERROR_CLOSED, "the client does not wait any more") }
   }
 
-  /// Whether somebody gets to know; nil if it has been decided before.
+  /// Stores or delivers the decision. `isMade` is true if the client is still waiting, false if it is not, and nil if a
+  /// decision had been made before.
   private func make(_ authorization: Authorization) -> (Bool?, CheckedContinuation<Authorization, Never>?) {
     state.withLock { state in
       switch state {
@@ -83,7 +84,7 @@ internal import Synchronization
   }
 }
 
-/// An answer of the program's.
+/// Reads the arguments of a response.
 func response(
   _ status: Int32, _ headers: UnsafePointer<UnsafePointer<CChar>?>?, _ body: UnsafeRawPointer?, _ length: Int
 ) throws(Failure) -> Response {

@@ -1,7 +1,7 @@
 internal import CConfab
 internal import Confab
 
-/// Calls a program's callbacks.
+/// Calls the program's callbacks.
 @safe final class CallbackHandler: Handler {
   private let callbacks: confab_callbacks
   private let userData: UnsafeMutableRawPointer?
@@ -38,7 +38,7 @@ internal import Confab
   func received(_ message: Message, from connection: Connection) {
     guard let callback = unsafe callbacks.message else { return }
     unsafe message.bytes.withUnsafeBytes { bytes in
-      // An empty message has no address of its own.
+      // An empty message has no address; `data` must not be NULL.
       let data = unsafe bytes.baseAddress ?? UnsafeRawPointer(constant(""))
       unsafe callback(connection.handle, Int32(message.kind.rawValue), data, bytes.count, userData)
     }

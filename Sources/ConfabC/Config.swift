@@ -22,7 +22,7 @@ public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callb
   result { () throws(Failure) in try unsafe confab_callbacks.write(confab_callbacks(), to: callbacks, size) }
 }
 
-/// A member of the struct that is a setting of ``Configuration`` or ``ChatOptions``.
+/// Maps a member of the struct to a setting of ``Configuration`` or ``ChatOptions``.
 @unsafe private enum Setting<Settings> {
   case flag(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Settings, Bool>)
   case small(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Settings, Int>)
@@ -91,14 +91,14 @@ extension confab_config {
     return unsafe config
   }
 
-  /// What the program has set of the chat.
+  /// The chat's settings in this struct.
   var chatOptions: ChatOptions {
     var options = ChatOptions()
     unsafe chatSettings.forEach { unsafe $0.read(self, to: &options) }
     return options
   }
 
-  /// What the program has set.
+  /// Returns the server's settings in this struct.
   func configuration(_ log: LogTarget) throws(Failure) -> Configuration {
     var configuration = Configuration()
     unsafe serverSettings.forEach { unsafe $0.read(self, to: &configuration) }

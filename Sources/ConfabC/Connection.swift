@@ -1,23 +1,23 @@
 internal import CConfab
 internal import Confab
 
-/// What belongs to a connection: its context.
+/// The context of a connection.
 @safe final class Peer: @unchecked Sendable {
-  // @unchecked: once the connection is open it is used on its loop's thread only.
+  // @unchecked: once the connection is open, it is used on the loop's thread only.
 
-  /// Nil before the connection is open, and when it has been closed.
+  /// Nil before the connection is open, and after it is closed.
   var host: Host?
-  /// The room that it is in.
+  /// The room of the connection.
   var room: Rooms.Room?
-  /// The program's.
+  /// The program's pointer.
   var userPointer: UnsafeMutableRawPointer?
 
-  /// Gives the program its pointer back.
+  /// Calls the program's `release` function.
   private let release: () -> Void
 
   init() { release = {} }
 
-  /// `release`, unless it is nil, is called with the pointer when nothing refers to this any more.
+  /// `release`, unless it is nil, is called with the pointer when the last reference to this object is released.
   init(userPointer: UnsafeMutableRawPointer?, release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?) {
     unsafe self.userPointer = userPointer
     self.release = { unsafe release?(userPointer) }
@@ -26,8 +26,8 @@ internal import Confab
   deinit { release() }
 }
 
-// A `confab_connection` is the address of a Connection, which its loop keeps alive until it is closed, and then those of
-// the program's references that confab_connection_retain() has made.
+// A `confab_connection` is the address of a Connection. The loop keeps the connection alive until it is closed; after
+// that, the program's references from confab_connection_retain() do.
 extension Connection {
   static func of(_ handle: OpaquePointer?) throws(Failure) -> Connection {
     guard let handle = unsafe handle else { throw .argument("the connection is NULL") }
@@ -38,7 +38,7 @@ extension Connection {
 
   var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
 
-  /// The connection of a handle, for calls on its loop's thread.
+  /// Returns the connection of a handle. Throws on other threads than its loop's.
   static func current(_ handle: OpaquePointer?) throws(Failure) -> Connection {
     let connection = try unsafe of(handle)
     guard connection.loop.isCurrent else {
@@ -48,7 +48,7 @@ extension Connection {
     return connection
   }
 
-  /// The same, for calls that are for open connections.
+  /// Returns the connection of a handle. Throws on other threads than its loop's, and if the connection is not open.
   static func open(_ handle: OpaquePointer?) throws(Failure) -> Connection {
     let connection = try unsafe current(handle)
     guard connection.readyState == .open else { throw closed }
@@ -60,7 +60,7 @@ extension Connection {
   var peer: Peer? { context as? Peer }
 }
 
-/// A message of the program's, to be copied within the call.
+/// Reads the arguments of a message, which is borrowed during the call.
 private func message<Value>(
   _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int, _ use: (borrowing Message) throws(Failure) -> Value
 ) throws(Failure) -> Value {
@@ -145,13 +145,13 @@ public func confab_connection_loop(_ connection: OpaquePointer?) -> Int32 {
 
 @c @implementation
 public func confab_connection_retain(_ connection: OpaquePointer?) -> Int32 {
-  // A reference of the program's, which confab_connection_release() gives back.
+  // The program's reference, see confab_connection_release().
   result { () throws(Failure) in _ = unsafe Unmanaged.passRetained(try Connection.of(connection)) }
 }
 
 @c @implementation
 public func confab_connection_release(_ connection: OpaquePointer?) -> Int32 {
-  // A reference that confab_connection_retain() has made.
+  // The reference from confab_connection_retain().
   result { () throws(Failure) in unsafe Unmanaged.passUnretained(try Connection.of(connection)).release() }
 }
 

@@ -3,7 +3,7 @@ internal import Confab
 internal import ConfabChat
 internal import Glibc
 
-/// Why a function fails: what it returns, and what `confab_last_error()` says then.
+/// An error of a function of the header: its result and the text for `confab_last_error()`.
 struct Failure: Error {
   let code: confab_error
   let message: String
@@ -25,7 +25,7 @@ struct Failure: Error {
     self.init(code, Failure.settings.reduce(error.message) { $0.replacing($1.swift, with: $1.c) })
   }
 
-  /// The names that messages have for settings, and the header's.
+  /// Names of settings in Swift's error messages, with their names in the header.
   private static let settings: [(swift: String, c: String)] =
     (Configuration.limits.map(\.name) + ChatOptions.limits.map(\.name)
     + [
@@ -46,7 +46,7 @@ extension OriginProcess {
   }
 }
 
-/// The result of `body`, or the code of its failure.
+/// Returns the result of `body`, or the code of its failure.
 func result<Number: SignedInteger>(_ body: () throws(Failure) -> Number) -> Number {
   do throws(Failure) {
     return try body()
@@ -63,7 +63,7 @@ func result(_ body: () throws(Failure) -> Void) -> Int32 {
   }
 }
 
-/// The result of `body`, or nil, or what is in its place, for a failure.
+/// Returns the result of `body`, or `none` if it fails.
 func value<Value>(or none: Value, _ body: () throws(Failure) -> Value) -> Value {
   do throws(Failure) {
     return try body()
@@ -77,7 +77,7 @@ func value<Value>(or none: Value, _ body: () throws(Failure) -> Value) -> Value 
 enum LastError {
   private static let key: pthread_key_t = {
     var key = pthread_key_t()
-    // Each thread frees its own when it ends.
+    // Frees a thread's message when the thread ends.
     let failure = unsafe pthread_key_create(&key) { unsafe free($0) }
     precondition(failure == 0, "no thread-specific data is left")
     return key
@@ -94,19 +94,19 @@ enum LastError {
   }
 }
 
-/// A string of C that is there for ever.
+/// Returns a C string that is never freed.
 func constant(_ text: StaticString) -> UnsafePointer<CChar> {
   unsafe UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
 }
 
-/// What a string of C says, which must be there and be UTF-8.
+/// Reads a C string. Throws if it is NULL or not UTF-8.
 func string(_ text: UnsafePointer<CChar>?, _ name: String) throws(Failure) -> String {
   guard let text = unsafe text else { throw .argument("\(name) is NULL") }
   guard let string = unsafe String(validatingCString: text) else { throw .argument("\(name) is not UTF-8") }
   return string
 }
 
-/// The strings of an array that NULL ends.
+/// Reads an array of C strings that ends with NULL.
 func strings(_ list: UnsafePointer<UnsafePointer<CChar>?>?, _ name: String) throws(Failure) -> [String] {
   var strings: [String] = []
   guard let list = unsafe list else { return strings }

@@ -5,16 +5,16 @@ internal import Dispatch
 internal import Glibc
 internal import Synchronization
 
-/// What a `confab_server` points to. The program owns it, from `confab_create()` to `confab_destroy()`.
+/// The target of a `confab_server`. The program owns it from `confab_create()` to `confab_destroy()`.
 @safe final class Host: @unchecked Sendable {
-  // @unchecked: what varies is set before anyone else has it, or is atomic.
+  // @unchecked: variables are set before other threads have the object, or are atomic.
 
   private(set) var server: Server!
-  /// Nil when the server is a chat, which has its own.
+  /// Nil for a chat, which has its own rooms.
   let rooms: Rooms?
-  /// Whether it lives in a loop of the program's.
+  /// Whether the server runs in the program's loop.
   private let isOnHostLoop: Bool
-  /// The page's address, freed with this object.
+  /// The URL of the page, freed with this object.
   private(set) var url: UnsafeMutablePointer<CChar>?
   private let log: LogTarget
   private let isStarted = Atomic(false)
@@ -26,15 +26,15 @@ internal import Synchronization
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
     rooms = unsafe Rooms(limit: Int(config.max_rooms))
-    // nonisolated(unsafe): the program says what it points to.
+    // nonisolated(unsafe): the program is responsible for its pointer.
     nonisolated(unsafe) let userData = unsafe userData
-    // Unowned: it outlives the loops, since confab_destroy() waits for them.
+    // Unowned: this object outlives the loops, since confab_destroy() waits for them.
     try unsafe listen(config) { [unowned self] loop in
       unsafe CallbackHandler(callbacks, userData, host: self, on: loop)
     }
   }
 
-  /// The chat.
+  /// A chat.
   init(chat config: confab_config) throws(Failure) {
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
@@ -68,7 +68,7 @@ internal import Synchronization
   // MARK: Running
 
   func start() throws(Failure) {
-    // Before: callbacks may ask.
+    // Before the start: callbacks may already need it.
     isStarted.store(true, ordering: .releasing)
     do throws(ConfabError) { try server.start() } catch { throw Failure(error) }
   }
@@ -109,7 +109,7 @@ internal import Synchronization
     }
   }
 
-  /// What has to be done before the program's reference is given back.
+  /// Stops the server and ends the log, before the program's reference is released.
   func end() throws(Failure) {
     if isStarted.load(ordering: .acquiring) {
       try checkThread()
@@ -128,7 +128,7 @@ internal import Synchronization
 
   // MARK: Pointers
 
-  /// The object of a handle, borrowed from the program.
+  /// Returns the object of a handle, borrowed from the program.
   static func of(_ handle: OpaquePointer?) throws(Failure) -> Host {
     guard let handle = unsafe handle else { throw .argument("the server is NULL") }
     let host = unsafe Unmanaged<Host>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
@@ -138,7 +138,7 @@ internal import Synchronization
 
   var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
 
-  /// Gives the program its reference, which confab_destroy() takes back.
+  /// Gives the program a reference, which confab_destroy() releases.
   func give(to target: UnsafeMutablePointer<OpaquePointer?>) {
     unsafe target.pointee = OpaquePointer(Unmanaged.passRetained(self).toOpaque())
   }

@@ -3,10 +3,10 @@ internal import Confab
 internal import Logging
 internal import Synchronization
 
-/// The program's function for lines of the log, until the server is destroyed: libwebsockets' own log goes to the logger of
-/// the server that was made last, even then.
+/// The program's log function, which is used until the server is destroyed. libwebsockets' own log goes to the logger
+/// of the server that was created last, even after that server is destroyed.
 final class LogTarget: Sendable {
-  // nonisolated(unsafe): the program's pointer is passed back to it, one call at a time.
+  // nonisolated(unsafe): the program gets its pointer back, in one call at a time.
   @safe private struct Function {
     nonisolated(unsafe) let call: @convention(c) (Int32, UnsafePointer<CChar>?, UnsafeMutableRawPointer?) -> Void
     nonisolated(unsafe) let userData: UnsafeMutableRawPointer?
@@ -20,7 +20,7 @@ final class LogTarget: Sendable {
 
   var isThere: Bool { function.withLock { $0 != nil } }
 
-  /// Returns when no call is running, and begins none any more.
+  /// Returns when no call is running. No call begins afterwards.
   func end() { function.withLock { $0 = nil } }
 
   func log(_ level: Int32, _ line: String) {
@@ -33,7 +33,7 @@ final class LogTarget: Sendable {
 
 private let levels: [Logger.Level] = [.trace, .debug, .info, .notice, .warning, .error, .critical]
 
-/// Hands lines to a ``LogTarget``.
+/// Passes log lines to a ``LogTarget``.
 private struct LogFunction: LogHandler {
   let target: LogTarget
   var logLevel = Logger.Level.notice

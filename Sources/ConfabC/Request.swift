@@ -2,14 +2,14 @@ internal import CConfab
 internal import Confab
 internal import Glibc
 
-/// What a `confab_request` points to: a request within the callback that it is handed to.
+/// The target of a `confab_request`: a request during the callback that receives it.
 @safe final class RequestView {
   private let source: RequestSource
   private let loop: EventLoop
   private let isAnswerable: Bool
-  /// What the program has answered.
+  /// The program's response.
   private(set) var response: Response?
-  /// What the program has been given, freed when the callback has returned.
+  /// Strings that the program has got; freed when the callback has returned.
   private var strings = unsafe [UnsafeMutablePointer<CChar>]()
 
   init(_ request: borrowing Request, on loop: EventLoop, isAnswerable: Bool = false) {
@@ -18,7 +18,7 @@ internal import Glibc
     self.isAnswerable = isAnswerable
   }
 
-  /// Hands it to `body`, unretained, for as long as that runs.
+  /// Calls `body` with an unretained handle.
   func lend(_ body: (OpaquePointer) -> Void) {
     unsafe body(OpaquePointer(Unmanaged.passUnretained(self).toOpaque()))
     unsafe strings.forEach { unsafe free($0) }

@@ -61,7 +61,7 @@ public func confab_when_stopped(
   result { () throws(Failure) in
     let host = try unsafe Host.of(server)
     guard let job = unsafe job else { throw .argument("job is NULL") }
-    // nonisolated(unsafe): the program says what it points to, and that it stays.
+    // nonisolated(unsafe): the program is responsible for its pointer, and keeps it valid.
     nonisolated(unsafe) let argument = unsafe argument
     try host.whenStopped { unsafe job(host.handle, argument) }
   }
@@ -87,7 +87,7 @@ public func confab_execute(
     guard host.server.loops.indices.contains(Int(loop)) else {
       throw .argument("loop must be 0 to \(host.server.loops.count - 1), not \(loop)")
     }
-    // nonisolated(unsafe): the program says what it points to, and that it stays.
+    // nonisolated(unsafe): the program is responsible for its pointer, and keeps it valid.
     nonisolated(unsafe) let (server, argument) = unsafe (server, argument)
     guard let job = unsafe job else { throw .argument("job is NULL") }
     guard host.server.loops[Int(loop)].execute({ unsafe job(server, argument) }) else {

@@ -4,7 +4,7 @@ internal import CConfab
 protocol SizedStruct {
   init()
   var size: Int { get set }
-  /// The sizes that it had in earlier versions of the header.
+  /// Its sizes in earlier versions of the header.
   static var earlierSizes: [Int] { get }
 }
 
@@ -28,8 +28,8 @@ extension SizedStruct {
 
   private static var null: Failure { .argument("the \(Self.self) is NULL") }
 
-  /// Writes what the caller, whose struct has `size` bytes, knows of `value`. If the size is wrong it becomes 0, which no
-  /// other function takes.
+  /// Writes the members of `value` that the caller's struct has, which is `size` bytes long. If the size is wrong, sets
+  /// the struct's size to 0, which all other functions reject.
   static func write(_ value: Self, to target: UnsafeMutablePointer<Self>?, _ size: Int) throws(Failure) {
     guard let target = UnsafeMutableRawPointer(target) else { throw null }
     do throws(Failure) {
@@ -43,7 +43,7 @@ extension SizedStruct {
     unsafe withUnsafeBytes(of: &value) { unsafe target.copyMemory(from: $0.baseAddress!, byteCount: size) }
   }
 
-  /// What the caller's struct says; what it does not know of is as in `defaults`.
+  /// Reads the caller's struct. Members that it does not have are those of `defaults`.
   static func read(_ source: UnsafePointer<Self>?, defaults: Self = Self()) throws(Failure) -> Self {
     guard let source = unsafe UnsafeRawPointer(source) else { throw null }
     let size = unsafe source.load(as: Int.self)

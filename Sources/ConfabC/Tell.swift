@@ -2,9 +2,9 @@ public import CConfab
 internal import Confab
 internal import Glibc
 
-// What is told about the library, errors and what a server has done.
+// The version, texts of errors, and statistics.
 
-// Made once, for ever.
+// Never freed.
 private nonisolated(unsafe) let version = unsafe UnsafePointer(strdup(CONFAB_VERSION)!)
 private nonisolated(unsafe) let refusalNames = unsafe refusals.map { unsafe UnsafePointer(strdup($0.rawValue)!) }
 
@@ -62,7 +62,7 @@ public func confab_server_statistics(
   }
 }
 
-/// The reasons in the order of `enum confab_refusal`, where new ones are the last.
+/// The reasons in the order of `enum confab_refusal`. New ones are appended.
 let refusals: [Refusal] = [
   .badRequest, .originNotAllowed, .hostNotAllowed, .notEncrypted, .notFound, .methodNotAllowed, .handshakeTimeout,
   .bodyNotAllowed, .pathTooLong, .versionNotSupported, .tooManyFromAddress, .headersTooLarge, .tooManyConnections,
