@@ -185,21 +185,21 @@ public struct Configuration: Sendable {
     }
     for origin in allowedOrigins {
       require(origin == "*" || origin == "null" || Origin(origin) != nil, "allowedOrigins") {
-        "\($0[0]): '\(origin)' is no origin: it must be like https://example.org, or null, or *"
+        "\($0[0]): '\(origin)' is not an origin: it must be like https://example.org, null or *"
       }
     }
     for host in allowedHosts {
       require(Authority(host).map { $0.port == nil } ?? false, "allowedHosts") {
-        "\($0[0]): '\(host)' is no host: it must be a name or an address, without a port, like example.org"
+        "\($0[0]): '\(host)' is not a host: it must be a name or an address, without a port, like example.org"
       }
     }
     for proxy in trustedProxies {
       require(AddressRange(proxy) != nil, "trustedProxies") {
-        "\($0[0]): '\(proxy)' is no address or network: it must be like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
+        "\($0[0]): '\(proxy)' is not an address or network: it must be like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
       }
     }
     require(!proxyProtocol || !trustedProxies.isEmpty, "proxyProtocol", "trustedProxies") {
-      "\($0[0]) needs \($0[1]): anybody could claim any address otherwise"
+      "\($0[0]) needs \($0[1]): otherwise any client could claim any address"
     }
     for name in subprotocols {
       require(name.isToken, "subprotocols") { _ in

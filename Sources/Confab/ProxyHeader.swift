@@ -39,19 +39,19 @@ struct ProxyHeader {
     guard words.count == 6, words[1] == "TCP4" || words[1] == "TCP6", let port = UInt16(words[4]),
       let client = SocketAddress(numeric: String(words[2]), port: Int(port)),
       words[2].utf8.contains(UInt8(ascii: ":")) == (words[1] == "TCP6")
-    else { return .malformed("an address that cannot be read") }
+    else { return .malformed("an unreadable address") }
     return .whole(client)
   }
 
   private var version2: State {
     let start = ProxyHeader.signature.count
     guard bytes.starts(with: ProxyHeader.signature.prefix(bytes.count)) || bytes.starts(with: ProxyHeader.signature)
-    else { return .malformed("no header of the PROXY protocol") }
+    else { return .malformed("not a PROXY protocol header") }
     guard bytes.count >= start + 4 else { return .needs((bytes.count < start ? start : start + 4) - bytes.count) }
     let (command, family) = (bytes[start], bytes[start + 1])
     guard command == 0x20 || command == 0x21 else { return .malformed("version and command are \(command)") }
     let length = Int(bytes[start + 2]) << 8 | Int(bytes[start + 3])
-    guard length <= ProxyHeader.maxLength else { return .malformed("\(length) bytes of addresses and more") }
+    guard length <= ProxyHeader.maxLength else { return .malformed("\(length) bytes of addresses and fields") }
     let rest = bytes[(start + 4)...]
     if rest.count < length { return .needs(length - rest.count) }
     if command == 0x20 { return .whole(nil) }

@@ -14,9 +14,9 @@ public struct Response: Equatable, Sendable {
   /// - Precondition: `status` is 200 to 599, names of headers are tokens, and their values have no control characters
   ///   (RFC 9110, section 5.5).
   public init(status: Int = 200, headers: [String: String] = [:], body: [UInt8]) {
-    precondition((200...599).contains(status), "\(status) is no status of an answer")
+    precondition((200...599).contains(status), "status \(status) is not in 200...599")
     for (name, value) in headers {
-      precondition(Response.canHave(header: name, value), "'\(name): \(value)' is no header")
+      precondition(Response.canHave(header: name, value), "'\(name): \(value)' is not a valid header")
     }
     (self.status, self.headers, self.body) = (status, headers, body)
   }

@@ -131,7 +131,7 @@ public final class Server: Service, Sendable {
       stop(within: .zero)
       for _ in 0...loop.index { loopEnded() }
       throw ConfabError(
-        .engineFailed, "no thread can be made for event loop \(loop.index): the system's limit is reached")
+        .engineFailed, "no thread can be created for event loop \(loop.index): the system's limit is reached")
     }
   }
 
@@ -195,7 +195,9 @@ public final class Server: Service, Sendable {
   /// their handlers, this traps. The sequence ends when the server has stopped, and throws `CancellationError` when the
   /// task is cancelled. A connection is not read before a task has taken it. Several tasks may iterate concurrently.
   public var connections: Connections {
-    guard let asyncConnections else { preconditionFailure("the connections of this server are its handler's") }
+    guard let asyncConnections else {
+      preconditionFailure("only a server made by init(_:authorize:) has `connections`")
+    }
     return asyncConnections
   }
 

@@ -49,21 +49,21 @@ extension Statistics {
 
   /// All numbers except ``refusals`` and ``deliveryLatency``.
   package static let metrics = [
-    Metric("connections", "Connections that there are now.") { Double($0.connections) },
-    Metric("backlog_bytes", "Bytes that clients have not been sent yet because they do not read.") {
+    Metric("connections", "Current connections.") { Double($0.connections) },
+    Metric("backlog_bytes", "Unread bytes of all clients that have not been handed to the kernel.") {
       Double($0.backlog)
     },
-    Metric("loop_lag_seconds", "How late the event loops are.") { $0.loopLag / .seconds(1) },
+    Metric("loop_lag_seconds", "Delay of the event loops.") { $0.loopLag / .seconds(1) },
     Metric(
       "connections_accepted_total",
-      "TCP connections that have been accepted, those that have been refused by a status among them.", isTotal: true
+      "Accepted TCP connections, including those rejected with a status.", isTotal: true
     ) { Double($0.accepted) },
-    Metric("messages_received_total", "Messages that have been received.", isTotal: true) { Double($0.messages) },
-    Metric("received_bytes_total", "Bytes of their payload.", isTotal: true) { Double($0.receivedBytes) },
-    Metric("deliveries_total", "Messages, each as often as there were clients to get it.", isTotal: true) {
+    Metric("messages_received_total", "Messages received.", isTotal: true) { Double($0.messages) },
+    Metric("received_bytes_total", "Payload bytes of received messages.", isTotal: true) { Double($0.receivedBytes) },
+    Metric("deliveries_total", "Messages sent, counted once per client.", isTotal: true) {
       Double($0.deliveries)
     },
-    Metric("sent_bytes_total", "Bytes of messages that have been sent.", isTotal: true) { Double($0.sentBytes) },
+    Metric("sent_bytes_total", "Bytes of sent messages.", isTotal: true) { Double($0.sentBytes) },
   ]
 }
 

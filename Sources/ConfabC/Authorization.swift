@@ -60,10 +60,10 @@ internal import Synchronization
     let decision = unsafe Unmanaged<Decision>.fromOpaque(UnsafeRawPointer(handle))
     try unsafe decision.takeUnretainedValue().origin.checked()
     let (isMade, continuation) = unsafe decision.takeUnretainedValue().make(authorization)
-    guard let isMade else { throw Failure(CONFAB_ERROR_STATE, "it has been decided already") }
+    guard let isMade else { throw Failure(CONFAB_ERROR_STATE, "the authorization has been decided already") }
     unsafe decision.release()
     continuation?.resume(returning: authorization)
-    if !isMade { throw Failure(CONFAB_ERROR_CLOSED, "the client does not wait any more") }
+    if !isMade { throw Failure(CONFAB_ERROR_CLOSED, "the client is not waiting any more") }
   }
 
   /// Stores or delivers the decision. `isMade` is true if the client is still waiting, false if it is not, and nil if a
@@ -92,12 +92,14 @@ func response(
   guard (0...1 << 30).contains(length) else { throw .argument("length must be at most 2^30") }
   guard unsafe body != nil || length == 0 else { throw .argument("body is NULL") }
   let list = try unsafe strings(headers, "a header")
-  guard list.count % 2 == 0 else { throw .argument("'\(list.last!)' has no value: names and values come in turn") }
+  guard list.count % 2 == 0 else {
+    throw .argument("'\(list.last!)' has no value: headers must alternate names and values")
+  }
   var pairs: [String: String] = [:]
   for index in stride(from: 0, to: list.count, by: 2) {
     guard Response.canHave(header: list[index], list[index + 1]) else {
       let header = "\(list[index]): \(list[index + 1])".withoutControls
-      throw .argument("'\(header)' is no header (RFC 9110, section 5)")
+      throw .argument("'\(header)' is not a valid header (RFC 9110, section 5)")
     }
     pairs[list[index]] = list[index + 1]
   }

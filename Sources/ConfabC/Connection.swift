@@ -43,7 +43,8 @@ extension Connection {
     let connection = try unsafe of(handle)
     guard connection.loop.isCurrent else {
       throw Failure(
-        CONFAB_ERROR_THREAD, "the connection is for the thread of loop \(connection.loop.index): use confab_execute()")
+        CONFAB_ERROR_THREAD,
+        "the connection must be used on the thread of loop \(connection.loop.index): use confab_execute()")
     }
     return connection
   }
@@ -82,7 +83,8 @@ public func confab_send(_ connection: OpaquePointer?, _ kind: Int32, _ data: Uns
     case .queued: return CONFAB_OK.rawValue
     case .backlogged: return Int32(CONFAB_BACKLOGGED)
     case .dropped:
-      throw Failure(CONFAB_ERROR_CLOSED, "more than max_backlog bytes would wait: the connection is closed with 1013")
+      throw Failure(
+        CONFAB_ERROR_CLOSED, "more than max_backlog bytes would be queued: the connection is closed with 1013")
     }
   }
 }
@@ -164,7 +166,7 @@ public func confab_join(_ connection: OpaquePointer?, _ room: UnsafePointer<CCha
     let name = try unsafe string(room, "room")
     guard let peer = connection.peer, let rooms = peer.host?.rooms else { throw Connection.closed }
     if peer.room?.name == name { return }
-    guard let room = rooms.enter(name) else { throw Failure(CONFAB_ERROR_ROOMS, "there are max_rooms rooms already") }
+    guard let room = rooms.enter(name) else { throw Failure(CONFAB_ERROR_ROOMS, "the limit max_rooms is reached") }
     let left = peer.room
     peer.room = room
     connection.join(room.log)

@@ -79,7 +79,7 @@ enum LastError {
     var key = pthread_key_t()
     // Frees a thread's message when the thread ends.
     let failure = unsafe pthread_key_create(&key) { unsafe free($0) }
-    precondition(failure == 0, "no thread-specific data is left")
+    precondition(failure == 0, "no thread-specific data key is available")
     return key
   }()
 

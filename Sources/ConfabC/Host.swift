@@ -75,7 +75,7 @@ internal import Synchronization
 
   func run() throws(Failure) {
     if isOnHostLoop {
-      throw Failure(CONFAB_ERROR_STATE, "the server is in a loop of yours: start it, and run the loop")
+      throw Failure(CONFAB_ERROR_STATE, "the server uses uv_loop: call confab_start(), and run the loop")
     }
     isStarted.store(true, ordering: .releasing)
     do throws(ConfabError) { try server.startOnThisThread() } catch { throw Failure(error) }
@@ -123,7 +123,7 @@ internal import Synchronization
     guard server.isRunning, let loop = server.loops.first(where: \.isCurrent) else { return }
     throw Failure(
       CONFAB_ERROR_THREAD,
-      "loop \(loop.index) would wait for its own end: stop the server, and be told by confab_when_stopped()")
+      "loop \(loop.index) would wait for its own end: use confab_stop() and confab_when_stopped()")
   }
 
   // MARK: Pointers

@@ -30,7 +30,7 @@ internal import Glibc
     let view = unsafe Unmanaged<RequestView>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
     try view.loop.origin.checked()
     guard view.loop.isCurrent else {
-      throw Failure(CONFAB_ERROR_THREAD, "a request is for the callback that it is passed to")
+      throw Failure(CONFAB_ERROR_THREAD, "a request must be used on the thread of its callback")
     }
     return view
   }
@@ -39,7 +39,7 @@ internal import Glibc
 
   func answer(_ response: Response) throws(Failure) {
     guard isAnswerable, self.response == nil else {
-      throw Failure(CONFAB_ERROR_STATE, "only requests of the callback `http` are answered, once")
+      throw Failure(CONFAB_ERROR_STATE, "only a request of the callback `http` can be answered, and only once")
     }
     self.response = response
   }

@@ -25,7 +25,7 @@ private func create(
   _ server: UnsafeMutablePointer<OpaquePointer?>?, _ make: () throws(Failure) -> Host
 ) -> Int32 {
   result { () throws(Failure) in
-    guard let server = unsafe server else { throw .argument("the place for the server is NULL") }
+    guard let server = unsafe server else { throw .argument("the pointer to the server is NULL") }
     unsafe server.pointee = nil
     unsafe try make().give(to: server)
   }

@@ -18,18 +18,18 @@ public func confab_last_error() -> UnsafePointer<CChar>? { unsafe LastError.text
 public func confab_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
   let text: StaticString =
     switch confab_error(code) {
-    case _ where code == CONFAB_BACKLOGGED: "queued, over the mark of the backlog"
+    case _ where code == CONFAB_BACKLOGGED: "queued, backlog over the high-water mark"
     case CONFAB_OK: "no error"
-    case CONFAB_ERROR_ARGUMENT: "an argument is NULL or out of its range"
+    case CONFAB_ERROR_ARGUMENT: "an argument is NULL or out of range"
     case CONFAB_ERROR_SIZE: "a struct has a wrong size"
     case CONFAB_ERROR_CONFIGURATION: "invalid configuration"
     case CONFAB_ERROR_HOST: "unknown host"
     case CONFAB_ERROR_ADDRESS_IN_USE: "address in use"
     case CONFAB_ERROR_LISTEN: "cannot listen"
     case CONFAB_ERROR_CERTIFICATE: "invalid certificate or key"
-    case CONFAB_ERROR_ENGINE: "libwebsockets or libuv could not be set up"
+    case CONFAB_ERROR_ENGINE: "libwebsockets or libuv could not be initialized"
     case CONFAB_ERROR_THREAD: "called on the wrong thread"
-    case CONFAB_ERROR_STATE: "not in this state of the server"
+    case CONFAB_ERROR_STATE: "the server is in the wrong state"
     case CONFAB_ERROR_CLOSED: "closing or closed"
     case CONFAB_ERROR_ROOMS: "too many rooms"
     case CONFAB_ERROR_FORKED: "called in a child of fork()"

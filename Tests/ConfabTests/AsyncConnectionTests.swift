@@ -129,10 +129,10 @@ import Testing
       let client = try await blocking { try RawClient(port: server.port) }
       try client.send(8, [0x0F, 0xA0])
       #expect(await told.next() == "ended with 4000")
-      #expect(await told.next() == "the connection has ended with 4000: nothing can be sent any more")
+      #expect(await told.next() == "the connection was closed with 4000: nothing can be sent any more")
       let other = try await blocking { try RawClient(port: server.port) }
       other.hangUp(reset: true)
-      #expect(await told.next() == "the connection has ended with 1006: nothing can be sent any more")
+      #expect(await told.next() == "the connection was closed with 1006: nothing can be sent any more")
     }
   }
 

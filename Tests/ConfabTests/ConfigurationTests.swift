@@ -28,7 +28,7 @@ struct ConfigurationTests {
     expect("pingInterval must be less than idleTimeout, but is 30 s with 10 s") {
       $0.idleTimeout = .seconds(10)
     }
-    expect("allowedOrigins: 'example.org' is no origin: it must be like https://example.org, or null, or *") {
+    expect("allowedOrigins: 'example.org' is not an origin: it must be like https://example.org, null or *") {
       $0.allowedOrigins = ["https://example.org", "example.org"]
     }
   }

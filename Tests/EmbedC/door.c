@@ -23,7 +23,7 @@ static void note(int level, const char *line, void *user_data) {
 static void *decide(void *argument) {
   const char *name = (const char *)argument;
   const char *const bad[] = {"Bad Name", "value", NULL};
-  FAILS(confab_refuse(knocking, 200, bad, NULL, 0), CONFAB_ERROR_ARGUMENT, "is no header");
+  FAILS(confab_refuse(knocking, 200, bad, NULL, 0), CONFAB_ERROR_ARGUMENT, "is not a valid header");
   if (strcmp(name, "friend") == 0) {
     CHECK(confab_accept(knocking, &guest, release) == CONFAB_OK);
   } else {

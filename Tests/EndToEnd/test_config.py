@@ -109,9 +109,9 @@ def test_errors_name_the_option():
         "--ping-interval must be less than --idle-timeout, but is 30 s with 1 s"]
     assert complaints("--tls-cert", "some.pem") == ["--tls-cert and --tls-key need each other"]
     assert complaints("--allow-host", "https://example.org") == [
-        "--allow-host: 'https://example.org' is no host: it must be a name or an address, without a port, like example.org"]
+        "--allow-host: 'https://example.org' is not a host: it must be a name or an address, without a port, like example.org"]
     assert complaints(env={"CONFAB_ALLOW_ORIGIN": "https://a.example, b.example"}) == [
-        "CONFAB_ALLOW_ORIGIN: 'b.example' is no origin: it must be like https://example.org, or null, or *"]
+        "CONFAB_ALLOW_ORIGIN: 'b.example' is not an origin: it must be like https://example.org, null or *"]
 
 
 @pytest.mark.parametrize("option", ["--config", "--history", "--web-root", "--host", "--tls-cert", "--nats-creds"])

@@ -249,8 +249,8 @@ def test_rates_are_for_forwarded_clients_though_the_proxy_is_on_this_machine():
 
 
 @pytest.mark.parametrize("arguments, reason", [
-    (["--trusted-proxy", "10.0.0.0/33"], "'10.0.0.0/33' is no address or network"),
-    (["--trusted-proxy", "proxy.example"], "'proxy.example' is no address"),
+    (["--trusted-proxy", "10.0.0.0/33"], "'10.0.0.0/33' is not an address or network"),
+    (["--trusted-proxy", "proxy.example"], "'proxy.example' is not an address"),
     (["--proxy-protocol"], "--proxy-protocol needs --trusted-proxy"),
 ])
 def test_what_is_wrong(arguments, reason):

@@ -21,7 +21,7 @@ extension AsyncConnection {
     var close: Close? { state.withLock { $0.close } }
 
     var closedError: ConfabError {
-      let how = close.map { "has ended with \($0.code.rawValue)\($0.reason.isEmpty ? "" : ": \($0.reason)")" }
+      let how = close.map { "was closed with \($0.code.rawValue)\($0.reason.isEmpty ? "" : ": \($0.reason)")" }
       return ConfabError(.connectionClosed, "the connection \(how ?? "is closing"): nothing can be sent any more")
     }
 
