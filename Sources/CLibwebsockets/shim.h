@@ -1,4 +1,4 @@
-/* Only what Swift cannot import from the libraries' own headers; each part says why. */
+/* Declarations that Swift cannot import from the libraries' own headers. Each comment says why. */
 #ifndef CLIBWEBSOCKETS_SHIM_H
 #define CLIBWEBSOCKETS_SHIM_H
 
@@ -11,11 +11,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
-#include <zlib.h> /* for messages that are compressed once for all who read them */
-#include <uv.h> /* libwebsockets.h brings it only when lws was built with libuv: fail here, not at a symbol */
+#include <zlib.h> /* compresses messages once for all readers */
+#include <uv.h> /* libwebsockets.h includes it only if lws was built with libuv: fail here, not at a symbol */
 
-/* accept4 is declared under _GNU_SOURCE only, which a module cannot define for another one. Where there is none, fcntl
- * takes its place. */
+/* accept4 is declared under _GNU_SOURCE only, which a module cannot define for another one. Other systems use accept
+ * and fcntl. */
 #ifdef __linux__
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
 #endif
@@ -33,7 +33,7 @@ static inline int shim_accept(int listener, struct sockaddr *address, socklen_t 
 #endif
 }
 
-/* pthread_setname_np is declared under _GNU_SOURCE only, as accept4 is; on macOS it names the calling thread alone. */
+/* pthread_setname_np is declared under _GNU_SOURCE only. On macOS it can only name the calling thread. */
 #ifdef __linux__
 extern int pthread_setname_np(pthread_t, const char *);
 #endif
@@ -46,36 +46,36 @@ static inline void shim_name_thread(const char *name)
 #endif
 }
 
-/* dladdr is declared under _GNU_SOURCE only, as accept4 is. */
+/* dladdr is declared under _GNU_SOURCE only. */
 struct shim_image { const char *file; void *start; const char *symbol; void *address; };
 extern int shim_dladdr(const void *address, struct shim_image *image) __asm__("dladdr");
 
-/* inflateInit2 and deflateInit2 are macros. A negative number of bits is a raw stream, RFC 1951. */
+/* inflateInit2 and deflateInit2 are macros. A negative number of bits selects a raw stream (RFC 1951). */
 static inline int shim_inflate_init(z_stream *stream, int windowBits) { return inflateInit2(stream, windowBits); }
 static inline int shim_deflate_init(z_stream *stream, int level, int windowBits)
 {
     return deflateInit2(stream, level, Z_DEFLATED, windowBits, 8, Z_DEFAULT_STRATEGY);
 }
 
-/* Composed of two options, which Swift does not import. */
+/* A macro that combines two options, which Swift does not import. */
 enum { shim_ALLOW_NON_SSL_ON_SSL_PORT = LWS_SERVER_OPTION_ALLOW_NON_SSL_ON_SSL_PORT };
 
 /* A macro that Swift does not import. */
 enum { shim_PRE = LWS_PRE };
 
-/* A macro: TLS 1.2 and 1.3. Renegotiation, which only the former has, would cost the server more than the client. */
+/* Macros. Allows TLS 1.2 and 1.3, without the renegotiation of TLS 1.2, which costs the server more than the client. */
 static inline void shim_restrict_tls(SSL_CTX *context)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
 }
 
-/* What the kernel knows of a TCP connection. struct tcp_info differs from system to system, and Glibc's has not all that
- * Linux 4.6 has: include/uapi/linux/tcp.h. Zero where the kernel does not tell. */
+/* The kernel's state of a TCP connection. struct tcp_info differs between systems, and Glibc's lacks members of Linux
+ * 4.6 (include/uapi/linux/tcp.h). Members that the kernel does not provide are zero. */
 struct shim_tcp {
     unsigned silence;    /* milliseconds since data was received */
-    unsigned acked;      /* bytes that the peer has acknowledged, modulo 2^32 */
-    int is_outstanding;  /* whether there are bytes that it has not acknowledged, or that were not sent */
+    unsigned acked;      /* bytes acknowledged by the peer, modulo 2^32 */
+    int is_outstanding;  /* whether bytes are unacknowledged or unsent */
 };
 
 static inline struct shim_tcp shim_tcp_state(int socket)
@@ -99,10 +99,10 @@ static inline struct shim_tcp shim_tcp_state(int socket)
     return state;
 }
 
-/* Has lws tell of each connection whose poll events change, by LWS_CALLBACK_GET_THREAD_ID (lib/core-net/pollfd.c): it
- * does so once it knows the thread that it serves from, which on libuv it never asks for. The function that would is
- * exported for lws's event libraries, and in no header; weak, because other versions may not have it. uv_stop() keeps it
- * from running the loop. */
+/* Makes lws report each change of a connection's poll events with LWS_CALLBACK_GET_THREAD_ID (lib/core-net/pollfd.c).
+ * It does so once it knows its service thread, which it never asks for on libuv. The function that asks is exported for
+ * lws's event libraries, but not in a header. It is weak, because other versions may not have it. uv_stop() keeps the
+ * function from running the loop. */
 extern int _lws_plat_service_tsi(struct lws_context *, int, int) __attribute__((weak));
 static inline void shim_report_poll_changes(struct lws_context *context, uv_loop_t *loop)
 {
@@ -112,20 +112,20 @@ static inline void shim_report_poll_changes(struct lws_context *context, uv_loop
     }
 }
 
-/* Whether a libuv loop polls a descriptor for output: nothing tells it of the handles of lws. */
+/* Whether a libuv loop polls a descriptor for output. libuv has no API for this, and lws hides its handles. */
 static inline int shim_polls_output(const uv_loop_t *loop, int fd)
 {
     return fd >= 0 && (unsigned)fd < loop->nwatchers && loop->watchers[fd] && (loop->watchers[fd]->pevents & POLLOUT);
 }
 
-/* Whether watchers have been started that the loop's next poll is to tell the kernel of (uv__io_poll): until then its
- * descriptor does not know of them. A queue that points to itself is empty. */
+/* Whether watchers have been started that the kernel does not know yet: the loop's next poll registers them
+ * (uv__io_poll). A queue that points to itself is empty. */
 static inline int shim_has_new_watchers(const uv_loop_t *loop)
 {
     return *(const void *const *)&loop->watcher_queue != (const void *)&loop->watcher_queue;
 }
 
-/* How much memory there is where something was allocated: Glibc's module has it not. */
+/* The size of an allocation. Glibc's module lacks the function. */
 #ifdef __APPLE__
 #include <malloc/malloc.h>
 static inline size_t shim_allocated_size(const void *memory) { return malloc_size(memory); }
@@ -134,7 +134,7 @@ static inline size_t shim_allocated_size(const void *memory) { return malloc_siz
 static inline size_t shim_allocated_size(const void *memory) { return malloc_usable_size((void *)memory); }
 #endif
 
-/* Has variable arguments. For tests of how long a loop waits. */
+/* A function with variable arguments. Tests use it to measure how long a loop waits. */
 static inline void shim_measure_idle_time(uv_loop_t *loop) { uv_loop_configure(loop, UV_METRICS_IDLE_TIME); }
 
 #endif

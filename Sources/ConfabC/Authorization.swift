@@ -66,8 +66,8 @@ internal import Synchronization
     if !isMade { throw Failure(CONFAB_ERROR_CLOSED, "the client is not waiting any more") }
   }
 
-  /// Stores or delivers the decision. `isMade` is true if the client is still waiting, false if it is not, and nil if a
-  /// decision had been made before.
+  /// Stores or delivers the decision. Returns whether the client is still waiting, nil if a decision had been made
+  /// before; and the continuation to resume, if there is one.
   private func make(_ authorization: Authorization) -> (Bool?, CheckedContinuation<Authorization, Never>?) {
     state.withLock { state in
       switch state {
