@@ -3,17 +3,17 @@ internal import Glibc
 internal import Logging
 internal import Synchronization
 
-/// Counts the connections of a server, in all and by address, and says whether one more is let in. Any thread.
+/// Counts the connections of a server, in total and by address, and admits or rejects new ones. Any thread.
 final class Admission: Sendable {
   private let configuration: Configuration
   private let limit: Int
-  /// Those that connections may have, and answers with files.
+  /// File descriptors available to connections and to responses with files.
   private let descriptors: Int
   /// See ``Configuration/trustedProxies``.
   let trustedProxies: [AddressRange]
   let refusals: RefusalLog
   private let total = Atomic(0)
-  /// What answers with files need beside the descriptors of their connections.
+  /// Descriptors that responses with files use, beside those of their connections.
   private let descriptorsOfFiles = Atomic(0)
   private let accepted = Atomic(0)
   private let addresses = Mutex(AddressTable())
@@ -25,7 +25,7 @@ final class Admission: Sendable {
     trustedProxies = configuration.trustedProxies.compactMap { AddressRange($0) }
     refusals = RefusalLog(configuration.logger)
     if limit < configuration.maxConnections {
-      // Whoever has not asked for a number does not miss it.
+      // The default is not worth a warning: the operator has not asked for that number.
       let isAsked = configuration.maxConnections != Configuration().maxConnections
       configuration.logger.log(
         level: isAsked ? .warning : .info,
@@ -39,20 +39,21 @@ final class Admission: Sendable {
       refusals: refusals.counts)
   }
 
-  /// Whether there is no connection, of whatever kind.
+  /// Whether the server has no connections of any kind.
   var isEmpty: Bool { total.load(ordering: .relaxed) == 0 }
 
-  /// What a connection holds from ``admit(_:)`` to ``leave(_:)``.
+  /// A connection's place in the counts, from ``admit(_:)`` to ``leave(_:)``.
   struct Ticket {
-    /// 0: exempt from limits of rates and addresses. Otherwise 1 + the place in the table of addresses.
+    /// 0 exempts from limits of rates and addresses. A positive value is 1 + the index in the table of addresses.
     let rawValue: Int
     var isExempt: Bool { rawValue == 0 }
-    /// What lws has for sockets of the server's own, which count for nobody.
+    /// The ticket of sockets that the server itself hands to lws. They are not counted.
     static let `internal` = Ticket(rawValue: -1)
     var isInternal: Bool { rawValue == Ticket.internal.rawValue }
   }
 
-  /// Lets a connection in, or tells why not. A trusted proxy's counts for nobody until it is known whose it is.
+  /// Admits a connection, or returns why it is rejected. A trusted proxy's connection does not count for an address
+  /// until its client is known.
   func admit(_ peer: SocketAddress) -> Result<Ticket, Rejection> {
     accepted.wrappingAdd(1, ordering: .relaxed)
     let left = descriptors - descriptorsOfFiles.load(ordering: .relaxed)
@@ -65,18 +66,18 @@ final class Admission: Sendable {
     return ticket
   }
 
-  /// Has a connection that has been let in count for `client`; if that is too many, it stays what it was.
+  /// Counts an admitted connection for `client`. On failure it stays counted as before.
   ///
-  /// - Parameter isIdentified: whether `client` is who a trusted proxy has sent a request for. Limits are for every such
-  ///   client, whatever its address: the proxies and programs of this machine that are exempt connect themselves.
+  /// - Parameter isIdentified: whether a trusted proxy has named `client` in a request. The limits apply to every such
+  ///   client, whatever its address. Only proxies and programs of this machine that connect directly are exempt.
   func exchange(_ ticket: Ticket, for client: SocketAddress, isIdentified: Bool = false) -> Result<Ticket, Rejection> {
     let exchanged = count(client, isExempt: !isIdentified && isExempt(client))
     if case .success = exchanged { forget(ticket) }
     return exchanged
   }
 
-  /// Whether there are descriptors for an answer with a file: it takes some of those of connections, until
-  /// ``returnDescriptors()``.
+  /// Reserves the descriptors of a response with a file, out of those for connections, until ``returnDescriptors()``.
+  /// Returns false if too few are left.
   func takeDescriptors() -> Bool {
     let taken = descriptorsOfFiles.wrappingAdd(Admission.descriptorsOfFile, ordering: .relaxed).newValue
     if total.load(ordering: .relaxed) <= descriptors - taken { return true }
@@ -88,7 +89,7 @@ final class Admission: Sendable {
     descriptorsOfFiles.wrappingSubtract(Admission.descriptorsOfFile, ordering: .relaxed)
   }
 
-  /// The file, and the pair of sockets that lws sends it through.
+  /// One for the file, and two for the pair of sockets that lws sends it through.
   private static let descriptorsOfFile = 3
 
   private func isExempt(_ peer: SocketAddress) -> Bool {
@@ -122,13 +123,13 @@ final class Admission: Sendable {
   }
 }
 
-/// How many connections there are of each address.
+/// Numbers of connections by address.
 struct AddressTable {
   private var places: [SocketAddress.Network: Int] = [:]
   private var entries: [(network: SocketAddress.Network, count: Int)] = []
   private var free: [Int] = []
 
-  /// Counts one more, and tells its place; nil when there are `limit` already.
+  /// Counts one more connection and returns the index of its entry; nil if there are `limit` already.
   mutating func add(_ network: SocketAddress.Network, upTo limit: Int) -> Int? {
     if let place = places[network] {
       guard entries[place].count < limit else { return nil }

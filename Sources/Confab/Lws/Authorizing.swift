@@ -1,10 +1,10 @@
-// Clients whose authorization has been asked for: the handshake is complete but for its answer, which is sent when it has
-// come. Nothing is read from them meanwhile.
+// Clients that wait for their authorization. The handshake is complete except for the response, which is sent once the
+// authorization is decided. Nothing is read from the client meanwhile.
 
-/// What a connection has for its context while its state is `connecting`.
+/// The context of a connection while its state is `connecting`.
 final class Held {
   let request: RequestHead
-  /// The head that accepts the handshake.
+  /// The response header section that accepts the handshake.
   let answer: [UInt8]
   var task: Task<Void, Never>?
 
@@ -12,7 +12,7 @@ final class Held {
 }
 
 extension EventLoop {
-  /// Has a connection wait for what `ask` says.
+  /// Makes a connection wait for the authorization that `ask` returns.
   func hold(
     _ socket: Socket, _ request: RequestHead, _ compression: Compression?, _ answer: [UInt8],
     _ ask: @escaping @Sendable () async -> Authorization
@@ -33,7 +33,7 @@ extension EventLoop {
 }
 
 extension Connection {
-  /// Nil unless its authorization is awaited.
+  /// Nil unless the connection waits for its authorization.
   private var held: Held? { state == .connecting ? storedContext as? Held : nil }
 
   fileprivate func wasAuthorized(_ authorization: Authorization) {
@@ -44,11 +44,11 @@ extension Connection {
       state = .open
       storedContext = context
       heard()
-      // Before the answer: a client that has it is to hear what is said from then on, on whatever loop. The handler's own
-      // messages are written when the turn ends.
+      // Before the response: a client that has it must receive everything that is published from then on, on any loop.
+      // The handler's own messages are written when the turn ends.
       loop.opened(self, Request(held.request))
       guard socket.write(held.answer) == .taken else {
-        // It has gone, and is not polled: nothing but this ends it.
+        // The client has gone, and its socket is not polled: nothing else ends it.
         state = .closing
         discardBacklog()
         return socket.kill()
@@ -59,7 +59,7 @@ extension Connection {
     }
   }
 
-  /// It has taken too long.
+  /// Rejects the client with 503, because the authorization has taken too long.
   func wasNotAuthorizedInTime() {
     refuse(Response(status: 503, "not authorized in time\n"), .authorizationTimeout, "not authorized in time")
   }
@@ -68,7 +68,8 @@ extension Connection {
     refuse(Response(status: 503, "the server is stopping\n"), .refusedByHandler, "the server is stopping")
   }
 
-  /// The peer has sent something before it was answered (RFC 6455, section 4.1). False ends the connection.
+  /// Rejects a client that has sent data before the handshake response (RFC 6455, section 4.1). Returns false, which
+  /// ends the connection.
   func receivedTooEarly() -> Bool {
     refuse(Response(status: 400, "data before the answer\n"), .badRequest, "data before the handshake was answered")
     return false
@@ -84,7 +85,8 @@ extension Connection {
     socket.kill()
   }
 
-  /// The connection has ended: whether its handler has never heard of it.
+  /// Cancels a pending authorization of a connection that has ended. Returns whether the connection was never opened,
+  /// so that its handler does not know it.
   func wasNeverOpened() -> Bool {
     guard let held = storedContext as? Held else { return false }
     held.task?.cancel()

@@ -1,6 +1,6 @@
-/// Where a connection stands with the log that it has joined.
+/// A connection's position relative to the log that it has joined.
 enum Place {
-  /// It has joined none.
+  /// It has not joined a log.
   case none
   /// It shares the cursor of its ``Fanout``'s group.
   case group
@@ -8,16 +8,16 @@ enum Place {
   case apart(Cursor)
 }
 
-/// Messages for one connection alone, each behind what had been appended to its log before.
+/// Messages for one connection alone. Each follows everything that was in the connection's log when it was queued.
 final class Outbox {
   private var queue = SegmentQueue()
   private var position = 0
-  /// The bytes up to `end` go out once the log has been read up to `after`.
+  /// The bytes up to `end` are sent once the log has been read up to `after`.
   private var marks: ArraySlice<(after: Int, end: Int)> = []
 
   init() { queue.enter(at: 0) }
 
-  /// The bytes that wait.
+  /// Bytes that are not sent yet.
   var count: Int { queue.end - position }
 
   func append(_ message: Message, after: Int) {
@@ -38,7 +38,7 @@ final class Outbox {
     }
   }
 
-  /// Where the log has to be read up to before the next bytes go out.
+  /// Position that the log must be read up to before the next bytes are sent.
   var nextMark: Int? { marks.first?.after }
 
   func read() -> Slice? {
@@ -53,7 +53,7 @@ final class Outbox {
 }
 
 extension Connection {
-  /// The position in the log behind which it reads nothing.
+  /// Position in the log at which the connection stops reading.
   var end: Int { ending?.position ?? .max }
 
   var backlog: Int {
@@ -67,20 +67,20 @@ extension Connection {
     return sum
   }
 
-  /// Whether it has so much unread that it should read before it sends more: half of what it is evicted for.
+  /// Whether so much is unread that the client is not read until it has caught up: half of the limit for eviction.
   var isFarBehind: Bool {
     if outbox == nil { guard case .apart = place else { return false } }
     return backlog > loop.backlogLimit / 2
   }
 
-  /// Evicts the client if its own messages alone are more than the limit.
+  /// Evicts the client if the messages for it alone exceed the limit.
   func evictIfFarBehind() {
     if state == .open, let outbox, outbox.count > loop.backlogLimit { evict() }
   }
 
   func queue(_ message: Message) -> SendResult {
     guard state == .open else { return .dropped }
-    // One message alone, however large, evicts no client.
+    // One message alone does not evict a client, however large it is.
     if let outbox, outbox.count + message.bytes.count > loop.backlogLimit {
       evict()
       return .dropped
@@ -103,7 +103,7 @@ extension Connection {
     return .backlogged
   }
 
-  /// Leaves the log. What it has not been sent of it goes with its own messages, in the same order.
+  /// Leaves the log. What was appended before is still sent, in order with the connection's own messages.
   func leaveLog() {
     guard let fanout else { return }
     guard backlog <= loop.backlogLimit + Segment.limit else { return evict() }
@@ -121,7 +121,8 @@ extension Connection {
 
   private enum Source { case log, outbox }
 
-  /// What goes out next: of the log up to `limit`, or of the outbox where the log has been read up to its mark.
+  /// Returns the next bytes to write: from the log up to `limit`, or from the outbox once the log has been read up to
+  /// its mark.
   private func nextSlice(upTo limit: Int) -> (Slice, Source)? {
     let mark = outbox?.nextMark ?? .max
     if let fanout, case .apart(let cursor) = place, cursor.position < mark,
@@ -146,7 +147,8 @@ extension Connection {
     }
   }
 
-  /// Writes what can be written now, and tells whether nothing is left. The turn has ended, or the socket is writable.
+  /// Writes what can be written now, and returns whether nothing is left. Called when the turn has ended, or when the
+  /// socket is writable.
   func writeBacklog() -> Bool { outbox == nil ? writeNext() : loop.working(for: self) { writeNext() } }
 
   private func writeNext() -> Bool {
@@ -167,8 +169,8 @@ extension Connection {
     return false
   }
 
-  /// Writes what the turn has brought before the end, the peer's close frame or what it did wrong, as far as the socket
-  /// takes it; a close frame goes out behind it. From then on nothing may be written.
+  /// Writes what the turn has queued, as far as the socket takes it, before the connection ends because of the peer's
+  /// close frame or error. A close frame is sent after it, and nothing may be written from then on.
   func writeLastWords() {
     guard let socket, state == .open else { return }
     fanout?.setApart(self)
@@ -178,10 +180,10 @@ extension Connection {
     }
   }
 
-  /// So many segments are written before others get their turn.
+  /// Maximum number of segments written before other connections have their turn.
   private static let writesAtOnce = 16
 
-  /// There is nothing to write now: whether all that was said has been written.
+  /// Called when nothing can be written now. Returns whether everything that was sent to the client has been written.
   private func caughtUp() -> Bool {
     fanout?.resume(self)
     if isPaused { loop.isResumeDue = true }
@@ -201,7 +203,7 @@ extension Connection {
 
   // MARK: Closing
 
-  /// Begins the closing handshake: the close frame goes out behind the backlog, or at once when that is discarded.
+  /// Begins the closing handshake. The close frame is sent after the backlog, or at once if the backlog is discarded.
   func beginClose(_ code: CloseCode, reason: String, discardingBacklog: Bool, patience: Duration) {
     guard state == .open, let socket else { return }
     state = .closing
@@ -209,7 +211,7 @@ extension Connection {
     ending = Ending(
       side: .server, close: Close(code: code, reason: reason, isClean: false), patience: patience)
     forgetAssembly()
-    // The peer's close frame has to be read.
+    // Reading goes on, because the peer's close frame is still to come.
     letGo()
     if discardingBacklog {
       discardBacklog()
@@ -222,7 +224,7 @@ extension Connection {
     loop.schedule(self)
   }
 
-  /// The peer has not read what it was sent for too long. If it was closing already, it does not get the rest.
+  /// Closes the connection with 1013, because the client has too much unread. Drops it if it is closing already.
   func evict() {
     let reason = "more than \(loop.backlogLimit) bytes unread"
     note(.tooFarBehind, reason)
@@ -231,11 +233,11 @@ extension Connection {
       .tryAgainLater, reason: reason, discardingBacklog: true, patience: loop.configuration.closeTimeout)
   }
 
-  /// The socket is broken: ends without a close frame. ``Handler/closed(_:_:)`` follows in a later turn.
+  /// Ends the connection without a close frame. ``Handler/closed(_:_:)`` follows in a later turn.
   func drop() {
     state = .closing
     discardBacklog()
-    // What is not read is not polled, and its end not seen.
+    // A socket that is not read is not polled, and its end would not be noticed.
     isHeldBack = false
     if isPaused { goOnReading() }
     socket?.abort()

@@ -6,17 +6,17 @@ public struct ListeningAddress: Hashable, Sendable {
   public var host: String
   /// Its TCP port.
   public var port: Int
-  /// Whether only programs of this machine reach it.
+  /// Whether only programs on this machine can reach it.
   public var isLoopback: Bool { host == "::1" || host.begins(with: "127.") }
-  /// Whether TLS is spoken there.
+  /// Whether connections to it use TLS.
   public var isEncrypted = false
-  /// The page's address.
+  /// The URL of the page.
   public var url: String {
     "\(isEncrypted ? "https" : "http")://\(host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host):\(port)/"
   }
 }
 
-/// Listening sockets for every event loop: `descriptors[loop]` has one for each address.
+/// Listening sockets of all event loops: `descriptors[loop]` has one for each address.
 struct Bound {
   private(set) var addresses: [ListeningAddress] = []
   private(set) var descriptors: [[Int32]]
@@ -37,7 +37,7 @@ struct Bound {
       } catch {
         for descriptors in descriptors { close(descriptors) }
         attempts -= 1
-        // A port that is free on one address can be taken on another: when any port will do, the next one is tried.
+        // A port that is free on one address may be taken on another. If any port will do, the next one is tried.
         guard error.code == .addressInUse, attempts > 0 else { throw error }
         descriptors = Array(repeating: [], count: configuration.loops)
         addresses = []
@@ -54,7 +54,7 @@ struct Bound {
         do throws(ConfabError) {
           port = try listen(address.with(port: port), isShared: configuration.sharesPort)
         } catch  where error.code == .cannotListen {
-          // The name has addresses of IPv4 and IPv6, and this machine only one of the two: one that works is enough.
+          // The name may have IPv4 and IPv6 addresses, and this machine only one of the two. One that works is enough.
           failure = failure ?? error
         }
       }
@@ -62,9 +62,9 @@ struct Bound {
     if addresses.isEmpty, let failure { throw failure }
   }
 
-  /// Listens on one address, once for each loop, and tells the port.
+  /// Listens on one address, once for each loop, and returns the port.
   private mutating func listen(_ address: SocketAddress, isShared: Bool) throws(ConfabError) -> Int {
-    // Two servers that both say SO_REUSEPORT would share the port without noticing: the first try is without.
+    // Two servers with SO_REUSEPORT would share the port without noticing, so the first attempt does not set it.
     let first = try address.listen(shared: isShared)
     guard let bound = unsafe SocketAddress(of: first, getsockname) else {
       _ = Glibc.close(first)
@@ -82,7 +82,7 @@ struct Bound {
     return bound.port
   }
 
-  /// Takes over a socket that listens, for all loops.
+  /// Takes over a listening socket, for all loops.
   private mutating func take(_ descriptor: Int32) throws(ConfabError) {
     guard let bound = unsafe SocketAddress(of: descriptor, getsockname), bound.isInternet,
       option(descriptor, SOL_SOCKET, SO_ACCEPTCONN) == 1
@@ -97,7 +97,7 @@ struct Bound {
     addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
   }
 
-  /// Gives up the sockets of one event loop.
+  /// Closes the sockets of one event loop.
   func close(_ descriptors: [Int32]) {
     for descriptor in descriptors { _ = Glibc.close(descriptor) }
   }

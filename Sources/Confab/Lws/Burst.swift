@@ -1,21 +1,21 @@
-/// Decides how long to read before what has come is written, so that one write takes a whole burst.
+/// Decides how long to read before the received messages are written, so that one write takes a whole burst.
 ///
-/// After a turn that brought something, the sockets are polled once more: what others have sent meanwhile comes with it.
-/// lws on libuv does that poll in any case (lib/event-libs/libuv/libuv.c, lws_uv_idle).
+/// After a turn that has received something, the sockets are polled once more: what other clients have sent meanwhile
+/// is written with it. lws on libuv does that poll in any case (lib/event-libs/libuv/libuv.c, lws_uv_idle).
 struct Burst {
-  /// So many bytes of payload …
+  /// Payload bytes after which a burst is written.
   private static let maxBytes = Segment.limit
-  /// … in so many turns are read before they are written, at the most.
+  /// Maximum number of turns that are read before a burst is written.
   private static let maxTurns = 4
 
   private var bytes = 0
   private var bytesBefore = 0
   private var turns = 0
 
-  /// `count` bytes of payload have been received.
+  /// Counts `count` bytes of received payload.
   mutating func note(_ count: Int) { bytes += count }
 
-  /// Whether to poll once more before writing. Nothing is left of the burst when the answer is no.
+  /// Returns whether to poll once more before writing. The next burst begins when it returns false.
   mutating func goesOn() -> Bool {
     if bytes > bytesBefore && bytes < Burst.maxBytes && turns < Burst.maxTurns {
       bytesBefore = bytes

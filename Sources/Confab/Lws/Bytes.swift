@@ -1,7 +1,7 @@
 internal import Glibc
 
-// What is done to every byte of every message, at the speed of the C library: loops over a span, which checks each
-// index, take several times as long.
+// Operations on every byte of every message, at the speed of the C library. Loops over a span check each index, and
+// take several times as long.
 
 extension [UInt8] {
   /// Appends a copy of `bytes`.
@@ -11,7 +11,7 @@ extension [UInt8] {
 }
 
 extension OutputSpan<UInt8> {
-  /// Appends a copy of `bytes`, for which there must be room.
+  /// Appends a copy of `bytes`. There must be room for it.
   @inline(__always)
   package mutating func append(_ bytes: Span<UInt8>) {
     precondition(bytes.count <= freeCapacity)
@@ -26,7 +26,7 @@ extension OutputSpan<UInt8> {
 }
 
 extension Span<UInt8> {
-  /// The index of the first byte from `index` on that is not ASCII, or the count.
+  /// Returns the index of the first byte from `index` on that is not ASCII, or the count.
   func endOfAscii(from index: Int) -> Int {
     unsafe withUnsafeBytes { bytes in
       guard let start = bytes.baseAddress else { return index }

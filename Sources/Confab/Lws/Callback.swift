@@ -1,17 +1,17 @@
 internal import CLibwebsockets
 
-// The data path of the server. Everything from the socket to the log happens in one call on the loop's thread; the way
-// out begins when the loop's turn ends, so that what one turn brings is written at once.
+// The data path of the server. Everything from the socket to the log happens in one call on the loop's thread. Writing
+// begins when the loop's turn ends, so that everything that one turn has received is written at once.
 //
 //   socket -> lws -> confabCallback (LWS_CALLBACK_RECEIVE)     here
 //     -> Connection.receive -> Message                         Receive.swift
-//     -> Handler.received                                      the chat, or yours
+//    -> Handler.received                                      the chat, or the embedder's handler
 //     -> BroadcastLog.append                                   ../Log
 //   [the turn ends: EventLoop.turnEnded]                       EventLoop.swift
-//     -> Fanout.flush -> lws_write                             Fanout.swift: who keeps up
-//     -> Connection.writeBacklog -> lws_write                  Backlog.swift: who lags, or has its own messages
+//    -> Fanout.flush -> lws_write                             Fanout.swift: members that keep up
+//    -> Connection.writeBacklog -> lws_write                  Backlog.swift: members that lag, own messages
 
-/// The one function that libwebsockets calls. A result other than 0 ends the connection.
+/// The callback of libwebsockets. For most reasons, a result other than 0 ends the connection.
 func confabCallback(
   _ wsi: OpaquePointer?, _ reason: lws_callback_reasons, _ user: UnsafeMutableRawPointer?,
   _ data: UnsafeMutableRawPointer?, _ length: Int
@@ -25,7 +25,7 @@ func confabCallback(
     return 0
 
   case LWS_CALLBACK_GET_THREAD_ID:
-    // lws asks for the first time with a connection that is none: it has no protocol, and nothing else may be looked at.
+    // The first call has a placeholder for a connection. It has no protocol, and nothing else of it may be read.
     if unsafe Context.of(wsi!) != nil { unsafe Socket(wsi!).boundConnection?.pollEventsChanged() }
     return 1
 
@@ -71,7 +71,7 @@ func confabCallback(
     return 0
 
   case LWS_CALLBACK_WSI_DESTROY:
-    // A handshake that fails when it is answered comes here without LWS_CALLBACK_CLOSED.
+    // A handshake that fails while it is answered ends here, without LWS_CALLBACK_CLOSED.
     unsafe Socket(wsi!).boundConnection?.ended()
     unsafe Context.of(wsi!)?.loop?.left(Socket(wsi!))
     return 0

@@ -2,18 +2,18 @@ internal import CLibwebsockets
 internal import Glibc
 internal import Synchronization
 
-/// The certificate of a server, which new connections get when they shake hands: one for all event loops, so that they
+/// The certificate of a server, for the TLS handshakes of new connections. All event loops share it, so that they
 /// change it at once. Any thread.
 @safe final class Certificate: Sendable {
   private let tls: TLS
-  /// What was read last; connections take a reference to it.
+  /// The certificate that was read last. Connections take a reference to it.
   private let current: Mutex<Reading>
   private let unused = unsafe Reading(SSL_CTX_new(TLS_client_method())!)
-  /// For `info.provided_client_ssl_ctx`: lws would make one itself, to be a client, with all the roots of the system in it,
-  /// and not free it. Freed with this object, after lws's contexts.
+  /// For `info.provided_client_ssl_ctx`. Without it, lws would make a client context with all root certificates of the
+  /// system, and not free it. Freed with this object, after lws's contexts.
   var unusedClient: OpaquePointer { unsafe unused.context }
 
-  /// An `SSL_CTX`, freed with this object. OpenSSL counts references to it and locks what it changes.
+  /// An `SSL_CTX`, freed with this object. OpenSSL counts its references and locks its changes.
   @safe fileprivate final class Reading: @unchecked Sendable {
     let context: OpaquePointer
 
@@ -29,15 +29,17 @@ internal import Synchronization
     current = Mutex(try tls.read())
   }
 
-  /// The object that `info.user` of a vhost points to, unretained: the ``Context`` keeps both.
+  /// Returns the object that `info.user` of a vhost points to. The pointer is unretained: the ``Context`` keeps both.
   static func of(vhost: UnsafeMutableRawPointer?) -> Certificate {
     unsafe Unmanaged<Certificate>.fromOpaque(lws_vhost_user(OpaquePointer(vhost!))).takeUnretainedValue()
   }
 
-  /// LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS: lws has made the vhost's `SSL_CTX`, and leaves the rest of it to
-  /// the server (include/libwebsockets/lws-context-vhost.h, LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX).
+  /// Handles LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS: lws has made the vhost's `SSL_CTX`, and leaves the
+  /// rest of its setup to the server (include/libwebsockets/lws-context-vhost.h,
+  /// LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX).
   ///
-  /// That one stays without a certificate: it has a place for each kind of key, and would go on to use an old one.
+  /// That `SSL_CTX` gets no certificate. It has a place for each kind of key, so an old certificate would stay in use
+  /// after a change to another kind.
   func install(in context: UnsafeMutableRawPointer?) {
     let context = unsafe OpaquePointer(context!)
     unsafe shim_restrict_tls(context)
@@ -46,13 +48,13 @@ internal import Synchronization
       context,
       { ssl, certificate in
         let certificate = unsafe Unmanaged<Certificate>.fromOpaque(certificate!).takeUnretainedValue()
-        // It takes a reference of its own.
+        // SSL_set_SSL_CTX() takes its own reference.
         return unsafe SSL_set_SSL_CTX(ssl, certificate.current.withLock { $0 }.context) == nil ? 0 : 1
       }, Unmanaged.passUnretained(self).toOpaque())
   }
 
-  /// Reads the files again, once. Handshakes from now on, on all loops, have the new certificate, if nothing is wrong with
-  /// it; connections that exist keep what they have.
+  /// Reads the files again, once for all loops. New handshakes then use the new certificate; existing connections keep
+  /// theirs. Throws if the files are not valid, and keeps the old certificate.
   func reload() throws(ConfabError) {
     let fresh = try tls.read()
     current.withLock { $0 = fresh }
@@ -60,10 +62,10 @@ internal import Synchronization
 }
 
 extension TLS {
-  /// Throws what is wrong with the files, if anything is.
+  /// Throws an error if the files are not valid.
   package func check() throws(ConfabError) { _ = try read() }
 
-  /// A new `SSL_CTX` with the certificate and its key.
+  /// Returns a new `SSL_CTX` with the certificate and its key.
   fileprivate func read() throws(ConfabError) -> Certificate.Reading {
     let reading = unsafe Certificate.Reading(SSL_CTX_new(TLS_server_method())!)
     try unsafe load(into: reading.context)
@@ -74,7 +76,7 @@ extension TLS {
     for (file, kind) in [(certificateFile, "certificate"), (keyFile, "key")] {
       if let reason = reasonNotToRead(file) { throw failure("cannot read the \(kind) '\(file)': \(reason)") }
     }
-    // An encrypted key would be asked for its password on the terminal.
+    // OpenSSL would ask for the password of an encrypted key on the terminal.
     unsafe SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
     ERR_clear_error()
     guard unsafe SSL_CTX_use_certificate_chain_file(context, certificateFile) == 1 else {
@@ -100,7 +102,7 @@ extension TLS {
 
   private func failure(_ message: String) -> ConfabError { ConfabError(.invalidCertificate, message) }
 
-  /// What OpenSSL says was wrong.
+  /// OpenSSL's description of what was wrong.
   private var reason: String {
     let text = unsafe ERR_reason_error_string(ERR_get_error()).map { unsafe String(cString: $0) }
     ERR_clear_error()
@@ -119,7 +121,7 @@ extension Socket {
   /// Whether the connection is encrypted.
   var isEncrypted: Bool { unsafe lws_is_ssl(wsi) != 0 }
 
-  /// Whether it can be written to: not within a TLS handshake.
+  /// Whether a response can be written: false during a TLS handshake.
   var canAnswer: Bool {
     guard let ssl = unsafe lws_get_ssl(wsi) else { return true }
     return unsafe SSL_is_init_finished(ssl) == 1

@@ -4,12 +4,12 @@ extension Connection {
   /// How long a peer that broke the protocol gets for its side of the closing handshake.
   static let failureTimeout = Duration.milliseconds(300)
 
-  /// LWS_CALLBACK_SERVER_WRITEABLE: writes on; when all is written and the connection is closing, the close frame comes
-  /// next.
+  /// Handles LWS_CALLBACK_SERVER_WRITEABLE: continues to write. When everything is written and the connection is
+  /// closing, the close frame comes next.
   ///
-  /// That is left to LWS_CALLBACK_TIMER. A callback that returns -1 from here has lws close the connection twice in a row
-  /// when it runs on libuv and was built for debugging, as Debian's 4.1.6 is; the second call cuts it off before the
-  /// close frame is out (lib/core-net/service.c, "close_and_handled uv repeat test").
+  /// LWS_CALLBACK_TIMER sends the close frame. If this callback returned -1, lws would close the connection twice in a
+  /// row on libuv when built for debugging, as Debian's 4.1.6 is. The second call would drop the connection before the
+  /// close frame is sent (lib/core-net/service.c, "close_and_handled uv repeat test").
   func becameWritable() {
     isWritableRequested = false
     pongWasSent()
@@ -18,17 +18,17 @@ extension Connection {
     socket?.setTimer(.microseconds(1))
   }
 
-  /// Whether lws may send the close frame now: the callback that runs then returns -1.
+  /// Returns whether lws may send the close frame now. If so, the running callback must return -1.
   func sendCloseFrame() -> Bool {
     guard let socket, let ending, ending.side == .server, !ending.isFrameSent, !socket.isBlocked else { return false }
     socket.setCloseFrame(ending.close)
     self.ending?.isFrameSent = true
-    // lws keeps it where a ping that it reads goes (lib/roles/ws/ops-ws.c, ping_payload_buf).
+    // lws keeps the close frame in the buffer of a received ping's payload (lib/roles/ws/ops-ws.c, ping_payload_buf).
     loop.stopReading(self)
     return true
   }
 
-  /// Closes for what the peer has sent. False ends the connection, as above.
+  /// Closes the connection because of what the peer has sent. Returns false to end it with the close frame at once.
   func fail(_ refusal: Refusal, _ code: CloseCode, _ reason: String) -> Bool {
     note(refusal, reason)
     writeLastWords()
@@ -36,15 +36,15 @@ extension Connection {
     return !sendCloseFrame()
   }
 
-  /// LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: answers with the same close frame, and is false, which ends the connection.
-  /// Where the socket is blocked it is true, and lws answers, once it is not: it always does so in a later turn.
+  /// Handles LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: answers with the same close frame, and returns false, which ends the
+  /// connection. If the socket is blocked, returns true: lws then answers itself, in a later turn.
   func peerCloses(_ payload: UnsafeRawBufferPointer) -> Bool {
     if state == .connecting { return receivedTooEarly() }
     let payload = unsafe [UInt8](payload)
     let code =
       payload.count < 2 ? CloseCode.noStatus : CloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
     let reason = String(validating: payload.dropFirst(2), as: UTF8.self)
-    // What lws lets through: it knows the codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
+    // lws lets these through: it knows only codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
     if payload.count == 1 || code.rawValue >= 5000 { return fail(.protocolError, .protocolError, "bad close code") }
     guard let reason else { return fail(.notUtf8, .invalidPayload, "close reason that is not UTF-8") }
     writeLastWords()
@@ -58,8 +58,8 @@ extension Connection {
     return false
   }
 
-  /// LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: lws begins to close, because a callback has said so, the peer has broken the
-  /// protocol, or the socket has ended.
+  /// Handles LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: lws begins to close, because a callback has asked for it, the peer
+  /// has broken the protocol, or the socket has ended.
   func lwsCloses() {
     guard let socket, !(storedContext is Held) else { return }
     if ending == nil {
@@ -76,14 +76,14 @@ extension Connection {
     if let ending, ending.side == .server { socket.setTimer(ending.patience) }
   }
 
-  /// LWS_CALLBACK_TIMER: it is time for the close frame, or the closing handshake has taken too long. False ends the
-  /// connection.
+  /// Handles LWS_CALLBACK_TIMER: the close frame is due, or the closing handshake has taken too long. Returns false to
+  /// end the connection.
   func timedOut() -> Bool {
     guard state == .closing else { return true }
     if let socket, let ending, ending.isFrameDue {
       self.ending?.isFrameDue = false
       if sendCloseFrame() { return false }
-      // A pong of lws's own has blocked the socket.
+      // A pong that lws sends by itself has blocked the socket.
       socket.setTimer(ending.patience)
       requestWritable()
       return true
@@ -93,12 +93,13 @@ extension Connection {
     return false
   }
 
-  /// LWS_CALLBACK_CLOSED: the socket is about to be closed, `struct lws` to be freed.
+  /// Handles LWS_CALLBACK_CLOSED: the socket is about to be closed, and `struct lws` to be freed.
   func ended() {
     guard let socket else { return }
     loop.requestArrived(socket)
     var close = ending?.close ?? Close(code: .abnormal, reason: "", isClean: false)
-    // lws does not tell whether the peer has answered; one that has waits for us to end the TCP connection.
+    // lws does not report whether the peer has answered. A peer that has answered waits for the server to end the TCP
+    // connection.
     if let ending, ending.side == .server, ending.isFrameSent {
       close.isClean = !loop.isTearingDown && socket.isPeerOpen
     }
@@ -113,7 +114,7 @@ extension Connection {
 }
 
 extension Socket {
-  /// The close frame that lws is about to send of its own accord.
+  /// The close frame that lws is about to send by itself.
   fileprivate var closeFrame: Close? {
     let length = Int(unsafe lws_get_close_length(wsi))
     guard length >= 2, let start = unsafe lws_get_close_payload(wsi) else { return nil }

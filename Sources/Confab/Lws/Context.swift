@@ -2,22 +2,22 @@ internal import CLibwebsockets
 internal import Glibc
 internal import Synchronization
 
-/// The libwebsockets context of one event loop, on its libuv loop, with one vhost that listens nowhere: sockets come
-/// from a ``Listener``.
+/// The libwebsockets context of one event loop, on its libuv loop. Its only vhost does not listen: sockets come from a
+/// ``Listener``.
 @safe final class Context {
-  /// The event loop that it serves. Set before the loop runs.
+  /// The event loop that the context serves. Set before the loop runs.
   private(set) weak var loop: EventLoop?
-  /// Where lws writes nil when the context is gone.
+  /// The pointer to the context. lws sets it to nil when the context is gone.
   private let context: UnsafeMutablePointer<OpaquePointer?>
   private var vhost: OpaquePointer?
   private let eventPipe: EventPipe
-  /// What lws refers to by address as long as the context lives.
+  /// The memory that lws refers to by address while the context lives.
   private let memory: Memory
   private var fileOperations: FileOperations?
   let certificate: Certificate?
   let subprotocols: Subprotocols
 
-  /// lws keeps what all contexts share without locks: contexts are made one after the other.
+  /// Contexts are made one after the other, because lws has data that all contexts share without locks.
   private static let making = Mutex(())
 
   init(_ configuration: Configuration, _ certificate: Certificate?, on uv: UvLoop) throws(ConfabError) {
@@ -28,23 +28,23 @@ internal import Synchronization
     unsafe info.port = CONTEXT_PORT_NO_LISTEN_SERVER
     unsafe info.options = UInt64(
       LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
-        // What begins with no method that lws knows comes to LWS_CALLBACK_RAW_RX, to be answered.
+        // Data that does not begin with a method that lws knows comes to LWS_CALLBACK_RAW_RX, to be answered.
         | LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG)
     if let certificate {
       HeaderTables.areWatched.store(true, ordering: .relaxed)
       unsafe info.options |= UInt64(
         LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX
-          // For the gate to answer, which see.
+          // The gate answers unencrypted requests.
           | Int64(shim_ALLOW_NON_SSL_ON_SSL_PORT) | LWS_SERVER_OPTION_ALLOW_HTTP_ON_HTTPS_LISTENER)
       unsafe info.user = Unmanaged.passUnretained(certificate).toOpaque()
       unsafe info.provided_client_ssl_ctx = certificate.unusedClient
-      // Not h2.
+      // HTTP/2 is off.
       unsafe info.alpn = memory.string("http/1.1")
     }
-    // A request that is over the limit is answered as long as it fits in here; beyond, lws drops it.
+    // A request over the limit is answered if it fits in here. lws drops larger ones.
     unsafe info.max_http_header_data = UInt16(configuration.maxHeaderSize * 2)
-    // The loop sees to it that a request comes in time, and answers those that don't. This is for what it can't see: how
-    // long a client may pause while it takes a file.
+    // The loop enforces the deadline of requests, and answers late ones. This timeout is for what the loop cannot see:
+    // a client that pauses while it takes a file.
     unsafe info.timeout_secs = UInt32(max(configuration.handshakeTimeout.components.seconds + 5, 150))
     unsafe info.keepalive_timeout = 5
     unsafe info.retry_and_idle_policy = UnsafePointer(memory.noKeepAlive)
@@ -60,7 +60,7 @@ internal import Synchronization
 
     let pointer = unsafe memory.allocate(OpaquePointer?.self, [nil])
     unsafe info.pcontext = unsafe pointer
-    // nonisolated(unsafe): the lock's closure is run here and now.
+    // nonisolated(unsafe): the lock's closure runs here and now.
     nonisolated(unsafe) let request = unsafe info
     nonisolated(unsafe) var made: (context: OpaquePointer, vhost: OpaquePointer)?
     Context.making.withLock { _ in
@@ -88,11 +88,11 @@ internal import Synchronization
     unsafe fileOperations = FileOperations(of: made.context, owner: self)
   }
 
-  /// What the server's own subprotocols have as their id.
+  /// The id that the server's own subprotocols have in lws's table.
   static let subprotocolID: UInt32 = 1
 
-  /// What each answer with a file has: what lws calls best practices, with the manifest of a page that can be installed,
-  /// which lws's own list forbids.
+  /// Headers of each response with a file. They are what lws calls best practices, and allow the manifest of an
+  /// installable page, which lws's own list forbids.
   static let pageHeaders = [
     (
       "content-security-policy",
@@ -102,13 +102,13 @@ internal import Synchronization
     ("x-content-type-options", "nosniff"), ("x-frame-options", "deny"), ("referrer-policy", "no-referrer"),
   ]
 
-  /// What lws makes of the settings of the mounts.
+  /// The Cache-Control value that lws makes of the settings of the mounts.
   static let cacheControl = "must-revalidate, private, max-age=1"
 
-  /// The scratch buffer of a context: a read takes this much at the most, and HTTP responses are made in it.
+  /// Size of a context's scratch buffer, in bytes. One read takes this much at most, and HTTP responses are made in it.
   static let serviceBufferSize = 64 * 1024
 
-  /// Calls `loop` back from now on. On its thread.
+  /// Makes lws call `loop` from now on. Loop thread only.
   func serve(_ loop: EventLoop, on uv: UvLoop) {
     self.loop = loop
     // Unretained: the event loop owns this context.
@@ -116,14 +116,14 @@ internal import Synchronization
     unsafe shim_report_poll_changes(context.pointee, uv.loop)
   }
 
-  /// The context of a connection; nil for what lws opens for itself.
+  /// Returns the context of a connection; nil for sockets that lws opens for itself.
   static func of(_ wsi: OpaquePointer) -> Context? {
     guard let user = unsafe lws_get_protocol(wsi)?.pointee.user else { return nil }
     let owner = unsafe user.assumingMemoryBound(to: UnsafeMutableRawPointer?.self).pointee
     return unsafe owner.map { unsafe Unmanaged<Context>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// Hands an accepted socket to lws. Nil when it can't take it: the socket has been closed then.
+  /// Hands an accepted socket to lws. Returns nil if lws can't take it; the socket has then been closed.
   func adopt(_ descriptor: Int32, _ ticket: Admission.Ticket) -> Socket? {
     guard let vhost = unsafe vhost else {
       _ = close(descriptor)
@@ -138,8 +138,9 @@ internal import Synchronization
     return unsafe lws_adopt_descriptor_vhost_via_info(&description).map { unsafe Socket($0) }
   }
 
-  /// Hands a socket to lws with bytes that have been read from it, which lws serves at once. ``EventLoop/wasAdopted(_:)``
-  /// is called for it unless lws can't take it: the socket has been closed then. Nil if lws has ended it.
+  /// Hands a socket to lws with bytes that have been read from it, which lws serves at once.
+  /// ``EventLoop/wasAdopted(_:)`` is called, unless lws can't take the socket and closes it. Returns nil if lws has
+  /// ended the connection.
   func adopt(_ descriptor: Int32, reading bytes: [UInt8]) -> Socket? {
     guard let vhost = unsafe vhost else {
       _ = close(descriptor)
@@ -151,8 +152,8 @@ internal import Synchronization
     }
   }
 
-  /// Closes every connection, without close frames. Called once while the libuv loop runs and once when it has ended:
-  /// on a loop that lws does not own, the second call frees what the closing of the loop's handles had to wait for.
+  /// Closes every connection, without close frames. Called once while the libuv loop runs, and once after it has ended:
+  /// lws does not own the loop, so the second call frees what had to wait until the loop's handles were closed.
   func destroy() {
     if let context = unsafe context.pointee { unsafe lws_context_destroy(context) }
     if unsafe vhost != nil { eventPipe.wasClosed() }
@@ -160,7 +161,7 @@ internal import Synchronization
   }
 }
 
-/// C memory that lws refers to, freed with this object, after the context.
+/// C memory that lws refers to. Freed with this object, after the context.
 @safe private final class Memory {
   private var allocations = unsafe [UnsafeMutableRawPointer]()
   private(set) var protocols: UnsafeMutablePointer<lws_protocols>
@@ -168,8 +169,8 @@ internal import Synchronization
   /// See ``Context/pageHeaders``.
   private(set) var headers: UnsafePointer<lws_protocol_vhost_options>?
   private(set) var mounts: UnsafeMutablePointer<lws_http_mount>?
-  /// lws would have two timers for each connection, in a list that each new one is sorted into from its beginning. The
-  /// loop does it without: see KeepAlive.swift.
+  /// A policy without timers. lws would have two for each connection, in a list that each new timer is sorted into from
+  /// its beginning. The loop does without: see KeepAlive.swift.
   private(set) var noKeepAlive: UnsafeMutablePointer<lws_retry_bo_t>
   /// Points to the ``Context``.
   private(set) var owner: UnsafeMutablePointer<UnsafeMutableRawPointer?>
@@ -181,7 +182,8 @@ internal import Synchronization
     unsafe owner = UnsafeMutablePointer(bitPattern: 8)!
     unsafe noKeepAlive = allocate(lws_retry_bo_t.self, [lws_retry_bo_t()])
     unsafe owner = allocate(UnsafeMutableRawPointer?.self, [nil])
-    // The first one is for HTTP and for clients that ask for no subprotocol. No client can ask for it: not a token.
+    // The first protocol is for HTTP, and for clients that ask for no subprotocol. Its name is not a token, so a client
+    // cannot ask for it.
     var names = unsafe [string("no subprotocol")]
     for name in configuration.subprotocols { unsafe names.append(string(name)) }
     unsafe names.append(unknownSubprotocol)
@@ -203,7 +205,7 @@ internal import Synchronization
       [lws_extension(name: name, callback: confabExtensionCallback, client_offer: name), lws_extension()])
     unsafe headers = list(Context.pageHeaders.map { ($0.0 + ":", $0.1) })
     let types = unsafe mimeTypes()
-    // lws opens no file by itself, see OpenFile.swift: so it does not matter where it looks for one.
+    // lws opens files only through OpenFile.swift, so its folder does not matter.
     let served = configuration.tls == nil ? [Mount(directory: "/")] : configuration.mounts
     unsafe mounts = served.reversed().reduce(nil) { next, mount in
       var one = unsafe lws_http_mount()
@@ -213,7 +215,7 @@ internal import Synchronization
       unsafe one.origin = string("/")
       unsafe one.def = string(mount.index)
       unsafe one.origin_protocol = UInt8(LWSMPRO_FILE.rawValue)
-      // Has lws ask for headers, LWS_CALLBACK_ADD_HEADERS.
+      // Makes lws ask for headers, LWS_CALLBACK_ADD_HEADERS.
       if configuration.tls != nil { unsafe one.protocol = unsafe protocols.pointee.name }
       unsafe one.extra_mimetypes = types
       // Browsers keep the file, and ask each time whether it has changed (ETag).
@@ -226,7 +228,7 @@ internal import Synchronization
 
   deinit { unsafe allocations.forEach { unsafe free($0) } }
 
-  /// The types of files that lws does not know, as a list of its kind; `*` is any other file.
+  /// MIME types, which precede those that lws knows, as an lws list. `*` is any other file.
   private func mimeTypes() -> UnsafePointer<lws_protocol_vhost_options>? {
     unsafe list([
       (".mjs", "text/javascript"), (".js", "text/javascript"), (".css", "text/css; charset=utf-8"),
@@ -236,7 +238,7 @@ internal import Synchronization
     ])
   }
 
-  /// Names and values, as lws has them.
+  /// Names and values, as an lws list.
   private func list(_ options: [(String, String)]) -> UnsafePointer<lws_protocol_vhost_options>? {
     unsafe options.reversed().reduce(nil) { next, option in
       var one = unsafe lws_protocol_vhost_options()

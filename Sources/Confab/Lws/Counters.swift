@@ -1,7 +1,8 @@
 internal import CLibwebsockets
 internal import Synchronization
 
-/// What an event loop has done. It counts without locks on its thread, and shows others how it stands in each sweep.
+/// Counts of what an event loop has done. The loop counts without locks on its thread, and publishes a copy in each
+/// sweep.
 struct Counters {
   var messages = 0
   var receivedBytes = 0
@@ -9,17 +10,17 @@ struct Counters {
   var sentBytes = 0
   /// Bytes in the outboxes of its connections.
   var outboxBytes = 0
-  /// How many of these have been counted in ``Backlogs/bytes``.
+  /// Bytes of these that have been added to ``Backlogs/bytes``.
   fileprivate var countedOutboxBytes = 0
-  /// Those, and what is unread of logs, when a sweep has looked last.
+  /// Bytes in the outboxes and unread bytes of logs, as of the last sweep.
   fileprivate(set) var backlog = 0
   var latency = Latency()
-  /// How late the sweeps have been: the latest one, or a part of what an earlier one was.
+  /// Delay of the sweeps: that of the latest one, or of an earlier one, less a tenth for each sweep since.
   var lag = Duration.zero
-  /// Nil when the loop does not run.
+  /// When the next sweep is due, in nanoseconds of `uv_hrtime()`. Nil when the loop does not run.
   fileprivate var sweepDue: UInt64?
 
-  /// For how long the loop has not come to a sweep that was due.
+  /// Time for which a sweep has been overdue.
   fileprivate var stall: Duration {
     let now = uv_hrtime()
     return .nanoseconds(Int64(sweepDue.map { now > $0 ? now - $0 : 0 } ?? 0))
@@ -27,7 +28,7 @@ struct Counters {
 }
 
 extension Statistics {
-  /// Adds what a loop has done, and how it is now.
+  /// Adds the counts and the delay of a loop.
   mutating func add(_ counters: Counters) {
     messages += counters.messages
     receivedBytes += counters.receivedBytes
@@ -41,18 +42,18 @@ extension Statistics {
 }
 
 extension EventLoop {
-  /// How far a client may be behind now, in bytes: what ``Configuration/maxBacklog`` and
-  /// ``Configuration/maxTotalBacklog`` leave. So the memory that is left is shared by all, and those that take the most of
+  /// Maximum number of bytes that a client may be behind now: what ``Configuration/maxBacklog`` and
+  /// ``Configuration/maxTotalBacklog`` leave. All clients share the memory that is left, so those that take the most of
   /// it are evicted first (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches").
   var backlogLimit: Int { min(configuration.maxBacklog, max(0, configuration.maxTotalBacklog - Backlogs.bytes)) }
 
-  /// Has the bytes for single clients counted, when a turn has ended.
+  /// Adds the change of the outboxes to ``Backlogs/bytes``. Called when a turn has ended.
   func countOutboxes() {
     Backlogs.add(counters.outboxBytes - counters.countedOutboxBytes)
     counters.countedOutboxBytes = counters.outboxBytes
   }
 
-  /// A sweep begins.
+  /// Publishes the counters. Called when a sweep begins.
   func showCounters() {
     let now = uv_hrtime()
     if let due = counters.sweepDue {
@@ -63,12 +64,12 @@ extension EventLoop {
     shownCounters.withLock { $0 = counters }
   }
 
-  /// The loop has ended.
+  /// Publishes the counters when the loop has ended.
   func showLastCounters() {
     showCounters()
     shownCounters.withLock { $0.sweepDue = nil }
   }
 }
 
-/// Nanoseconds on a clock that goes on by itself.
+/// Nanoseconds on a monotonic clock.
 func monotonicTime() -> UInt64 { uv_hrtime() }

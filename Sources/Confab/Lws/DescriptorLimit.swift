@@ -1,13 +1,12 @@
 internal import Glibc
 
 extension Server {
-  /// Sets the process's limit of open files to what `connections` need, and 256 for all else, or as near to that as may be
-  /// without privileges. A server can't have more connections than files, and the limit is often 1024. Call it before a
-  /// server is made.
+  /// Sets the process's limit of open files to `connections` plus 256, or as close to that as is possible without
+  /// privileges. Each connection takes a file descriptor, and the limit is often 1024. Call it before a server is made.
   ///
-  /// A limit that is much too high, as in a container, is lowered: libwebsockets keeps tables of its size, 16 bytes an
-  /// entry for each event loop, and Debian's build of 4.1.6, which has debugging on, looks through one of them twice for
-  /// each connection, half a nanosecond an entry (`sanity_assert_no_sockfd_traces` in lib/plat/unix/unix-fds.c).
+  /// A limit that is much too high, as in a container, is lowered. libwebsockets keeps tables of its size, 16 bytes an
+  /// entry for each event loop. Debian's build of 4.1.6 has debugging on, and searches one of them twice for each
+  /// connection, half a nanosecond an entry (`sanity_assert_no_sockfd_traces` in lib/plat/unix/unix-fds.c).
   public static func setDescriptorLimit(connections: Int = Configuration().maxConnections) {
     var limit = rlimit()
     guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
@@ -16,7 +15,8 @@ extension Server {
   }
 }
 
-/// How many connections the process has file descriptors for, some kept back for all else that it opens.
+/// Returns how many connections the process has file descriptors for. Some are kept back for everything else that it
+/// opens.
 func descriptorsForConnections() -> Int {
   var limit = rlimit()
   guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }

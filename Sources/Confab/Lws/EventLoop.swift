@@ -2,7 +2,7 @@ internal import CLibwebsockets
 internal import Logging
 internal import Synchronization
 
-/// One thread with the connections that it has accepted. All that happens to a connection happens on its loop.
+/// One thread with the connections that it has accepted. Everything that happens to a connection happens on its loop.
 public final class EventLoop: @unchecked Sendable {
   // @unchecked: all but `jobs` and `shownCounters` is used on the loop's thread only, or before it runs.
 
@@ -12,7 +12,7 @@ public final class EventLoop: @unchecked Sendable {
   let limits: Assembly.Limits
   let admission: Admission
   let originPolicy: OriginPolicy
-  /// Who hears of connections and messages.
+  /// The handler of the loop's connections and messages.
   var handler: any Handler { unsafe runningHandler }
   // Unchecked: it is replaced only when the loop starts and ends, and read for each message.
   @exclusivity(unchecked) private var runningHandler: any Handler
@@ -29,63 +29,63 @@ public final class EventLoop: @unchecked Sendable {
   let delayTimer: UvTimer
   var delayed = DelayedJobs()
 
-  /// Connections of which no whole request has come yet, and when that is too late. See Handshakes.swift.
+  /// Connections without a whole request, and the deadline of each. See Handshakes.swift.
   var handshakes: [Socket: UInt64] = [:]
   // See Proxies.swift.
   /// Connections of trusted proxies.
   var proxied: [Socket: Proxied] = [:]
-  /// Those that have not said yet whom they speak for.
+  /// Connections whose PROXY header has not arrived.
   var prefaces: [ObjectIdentifier: Preface] = [:]
-  /// The connection whose upgrade has been admitted, until it is answered within the same call.
+  /// The admitted upgrade, until it is answered within the same call.
   var upgrading: Upgrade?
   /// A socket that is being handed to lws. See Handover.swift.
   var handover: Handover?
-  /// Connections that are read for requests, or get an answer. See HttpConnection.swift.
+  /// Connections that are read for requests, or are being answered. See HttpConnection.swift.
   var httpConnections: [ObjectIdentifier: HttpConnection] = [:]
   let scratch = ScratchBuffer()
   /// The file of a request that lws has parsed, until it is answered within the same call.
   var served: LwsFile?
-  /// Expands what connections send compressed.
+  /// Inflates compressed messages.
   private(set) lazy var inflater = Inflater()
-  /// The index in ``connections`` that the next sweep begins at. See KeepAlive.swift.
+  /// Index in ``connections`` at which the next sweep begins. See KeepAlive.swift.
   var sweepIndex = 0
-  /// Milliseconds on a clock that goes on with each sweep.
+  /// Time of the last sweep, in milliseconds of the loop's clock, modulo 2^32.
   var sweptAt: UInt32 = 0
   var counters = Counters()
   let shownCounters = Mutex(Counters())
 
-  /// All open connections, each at its ``Connection/index``. This is what keeps them alive.
+  /// All open connections, each at its ``Connection/index``. The array keeps them alive.
   private(set) var connections: ContiguousArray<Connection> = []
   private var fanouts: [ObjectIdentifier: Fanout] = [:]
 
-  /// Connections whose handshake has come since the last poll.
+  /// Connections whose handshake has arrived since the last poll.
   private var justOpened: ContiguousArray<Connection> = []
-  /// The bytes of messages of which not all has come.
+  /// Bytes of messages that have not arrived completely.
   var unfinishedBytes = 0
 
-  // What is to be done when the turn ends.
+  // Work for the end of the turn.
   private var grown: ContiguousArray<Fanout> = []
   private var scheduled: ContiguousArray<Connection> = []
-  // The same while it is done; what comes up then is for the next turn. Both keep their memory.
+  // The work in progress. Work that comes up meanwhile is for the next turn. Both arrays keep their memory.
   private var settling: (fanouts: ContiguousArray<Fanout>, connections: ContiguousArray<Connection>) = ([], [])
   private var burst = Burst()
   private var isPollingOnceMore = false
-  /// What messages have taken, by the ticket of their address. See Work.swift.
+  /// Time that messages have taken, by the ticket of their address. See Work.swift.
   var debts: [Int: WorkDebt] = [:]
-  /// Connections that are not read, because of the log that they append to, or of a rate.
+  /// Connections that are paused because of a rate, the log that they append to, or their own backlog.
   var paused: ContiguousArray<Connection> = []
-  /// Whether some of them may be read again.
+  /// Whether the paused connections must be checked again.
   var isResumeDue = false
-  /// Connections that have not been read until their ping was answered, which it is now.
+  /// Connections that may be read again: their pong has been sent, or their handler has resumed them.
   var answered: ContiguousArray<Connection> = []
 
   // See Stopping.swift.
-  /// How it drains, once it does.
+  /// The drain in progress.
   var drain: Drain?
-  /// When it ends if it has not before, in its milliseconds, once it stops.
+  /// The latest time at which the loop ends, in its milliseconds. Nil unless it is stopping.
   var stopDeadline: UInt64?
   var isStopping: Bool { stopDeadline != nil }
-  /// Whether what is left is being cut off.
+  /// Whether the remaining connections are being dropped.
   private(set) var isTearingDown = false
 
   init(
@@ -116,7 +116,7 @@ public final class EventLoop: @unchecked Sendable {
   }
   private let makeHandler: @Sendable (EventLoop) -> any Handler
 
-  /// Takes the place of the handler until the loop's thread has made it.
+  /// Stands in for the handler while the loop's thread does not run.
   private final class Unstarted: Handler {
     func received(_ message: Message, from connection: Connection) {}
   }
@@ -135,7 +135,7 @@ public final class EventLoop: @unchecked Sendable {
   /// ``Configuration/handshakeTimeout``.
   package var handshakeTimeout: Duration { configuration.handshakeTimeout }
 
-  /// Milliseconds on a clock that goes on with each turn.
+  /// Time in milliseconds, as of the beginning of the turn.
   var now: UInt64 { unsafe uv_now(uv.loop) }
 
   func preconditionCurrent() {
@@ -152,7 +152,7 @@ public final class EventLoop: @unchecked Sendable {
     opened(connection, request)
   }
 
-  /// Tells the handler of a connection.
+  /// Calls the handler for a new connection.
   func opened(_ connection: Connection, _ request: borrowing Request) {
     handler.opened(connection, request: request)
     if isStopping { stop(connection) } else { moveIfDraining(connection) }
@@ -179,28 +179,28 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: The turn
 
-  /// Has `fanout` written when the turn ends. Any thread.
+  /// Schedules `fanout` to be written when the turn ends. Any thread.
   func schedule(_ fanout: Fanout) {
     if isCurrent { grown.append(fanout) } else { execute { self.grown.append(fanout) } }
   }
 
-  /// Has the connection's own backlog written when the turn ends.
+  /// Schedules the connection's own backlog to be written when the turn ends.
   func schedule(_ connection: Connection) {
     if connection.isScheduled { return }
     connection.isScheduled = true
     scheduled.append(connection)
   }
 
-  /// Notes a read, to see bursts.
+  /// Counts received bytes, to recognize bursts.
   func noteRead(of count: Int) { burst.note(count) }
 
-  /// All sockets that were readable have been read: writes what that has brought.
+  /// Called when all readable sockets have been read: writes what that has brought, or polls once more.
   private func polled() {
     isPollingOnceMore = burst.goesOn()
     if isPollingOnceMore { uv.pollWithoutBlocking() } else { endTurn() }
   }
 
-  /// A poll is about to begin: what timers and the like have brought does not wait for it.
+  /// Called before a poll: writes what timers and jobs have brought, without waiting for the poll.
   private func beforePoll() {
     for connection in justOpened {
       connection.isJustOpened = false
@@ -216,8 +216,8 @@ public final class EventLoop: @unchecked Sendable {
     if connections.isEmpty && (isStopping && httpConnections.isEmpty || isDrained) { finish() }
   }
 
-  /// Writes once what there is. What comes up meanwhile, from other loops or from handlers, has its turn after the
-  /// sockets have been polled again: nobody can keep the loop from that.
+  /// Writes all pending data, once. Data that comes up meanwhile, from other loops or from handlers, is written after
+  /// the sockets have been polled again, so that it cannot keep the loop from polling.
   private func settle() {
     swap(&grown, &settling.fanouts)
     for fanout in settling.fanouts { fanout.flush() }
@@ -232,7 +232,7 @@ public final class EventLoop: @unchecked Sendable {
     if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }
   }
 
-  /// Who writes `log` to the members of this loop that have agreed to `compression`.
+  /// Returns the fan-out that writes `log` to the members of this loop that have agreed to `compression`.
   func fanout(of log: BroadcastLog, _ compression: Compression?) -> Fanout {
     let form = log.form(compression)
     let key = ObjectIdentifier(form)
@@ -242,10 +242,10 @@ public final class EventLoop: @unchecked Sendable {
     return fanout
   }
 
-  /// What its connections have not been sent of the logs that they have joined. Looks at those alone that lag.
+  /// Bytes of joined logs that this loop's connections have not been sent. Visits only those that lag.
   var unreadBytes: Int { fanouts.values.reduce(0) { $0 + $1.unreadBytes } }
 
-  /// When memory for backlogs is short, clients that are too far behind are evicted also in logs that do not grow.
+  /// Evicts clients that are too far behind, also in logs that do not grow, when memory for backlogs is short.
   func evictLagging() {
     guard backlogLimit < configuration.maxBacklog else { return }
     for fanout in fanouts.values { fanout.evict() }
@@ -254,16 +254,15 @@ public final class EventLoop: @unchecked Sendable {
 
   func forget(_ fanout: Fanout) { fanouts[ObjectIdentifier(fanout.log)] = nil }
 
-  /// The loop that a connection of lws belongs to.
+  /// Returns the loop that a connection of lws belongs to.
   static func of(_ wsi: OpaquePointer) -> EventLoop { unsafe Context.of(wsi)!.loop! }
 
   // MARK: Running
 
-  /// Where a loop runs: on a thread of its own, on the one that starts it, which it keeps until it has ended, or in a loop
-  /// of somebody else's.
+  /// Where a loop runs: on its own thread, on the calling thread until it has ended, or in the host's libuv loop.
   enum Place { case ownThread, thisThread, host(HostLoop.Pointer) }
 
-  /// Starts the loop. `whenEnded` is called on its thread as the last thing. False if no thread can be made for it.
+  /// Starts the loop. `whenEnded` is called last, on the loop's thread. Returns false if its thread cannot be made.
   func start(on place: Place, whenEnded: @escaping @Sendable () -> Void) -> Bool {
     let events = UvLoop.Events(
       started: {
@@ -280,7 +279,7 @@ public final class EventLoop: @unchecked Sendable {
       ended: {
         unsafe self.runningHandler = Unstarted()
         self.showLastCounters()
-        // What OpenSSL keeps for a thread: the program may end before the thread has.
+        // OpenSSL keeps data for each thread. The program may end before the thread does.
         if self.configuration.tls != nil { OPENSSL_thread_stop() }
         self.jobs.end()
         if case .host = place { return }
@@ -294,7 +293,7 @@ public final class EventLoop: @unchecked Sendable {
     return true
   }
 
-  /// Frees a loop that was never started. Jobs that wait for it are not run.
+  /// Frees a loop that was never started. Pending jobs of callers are not run; those of actors run elsewhere.
   func discard() {
     for listener in listeners { listener.stop() }
     _ = jobs.close()
@@ -304,7 +303,7 @@ public final class EventLoop: @unchecked Sendable {
     jobs.end()
   }
 
-  /// Ends what is left. The loop's thread ends once lws has closed everything.
+  /// Ends the remaining connections. The loop's thread ends once lws has closed everything.
   func finish() {
     guard jobs.close() else { return }
     jobs.run()
@@ -316,11 +315,11 @@ public final class EventLoop: @unchecked Sendable {
     for preface in prefaces.values { preface.end() }
     for connection in httpConnections.values { connection.end() }
     context.destroy()
-    // What was closed just now may have been the last that a log was read for.
+    // A connection that was closed just now may have been the last reader of a log.
     settle()
-    // All connections are closed. They refer to the loop, so it lets go of them.
+    // All connections are closed. They refer to the loop, so it releases them.
     (justOpened, scheduled, paused, answered) = ([], [], [], [])
-    // Jobs that are not done hold what they would have been done for, the loop perhaps.
+    // Jobs that are not done hold references, perhaps to the loop.
     delayed = DelayedJobs()
     for timer in [sweepTimer, stopTimer, resumeTimer, delayTimer] { timer.close() }
     uv.close()

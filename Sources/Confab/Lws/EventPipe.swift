@@ -1,15 +1,16 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// What lws wakes its loop with. When a context ends, some versions close its descriptor twice, the second time when
-/// libuv has closed the handle (lib/core-net/vhost.c, lws_destroy_event_pipe; lib/core-net/close.c,
-/// __lws_close_free_wsi and __lws_close_free_wsi_final): in a program with other threads the number may be another's by
-/// then. Others (4.2.0 to 4.3.6) leave it open. What is done here makes all of them close it once.
+/// The pipe that wakes lws's loop. When a context ends, some versions of lws close its descriptor twice, the second
+/// time after libuv has closed the handle (lib/core-net/vhost.c, lws_destroy_event_pipe; lib/core-net/close.c,
+/// __lws_close_free_wsi and __lws_close_free_wsi_final). In a program with other threads, the number may belong to
+/// another file by then. Other versions (4.2.0 to 4.3.6) leave it open. This type makes all of them close it once.
 @safe struct EventPipe {
-  /// Where lws has the descriptor; nil if that was not found.
+  /// The address at which lws keeps the descriptor; nil if it was not found.
   private let descriptor: UnsafeMutablePointer<Int32>?
 
-  /// Finds it in a loop in which a context has just been made: it polls the pipe, and since 4.3 a netlink socket.
+  /// Finds the pipe in a loop in which a context has just been made. Such a loop polls the pipe and, since 4.3, a
+  /// netlink socket.
   init(in uv: UvLoop) {
     var wsi: OpaquePointer?
     unsafe uv_walk(
@@ -36,7 +37,7 @@ internal import Glibc
     }
   }
 
-  /// The context has begun to end: the descriptor is closed, or left to the context's last step; the handle is not
-  /// closed yet.
+  /// Called when the context has begun to end. The descriptor is closed, or is left to the context's last step. The
+  /// handle is not closed yet.
   func wasClosed() { unsafe descriptor?.pointee = -1 }
 }

@@ -2,29 +2,29 @@ internal import Synchronization
 
 /// One log on one event loop: writes what is appended to it to the loop's members.
 ///
-/// Members that keep up form the *group*: they share one cursor, and each gets one write a segment. A member whose
-/// socket is full, or that has something else to be sent first, stands *apart*, with a cursor of its own, until it has
+/// Members that keep up form the *group*: they share one cursor, and each gets one write for each segment. A member
+/// whose socket is full, or that has something else to be sent first, stands *apart* with its own cursor until it has
 /// caught up with the group (Backlog.swift).
 ///
-/// Loop thread only, but for ``logGrew()``.
+/// Loop thread only, except ``logGrew()`` and ``logRelieved()``.
 final class Fanout: LogReader, @unchecked Sendable {
   // @unchecked: all but `isScheduled` and `scheduledAt` is used on the loop's thread only.
   /// The form of ``root`` that the members read.
   let log: BroadcastLog
-  /// The log that they have joined.
+  /// The log that the members have joined.
   let root: BroadcastLog
   private unowned let loop: EventLoop
   /// The group's cursor.
   private var cursor = Cursor.none
-  /// The sockets and nothing else, side by side: what a delivery touches.
+  /// The sockets of the group and nothing else, side by side: the memory that a delivery touches.
   private var group: ContiguousArray<Socket> = []
   private var apart: ContiguousArray<Connection> = []
-  /// Connections whose next step has to wait until the group has been written further, see ``resume(_:)``.
+  /// Connections whose next step waits until the group has been written further, see ``resume(_:)``.
   private var waiting: ContiguousArray<Connection> = []
-  /// How many messages of the log have been counted as delivered.
+  /// Number of the log's messages that have been counted as delivered.
   private var counted = 0
   private let isScheduled = Atomic(false)
-  /// When it was scheduled last.
+  /// Time at which it was last scheduled.
   private let scheduledAt = Atomic<UInt64>(0)
   private var isRetired = false
 
@@ -35,7 +35,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     (cursor, counted) = log.add(self)
   }
 
-  /// The position up to which the group has been written: others may catch up to here, and wait for it otherwise.
+  /// Position up to which the group has been written. Other members may catch up to it, and wait for the group there.
   var position: Int { cursor.position }
 
   func logGrew() {
@@ -49,7 +49,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     loop.execute { loop.isResumeDue = true }
   }
 
-  /// Writes what has been appended since the last time. The turn has ended.
+  /// Writes what has been appended since the last flush. Called when the turn has ended.
   func flush() {
     if isRetired { return }
     let since = scheduledAt.load(ordering: .relaxed)
@@ -67,10 +67,10 @@ final class Fanout: LogReader, @unchecked Sendable {
     if group.isEmpty && apart.isEmpty { retire() }
   }
 
-  /// A loop that is further behind has those who append wait, in bytes.
+  /// Maximum lag of a loop, in bytes. If it is further behind, connections that append to the log are paused.
   private static let maxLag = (1 << 20) + Segment.limit
 
-  /// Writes the next segment to the group. A function of its own, so that it has let go of the segment's bytes when the
+  /// Writes the next segment to the group. A separate function, so that it has released the segment's bytes when the
   /// log reuses their memory.
   private func writeNext() -> Int {
     guard let slice = log.read(cursor) else { return 0 }
@@ -93,11 +93,11 @@ final class Fanout: LogReader, @unchecked Sendable {
     return slice.count
   }
 
-  /// Closes the members that are further behind than the limit is now, though nothing has been appended.
+  /// Evicts the members that are further behind than the current limit, even if nothing has been appended.
   func evict() { evict(behind: cursor.position) }
 
-  /// Closes the members that have not read what lies further back than the limit from the newest batch. One message
-  /// alone, however large, evicts nobody.
+  /// Evicts the members that are further behind `newest`, the start of the newest batch, than the limit. So one message
+  /// alone does not evict a client, however large it is.
   private func evict(behind newest: Int) {
     guard !apart.isEmpty else { return }
     let limit = newest - loop.backlogLimit
@@ -107,7 +107,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     }
   }
 
-  /// What its members have not been sent.
+  /// Bytes that the members have not been sent.
   var unreadBytes: Int {
     let end = log.end
     return apart.reduce((end - cursor.position) * group.count) { sum, connection in
@@ -118,7 +118,7 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   // MARK: Members
 
-  /// Begins to read for `connection`, at the end of the log.
+  /// Makes `connection` a member, which reads from the end of the log on.
   func add(_ connection: Connection) {
     connection.fanout = self
     connection.place = .apart(log.makeCursor())
@@ -139,7 +139,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     if group.isEmpty && apart.isEmpty { loop.schedule(self) }
   }
 
-  /// Lets go of the log: nobody has been a member when a turn ended.
+  /// Releases the log. Called when a turn has ended without members.
   private func retire() {
     isRetired = true
     log.remove(self)
@@ -147,7 +147,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     loop.forget(self)
   }
 
-  /// Takes a member out of the group; it reads on from the group's position.
+  /// Takes a member out of the group. It reads on from the group's position.
   func setApart(_ connection: Connection) {
     guard case .group = connection.place else { return }
     removeFromGroup(connection)
@@ -155,12 +155,12 @@ final class Fanout: LogReader, @unchecked Sendable {
     insertApart(connection)
   }
 
-  /// Takes a member that stands apart and has nothing to write now into the group, if it has caught up. A member that is
-  /// ahead of the group, or that has something to send behind bytes the group has not been written yet, continues when
-  /// the group has.
+  /// Moves a member that stands apart and has nothing to write now into the group, if it has caught up. A member that
+  /// is ahead of the group, or whose next message follows bytes that the group has not been written yet, waits for the
+  /// group.
   ///
-  /// The log has grown beyond the group's cursor then, so ``flush()`` is due. Without this nothing would write to the
-  /// member again.
+  /// The log has then grown beyond the group's cursor, so ``flush()`` is due. If the member did not wait, nothing would
+  /// write to it again.
   func resume(_ connection: Connection) {
     guard case .apart(let own) = connection.place else { return }
     let next = max(own.position, connection.outbox?.nextMark ?? 0, connection.ending?.position ?? 0)
