@@ -1,4 +1,5 @@
-/// The header fields of a request, RFC 9110, section 5: the bytes as they were sent, and where each name and value is.
+/// The header fields of a request (RFC 9110, section 5): the bytes as they were sent, and the ranges of names and
+/// values.
 package struct HeaderFields: Sendable {
   /// Offsets fit 16 bits, because ``Configuration/maxHeaderSize`` is at most 16 KiB.
   private struct Field {
@@ -9,7 +10,7 @@ package struct HeaderFields: Sendable {
   private var bytes: [UInt8]
   private var fields: [Field] = []
 
-  /// - Parameter bytes: a request header section. ``add(name:value:)`` says where its fields are.
+  /// - Parameter bytes: a request header section. ``add(name:value:)`` adds its fields.
   init(_ bytes: [UInt8] = []) { self.bytes = bytes }
 
   var count: Int { fields.count }
@@ -21,7 +22,7 @@ package struct HeaderFields: Sendable {
         value: UInt16(value.lowerBound)..<UInt16(value.upperBound)))
   }
 
-  /// Adds a field whose bytes are not here yet. False if there is no room.
+  /// Appends a field and its bytes. Returns false if there is too little space.
   mutating func append(name: some Sequence<UInt8>, value: some Sequence<UInt8>) -> Bool {
     let start = bytes.count
     bytes += name
@@ -32,12 +33,13 @@ package struct HeaderFields: Sendable {
     return true
   }
 
-  /// The values of the fields with this name, in any case, in their order.
+  /// Returns the values of the fields with this name, in their order. The name may be in any case.
   func values(_ name: String) -> [String] {
     fields.filter { isNamed($0, name) }.map { text($0.value) }
   }
 
-  /// The value of a field that is sent several times is the list of all (RFC 9110, section 5.3); nil without the field.
+  /// The value of a field; nil without the field. Values of a field that is sent several times are joined (RFC 9110,
+  /// section 5.3).
   subscript(name: String) -> String? {
     var joined: String?
     for field in fields where isNamed(field, name) {
@@ -47,14 +49,14 @@ package struct HeaderFields: Sendable {
     return joined
   }
 
-  /// Whether the list in a field has this element, in small letters, in any case.
+  /// Whether the list in a field has this element, in any case. `element` must be in lower case.
   func list(_ name: String, has element: String) -> Bool {
     (self[name] ?? "").listElements.contains { $0.lowercased().isSame(as: element) }
   }
 
   func has(_ name: String) -> Bool { fields.contains { isNamed($0, name) } }
 
-  /// All names, in small letters, and values.
+  /// All names, in lower case, and values.
   package var all: [(name: String, value: String)] {
     fields.map { (text($0.name).lowercased(), text($0.value)) }
   }
@@ -72,6 +74,6 @@ package struct HeaderFields: Sendable {
 }
 
 extension UInt8 {
-  /// A capital letter of ASCII as a small one.
+  /// The lower-case letter for an ASCII capital letter; other bytes are unchanged.
   var asciiLowercased: UInt8 { 65...90 ~= self ? self | 0x20 : self }
 }

@@ -1,4 +1,4 @@
-/// A date of HTTP, RFC 9110, section 5.6.7: seconds since 1970 in UTC.
+/// An HTTP date (RFC 9110, section 5.6.7): seconds since 1970 in UTC.
 struct HttpDate: Equatable, Sendable {
   let seconds: Int64
 
@@ -6,10 +6,10 @@ struct HttpDate: Equatable, Sendable {
 
   static var now: HttpDate { HttpDate(seconds: WallClock.milliseconds / 1000) }
 
-  /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`, and the two older forms of it.
+  /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`, and the two older formats.
   init?(_ text: String) {
     let words = text.utf8.split { " ,-".utf8.contains($0) }.map { String($0) ?? "" }
-    // The third form has no time zone, and its year at the end.
+    // The third format has no time zone, and its year at the end.
     let isAsctime = words.count == 5
     guard isAsctime || (words.count == 6 && words[5] == "GMT") else { return nil }
     let (day, month, year, time) =
@@ -46,14 +46,15 @@ struct HttpDate: Equatable, Sendable {
     return rest < 0 ? rest + divisor : rest
   }
 
-  /// Days since 1970 of a date of the Gregorian calendar. The year is counted from March, so a leap day is its last.
+  /// Returns the days from 1970 to a date of the Gregorian calendar. Years are counted from March, so a leap day is the
+  /// last day.
   private static func days(year: Int64, month: Int, day: Int64) -> Int64 {
     let year = month > 2 ? year : year - 1
     let dayOfYear = Int64((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1
     return 365 * year + year / 4 - year / 100 + year / 400 + dayOfYear - 719_468
   }
 
-  /// The opposite.
+  /// Returns the date that is a number of days after 1970 began.
   private static func civil(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
     let shifted = days + 719_468
     let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097

@@ -1,4 +1,4 @@
-/// A request of HTTP/1, as its request header section says (RFC 9112).
+/// An HTTP/1 request, as its header section describes it (RFC 9112).
 package struct HttpRequest: Sendable {
   package enum Method: Equatable, Sendable { case get, head, options, other }
 
@@ -8,8 +8,8 @@ package struct HttpRequest: Sendable {
   package let target: RequestTarget
   package let fields: HeaderFields
 
-  /// The host and port that it is for. Those of the request target precede those of the Host field (RFC 9112, section
-  /// 3.2.2).
+  /// The host and port that the request is for. Those of the request target take precedence over those of the Host
+  /// field (RFC 9112, section 3.2.2).
   package var host: String? { target.authority ?? fields["host"] }
 
   /// Whether the connection may be used for another request (RFC 9112, section 9.3).
@@ -18,14 +18,14 @@ package struct HttpRequest: Sendable {
     return minorVersion > 0 || fields.list("connection", has: "keep-alive")
   }
 
-  /// Whether an Upgrade field names `websocket`, which it may do among others (RFC 9110, section 7.8).
+  /// Whether an Upgrade field names `websocket`, perhaps among others (RFC 9110, section 7.8).
   var asksForWebSocket: Bool { fields.list("upgrade", has: "websocket") }
 
   package enum Body: Equatable {
     case empty, length(String), chunked
   }
 
-  /// The body that follows, RFC 9112, section 6.
+  /// Returns the kind of body that follows (RFC 9112, section 6).
   package func body() throws(RequestError) -> Body {
     let lengths = fields["content-length"].map { $0.parts(separatedBy: ",").map(\.trimmed) } ?? []
     if let codings = fields["transfer-encoding"] {
@@ -35,7 +35,7 @@ package struct HttpRequest: Sendable {
       return .chunked
     }
     guard let length = lengths.first else { return .empty }
-    // The same length may be said several times.
+    // A request may repeat the same Content-Length.
     guard lengths.allSatisfy({ $0.isSame(as: length) }), (1...20).contains(length.utf8.count),
       length.utf8.allSatisfy({ 48...57 ~= $0 })
     else { throw RequestError("Content-Length is '\(fields["content-length"]!)'") }
@@ -43,7 +43,7 @@ package struct HttpRequest: Sendable {
   }
 }
 
-/// Why a request header section is not one. The client is answered with status 400, or what `refusal` has.
+/// Why a request header section is malformed. The client gets the status of `refusal`, 400 by default.
 package struct RequestError: Error, Equatable {
   package let refusal: Refusal
   package let detail: String

@@ -1,19 +1,21 @@
-/// Reads requests of HTTP/1 from the bytes of a connection: their request header sections, RFC 9112, sections 2 to 5.
+/// Reads HTTP/1 requests from the bytes of a connection: their request header sections (RFC 9112, sections 2 to 5).
 ///
-/// It looks at each byte once, refuses a line as soon as one of its bytes is wrong, and accepts what h11 accepts, except
-/// for folded lines (which RFC 9112, section 5.2, allows to refuse) and targets that are no paths. `Tests/Http` compares.
+/// It looks at each byte once, and rejects a line as soon as one of its bytes is wrong. It accepts what h11 accepts,
+/// except folded lines, which may be rejected (RFC 9112, section 5.2), and targets that are not paths. `Tests/Http`
+/// compares the two.
 package struct RequestParser {
-  /// Most bytes of a request header section.
+  /// Maximum number of bytes of a request header section.
   private let limit: Int
   private var bytes: [UInt8] = []
-  /// Where the request begins in ``bytes``, its current line begins, and what has been looked at ends.
+  /// Offsets in ``bytes``: where the request begins, where its current line begins, and up to where bytes have been
+  /// checked.
   private var (start, line, position) = (0, 0, 0)
   private var head: Head?
 
   private struct Head {
     let method: HttpRequest.Method
     let minorVersion: Int
-    /// From ``start``, as names and values are.
+    /// Relative to ``start``, as names and values are.
     let target: Range<Int>
     var fields: [(name: Range<Int>, value: Range<Int>)] = []
   }
@@ -28,16 +30,16 @@ package struct RequestParser {
     bytes += more
   }
 
-  /// Whether a request has begun.
+  /// Whether bytes of a request have arrived.
   var hasBegun: Bool { bytes.count > start }
 
-  /// Whether the request that has begun, or is refused, is a HEAD.
+  /// Whether the request that has begun, or is rejected, is a HEAD.
   var isHead: Bool { head?.method == .head }
 
-  /// The path of such a request, if that much is known.
+  /// The path of that request, if it is known.
   var path: String? { head.flatMap { try? target(of: $0).path } }
 
-  /// What follows the last request.
+  /// Takes the bytes that follow the last request.
   package mutating func takeRest() -> [UInt8] {
     let rest = Array(bytes[start...])
     bytes = []
@@ -45,7 +47,7 @@ package struct RequestParser {
     return rest
   }
 
-  /// The next request, once its header section is there.
+  /// Returns the next request, once its header section is complete; nil until then.
   package mutating func next() throws(RequestError) -> HttpRequest? {
     while position < bytes.count {
       let byte = bytes[position]
@@ -66,7 +68,7 @@ package struct RequestParser {
     return nil
   }
 
-  /// Whether the byte at ``position`` may be in its line.
+  /// Throws unless the byte at ``position`` may be in its line.
   private func check(_ byte: UInt8) throws(RequestError) {
     if position > line, bytes[position - 1] == UInt8(ascii: "\r") { throw RequestError("a carriage return alone") }
     switch byte {
@@ -78,7 +80,7 @@ package struct RequestParser {
     }
   }
 
-  /// Takes a line, without its end.
+  /// Reads a line, without its end. Returns the request if the line ends it.
   private mutating func read(_ content: ArraySlice<UInt8>) throws(RequestError) -> HttpRequest? {
     if head == nil {
       // Empty lines before a request are skipped, RFC 9112, section 2.2.
@@ -133,7 +135,7 @@ package struct RequestParser {
   private func finish(_ head: Head) throws(RequestError) -> HttpRequest {
     var fields = HeaderFields(Array(bytes[start..<position]))
     for field in head.fields { fields.add(name: field.name, value: field.value) }
-    // What is not answered anyway may have a target of another form: CONNECT has.
+    // A request that is rejected anyway may have a target of another form, as CONNECT has.
     let target =
       head.method == .other
       ? (try? target(of: head)) ?? RequestTarget(authority: nil, path: "/", rawQuery: nil) : try target(of: head)

@@ -1,11 +1,11 @@
-/// What a request is for, RFC 9112, section 3.2, in origin-form, absolute-form, or `*`.
+/// A request target (RFC 9112, section 3.2), in origin-form, absolute-form, or asterisk-form.
 package struct RequestTarget: Sendable, Equatable {
-  /// Host and port, in absolute-form.
+  /// Host and port, in absolute-form only.
   package let authority: String?
-  /// The path, percent-decoded, without `.`, `..` and empty segments, beginning with `/`. Bytes that are not UTF-8 stay
-  /// percent-encoded, in capitals, so different paths stay different.
+  /// The path, percent-decoded. It begins with `/`, and has no `.`, `..` or empty segments. Bytes that are not UTF-8
+  /// stay percent-encoded, in capitals, so that different paths stay different.
   package let path: String
-  /// Behind the `?`, as it was sent.
+  /// The query after the `?`, as it was sent.
   package let rawQuery: String?
 
   init(authority: String?, path: String, rawQuery: String?) {
@@ -54,10 +54,10 @@ package struct RequestTarget: Sendable, Equatable {
     return path.textKeepingInvalidBytesEncoded
   }
 
-  /// Path and query, as a client would send them.
+  /// The path and query, as a client would send them.
   var encoded: String { path.percentEncoded + (rawQuery.map { "?\($0)" } ?? "") }
 
-  /// The parts of the query, which `&` separates, percent-decoded. Empty parts do not count.
+  /// The parts of the query, separated by `&` and percent-decoded. Empty parts are left out.
   var query: [String] {
     (rawQuery ?? "").utf8.split(separator: UInt8(ascii: "&")).map { part in
       let spaced = part.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
@@ -69,7 +69,7 @@ package struct RequestTarget: Sendable, Equatable {
 private func same(_ one: UInt8, _ other: UInt8) -> Bool { one.asciiLowercased == other.asciiLowercased }
 
 extension ArraySlice<UInt8> {
-  /// RFC 3986, section 2.1; nil where `%` is not followed by two digits.
+  /// The percent-decoded bytes (RFC 3986, section 2.1); nil if a `%` is not followed by two hexadecimal digits.
   fileprivate var percentDecoded: [UInt8]? {
     guard contains(UInt8(ascii: "%")) else { return Array(self) }
     var decoded: [UInt8] = []
@@ -92,13 +92,13 @@ extension ArraySlice<UInt8> {
 }
 
 extension [UInt8] {
-  /// Bytes that are not UTF-8 become `%` and two capital digits.
+  /// The text. Bytes that are not UTF-8 become `%` and two capital hexadecimal digits.
   var textKeepingInvalidBytesEncoded: String {
     if let text = String(validating: self, as: UTF8.self) { return text }
     var text: [UInt8] = []
     var index = 0
     while index < count {
-      // A character of UTF-8 takes 1 to 4 bytes.
+      // A UTF-8 character takes 1 to 4 bytes.
       let length = (1...4).first { length in
         index + length <= count && String(validating: self[index..<index + length], as: UTF8.self) != nil
       }
@@ -131,10 +131,10 @@ extension UInt8 {
 }
 
 extension String {
-  /// As the path of a URL, RFC 3986, section 3.3.
+  /// The text, percent-encoded for the path of a URL (RFC 3986, section 3.3).
   var percentEncoded: String { percentEncoded(except: "/-._~!$&'()*+,;=:@") }
 
-  /// As a part of a query, which `&` ends.
+  /// The text, percent-encoded for a part of a query, which ends at `&`.
   var queryEncoded: String { percentEncoded(except: "/-._~!$'()*,;=:@?") }
 
   private func percentEncoded(except plain: String) -> String {

@@ -1,19 +1,19 @@
-/// What tells whether a file has changed, RFC 9110, section 8.8.
+/// The validators of a file, which change when the file does (RFC 9110, section 8.8).
 struct Validators: Sendable {
-  /// Without its quotes. It has no comma.
+  /// The entity tag without its quotes. It has no comma.
   let tag: String
   let modified: HttpDate
 
   var entityTag: String { "\"\(tag)\"" }
 
-  /// Header lines that each answer with the file has.
+  /// Header lines of each response with the file.
   var lines: [String] {
     ["Date: \(HttpDate.now.text)", "ETag: \(entityTag)", "Last-Modified: \(modified.text)"]
   }
 
   enum Precondition { case passed, notModified, failed }
 
-  /// What the conditions of a request come to, RFC 9110, section 13.2.2.
+  /// Evaluates the preconditions of a request (RFC 9110, section 13.2.2).
   func evaluate(_ fields: HeaderFields) -> Precondition {
     if let tags = fields["if-match"] {
       guard matches(tags, isWeak: false) else { return .failed }
@@ -25,7 +25,7 @@ struct Validators: Sendable {
     return date.map { modified.seconds <= $0.seconds } == true ? .notModified : .passed
   }
 
-  /// Whether the tag is one of a list. Tags that a proxy has quoted again are taken as well.
+  /// Whether the tag is in a list. A tag that a proxy has put in quotes again counts, too.
   private func matches(_ list: String, isWeak: Bool) -> Bool {
     list.listElements.contains { element in
       if element == "*" { return true }

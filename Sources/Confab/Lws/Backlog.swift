@@ -103,7 +103,7 @@ extension Connection {
     return .backlogged
   }
 
-  /// Leaves the log. What was appended before is still sent, in order with the connection's own messages.
+  /// Leaves the log. Messages that were appended before are still sent, in order with the connection's own.
   func leaveLog() {
     guard let fanout else { return }
     guard backlog <= loop.backlogLimit + Segment.limit else { return evict() }

@@ -1,16 +1,16 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// An answer with a file, on its way from lws to a client. lws's mount writes it to one end of a pair of sockets, and is
-/// held up when nobody reads the other end.
+/// A response with a file, on its way from lws to a client. lws's mount writes it to one end of a pair of sockets, and
+/// waits while the other end is not read.
 @safe final class FileTransfer {
-  /// The header section that lws makes, as lines.
+  /// The response header section that lws has made, as lines.
   struct Head {
     var lines: [String] = []
-    /// Nil when the body ends with the connection.
+    /// Length of the body; nil if it ends with the connection.
     var bodyLength: Int?
 
-    /// Takes what is right for the client.
+    /// Keeps the header lines that are right for the client. Nil if the bytes are not an HTTP response.
     init?(_ bytes: some Sequence<UInt8>) {
       let all = String(decoding: Array(bytes), as: UTF8.self).parts(separatedBy: "\n").map(\.withoutReturn)
       guard let status = all.first, status.utf8.starts(with: "HTTP/1.".utf8) else { return nil }
@@ -23,7 +23,7 @@ internal import Glibc
     }
   }
 
-  /// What the pair of sockets holds.
+  /// Send buffer of lws's end of the pair.
   private static let bufferSize = Int32(64 << 10)
   private static let maxHead = 4096
 
@@ -34,11 +34,11 @@ internal import Glibc
   private unowned let loop: EventLoop
   private var poll: UvPoll?
   private var head: [UInt8]? = []
-  /// Bytes of the body that are to come; nil when it ends with the connection.
+  /// Bytes of the body that are still to come; nil if it ends with the connection.
   private var left: Int?
   private var isOpen = true
 
-  /// Nil if no descriptor is left.
+  /// Nil if too few descriptors are left.
   init?(_ file: OpenFile, isHead: Bool, to client: HttpConnection, on loop: EventLoop) {
     var pair: [Int32] = [-1, -1]
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
@@ -55,7 +55,7 @@ internal import Glibc
     poll!.wait(for: .input)
   }
 
-  /// The client takes more.
+  /// Reads on: the client takes more.
   func goOn() { if isOpen { poll!.wait(for: .input) } }
 
   private func read() {
@@ -90,7 +90,7 @@ internal import Glibc
     goOnOrStop(isTaken)
   }
 
-  /// What of it belongs to the body.
+  /// Returns the bytes that belong to the body, and counts them.
   private func count(_ part: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
     guard let left else { return unsafe part }
     let body = unsafe UnsafeRawBufferPointer(rebasing: part.prefix(left))
@@ -119,7 +119,7 @@ internal import Glibc
 }
 
 extension [UInt8] {
-  /// Where the empty line ends.
+  /// Returns the index after the empty line; nil if it has not arrived.
   fileprivate func endOfHead(from start: Int) -> Int? {
     let mark = Array("\r\n\r\n".utf8)
     guard count >= mark.count else { return nil }

@@ -2,17 +2,18 @@ internal import CLibwebsockets
 internal import Glibc
 internal import Synchronization
 
-// lws misreads a header whose name begins one that it knows, "X-Auth" or "If": it takes the value, the end of the line
-// and the next header's name for a part of the name (lib/roles/http/parsers.c, WSI_TOKEN_NAME_PART). So the next header is
-// not there: Origin, X-Forwarded-For or Content-Length perhaps. Where lws parses requests, such a one is refused.
+// lws misreads a header whose name is the beginning of one that it knows, such as "X-Auth" or "If". It takes the value,
+// the end of the line and the next header's name for a part of the name (lib/roles/http/parsers.c,
+// WSI_TOKEN_NAME_PART). The next header is then lost, perhaps Origin, X-Forwarded-For or Content-Length. Where lws
+// parses requests, such requests are rejected.
 
-/// Where lws keeps the headers of requests, while it does: it hands out addresses within, and not their bounds.
+/// Memory in which lws keeps the headers of requests. lws gives addresses within it, but not its bounds.
 enum HeaderTables {
-  /// Whether lws parses requests of clients.
+  /// Whether lws parses the requests of clients.
   static let areWatched = Atomic(false)
   private static let sizes = Mutex<[UInt: Int]>([:])
 
-  /// What lws names the memory that it allocates for one.
+  /// The name that lws gives to the memory of a header table.
   static let purpose = "ah data"
 
   static func add(_ table: UnsafeMutableRawPointer, _ size: Int) {
@@ -26,7 +27,7 @@ enum HeaderTables {
     sizes.withLock { _ = $0.removeValue(forKey: address) }
   }
 
-  /// The table that has this address within.
+  /// Returns the table that contains this address.
   fileprivate static func around(_ pointer: UnsafeRawPointer) -> UnsafeRawBufferPointer? {
     let address = UInt(bitPattern: pointer)
     let found = sizes.withLock { sizes in sizes.first { $0.key <= address && address < $0.key + UInt($0.value) } }
@@ -37,22 +38,22 @@ enum HeaderTables {
 }
 
 extension OpaquePointer {
-  /// Whether a name that lws has kept, of a header that it does not know, has an end of line in it.
+  /// Whether a name that lws has kept, of a header that it does not know, contains an end of line.
   ///
-  /// - Parameter pointer: to a header of the request, within the table that lws keeps.
+  /// - Parameter pointer: the address of a header of the request, within lws's table.
   func hasGarbledHeader(near pointer: UnsafeRawPointer) -> Bool {
     guard let table = unsafe HeaderTables.around(pointer), table.count > 2 else { return false }
     for place in 1..<table.count - 1 where unsafe table[place] == UInt8(ascii: "\n") {
       let (before, after) = unsafe (table[place - 1], table[place + 1])
-      // Lengths of names and values, which stand before each name, may have the same byte.
+      // The lengths of names and values, which precede each name, may contain the same byte.
       guard before >= 0x20 || before == UInt8(ascii: "\r"), after > 0x20 else { continue }
       if unsafe hasName(around: place, in: table) { return true }
     }
     return false
   }
 
-  /// Whether the byte at `place` is in a name. Names stand behind eight bytes: their length, that of the value, and where
-  /// the next one is.
+  /// Whether the byte at `place` is in a name. Eight bytes precede each name: its length, the length of the value, and
+  /// the position of the next name.
   private func hasName(around place: Int, in table: UnsafeRawBufferPointer) -> Bool {
     var start = place
     while start >= 8 {

@@ -1,12 +1,12 @@
-/// Decides what a request gets: a WebSocket, a file, an answer, or why not.
+/// Decides what a request gets: a WebSocket, a file, a response, or a rejection.
 struct Gate {
   let loop: EventLoop
   let source: RequestSource
-  /// Whose request it is; nil when the peer has gone.
+  /// The client that has sent the request; nil if the peer has gone.
   let client: SocketAddress?
   /// Whether the bytes of the request were encrypted.
   var isEncrypted = false
-  /// What lws cannot read is refused before it sees it.
+  /// Whether lws parses the request. Lists that lws cannot read are then rejected before it sees them.
   var isParsedByLws = false
 
   private var http: HttpRequest { source.head.http }
@@ -14,18 +14,18 @@ struct Gate {
 
   enum Decision {
     case upgrade(Authorization)
-    /// There may be a file for it.
+    /// The request is for a file, if there is one.
     case serve
     case answer(Response)
   }
 
-  /// Why a request is refused.
+  /// Why a request is rejected.
   struct Rejection: Error {
     let refusal: Refusal
     let detail: String
     var status: Int?
     var headers: [String: String] = [:]
-    /// What is answered, if not the detail.
+    /// The response, unless it is made from the detail.
     var response: Response?
 
     init(
@@ -60,7 +60,7 @@ struct Gate {
     return authorization
   }
 
-  /// Counts and logs it; what is answered.
+  /// Counts and logs the rejection. Returns the response.
   func refuse(_ rejection: Rejection) -> Response {
     loop.refuse(rejection, client, path: http.target.path)
   }
@@ -76,9 +76,9 @@ struct Gate {
   static let methodNotAllowed = Rejection(
     .methodNotAllowed, "only GET and HEAD are answered", headers: Gate.allow)
 
-  // MARK: What is checked
+  // MARK: Checks
 
-  /// Where TLS is spoken, nothing goes without. A browser that asks for a page is sent to where it is.
+  /// Rejects unencrypted requests where TLS is used. Redirects browsers that ask for a page to https.
   private func checkEncryption() throws(Rejection) {
     guard loop.configuration.tls != nil, !isEncrypted else { return }
     var rejection = Rejection(.notEncrypted, "TLS is spoken here: https and wss")
@@ -92,7 +92,7 @@ struct Gate {
     throw rejection
   }
 
-  /// What every request must be like. Bodies are not for this server.
+  /// Checks what every request must satisfy. Bodies are not accepted.
   private func checkRequest() throws(Rejection) {
     let configuration = loop.configuration
     guard http.method != .other else { throw Gate.methodNotAllowed }
@@ -121,7 +121,7 @@ struct Gate {
     do throws(RequestError) { return try http.body() } catch { throw Rejection(error.refusal, error.detail) }
   }
 
-  /// What an opening handshake must have: RFC 6455, section 4.2.1.
+  /// Checks what an opening handshake must have (RFC 6455, section 4.2.1).
   private func checkHandshake() throws(Rejection) {
     func bad(_ detail: String) -> Rejection { Rejection(.badRequest, detail) }
     guard http.method == .get else { throw bad("a handshake must be a GET") }
@@ -144,7 +144,7 @@ struct Gate {
     }
   }
 
-  /// The lists that lws has room for, and can read.
+  /// Checks that lws has room for the lists of the handshake, and can read them.
   private func checkWhatLwsReads() throws(Rejection) {
     let extensions = http.fields["sec-websocket-extensions"] ?? ""
     guard Upgrade.canRead(extensions: extensions, isOffered: loop.configuration.offersCompression) else {
@@ -154,7 +154,7 @@ struct Gate {
     guard offers.utf8.count <= Subprotocols.maxOffers else {
       throw Rejection(.headersTooLarge, "more than \(Subprotocols.maxOffers) bytes of Sec-WebSocket-Protocol")
     }
-    // It takes one that begins with a digit for a number (lib/misc/lws-tokenize.c), and drops the connection.
+    // lws takes a name that begins with a digit for a number (lib/misc/lws-tokenize.c), and drops the connection.
     for name in offers.listElements where name.utf8.count > Subprotocols.maxName || 48...57 ~= name.utf8.first! {
       throw Rejection(
         .badRequest,
@@ -173,7 +173,7 @@ struct Gate {
 }
 
 extension EventLoop {
-  /// Counts and logs why a request is refused; what is answered.
+  /// Counts and logs why a request is rejected. Returns the response.
   func refuse(_ rejection: Gate.Rejection, _ client: SocketAddress?, path: String?) -> Response {
     admission.refusals.note(
       rejection.refusal, client?.endpoint ?? "a peer that has gone", path: path, rejection.detail)
@@ -183,14 +183,14 @@ extension EventLoop {
         rejection.detail.printable + "\n")
   }
 
-  /// The client has not sent a whole request in time.
+  /// The rejection of a client that has not sent a whole request in time.
   var lateRejection: Gate.Rejection {
     Gate.Rejection(.handshakeTimeout, "no request within \(configuration.handshakeTimeout.inSeconds) s")
   }
 }
 
 extension String {
-  /// Whether it is the base64 of 16 bytes.
+  /// Whether it is the base64 form of 16 bytes.
   var isHandshakeKey: Bool {
     utf8.count == 24 && utf8.suffix(2).elementsEqual("==".utf8)
       && utf8.dropLast(2).allSatisfy { byte in

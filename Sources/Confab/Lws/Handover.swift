@@ -1,20 +1,20 @@
 internal import CLibwebsockets
 
-// lws gets sockets together with a request that this server has made for it: in a canonical form, which has nothing that
-// lws could misread, and only what it needs. It serves that within the call.
+// lws gets a socket together with a request that this server has made for it, and serves the request within the call.
+// The request has a canonical form that lws cannot misread, and contains only what lws needs.
 
 /// A socket that is being handed to lws.
 struct Handover {
   let ticket: Admission.Ticket
   let proxied: Proxied?
-  /// What the request is for.
+  /// The upgrade that the request asks for.
   let upgrade: Upgrade?
   let file: OpenFile?
   fileprivate(set) var isAdopted = false
 }
 
 extension EventLoop {
-  /// Hands over a client's socket, to become a WebSocket. `rest` is what the client has sent after its request.
+  /// Hands a client's socket to lws, to become a WebSocket. `rest` is what the client has sent after its request.
   func handOver(
     _ descriptor: Int32, _ ticket: Admission.Ticket, _ proxied: Proxied?, _ source: RequestSource,
     _ authorization: Authorization, rest: [UInt8]
@@ -34,16 +34,16 @@ extension EventLoop {
       descriptor, Handover(ticket: ticket, proxied: proxied, upgrade: upgrade, file: nil),
       Array((request + "\r\n").utf8) + rest)
     if !result.wasAdopted { admission.leave(ticket) }
-    // It has not been answered.
+    // lws has not answered the upgrade.
     if let socket = result.socket, upgrading?.socket == socket {
       upgrading = nil
       socket.kill()
     }
   }
 
-  /// Has lws send a file to a socket.
+  /// Makes lws send a file to a socket.
   func handOver(_ descriptor: Int32, _ file: OpenFile, isHead: Bool) {
-    // lws tells the type by the end of the name, and opens the file by ``FileOperations``.
+    // lws derives the type from the end of the name, and opens the file by ``FileOperations``.
     let method = isHead ? "HEAD" : "GET"
     let request = "\(method) /file\(file.suffix) HTTP/1.1\r\nHost: confab\r\nConnection: close\r\n\r\n"
     let handover = Handover(ticket: .internal, proxied: nil, upgrade: nil, file: file)
@@ -58,7 +58,7 @@ extension EventLoop {
     return (context.adopt(descriptor, reading: bytes), self.handover!.isAdopted)
   }
 
-  /// LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED: lws has made a connection of a socket.
+  /// Handles LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED: lws has made a connection of a socket.
   func wasAdopted(_ socket: Socket) {
     guard let handover, !handover.isAdopted else { return }
     self.handover?.isAdopted = true

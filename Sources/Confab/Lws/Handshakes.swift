@@ -1,7 +1,7 @@
 internal import CLibwebsockets
 internal import Glibc
 
-// From TCP connection to the first request, which has to come in time.
+// From the TCP connection to the first request, which has a deadline.
 
 extension EventLoop {
   /// Takes over an accepted socket.
@@ -15,8 +15,8 @@ extension EventLoop {
     }
   }
 
-  /// Reads a socket for requests, the first of them until `deadline`. `peer` is who it comes
-  /// from, which is not for the kernel to tell if it is proxied, or not who it is for. Where TLS is spoken lws does that, because it decrypts.
+  /// Reads a socket for requests, the first of them until `deadline`. Where TLS is used lws reads them, because it
+  /// decrypts. `peer` is the address that the kernel reports, or the one in the PROXY header.
   func adopt(
     _ descriptor: Int32, _ peer: SocketAddress, isProxied: Bool, _ ticket: Admission.Ticket, deadline: UInt64
   ) {
@@ -31,7 +31,8 @@ extension EventLoop {
     self.proxied[socket] = proxied
   }
 
-  /// Answers as far as the socket takes it at once, and closes it. With TLS there is nothing to say yet.
+  /// Sends a response as far as the socket takes it at once, and closes the socket. With TLS nothing is sent, because
+  /// the TLS handshake has not begun.
   func turnAway(_ descriptor: Int32, _ peer: SocketAddress, _ rejection: Admission.Rejection) {
     admission.refusals.note(rejection.refusal, peer.endpoint, rejection.detail)
     defer { close(descriptor) }
@@ -44,15 +45,15 @@ extension EventLoop {
     shutdown(descriptor, Int32(SHUT_WR))
   }
 
-  /// The head of a request is complete, and nothing else awaited.
+  /// Ends the deadline of a connection: its request header section is complete, and nothing else is pending.
   func requestArrived(_ socket: Socket) { handshakes[socket] = nil }
 
-  /// The same for who has asked for its authorization.
+  /// Sets the deadline for a pending authorization.
   func awaitAuthorization(of socket: Socket) {
     handshakes[socket] = now + configuration.handshakeTimeout.milliseconds
   }
 
-  /// LWS_CALLBACK_WSI_DESTROY: a connection of any kind is over.
+  /// Handles LWS_CALLBACK_WSI_DESTROY: a connection of any kind has ended.
   func left(_ socket: Socket) {
     if socket.ticket.isInternal { return }
     admission.leave(socket.ticket)
@@ -65,7 +66,7 @@ extension EventLoop {
     }
   }
 
-  /// Answers those whose request has not come in time.
+  /// Ends the connections whose deadline has passed.
   func endLateHandshakes() {
     for preface in prefaces.values where preface.deadline <= now { preface.fail("it has not come in time") }
     for (socket, deadline) in handshakes where deadline <= now {
@@ -80,7 +81,7 @@ extension Socket: Hashable {
   static func == (one: Socket, other: Socket) -> Bool { unsafe one.wsi == other.wsi }
   func hash(into hasher: inout Hasher) { unsafe hasher.combine(wsi) }
 
-  /// Status 408, unless that cannot be said yet, and the end.
+  /// Answers with status 408, unless the TLS handshake is incomplete, and ends the connection.
   fileprivate func rejectLate() {
     if canAnswer { unsafe LwsGate(wsi).rejectLate() }
     kill()

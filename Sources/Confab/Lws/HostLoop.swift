@@ -1,15 +1,15 @@
 internal import CLibwebsockets
 
 extension Server {
-  /// A server in a libuv loop of yours, beside what else is done there: it has one event loop then, whatever
-  /// ``Configuration/loops`` says, and no thread. It lives in yours from ``start()``, which is to be called on the thread
-  /// that runs it, or while nobody does, until it has stopped.
+  /// Makes a server that runs in a libuv loop of the embedding program, beside the loop's other work. It has one event
+  /// loop, whatever ``Configuration/loops`` says, and no thread. It runs from ``start()`` until it has stopped. Call
+  /// ``start()`` on the thread that runs the libuv loop, or while the loop does not run.
   ///
   /// - Parameters:
-  ///   - configuration: every setting.
-  ///   - loop: a `uv_loop_t *`. It must not be closed, nor freed, before ``whenStopped(_:)`` has told that the server has
-  ///     stopped; when it runs out of other work, `uv_run` returns then.
-  ///   - makeHandler: called by ``start()``, once.
+  ///   - configuration: the settings of the server.
+  ///   - loop: a `uv_loop_t *`. Do not close or free it before ``whenStopped(_:)`` has reported that the server has
+  ///     stopped. `uv_run` then returns if the loop has no other work.
+  ///   - makeHandler: called once, by ``start()``.
   public convenience init(
     _ configuration: Configuration = Configuration(), onUvLoop loop: UnsafeMutableRawPointer,
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
@@ -20,12 +20,12 @@ extension Server {
   }
 }
 
-/// Runs a ``UvLoop`` in turns of a libuv loop of somebody else's, which sees it as one descriptor and a timer. So
-/// nothing of libwebsockets is in the host's loop, and ending is the same as on a thread of its own.
+/// Runs a ``UvLoop`` in turns of the host's libuv loop, which sees it as one descriptor and a timer. The host's loop
+/// contains nothing of libwebsockets, and stopping works as it does on a separate thread.
 ///
-/// On the thread of the host's loop only, or while that does not run.
+/// Only on the thread of the host's loop, or while that loop does not run.
 @safe final class HostLoop {
-  /// A `uv_loop_t`, which the host keeps until everything in it is closed.
+  /// A `uv_loop_t`. The host keeps it until everything in it is closed.
   @safe struct Pointer: @unchecked Sendable {
     fileprivate let loop: UnsafeMutablePointer<uv_loop_t>
     init(_ loop: UnsafeMutableRawPointer) { unsafe self.loop = loop.assumingMemoryBound(to: uv_loop_t.self) }
@@ -50,10 +50,10 @@ extension Server {
     unsafe idle.deallocate()
   }
 
-  /// Begins. `whenClosed` is called last, in the host's loop, when nothing of this is left in it.
+  /// Begins. `whenClosed` is called last, in the host's loop, when all handles of this object are closed.
   func start(_ events: UvLoop.Events, whenClosed: @escaping () -> Void) {
     self.whenClosed = whenClosed
-    // The handles hold one reference together, which is given back when the last is closed: see close().
+    // The handles share one reference, which is released when the last of them is closed: see close().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
     unsafe uv_poll_init(host, poll, uv.descriptor)
     unsafe uv_timer_init(host, timer)
@@ -83,17 +83,17 @@ extension Server {
       unsafe uv_timer_start(
         timer, { handle in unsafe HostLoop.of(handle!.pointee.data).turn() }, UInt64(milliseconds), 0)
     } else if milliseconds == 0 {
-      // A timer would not let the host do anything else in between: libuv runs timers until none is due.
+      // A timer would keep the host from other work: libuv runs timers until none is due.
       unsafe uv_idle_start(idle) { handle in unsafe HostLoop.of(handle!.pointee.data).turn() }
     }
   }
 
   private func close() {
-    // Before the descriptor is closed, and its number another's.
+    // Stops before the descriptor is closed, and its number reused.
     unsafe uv_poll_stop(poll)
     uv.end()
     unsafe closeHandle(idle)
-    // Its callback may come before the others'; theirs come before that of a handle which is closed in it.
+    // The timer's callback may come before the idle handle's. A handle that is closed within a callback comes last.
     unsafe closeHandle(timer) { handle in
       let this = unsafe HostLoop.of(handle!.pointee.data)
       unsafe closeHandle(this.poll) { handle in

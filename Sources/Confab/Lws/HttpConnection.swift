@@ -1,24 +1,25 @@
 internal import CLibwebsockets
 internal import Glibc
 
-// Where TLS is not spoken the server itself reads what a connection begins with: requests of HTTP. lws gets the socket
-// with the first one that asks for a WebSocket. Pages are answered here; lws's mount sends their files through a pair of
-// sockets (FileTransfer.swift), so each request passes the parser and the gate, whatever came before it.
+// Without TLS, the server itself reads the HTTP requests that a connection begins with. lws gets the socket with the
+// first request for a WebSocket. Pages are answered here: lws's mount sends their files through a pair of sockets
+// (FileTransfer.swift). So each request passes the parser and the gate, whatever came before it.
 
-/// A TCP connection that is read for requests, or gets an answer. Nothing is read while it is answered. Loop thread only.
+/// A TCP connection that is read for requests, or is being answered. Nothing is read while it is answered. Loop thread
+/// only.
 @safe final class HttpConnection: @unchecked Sendable {
-  // @unchecked: as said above.
+  // @unchecked: used on the loop's thread only.
 
   private enum Phase {
     case reading
-    /// Sends what ``output`` has, and then closes, or reads on.
+    /// Sends ``output``, and then closes, or reads on.
     case answering
     case transferring(FileTransfer)
-    /// Has answered, and discards what is still sent: closing would take the answer from a client that sends.
+    /// Has answered, and discards what the client still sends: closing at once could destroy the response.
     case lingering
   }
 
-  /// When it has taken too long, in the loop's milliseconds.
+  /// When the current phase has taken too long, in the loop's milliseconds.
   private(set) var deadline: UInt64
   private let descriptor: Int32
   private let peer: SocketAddress
@@ -31,19 +32,19 @@ internal import Glibc
   private var isFirst = true
   private var isPeerOpen = true
   private var keepsAlive = false
-  /// What the kernel has not taken of the answer, from ``sent`` on.
+  /// The part of the response that the kernel has not taken, from ``sent`` on.
   private var output: [UInt8] = []
   private var sent = 0
   private var lingerEnd: UInt64 = 0
 
-  /// Time without a request on a kept-alive connection.
+  /// Idle timeout of a kept-alive connection without a request, in milliseconds.
   private static let idleTimeout: UInt64 = 5_000
-  /// Time in which the client has to take some of an answer: of a file, or of what is in memory.
+  /// Time without progress after which a client is dropped, in milliseconds: for a file, and for a response in memory.
   private static let fileTimeout: UInt64 = 120_000
   private static let answerTimeout: UInt64 = 5_000
-  /// How long a client may go on to send what nobody reads, and be silent in between.
+  /// Limits of lingering, in milliseconds: in all, and without data from the client.
   private static let (lingerTimeout, lingerSilence) = (UInt64(30_000), UInt64(5_000))
-  /// Requests of one client that are served before others have their turn.
+  /// Maximum number of requests of one client that are served before other clients have their turn.
   private static let requestsAtOnce = 8
 
   init(
@@ -59,7 +60,7 @@ internal import Glibc
 
   // MARK: Reading
 
-  /// Serves the requests that there are, and waits for more.
+  /// Serves the requests that have arrived, and waits for more.
   func read() {
     var hasReceived = false
     for _ in 0..<HttpConnection.requestsAtOnce {
@@ -77,7 +78,7 @@ internal import Glibc
       guard receive() else { return }
       hasReceived = true
     }
-    // Others have their turn.
+    // Other connections have their turn.
     wait(for: .nothing)
     loop.execute { [weak self] in self?.readOn() }
   }
@@ -86,7 +87,7 @@ internal import Glibc
     if case .reading = phase { read() }
   }
 
-  /// Whether something has come.
+  /// Returns whether something has been received.
   private func receive() -> Bool {
     let bytes = unsafe loop.scratch.bytes
     let count = unsafe recv(descriptor, bytes.baseAddress, HttpConnection.readSize, Int32(MSG_DONTWAIT))
@@ -106,7 +107,7 @@ internal import Glibc
     return false
   }
 
-  /// What follows an upgrade is kept until lws takes it.
+  /// Maximum number of bytes of one read. Bytes that follow an upgrade are kept until lws takes them.
   private static let readSize = 16 << 10
 
   private func wait(for interest: UvPoll.Interest) {
@@ -175,7 +176,7 @@ internal import Glibc
     deadline = loop.now + HttpConnection.fileTimeout
   }
 
-  /// Header lines that each answer with a file has.
+  /// Header lines of each response with a file.
   private func lines(_ validators: Validators) -> [String] {
     validators.lines + ["Connection: \(keepsAlive ? "keep-alive" : "close")"]
   }
@@ -194,7 +195,7 @@ internal import Glibc
 
   // MARK: Answering
 
-  /// Answers as the last thing.
+  /// Sends the last response of the connection.
   private func finish(_ response: Response, isHead: Bool) {
     keepsAlive = false
     answer(response.bytes(isHead: isHead))
@@ -211,7 +212,7 @@ internal import Glibc
     if flushPart() { answered() }
   }
 
-  /// Whether all that there was has been sent.
+  /// Returns whether everything in ``output`` has been sent.
   private func flushPart() -> Bool {
     guard sent < output.count else { return true }
     guard let count = unsafe output[sent...].withUnsafeBytes({ unsafe send($0) }) else { return false }
@@ -224,7 +225,7 @@ internal import Glibc
     return true
   }
 
-  /// How many bytes the kernel has taken; nil when the client has gone, and this connection ended.
+  /// Returns how many bytes the kernel has taken; nil if the client has gone, and this connection has ended.
   private func send(_ bytes: UnsafeRawBufferPointer) -> Int? {
     let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
     if count < 0 && errno != EAGAIN && errno != EINTR {
@@ -255,7 +256,7 @@ internal import Glibc
       return wait(for: .input)
     }
     deadline = loop.now + loop.configuration.handshakeTimeout.milliseconds
-    // Not from here: a client may have sent any number of requests.
+    // In another turn, because a client may have sent any number of requests.
     wait(for: .nothing)
     loop.execute { [weak self] in self?.readOn() }
   }
@@ -268,19 +269,19 @@ internal import Glibc
 
   // MARK: Ending
 
-  /// ``deadline`` has passed.
+  /// Called when ``deadline`` has passed.
   func timedOut() {
     guard case .reading = phase, isFirst || parser.hasBegun else { return end() }
     finish(loop.refuse(loop.lateRejection, client, path: parser.path), isHead: parser.isHead)
   }
 
-  /// The server stops: what has begun is answered.
+  /// Called when the server stops. Responses that have begun are still sent.
   func stop() {
     keepsAlive = false
     switch phase {
     case .reading, .lingering: end()
     case .answering, .transferring:
-      // As much as the kernel may take for a socket: it delivers that also when the process has ended.
+      // Lets the kernel take as much as it allows for a socket: it delivers that even after the process has ended.
       setOption(descriptor, SOL_SOCKET, SO_SNDBUF, 4 << 20)
     }
   }
@@ -298,7 +299,8 @@ internal import Glibc
 // MARK: Files
 
 extension HttpConnection {
-  /// Takes the header section that lws has made for a file, and what of the body has come with it.
+  /// Sends the response header section that lws has made for a file, and the part of the body that came with it.
+  /// Returns false if no more is wanted now, or ever.
   func send(_ head: FileTransfer.Head, _ validators: Validators, _ body: UnsafeRawBufferPointer) -> Bool {
     if head.bodyLength == nil { keepsAlive = false }
     let text = (head.lines + lines(validators)).joined(separator: "\r\n") + "\r\n\r\n"
@@ -308,7 +310,7 @@ extension HttpConnection {
     return flushPart()
   }
 
-  /// Takes a part of the body; false if no more is wanted now, or ever.
+  /// Sends a part of the body. Returns false if no more is wanted now, or ever.
   func sendBody(_ body: UnsafeRawBufferPointer) -> Bool {
     guard let count = unsafe send(body) else { return false }
     if count == body.count { return true }
@@ -317,7 +319,7 @@ extension HttpConnection {
     return false
   }
 
-  /// The file has been handed over: what is left of it here is sent.
+  /// Called when lws has sent the file. The part of it that is left here is still sent.
   func fileWasRead(isWhole: Bool) {
     guard case .transferring = phase else { return }
     guard isWhole else { return end() }
@@ -325,7 +327,7 @@ extension HttpConnection {
     flush()
   }
 
-  /// lws has answered nothing.
+  /// Called when lws has sent no response.
   func fileFailed() {
     guard case .transferring(let transfer) = phase else { return }
     transfer.end()

@@ -1,10 +1,10 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// The files that come with the program, or with the library that this is a part of.
+/// Files that come with the program, or with the library that this code is a part of.
 package enum Installation {
-  /// A folder that is there, found by one of `paths` from the folder of the program, or else from the library's; nil if
-  /// there is none.
+  /// Returns the first existing folder among `paths`, which are relative to the folder of the program, or else of the
+  /// library. Nil if none of them exists.
   package static func folder(_ paths: String...) -> String? {
     for file in [program, library] {
       guard let parent = file?.parts(separatedBy: "/").dropLast() else { continue }
@@ -24,7 +24,7 @@ package enum Installation {
     return resolved(unsafe String(cString: file))
   }
 
-  /// Without links, and absolute.
+  /// Returns the absolute path without symbolic links.
   private static func resolved(_ path: String) -> String? {
     guard let resolved = unsafe realpath(path, nil) else { return nil }
     defer { unsafe free(resolved) }

@@ -2,13 +2,14 @@ internal import CLibwebsockets
 internal import Dispatch
 internal import Synchronization
 
-// What other threads, and the loop itself, have it do: jobs of its callers, and those of actors that live on it.
+// Jobs that other threads, and the loop itself, give to a loop: those of its callers, and those of actors that live on
+// it.
 
 /// Jobs for an event loop. Any thread.
 final class Jobs: Sendable {
   private enum Phase {
     case open
-    /// The loop does no job for callers any more. Those of actors wait until it has ended.
+    /// The loop runs no more jobs of callers. Those of actors wait until it has ended.
     case closed
     case ended
   }
@@ -18,28 +19,28 @@ final class Jobs: Sendable {
   }
   private struct Job {
     let run: @Sendable () -> Void
-    /// Whether it must be done in any case.
+    /// Whether it must run in any case.
     let isOwed: Bool
   }
   private let state = Mutex(State())
-  /// The process that has the loop.
+  /// The process that the loop belongs to.
   let origin = OriginProcess()
-  /// Does actors' jobs when the loop has ended.
+  /// Runs the jobs of actors after the loop has ended.
   private let afterlife = DispatchQueue(label: "confab.ended-event-loop")
 
-  /// Adds a job, and wakes the loop by `wake`. False when the loop takes none any more.
+  /// Adds a job, and calls `wake`. Returns false if the loop takes no more jobs.
   func add(_ job: @escaping @Sendable () -> Void, wake: () -> Void) -> Bool {
     guard origin.isCurrent else { return false }
     return state.withLock { state in
       guard state.phase == .open else { return false }
       state.jobs.append(Job(run: job, isOwed: false))
-      // Within the lock: the loop is not closed before.
+      // Within the lock, so that the loop is not closed before.
       wake()
       return true
     }
   }
 
-  /// Adds a job that must be done in any case.
+  /// Adds a job that must run in any case, if need be after the loop has ended.
   func addInAnyCase(_ job: @escaping @Sendable () -> Void, wake: () -> Void) {
     state.withLock { state in
       if state.phase == .ended { return afterlife.async(execute: job) }
@@ -48,7 +49,7 @@ final class Jobs: Sendable {
     }
   }
 
-  /// What there is, once. Loop thread only.
+  /// Runs the pending jobs, once. Loop thread only.
   func run() {
     let jobs = state.withLock { state in
       defer { state.jobs = [] }
@@ -57,7 +58,7 @@ final class Jobs: Sendable {
     for job in jobs { job.run() }
   }
 
-  /// Takes no more jobs of callers. False if that has been so before.
+  /// Takes no more jobs of callers. Returns false if that was so before.
   func close() -> Bool {
     state.withLock { state in
       guard state.phase == .open else { return false }
@@ -66,10 +67,10 @@ final class Jobs: Sendable {
     }
   }
 
-  /// Forgets jobs of callers that nobody is going to do.
+  /// Drops the jobs of callers, which the loop is not going to run.
   func discard() { state.withLock { $0.jobs.removeAll { !$0.isOwed } } }
 
-  /// The loop has ended: what there is is done elsewhere, in its order.
+  /// Called when the loop has ended. The pending jobs run elsewhere, in their order.
   func end() {
     state.withLock { state in
       state.phase = .ended
@@ -80,21 +81,21 @@ final class Jobs: Sendable {
 }
 
 extension EventLoop {
-  /// The process that has the loop.
+  /// The process that the loop belongs to.
   package var origin: OriginProcess { jobs.origin }
 
-  /// Runs `job` on the loop's thread, in the order of the calls, in a turn to come. Any thread.
+  /// Runs `job` on the loop's thread in a later turn. Jobs run in the order of the calls. Any thread.
   ///
-  /// - Returns: false when the loop has ended, and in a child of `fork()`: the job is then not run.
+  /// - Returns: false if the loop has ended, or in a child process of `fork()`. The job is then not run.
   @discardableResult
   public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) { uv.wake() } }
 
-  /// Runs `job` on the loop's thread after `delay`, which is rounded up to milliseconds. Any thread.
+  /// Runs `job` on the loop's thread after `delay`, rounded up to milliseconds. Any thread.
   ///
-  /// - Returns: false when the loop has ended. A job whose time has not come when it ends is not run.
+  /// - Returns: false if the loop has ended. A job that is not due when the loop ends is not run.
   @discardableResult
   public func execute(after delay: Duration, _ job: @escaping @Sendable () -> Void) -> Bool {
-    // The loop's clock is that of libuv, cut to milliseconds.
+    // The loop's clock is libuv's, rounded down to milliseconds.
     let due = (uv_hrtime() + 999_999) / 1_000_000 + delay.milliseconds
     return execute { self.add(job, due: due) }
   }
@@ -117,7 +118,7 @@ extension EventLoop {
   }
 }
 
-/// An actor can live on an event loop: its `unownedExecutor` is the loop's, and it may then call the loop's connections
+/// An actor can live on an event loop, if its `unownedExecutor` is the loop's. It can then call the loop's connections
 /// without waiting. A task that prefers the loop, `Task(executorPreference: loop)`, runs there as well.
 ///
 /// ```swift
@@ -128,15 +129,15 @@ extension EventLoop {
 /// }
 /// ```
 ///
-/// When the loop has ended, jobs of its actors are still done, one at a time and in their order, on another thread, for
-/// which ``isCurrent`` is true then.
+/// After the loop has ended, jobs of its actors still run on another thread, one at a time and in their order.
+/// ``isCurrent`` is true on that thread meanwhile.
 extension EventLoop: SerialExecutor, TaskExecutor {
   /// Runs a job of an actor, or task, that lives on the loop. Any thread.
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     let (serial, task) = unsafe (asUnownedSerialExecutor(), asUnownedTaskExecutor())
     jobs.addInAnyCase {
-      // What is done after the end has another thread.
+      // Jobs that run after the end are on another thread.
       let isElsewhere = !self.uv.isCurrent
       if isElsewhere { self.uv.enterThread() }
       defer { if isElsewhere { self.uv.leaveThread() } }

@@ -1,26 +1,26 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// One listening socket of one event loop. libwebsockets' own can't share a port among loops (SO_REUSEPORT), and this is
-/// the place where connections are counted and refused.
+/// One listening socket of one event loop. libwebsockets' listener can't share a port among loops (SO_REUSEPORT).
+/// Connections are counted and rejected here.
 @safe final class Listener {
-  /// So many connections are accepted before those that exist get their turn.
+  /// Maximum number of connections accepted before existing ones have their turn.
   private static let acceptsAtOnce = 64
-  /// So many connections wait to be accepted at the most.
+  /// Maximum number of connections that wait in the kernel to be accepted.
   static let queueLength = 4096
-  /// How long it waits when the process has no descriptor left: the socket stays readable, so polling would spin.
+  /// Pause when the process has no descriptor left. The socket stays readable, so polling would spin.
   private static let pause = Duration.milliseconds(100)
 
   private let descriptor: Int32
   private let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
-  /// Runs while it does not accept.
+  /// Runs while accepting is paused.
   private var timer: UvTimer?
   /// Nil when it does not listen. The loop owns this object.
   private weak var loop: EventLoop?
-  /// New connections of peers that limits are for.
+  /// Limits the rate of new connections of peers that are not exempt.
   private var bucket = TokenBucket(rate: 0, now: 0)
 
-  /// Takes over a socket that listens.
+  /// Takes over a listening socket.
   init(_ descriptor: Int32) { self.descriptor = descriptor }
 
   deinit { unsafe poll.deallocate() }
@@ -37,8 +37,8 @@ internal import Glibc
     startPolling()
   }
 
-  /// Stops listening, once those who wait have been accepted: they would be cut off. Those in a queue that somebody else
-  /// has as well wait for the next server.
+  /// Stops listening after accepting the connections in the queue, which would be reset otherwise. A queue that is
+  /// shared with others (``Configuration/listeningSockets``) is left to the next server.
   func drain() {
     if loop?.configuration.listeningSockets.isEmpty == true {
       bucket = TokenBucket(rate: 0, now: 0)
@@ -107,7 +107,7 @@ func setOption(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: In
   unsafe _ = setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
 }
 
-/// -1 when it cannot be told.
+/// Returns the value of a socket option; -1 if it cannot be read.
 func option(_ descriptor: Int32, _ level: Int32, _ option: Int32) -> Int32 {
   var (value, length) = (Int32(-1), socklen_t(MemoryLayout<Int32>.size))
   unsafe _ = getsockopt(descriptor, level, option, &value, &length)

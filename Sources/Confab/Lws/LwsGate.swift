@@ -1,10 +1,10 @@
 internal import CLibwebsockets
 
-/// Decides on requests that lws has parsed, where TLS is spoken, before it acts on them: lws itself lets nearly every
-/// request pass. What ``HttpConnection`` has handed to lws has been decided.
+/// Decides on requests that lws has parsed, which it does where TLS is used. It decides before lws acts on them: lws
+/// itself lets nearly every request pass. Requests that ``HttpConnection`` hands to lws are decided already.
 ///
-/// The callbacks' `in` is not looked at before it is known that the header is there, and is one that lws goes on with: it
-/// may point to freed memory otherwise (CVE-2025-11677). Headers are taken by copy.
+/// The callbacks' `in` is not read before it is certain that the header exists and that lws goes on with it. Otherwise
+/// it may point to freed memory (CVE-2025-11677). Headers are copied.
 @safe struct LwsGate {
   private let wsi: OpaquePointer
   private let socket: Socket
@@ -16,13 +16,14 @@ internal import CLibwebsockets
     loop = unsafe EventLoop.of(wsi)
   }
 
-  /// LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: whether the client goes on to the handshake. Otherwise it has been answered.
+  /// Handles LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: returns whether the client goes on to the handshake. If not, it has
+  /// been answered.
   ///
   /// - Parameter header: the Upgrade field as lws has it.
   func admitsUpgrade(_ header: UnsafeRawPointer?) -> Bool {
     if loop.upgrading?.socket == socket { return true }
     loop.requestArrived(socket)
-    // lws has answered other upgrades with 403 already, and comes here nevertheless.
+    // lws has answered other upgrades with 403 already, and still makes this callback.
     guard let upgrade = unsafe wsi.header(WSI_TOKEN_UPGRADE), upgrade.lowercased() == "websocket" else {
       let rejection = Gate.Rejection(.badRequest, "no upgrade but to 'websocket'")
       let response = loop.refuse(rejection, socket.client, path: nil)
@@ -40,10 +41,10 @@ internal import CLibwebsockets
     return true
   }
 
-  /// LWS_CALLBACK_ADD_HEADERS: lws is about to answer a request. If it is the upgrade that has just been admitted, the
-  /// connection begins here, not in LWS_CALLBACK_ESTABLISHED, which comes when the answer is out already: a client that
-  /// has the answer is to hear what is said from then on, on whatever loop. Nothing is written before the turn ends.
-  /// False ends the connection.
+  /// Handles LWS_CALLBACK_ADD_HEADERS: lws is about to answer a request. If that is the upgrade which has just been
+  /// admitted, the connection is opened here. LWS_CALLBACK_ESTABLISHED comes after the response has been sent, which is
+  /// too late: a client that has the response must receive everything that is published from then on, on any loop.
+  /// Nothing is written before the turn ends. Returns false to end the connection.
   func answersUpgrade(_ headers: AnswerHeaders) -> Bool {
     if let served = loop.served, served.socket == socket {
       loop.served = nil
@@ -52,7 +53,7 @@ internal import CLibwebsockets
     guard let upgrade = loop.upgrading, upgrade.socket == socket else { return true }
     loop.upgrading = nil
     let compression = upgrade.isActive ? upgrade.compression : nil
-    // What lws has written last, and what it should have.
+    // The headers that lws has written last, and those that should replace them.
     let subprotocol = upgrade.unknownSubprotocol.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""
     let name = "Sec-WebSocket-Extensions: \(Compression.name)"
     let parameters = compression.map { "\(name)\($0.parameters)\r\n" } ?? ""
@@ -70,7 +71,7 @@ internal import CLibwebsockets
     return true
   }
 
-  /// LWS_CALLBACK_FILTER_HTTP_CONNECTION: whether a request that asks for no upgrade is served from a mount.
+  /// Handles LWS_CALLBACK_FILTER_HTTP_CONNECTION: returns whether a request without an upgrade is served from a mount.
   ///
   /// - Parameter target: the path as lws has it.
   func admitsRequest(_ target: UnsafeRawPointer?) -> Bool {
@@ -80,7 +81,7 @@ internal import CLibwebsockets
     switch loop.configuration.mounts.find(gate.source.head.path) {
     case .nothing: answer(gate.notFound())
     case .folder: answer(gate.redirectToFolder())
-    // lws cuts off names of files (lib/roles/http/server/server.c, `lws_http_serve`), and their types with them.
+    // lws truncates long file names (lib/roles/http/server/server.c, `lws_http_serve`), and with them their suffix.
     case .file where gate.source.head.path.utf8.count > LwsGate.maxPath: answer(gate.notFound())
     case .file(let file):
       switch file.validators.evaluate(gate.source.head.http.fields) {
@@ -95,7 +96,8 @@ internal import CLibwebsockets
 
   private static let maxPath = 200
 
-  /// LWS_CALLBACK_HTTP: no mount has answered, because there is no file for it to open. False ends the connection.
+  /// Handles LWS_CALLBACK_HTTP: the mount has not answered, because it got no file to open. Returns false to end the
+  /// connection.
   func answersUnserved() -> Bool {
     guard let served = loop.served, served.socket == socket else { return false }
     loop.served = nil
@@ -109,13 +111,14 @@ internal import CLibwebsockets
     return unsafe lws_http_transaction_completed(wsi) == 0
   }
 
-  /// LWS_CALLBACK_RAW_RX: lws takes what begins with no method that it knows, and CONNECT, for another protocol.
+  /// Handles LWS_CALLBACK_RAW_RX: lws takes CONNECT, and data that does not begin with a method that it knows, for
+  /// another protocol.
   func rejectUnknown() {
     loop.requestArrived(socket)
     answer(loop.refuse(Gate.methodNotAllowed, socket.client, path: nil))
   }
 
-  /// The client has not sent a whole request in time.
+  /// Answers a client that has not sent a whole request in time.
   func rejectLate() { answer(loop.refuse(loop.lateRejection, socket.client, path: nil)) }
 
   // MARK: -
@@ -126,7 +129,7 @@ internal import CLibwebsockets
     return Gate(loop: loop, source: source, client: socket.client, isEncrypted: socket.isEncrypted, isParsedByLws: true)
   }
 
-  /// Once it is known whose request it is; nil if it has been refused.
+  /// Returns the gate, once the client of the request is known; nil if the request has been rejected.
   private func identified(near header: UnsafeRawPointer?) -> Gate? {
     do throws(Gate.Rejection) {
       if let header = unsafe header, unsafe wsi.hasGarbledHeader(near: header) {
@@ -162,7 +165,8 @@ internal import CLibwebsockets
 
   private func answer(_ response: Response) { socket.answer(response, isHead: unsafe wsi.has(WSI_TOKEN_HEAD_URI)) }
 
-  /// Has lws go on with a client that offers no subprotocol of the server's; what it takes for one.
+  /// Makes lws go on with a client that offers none of the server's subprotocols. Returns the name that lws takes for
+  /// the agreed one.
   private func offerUnknownSubprotocol(_ offers: String?) -> String? {
     guard let offers = offers?.listElements.map(String.init),
       !offers.contains(where: loop.configuration.subprotocols.contains)

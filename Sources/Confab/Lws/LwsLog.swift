@@ -3,7 +3,7 @@ internal import Glibc
 internal import Logging
 internal import Synchronization
 
-/// Carries libwebsockets' own log, which is one for the process, to the logger of the server that was made last.
+/// Forwards libwebsockets' log, which is one for the process, to the logger of the server that was made last.
 enum LwsLog {
   private static let logger = Mutex<Logger?>(nil)
   private static let limiter = Mutex(LogLimiter())
@@ -13,14 +13,14 @@ enum LwsLog {
     lws[metadataKey: "source"] = "libwebsockets"
     self.logger.withLock { $0 = lws }
     unsafe lws_set_log_level(Int32(LLL_ERR | LLL_WARN)) { level, line in
-      // It is no error: lws says so of each socket that it is handed with a request.
+      // Not an error: lws logs this for each socket that it is handed with a request.
       if unsafe strstr(line!, ": calling service") != nil { return }
       let text = unsafe String(cString: line!)
       LwsLog.emit(level, text)
     }
   }
 
-  /// Much of what lws warns of is what a peer has sent.
+  /// Limits the rate of lines and escapes them, because much of what lws logs comes from peers.
   private static func emit(_ level: Int32, _ line: String) {
     let message = line.drop { $0.isWhitespace }.filter { !$0.isNewline }
     guard !message.isEmpty, let logger = logger.withLock({ $0 }), let unsaid = limiter.withLock({ $0.admit() }) else {

@@ -1,6 +1,7 @@
 internal import CLibwebsockets
 
-// A request that lws has parsed: where TLS is spoken, since lws decrypts. See HttpConnection.swift for all others.
+// Requests that lws has parsed, which it does where TLS is used, because it decrypts. See HttpConnection.swift for all
+// others.
 
 extension HttpRequest {
   init(_ wsi: OpaquePointer) {
@@ -23,7 +24,7 @@ extension HttpRequest {
   ]
 }
 
-/// The headers of a request that lws does not know by name, while it keeps them: until the handshake has been answered.
+/// The headers of a request that lws does not know by name. lws keeps them until the handshake has been answered.
 @safe struct LwsHeaders {
   private let wsi: OpaquePointer
 
@@ -49,8 +50,8 @@ extension OpaquePointer {
 
   func has(_ token: lws_token_indexes) -> Bool { unsafe lws_hdr_total_length(self, token) > 0 }
 
-  /// The bytes of all headers that lws knows, and of the request's line. Headers that it does not know are bounded by
-  /// its table alone, see ``Context``.
+  /// Bytes of all headers that lws knows, and of the request line. Headers that it does not know are bounded by its
+  /// table alone, see ``Context``.
   var headerSize: Int {
     var size = 0
     for raw in 0..<WSI_TOKEN_COUNT.rawValue {
@@ -59,7 +60,7 @@ extension OpaquePointer {
     return size
   }
 
-  /// A header of `struct lws`; nil when it was not sent. Headers are there until the handshake has been answered.
+  /// Returns a header of `struct lws`; nil if it was not sent. lws keeps headers until the handshake has been answered.
   func header(_ token: lws_token_indexes) -> String? {
     let length = unsafe lws_hdr_total_length(self, token)
     guard length > 0 else { return nil }
@@ -83,7 +84,7 @@ extension OpaquePointer {
     return parts.joined(separator: "&")
   }
 
-  /// Which of the server's subprotocols lws has chosen.
+  /// The server's subprotocol that lws has chosen.
   var subprotocol: String? {
     let one = unsafe lws_get_protocol(self).pointee
     return unsafe one.id == Context.subprotocolID ? unsafe String(cString: one.name) : nil
@@ -91,7 +92,7 @@ extension OpaquePointer {
 }
 
 extension OpaquePointer {
-  /// A path that lws has decoded.
+  /// Returns a path, which lws has decoded.
   fileprivate func path(_ token: lws_token_indexes) -> String? {
     let length = unsafe lws_hdr_total_length(self, token)
     guard length > 0 else { return nil }
@@ -102,7 +103,7 @@ extension OpaquePointer {
   }
 }
 
-/// What `copy` writes to a buffer for `count` bytes and a zero.
+/// Returns the text that `copy` writes to a buffer for `count` bytes and a terminating zero.
 private func text(count: Int, _ copy: (UnsafeMutablePointer<CChar>, Int32) -> Int32) -> String {
   unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: count + 1) { buffer in
     let length = unsafe copy(buffer.baseAddress!, Int32(count + 1))
@@ -118,7 +119,7 @@ private let headerTokens: [(String, lws_token_indexes)] = {
     let token = lws_token_indexes(raw)
     guard let text = unsafe lws_token_to_string(token) else { continue }
     let name = unsafe String(cString: text.withMemoryRebound(to: CChar.self, capacity: 1) { unsafe $0 })
-    // What does not end with a colon is a method, or a part of the request line.
+    // Entries that do not end with a colon are methods, or parts of the request line.
     if name.utf8.last == UInt8(ascii: ":") && name.utf8.first != UInt8(ascii: ":") {
       tokens.append((String(name.dropLast()), token))
     }

@@ -1,17 +1,17 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// A file that is open for reading. Its descriptor is closed with this object unless somebody takes it.
+/// A file that is open for reading. Its descriptor is closed with this object, unless ``take()`` has been called.
 @safe final class OpenFile {
   private var descriptor: Int32
   let validators: Validators
   let size: Int
-  /// The end of its name, from the dot on, in small letters; empty if there is none.
+  /// The end of its name, from the last dot on, in lower case; empty if it has none.
   let suffix: String
 
-  /// Nil unless it is a regular file that may be read.
+  /// Nil unless `path` is a regular file that may be read.
   init?(_ path: String) {
-    // Nothing that is opened here waits for a writer.
+    // O_NONBLOCK: opening a FIFO would wait for a writer.
     descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
     var status = stat()
     guard descriptor >= 0 else { return nil }
@@ -19,8 +19,8 @@ internal import Glibc
       close(descriptor)
       return nil
     }
-    // The second time cannot be set by a program: it tells also of a change that keeps size and first time. A digest,
-    // since the numbers are nobody's business.
+    // Programs cannot set the ctime, so it also shows a change that keeps size and mtime. The tag is a digest, so it
+    // does not disclose these numbers.
     size = Int(status.st_size)
     let numbers = [
       Int(status.st_ino), Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
@@ -52,7 +52,7 @@ extension UInt8 {
   fileprivate var isAlphanumeric: Bool { 48...57 ~= self || 65...90 ~= self || 97...122 ~= self }
 }
 
-/// A file that a mount is about to send where lws has parsed the request, which it does within the same call.
+/// A file that a mount is about to send for a request that lws has parsed. lws opens it within the same call.
 struct LwsFile {
   let socket: Socket
   let file: OpenFile
@@ -63,7 +63,7 @@ struct LwsFile {
     isNotModified = file.validators.evaluate(fields) == .notModified
   }
 
-  /// What lws says of the file (lib/roles/http/server/server.c, `lws_http_serve`): it has no quotes.
+  /// The ETag header that lws writes for the file (lib/roles/http/server/server.c, `lws_http_serve`). It has no quotes.
   var tagOfLws: String {
     func padded(_ number: UInt64) -> String {
       let digits = String(number, radix: 16, uppercase: true)
@@ -75,24 +75,24 @@ struct LwsFile {
 }
 
 extension EventLoop {
-  /// What lws is to open, whatever name it has for it.
+  /// The file that lws is to open, whatever name lws uses for it.
   fileprivate var fileForLws: OpenFile? {
     if let handover { return handover.file }
     return served.flatMap { $0.isNotModified ? nil : $0.file }
   }
 }
 
-/// What lws's mounts read files with: lws's own operations, but that a file is one which is open already, and that a read
-/// which gets nothing fails. lws would try again for ever when a file has got shorter.
+/// The file operations of lws's mounts. They are lws's own, except that opening returns a file that is open already,
+/// and that a read of no bytes fails. Otherwise lws would retry for ever when a file has become shorter.
 @safe final class FileOperations {
   @safe private struct Table {
-    /// First: lws has the address of this one.
+    /// First, because lws has the address of this member.
     var operations: lws_plat_file_ops
     let context: UnsafeMutableRawPointer
   }
   private let table: UnsafeMutablePointer<Table>
 
-  /// `owner` outlives the operations.
+  /// `owner` must outlive the operations.
   init(of context: OpaquePointer, owner: Context) {
     var operations = unsafe lws_get_fops(context).pointee
     unsafe operations.next = nil
@@ -121,7 +121,7 @@ extension EventLoop {
   deinit { unsafe table.deallocate() }
 }
 
-/// What lws has for a file, which its own operation frees.
+/// Returns lws's object for an open file, which lws's own operation frees.
 private func makeFile(
   _ descriptor: Int32, _ operations: UnsafePointer<lws_plat_file_ops>, _ flags: lws_fop_flags_t
 ) -> lws_fop_fd_t? {

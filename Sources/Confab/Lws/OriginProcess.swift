@@ -4,7 +4,7 @@ internal import Synchronization
 /// The process that a server was made in.
 ///
 /// A child of `fork()` has a copy of the server's memory, without its threads, and with its locks as they were at that
-/// moment: nothing of the server can be used there.
+/// moment. Nothing of the server can be used there.
 package struct OriginProcess: Sendable {
   private let forks: Int
 
@@ -24,7 +24,7 @@ package struct OriginProcess: Sendable {
   }
 }
 
-/// The calls of `fork()` that lead from the process that counted first to this one.
+/// Number of calls of `fork()` that lead from the process that counted first to this one.
 private let forkCount = Atomic(0)
 private let countsForks: Bool = {
   let failure = pthread_atfork(nil, nil) { forkCount.wrappingAdd(1, ordering: .relaxed) }

@@ -1,19 +1,19 @@
 internal import CLibwebsockets
 
-// Connections that are not read for a while: TCP then slows the peer down, and nothing is lost.
+// Connections that are not read for a while. TCP then slows the peer down, and nothing is lost.
 //
-// Those that wait for a rate, for their log, or until they have read more, are looked at now and then; those that wait for a pong when it is out;
-// those that their handler keeps waiting when it says so.
+// Connections that wait for a rate, for their log, or for their own backlog are checked from time to time. Those that
+// wait for a pong go on once it is sent, and those that their handler has paused go on when it resumes them.
 
 extension EventLoop {
-  /// Stops reading from a connection until the log that it has joined is relieved, and its peer within its rates.
+  /// Stops reading from a connection until its log is relieved, and its peer is within its rates.
   func pauseReading(_ connection: Connection) {
     if connection.isPaused { return }
     stopReading(connection)
     putOff(connection)
   }
 
-  /// The same until its ping is answered.
+  /// Stops reading from a connection. The caller is responsible for resuming it.
   func stopReading(_ connection: Connection) {
     connection.isPaused = true
     connection.socket?.setReading(false)
@@ -28,11 +28,11 @@ extension EventLoop {
 
   private static let resumeInterval = Duration.milliseconds(20)
 
-  /// Right before a poll, and at no other time: lws on libuv goes on with what it has kept of a read before the loop
-  /// prepares to poll, or else when the poll says that the socket takes output. Only then are its pings seen, see
-  /// Pings.swift.
+  /// Resumes reading. Called right before a poll, and at no other time. lws on libuv processes what it has kept of a
+  /// read before the loop prepares to poll, or else when the poll reports that the socket takes output. Only then are
+  /// the connection's pings noticed, see Pings.swift.
   func resumeReading() {
-    // Handing on a message that was put off may add others.
+    // Delivering a deferred message may add others.
     let answered = exchange(&self.answered, with: [])
     for connection in answered where !goOn(connection) { putOff(connection) }
     guard isResumeDue else { return }
@@ -45,7 +45,8 @@ extension EventLoop {
     if self.paused.isEmpty { resumeTimer.stop() }
   }
 
-  /// Reads on, if that may be. False if it is to be looked at again; one that is held back comes when it is let go.
+  /// Resumes reading, if that is allowed. Returns false if the connection must be checked again. A connection that its
+  /// handler has paused is not checked: its handler resumes it.
   private func goOn(_ connection: Connection) -> Bool {
     guard connection.mayBeRead else { return connection.isHeldBack }
     guard connection.finishPutOff() else { return false }
@@ -66,8 +67,9 @@ extension Connection {
 }
 
 extension Connection {
-  /// Stops reading until ``resumeReading()``: no message is received, so TCP slows the peer down, and what has gone on at
-  /// its side, its end included, is noticed later. ``Configuration/idleTimeout`` does not count meanwhile. Loop thread only.
+  /// Stops reading until ``resumeReading()``: no message is received, so TCP slows the peer down. Events at the peer's
+  /// side, its end included, are noticed later. ``Configuration/idleTimeout`` does not count meanwhile. Loop thread
+  /// only.
   public func pauseReading() {
     loop.preconditionCurrent()
     guard state == .open, !isHeldBack else { return }
@@ -75,18 +77,18 @@ extension Connection {
     if !isPaused { loop.stopReading(self) }
   }
 
-  /// Ends what ``pauseReading()`` began: messages are received from the next turn on. Loop thread only.
+  /// Ends ``pauseReading()``: messages are received from the next turn on. Loop thread only.
   public func resumeReading() {
     loop.preconditionCurrent()
     letGo()
   }
 
-  /// The same without a check.
+  /// Ends ``pauseReading()``, without checking the thread.
   func letGo() {
     guard isHeldBack else { return }
     isHeldBack = false
     heard()
-    // Otherwise it is when the pong is out.
+    // A connection with a pending pong goes on when that is sent.
     if !owesPong { loop.answered.append(self) }
   }
 }

@@ -1,15 +1,16 @@
 internal import CLibwebsockets
 
-// Pings, which libwebsockets answers by itself: one pong at a time, and it drops the pings that come before that is out
-// (lib/roles/ws/ops-ws.c, "DROP PING since one pending"). So reading stops at each ping until its pong is out, and a
-// peer gets a pong for every ping, within its rate. Only one that does not take what it is sent, so that the loop polls
-// its socket for output in any case, may get a pong for the first of several (RFC 6455, section 5.5.3, allows one).
+// Pings, which libwebsockets answers by itself, one pong at a time. It drops pings that arrive before the pong is sent
+// (lib/roles/ws/ops-ws.c, "DROP PING since one pending"). So reading stops at each ping until its pong is sent, and a
+// peer gets a pong for every ping, within its rate. The exception is a peer that does not take what it is sent, so that
+// the loop polls its socket for output in any case. It may get a pong only for the first of several pings (RFC 6455,
+// section 5.5.3, allows one).
 //
-// No callback tells of a ping. What can be seen is that the loop polls the socket for output, which neither the server
-// has asked for nor a full socket: lws has a pong to send.
+// No callback reports a ping. The server sees that the loop polls the socket for output, although it has not asked for
+// that and the socket is not full: lws has a pong to send.
 
 extension Connection {
-  /// LWS_CALLBACK_GET_THREAD_ID: the loop polls the socket for something else than before.
+  /// Handles LWS_CALLBACK_GET_THREAD_ID: the loop polls the socket for other events than before.
   func pollEventsChanged() {
     guard let socket else { return }
     let couldPollOutput = isPollingOutput
@@ -24,26 +25,26 @@ extension Connection {
     loop.stopReading(self)
   }
 
-  /// The close frame is out: the peer's is read.
+  /// Reads on after the close frame was sent, to receive the peer's.
   private func closeFrameWasSent() {
     owesPong = false
     loop.answered.append(self)
   }
 
-  /// The pong is out.
+  /// Reads on after the pong was sent.
   func pongWasSent() {
     guard owesPong else { return }
     owesPong = false
     loop.answered.append(self)
   }
 
-  /// Has LWS_CALLBACK_SERVER_WRITEABLE come, once the kernel takes more.
+  /// Asks for LWS_CALLBACK_SERVER_WRITEABLE, once the kernel takes more.
   func requestWritable() {
     isWritableRequested = true
     socket?.requestWritable()
   }
 
-  /// Goes on to read, with what lws has kept of the last read: for that it asks for output itself.
+  /// Resumes reading with what lws has kept of the last read. For that, lws itself polls for output.
   func goOnReading() {
     isPaused = false
     isWritableRequested = true

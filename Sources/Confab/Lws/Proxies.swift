@@ -1,21 +1,21 @@
 internal import CLibwebsockets
 internal import Glibc
 
-// Who stands behind a trusted proxy: what the PROXY protocol says before anything else, TLS included, and
-// X-Forwarded-For with each request. The socket is read for requests when the former has come.
+// Clients behind a trusted proxy. The PROXY protocol names the client before anything else, TLS included, and
+// X-Forwarded-For names it with each request. The socket is read for requests once the PROXY header has arrived.
 
 /// A connection that a trusted proxy has made.
 struct Proxied {
-  /// Whom it comes from: the proxy, or the one that the PROXY protocol has told of.
+  /// The address that the connection is from: the proxy's, or the one in its PROXY header.
   let hop: SocketAddress
-  /// Who it is for, by the last request.
+  /// The client of the last request.
   var client: SocketAddress
 }
 
 extension EventLoop {
-  /// Finds out whose request it is, and why it is not served if that cannot be read or there are too many of theirs. A
-  /// request of a trusted proxy without X-Forwarded-For, or with an empty one, a health check for example, is the proxy's own, and counts for
-  /// its address as for any client's.
+  /// Identifies the client of a request. Throws a rejection if X-Forwarded-For cannot be read, or if the client has too
+  /// many connections. A trusted proxy's request without X-Forwarded-For, or with an empty one, is the proxy's own: a
+  /// health check, for example. It counts for the proxy's address like any client's.
   func identify(
     _ caller: inout Proxied, _ ticket: inout Admission.Ticket, forwardedFor header: String?
   ) throws(Gate.Rejection) {
@@ -33,16 +33,16 @@ extension EventLoop {
   }
 }
 
-/// A connection of a trusted proxy whose header of the PROXY protocol has not come whole.
+/// A connection of a trusted proxy whose PROXY header has not arrived completely.
 @safe final class Preface {
-  /// When that is too late.
+  /// The time at which the header is late.
   let deadline: UInt64
   private let descriptor: Int32
   private let peer: SocketAddress
   private let ticket: Admission.Ticket
   private unowned let loop: EventLoop
   private var header = ProxyHeader()
-  /// Polls the socket, if the header has not been there at once.
+  /// Polls the socket if the header was not there at once.
   private let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
   private var isPolling = false
 
@@ -54,7 +54,7 @@ extension EventLoop {
 
   deinit { unsafe poll.deallocate() }
 
-  /// Reads what there is of the header, and nothing behind it.
+  /// Reads what has arrived of the header, and nothing that follows it.
   func read() {
     while case .needs(let count) = header.state {
       var bytes = [UInt8](repeating: 0, count: count)
@@ -84,7 +84,7 @@ extension EventLoop {
     }
   }
 
-  /// Drops the connection: there is nobody to answer who it could be for.
+  /// Drops the connection. The client is unknown, so nothing is answered.
   func fail(_ reason: String) {
     loop.admission.refusals.note(.badProxyHeader, peer.endpoint, reason)
     end()

@@ -4,31 +4,31 @@ extension Socket {
   /// Takes a piece of a message, see ``Connection/receive(_:_:)``.
   func received(_ piece: UnsafeRawBufferPointer) -> Bool {
     let bytes = unsafe Span<UInt8>(_unsafeBytes: piece)
-    // The loop keeps the connection alive meanwhile: counting a reference for each message would take longer than all
-    // else that is done to it here.
+    // The loop keeps the connection alive meanwhile. Counting a reference for each message would take longer than
+    // everything else that is done to it here.
     return unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi))._withUnsafeGuaranteedRef {
       $0.receive(bytes, self)
     }
   }
 
-  /// Stops reading, or goes on with what has come meanwhile.
+  /// Stops reading, or resumes it with what has arrived meanwhile.
   func setReading(_ isOn: Bool) { unsafe _ = lws_rx_flow_control(wsi, isOn ? 1 : 0) }
 
-  // What lws tells of the piece in LWS_CALLBACK_RECEIVE.
+  // Properties of the piece in LWS_CALLBACK_RECEIVE.
   var isFinalFragment: Bool { unsafe lws_is_final_fragment(wsi) != 0 }
   var isBinary: Bool { unsafe lws_frame_is_binary(wsi) != 0 }
-  /// RSV1 of its frame: the first one of a compressed message has it.
+  /// RSV1 of the piece's frame. The first frame of a compressed message has it.
   var isCompressed: Bool { unsafe lws_get_reserved_bits(wsi) & 0x40 != 0 }
   var remainingPayload: Int { unsafe lws_remaining_packet_payload(wsi) }
 }
 
 extension Connection {
-  /// Takes a piece of a message, joins it with the ones before, and hands a whole message to the handler. False ends
-  /// the connection with the close frame that has been set.
+  /// Takes a piece of a message, joins it with the earlier ones, and delivers a whole message to the handler. Returns
+  /// false to end the connection with the close frame that has been set.
   func receive(_ piece: Span<UInt8>, _ socket: Socket) -> Bool {
     guard state == .open else { return state == .connecting ? receivedTooEarly() : true }
-    // What comes in one piece with the handshake has been overwritten: lws makes its answer where it reads to. A client
-    // must wait for that (RFC 6455, section 4.1).
+    // A message that arrives in one piece with the handshake has been overwritten: lws makes its response in the buffer
+    // that it reads to. A client must wait for the response (RFC 6455, section 4.1).
     if isJustOpened { return fail(.protocolError, .protocolError, "a message before the handshake was answered") }
     let isFinal = socket.isFinalFragment
     let kind = socket.isBinary ? Message.Kind.binary : .text
@@ -41,7 +41,7 @@ extension Connection {
       if let rate { slowDown(rate) }
     }
     do throws(Assembly.Refusal) {
-      // It was put off, and more has come nevertheless.
+      // The message was deferred, and more data has arrived nevertheless.
       if let whole = assembly, whole.isWhole { try finish(whole) }
       let isCompressed = compression != nil && socket.isCompressed
       if isFinal && assembly == nil && !isCompressed && !loop.isOverworked(by: self) {
@@ -73,7 +73,7 @@ extension Connection {
     }
   }
 
-  /// Hands on a message whose pieces have all come.
+  /// Delivers a message whose pieces have all arrived.
   private func finish(_ whole: Assembly) throws(Assembly.Refusal) {
     forgetAssembly()
     try loop.working(for: self) { () throws(Assembly.Refusal) in
@@ -82,7 +82,7 @@ extension Connection {
     }
   }
 
-  /// Hands on a message that was put off, if there is one. False if the connection is not to be read yet.
+  /// Delivers a deferred message, if there is one. Returns false if the connection must not be read yet.
   func finishPutOff() -> Bool {
     guard let whole = assembly, whole.isWhole else { return true }
     if loop.isOverworked(by: self) { return false }
@@ -97,13 +97,13 @@ extension Connection {
     return true
   }
 
-  /// A message is whole, or won't be.
+  /// Forgets a message that is whole, or will not be completed.
   func forgetAssembly() {
     loop.unfinishedBytes -= assembly?.bytes.count ?? 0
     assembly = nil
   }
 
-  /// The message that a compressed one is the form of. All of its bytes count for the peer's rate.
+  /// Returns the inflated message. All of its bytes count for the peer's rate.
   private func expand(_ whole: Assembly) throws(Assembly.Refusal) -> [UInt8] {
     let bytes = try loop.inflater.inflate(whole.bytes, limit: loop.limits.maxMessageSize)
     try Assembly.check(Message(whole.kind, bytes.span), limits: loop.limits)

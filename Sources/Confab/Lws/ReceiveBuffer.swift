@@ -2,21 +2,21 @@ internal import CLibwebsockets
 internal import Glibc
 internal import Synchronization
 
-/// The receive buffers of connections: addresses that take memory only once something is written to them.
+/// The receive buffers of connections: addresses that take memory only once they are written to.
 ///
-/// lws gives every connection a buffer as large as one read may be, and then reads into a buffer of its thread: the
-/// connection's own holds nothing but the payload of control frames (lib/roles/ws/ops-ws.c, lws_ws_rx_sm). So reads can
-/// be long, for few system calls, and an idle connection small: its buffer takes a page of memory once it has sent a
-/// ping or pong with a payload, and nothing before.
+/// lws gives every connection a buffer of the size of one read, and then reads into a buffer of its thread. The
+/// connection's own buffer holds only the payload of control frames (lib/roles/ws/ops-ws.c, lws_ws_rx_sm). So reads can
+/// be long, with few system calls, and idle connections small. A connection's buffer takes a page of memory once the
+/// peer has sent a ping or pong with a payload, and none before.
 enum ReceiveBuffer {
-  /// What one read takes at the most, in bytes: lws adds LWS_PRE and 4 to what it allocates.
+  /// Maximum number of bytes of one read. lws adds LWS_PRE and 4 to what it allocates.
   static let size = Slots.size - 32
 
-  /// Has lws allocate the buffers here. lws has one allocator for the process (lws_set_allocator): a program that uses
-  /// lws itself gets this one too, which is realloc() for all else.
+  /// Makes lws allocate the buffers here. lws has one allocator for the process (lws_set_allocator), so a program that
+  /// uses lws itself gets this one, too. It is realloc() for everything else.
   static func install() { installed }
 
-  /// How many connections have theirs here now.
+  /// Number of buffers in use.
   static var count: Int { slots.inUse }
 
   private static let installed: Void = unsafe lws_set_allocator { memory, size, purpose in
@@ -33,12 +33,13 @@ enum ReceiveBuffer {
   private static let slots = Slots()
 }
 
-/// Reserved addresses, in pieces of one size.
+/// Reserved addresses, in slots of one size.
 @safe private final class Slots: Sendable {
   static let size = 64 << 10
-  /// More buffers than that are allocated as everything else is.
+  /// Number of slots. More buffers than that are allocated like everything else.
   private static let count = 1 << 18
-  /// So many are made usable at a time: valgrind looks for pointers in all that is, for which 16 GiB take a minute.
+  /// Number of slots made usable at a time. valgrind scans all usable memory for pointers, which takes a minute for 16
+  /// GiB.
   private static let step = 1 << 8
 
   private let start: UInt
@@ -47,7 +48,7 @@ enum ReceiveBuffer {
   private struct State {
     var given = 0
     var usable = 0
-    /// What was given back is the first to be given again.
+    /// Freed slots. The slot that was freed last is used first.
     var free = [UInt]()
   }
 
@@ -63,7 +64,7 @@ enum ReceiveBuffer {
 
   var inUse: Int { state.withLock { $0.given - $0.free.count } }
 
-  /// What realloc() does; frees when `size` is 0, as lws wants it.
+  /// Does what realloc() does. Frees the memory when `size` is 0, as lws expects.
   func reallocate(_ memory: UnsafeMutableRawPointer?, _ size: Int, isBuffer: Bool) -> UnsafeMutableRawPointer? {
     let address = UInt(bitPattern: memory)
     if address >= start && address < end {

@@ -1,7 +1,7 @@
-/// The HTTP request that a client opened its WebSocket with (RFC 6455, section 4.1). It can't outlive the call that it
-/// is handed to; ``RequestHead`` can.
+/// An HTTP request of a client: the one that opens its WebSocket (RFC 6455, section 4.1), or one for a page. It can't
+/// outlive the call that it is passed to; ``RequestHead`` can.
 public struct Request: ~Escapable {
-  /// For C, which has requests by address, and only within the call that they are handed to.
+  /// For C, where a request is an address that is valid only within the call.
   package let source: RequestSource
   fileprivate var head: RequestHead { source.head }
 
@@ -11,45 +11,46 @@ public struct Request: ~Escapable {
   @_lifetime(immortal)
   init(_ head: RequestHead) { self.init(RequestSource(head: head, lws: nil)) }
 
-  /// The path, percent-decoded, beginning with `/`, without `.`, `..` and empty segments. Bytes that are not UTF-8 stay
-  /// percent-encoded.
+  /// The path, percent-decoded. It begins with `/`, and has no `.`, `..` or empty segments. Bytes that are not UTF-8
+  /// stay percent-encoded.
   public var path: String { head.path }
 
-  /// The parts of the query, `name=value`, which `&` separates; percent-decoded. Empty when there was no query.
+  /// The parts of the query, `name=value`, separated by `&` and percent-decoded. Empty without a query.
   public var query: [String] { head.query }
 
-  /// The value of the first part of the query with this name, percent-decoded: "" without one, nil without such a part.
+  /// The value of the first part of the query with this name, percent-decoded: "" if the part has no value, nil without
+  /// such a part.
   public subscript(query name: String) -> String? { head[query: name] }
 
-  /// The value of a header, its name in any case; nil when it was not sent. The values of a header that was sent several
-  /// times are joined by commas.
+  /// The value of a header; nil if it was not sent. The name may be in any case. The values of a header that was sent
+  /// several times are joined by commas.
   public subscript(header name: String) -> String? { head[header: name] ?? source.lws?[name.lowercased()] }
 
-  /// The web origin of the page that the client runs in; browsers send it, RFC 6454, section 7.
+  /// The web origin of the page that the client runs in (RFC 6454, section 7). Browsers send it; nil without.
   public var origin: String? { head[header: "origin"].flatMap { $0.isEmpty ? nil : $0 } }
 
-  /// The subprotocol that was agreed upon: one of ``Configuration/subprotocols``, or nil.
+  /// The agreed subprotocol: one of ``Configuration/subprotocols``, or nil.
   public var subprotocol: String? { head.subprotocol }
 
-  /// The client's numeric address; empty when it has gone already. Behind one of ``Configuration/trustedProxies`` it is
-  /// what that says.
+  /// The client's numeric address; empty if the client has gone. Behind one of ``Configuration/trustedProxies``, the
+  /// address that the proxy names.
   public var remoteHost: String { head.remoteHost }
-  /// The client's port; 0 when a proxy does not tell it.
+  /// The client's port; 0 if the client has gone, or if a proxy does not name the port.
   public var remotePort: Int { head.remotePort }
 }
 
-/// Where a request comes from.
+/// The parts of a ``Request``.
 package struct RequestSource {
   let head: RequestHead
-  /// The headers that lws has parsed and does not know by name.
+  /// The headers that lws does not know by name, if lws has parsed the request.
   let lws: LwsHeaders?
 }
 
-/// What is kept of a request beyond its handshake. Where TLS is spoken, it has the headers that libwebsockets knows by
-/// name only.
+/// A copy of a request that outlives the call. Where TLS is used, it has only the headers that libwebsockets knows by
+/// name.
 public struct RequestHead: Sendable {
   let http: HttpRequest
-  /// As ``Request/subprotocol``.
+  /// See ``Request/subprotocol``.
   public let subprotocol: String?
   private let address: SocketAddress?
 
@@ -64,26 +65,26 @@ public struct RequestHead: Sendable {
   /// A copy of `request`.
   public init(_ request: borrowing Request) { self = request.head }
 
-  /// As ``Request/path``.
+  /// See ``Request/path``.
   public var path: String { http.target.path }
 
-  /// As ``Request/query``.
+  /// See ``Request/query``.
   public var query: [String] { http.target.query }
 
-  /// As ``Request/subscript(query:)``.
+  /// See ``Request/subscript(query:)``.
   public subscript(query name: String) -> String? { query.value(of: name) }
 
-  /// As ``Request/subscript(header:)``.
+  /// See ``Request/subscript(header:)``.
   public subscript(header name: String) -> String? { http.fields[name.lowercased()] }
 
-  /// As ``Request/remoteHost``.
+  /// See ``Request/remoteHost``.
   public var remoteHost: String { address?.host ?? "" }
-  /// As ``Request/remotePort``.
+  /// See ``Request/remotePort``.
   public var remotePort: Int { address?.port ?? 0 }
 }
 
 extension [String] {
-  /// The value of the first `name=value`, or `name`, among them.
+  /// Returns the value of the first part `name=value`; "" if that is `name` alone, nil if there is none.
   fileprivate func value(of name: String) -> String? {
     for part in self {
       let sides = part.utf8.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)

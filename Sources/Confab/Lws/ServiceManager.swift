@@ -6,10 +6,10 @@ package enum ProcessEnd {
   package static func now(status: Int32) -> Never { _exit(status) }
 }
 
-/// What has started the process, if it is one that wants to know: systemd, or what speaks its protocols, sd_notify(3) and
-/// sd_listen_fds(3).
+/// The service manager that has started the process: systemd, or a program that uses its protocols, sd_notify(3) and
+/// sd_listen_fds(3). Without one, the functions do nothing, and the values are empty.
 package enum ServiceManager {
-  /// What it is told.
+  /// The states that can be reported.
   package enum State {
     case ready, reloading, stopping, alive
 
@@ -23,7 +23,7 @@ package enum ServiceManager {
     }
   }
 
-  /// Tells it, if it has given an address for that.
+  /// Reports a state, if the service manager has given an address for that.
   package static func tell(_ state: State) {
     guard let name = variable("NOTIFY_SOCKET"), var address = socketAddress(name) else { return }
     let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -37,7 +37,7 @@ package enum ServiceManager {
     }
   }
 
-  /// A path, or an abstract name, which begins with `@` (unix(7)).
+  /// Returns the address of a path, or of an abstract name, which begins with `@` (unix(7)).
   private static func socketAddress(_ name: String) -> (value: sockaddr_un, length: socklen_t)? {
     var address = sockaddr_un()
     let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
@@ -51,7 +51,8 @@ package enum ServiceManager {
     return (address, socklen_t(offset + bytes.count))
   }
 
-  /// It takes the process for dead when it has not been told ``State/alive`` for so long; nil if it does not look.
+  /// Watchdog timeout. If ``State/alive`` is not reported for this long, the service manager considers the process
+  /// dead. Nil without a watchdog.
   package static var watchdogTime: Duration? {
     guard isMeant("WATCHDOG_PID"), let time = variable("WATCHDOG_USEC").flatMap({ Int64($0) }), time > 0 else {
       return nil
@@ -59,7 +60,7 @@ package enum ServiceManager {
     return .microseconds(time)
   }
 
-  /// The sockets that it has passed on: descriptors from 3 on.
+  /// The listening sockets that the service manager has passed: descriptors from 3 on.
   package static var listeningSockets: [Int32] {
     guard variable("LISTEN_PID") != nil, isMeant("LISTEN_PID"),
       let count = variable("LISTEN_FDS").flatMap({ Int32($0) }), count > 0
@@ -67,10 +68,10 @@ package enum ServiceManager {
     return Array(3..<3 + count)
   }
 
-  /// Whether a variable with a process's id, if there is one, has that of this process: children inherit it.
+  /// Whether a variable with a process id, if it is set, has the id of this process. Child processes inherit it.
   private static func isMeant(_ name: String) -> Bool { variable(name).map { $0 == "\(getpid())" } ?? true }
 
-  /// Nil if it is empty, too.
+  /// Returns a variable of the environment; nil if it is not set, or empty.
   private static func variable(_ name: String) -> String? {
     guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
     return unsafe String(cString: value)

@@ -1,11 +1,11 @@
 internal import Glibc
 
-/// The signals that the calling thread blocks, which a thread that it makes inherits.
+/// The signals that the calling thread blocks. Threads that it makes inherit the mask.
 struct SignalMask {
   private let mask: sigset_t
 
-  /// Blocks the signals that a program handles, and returns the mask before. Signals that an instruction of the thread
-  /// itself raises, and the one of profilers, stay as they are.
+  /// Blocks the signals that a program handles, and returns the previous mask. Signals that the thread's own
+  /// instructions raise, and the profilers' signal, stay as they are.
   static func blockingProgramSignals() -> SignalMask {
     var (blocked, mask) = (sigset_t(), sigset_t())
     unsafe sigfillset(&blocked)

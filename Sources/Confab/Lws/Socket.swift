@@ -1,40 +1,40 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// One libwebsockets connection, `struct lws *`: what the rest asks of it, as safe calls.
+/// One libwebsockets connection, `struct lws *`, with safe calls for the rest of the server.
 ///
 /// Loop thread only, and not after LWS_CALLBACK_CLOSED: ``Connection/socket`` is nil from then on, and a ``Fanout`` has
-/// let go of it before.
+/// released the socket before.
 @safe struct Socket {
   let wsi: OpaquePointer
 
   init(_ wsi: OpaquePointer) { unsafe self.wsi = wsi }
 
-  /// The connection of an established websocket.
+  /// The connection of an established WebSocket.
   ///
-  /// lws holds it unretained, from ``Gate/answersUpgrade()`` to LWS_CALLBACK_CLOSED, for as long as
-  /// ``EventLoop/connections`` keeps it alive.
+  /// lws holds it unretained, from ``LwsGate/answersUpgrade(_:)`` to LWS_CALLBACK_CLOSED. ``EventLoop/connections``
+  /// keeps it alive meanwhile.
   var connection: Connection {
     unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi)).takeUnretainedValue()
   }
 
-  /// The same, or nil: lws makes some callbacks for requests that never became a websocket, too.
+  /// The connection; nil for requests that never became a WebSocket, for which lws makes some callbacks, too.
   var boundConnection: Connection? {
     unsafe lws_wsi_user(wsi) == nil ? nil : connection
   }
 
-  /// Makes `connection` the answer to ``connection``.
+  /// Sets ``connection``.
   func bind(_ connection: Connection?) {
     unsafe lws_set_wsi_user(wsi, connection.map { unsafe Unmanaged.passUnretained($0).toOpaque() })
   }
 
-  /// What writing has come to.
+  /// The result of a write.
   enum Written { case taken, failed }
 
-  /// Sends bytes that are whole frames as they are. At most one segment, and never while ``isBlocked``.
+  /// Sends bytes that are whole frames, unchanged. At most one segment, and never while ``isBlocked``.
   ///
-  /// LWS_WRITE_HTTP makes the ws role skip framing and extensions (lib/roles/ws/ops-ws.c, `send_raw`). What a full
-  /// socket does not take, lws copies and sends before anything else; the socket is blocked until then.
+  /// LWS_WRITE_HTTP makes the ws role skip framing and extensions (lib/roles/ws/ops-ws.c, `send_raw`). lws copies what
+  /// a full socket does not take, and sends it before anything else. The socket is blocked until then.
   func write(_ bytes: UnsafeRawBufferPointer) -> Written {
     let start = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
       .assumingMemoryBound(to: UInt8.self)
@@ -51,34 +51,34 @@ internal import Glibc
   /// Asks for LWS_CALLBACK_SERVER_WRITEABLE, once the kernel takes more.
   func requestWritable() { unsafe _ = lws_callback_on_writable(wsi) }
 
-  /// Asks for LWS_CALLBACK_TIMER after `time`, in place of an earlier wish.
+  /// Asks for LWS_CALLBACK_TIMER after `time`. Replaces an earlier request.
   func setTimer(_ time: Duration) {
     let (seconds, attoseconds) = time.components
     unsafe lws_set_timer_usecs(wsi, lws_usec_t(seconds) * 1_000_000 + lws_usec_t(attoseconds / 1_000_000_000_000))
   }
 
-  /// Has lws take notice of a timer that was set outside of its callbacks: with libuv it looks at its timers after it has
+  /// Makes lws notice a timer that was set outside of its callbacks. With libuv, lws looks at its timers after it has
   /// served a socket (lib/event-libs/libuv/libuv.c, lws_uv_idle).
   func wakeLws() { unsafe lws_cancel_service_pt(wsi) }
 
-  /// Sets what the close frame says that lws sends when the callback that is running returns -1.
+  /// Sets the close frame that lws sends when the running callback returns -1.
   func setCloseFrame(_ close: Close) {
     guard close.code.isSendable else { return }
     var reason = Array(close.reason.utf8)
     unsafe lws_close_reason(wsi, lws_close_status(UInt32(close.code.rawValue)), &reason, reason.count)
   }
 
-  /// Ends the TCP connection at once, without a close frame: LWS_CALLBACK_CLOSED follows in a later turn.
+  /// Ends the TCP connection at once, without a close frame. LWS_CALLBACK_CLOSED follows in a later turn.
   ///
-  /// A socket that lws still has bytes for would otherwise get 5 s to take them (lib/core-net/close.c,
-  /// LRS_FLUSHING_BEFORE_CLOSE).
+  /// Otherwise lws would wait up to 5 s for the socket to take the bytes that lws still has for it
+  /// (lib/core-net/close.c, LRS_FLUSHING_BEFORE_CLOSE).
   func abort() {
     var linger = linger(l_onoff: 1, l_linger: 0)
     unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
     _ = shutdown(descriptor, Int32(SHUT_RDWR))
   }
 
-  /// Whether the peer still has its side open: nothing to read, but neither end nor error.
+  /// Whether the peer's side is open: it has data or nothing to read, but neither an end nor an error.
   var isPeerOpen: Bool {
     var byte: UInt8 = 0
     let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
@@ -87,27 +87,28 @@ internal import Glibc
 
   var descriptor: Int32 { unsafe lws_get_socket_fd(wsi) }
 
-  /// Whose connection it is: the client that a trusted proxy has told of, or the peer. Nil when that has gone.
+  /// The client of the connection: the one that a trusted proxy has named, or the peer. Nil if the peer has gone.
   var client: SocketAddress? {
     unsafe Context.of(wsi)?.loop?.proxied[self]?.client ?? SocketAddress(of: descriptor, getpeername)
   }
 
-  /// The same with its port, as text for logs.
+  /// The client's address and port, as text for logs.
   var peer: String { client?.endpoint ?? "a peer that has gone" }
 
-  /// Answers a request. The connection is to be ended then.
+  /// Answers a request. The caller must then end the connection.
   func answer(_ response: Response, isHead: Bool = false) { _ = write(response.bytes(isHead: isHead)) }
 
   func write(_ bytes: [UInt8]) -> Written { unsafe bytes.withUnsafeBytes { unsafe write($0) } }
 
-  /// Has lws end the connection in a turn to come, without a word. A request that the kernel has by then is not read.
+  /// Makes lws end the connection in a later turn, without a close frame. A request that the kernel has by then is not
+  /// read.
   func kill() {
     setReading(false)
     unsafe lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC)
     wakeLws()
   }
 
-  /// What ``Admission`` has given out for the connection.
+  /// The ticket that ``Admission`` has given out for the connection.
   var ticket: Admission.Ticket {
     get { unsafe Admission.Ticket(rawValue: Int(bitPattern: lws_get_opaque_user_data(wsi))) }
     nonmutating set { unsafe lws_set_opaque_user_data(wsi, UnsafeMutableRawPointer(bitPattern: newValue.rawValue)) }
@@ -115,7 +116,7 @@ internal import Glibc
 }
 
 extension Slice {
-  /// The bytes, valid during the call.
+  /// Calls `body` with the bytes, which are valid during the call.
   func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     unsafe bytes.withUnsafeBytes { unsafe body(UnsafeRawBufferPointer(rebasing: $0[range])) }
   }

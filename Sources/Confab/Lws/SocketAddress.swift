@@ -6,7 +6,7 @@ struct SocketAddress: CustomStringConvertible {
   private var storage: sockaddr_storage
   private var length: socklen_t
 
-  /// What `function`, getsockname or getpeername, says of a socket.
+  /// The address of a socket that `function` returns: getsockname or getpeername. Nil if it fails.
   init?(
     of descriptor: Int32,
     _ function: (Int32, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?) -> Int32
@@ -19,7 +19,7 @@ struct SocketAddress: CustomStringConvertible {
     if failure != 0 { return nil }
   }
 
-  /// Accepts a connection from a listening socket: nil, with errno set, when there is none.
+  /// Accepts a connection from a listening socket. Returns nil, with errno set, if none is waiting.
   static func accept(from listener: Int32) -> (descriptor: Int32, peer: SocketAddress)? {
     var peer = SocketAddress()
     let descriptor = unsafe withUnsafeMutablePointer(to: &peer.storage) { storage in
@@ -30,7 +30,7 @@ struct SocketAddress: CustomStringConvertible {
     return descriptor >= 0 ? (descriptor, peer.unmapped) : nil
   }
 
-  /// The IPv4 address that it stands for, if it is one of those that sockets for both have (RFC 4291, section 2.5.5.2).
+  /// The IPv4 address, if this is an IPv4-mapped IPv6 address, as dual-stack sockets have (RFC 4291, section 2.5.5.2).
   private var unmapped: SocketAddress {
     guard storage.ss_family == sa_family_t(AF_INET6) else { return self }
     let start = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr)!
@@ -59,7 +59,8 @@ struct SocketAddress: CustomStringConvertible {
     }
   }
 
-  /// An address of 4 or 16 bytes in their order on the net. IPv4 within IPv6 (RFC 4291, section 2.5.5.2) is IPv4.
+  /// An address of 4 or 16 bytes in network byte order. An IPv4-mapped address (RFC 4291, section 2.5.5.2) becomes
+  /// IPv4.
   init(bytes: [UInt8], port: Int) {
     self.init()
     let isMapped = bytes.count == 16 && bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10...11] == [0xFF, 0xFF]
@@ -73,7 +74,7 @@ struct SocketAddress: CustomStringConvertible {
     self = with(port: port)
   }
 
-  /// An address as text, `192.0.2.1` or `2001:db8::1`.
+  /// A numeric address, such as `192.0.2.1` or `2001:db8::1`. Nil if `text` is something else.
   init?(numeric text: String, port: Int) {
     var bytes = [UInt8](repeating: 0, count: text.utf8.contains(UInt8(ascii: ":")) ? 16 : 4)
     // inet_pton reads up to a zero byte.
@@ -83,7 +84,7 @@ struct SocketAddress: CustomStringConvertible {
     self.init(bytes: bytes, port: port)
   }
 
-  /// Where the address is.
+  /// The position of the address in ``storage``.
   private var range: Range<Int> {
     if storage.ss_family == sa_family_t(AF_INET) {
       let start = MemoryLayout<sockaddr_in>.offset(of: \.sin_addr)!
@@ -110,7 +111,7 @@ struct SocketAddress: CustomStringConvertible {
     var next = unsafe list
     while let entry = unsafe next {
       let address = unsafe SocketAddress(entry.pointee.ai_addr, entry.pointee.ai_addrlen)
-      // A file of hosts may name one twice.
+      // A hosts file may list an address twice.
       if !addresses.contains(where: { $0.bytes == address.bytes }) { addresses.append(address) }
       unsafe next = entry.pointee.ai_next
     }
@@ -128,15 +129,15 @@ struct SocketAddress: CustomStringConvertible {
     return copy
   }
 
-  /// What is counted as one peer: an IPv4 address, or the 64 bits of an IPv6 address that name a network (RFC 4291,
-  /// section 2.5.4), since one host may use all of it.
+  /// The unit that limits by address count: an IPv4 address, or the 64 bits of an IPv6 address that name a network (RFC
+  /// 4291, section 2.5.4), since one host may use all of it.
   typealias Network = UInt64
 
   var network: Network {
     unsafe withUnsafeBytes(of: storage) { bytes in
       if storage.ss_family == sa_family_t(AF_INET) {
         let offset = MemoryLayout<sockaddr_in>.offset(of: \.sin_addr)!
-        // No IPv6 network begins like this.
+        // The value of an IPv6 network is equal only if its bytes 4 to 7 are all ones.
         return unsafe ~Network(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
       }
       let offset = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr)!
@@ -144,10 +145,10 @@ struct SocketAddress: CustomStringConvertible {
     }
   }
 
-  /// Whether it is an address of TCP at all.
+  /// Whether it is an IPv4 or IPv6 address.
   var isInternet: Bool { [AF_INET, AF_INET6].contains(Int32(storage.ss_family)) }
 
-  /// Whether it is of this machine only: 127.0.0.0/8 or ::1.
+  /// Whether only this machine can use it: 127.0.0.0/8 or ::1.
   var isLoopback: Bool {
     unsafe withUnsafeBytes(of: storage) { bytes in
       if storage.ss_family == sa_family_t(AF_INET) {
@@ -165,7 +166,7 @@ struct SocketAddress: CustomStringConvertible {
   var port: Int { Int(numeric.port) ?? 0 }
   var host: String { numeric.host }
   var description: String { ListeningAddress(host: host, port: port).url }
-  /// `192.0.2.1:80`, `[2001:db8::1]:80`; without a port if none is known.
+  /// `192.0.2.1:80` or `[2001:db8::1]:80`; without a port if it is unknown.
   var endpoint: String {
     let (host, port) = numeric
     return port == "0" ? host : host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
@@ -189,14 +190,14 @@ struct SocketAddress: CustomStringConvertible {
     }
   }
 
-  /// A socket that listens here.
+  /// Returns a socket that listens on this address.
   func listen(shared: Bool) throws(ConfabError) -> Int32 {
     let family = Int32(storage.ss_family)
     let descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw listenError(errno) }
     setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
     if shared { setOption(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
-    // IPv4 has a socket of its own.
+    // IPv4 has its own socket.
     if family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
     guard unsafe withAddress({ unsafe bind(descriptor, $0, length) }) == 0,
       Glibc.listen(descriptor, Int32(Listener.queueLength)) == 0

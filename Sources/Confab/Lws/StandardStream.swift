@@ -10,11 +10,11 @@ package enum StandardStream: Int32 {
   /// Writes all of a text, and waits until it is taken.
   package func write(_ text: String) { _ = write(Array(text.utf8)[...]) { true } }
 
-  /// Writes a line without waiting: when a pipe is full because its reader does not read, or a terminal is stopped, the
-  /// line is lost. The next one that is taken comes behind a line that tells how many were lost. Any thread.
+  /// Writes a line without waiting. If a pipe is full because its reader does not read, or a terminal is stopped, the
+  /// line is lost. The next line that is written follows a line with the number of lost lines. Any thread.
   package func writeLine(_ line: String) {
     StandardStream.lines.withLock { state in
-      // After a line that was cut.
+      // Ends a line that was truncated.
       var text = state.isCut ? "\n" : ""
       if state.lost > 0 { text += "confab: \(state.lost) log lines were lost, because nobody read them\n" }
       let bytes = Array("\(text)\(line)\n".utf8)
@@ -29,13 +29,13 @@ package enum StandardStream: Int32 {
 
   private static let lines = Mutex((lost: 0, isCut: false))
 
-  /// Whether so much as a part below is taken without waiting: POLLOUT says that for PIPE_BUF bytes of a pipe.
+  /// Whether one part, see below, can be written without waiting: POLLOUT promises that for PIPE_BUF bytes of a pipe.
   private var takesMore: Bool {
     var one = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
     return unsafe poll(&one, 1, 0) > 0
   }
 
-  /// Writes in parts, each if it may go out; returns what is left.
+  /// Writes in parts, each only if `mayWrite` returns true. Returns what is left.
   private func write(_ bytes: ArraySlice<UInt8>, while mayWrite: () -> Bool) -> ArraySlice<UInt8> {
     var rest = bytes
     while !rest.isEmpty, mayWrite() {

@@ -1,17 +1,17 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// What there is for a path.
+/// The result of a search for a path.
 enum Found {
   case file(OpenFile)
-  /// A folder, which is to be asked for with a slash at its end: otherwise links in its page lead elsewhere.
+  /// A folder. Clients must ask for it with a slash at its end, otherwise relative links in its page lead elsewhere.
   case folder
   case nothing
 }
 
 extension [Mount] {
-  /// What a request for `path` gets: a file in the mount's folder when all links are followed. No part of the path may
-  /// begin with a dot.
+  /// Returns what a request for `path` gets: a file that is in the mount's folder after all links are followed. No part
+  /// of the path may begin with a dot.
   func find(_ path: String) -> Found {
     guard let (root, file) = locate(path), let found = resolve(file), found.isWithin(root) || found == root else {
       return .nothing
@@ -29,7 +29,7 @@ extension [Mount] {
     return kind(of: index) == S_IFREG && index.isWithin(root)
   }
 
-  /// The folder of the mount, and where in it a path is.
+  /// Returns the folder of the mount, and the path of the file in it.
   private func locate(_ path: String) -> (root: String, file: String)? {
     guard !path.utf8.contains(0), !path.hasBytes("/."), let mount = mount(of: path) else { return nil }
     guard let root = resolve(mount.directory) else { return nil }
@@ -37,7 +37,7 @@ extension [Mount] {
     return (root, "\(root)\(rest)\(rest.utf8.last == UInt8(ascii: "/") ? mount.index : "")")
   }
 
-  /// As lws chooses: the longest that fits (`lws_find_mount`).
+  /// Chooses as lws does: the longest mount path that fits (`lws_find_mount`).
   private func mount(of path: String) -> Mount? {
     let bytes = [UInt8](path.utf8)
     return filter { mount in
@@ -55,7 +55,7 @@ extension String {
   }
 }
 
-/// The path with all links followed; nil when there is nothing.
+/// Returns the path with all links followed; nil if nothing exists there.
 private func resolve(_ path: String) -> String? {
   guard let resolved = unsafe realpath(path, nil) else { return nil }
   defer { unsafe free(resolved) }

@@ -1,8 +1,8 @@
-// A loop that stops closes its connections; before that it may send them elsewhere, one after the other.
+// A loop that stops closes its connections. If it drains first, it moves them to another server one after the other.
 
 extension EventLoop {
-  /// Drains, if that is to take some time. Then stops listening, closes every connection with 1001 and ends the loop, in
-  /// `timeout` at the most. Any thread.
+  /// Drains, unless `time` is zero. Then stops listening, closes every connection with 1001, and ends the loop within
+  /// `timeout`. Any thread.
   func stop(drainingOver time: Duration, within timeout: Duration) {
     execute { if time > .zero { self.drain(over: time, within: timeout) } else { self.stop(within: timeout) } }
   }
@@ -25,11 +25,11 @@ extension EventLoop {
   }
 }
 
-/// How a loop drains.
+/// The state of a loop that drains.
 struct Drain {
-  /// When it is over, in the loop's milliseconds.
+  /// When draining ends, in the loop's milliseconds.
   let end: UInt64
-  /// How long a client that was told to go may take until it is closed.
+  /// Time between the call of ``Handler/moving(_:after:)`` for a client and the close of its connection.
   let patience: Duration
 
   init(over time: Duration, now: UInt64) {
@@ -37,31 +37,31 @@ struct Drain {
     patience = min(time / 4, .seconds(2))
   }
 
-  /// The time that is left for clients to be told to go.
+  /// Time that is left for moving clients.
   func spread(now: UInt64) -> Duration { max(.milliseconds(end) - .milliseconds(now) - patience, .zero) }
 }
 
 extension EventLoop {
-  /// Stops listening, and closes the connections with 1001, spread over `time`. Then stops, in `timeout` at the most. When
-  /// nobody is left before, it ends.
+  /// Stops listening, and closes the connections with 1001, spread over `time`. Then stops, within `timeout`. The loop
+  /// ends sooner if no connections are left.
   private func drain(over time: Duration, within timeout: Duration) {
     guard drain == nil && !isStopping else { return }
     let drain = Drain(over: time, now: now)
     self.drain = drain
     for listener in listeners { listener.drain() }
-    // The latest first: so each of these jobs finds its place at once.
+    // The latest first, so that each of these jobs finds its place at once.
     execute(after: time) { self.stop(within: timeout) }
     let (connections, loops) = (connections, configuration.loops)
     for (place, connection) in connections.enumerated().reversed() where connection.state == .open {
-      // Loops take turns.
+      // The loops take turns.
       move(connection, after: drain.spread(now: now) * (place * loops + index) / (connections.count * loops))
     }
   }
 
-  /// Whether it drains, and no loop has anybody left: those who are here still hear what other loops have to tell.
+  /// Whether it drains, and no loop has connections left. Until then, clients still get messages from the other loops.
   var isDrained: Bool { drain != nil && admission.isEmpty }
 
-  /// Somebody has connected, who was accepted before.
+  /// Moves a connection that opens while the loop drains: it was accepted before.
   func moveIfDraining(_ connection: Connection) {
     if let drain { move(connection, after: drain.spread(now: now) * Double.random(in: 0...1)) }
   }

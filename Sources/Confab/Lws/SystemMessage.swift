@@ -1,11 +1,11 @@
 internal import Glibc
 
-/// What the system says of one of its errors; nil if there is none.
+/// Returns the system's description of an error number; nil for 0.
 package func systemMessage(_ number: Int32) -> String? {
   number == 0 ? nil : unsafe String(cString: strerror(number))
 }
 
-/// Why a file cannot be written, or made; nil if it can.
+/// Returns why a file cannot be written, or created; nil if it can.
 package func reasonNotToWrite(_ file: String) -> String? {
   if isDirectory(file) { return systemMessage(EISDIR) }
   if unsafe access(file, F_OK) == 0 { return unsafe access(file, W_OK) == 0 ? nil : systemMessage(errno) }
@@ -13,7 +13,7 @@ package func reasonNotToWrite(_ file: String) -> String? {
   return unsafe access(folder, W_OK | X_OK) == 0 ? nil : systemMessage(errno)
 }
 
-/// Why a file cannot be read; nil if it can.
+/// Returns why a file cannot be read; nil if it can.
 package func reasonNotToRead(_ file: String) -> String? {
   guard unsafe access(file, R_OK) == 0 else { return systemMessage(errno) }
   return isDirectory(file) ? systemMessage(EISDIR) : nil

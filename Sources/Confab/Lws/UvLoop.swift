@@ -2,12 +2,12 @@ internal import CLibwebsockets
 internal import Glibc
 internal import Synchronization
 
-/// A libuv loop and the handles that an event loop needs. It runs on a thread of its own, or in turns of another libuv
-/// loop, see HostLoop.swift.
+/// A libuv loop and the handles that an event loop needs. It runs on its own thread, or in turns of another libuv loop,
+/// see HostLoop.swift.
 ///
-/// Loop thread only, but for ``wake()`` and ``isCurrent``, and for what comes before ``start(_:)``.
+/// Loop thread only, except ``wake()`` and ``isCurrent``, and what comes before ``start(_:name:)``.
 @safe final class UvLoop: @unchecked Sendable {
-  // @unchecked: as said above.
+  // @unchecked: used on the loop's thread only, with these exceptions.
 
   /// Allocated and freed by this object; a loop must not move.
   let loop = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
@@ -16,25 +16,25 @@ internal import Synchronization
   private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
   private let async = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
 
-  /// The thread that runs the loop; 0 while there is none.
+  /// The thread that runs the loop; 0 if there is none.
   private let thread = Atomic<UInt>(0)
   private var events = Events()
-  /// Of the thread that ``start(_:name:)`` makes; at most 15 bytes.
+  /// Name of the thread that ``start(_:name:)`` makes, at most 15 bytes.
   private var threadName = ""
 
-  /// What the loop calls, on its thread.
+  /// The functions that the loop calls on its thread.
   struct Events {
-    /// First.
+    /// Called first.
     var started: () -> Void = {}
-    /// After ``UvLoop/wake()``, once for any number of calls.
+    /// Called after ``UvLoop/wake()``, once for any number of calls.
     var woken: () -> Void = {}
-    /// After each poll, when its sockets have been served.
+    /// Called after each poll, when its sockets have been served.
     var polled: () -> Void = {}
-    /// Before each poll.
+    /// Called before each poll.
     var willPoll: () -> Void = {}
-    /// When no handle is left, before the loop is closed.
+    /// Called when all handles are closed, before the loop is closed.
     var handlesClosed: () -> Void = {}
-    /// Last, with the loop closed.
+    /// Called last, when the loop is closed.
     var ended: () -> Void = {}
   }
 
@@ -74,14 +74,15 @@ internal import Synchronization
 
   // MARK: Running
 
-  /// Runs the loop on a new thread, named `name`, until ``close()`` and every other handle is closed. The program's signals
-  /// are blocked there. False if no thread can be made: nothing has been called then.
+  /// Runs the loop on a new thread, named `name`, until ``close()`` has been called and every other handle is closed.
+  /// The program's signals are blocked on that thread. Returns false if no thread can be made; no function of `events`
+  /// has then been called.
   func start(_ events: Events, name: String) -> Bool {
     self.events = events
     threadName = name
     let signals = SignalMask.blockingProgramSignals()
     defer { signals.restore() }
-    // The thread holds a reference, which it gives back when it ends: see run().
+    // The thread holds a reference, which it releases when it ends: see run().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
     var created = uv_thread_t()
     let failure = unsafe uv_thread_create(
@@ -93,31 +94,31 @@ internal import Synchronization
   }
 
   private func run() {
-    // Nobody joins it: that it has ended is told by events.ended.
+    // The thread is not joined: events.ended reports its end.
     pthread_detach(uv_thread_self())
     unsafe shim_name_thread(threadName)
     runHere(events)
   }
 
-  /// The same on the calling thread.
+  /// Runs the loop on the calling thread, until ``close()`` has been called and every handle is closed.
   func runHere(_ events: Events) {
     begin(events)
     end()
   }
 
-  /// The same in turns of a loop of somebody else's, until then: it calls ``turn()``.
+  /// Begins to run the loop in turns of the host's loop, which calls ``turn()``, and ``end()`` at last.
   func begin(_ events: Events) {
     self.events = events
     enterThread()
     events.started()
   }
 
-  /// Does what is to be done now, without waiting. Nil when nothing is left to be done but ``end()``; otherwise in how
-  /// many milliseconds it wants its next turn, -1 being never, if its descriptor is not readable before.
+  /// Runs one non-blocking iteration. Returns the delay until the next one in ms, -1 for none, nil once all handles are
+  /// closed and only ``end()`` is left. The next iteration is due earlier if ``descriptor`` is readable.
   func turn() -> Int32? {
     enterThread()
     guard unsafe uv_run(loop, UV_RUN_NOWAIT) != 0 else { return nil }
-    // The host polls next. A loop that runs by itself would prepare to poll now.
+    // The host polls next. At this point, a loop that runs by itself would prepare to poll.
     events.willPoll()
     return unsafe shim_has_new_watchers(loop) != 0 ? 0 : uv_backend_timeout(loop)
   }
@@ -144,18 +145,18 @@ internal import Synchronization
 
   var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(uv_thread_self()) }
 
-  /// The calling thread, if it was the loop's, is so no more.
+  /// Notes that the calling thread does not run the loop any more.
   func leaveThread() {
     _ = thread.compareExchange(expected: UInt(uv_thread_self()), desired: 0, ordering: .relaxed)
   }
 
-  /// The calling thread is the loop's from now on.
+  /// Notes that the calling thread runs the loop from now on.
   func enterThread() { thread.store(UInt(uv_thread_self()), ordering: .relaxed) }
 
-  /// Any thread, until ``close()``.
+  /// Wakes the loop. Any thread, until ``close()``.
   func wake() { unsafe _ = uv_async_send(async) }
 
-  /// Lets the next poll return at once.
+  /// Makes the next poll return at once.
   func pollWithoutBlocking() {
     unsafe _ = uv_idle_start(idle) { _ in }
   }
@@ -169,11 +170,10 @@ internal import Synchronization
   }
 }
 
-/// The cores that this process may use.
+/// Number of cores that this process may use.
 let availableCores = Int(uv_available_parallelism())
 
-/// Closes a handle of libuv, whichever kind it is. Its memory must stay until `whenClosed` is called, or the loop has
-/// ended.
+/// Closes a libuv handle of any kind. Its memory must stay valid until `whenClosed` is called, or the loop has ended.
 func closeHandle<Handle>(_ handle: UnsafeMutablePointer<Handle>, _ whenClosed: uv_close_cb? = nil) {
   unsafe uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), whenClosed)
 }

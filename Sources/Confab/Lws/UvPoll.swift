@@ -17,7 +17,7 @@ internal import CLibwebsockets
 
   deinit { unsafe handle.deallocate() }
 
-  /// Calls the body in each turn in which the socket is ready for that, or broken.
+  /// Calls the body in each turn in which the socket is ready for `interest`, or broken.
   func wait(for interest: Interest) {
     if interest == self.interest { return }
     self.interest = interest
@@ -31,13 +31,13 @@ internal import CLibwebsockets
     }
   }
 
-  /// The socket is not polled any more: another handle may.
+  /// Stops polling the socket. Another handle may then poll it.
   func close() {
     unsafe closeHandle(handle) { handle in unsafe Unmanaged<UvPoll>.fromOpaque(handle!.pointee.data!).release() }
   }
 }
 
-/// Memory for one read or write, which nothing refers to afterwards.
+/// Memory for one read or write. The contents are not used afterwards.
 @safe final class ScratchBuffer {
   static let size = 64 << 10
   let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: ScratchBuffer.size, alignment: 16)

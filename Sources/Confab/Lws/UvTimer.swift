@@ -14,7 +14,7 @@ internal import CLibwebsockets
 
   deinit { unsafe timer.deallocate() }
 
-  /// Calls `body` after `time`, and then each `period` unless it is 0, in place of an earlier wish.
+  /// Calls `body` after `time`, and then every `period` unless that is 0. Replaces an earlier call.
   func start(after time: Duration, every period: Duration = .zero, _ body: @escaping () -> Void) {
     self.body = body
     unsafe _ = uv_timer_start(
@@ -35,7 +35,7 @@ internal import CLibwebsockets
 }
 
 extension Duration {
-  /// Whole milliseconds, rounded up: a timer must not be early. 0 at the least, and 10,000 years at the most.
+  /// Whole milliseconds, rounded up, because a timer must not be early. At least 0, and at most 10,000 years.
   var milliseconds: UInt64 {
     let (seconds, attoseconds) = min(max(self, .zero), .seconds(315_576_000_000)).components
     return UInt64(seconds) * 1000 + UInt64((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)

@@ -3,8 +3,8 @@ internal import Glibc
 
 /// The time of day.
 package enum WallClock {
-  /// Milliseconds since 1970, UTC, a few late: what the kernel has noted at its last tick, which takes a sixth of the
-  /// time that looking at the clock does. Any thread.
+  /// Milliseconds since 1970 in UTC, as of the kernel's last tick, a few milliseconds ago. Reading that takes a sixth
+  /// of the time of reading the clock. Any thread.
   package static var milliseconds: Int64 {
     var time = timespec()
     unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)

@@ -1,15 +1,15 @@
 internal import CLibwebsockets
 
-// What the messages of one address cost: a compressed message of a kilobyte can inflate to a megabyte, which takes
-// milliseconds to inflate, check and deflate for its readers, and a question of forty bytes can have an answer of 256 KiB.
-// The time that both take on a loop is measured, and when an address has used up its share, its next messages wait until
-// others have had theirs.
+// The cost of the messages of one address. A compressed message of a kilobyte can inflate to a megabyte, which takes
+// milliseconds to inflate, check and deflate for its readers, and a request of forty bytes can have a response of 256 KiB.
+// The time that both take on a loop is measured. When an address has used up its share, its next messages are deferred
+// until others have had theirs.
 
-/// The time that an address has taken beyond its share. It is a debt that is paid off at the rate of the share.
+/// Time that an address has taken beyond its share. The debt is paid off at the rate of the share.
 struct WorkDebt {
   /// The share of a loop's time that one address may take.
   static let share = 0.25
-  /// How much may be taken at once, in nanoseconds.
+  /// Time that may be taken at once, in nanoseconds.
   static let burst = 10_000_000.0
 
   private var nanoseconds = 0.0
@@ -27,7 +27,7 @@ struct WorkDebt {
     nanoseconds += Double(count)
   }
 
-  /// Whether there is more than may be taken at once.
+  /// Whether the debt is more than may be taken at once.
   mutating func isTooMuch(now: UInt64) -> Bool {
     payOff(now: now)
     return nanoseconds > WorkDebt.burst
@@ -40,7 +40,7 @@ struct WorkDebt {
 }
 
 extension EventLoop {
-  /// Whether the address of a connection has used up its share. Connections that are exempt from rates never have.
+  /// Whether the address of a connection has used up its share. False for connections that are exempt from rates.
   func isOverworked(by connection: Connection) -> Bool {
     guard !debts.isEmpty, let ticket = ticket(of: connection) else { return false }
     return debts[ticket]?.isTooMuch(now: uv_hrtime()) ?? false
@@ -51,7 +51,7 @@ extension EventLoop {
     return connection.socket?.ticket.rawValue
   }
 
-  /// Measures what is done for a connection.
+  /// Runs `work`, and adds the time that it takes to the debt of the connection's address.
   func working<Result, Failure>(
     for connection: Connection, _ work: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
@@ -64,7 +64,7 @@ extension EventLoop {
     return try work()
   }
 
-  /// Forgets addresses that have paid off what they took.
+  /// Forgets the addresses that have paid off their debt.
   func forgetPaidDebts() {
     if debts.isEmpty { return }
     let now = uv_hrtime()

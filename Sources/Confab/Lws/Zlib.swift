@@ -1,16 +1,17 @@
 internal import CLibwebsockets
 internal import Synchronization
 
-/// Compresses messages for one ``Compression``, each by itself.
+/// Deflates messages for one ``Compression``, each by itself.
 @safe final class Deflater: @unchecked Sendable {
   // @unchecked: used by one thread at a time, see `idle`.
 
-  /// 1 (fast) to 9. Level 6 makes texts of 1 to 16 KiB 2 to 9 % shorter, and takes up to twice as long.
+  /// Compression level, 1 (fast) to 9. Level 6 makes texts of 1 to 16 KiB 2 to 9 % shorter, and takes up to twice as
+  /// long.
   private static let level: Int32 = 1
   private static let idle = Mutex<[Compression: [Deflater]]>([:])
 
-  /// Of each so many bytes at least half must be saved on the whole, or the rest is not looked at: what hardly gets
-  /// shorter takes the event loop 35 ms a mebibyte.
+  /// Number of bytes between checks whether at least half has been saved so far. If not, deflating is given up: data
+  /// that hardly shrinks takes the event loop 35 ms per MiB.
   private static let step = 64 << 10
 
   private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
@@ -26,9 +27,10 @@ internal import Synchronization
     unsafe stream.deallocate()
   }
 
-  /// The payload of a compressed message (RFC 7692, section 7.2.1), or nil if that would not be shorter. Any thread.
+  /// Returns the payload of a compressed message (RFC 7692, section 7.2.1); nil if it would not be shorter, or
+  /// deflating was given up. Any thread.
   static func deflate(_ bytes: Span<UInt8>, _ compression: Compression) -> [UInt8]? {
-    // zlib's state is large: it is made once for each thread that compresses at the same time.
+    // zlib's state is large. One is made for each thread that deflates at the same time.
     let deflater = idle.withLock { $0[compression]?.popLast() } ?? Deflater(compression)
     defer { idle.withLock { $0[compression, default: []].append(deflater) } }
     return deflater.deflate(bytes)
@@ -49,7 +51,7 @@ internal import Synchronization
     return output.count < bytes.count ? output : nil
   }
 
-  /// Compresses all of the bytes, or gives up and is false.
+  /// Deflates all bytes. Returns false if it gives up.
   private func feed(_ bytes: Span<UInt8>) -> Bool {
     unsafe bytes.withUnsafeBufferPointer { input in
       unsafe stream.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
@@ -66,16 +68,16 @@ internal import Synchronization
   }
 }
 
-/// Expands compressed messages, each by itself. One for each event loop; loop thread only.
+/// Inflates compressed messages, each by itself. One for each event loop. Loop thread only.
 @safe final class Inflater {
-  /// What does not fit in the buffer is expanded in steps of this size.
+  /// Step in which output that does not fit in the buffer is inflated.
   private static let step = 64 << 10
 
   private let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
 
   init() {
     unsafe stream.initialize(to: z_stream())
-    // Whatever window a client uses, it is not larger.
+    // The largest window, so it covers the one that a client uses.
     let failure = unsafe shim_inflate_init(stream, -15)
     precondition(failure == Z_OK, "zlib has no memory")
   }
@@ -85,14 +87,14 @@ internal import Synchronization
     unsafe stream.deallocate()
   }
 
-  /// The message of at most `limit` bytes that `payload` is the compressed form of (RFC 7692, section 7.2.2).
+  /// Returns the message, of at most `limit` bytes, that `payload` inflates to (RFC 7692, section 7.2.2).
   func inflate(_ payload: [UInt8], limit: Int) throws(Assembly.Refusal) -> [UInt8] {
     unsafe inflateReset(stream)
     var output: [UInt8] = []
     output.reserveCapacity(min(limit + 1, max(payload.count * 4, 256)))
     try feed(payload, into: &output, limit)
     try feed([0, 0, 0xFF, 0xFF], into: &output, limit)
-    // The end must be that of a block, on a whole byte (zlib.h, inflate).
+    // The data must end with a block, on a whole byte (zlib.h, inflate).
     guard unsafe stream.pointee.data_type & 0xFF == 0x80 else { throw .notDeflate }
     return output
   }
@@ -112,9 +114,9 @@ internal import Synchronization
             count = unsafe room - Int(stream.pointee.avail_out)
           }
         }
-        // A final block may be followed by others, section 7.2.3.4.
+        // Other blocks may follow a final block (RFC 7692, section 7.2.3.4).
         if result == Z_STREAM_END { result = unsafe inflateReset(stream) }
-        // All is read, and there was room for all that came of it.
+        // All input is read, and there was room for all of its output.
         if unsafe stream.pointee.avail_in == 0 && stream.pointee.avail_out > 0 { break }
       } while result == Z_OK && output.count <= limit
     }
