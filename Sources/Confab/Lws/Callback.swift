@@ -5,11 +5,11 @@ internal import CLibwebsockets
 //
 //   socket -> lws -> confabCallback (LWS_CALLBACK_RECEIVE)     here
 //     -> Connection.receive -> Message                         Receive.swift
-//    -> Handler.received                                      the chat, or the embedder's handler
+//     -> Handler.received                                      the chat, or the embedder's handler
 //     -> BroadcastLog.append                                   ../Log
-//   [the turn ends: EventLoop.turnEnded]                       EventLoop.swift
-//    -> Fanout.flush -> lws_write                             Fanout.swift: members that keep up
-//    -> Connection.writeBacklog -> lws_write                  Backlog.swift: members that lag, own messages
+//   [the turn ends: EventLoop.endTurn]                         EventLoop.swift
+//     -> Fanout.flush -> lws_write                             Fanout.swift: members that keep up
+//     -> Connection.writeBacklog -> lws_write                  Backlog.swift: members that lag, own messages
 
 /// The callback of libwebsockets. For most reasons, a result other than 0 ends the connection.
 func confabCallback(

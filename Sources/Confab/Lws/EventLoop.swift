@@ -126,7 +126,7 @@ public final class EventLoop: @unchecked Sendable {
   /// Whether the caller is on the loop's thread.
   public var isCurrent: Bool { uv.isCurrent }
 
-  /// The open connections of this loop. Loop thread only.
+  /// Number of open connections of this loop. Loop thread only.
   public var connectionCount: Int {
     preconditionCurrent()
     return connections.count
