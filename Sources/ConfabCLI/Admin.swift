@@ -37,7 +37,7 @@ final class Admin: Handler {
   func response(to request: borrowing Request) -> Response? {
     if let host = request[header: "host"].map({ Authority($0) }), !isAllowed(host) {
       let host = host?.host ?? "?"
-      return Response(status: 403, "host '\(host)' is not allowed (allow it with --allow-host \(host))\n")
+      return Response(status: 403, "host '\(host)' is not allowed (to allow it: --allow-host \(host))\n")
     }
     return switch request.path {
     case "/metrics":

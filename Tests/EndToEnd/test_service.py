@@ -166,6 +166,6 @@ def test_what_is_no_listening_socket_is_an_error(tmp_path):
         local.bind(str(tmp_path / "socket"))
         local.listen()
         for one in (idle, local):
-            with pytest.raises(AssertionError, match="descriptor 3 is no socket that listens for TCP"):
+            with pytest.raises(AssertionError, match="descriptor 3 is not a listening TCP socket"):
                 with confab(**given(one)):
                     pass

@@ -266,9 +266,9 @@ def test_what_is_wrong_with_the_files_is_said_at_the_start(files, tmp_path):
     for certificate, key, message in (
         ("missing.pem", files[1], "cannot read the certificate 'missing.pem': No such file"),
         (files[0], "missing.pem", "cannot read the key 'missing.pem'"),
-        (files[1], files[1], "is no certificate chain in PEM"),
-        (files[0], files[0], "is no private key in PEM"),
-        (files[0], locked, "is no private key in PEM without a password"),
+        (files[1], files[1], "is not a certificate chain in PEM"),
+        (files[0], files[0], "is not a private key in PEM"),
+        (files[0], locked, "is not a private key in PEM without a password"),
         (files[0], other[1], "does not belong to the certificate"),
         (*expired, "has expired on 20"),
         (*made_for_later(tmp_path), "is not valid before 2099-1-1"),

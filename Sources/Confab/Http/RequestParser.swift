@@ -74,8 +74,8 @@ package struct RequestParser {
     switch byte {
     case UInt8(ascii: "\r"): return
     case 0, 0x0B, 0x0C: throw RequestError("a control character")
-    case ..<0x20 where head == nil, 0x7F... where head == nil: throw RequestError("not a request of HTTP")
-    case 0x20 where head == nil && position == line: throw RequestError("not a request of HTTP")
+    case ..<0x20 where head == nil, 0x7F... where head == nil: throw RequestError("not an HTTP request")
+    case 0x20 where head == nil && position == line: throw RequestError("not an HTTP request")
     default: return
     }
   }
@@ -101,12 +101,12 @@ package struct RequestParser {
   private func readRequestLine(_ content: ArraySlice<UInt8>) throws(RequestError) -> Head {
     let words = content.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
     guard words.count == 3, !words[0].isEmpty, words[0].allSatisfy(\.isTokenByte), !words[1].isEmpty else {
-      throw RequestError("not a request of HTTP")
+      throw RequestError("not an HTTP request")
     }
     let version = Array(words[2])
     guard version.count == 8, version.starts(with: "HTTP/".utf8), 48...57 ~= version[5],
       version[6] == UInt8(ascii: "."), 48...57 ~= version[7]
-    else { throw RequestError("not a request of HTTP") }
+    else { throw RequestError("not an HTTP request") }
     let method: HttpRequest.Method =
       if words[0].elementsEqual("GET".utf8) {
         .get

@@ -29,7 +29,7 @@ final class Admission: Sendable {
       let isAsked = configuration.maxConnections != Configuration().maxConnections
       configuration.logger.log(
         level: isAsked ? .warning : .info,
-        "there can be \(limit) connections, not \(configuration.maxConnections): no more files may be open (ulimit -n)")
+        "at most \(limit) connections, not \(configuration.maxConnections): too few open files are allowed (ulimit -n)")
     }
   }
 

@@ -71,7 +71,7 @@ extension Connection {
   /// Rejects a client that has sent data before the handshake response (RFC 6455, section 4.1). Returns false, which
   /// ends the connection.
   func receivedTooEarly() -> Bool {
-    refuse(Response(status: 400, "data before the answer\n"), .badRequest, "data before the handshake was answered")
+    refuse(Response(status: 400, "data before the response\n"), .badRequest, "data before the handshake was answered")
     return false
   }
 

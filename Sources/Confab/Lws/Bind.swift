@@ -68,7 +68,7 @@ struct Bound {
     let first = try address.listen(shared: isShared)
     guard let bound = unsafe SocketAddress(of: first, getsockname) else {
       _ = Glibc.close(first)
-      throw ConfabError(.cannotListen, "cannot tell the port of \(address)")
+      throw ConfabError(.cannotListen, "cannot get the port of \(address)")
     }
     if isShared || descriptors.count == 1 {
       descriptors[0].append(first)
@@ -87,7 +87,7 @@ struct Bound {
     guard let bound = unsafe SocketAddress(of: descriptor, getsockname), bound.isInternet,
       option(descriptor, SOL_SOCKET, SO_ACCEPTCONN) == 1
     else {
-      throw ConfabError(.cannotListen, "descriptor \(descriptor) is no socket that listens for TCP")
+      throw ConfabError(.cannotListen, "descriptor \(descriptor) is not a listening TCP socket")
     }
     _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)

@@ -80,7 +80,7 @@ extension TLS {
     unsafe SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
     ERR_clear_error()
     guard unsafe SSL_CTX_use_certificate_chain_file(context, certificateFile) == 1 else {
-      throw failure("'\(certificateFile)' is no certificate chain in PEM: \(reason)")
+      throw failure("'\(certificateFile)' is not a certificate chain in PEM: \(reason)")
     }
     guard unsafe SSL_CTX_use_PrivateKey_file(context, keyFile, SSL_FILETYPE_PEM) == 1,
       unsafe SSL_CTX_check_private_key(context) == 1
@@ -89,7 +89,7 @@ extension TLS {
       throw failure(
         reason.hasBytes("mismatch")
           ? "the key '\(keyFile)' does not belong to the certificate '\(certificateFile)'"
-          : "'\(keyFile)' is no private key in PEM without a password: \(reason)")
+          : "'\(keyFile)' is not a private key in PEM without a password: \(reason)")
     }
     let certificate = unsafe SSL_CTX_get0_certificate(context)
     if let end = unsafe X509_get0_notAfter(certificate), unsafe X509_cmp_current_time(end) < 0 {

@@ -81,7 +81,7 @@ struct Gate {
   /// Rejects unencrypted requests where TLS is used. Redirects browsers that ask for a page to https.
   private func checkEncryption() throws(Rejection) {
     guard loop.configuration.tls != nil, !isEncrypted else { return }
-    var rejection = Rejection(.notEncrypted, "TLS is spoken here: https and wss")
+    var rejection = Rejection(.notEncrypted, "this port requires TLS: use https or wss")
     if let host = http.host.flatMap({ Authority($0) }), !http.fields.has("upgrade"),
       http.method == .get || http.method == .head
     {
@@ -113,7 +113,7 @@ struct Gate {
     guard hosts.isEmpty || hosts.contains(where: { $0.lowercased() == authority.host }) else {
       throw Rejection(
         .hostNotAllowed,
-        "host '\(authority.host)' is not served here (--allow-host \(authority.host) would let it in)")
+        "host '\(authority.host)' is not allowed (to allow it: --allow-host \(authority.host))")
     }
   }
 
@@ -129,7 +129,7 @@ struct Gate {
     guard http.fields.list("connection", has: "upgrade") else { throw bad("no 'Connection: Upgrade'") }
     guard http.fields["sec-websocket-version"] == "13" else {
       throw Rejection(
-        .versionNotSupported, "only version 13 of WebSocket is spoken",
+        .versionNotSupported, "only version 13 of WebSocket is supported",
         headers: ["Sec-WebSocket-Version": "13", "Upgrade": "websocket"])
     }
     if isParsedByLws { try checkWhatLwsReads() }
@@ -166,8 +166,8 @@ struct Gate {
     let origin = request.origin
     guard !loop.originPolicy.admits(origin: origin, host: http.host) else { return }
     let remedy =
-      origin.map { "origin '\($0)' is not let in (--allow-origin \($0) would do it)" }
-      ?? "no Origin header, which --require-origin asks for"
+      origin.map { "origin '\($0)' is not allowed (to allow it: --allow-origin \($0))" }
+      ?? "no Origin header (required by --require-origin)"
     throw Rejection(.originNotAllowed, remedy)
   }
 }

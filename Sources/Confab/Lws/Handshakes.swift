@@ -68,7 +68,7 @@ extension EventLoop {
 
   /// Ends the connections whose deadline has passed.
   func endLateHandshakes() {
-    for preface in prefaces.values where preface.deadline <= now { preface.fail("it has not come in time") }
+    for preface in prefaces.values where preface.deadline <= now { preface.fail("no PROXY header in time") }
     for (socket, deadline) in handshakes where deadline <= now {
       handshakes[socket] = nil
       if let connection = socket.boundConnection { connection.wasNotAuthorizedInTime() } else { socket.rejectLate() }

@@ -183,7 +183,7 @@ internal import Glibc
 
   private func upgrade(_ source: RequestSource, _ authorization: Authorization) {
     if case .ask = authorization, parser.hasBegun {
-      let response = Response(status: 400, "data before the answer\n")
+      let response = Response(status: 400, "data before the response\n")
       let rejection = Gate.Rejection(.badRequest, "data before the handshake was answered", response: response)
       return finish(loop.refuse(rejection, client, path: source.head.path), isHead: false)
     }

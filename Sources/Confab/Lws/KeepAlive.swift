@@ -36,7 +36,7 @@ extension EventLoop {
         // If the process was held up, the ping is late. The peer still gets the full time to answer it.
         connection.heardAt = sweptAt &- UInt32(ping)
       } else if idle > 0 && silence >= idle {
-        connection.cutOff(.idle, "silent for \(configuration.idleTimeout.inSeconds) s")
+        connection.cutOff(.idle, "idle for \(configuration.idleTimeout.inSeconds) s")
       }
     }
   }

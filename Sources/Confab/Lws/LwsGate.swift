@@ -25,7 +25,7 @@ internal import CLibwebsockets
     loop.requestArrived(socket)
     // lws has answered other upgrades with 403 already, and still makes this callback.
     guard let upgrade = unsafe wsi.header(WSI_TOKEN_UPGRADE), upgrade.lowercased() == "websocket" else {
-      let rejection = Gate.Rejection(.badRequest, "no upgrade but to 'websocket'")
+      let rejection = Gate.Rejection(.badRequest, "the only upgrade supported is 'websocket'")
       let response = loop.refuse(rejection, socket.client, path: nil)
       if unsafe wsi.header(WSI_TOKEN_UPGRADE)?.lowercased() == "h2c" { socket.answer(response) }
       return false

@@ -126,7 +126,7 @@ extension Connection {
   }
 
   func noteSlowed(_ rate: Refusal) {
-    if !isPaused { note(rate, "sends more a second than it may: it is read more slowly") }
+    if !isPaused { note(rate, "over its rate limit: read more slowly") }
   }
 
   private func failure(_ refusal: Assembly.Refusal) -> (refusal: Refusal, code: CloseCode, reason: String) {
@@ -135,8 +135,8 @@ extension Connection {
     case .tooBig: (.messageTooBig, .messageTooBig, "more than \(limits.maxMessageSize) bytes")
     case .tooManyFragments: (.tooManyFragments, .policyViolation, "more than \(limits.maxFragments) fragments")
     case .notUtf8: (.notUtf8, .invalidPayload, "text that is not UTF-8")
-    case .notDeflate: (.notDeflate, .invalidPayload, "a compressed message that is not of DEFLATE")
-    case .tooManyUnfinished: (.tooManyUnfinished, .tryAgainLater, "too many messages that are not whole")
+    case .notDeflate: (.notDeflate, .invalidPayload, "a compressed message that is not DEFLATE")
+    case .tooManyUnfinished: (.tooManyUnfinished, .tryAgainLater, "too many unfinished messages")
     case .reservedBit: (.protocolError, .protocolError, "RSV1 within a message")
     }
   }

@@ -16,7 +16,7 @@ package enum StandardStream: Int32 {
     StandardStream.lines.withLock { state in
       // Ends a line that was truncated.
       var text = state.isCut ? "\n" : ""
-      if state.lost > 0 { text += "confab: \(state.lost) log lines were lost, because nobody read them\n" }
+      if state.lost > 0 { text += "confab: \(state.lost) log lines were lost, because they were not read\n" }
       let bytes = Array("\(text)\(line)\n".utf8)
       let rest = write(bytes[...]) { takesMore }
       if rest.count == bytes.count {
