@@ -6,7 +6,7 @@ struct Gate {
   let client: SocketAddress?
   /// Whether the bytes of the request were encrypted.
   var isEncrypted = false
-  /// Whether lws parses the request. Lists that lws cannot read are then rejected before it sees them.
+  /// Whether lws has parsed the request. Lists that lws cannot read are then rejected before it acts on them.
   var isParsedByLws = false
 
   private var http: HttpRequest { source.head.http }

@@ -137,7 +137,7 @@ struct SocketAddress: CustomStringConvertible {
     unsafe withUnsafeBytes(of: storage) { bytes in
       if storage.ss_family == sa_family_t(AF_INET) {
         let offset = MemoryLayout<sockaddr_in>.offset(of: \.sin_addr)!
-        // The value of an IPv6 network is equal only if its bytes 4 to 7 are all ones.
+        // An IPv6 network has the same value only if its bytes 4 to 7 are all ones.
         return unsafe ~Network(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
       }
       let offset = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr)!
