@@ -123,8 +123,9 @@ internal import Synchronization
     return unsafe owner.map { unsafe Unmanaged<Context>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// Hands an accepted socket to lws. Returns nil if lws can't take it; the socket has then been closed.
-  func adopt(_ descriptor: Int32, _ ticket: Admission.Ticket) -> Socket? {
+  /// Hands an accepted socket to lws. Returns nil if lws can't take it. The socket has then been closed, possibly by
+  /// LWS_CALLBACK_WSI_DESTROY.
+  func adopt(_ descriptor: Int32) -> Socket? {
     guard let vhost = unsafe vhost else {
       _ = close(descriptor)
       return nil
@@ -134,7 +135,6 @@ internal import Synchronization
     unsafe description.type = lws_adoption_type(
       rawValue: LWS_ADOPT_SOCKET.rawValue | LWS_ADOPT_HTTP.rawValue | LWS_ADOPT_ALLOW_SSL.rawValue)
     unsafe description.fd.sockfd = descriptor
-    unsafe description.opaque = UnsafeMutableRawPointer(bitPattern: ticket.rawValue)
     return unsafe lws_adopt_descriptor_vhost_via_info(&description).map { unsafe Socket($0) }
   }
 

@@ -41,6 +41,13 @@ extension EventLoop {
     }
   }
 
+  /// Hands over a socket for lws to decrypt. Returns nil if lws has closed it, because the TLS handshake failed at once.
+  func handOver(_ descriptor: Int32, _ ticket: Admission.Ticket, _ proxied: Proxied?) -> Socket? {
+    handover = Handover(ticket: ticket, proxied: proxied, upgrade: nil, file: nil)
+    defer { handover = nil }
+    return context.adopt(descriptor)
+  }
+
   /// Makes lws send a file to a socket.
   func handOver(_ descriptor: Int32, _ file: OpenFile, isHead: Bool) {
     // lws derives the type from the end of the name, and opens the file by ``FileOperations``.

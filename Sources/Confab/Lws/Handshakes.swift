@@ -26,9 +26,11 @@ extension EventLoop {
       httpConnections[ObjectIdentifier(connection)] = connection
       return connection.read()
     }
-    guard let socket = context.adopt(descriptor, ticket) else { return admission.leave(ticket) }
+    guard let socket = handOver(descriptor, ticket, proxied) else {
+      admission.refusals.note(.notUnderstood, peer.endpoint, "has gone, or was dropped, before its TLS handshake")
+      return admission.leave(ticket)
+    }
     handshakes[socket] = deadline
-    self.proxied[socket] = proxied
   }
 
   /// Sends a response as far as the socket takes it at once, and closes the socket. With TLS nothing is sent, because
@@ -55,6 +57,8 @@ extension EventLoop {
 
   /// Handles LWS_CALLBACK_WSI_DESTROY: a connection of any kind has ended.
   func left(_ socket: Socket) {
+    // lws has not taken it over: whoever hands it over counts it.
+    if let handover, !handover.isAdopted { return }
     if socket.ticket.isInternal { return }
     admission.leave(socket.ticket)
     if upgrading?.socket == socket { upgrading = nil }
