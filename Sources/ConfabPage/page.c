@@ -1,2 +1,2 @@
-/* The chat's page is a resource of this target, so that a build puts it beside each program. What a build makes for
- * resources of a Swift target imports Foundation, which is larger than all of Confab; for one of C it makes nothing. */
+/* The chat's page is a resource of this target, so a build puts it beside each program. For resources of a Swift target
+ * the build adds code that imports Foundation, which is larger than all of Confab. For a C target it adds none. */

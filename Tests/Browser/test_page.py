@@ -291,7 +291,7 @@ def test_too_fast_is_told_and_sent_later(person):
           }
         """, texts)
         assert bob.messages(12) == texts
-        assert ann.run("return [...troubles]") == ["A little too fast: it will be sent in a moment."]
+        assert ann.run("return [...troubles]") == ["A little too fast: your message will be sent in a moment."]
         ann.wait_for("own", texts)
         assert ann.unsent == []
 

@@ -1,4 +1,4 @@
-// What is to be said about the connection when it is not there: not at once, as most troubles are over in a moment.
+// The banner about connection problems. It appears after a delay, because most problems end within moments.
 
 import { words } from "./words.js";
 
@@ -12,7 +12,7 @@ export class Banner {
     this.button.addEventListener("click", open);
   }
 
-  /** `state`: the connection's, or "held" when the server keeps what is said. A first attempt is no trouble; the next one after a pause does not end it. */
+  /** `state`: the connection's, or "held" while messages cannot be delivered. Attempts to connect change nothing. */
   show(state) {
     this.state = state === "connecting" ? this.state : state;
     if (this.state === "waiting" || this.state === "held") return (this.timer ??= setTimeout(() => this.reveal(), patience));

@@ -1,4 +1,4 @@
-// How one message looks.
+// The appearance of one message.
 
 import { linked } from "./links.js";
 import { avatar } from "./names.js";
@@ -6,7 +6,7 @@ import { parse } from "./plain.js";
 import { isOwn } from "./said.js";
 import { fullTime, timeOfDay, words } from "./words.js";
 
-/** The row of a message that has been said, or of one that is to be: `state` is "sending" then, or "failed". */
+/** The row of a sent message, or of an unsent one: `state` is "sending" or "failed" then. */
 export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   const row = document.createElement("li");
   const { name, text } = content(message);
@@ -24,7 +24,7 @@ export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   return row;
 }
 
-/** Who says it, to see whether the next one is by the same: those without a name are not known to be. */
+/** Identifies the author, to group consecutive messages. Returns undefined for messages without a name. */
 export function speaker(message) {
   const { name } = content(message);
   return message.from ? `from ${name}` : parse(message.text ?? "") ? `user ${name}` : undefined;
@@ -37,7 +37,7 @@ function content({ from, text, binary }) {
   return plain ? { name: words.user(plain.user), text: plain.text } : { name: words.guest, text };
 }
 
-/** Those who have no name in the room have no colour either. */
+/** Authors without a name in the room have no colour. */
 function face({ from, text }) {
   if (from !== undefined) return avatar(from);
   const result = avatar("");
@@ -70,7 +70,7 @@ function meta({ at }, state) {
   return meta;
 }
 
-/** One to three emoji and nothing else. */
+/** Whether the text is only one to three emoji. */
 function isEmoji(text) {
   return text.length < 40 && /^(?:\p{RGI_Emoji}\s*){1,3}$/v.test(text);
 }

@@ -1,4 +1,4 @@
-// The page: who hears whom.
+// The page: connects the modules.
 
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
@@ -21,16 +21,16 @@ import { label, language, midnight, speak, words } from "./words.js";
 const element = (id) => document.getElementById(id);
 const log = element("log");
 const jump = element("jump");
-/** Where a keyboard on the screen comes up with the focus, it comes when the reader wants it. */
+/** Whether the page may focus the field itself. On touch screens that would open the on-screen keyboard. */
 const hasKeyboard = !matchMedia("(pointer: coarse)").matches;
 
 let room;
 let outbox;
 let conversation;
-/** The name that has been asked for, and the one that the server has proposed in place of a taken one. */
+/** The requested name, and the server's proposal instead of a taken one. */
 let chosen;
 let proposed;
-/** The tag of a message that was said too fast. */
+/** The tag of a message that was sent too fast. */
 let limited;
 let today = midnight(Date.now());
 
@@ -45,7 +45,7 @@ const unsent = new Unsent(element("unsent"), { retry, discard });
 const composer = new Composer(element("composer"), { send, typed: () => typing.typed() });
 const entry = new Entry(element("entry"), submitted);
 
-/** What a conversation tells. */
+/** The listener of a conversation. */
 const listener = {
   joined(welcome) {
     people.enter(welcome);
@@ -67,7 +67,7 @@ const listener = {
   named(name) {
     people.rename(name);
     session.set("name", name);
-    // A tab whose name was taken by another one has its own for as long as it is there.
+    // If the name was taken by another tab, this tab has another name for as long as it is open.
     const isStopgap = chosen === proposed && local.get("name") !== undefined;
     if (chosen !== undefined && !isStopgap) local.set("name", name);
     if (chosen !== undefined && entry.isRename) entry.close();
@@ -124,7 +124,7 @@ const listener = {
   typing: (name) => name !== conversation.name && typing.heard(name),
 };
 
-/** Goes to the room that the address names. */
+/** Enters the room in the address. */
 function enter() {
   conversation?.leave();
   room = roomOf(location.hash);
@@ -174,14 +174,14 @@ function discard(tag) {
   composer.focus();
 }
 
-/** The view has moved, or what is in it has. */
+/** Called when the view or its content has moved. */
 function moved() {
   if (scroll.isAtEnd && !document.hidden) unread.clear();
   jump.hidden = scroll.isAtEnd;
   if (scroll.isNear(timeline.edge)) conversation.loadOlder();
 }
 
-/** Changes the log without telling those who listen to it: it is not news. */
+/** Changes the log without announcing it to screen readers, because it is not news. */
 function quietly(change) {
   log.ariaLive = "off";
   change();
@@ -208,14 +208,14 @@ function showRoom() {
 function showStatus() {
   const status = element("status");
   const { connecting, offline } = words;
-  // An open connection is not yet a welcome.
+  // An open connection has not been welcomed yet.
   const state = conversation.isIn ? "in" : conversation.connection.state.replace("open", "connecting");
   const text = { in: words.here(people.count), connecting, waiting: offline, replaced: offline, closed: "" };
   status.dataset.state = state;
   status.textContent = text[state];
 }
 
-/** Says everything in the language of the page. */
+/** Updates all text to the page's language. */
 function relabel() {
   label(document);
   for (const button of document.querySelectorAll("button.language")) {
@@ -251,7 +251,7 @@ element("copy-link").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText(location.href);
   } catch {
-    // Pages that are not served securely have no clipboard.
+    // Insecure pages have no clipboard.
     return prompt(words.copyLink, location.href);
   }
   copied.textContent = words.copied;
@@ -270,17 +270,17 @@ addEventListener("hashchange", () => {
 
 document.addEventListener("visibilitychange", moved);
 
-// On a wide screen the panel is beside the chat, and not over it.
+// On a wide screen the panel is beside the chat, not over it.
 matchMedia("(min-width: 60rem)").addEventListener("change", () => element("side").hidePopover());
 
-// Days go by.
+// Updates the day separators after midnight.
 setInterval(() => {
   if (today === midnight(Date.now())) return;
   today = midnight(Date.now());
   timeline.relabel();
 }, 60_000);
 
-// Where the keyboard on the screen covers the page, the page ends above it.
+// The page ends above an on-screen keyboard that covers it.
 visualViewport.addEventListener("resize", () => {
   if (visualViewport.scale !== 1) return;
   document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);

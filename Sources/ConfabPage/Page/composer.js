@@ -1,11 +1,11 @@
-// Where messages are written. Enter sends, Shift+Enter breaks the line, and an input method has Enter to itself.
+// The field for writing. Enter sends, Shift+Enter breaks the line, and an input method may use Enter itself.
 
 import { local } from "./storage.js";
 import { own, inherit } from "./tab.js";
 import { countGraphemes } from "./text.js";
 import { words } from "./words.js";
 
-/** So near to the limit, how much is left is shown. */
+/** The remaining characters are shown when they are fewer than this. */
 const close = 200;
 
 export class Composer {
@@ -22,7 +22,7 @@ export class Composer {
       this.submit();
     });
     this.field.addEventListener("keydown", (event) => {
-      // 229: Safari ends the composition before it tells of the key that ended it.
+      // 229: Safari ends the composition before the event of the key that ended it.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
       this.submit();
@@ -33,7 +33,7 @@ export class Composer {
     });
   }
 
-  /** Goes to a room, with what was being written there. */
+  /** Enters a room and restores its draft. */
   async enter(room) {
     this.name = own("draft", room);
     this.show(local.get(this.name) ?? "");
@@ -61,7 +61,7 @@ export class Composer {
     const text = this.field.value;
     local.set(this.name, text);
     const trimmed = text.trim();
-    // A character has at least one unit: few units need no counting.
+    // Each character has at least one code unit, so short texts need no counting.
     const left = this.limit - (trimmed.length + close < this.limit ? trimmed.length : countGraphemes(trimmed));
     this.canSend = trimmed !== "" && left >= 0;
     this.button.disabled = !this.canSend;

@@ -1,17 +1,18 @@
-// A WebSocket that comes back by itself: after a pause that doubles, with some chance in it so that not all come at
-// once, and at once when the network or the reader returns. One that has fallen silent is given up.
+// A WebSocket that reconnects: after a pause that doubles and has a random part, so that clients don't reconnect all at
+// once; immediately when the network or the reader is back. A silent connection is given up.
 
 const shortest = 500;
 const longest = 15_000;
-/** How long an answer, or the handshake, may take. */
+/** The time limit for a reply, or for the handshake. */
 const patience = 8_000;
-/** After so much silence the connection is asked for a sign of life. */
+/** The idle time after which `quiet()` is called. */
 const silence = 25_000;
 
 export class Connection {
   /**
-   * `handlers`: `opened()`, `received(event)`, `changed(state)`, and `quiet()`, which is to send something that is
-   * answered. States: "connecting", "open", "waiting" until the next attempt, "replaced", "closed".
+   * `handlers`: `opened()`, `received(event)`, `changed(state)`, and `quiet()`, which must send an event that gets a
+   * reply.
+   * States: "connecting", "open", "waiting" until the next attempt, "replaced", "closed".
    */
   constructor(address, handlers) {
     this.address = address;
@@ -23,7 +24,7 @@ export class Connection {
     addEventListener("online", () => this.woken(), { signal });
     addEventListener("offline", () => this.isActive && this.retry(), { signal });
     document.addEventListener("visibilitychange", () => this.woken(), { signal });
-    // A page that may be shown again by going back is not in the chat meanwhile.
+    // A page in the back-forward cache leaves the chat until it is shown again.
     addEventListener("pagehide", () => this.isActive && this.pause(), { signal });
     addEventListener("pageshow", () => this.woken(), { signal });
   }
@@ -51,7 +52,7 @@ export class Connection {
     return this.state === "open" || this.state === "connecting";
   }
 
-  /** Sends an event that is answered, or another one. Returns whether there is a connection to send it on. */
+  /** Sends an event. With `isAnswered` it must get a reply in time. Returns whether there is an open connection. */
   send(event, { isAnswered = true } = {}) {
     if (this.state !== "open") return false;
     this.socket.send(JSON.stringify(event));
@@ -59,50 +60,50 @@ export class Connection {
     return true;
   }
 
-  /** The server has let us in: the next pause is a short one again. */
+  /** The server has welcomed the client: the next pause is short again. */
   settle() {
     this.failures = 0;
   }
 
-  /** Connects anew, after a pause of its own choice if none is given. */
+  /** Reconnects after the pause, by default a random one that doubles with each failure. */
   retry(pause = Math.min(longest, shortest * 2 ** this.failures) * (0.5 + Math.random() / 2)) {
     this.pause();
     this.failures += 1;
     this.timer = setTimeout(() => this.open(), pause);
   }
 
-  /** Connects anew after a pause during which all goes on. */
+  /** Reconnects after a pause; until then the connection stays in use. */
   move(pause) {
     const { socket } = this;
     setTimeout(() => this.socket === socket && this.retry(0), pause);
   }
 
-  /** Closes it until it is woken. */
+  /** Closes the connection until `woken` or `open`. */
   pause() {
     this.abandon();
     this.enter("waiting");
   }
 
-  /** Closes it for good, or until `open`. */
+  /** Closes the connection until `open`. */
   end(state = "closed") {
     this.abandon();
     this.enter(state);
   }
 
-  /** Nothing of it may be heard any more. */
+  /** Closes the connection and stops all listeners. */
   leave() {
     this.abandon();
     this.gone.abort();
   }
 
-  /** The network, or the reader, is there again. */
+  /** The network or the reader is back. */
   woken() {
     if (document.visibilityState === "hidden") return;
     if (this.state === "waiting") this.open();
     else if (this.state === "open") this.handlers.quiet();
   }
 
-  /** For a while, answers are not expected: the server has said so. */
+  /** `isHeld`: whether replies may take longer, as the server has announced. */
   hold(isHeld) {
     this.isHeld = isHeld;
     this.heard();

@@ -1,5 +1,5 @@
-// One room as this tab takes part in it: says hello, resumes where it was, and passes on what is said in order and each
-// message once. Knows nothing of how it looks.
+// This tab's part in one room: joins, resumes, and passes on each message once, in order. It does not know the page's
+// elements.
 
 import { Connection } from "./connection.js";
 import { session } from "./storage.js";
@@ -10,7 +10,7 @@ const mostAtOnce = 100;
 
 export class Conversation {
   /**
-   * `listener` hears: `joined(welcome)`, `refused(code, proposal)`, `named(name)`, `connection(state)`,
+   * `listener` has the methods `joined(welcome)`, `refused(code, proposal)`, `named(name)`, `connection(state)`,
    * `appended(messages, isNews)`, `prepended(messages)`, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
    * `unsent()` when the outbox has changed, `limited(tag)`, `held(isHeld)`.
    */
@@ -19,9 +19,9 @@ export class Conversation {
     this.listener = listener;
     this.seat = `seat${room}`;
     this.isIn = false;
-    /** What is said while what was missed has not come yet. */
+    /** Live messages that arrived before the missed ones. */
     this.ahead = [];
-    /** What has been shown, in whatever epoch: a message that its sender had to say again is shown once. */
+    /** The shown messages of all epochs: a message that its sender had to repeat is shown once. */
     this.shown = new Set();
     const address = new URL(room, location.origin);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -36,7 +36,7 @@ export class Conversation {
     });
   }
 
-  /** Enters with a name, or with another one after a refusal. */
+  /** Joins with a name, or with another one after an error. */
   join(name) {
     this.name = name;
     if (this.connection.state === "open") this.hello();
@@ -56,7 +56,7 @@ export class Conversation {
     if (this.isIn) this.connection.send({ type: "typing" }, { isAnswered: false });
   }
 
-  /** Whether the room has messages before the first one here. */
+  /** Whether the room has messages before the first loaded one. */
   get hasOlder() {
     return this.first > this.oldest;
   }
@@ -67,7 +67,7 @@ export class Conversation {
     this.connection.send({ type: "history", before: this.first, count: page });
   }
 
-  /** The page has let go of what is before a message. */
+  /** The page has removed the messages before this one. */
   forgetBefore(id) {
     this.first = id;
   }
@@ -82,7 +82,7 @@ export class Conversation {
     this.connection.send({ type: "hello", name: this.name, session: this.session, ...position, history: page });
   }
 
-  /** The tab's in the room, made here: one that the server made would be lost with the welcome that tells of it. */
+  /** The tab's session in the room. Created here, because one from the server would be lost with the welcome. */
   get session() {
     const random = () => crypto.getRandomValues(new Uint8Array(24));
     const made = () => Array.from(random(), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -142,7 +142,7 @@ export class Conversation {
     this.listener.named(name);
   }
 
-  /** Passes on what has been said now, or keeps it until what is before it has come. */
+  /** Passes on new messages, or keeps them until the messages before them have arrived. */
   take(messages) {
     this.sent(messages);
     if (this.isCatchingUp) this.ahead.push(...messages);
@@ -150,7 +150,7 @@ export class Conversation {
     this.flush();
   }
 
-  /** Takes our own out of the outbox. */
+  /** Removes our own messages from the outbox. */
   sent(messages) {
     for (const { tag, member } of messages) {
       if (tag && this.outbox.remove(tag, member)) this.listener.unsent();
@@ -173,7 +173,7 @@ export class Conversation {
     });
   }
 
-  /** Asks for what is behind the last message; a sign of life where there is nothing. */
+  /** Requests the messages after the last one. On an idle connection this also checks that the server replies. */
   catchUp() {
     if (!this.isIn) return;
     this.asked = this.last;
@@ -198,7 +198,7 @@ export class Conversation {
     this.flush();
   }
 
-  /** What is missing cannot be had any more: comes back as one who knows nothing, behind a gap. */
+  /** The missing messages are gone: rejoins without a position, which leaves a gap. */
   startOver() {
     this.canResume = false;
     this.connection.retry();
@@ -213,11 +213,11 @@ export class Conversation {
     this.listener.edge();
   }
 
-  /** Says what is next in the outbox. */
+  /** Sends the next message of the outbox. */
   flush() {
     const entry = this.outbox.next;
     if (!entry || !this.isIn || this.isCatchingUp || this.inFlight || this.pause) return;
-    // The tab may be closed before it comes back.
+    // Saved first, because the tab may be closed before the reply.
     this.outbox.saidBy(entry, this.member);
     if (this.connection.send({ type: "say", tag: entry.tag, text: entry.text })) this.inFlight = entry.tag;
   }
@@ -242,13 +242,13 @@ export class Conversation {
     } else if (this.isCatchingUp) this.startOver();
   }
 
-  /** What is said waits, since the server cannot give it its place. */
+  /** Called when the server begins or stops to hold messages, because it cannot give them ids. */
   held(isHeld) {
     this.connection.hold(isHeld);
     this.listener.held(isHeld);
   }
 
-  /** Too fast: what was asked for is asked for again later. */
+  /** Rate limited: repeats the pending requests later. */
   wait(duration, tag) {
     const wasIn = this.isIn;
     if (tag) this.listener.limited(tag);

@@ -1,11 +1,11 @@
-// The card that asks for a name, to come in or to change it.
+// The card that asks for a name, for joining or renaming.
 
 import { avatar } from "./names.js";
 import { nameOf, roomOf } from "./room.js";
 import { words } from "./words.js";
 
 export class Entry {
-  /** `submitted(name)` is called with what the reader wants to be called. */
+  /** `submitted(name)` is called with the chosen name. */
   constructor(dialog, submitted) {
     this.dialog = dialog;
     const find = (selector) => dialog.querySelector(selector);
@@ -28,7 +28,7 @@ export class Entry {
     dialog.addEventListener("cancel", (event) => {
       if (!this.isRename) event.preventDefault();
     });
-    // A browser may close it nevertheless, when asked twice.
+    // Some browsers close it on the second Escape.
     dialog.addEventListener("close", () => {
       if (this.isNeeded) this.dialog.showModal();
     });
@@ -38,7 +38,7 @@ export class Entry {
     return this.dialog.open;
   }
 
-  /** To come in, or to change the name of one who is in. */
+  /** Opens the card, for joining or for a rename. */
   ask(name, { isRename = false } = {}) {
     this.isRename = isRename;
     this.isNeeded = !isRename;
@@ -60,7 +60,7 @@ export class Entry {
     this.cancel.hidden = !this.isRename;
   }
 
-  /** What is wrong with the name, and perhaps a better one. */
+  /** Shows what is wrong with the name, and a better one if there is one. */
   refuse(problem, proposal) {
     this.problem.textContent = problem;
     this.field.ariaInvalid = String(problem !== "");
@@ -71,7 +71,7 @@ export class Entry {
     this.field.select();
   }
 
-  /** What keeps the reader waiting; one who is in already need not. */
+  /** Shows why joining takes long. A rename does not wait. */
   note(text) {
     this.problem.textContent = text;
     if (this.isRename) this.wait(false);

@@ -1,17 +1,17 @@
-// Links in what people write. Only http and https, and nothing that pretends to be another host.
+// Finds links in messages: only http and https, and no link that shows another host than it has.
 
-// East Asian texts have no spaces around a link: it begins behind their characters, and ends before them.
+// East Asian texts have no spaces around links: a link begins after such characters, and ends before them.
 const eastAsian =
   String.raw`\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Hangul}\p{scx=Bopomofo}\u3000-\u303f\uff00-\uffef`;
-// It ends at quotes and at marks of direction, too.
+// A link also ends at quotes and at direction marks.
 const candidate = new RegExp(
   String.raw`(?<![[\p{L}\p{N}_@]--[${eastAsian}]])(?:https?:\/\/|www\.)[^\s<>"“”‘’«»\p{Cf}\p{Cc}${eastAsian}]+`, "giv");
 
-// A host has letters, digits, marks and these. It ends at anything else: characters that only look like a slash would hide
-// where it ends, U+2044, U+2215 and U+29F8 among them.
+// A host has letters, digits, marks and these. It ends at any other character: characters that look like a slash, such
+// as U+2044, U+2215 and U+29F8, would hide where the host ends.
 const authority = /^(?:https?:\/\/)?[\p{L}\p{N}\p{M}\-.:@_~%\[\]]*/iv;
 
-/** The parts of a text in order: `{ text }`, or `{ text, url }` for a link. */
+/** Splits a text into parts, in order: `{ text }`, or `{ text, url }` for a link. */
 export function split(text) {
   const parts = [];
   let end = 0;
@@ -27,13 +27,13 @@ export function split(text) {
   return parts;
 }
 
-/** Only as far as the host, if what follows it is neither a path, a query nor a fragment. */
+/** Cuts the link after the host if no path, query or fragment follows. */
 function bounded(link) {
   const host = authority.exec(link)[0];
   return "/?#".includes(link.charAt(host.length)) ? link : host;
 }
 
-/** Without the punctuation that belongs to the sentence, and brackets that were not opened within. */
+/** Removes trailing punctuation and brackets that were not opened within the link. */
 function trimmed(link) {
   for (;;) {
     const last = link.at(-1);
@@ -54,7 +54,7 @@ function address(link) {
   }
 }
 
-/** An element with the text in it, its links to be clicked. */
+/** Returns an element with the text and clickable links. */
 export function linked(text) {
   const element = document.createElement("span");
   element.className = "text";

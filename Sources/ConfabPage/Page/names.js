@@ -1,10 +1,10 @@
-// How names look: initials, a tint of their own, and a direction that does not leak into the sentence around them.
+// The appearance of names: initials, a tint, and a text direction that does not affect the sentence around them.
 
 import { graphemes } from "./text.js";
 
 export const tints = 12;
 
-/** One or two characters for a name: "AL" for "Ann Lee", the first one of others. */
+/** One or two characters for a name: "AL" for "Ann Lee", otherwise the first character. */
 export function initials(name) {
   const first = (word) => graphemes(word, 1)[0] ?? "";
   const words = name.split(" ");
@@ -13,7 +13,7 @@ export function initials(name) {
   return (isPair ? first(words[0]) + first(words.at(-1)) : first(name)).toUpperCase();
 }
 
-/** The same for everyone who sees the name. */
+/** The tint of a name, equal for all users. */
 export function tint(name) {
   let hash = 0;
   for (const character of name.toLowerCase()) {
@@ -23,10 +23,10 @@ export function tint(name) {
   return (hash >>> 0) % tints;
 }
 
-/** For a sentence: the name with marks around it that keep its direction inside. */
+/** The name with marks that isolate its text direction, for a sentence. */
 export const isolated = (name) => `\u2068${name}\u2069`;
 
-/** The coloured circle with a name's initials; without a name an empty one. */
+/** The coloured circle with a name's initials; empty without a name. */
 export function avatar(name) {
   const element = document.createElement("span");
   element.className = "avatar";

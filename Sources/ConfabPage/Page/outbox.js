@@ -1,15 +1,15 @@
-// What has been written in a room and is not known to be said: kept until it comes back with its tag.
+// Unsent messages of a room. They are kept until they come back with their tags.
 
 import { local } from "./storage.js";
 import { inherit, own, randomId } from "./tab.js";
 
-/** What a closed tab left behind for longer is not sent unless the reader wants it. */
+/** Messages of closed tabs that are older than this, in milliseconds, are sent only on request. */
 const patience = 60 * 60 * 1000;
 
 export class Outbox {
   /**
-   * Messages `{ tag, text, at, members?, failed? }` in the order they were written: `members` are those who have said it, in
-   * this tab or in one that is gone; `failed` is the reason.
+   * Messages `{ tag, text, at, members?, failed? }` in the order of writing: `members` are the members that have sent
+   * it, in this tab or in a closed one; `failed` is the reason.
    */
   entries = [];
 
@@ -19,7 +19,7 @@ export class Outbox {
     this.entries = local.get(this.name) ?? [];
   }
 
-  /** Takes over what tabs that are gone have left. */
+  /** Takes over the messages of closed tabs. */
   async inherit(now = Date.now()) {
     const left = (await inherit("unsent", this.room)).flat();
     if (left.length === 0) return;
@@ -35,19 +35,19 @@ export class Outbox {
     return entry;
   }
 
-  /** The one to be sent now: one at a time, so that they are said in order. */
+  /** The message to send now. Only one is in flight, so that they stay in order. */
   get next() {
     return this.entries.find((entry) => !entry.failed);
   }
 
-  /** Notes who says it. */
+  /** Records the sending member. */
   saidBy(entry, member) {
     if (entry.members?.includes(member)) return;
     entry.members = [...(entry.members ?? []), member];
     this.save();
   }
 
-  /** It has been said by `member`, or, without one, is not wanted any more. Returns whether it was here. */
+  /** Removes a message that `member` has sent, or, without `member`, that is discarded. Returns whether it was here. */
   remove(tag, member) {
     const count = this.entries.length;
     this.entries = this.entries.filter((entry) => entry.tag !== tag || (member && !entry.members?.includes(member)));
@@ -56,7 +56,7 @@ export class Outbox {
     return true;
   }
 
-  /** It will not be said as it is: `reason` is the error's code, or `undefined` to try again. */
+  /** Marks a message as failed: `reason` is the error's code, or `undefined` to try again. */
   fail(tag, reason) {
     const entry = this.entries.find((entry) => entry.tag === tag);
     if (!entry) return;
@@ -68,7 +68,7 @@ export class Outbox {
     local.set(this.name, this.entries);
   }
 
-  /** How many messages wait in each room of this tab. */
+  /** The number of unsent messages in each room of this tab. */
   static counts() {
     const counts = new Map();
     const start = own("unsent", "");

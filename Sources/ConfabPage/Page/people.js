@@ -1,4 +1,4 @@
-// Who is here, and how many.
+// The list of people in the room, and their number.
 
 import { avatar } from "./names.js";
 import { words } from "./words.js";
@@ -6,7 +6,7 @@ import { words } from "./words.js";
 const most = 200;
 
 export class People {
-  /** A list, a line for those who have no name in it, and a button with the reader's own. */
+  /** The list, the line for people without a name, and the button with the reader's name. */
   constructor(list, rest, own) {
     this.list = list;
     this.rest = rest;
@@ -28,7 +28,7 @@ export class People {
     this.show();
   }
 
-  /** Returns what of the change is news: what the server tells may be known already. */
+  /** Applies a change. Returns the part of it that is news: some of it may be known already. */
   change({ joined, left, renamed, count }) {
     const news = {
       left: left.filter((name) => this.names.delete(name)),

@@ -1,4 +1,4 @@
-// Comings and goings since the last message, in one line that grows; many are counted, and named behind a click.
+// Joins and leaves since the last message, in one line that grows. Many are only counted; a click shows the names.
 
 import { isolated } from "./names.js";
 import { list, words } from "./words.js";
@@ -6,7 +6,7 @@ import { list, words } from "./words.js";
 const fewEnoughToName = 3;
 
 export class Presence {
-  /** Name by name: "came", "went", "passed" for who came and went; nothing for who went and came back. */
+  /** By name: "came", "went", or "passed" for a join and a leave. A leave and a join cancel each other. */
   people = new Map();
   renamed = [];
 
@@ -24,7 +24,7 @@ export class Presence {
     return this.people.size === 0 && this.renamed.length === 0;
   }
 
-  /** Sentences, `{ short, long }`: they differ where there are many names. */
+  /** Returns sentences, `{ short, long }`, which differ if there are many names. */
   sentences() {
     const result = [];
     for (const kind of ["came", "went", "passed"]) {
@@ -40,7 +40,7 @@ export class Presence {
     return result;
   }
 
-  /** What a row of the timeline has in it. */
+  /** Returns the content of a row in the timeline. */
   content() {
     const sentences = this.sentences();
     const join = (kind) => sentences.map((sentence) => sentence[kind]).join(" · ");

@@ -1,8 +1,8 @@
-// A room's name in the address: `#tea` is the path `/tea`, and without a name it is the lobby, `/`.
+// A room's name in the address: `#tea` is the path `/tea`. Without a name it is the lobby, `/`.
 
 import { words } from "./words.js";
 
-/** The longest name, in code points: its path stays within what the server takes. */
+/** The longest name, in code points. Its path is within the server's limit. */
 const longest = 80;
 
 export function roomOf(hash) {

@@ -1,4 +1,4 @@
-// The rooms that the reader has been to, to go there again, and a field to open another one.
+// The list of visited rooms, and a field to open another one.
 
 import { Outbox } from "./outbox.js";
 import { hashOf, nameOf, pathOf } from "./room.js";

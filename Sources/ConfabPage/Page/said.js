@@ -1,7 +1,7 @@
-// Which messages are one's own: those whose tag this browser has made, and that this tab has said: as a member of the room.
+// Recognizes own messages: this browser has made their tag, and this tab's member has sent them.
 
 import { local, session } from "./storage.js";
-import "./tab.js"; // A copy of a tab forgets the other's members first.
+import "./tab.js"; // A copy of a tab first removes the other tab's members.
 
 const most = 1000;
 const tags = new Set(local.get("said"));

@@ -1,7 +1,8 @@
-// Keeps the newest in view unless the reader has scrolled up, and the reader's place when something comes above it.
+// Keeps the newest message in view unless the reader has scrolled up, and keeps the position when content is added
+// above.
 
 const near = 60;
-/** So long a movement that the reader has begun may go on by itself. */
+/** The time for which a scroll movement may continue by itself, in milliseconds. */
 const inertia = 600;
 
 export class Scroll {
@@ -9,7 +10,7 @@ export class Scroll {
   top = 0;
   held = 0;
 
-  /** `moved()` is called when the reader, or what is said, has moved the view. */
+  /** `moved()` is called when the view has moved, by the reader or by new content. */
   constructor(area, moved) {
     this.area = area;
     area.addEventListener("scroll", () => {
@@ -26,7 +27,7 @@ export class Scroll {
     for (const element of [area, ...area.children]) observer.observe(element);
   }
 
-  /** The end is left by going up: it goes away by itself when something comes, before the view has followed. */
+  /** Only scrolling up leaves the end: new content also moves the end away, before the view has followed. */
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.area;
     const isUp = scrollTop < this.top;
@@ -41,13 +42,13 @@ export class Scroll {
     this.area.scrollTop = this.area.scrollHeight;
   }
 
-  /** The same at the reader's wish, and against what still moves from a key, a wheel or a finger before. */
+  /** Scrolls to the end on request, against a movement of a key, a wheel or a finger that still continues. */
   jumpToEnd() {
     this.held = performance.now() + inertia;
     this.toEnd();
   }
 
-  /** Makes a change above what is in view, which stays where it is. */
+  /** Makes a change above the view without moving what is in view. */
   keepPlace(change) {
     const { area } = this;
     area.style.overflowAnchor = "none";
@@ -57,7 +58,7 @@ export class Scroll {
     requestAnimationFrame(() => area.style.removeProperty("overflow-anchor"));
   }
 
-  /** Whether an element is in view, or will be soon when the reader scrolls up. */
+  /** Whether an element is in view, or almost. */
   isNear(element) {
     const view = this.area.getBoundingClientRect();
     const { bottom } = element.getBoundingClientRect();

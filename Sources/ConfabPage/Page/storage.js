@@ -1,4 +1,4 @@
-// What outlives the page: JSON values by name, in the browser's storage while it has any.
+// Values that outlive the page: JSON by name, in the browser's storage if it is available.
 
 class Storage {
   constructor(kind) {
@@ -6,7 +6,7 @@ class Storage {
     try {
       this.area = globalThis[kind];
     } catch {
-      // Forbidden: values last as long as the page.
+      // Storage is forbidden: values last as long as the page.
     }
   }
 
@@ -18,7 +18,7 @@ class Storage {
     }
   }
 
-  /** `undefined`, and what is empty, is removed. */
+  /** `undefined` and empty values are removed. */
   set(name, value) {
     const isEmpty = value === undefined || value.length === 0;
     this.memory.delete(name);
@@ -30,7 +30,7 @@ class Storage {
     }
   }
 
-  /** The names that begin with `start`. */
+  /** Returns the names that begin with `start`. */
   names(start = "") {
     const stored = this.area ? Object.keys(this.area).filter((name) => name.startsWith(prefix)) : [];
     const names = [...stored.map((name) => name.slice(prefix.length)), ...this.memory.keys()];
@@ -40,6 +40,6 @@ class Storage {
 
 const prefix = "confab/";
 
-/** For all tabs, and for this one. */
+/** Shared by all tabs, and for this tab only. */
 export const local = new Storage("localStorage");
 export const session = new Storage("sessionStorage");

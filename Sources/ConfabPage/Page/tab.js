@@ -1,5 +1,5 @@
-// Which tab this is. A tab keeps its drafts and unsent messages under its own id, which it has until it is closed; what
-// closed tabs have left behind is taken over by the next one that enters the room.
+// The tab's identity. A tab keeps its drafts and unsent messages under its id, which it has until it is closed. The
+// next tab that enters a room takes over what closed tabs have left there.
 
 import { local, session } from "./storage.js";
 
@@ -7,10 +7,10 @@ const lock = (id) => `confab/${id}`;
 
 export const tab = await claim();
 
-/** The name of what this tab keeps in a room, which is a path. */
+/** The storage name of this tab's value in a room, which is a path. */
 export const own = (kind, room) => `${kind}/${tab}${room}`;
 
-/** This tab's id. A copy of a tab begins with the other's storage, but the other still holds the lock. */
+/** Returns this tab's id. A copied tab has a copy of the other's storage, but the other still holds the lock. */
 async function claim() {
   let id = session.get("tab");
   if (!id || !(await hold(id))) {
@@ -22,7 +22,7 @@ async function claim() {
   return id;
 }
 
-/** Holds a lock until the tab is gone. A page that is being reloaded gives its lock back in a moment. */
+/** Holds a lock until the tab is closed. A page that reloads releases its lock after a moment. */
 function hold(id) {
   if (!navigator.locks) return true;
   return new Promise((resolve) => {
@@ -34,7 +34,7 @@ function hold(id) {
   });
 }
 
-/** Takes the values of `kind` in a room from tabs that are gone. Where locks are missing any other tab may be gone. */
+/** Takes the values of `kind` in a room from closed tabs. Without locks, every other tab is considered closed. */
 export async function inherit(kind, room) {
   const held = new Set((await navigator.locks?.query())?.held.map(({ name }) => name));
   const values = [];
@@ -47,7 +47,7 @@ export async function inherit(kind, room) {
   return values;
 }
 
-/** Short and not to be guessed, of letters, digits, - and _. */
+/** Returns a short id that cannot be guessed, of letters, digits, - and _. */
 export function randomId() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");

@@ -1,8 +1,8 @@
-// Characters as readers count them: an emoji with its skin tone is one.
+// Characters as readers count them: an emoji with a skin tone is one.
 
 const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** The characters of a text, at most the first `limit`. */
+/** Returns the characters of a text, at most the first `limit`. */
 export function graphemes(text, limit = Infinity) {
   if (!segmenter) return [...text].slice(0, limit);
   const result = [];

@@ -1,12 +1,12 @@
-// The rows of the message list: messages, days, comings and goings, and the edges where what is known begins.
+// The rows of the message list: messages, days, joins and leaves, and the edges of the loaded history.
 
 import { bubble, element, speaker } from "./bubble.js";
 import { Presence } from "./presence.js";
 import { day, midnight, words } from "./words.js";
 
-/** Messages of one person that follow each other so closely are shown together. */
+/** Messages of one person within this time are grouped. */
 const together = 5 * 60_000;
-/** The most rows that are kept; the oldest go when the reader is at the end. */
+/** The maximum number of rows. The oldest are removed while the reader is at the end. */
 const most = 8000;
 const fewer = 6000;
 
@@ -30,20 +30,20 @@ export class Timeline {
     return this.rows.lastElementChild.classList.contains("own");
   }
 
-  /** Where the known messages begin: it tells whether there are more, and is above them. */
+  /** Adds an edge above the loaded messages, which shows whether there are earlier ones. */
   newEdge() {
     const edge = element("li", "edge");
     this.rows.append(edge);
     return edge;
   }
 
-  /** `state`: "loading", "beginning", "oldest", "empty". At a gap those that are over say that something is missing. */
+  /** `state`: "loading", "beginning", "oldest", "empty". An edge at a gap shows that messages may be missing. */
   tell(state) {
     this.edge.dataset.state = this.edge.dataset.isGap && state !== "loading" ? "gap" : state;
     this.edge.textContent = words[this.edge.dataset.state];
   }
 
-  /** Something is missing between what is here and what will come. */
+  /** Messages are missing between the current rows and the next ones. */
   gap() {
     if (this.isEmpty) return this.clear();
     if (!this.edge.dataset.isGap) this.edge.remove();
@@ -77,7 +77,7 @@ export class Timeline {
     this.rows.append(row);
   }
 
-  /** Gives a message the day above it, and joins it to the one before it, where they belong. */
+  /** Adds the day above a message, and groups the message with the previous one, where needed. */
   arrange(row) {
     const { message } = row;
     if (row.previousElementSibling?.at) row.previousElementSibling.remove();
@@ -100,7 +100,7 @@ export class Timeline {
     return row;
   }
 
-  /** Lets go of the oldest rows if there are very many. Returns the first message behind the edge, if that has moved. */
+  /** Removes the oldest rows if there are too many. Returns the first message after the edge if the edge has moved. */
   trim() {
     if (this.rows.childElementCount <= most) return undefined;
     const kept = [...this.rows.children].slice(-fewer).find((row) => row.message);
@@ -111,7 +111,7 @@ export class Timeline {
     return isMoved ? kept.message : undefined;
   }
 
-  /** Says everything again, in another language or on another day. */
+  /** Updates all rows for another language or another day. */
   relabel() {
     for (const row of [...this.rows.children]) {
       if (row.message) {

@@ -1,10 +1,10 @@
-// Who is typing. That somebody is expires by itself; that the reader is, is told now and then.
+// Typing notices. Those of others expire; the reader's are sent at intervals.
 
 import { isolated } from "./names.js";
 import { list, words } from "./words.js";
 
 const lasts = 6000;
-/** The server passes it on every two seconds. */
+/** The server passes on one notice every two seconds. */
 const told = 2200;
 const fewEnoughToName = 3;
 
@@ -38,7 +38,7 @@ export class Typing {
     else this.line.textContent = words.typing(list(names.map(isolated)), names.length);
   }
 
-  /** The reader has typed something, which is told now, or as soon as it may be told again. */
+  /** The reader has typed: sends a notice now, or as soon as the interval allows it. */
   typed() {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
@@ -47,7 +47,7 @@ export class Typing {
     }, Math.max(0, this.toldAt + told - Date.now()));
   }
 
-  /** The reader has said it. */
+  /** The reader has sent the message. */
   said() {
     clearTimeout(this.timer);
     this.timer = undefined;

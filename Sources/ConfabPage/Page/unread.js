@@ -1,4 +1,4 @@
-// How many messages have come that have not been seen: in the title, on the installed icon, and on the way to them.
+// The number of unread messages: in the title, on the installed app's icon, and on the button to the newest one.
 
 import { words } from "./words.js";
 

@@ -1,17 +1,17 @@
-// The rows of one's own messages that have not been said yet, below the others.
+// The rows of the reader's unsent messages, below the others.
 
 import { bubble, element } from "./bubble.js";
 import { words } from "./words.js";
 
 export class Unsent {
-  /** `retry(tag)` and `discard(tag)` are what the reader may want of one that has failed. */
+  /** `retry(tag)` and `discard(tag)` are called by the buttons of a failed message. */
   constructor(rows, { retry, discard }) {
     this.rows = rows;
     this.retry = retry;
     this.discard = discard;
   }
 
-  /** `limited`: the tag of one that the server will only take later; `isFollowing`: the row above is the reader's own. */
+  /** `limited`: the tag of a rate-limited message; `isFollowing`: whether the row above is the reader's own. */
   show(entries, { limited, isFollowing }) {
     const rows = new Map([...this.rows.children].map((row) => [row.key, row]));
     const wanted = entries.map((entry) => {

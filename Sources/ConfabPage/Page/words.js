@@ -1,4 +1,4 @@
-// What the page says, in the language that the browser prefers or the reader has chosen.
+// The page's texts, in the browser's preferred language or the one that the reader has chosen.
 
 import { local } from "./storage.js";
 import { chinese } from "./words-zh.js";
@@ -7,7 +7,7 @@ import { english } from "./words-en.js";
 const dictionaries = { en: english, zh: chinese };
 const formatters = new Map();
 
-/** "en" or "zh", and its words. Both change with `speak`. */
+/** "en" or "zh", and its words. `speak` changes both. */
 export let language = local.get("language") ?? preferred(navigator.languages);
 export let words = dictionaries[language];
 
@@ -17,13 +17,13 @@ export function speak(code) {
   local.set("language", code);
 }
 
-/** The first of a browser's languages that the page knows. */
+/** Returns the first of the browser's languages that the page supports. */
 export function preferred(languages) {
   const known = languages.map((tag) => tag.toLowerCase().split("-")[0]).find((code) => dictionaries[code]);
   return known ?? "en";
 }
 
-/** Writes the words that the markup asks for: `data-words` as text, `data-label` as label, `data-hint` as placeholder. */
+/** Fills in the texts that the markup names: text (`data-words`), label (`data-label`), placeholder (`data-hint`). */
 export function label(root) {
   document.documentElement.lang = words.tag;
   for (const element of root.querySelectorAll("[data-words]")) element.textContent = words[element.dataset.words];
@@ -34,7 +34,7 @@ export function label(root) {
   }
 }
 
-/** Names in a row, as the language does it: "Ann, Bob and Eve". */
+/** Joins names as the language does: "Ann, Bob and Eve". */
 export function list(items) {
   return new Intl.ListFormat(words.tag, { type: "conjunction" }).format(items);
 }
@@ -42,7 +42,7 @@ export function list(items) {
 export const timeOfDay = (at) => formatter({ hour: "numeric", minute: "2-digit" }).format(at);
 export const fullTime = (at) => formatter({ dateStyle: "full", timeStyle: "medium" }).format(at);
 
-/** "Today", "Yesterday", or the date. */
+/** Returns "Today", "Yesterday", or the date. */
 export function day(at, now = Date.now()) {
   const distance = Math.round((midnight(now) - midnight(at)) / 86_400_000);
   if (distance === 0) return words.today;
@@ -51,14 +51,14 @@ export function day(at, now = Date.now()) {
   return formatter({ weekday: "long", day: "numeric", month: "long", year }).format(at);
 }
 
-/** Formatters take long to be made. */
+/** Cached, because formatters are expensive to create. */
 function formatter(options) {
   const key = words.tag + JSON.stringify(options);
   if (!formatters.has(key)) formatters.set(key, new Intl.DateTimeFormat(words.tag, options));
   return formatters.get(key);
 }
 
-/** The midnight before a moment, local time. */
+/** Returns the midnight before a time, in local time. */
 export function midnight(at) {
   return new Date(at).setHours(0, 0, 0, 0);
 }
