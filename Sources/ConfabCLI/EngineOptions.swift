@@ -56,8 +56,8 @@ struct EngineOptions: ParsableArguments {
     if let history, let reason = reasonNotToWrite(history) {
       problems.append(Problem(["history"]) { "\($0[0]): '\(history)' cannot be written: \(reason)" })
     }
-    return nats.isEmpty
-      ? problems : problems + streamProblems(configuration.maxMessageSize + JetStreamOptions.maxHeaderSize)
+    if nats.isEmpty { return problems }
+    return problems + streamProblems(configuration.maxMessageSize + JetStreamOptions.maxHeaderSize)
   }
 
   private func streamProblems(_ messageSize: Int) -> [Problem] {

@@ -77,7 +77,7 @@ struct RoomReader {
     generation += 1
     (count, target, front, held) = (0, nil, nil, [])
     isJoined = !isOpened
-    if !isOpened { (kept, last, mark) = ([], deleted, nil) }
+    if !isOpened { (kept, last, position, mark) = ([], deleted, deleted, nil) }
   }
 
   /// Ignores the consumer from now on. One whose connection was away goes on behind the messages deleted meanwhile, and
@@ -160,6 +160,8 @@ struct RoomReader {
       case let step: return step
       }
     }
+    // A replica that is behind still has it, without those that follow.
+    if !isOpened, id <= deleted { return .known }
     // The room is full from this message on: those right before it may have been deleted while the consumer was behind.
     if roomLimit >= RoomReader.leastRoomLimit, delivery.pending + 1 >= roomLimit, id > position + 1 {
       if isOpened { return miss(before: id) }
@@ -188,7 +190,7 @@ struct RoomReader {
     }
     let isFull = max(target, delivery.number + delivery.pending) >= roomLimit
     if let own = self.mark, let front, front <= own.number, !isFull { return .renumbered }
-    return (isFull || front == nil) && mark.number > position + 1 ? miss(before: mark.number) : .taken
+    return isFull || front == nil ? miss(before: mark.number) : .taken
   }
 
   /// A heartbeat, which says how many messages there have been, and how far the consumer has looked for others.

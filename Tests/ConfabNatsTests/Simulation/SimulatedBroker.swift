@@ -30,8 +30,14 @@ final class SimulatedBroker {
 
     /// The messages of a room that are not deleted.
     func kept(_ subject: String) -> ArraySlice<Stored> { (rooms[subject] ?? []).dropFirst(deleted[subject] ?? 0) }
+    /// Those that a replica has which is behind, and has not deleted any more than the limit of a room then was.
+    func kept(_ subject: String, upTo view: Int, limit: Int) -> ArraySlice<Stored> {
+      view == .max ? kept(subject) : (rooms[subject] ?? []).prefix { $0.number <= view }.suffix(limit)
+    }
     /// The number of the oldest message that is there.
-    var first: Int { rooms.keys.compactMap { kept($0).first?.number }.min() ?? last + 1 }
+    func first(upTo view: Int = .max, limit: Int = .max) -> Int {
+      rooms.keys.compactMap { kept($0, upTo: view, limit: limit).first?.number }.min() ?? min(last, view) + 1
+    }
   }
 
   /// A message that a leader has, and the majority does not.
@@ -51,6 +57,8 @@ final class SimulatedBroker {
     var sent = 0
     /// The replica that it is on has no message of a higher number.
     var view = Int.max
+    /// Whether it was when the consumer was made: it deletes what it has sent.
+    var isBehind = false
     var sentAt: Duration
     var wantedAt: Duration
 
@@ -104,7 +112,7 @@ final class SimulatedBroker {
   func putBack() {
     guard hasStream, let newest = streams.last else { return }
     var older = newest
-    older.last = max(newest.first - 1, newest.last - Int.random(in: 0...15, using: &world.chance))
+    older.last = max(newest.first() - 1, newest.last - Int.random(in: 0...15, using: &world.chance))
     world.trace("the broker is to start with an older state, up to \(older.last)")
     older.rooms = newest.rooms.mapValues { $0.filter { $0.number <= older.last } }
     for (subject, count) in newest.deleted { older.deleted[subject] = min(count, older.rooms[subject]?.count ?? 0) }
@@ -117,9 +125,9 @@ final class SimulatedBroker {
   func deleteOldest() {
     guard isUp, hasStream, streams.filter({ $0.created == streams.last?.created }).count == 1 else { return }
     let stream = streams[streams.count - 1]
-    let first = stream.first + Int.random(in: 1...40, using: &world.chance)
+    let first = stream.first() + Int.random(in: 1...40, using: &world.chance)
     for subject in stream.rooms.keys { delete(subject) { $0.number < first } }
-    world.trace("the stream begins with \(streams[streams.count - 1].first)")
+    world.trace("the stream begins with \(streams[streams.count - 1].first())")
   }
 
   /// Deletes the oldest messages of a room for which that is so, and which the consumers of connected servers have sent:
@@ -292,8 +300,12 @@ final class SimulatedBroker {
       consumer.view = streams[streams.count - 1].last - Int.random(in: 0...4, using: &world.chance)
     }
     let stream = streams[streams.count - 1]
-    let start = min(max(config.opt_start_seq ?? 1, stream.first), min(stream.last, consumer.view) + 1)
-    consumer.next = stream.kept(consumer.subject).firstIndex { $0.number >= start } ?? messages.count
+    let (view, limit) = (consumer.view, world.options.maxMessagesPerRoom)
+    let first = stream.first(upTo: view, limit: limit)
+    let start = min(max(config.opt_start_seq ?? 1, first), min(stream.last, view) + 1)
+    let kept = stream.kept(consumer.subject, upTo: view, limit: limit)
+    consumer.next = kept.firstIndex { $0.number >= start } ?? kept.endIndex
+    consumer.isBehind = view != .max
     consumers[name] = consumer
     let delivered = #"{"consumer_seq":0,"stream_seq":\#(start - 1)}"#
     answer(message, link, #"{"num_pending":\#(pending(of: consumer, in: messages)),"delivered":\#(delivered)}"#)
@@ -317,7 +329,9 @@ final class SimulatedBroker {
       return
     }
     let messages = streams[streams.count - 1].rooms[consumer.subject] ?? []
-    consumer.next = max(consumer.next, streams[streams.count - 1].deleted[consumer.subject] ?? 0)
+    if !consumer.isBehind {
+      consumer.next = max(consumer.next, streams[streams.count - 1].deleted[consumer.subject] ?? 0)
+    }
     while consumer.next < messages.count, messages[consumer.next].number <= consumer.view {
       let stored = messages[consumer.next]
       consumer.next += 1

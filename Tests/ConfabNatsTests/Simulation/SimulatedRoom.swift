@@ -51,7 +51,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     if epoch == kept.epoch {
       let streams = world.broker.states(of: kept.epoch).map { world.broker.streams[$0] }
       let hasMissed = streams.contains { stream in
-        stream.first > last || stream.kept(subject).first.map { $0.number > last } ?? true
+        stream.first() > last || stream.kept(subject).first.map { $0.number > last } ?? true
       }
       world.require(hasMissed, "\(label) is opened again, and has missed nothing")
       world.require(kept.last >= last, "\(label) had \(last), and is opened again with \(kept.last)")
@@ -73,7 +73,9 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   /// Whether a state of the stream can have been read so: all that it still has is there, and there is no hole.
   private func matches(_ kept: Kept, _ state: Int) -> Bool {
     let messages = messages(state).filter { $0.number <= kept.last }
-    let there = world.broker.streams[state].kept(subject).filter { $0.number <= kept.last }
+    // What it had before may be left out when it is opened again.
+    let known = epoch == kept.epoch ? last : 0
+    let there = world.broker.streams[state].kept(subject).filter { known < $0.number && $0.number <= kept.last }
     let limit = world.options.maxMessagesPerRoom
     guard kept.posts.count >= min(there.count, limit), kept.posts.count <= min(messages.count, limit) else {
       return false
