@@ -32,7 +32,9 @@ final class SimulatedBroker {
     func kept(_ subject: String) -> ArraySlice<Stored> { (rooms[subject] ?? []).dropFirst(deleted[subject] ?? 0) }
     /// Those that a replica has which is behind, and has not deleted any more than the limit of a room then was.
     func kept(_ subject: String, upTo view: Int, limit: Int) -> ArraySlice<Stored> {
-      view == .max ? kept(subject) : (rooms[subject] ?? []).prefix { $0.number <= view }.suffix(limit)
+      if view == .max { return kept(subject) }
+      let known = (rooms[subject] ?? []).prefix { $0.number <= view }
+      return known.dropFirst(min(deleted[subject] ?? 0, max(0, known.count - limit)))
     }
     /// The number of the oldest message that is there.
     func first(upTo view: Int = .max, limit: Int = .max) -> Int {
