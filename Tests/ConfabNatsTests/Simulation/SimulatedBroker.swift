@@ -117,7 +117,10 @@ final class SimulatedBroker {
     older.last = max(newest.first() - 1, newest.last - Int.random(in: 0...15, using: &world.chance))
     world.trace("the broker is to start with an older state, up to \(older.last)")
     older.rooms = newest.rooms.mapValues { $0.filter { $0.number <= older.last } }
-    for (subject, count) in newest.deleted { older.deleted[subject] = min(count, older.rooms[subject]?.count ?? 0) }
+    for (subject, count) in newest.deleted {
+      // What was deleted later is there again.
+      older.deleted[subject] = min(count, max(0, (older.rooms[subject]?.count ?? 0) - world.options.maxMessagesPerRoom))
+    }
     older.ids = newest.ids.filter { $0.value.number <= older.last }
     streams.append(older)
   }
