@@ -374,7 +374,7 @@ typedef struct confab_callbacks {
    * `data` is never NULL and not zero-terminated. It is freed when the callback returns. */
   void (*message)(confab_connection *connection, int kind, const void *data, size_t length, void *user_data);
   /* All messages of the connection have been handed to the kernel, after confab_send() had returned CONFAB_BACKLOGGED.
-   * */
+   *  */
   void (*drained)(confab_connection *connection, void *user_data);
   /* The server is about to stop, and will close the connection with 1001, up to two seconds after `after_ms`. Ask the
    * client to reconnect elsewhere by then. Each connection gets another time, so that clients do not reconnect all at
@@ -407,7 +407,7 @@ CONFAB_API int confab_chat_create(const confab_config *config, confab_server **s
 
 /* Starts the event loops, each on a thread of its own, or in confab_config.uv_loop, and returns at once. Returns
  * CONFAB_ERROR_STATE if the server has been started before. Any thread; with confab_config.uv_loop, that loop's thread.
- * */
+ *  */
 CONFAB_API int confab_start(confab_server *server);
 
 /* Starts the server and returns when it has stopped. The first loop runs on the calling thread, the others on threads
@@ -419,7 +419,7 @@ CONFAB_API int confab_run(confab_server *server);
  * 1001. Connections that are open after `deadline_ms` milliseconds, 0 to a day, are dropped. With -1, the closing is
  * spread over confab_config.drain_time_ms, and confab_config.stop_timeout_ms begins after that. Another call can bring
  * the deadline nearer, and is harmless. A server that has not been started stops as soon as it is started. Any thread.
- * */
+ *  */
 CONFAB_API int confab_stop(confab_server *server, int64_t deadline_ms);
 
 /* Returns when the server has stopped: `closed` has been called for every connection, and every loop has ended. Returns
@@ -604,7 +604,7 @@ typedef struct confab_statistics {
   /* Bytes of sent messages, including frame headers, after compression. */
   int64_t sent_bytes;
   /* Delay of the event loops in microseconds: the largest of the last seconds, or the current one if a loop is stalled.
-   * */
+   *  */
   int64_t loop_lag_us;
   /* Time since the most delayed event loop should have run, in microseconds; 0 if all have run in time. */
   int64_t loop_stall_us;
