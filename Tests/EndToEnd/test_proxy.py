@@ -239,6 +239,19 @@ def test_who_is_forwarded_counts_by_address_and_each_request_for_itself():
         assert "peer=192.0.2.1 reason=tooManyFromAddress" in server.said()
 
 
+def test_kept_alive_requests_count_once(tmp_path):
+    (tmp_path / "index.html").write_text("index")
+    with confab(*TRUST, "--max-connections-per-address", 1, "--web-root", tmp_path) as server:
+        with Client(server.port) as client, Client(server.port) as other:
+            for _ in range(3):
+                client.send(head({"Host": "localhost", "X-Forwarded-For": "192.0.2.1"}))
+                assert client.answer()[0] == 200
+            other.send(head({"Host": "localhost", "X-Forwarded-For": "192.0.2.1"}))
+            assert other.answer()[0] == 429
+            client.send(head({"Host": "localhost", "X-Forwarded-For": "192.0.2.2"}))
+            assert client.answer()[0] == 200
+
+
 def test_rates_are_for_forwarded_clients_though_the_proxy_is_on_this_machine():
     with confab(*TRUST, "--max-message-rate", 10, "--log-level", "info") as server, Client(server.port) as client:
         client.open(X_Forwarded_For="192.0.2.1")

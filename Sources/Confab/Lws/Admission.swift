@@ -44,11 +44,16 @@ final class Admission: Sendable {
 
   /// A connection's place in the counts, from ``admit(_:)`` to ``leave(_:)``.
   struct Ticket {
-    /// 0 exempts from limits of rates and addresses. A positive value is 1 + the index in the table of addresses.
+    /// 1 + the index in the table of addresses, or one of the values below.
     let rawValue: Int
-    var isExempt: Bool { rawValue == 0 }
-    /// The ticket of sockets that the server itself hands to lws. They are not counted.
-    static let `internal` = Ticket(rawValue: -1)
+    /// The ticket of connections without limits of rates and addresses.
+    static let exempt = Ticket(rawValue: -1)
+    var isExempt: Bool { rawValue == Ticket.exempt.rawValue }
+    /// The index in the table of addresses.
+    fileprivate var place: Int { rawValue - 1 }
+    /// The ticket of sockets that are not counted: those that the server itself hands to lws, and those that lws has not
+    /// taken over. lws has nil for it.
+    static let `internal` = Ticket(rawValue: 0)
     var isInternal: Bool { rawValue == Ticket.internal.rawValue }
   }
 
@@ -71,7 +76,12 @@ final class Admission: Sendable {
   /// - Parameter isIdentified: whether a trusted proxy has named `client` in a request. The limits apply to every such
   ///   client, whatever its address. Only proxies and programs of this machine that connect directly are exempt.
   func exchange(_ ticket: Ticket, for client: SocketAddress, isIdentified: Bool = false) -> Result<Ticket, Rejection> {
-    let exchanged = count(client, isExempt: !isIdentified && isExempt(client))
+    let isExempt = !isIdentified && isExempt(client)
+    // The connection is counted for this address already.
+    if !isExempt && !ticket.isExempt && addresses.withLock({ $0.network(at: ticket.place) }) == client.network {
+      return .success(ticket)
+    }
+    let exchanged = count(client, isExempt: isExempt)
     if case .success = exchanged { forget(ticket) }
     return exchanged
   }
@@ -107,7 +117,7 @@ final class Admission: Sendable {
   }
 
   private func forget(_ ticket: Ticket) {
-    if !ticket.isExempt { addresses.withLock { $0.remove(at: ticket.rawValue - 1) } }
+    if !ticket.isExempt { addresses.withLock { $0.remove(at: ticket.place) } }
   }
 
   func leave(_ ticket: Ticket) {
@@ -141,6 +151,8 @@ struct AddressTable {
     places[network] = place
     return place
   }
+
+  func network(at place: Int) -> SocketAddress.Network { entries[place].network }
 
   mutating func remove(at place: Int) {
     entries[place].count -= 1
