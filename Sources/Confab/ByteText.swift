@@ -12,6 +12,12 @@ extension StringProtocol {
   /// Returns whether both texts have the same bytes.
   package func isSame(as other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 
+  /// Returns whether both texts have the same bytes, except for the case of ASCII letters. `lowercased()` would turn U+212A,
+  /// the Kelvin sign, into an ASCII k.
+  func isSame(inAnyCaseAs other: some StringProtocol) -> Bool {
+    utf8.elementsEqual(other.utf8) { $0.asciiLowercased == $1.asciiLowercased }
+  }
+
   /// Returns whether the text begins with these bytes.
   package func begins(with start: some StringProtocol) -> Bool { utf8.starts(with: start.utf8) }
 

@@ -52,7 +52,7 @@ def test_upgrade_is_accepted(server, changes):
     assert request(server.port, handshake(**changes))[0] == 101
 
 
-@pytest.mark.parametrize("upgrade", ["h2c", "TLS/1.0", "foo/1, h2c"])
+@pytest.mark.parametrize("upgrade", ["h2c", "TLS/1.0", "foo/1, h2c", "websoc\u212aet"])
 def test_upgrade_to_something_else_is_ignored(server, upgrade):
     assert request(server.port, get(Upgrade=upgrade, Connection="Upgrade, HTTP2-Settings"))[0] == 200
 

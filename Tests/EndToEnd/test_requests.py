@@ -42,6 +42,7 @@ REFUSED = [
     (head(GET, "GET /100% HTTP/1.1"), 400, "/100%"),
     (head(GET | {"Content-Length": "5", "Transfer-Encoding": "chunked"}), 400, "both"),
     (head(GET | {"Transfer-Encoding": "gzip"}), 400, "gzip"),
+    (head(GET | {"Transfer-Encoding": "chun\u212aed"}), 400, "Transfer-Encoding is"),
     (head(GET | {"Content-Length": "5"}) + b"hello", 413, "5 bytes"),
     (head(GET | {"Content-Length": "-1"}), 400, "'-1'"),
     (head(GET | {"Content-Length": "99999999999999999999"}), 413, "bytes"),

@@ -49,9 +49,9 @@ package struct HeaderFields: Sendable {
     return joined
   }
 
-  /// Whether the list in a field has this element, in any case. `element` must be in lower case.
+  /// Whether the list in a field has this element, in any case.
   func list(_ name: String, has element: String) -> Bool {
-    (self[name] ?? "").listElements.contains { $0.lowercased().isSame(as: element) }
+    (self[name] ?? "").listElements.contains { $0.isSame(inAnyCaseAs: element) }
   }
 
   func has(_ name: String) -> Bool { fields.contains { isNamed($0, name) } }

@@ -30,7 +30,7 @@ package struct HttpRequest: Sendable {
     let lengths = fields["content-length"].map { $0.parts(separatedBy: ",").map(\.trimmed) } ?? []
     if let codings = fields["transfer-encoding"] {
       guard lengths.isEmpty else { throw RequestError("both Content-Length and Transfer-Encoding") }
-      guard codings.lowercased() == "chunked" else { throw RequestError("Transfer-Encoding is '\(codings)'") }
+      guard codings.isSame(inAnyCaseAs: "chunked") else { throw RequestError("Transfer-Encoding is '\(codings)'") }
       guard minorVersion > 0 else { throw RequestError("Transfer-Encoding in HTTP/1.0") }
       return .chunked
     }
