@@ -30,7 +30,7 @@ internal import Glibc
   private var phase = Phase.reading
   private var parser: RequestParser
   private var isFirst = true
-  private var isPeerOpen = true
+  private var isReading = false
   private var keepsAlive = false
   /// The part of the response that the kernel has not taken, from ``sent`` on.
   private var output: [UInt8] = []
@@ -62,6 +62,8 @@ internal import Glibc
 
   /// Serves the requests that have arrived, and waits for more.
   func read() {
+    isReading = true
+    defer { isReading = false }
     var hasReceived = false
     for _ in 0..<HttpConnection.requestsAtOnce {
       do throws(RequestError) {
@@ -256,6 +258,8 @@ internal import Glibc
       return wait(for: .input)
     }
     deadline = loop.now + loop.configuration.handshakeTimeout.milliseconds
+    // read() continues by itself, and limits the requests of a turn.
+    if isReading { return }
     // In another turn, because a client may have sent any number of requests.
     wait(for: .nothing)
     loop.execute { [weak self] in self?.readOn() }
