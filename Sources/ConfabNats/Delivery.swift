@@ -26,13 +26,16 @@ extension Delivery {
     guard tokens.count >= 9, tokens.count > first + 3, tokens[1] == "ACK", let id = Int(tokens[first]),
       let number = Int(tokens[first + 1]), let nanoseconds = Int64(tokens[first + 2]),
       let pending = Int(tokens[first + 3]), Place.ids.contains(id), Place.times.contains(nanoseconds / 1_000_000),
-      number >= 0, pending >= 0
+      Delivery.counts.contains(number), Delivery.counts.contains(pending)
     else { return nil }
     let place = Place(id: id, at: nanoseconds / 1_000_000)
     self.init(
       consumer: tokens[first - 2], number: number, pending: pending, post: PlacedPost(Post(message), at: place),
       time: nanoseconds, id: message.headers[Delivery.idHeader])
   }
+
+  /// Counts of messages that a stream can have.
+  private static let counts = 0...Place.ids.upperBound
 
   static let idHeader = "Nats-Msg-Id"
 }

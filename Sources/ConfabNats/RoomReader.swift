@@ -111,8 +111,8 @@ struct RoomReader {
 
   /// The consumer has been made.
   mutating func made(_ info: ConsumerInfo, now: Instant) -> Step {
-    // What no stream has must not overflow.
-    target = [info.num_pending, info.delivered.consumer_seq].reduce(0) { $0 + min($1, Place.ids.upperBound) }
+    // Counts that no stream has must not overflow.
+    target = [info.num_pending, info.delivered.consumer_seq].reduce(0) { $0 + max(0, min($1, Place.ids.upperBound)) }
     heardAt = now
     attempts = 0
     if phase != .live { phase = .replaying }

@@ -101,6 +101,14 @@ struct RoomReaderTests {
     reader.made(info, now: .now)
   }
 
+  @Test(arguments: [(Int.min, -1), (-1, Int.min), (.max, .max), (.min, .max)])
+  func counts_that_no_stream_has_do_not_overflow(pending: Int, sent: Int) {
+    var reader = RoomReader(at: .now)
+    reader.ask(now: .now)
+    let info = ConsumerInfo(num_pending: pending, delivered: .init(consumer_seq: sent, stream_seq: pending))
+    #expect(made(info, &reader) == .taken)
+  }
+
   /// A room that is open and has been read up to these messages.
   private func reader(upTo ids: [Int]) -> RoomReader {
     var reader = RoomReader(at: .now)
