@@ -2,7 +2,11 @@
 struct HttpDate: Equatable, Sendable {
   let seconds: Int64
 
-  init(seconds: Int64) { self.seconds = seconds }
+  /// The times of the years 1000 to 9999, which the format can hold. File systems keep others as well.
+  private static let range: ClosedRange<Int64> = -30_610_224_000...253_402_300_799
+
+  /// - Parameter seconds: times beyond the format's range become its nearest bound.
+  init(seconds: Int64) { self.seconds = min(max(seconds, HttpDate.range.lowerBound), HttpDate.range.upperBound) }
 
   static var now: HttpDate { HttpDate(seconds: WallClock.milliseconds / 1000) }
 

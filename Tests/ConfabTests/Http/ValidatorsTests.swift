@@ -20,6 +20,8 @@ struct ValidatorsTests {
   @Test func writesDates() {
     #expect(HttpDate(seconds: 784_111_777).text == "Sun, 06 Nov 1994 08:49:37 GMT")
     #expect(HttpDate(seconds: -1).text == "Wed, 31 Dec 1969 23:59:59 GMT")
+    #expect(HttpDate(seconds: .min).text == "Wed, 01 Jan 1000 00:00:00 GMT")
+    #expect(HttpDate(seconds: .max).text == "Fri, 31 Dec 9999 23:59:59 GMT")
   }
 
   @Test(
