@@ -6,13 +6,15 @@ import contextlib
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import time
 
 import pytest
 import websockets
 
-from confab_process import confab, make_certificate, run
+from confab_process import confab, free_port, make_certificate, run
+from metrics import metrics
 from raw_client import RawClient, frame, handshake, head, request
 
 
@@ -364,3 +366,30 @@ def test_file_that_gets_shorter_ends_the_answer_and_nothing_else(files, tmp_path
                 pass
             other.send(frame(1, b"hello"))
             assert other.frame() == (1, b"hello")
+
+
+def test_failed_handshakes_count_once(files):
+    admin = f"127.0.0.1:{free_port()}"
+    with confab("--tls-cert", files[0], "--tls-key", files[1], "--admin", admin, "--limit-loopback",
+                "--max-connections-per-address", 3) as server, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(Encrypted(server, files[0])).open()
+        for _ in range(50):
+            # Reset before it is accepted, most of the time: the handshake fails at once.
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stack.pop_all().close()
+        # What is not TLS fails at once, too. The server closes it.
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", server.port), 10) as client, contextlib.suppress(OSError):
+                client.sendall(b"\x16\x03\x01\x00\x05AAAAA")
+                while client.recv(100):
+                    pass
+        deadline = time.monotonic() + 10
+        while (count := metrics(admin)[("confab_connections",)]) > 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert count == 0
+        for _ in range(3):
+            stack.enter_context(Encrypted(server, files[0])).open()
+        with pytest.raises(OSError):
+            Encrypted(server, files[0])

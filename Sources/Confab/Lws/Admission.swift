@@ -107,7 +107,7 @@ final class Admission: Sendable {
   }
 
   private func count(_ peer: SocketAddress, isExempt: Bool) -> Result<Ticket, Rejection> {
-    if isExempt { return .success(Ticket(rawValue: 0)) }
+    if isExempt { return .success(.exempt) }
     let most = configuration.maxConnectionsPerAddress
     guard let place = addresses.withLock({ $0.add(peer.network, upTo: most == 0 ? .max : most) }) else {
       return .failure(

@@ -123,8 +123,7 @@ internal import Synchronization
     return unsafe owner.map { unsafe Unmanaged<Context>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// Hands an accepted socket to lws. Returns nil if lws can't take it. The socket has then been closed, possibly by
-  /// LWS_CALLBACK_WSI_DESTROY.
+  /// Hands an accepted socket to lws. Returns nil if lws can't take it; lws then closes the socket.
   func adopt(_ descriptor: Int32) -> Socket? {
     guard let vhost = unsafe vhost else {
       _ = close(descriptor)

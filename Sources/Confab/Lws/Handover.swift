@@ -41,7 +41,8 @@ extension EventLoop {
     }
   }
 
-  /// Hands over a socket for lws to decrypt. Returns nil if lws has closed it, because the TLS handshake failed at once.
+  /// Hands over a socket for lws to decrypt. Returns nil if lws closes it, because the TLS handshake failed at once. The
+  /// LWS_CALLBACK_WSI_DESTROY of such a socket comes in a later turn, and finds no ticket.
   func handOver(_ descriptor: Int32, _ ticket: Admission.Ticket, _ proxied: Proxied?) -> Socket? {
     handover = Handover(ticket: ticket, proxied: proxied, upgrade: nil, file: nil)
     defer { handover = nil }

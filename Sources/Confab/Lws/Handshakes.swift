@@ -57,8 +57,6 @@ extension EventLoop {
 
   /// Handles LWS_CALLBACK_WSI_DESTROY: a connection of any kind has ended.
   func left(_ socket: Socket) {
-    // lws has not taken it over: whoever hands it over counts it.
-    if let handover, !handover.isAdopted { return }
     if socket.ticket.isInternal { return }
     admission.leave(socket.ticket)
     if upgrading?.socket == socket { upgrading = nil }
