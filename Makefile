@@ -1,5 +1,5 @@
-# The README's commands. What a new machine needs is installed on the way: apt packages on Debian and Ubuntu (by sudo
-# when not root), Python packages in a folder of their own under .build.
+# The commands in the README. They install what is missing: apt packages on Debian and Ubuntu (with sudo unless root), and
+# Python packages in a folder under .build.
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTHON := .build/python/bin/python
@@ -10,7 +10,7 @@ NATS_NEW := .build/nats-server-new
 ROUNDS ?= 40
 SECONDS ?= 60
 FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
-# Swift's backtraces of programs with sanitizers can hang.
+# Swift's backtraces can hang in programs with sanitizers.
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
@@ -23,7 +23,7 @@ run: build
 build: deps
 	swift build -c release --product confab
 
-# Where it is installed: PREFIX is what the files know of, DESTDIR a folder that stands for the root meanwhile.
+# The installation folders: PREFIX is written into the installed files, DESTDIR is a temporary root folder.
 PREFIX ?= /usr/local
 DESTDIR ?=
 INTO = $(DESTDIR)$(PREFIX)
@@ -36,8 +36,8 @@ SWIFT_RUNTIME := -lFoundationEssentials -l_FoundationCShims -l_FoundationCollect
 SYSTEM_LIBRARIES = $(shell pkg-config --libs-only-L libwebsockets libuv) -lwebsockets -luv -lutf8proc -lssl -lcrypto -lz \
   -lstdc++ -lm -lpthread -ldl
 
-# C's libraries, and the program, with Swift's runtime in them: where they are installed there may be no Swift. Both
-# libraries are made of the same object, in which all symbols but the header's functions are local.
+# The C libraries and the program contain the Swift runtime, so they run on machines without Swift. Both libraries are made
+# from one object, in which only the header's functions are global symbols.
 libraries: build
 	swift build -c release --product ConfabC
 	@mkdir -p $(LIBRARIES)
@@ -54,7 +54,7 @@ libraries: build
 	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) -lsqlite3 -lnats \
 	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
 
-# The program, its page, manual and units of systemd, and for C the header, the libraries and what pkg-config knows of them.
+# Installs the program with its page, manual and systemd units, and for C the header, the libraries and the pkg-config file.
 install: libraries
 	install -d $(INTO)/bin $(INTO)/include $(INTO)/lib/pkgconfig $(INTO)/share/confab/Page $(INTO)/share/man/man1 \
 	  $(INTO)/lib/systemd/system
@@ -76,42 +76,44 @@ uninstall:
 	  $(INTO)/lib/libconfab.a $(INTO)/lib/libconfab.so.0 $(INTO)/lib/libconfab.so $(INTO)/lib/pkgconfig/confab.pc \
 	  $(INTO)/lib/systemd/system/confab.service $(INTO)/lib/systemd/system/confab.socket
 
-# Confab beside the pure-Swift codec: ARGS="--rounds 10", or "codecs" for what they accept. `--help` tells the rest.
+# Compares Confab with the pure-Swift codec: ARGS="--rounds 10", or "codecs" for the streams that they accept. `--help`
+# lists all options.
 compare: deps
 	swift build -c release
 	.build/release/confab-compare $(ARGS)
 
-# The Autobahn test suite, all of it: ARGS="2.10 9.1.6" for some, WSTEST_PMD_MESSAGES=1000 as in the original.
+# Runs the whole Autobahn test suite: ARGS="2.10 9.1.6" for some cases, WSTEST_PMD_MESSAGES=1000 as in the original.
 conformance: build $(WSTEST)
 	python3 Tests/Conformance/run.py $(ARGS)
 
-# Attacks on the server: ARGS="--only ping-flood --seconds 60", or "--valgrind". `--help` tells the rest.
+# Attacks the server: ARGS="--only ping-flood --seconds 60", or "--valgrind". `--help` lists all options.
 abuse: build
 	python3 Tests/Abuse $(ARGS)
 
-# What each input of a client costs, and what the costliest do to others: ARGS="--only say", "--seconds 3". `--help` tells
-# the rest.
+# Measures the cost of each client input, and the effect of the costliest ones on others: ARGS="--only say", "--seconds 3".
+# `--help` lists all options.
 cost: build
 	python3 Tests/Cost $(ARGS)
 
-# Everything that says whether it works, each part also by itself.
+# Runs all tests. Each part is also a target.
 test: lint test-unit test-simulation docs test-clients test-joins test-cluster test-c test-conformance test-browser test-leaks test-abuse \
   test-cost test-soak test-fuzz
 
-# One test at a time: their clients block, and there are no more threads for tasks than cores.
+# One test at a time, because the tests' clients block, and tasks have only as many threads as there are cores.
 test-unit: deps
 	swift test --no-parallel
 
-# The data path on simulated loops, sockets and time: small worlds exhaustively, random ones for a moment.
+# Runs the data path on simulated loops, sockets and time: small worlds exhaustively, random worlds for 10 s.
 test-simulation: simulation
 	$(SIMULATION) exhaustive
 	$(SIMULATION) random --seconds 10
 
-# The same as one likes: ARGS="random --seconds 3600", or "replay --seed 17". `--help` tells the rest.
+# Runs the simulation with options: ARGS="random --seconds 3600", or "replay --seed 17". `--help` lists all options.
 simulate: simulation
 	$(SIMULATION) $(ARGS)
 
-# Takes each call out that schedules something, and tells whether the simulation notices. Takes half an hour.
+# Removes each call that schedules something, one at a time, and reports whether the simulation notices. Takes half an
+# hour.
 mutations: deps
 	python3 Tests/Simulation/mutations.py $(ARGS)
 
@@ -122,68 +124,68 @@ test-clients: build $(PYTHON) .build/apt-nats-server
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Http Tests/Fuzz
 
-# Clients that join, stall, leave and vanish while messages are said: ARGS="--joins 10000" for that many joins of each kind
-# of server, "--loops 2", "--seed N". The checker is checked first.
+# Clients join, stall, leave and vanish while messages are sent: ARGS="--joins 10000" for that many joins of each kind of
+# server, "--loops 2", "--seed N". Tests the checker first.
 test-joins: build $(PYTHON)
 	$(PYTHON) -m pytest -q Tests/Joins
 	$(PYTHON) Tests/Joins $(ARGS)
 
-# A mixed load with faults: ARGS="--minutes 5" for a shorter one.
+# Runs a mixed load with faults: ARGS="--minutes 5" for a shorter run.
 soak: build $(PYTHON)
 	$(PYTHON) Tests/Soak $(ARGS)
 
-# The same for a moment.
+# A short form of `make soak`.
 test-soak: build $(PYTHON)
 	$(PYTHON) Tests/Soak --minutes 0.3 --kill 7
 
-# The server with --history --durability full, killed at a hundred random moments.
+# Kills the server with --history --durability full at 100 random moments.
 test-kills: build $(PYTHON)
 	KILLS=100 $(PYTHON) -m pytest -q Tests/EndToEnd/test_history_file.py
 
-# Servers that are one chat on NATS, while some of them die, and brokers, too: LONG=1 for many minutes. All of it with
-# Debian 13's nats-server, and with Debian 12's what a single broker does: LONG=1 for the rest, see Cluster.md.
+# Servers form one chat on NATS while servers and brokers are killed: LONG=1 for many minutes. Runs all tests with Debian
+# 13's nats-server, and those with a single broker also with Debian 12's: LONG=1 for the others, see Cluster.md.
 test-cluster: build $(PYTHON) .build/apt-nats-server $(NATS_NEW)
 	NATS_SERVER=$(CURDIR)/$(NATS_NEW) $(PYTHON) -m pytest -q Tests/Cluster
 	$(PYTHON) -m pytest -q $(if $(LONG),Tests/Cluster,Tests/Cluster/test_broker.py Tests/Cluster/test_connecting.py)
 
-# Programs of C, built from an installed tree, under valgrind.
+# C programs, built from an installed tree, under valgrind.
 test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
 	$(PYTHON) -m pytest -q Tests/EmbedC
 
-# The Autobahn test suite in ten seconds.
+# A short form of the Autobahn test suite, about ten seconds.
 test-conformance: build $(WSTEST)
 	python3 Tests/Conformance/run.py --short
 
 test-browser: build $(PYTHON) .build/apt-chromium
 	$(PYTHON) -m pytest -q Tests/Browser
 
-# Servers that start and stop with live connections, under valgrind.
+# Starts and stops servers with live connections, under valgrind.
 test-leaks: deps .build/apt-valgrind
 	swift build -c release --product LifecycleCheck
 	valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=9 \
 	  .build/release/LifecycleCheck $(ROUNDS)
 
-# The same attacks as `make abuse`, each for a moment.
+# A short form of `make abuse`.
 test-abuse: build
 	python3 Tests/Abuse --seconds 0.5 --again 2
 
-# The costliest inputs, for a moment.
+# A short form of `make cost`, with the worst inputs of each kind.
 test-cost: build
 	python3 Tests/Cost --short --seconds 0.2
 
-# What nobody would send, for SECONDS in all: half of them to each parser in turn, with inputs that its coverage guides,
-# half to the sockets of a server with AddressSanitizer. What is found is kept in .build/fuzz.
+# Fuzzes for SECONDS: half of the time each parser in turn, guided by coverage, and half the sockets of a server with
+# AddressSanitizer. Findings are kept in .build/fuzz.
 fuzz: fuzzers $(PYTHON)
 	swift build --scratch-path .build-asan --sanitize address --product confab
 	$(call play,-max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))))
 	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) Tests/Fuzz/fuzz_sockets.py --seconds $$(($(SECONDS) / 2))
 
-# The programs that do the first half.
+# The fuzzers of the parsers.
 fuzzers: deps
 	swift build -c release --package-path Tests/Fuzz/Targets --scratch-path .build/fuzz --sanitize fuzzer \
 	  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
 
-# Each of them, with what was found once first.
+# Runs each fuzzer, starting with the corpus of earlier findings.
 define play
 @for fuzzer in $(FUZZERS); do \
   echo $$fuzzer; mkdir -p .build/fuzz/corpus/$$fuzzer; \
@@ -193,12 +195,13 @@ define play
 done
 endef
 
-# For a moment.
+# A short form of `make fuzz`.
 test-fuzz: fuzzers
 	$(call play,-runs=10000 -max_total_time=10 -seed=1)
 
-# The tests with AddressSanitizer, but those that measure memory or run other programs, and ThreadSanitizer. The
-# builds take minutes. One test at a time: with others beside it a slow one waits for so long that the server pings it.
+# Runs the tests with AddressSanitizer, except those that measure memory or run other programs, and with ThreadSanitizer.
+# The builds take minutes. One test at a time: with others a slow test's client would be idle for so long that the server
+# pings it.
 sanitize: deps $(PYTHON) .build/apt-nats-server
 	swift build --build-tests --scratch-path .build-asan --sanitize address
 	$(ASAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-asan --sanitize address
@@ -215,7 +218,7 @@ sanitize: deps $(PYTHON) .build/apt-nats-server
 options: build
 	python3 Tests/Docs/options.py $(CONFAB)
 
-# The documentation as a site in .build/docs, without warnings, and nothing public undocumented.
+# Builds the documentation in .build/docs. Fails on warnings and on public symbols without documentation.
 docs: deps
 	CONFAB_DOCS=1 swift package --allow-writing-to-directory .build/docs generate-documentation \
 	  --target Confab --target ConfabChat --target ConfabSQLite --target ConfabNats --target ConfabMetrics \
@@ -236,7 +239,8 @@ lint:
 clean:
 	swift package clean
 
-# Debian's names; on other systems install libwebsockets (with its libuv plugin), libuv and pkg-config beforehand.
+# These are Debian's package names. On other systems install libwebsockets (with its libuv plugin), libuv and pkg-config
+# first.
 deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libutf8proc-dev .build/apt-libsqlite3-dev .build/apt-libnats-dev .build/apt-pkg-config
 
 .build/apt-%:
@@ -245,8 +249,8 @@ deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libutf8proc-
 	  ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $*)
 	@touch $@
 
-# Debian 13's nats-server, beside Debian 12's: from the mirror that this system uses, signed by Debian's keys. Its lists
-# and what is downloaded are in a folder of their own. Elsewhere the system's one is used.
+# Debian 13's nats-server, in addition to Debian 12's: from this system's mirror, signed by Debian's keys. Package lists and
+# downloads are in a separate folder. Systems other than Debian use their own nats-server.
 TRIXIE := $(CURDIR)/.build/trixie
 TRIXIE_OPTIONS = -o Dir::Etc::SourceList=$(TRIXIE)/sources.list -o Dir::Etc::SourceParts=/dev/null \
   -o Dir::State::Lists=$(TRIXIE)/lists -o Dir::Cache=$(TRIXIE)/cache -o Acquire::Languages=none -o APT::Sandbox::User=root
@@ -272,7 +276,7 @@ $(NATS_NEW): .build/apt-nats-server
 	  ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium chromium-driver fonts-noto-cjk)
 	@touch $@
 
-# Python environments, made anew when what they are made of changes.
+# Python environments, recreated when their requirements change.
 venv = python3 -m venv --clear --copies $(1) 2>/dev/null || \
   ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && python3 -m venv --clear --copies $(1))
 PIP_INSTALL := pip install -q --disable-pip-version-check
@@ -289,5 +293,5 @@ $(WSTEST): Tests/Conformance/requirements.txt Tests/Conformance/port.py Tests/Co
 	.build/autobahn/bin/python -W ignore Tests/Conformance/port.py
 	@touch $@
 
-# What is half made is not taken for made.
+# Deletes incomplete targets.
 .DELETE_ON_ERROR:

@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// The settings of every Swift target. Strict memory safety makes the compiler mark each unsafe expression;
-/// `make lint` knows the folders that may have any.
+/// The settings of all Swift targets. With strict memory safety each unsafe expression must be marked; `make lint` checks
+/// that only some folders have any.
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),
@@ -13,7 +13,7 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-/// What the documentation shows, as programs.
+/// The programs that the documentation shows.
 let exampleSettings: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
 let examples =
   ["Echo", "Chat", "Tasks", "Service", "Desk", "Door", "OwnLoop"].map { name in
@@ -34,7 +34,7 @@ let examples =
       ], path: "Tests/Examples/Comments", swiftSettings: exampleSettings)
   ]
 
-/// `make docs` builds the documentation with this; nobody else needs it.
+/// The plugin for `make docs`, which other builds do not need.
 let documentation: [Package.Dependency] =
   Context.environment["CONFAB_DOCS"] == nil
   ? [] : [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0")]
@@ -48,7 +48,7 @@ let package = Package(
     .library(name: "ConfabNats", targets: ["ConfabNats"]),
     .library(name: "ConfabSQLite", targets: ["ConfabSQLite"]),
     .library(name: "ConfabMetrics", targets: ["ConfabMetrics"]),
-    // For `make install`, which makes C's libraries of it.
+    // `make install` builds the C libraries from this one.
     .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
     .executable(name: "confab-compare", targets: ["ConfabCompare"]),
@@ -56,9 +56,9 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
-    // For ConfabMetrics alone.
+    // Only for ConfabMetrics.
     .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
-    // For the comparison alone: who embeds Confab never builds it.
+    // Only for the comparison. Packages that embed Confab never build it.
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
   ] + documentation,
@@ -85,7 +85,7 @@ let package = Package(
       dependencies: ["Confab", "ConfabPage", "CUtf8proc"],
       swiftSettings: settings
     ),
-    // Who does not ask for ConfabNats needs no libnats.
+    // Only ConfabNats needs libnats.
     .systemLibrary(
       name: "CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"]), .brew(["cnats"])]
     ),
@@ -169,7 +169,7 @@ let package = Package(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
-    // Links simulated loops and sockets in place of libuv's and libwebsockets', so it is a program of its own.
+    // A separate program, because it links simulated loops and sockets instead of libuv and libwebsockets.
     .target(name: "CSimulation", dependencies: ["CLibwebsockets"], path: "Tests/Simulation/Engine"),
     .executableTarget(
       name: "Simulation",
@@ -177,7 +177,7 @@ let package = Package(
         "CSimulation", "Confab", "ConfabChat", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], path: "Tests/Simulation", exclude: ["Engine", "mutations.py"], swiftSettings: exampleSettings),
-    // Shows what the server's parser makes of requests, for a comparison with another one.
+    // Prints the results of the server's request parser, for a comparison with another parser.
     .executableTarget(
       name: "ParseRequests", dependencies: ["Confab"], path: "Tests/Http/ParseRequests", swiftSettings: exampleSettings),
     .executableTarget(

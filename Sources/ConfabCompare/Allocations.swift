@@ -2,15 +2,15 @@ import ArgumentParser
 import CLoad
 import Foundation
 
-/// Counts the heap allocations that deliveries take: heaptrack records two runs of a server, and the longer one's
-/// allocations beyond the shorter one's are those of the deliveries that it had more.
+/// Counts the heap allocations of deliveries: heaptrack records a short and a long run of a server. The difference of
+/// their allocations is divided by the difference of their deliveries.
 struct Allocations: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Count heap allocations per million deliveries, with heaptrack (Debian: apt-get install heaptrack).")
 
-  @Option(help: "Connections, of which one talks.")
+  @Option(help: "Number of connections. One of them sends.")
   var connections = 100
-  @Option(help: "Messages a second.")
+  @Option(help: "Messages per second.")
   var rate = 1000.0
 
   func run() async throws {
@@ -44,7 +44,7 @@ struct Allocations: AsyncParsableCommand {
     guard let log = try? Data(contentsOf: file), !log.isEmpty else {
       throw ValidationError("heaptrack has recorded nothing of \(server.name)")
     }
-    // A line that begins with "+" is an allocation.
+    // Lines that begin with "+" are allocations.
     let allocations = log.split(separator: UInt8(ascii: "\n")).count { $0.first == UInt8(ascii: "+") }
     return (Int(result.deliveries), allocations, result.ok != 0)
   }

@@ -1,4 +1,4 @@
-/// Bars of the CPU time for each delivery, a group for each scenario, as an SVG picture.
+/// An SVG chart of the CPU time per delivery, with a group of bars for each scenario.
 struct Chart {
   private let report: Report
   private let scenarios: [Scenario]
@@ -32,7 +32,7 @@ struct Chart {
     for (row, scenario) in scenarios.enumerated() {
       let top = 64 + Double(row) * group
       let values = report.servers.map { report.median(scenario, $0, \.cpu) }
-      // Each group has a scale of its own: a delivery of 16 KiB is another thing than one of 64 bytes.
+      // Each group has its own scale, because a delivery of 16 KiB costs much more than one of 64 bytes.
       let scale = (width - left - right) / max(values.max() ?? 1, 1e-9)
       parts.append(
         "<text x=\"\(left - 10)\" y=\"\(top + group / 2 - 4)\" text-anchor=\"end\">\(scenario.title.escaped)</text>")

@@ -5,12 +5,12 @@ import NIOEmbedded
 import NIOPosix
 import NIOWebSocket
 
-/// The codecs compared for what they accept, deliver and answer.
+/// Compares which streams the codecs accept, and what they deliver and answer.
 struct Codecs: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Feed the same byte streams to both codecs, and tell where they differ.")
+    abstract: "Send equal byte streams to both codecs, and print where they differ.")
 
-  @Option(help: "How many mutated streams, besides the fixed ones.") var mutations = 500
+  @Option(help: "Number of mutated streams, in addition to the fixed ones.") var mutations = 500
 
   private static let limit = 65_536
 
@@ -35,17 +35,17 @@ struct Codecs: AsyncParsableCommand {
     var count = 0
     for stream in ByteStream.valid + ByteStream.invalid + ByteStream.mutated(mutations) {
       let verdict = judge(stream.bytes, limit: UInt64(Codecs.limit))
-      // Each stream as a whole, and the fixed ones a byte at a time as well: how it is cut must not matter.
+      // Sends each stream as a whole, and the fixed ones also byte by byte: the segments must not matter.
       let isFixed = count < ByteStream.valid.count + ByteStream.invalid.count
       let confab = try await overASocket(stream, port: port, chopped: false)
       let nio = inNio(stream, chopped: false)
       if isFixed {
         let (one, other) = (try await overASocket(stream, port: port, chopped: true), inNio(stream, chopped: true))
-        // Bytes that come after the server has closed reset the connection, which may lose its close frame.
+        // Bytes that arrive after the server has closed reset the connection, which may lose the close frame.
         if one != confab && one.end != .dropped {
-          throw ValidationError("Confab: '\(stream.name)' depends on how it is cut: \(confab.end), or \(one.end)")
+          throw ValidationError("Confab: '\(stream.name)' depends on its segments: \(confab.end), or \(one.end)")
         }
-        if other != nio { print("SwiftNIO: '\(stream.name)' depends on how it is cut: \(nio.end), or \(other.end)") }
+        if other != nio { print("SwiftNIO: '\(stream.name)' depends on its segments: \(nio.end), or \(other.end)") }
       }
       count += 1
       guard !verdict.isCut else { continue }
@@ -72,7 +72,7 @@ struct Codecs: AsyncParsableCommand {
     var count = 0
     var confab: [String: Int] = [:]
     var nio: [String: Int] = [:]
-    /// Streams whose messages are not the ones that the RFC has delivered.
+    /// The number of streams whose messages differ from the RFC's.
     var confabDelivers = 0
     var nioDelivers = 0
 
@@ -82,7 +82,7 @@ struct Codecs: AsyncParsableCommand {
     }
   }
 
-  // MARK: Feeding
+  // MARK: Sending
 
   private func overASocket(_ stream: ByteStream, port: Int, chopped: Bool) async throws -> Outcome {
     let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
@@ -100,8 +100,8 @@ struct Codecs: AsyncParsableCommand {
       try await outbound.write(ByteBuffer(string: upgrade))
       var received: [UInt8] = []
       var isUpgraded = false
-      // Whoever goes on answers a ping that comes last; who waits for more of a frame does not, and is given up on. A
-      // second one, because the first pong may overtake the messages of the same turn.
+      // A codec that accepts the stream answers a final ping. One that waits for the rest of a frame does not, and the
+      // connection is closed. The second ping is needed because the first pong may overtake messages of the same turn.
       var pings = ["the end", "really"].map { Array($0.utf8) }
       let givingUp = channel.channel.eventLoop.scheduleTask(in: .milliseconds(120)) {
         channel.channel.close(promise: nil)
@@ -115,10 +115,10 @@ struct Codecs: AsyncParsableCommand {
             received.removeSubrange(..<range.upperBound)
             isUpgraded = true
             for piece in chopped ? stream.bytes.map({ [$0] }) : [stream.bytes] {
-              // It may have been closed: what came before that is read all the same.
+              // The server may have closed the connection: its earlier output is read nevertheless.
               try? await outbound.write(ByteBuffer(bytes: piece))
             }
-            // libwebsockets drops a ping while it owes the pong of another.
+            // libwebsockets drops a ping while the pong for another is pending.
             let ping = ByteBuffer(bytes: ByteStream.frame(9, pings[0]))
             channel.channel.eventLoop.scheduleTask(in: .milliseconds(15)) {
               channel.channel.writeAndFlush(ping, promise: nil)
@@ -135,7 +135,7 @@ struct Codecs: AsyncParsableCommand {
     }
   }
 
-  /// NIO's decoder, aggregator and protocol error handler, with a handler behind them that does what every server does.
+  /// Runs NIO's decoder, aggregator and protocol error handler, with a handler behind them that a server needs.
   private func inNio(_ stream: ByteStream, chopped: Bool) -> Outcome {
     let channel = EmbeddedChannel()
     let collector = Collector()
@@ -161,7 +161,7 @@ struct Codecs: AsyncParsableCommand {
     }
   }
 
-  /// The server's frames: whole messages, and the close frame.
+  /// Parses the server's frames into complete messages and the close frame.
   private static func read(_ bytes: [UInt8], isOpen: Bool) -> Outcome {
     var outcome = Outcome(end: isOpen ? .open : .dropped)
     var (index, message) = (0, [UInt8]())

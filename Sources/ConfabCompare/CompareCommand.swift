@@ -6,14 +6,15 @@ import Foundation
 struct CompareCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "confab-compare",
-    abstract: "Confab beside the pure-Swift codec, SwiftNIO's, and other servers, on the same work.",
+    abstract: "Compare Confab with SwiftNIO's pure-Swift codec and other servers, on equal workloads.",
     discussion: """
-      Each server runs as a process of its own, on one core; a load generator on another one gives it work, checks every \
-      delivery, and tells what it took. Confab runs with a backlog limit of 1 GiB, since the others have none. The servers take turns, round by round; the table has medians, and ratios to the \
-      first peer that are medians of the rounds' ratios.
+      Each server runs as a separate process on one core. A load generator on another core sends messages, checks \
+      every delivery, and measures the cost. Confab runs with a backlog limit of 1 GiB, because the others have none. \
+      The servers take turns in each round. The table has medians, and ratios to each peer, which are medians of the \
+      rounds' ratios.
 
-      A peer is given by its command, which {port} stands in: --peer 'ws=node server.js {port}'. It must do what the \
-      chat does: send each message back to its sender and to everyone else.
+      A peer is a command with {port}: --peer 'ws=node server.js {port}'. It must work like the chat: send each \
+      message back to its sender and to all other clients.
       """,
     subcommands: [Run.self, Codecs.self, Allocations.self, Nio.self, Load.self],
     defaultSubcommand: Run.self
@@ -21,34 +22,35 @@ struct CompareCommand: AsyncParsableCommand {
 }
 
 struct Run: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Compare. This is what 'confab-compare' alone does.")
+  static let configuration = CommandConfiguration(abstract: "Run the comparison. This is the default command.")
 
-  @Option(help: "How often every server gets every scenario.")
+  @Option(help: "Number of times that each server gets each scenario.")
   var rounds = 5
 
-  @Option(help: "Seconds that are measured, each time.")
+  @Option(help: "Duration of each measurement in seconds.")
   var seconds = 2.0
 
-  @Option(help: ArgumentHelp("Scenarios, with commas between: \(Scenario.all.map(\.name).joined(separator: ","))"))
+  @Option(help: ArgumentHelp("Scenarios, separated by commas: \(Scenario.all.map(\.name).joined(separator: ","))"))
   var scenarios = Scenario.all.map(\.name).joined(separator: ",")
 
-  @Option(help: "In place of the scenarios: connections …")
+  @Option(help: "Number of connections. Replaces the scenarios by one with these options.")
   var connections: Int?
-  @Option(help: "… of which so many talk …")
+  @Option(help: "Number of sending connections.")
   var senders = 1
-  @Option(help: "… with so many messages in flight each …")
+  @Option(help: "Messages in flight for each sender.")
   var window = 1
-  @Option(help: "… or so many a second, all together …")
+  @Option(help: "Messages per second of all senders together, instead of a window.")
   var rate = 0.0
-  @Option(help: "… of so many bytes …")
+  @Option(help: "Message size in bytes.")
   var size = 64
-  @Option(help: "… to these and to so many clients that never read.")
+  @Option(help: "Number of additional clients that never read.")
   var stalled = 0
 
   @Option(help: ArgumentHelp("Another server.", valueName: "name=command {port}"))
   var peer: [String] = []
 
-  @Option(help: ArgumentHelp("What the servers may run on, as taskset takes it. The load has the last core."))
+  @Option(
+    help: ArgumentHelp("Cores for the servers, in the format of taskset. The load generator runs on the last core."))
   var cores = "0"
 
   @Option(parsing: .unconditional, help: ArgumentHelp("Options for confab.", valueName: "options"))
@@ -68,7 +70,7 @@ struct Run: AsyncParsableCommand {
     var all: [Measurement] = []
     for round in 0..<rounds {
       for scenario in scenarios {
-        // Another one begins in each round.
+        // Each round starts with another server.
         let turn = round % servers.count
         var turns: [Measurement] = []
         do {
@@ -79,9 +81,9 @@ struct Run: AsyncParsableCommand {
           }
           all += turns
         } catch {
-          // Its rounds are pairs: what has been measured of this one is left out, and the others are not lost.
+          // Rounds are compared pairwise, so an incomplete round of this scenario is left out. The others are kept.
           let server = servers[(turn + turns.count) % servers.count]
-          print("round \(round + 1)/\(rounds)  \(scenario.name)  left out, since \(server.name) failed: \(error)")
+          print("round \(round + 1)/\(rounds)  \(scenario.name)  left out, because \(server.name) failed: \(error)")
         }
       }
     }
@@ -95,7 +97,7 @@ struct Run: AsyncParsableCommand {
     }
     if let svg { try Data(Chart(report).svg.utf8).write(to: URL(fileURLWithPath: svg)) }
     if let wrong = all.first(where: { !$0.isRight }) {
-      throw ValidationError("\(wrong.server) did not deliver everything as it was sent in '\(wrong.scenario)'")
+      throw ValidationError("\(wrong.server) did not deliver all messages correctly in '\(wrong.scenario)'")
     }
   }
 
@@ -121,7 +123,7 @@ struct Run: AsyncParsableCommand {
     for text in peer {
       let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
       guard parts.count == 2, parts[1].contains("{port}") else {
-        throw ValidationError("a peer is NAME=COMMAND with {port} in it, not '\(text)'")
+        throw ValidationError("a peer must be NAME=COMMAND with {port} in it, not '\(text)'")
       }
       servers.append(ServerProcess(name: parts[0], command: parts[1]))
     }
@@ -136,7 +138,7 @@ struct Run: AsyncParsableCommand {
 }
 
 struct Nio: ParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Serve the chat with SwiftNIO: the peer.")
+  static let configuration = CommandConfiguration(abstract: "Serve the chat with SwiftNIO, for the comparison.")
   @Option var port: Int
   @Flag(help: "Write through the frame encoder.") var encoder = false
 

@@ -3,13 +3,13 @@ import CLoad
 import Foundation
 import Glibc
 
-/// The load generator, in a process of its own: its CPU time must not be the runner's.
+/// Runs the load generator in a separate process, so that its CPU time is not counted with the runner's.
 struct Load: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Give one server work, and tell what it took.", shouldDisplay: false)
+    abstract: "Run one workload on a server, and measure its cost.", shouldDisplay: false)
   @Argument(help: "The bytes of load_options, in base 64.") var options: String
 
-  /// Beyond what is to be measured, and waited for: setting it up, and a server that does not take what it is sent.
+  /// Extra time for the setup and for a server that does not take its input, in seconds.
   private static let patience = 120.0
 
   func run() throws {
@@ -31,7 +31,7 @@ struct Load: ParsableCommand {
   }
 }
 
-// Both processes run this program: a C struct's bytes are all that has to pass between them.
+// Both processes run this program, so a C struct is passed as bytes.
 
 private func data<Value: BitwiseCopyable>(of value: Value) -> Data {
   unsafe withUnsafeBytes(of: value) { unsafe Data($0) }

@@ -5,11 +5,11 @@ import NIOHTTP1
 import NIOPosix
 import NIOWebSocket
 
-/// The peer that Confab is compared with: the same group chat on SwiftNIO's WebSocket codec, written for speed.
+/// The peer that Confab is compared with: the group chat on SwiftNIO's WebSocket codec, written for speed.
 ///
-/// One event loop. In ``Mode/shared``, the best case, all that a tick brings is encoded once into one buffer, which goes
-/// to each channel with one write, below the frame encoder. In ``Mode/encoder`` each channel's frame encoder makes each
-/// frame, as a plain NIO program has it. Both flush once a channel and tick.
+/// It has one event loop. In ``Mode/shared``, the best case, all messages of a tick are encoded once into one buffer,
+/// which is written to each channel with one write, below the frame encoder. In ``Mode/encoder`` each channel's frame
+/// encoder encodes each frame, as in a plain NIO program. Both flush once per channel and tick.
 enum NioChat {
   enum Mode { case shared, encoder }
 
@@ -28,7 +28,7 @@ enum NioChat {
         channel.eventLoop.makeCompletedFuture { try configure(channel, room) }
       }
       .bind(host: "127.0.0.1", port: port).wait()
-    // Exits rather than dies: what records it has its last word.
+    // Exits normally, so that a recorder like heaptrack can finish its output.
     signal(SIGTERM, SIG_IGN)
     let stop = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
     stop.setEventHandler { exit(0) }
@@ -53,7 +53,7 @@ enum NioChat {
   }
 }
 
-/// Everyone, and what the running tick has brought.
+/// The members, and the messages of the current tick.
 private final class NioRoom {
   private var members: [NioMember] = []
   private let mode: NioChat.Mode
@@ -104,7 +104,7 @@ private final class NioRoom {
     }
   }
 
-  /// Gives the batch to those who are in the room now.
+  /// Sends the batch to the current members.
   private func settle() {
     guard batch.readableBytes > 0 else { return }
     let bytes = NIOAny(batch)
@@ -112,7 +112,7 @@ private final class NioRoom {
     batch.clear(minimumCapacity: 4096)
   }
 
-  /// Encodes a frame, unmasking its payload eight bytes at a time.
+  /// Encodes a frame. Unmasks its payload eight bytes at a time.
   private func append(_ frame: WebSocketFrame) {
     let count = frame.data.readableBytes
     batch.writeInteger(0x80 | UInt8(webSocketOpcode: frame.opcode))
@@ -140,7 +140,7 @@ private final class NioRoom {
   }
 }
 
-/// The first handler of a pipeline: what its context writes goes to the socket as it is.
+/// The first handler of a pipeline. Writes through its context go to the socket unchanged.
 private final class BelowTheEncoder: ChannelOutboundHandler {
   typealias OutboundIn = ByteBuffer
   var context: ChannelHandlerContext?

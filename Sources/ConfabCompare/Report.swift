@@ -1,6 +1,6 @@
 import Foundation
 
-/// Medians of the rounds, and how the servers compare in them.
+/// Medians of the rounds, and the ratios between servers.
 struct Report {
   let scenarios: [Scenario]
   let servers: [String]
@@ -18,7 +18,7 @@ struct Report {
     values(scenario, server, key).median
   }
 
-  /// What the first server took, as a part of what `server` took: the median of the rounds' ratios.
+  /// The first server's value divided by that of `server`: the median of the rounds' ratios.
   func ratio(_ scenario: Scenario, to server: String, _ key: KeyPath<Measurement, Double>) -> Double {
     zip(values(scenario, servers[0], key), values(scenario, server, key)).map { $0 / max($1, .leastNormalMagnitude) }
       .median
@@ -90,6 +90,6 @@ extension [Double] {
 
 extension Double {
   func formatted(_ digits: Int) -> String { String(format: "%.\(digits)f", self) }
-  /// To a hundredth, or a thousandth where that would be little to tell.
+  /// With two decimals, or three for small values.
   var microseconds: String { formatted(self < 0.2 ? 3 : 2) }
 }

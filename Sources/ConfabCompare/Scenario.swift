@@ -1,6 +1,6 @@
 import CLoad
 
-/// One kind of work that every server is given.
+/// One workload, which every server gets.
 struct Scenario {
   let name: String
   let title: String
@@ -34,12 +34,12 @@ struct Scenario {
     return Scenario(name, title, load)
   }
 
-  /// What is measured unless options say otherwise.
+  /// The default scenarios.
   static let all: [Scenario] = [
     .fanout("echo", "1 connection, 64 in flight", connections: 1, senders: 1, window: 64),
     .fanout("room", "100 connections, 16 in flight", connections: 100, senders: 1, window: 16),
     .fanout("hall", "1,000 connections, 10 senders", connections: 1000, senders: 10, window: 1),
-    .fanout("hall-1k", "the same, 1 KiB messages", connections: 1000, senders: 10, window: 1, size: 1024),
+    .fanout("hall-1k", "1,000 connections, 1 KiB messages", connections: 1000, senders: 10, window: 1, size: 1024),
     .fanout("room-16k", "100 connections, 16 KiB messages", connections: 100, senders: 4, window: 1, size: 16_384),
     .fanout("pace-100", "100 connections, 300 messages/s", connections: 100, senders: 1, window: 0, rate: 300),
     .fanout("pace-1000", "1,000 connections, 50 messages/s", connections: 1000, senders: 10, window: 0, rate: 50),
@@ -47,13 +47,14 @@ struct Scenario {
       "pace-16k", "100 connections, 200 messages/s of 16 KiB", connections: 100, senders: 1, window: 0, size: 16_384,
       rate: 200),
     .fanout(
-      "stalled-200", "the same, and 200 that never read", connections: 100, senders: 1, window: 0, size: 16_384,
+      "stalled-200", "100 connections, and 200 that never read", connections: 100, senders: 1, window: 0, size: 16_384,
       rate: 200, stalled: 200),
     .fanout(
-      "stalled-1000", "the same, and 1,000 that never read", connections: 100, senders: 1, window: 0, size: 16_384,
+      "stalled-1000", "100 connections, and 1,000 that never read", connections: 100, senders: 1, window: 0,
+      size: 16_384,
       rate: 200, stalled: 1000),
     .fanout("15k", "15,000 connections, 10 senders", connections: 15_000, senders: 10, window: 1),
-    .connect("connect", "connect, say, hear, close", atATime: 8),
+    .connect("connect", "connect, send, receive, close", atATime: 8),
     .fanout("idle", "15,000 idle connections", connections: 15_000, senders: 1, window: 0),
   ]
 
@@ -61,29 +62,30 @@ struct Scenario {
   var isPaced: Bool { load.rate > 0 }
 }
 
-/// What one server did with one scenario in one round.
+/// The result of one server in one scenario and round.
 struct Measurement: Codable {
   var server: String
   var scenario: String
   var round: Int
-  /// Every delivery was right: none lost, twice, out of order, or with other bytes.
+  /// Whether every message was delivered once, in order and unchanged.
   var isRight: Bool
   var lost, wrong, closed: Int
-  /// Messages heard, or connections made, a second.
+  /// Deliveries, or connections made, per second.
   var perSecond: Double
-  /// CPU time of the server for each of them, microseconds; idle: for each connection made.
+  /// CPU time of the server in microseconds per delivery or connection. In an idle scenario, per connection made.
   var cpu: Double
-  /// The same of the server's busiest thread alone: its inverse is what the server could do, had it the cores for it.
+  /// CPU time of the server's busiest thread, in the same unit. Its inverse is the rate that the server could reach
+  /// with a core for each thread.
   var busiestThread: Double
-  /// The same of the load generator.
+  /// CPU time of the load generator, in the same unit.
   var loadCPU: Double
-  /// From send to delivery, microseconds.
+  /// Time from sending to delivery, in microseconds.
   var p50, p99: Double
-  /// Resident memory of the server, bytes for each connection, all being idle.
+  /// Resident memory of the server in bytes per idle connection.
   var memory: Double
-  /// What it grows by under the load, at the most, bytes.
+  /// Maximum growth of the memory under load, in bytes.
   var growth: Double
-  /// Everyone heard everything in one order.
+  /// Whether all clients received the messages in one order.
   var isOneOrder: Bool
 
   init(server: String, scenario: Scenario, round: Int, _ result: load_result) {

@@ -3,13 +3,13 @@ import CLoad
 import Foundation
 import Glibc
 
-/// A server that is started afresh for each measurement.
+/// A server that is started anew for each measurement.
 struct ServerProcess {
   let name: String
-  /// With `{port}` in it.
+  /// The command, with `{port}` in it.
   let command: String
 
-  /// Those that are compared unless options say otherwise: the others have no limit for what readers leave unread.
+  /// The default server. Its backlog limit is raised, because the other servers have none.
   static func confab(_ options: String = "") -> ServerProcess {
     ServerProcess(
       name: "Confab", command: "\(folder)/confab serve --port {port} --log-level error --max-backlog 1GiB \(options)")
@@ -19,7 +19,7 @@ struct ServerProcess {
     name: "SwiftNIO, encoder", command: "\(folder)/confab-compare nio --port {port} --encoder")
   private static let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
 
-  /// - Parameter cores: what the server may run on, as taskset(1) takes it. The load has the last core.
+  /// - Parameter cores: The server's cores, in the format of taskset(1). The load generator runs on the last core.
   func measure(_ scenario: Scenario, seconds: Double, round: Int, cores: String) async throws -> Measurement {
     var load = scenario.load
     load.warmup = scenario.isIdle ? 0 : 0.7
@@ -30,7 +30,7 @@ struct ServerProcess {
       server: name, scenario: scenario, round: round, try await run(load, below: ["taskset", "-c", cores]))
   }
 
-  /// Starts the server by the command `wrapper`, gives it `load`, and ends it.
+  /// Starts the server with the command `wrapper`, runs `load`, and stops the server.
   func run(_ load: load_options, below wrapper: [String], gently: Bool = false) async throws -> load_result {
     let port = try freePort()
     let server = Process()
@@ -42,7 +42,7 @@ struct ServerProcess {
     try server.run()
     defer {
       server.terminate()
-      // Servers differ in how long they wait for clients: the next one must not wait for that.
+      // Servers differ in how long they wait for clients to close. The next measurement must not wait for that.
       if !gently { kill(server.processIdentifier, SIGKILL) }
       server.waitUntilExit()
     }
@@ -69,7 +69,7 @@ struct ServerProcess {
     throw ValidationError("\(name) does not listen on port \(port) after 30 s: \(command)")
   }
 
-  /// Looked up, not tried: a connection would count.
+  /// Reads the system's table of sockets, because a test connection would be counted.
   private func isListening(_ port: Int) -> Bool {
     let suffix = ":" + String(format: "%04X", port)
     return ["/proc/net/tcp", "/proc/net/tcp6"].contains { file in

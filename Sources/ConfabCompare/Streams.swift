@@ -1,4 +1,4 @@
-/// Byte streams that a client may send after the handshake, and what RFC 6455 says of them.
+/// Byte streams that a client may send after the handshake, and what RFC 6455 requires for them.
 struct ByteStream {
   let name: String
   let bytes: [UInt8]
@@ -70,7 +70,7 @@ struct ByteStream {
     .init(name: "text, then data opcode 5", bytes: text("before") + frame(5)),
   ]
 
-  /// Mutations of the others: bytes changed, removed, put in, always the same ones.
+  /// Mutations of the other streams: bytes changed, removed or inserted, the same in every run.
   static func mutated(_ count: Int) -> [ByteStream] {
     var state: UInt64 = 0x5EED
     func random(_ bound: Int) -> Int {

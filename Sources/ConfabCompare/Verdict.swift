@@ -1,4 +1,4 @@
-/// What a stream comes to: the messages that it delivers, and how the connection goes on.
+/// The result of a stream: the delivered messages, and how the connection continues or ends.
 struct Outcome: Equatable {
   enum End: Hashable, CustomStringConvertible {
     case open, close(Int), dropped
@@ -14,7 +14,7 @@ struct Outcome: Equatable {
   var end = End.open
 }
 
-/// The first thing in a stream that RFC 6455 does not allow, with the sentence that says so.
+/// The first violation of RFC 6455 in a stream, with the sentence of the RFC.
 enum Violation: String, CaseIterable {
   case none = "nothing"
   case unmasked = "a frame without a mask"
@@ -58,7 +58,7 @@ enum Violation: String, CaseIterable {
   }
 }
 
-/// Reads a stream as RFC 6455 has it, strictly. Shares nothing with either server.
+/// Parses a stream strictly by RFC 6455. Shares no code with either server.
 func judge(_ bytes: [UInt8], limit: UInt64) -> (violation: Violation, isCut: Bool, messages: [[UInt8]]) {
   var index = 0
   var messages: [[UInt8]] = []
