@@ -185,7 +185,7 @@ fuzzers: deps
 	swift build -c release --package-path Tests/Fuzz/Targets --scratch-path .build/fuzz --sanitize fuzzer \
 	  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
 
-# Runs each fuzzer, starting with the corpus of earlier findings.
+# Runs each fuzzer, starting with its corpus.
 define play
 @for fuzzer in $(FUZZERS); do \
   echo $$fuzzer; mkdir -p .build/fuzz/corpus/$$fuzzer; \
