@@ -1,20 +1,21 @@
-/// Who is in a room, on one of the servers that share it.
+/// The members of a room on one of the servers that share it.
 public struct Attendance: Sendable, Equatable, Codable {
-  /// The most people in ``people``; more are only counted.
+  /// Maximum number of ``people``. Further members are only counted.
   public static let maxPeople = 1000
 
-  /// Those of the rich protocol.
+  /// The members of the rich protocol.
   public let people: [Person]
-  /// Everyone, with those of the plain protocol.
+  /// Number of all members, including those of the plain protocol.
   public let count: Int
 
-  /// Somebody who has a name.
+  /// A member with a name.
   public struct Person: Sendable, Equatable, Codable {
     /// The name.
     public let name: String
-    /// What proves to any server that a client is this person: nobody else may see it.
+    /// Secret that proves to any server that a client is this member. Only servers may see it.
     public let session: String
-    /// A number that is higher for each connection that speaks for the person: the server of the newest one is right.
+    /// Number that rises with each connection of the member. The server with the highest number has the newest
+    /// connection.
     public let visits: Int
 
     init(_ name: Name, _ session: Session, visits: Int) {
@@ -22,13 +23,13 @@ public struct Attendance: Sendable, Equatable, Codable {
     }
   }
 
-  /// Nobody.
+  /// An empty room.
   public static let none = Attendance(people: [], count: 0)
 
   init(people: [Person], count: Int) { (self.people, self.count) = (people, count) }
 }
 
-/// Those who are in a room on other servers.
+/// The members of a room on other servers.
 struct Others {
   struct Person {
     let name: Name
@@ -37,34 +38,35 @@ struct Others {
   }
   private struct Server {
     var count = 0
-    /// By the text of their session, so that each is read once.
+    /// Members by the text of their session, so that each session is parsed once.
     var people: [String: (told: Attendance.Person, session: Session)] = [:]
   }
-  /// What an update has changed.
+  /// Changes made by an update.
   struct Change {
-    /// Names that have come or gone.
+    /// Names that have joined or left.
     var names: Set<Name> = []
     var members: Set<Member> = []
   }
-  /// The most connections of one server that are believed.
+  /// Maximum member count accepted from one server.
   private static let maxCount = 1 << 32
 
   private let room: String
   private var servers: [String: Server] = [:]
-  /// What each server says of a member. One that has come to another server is at both for a moment.
+  /// Each member, as each server reports it. A member that moves between servers is briefly at both.
   private var places: [Member: [String: Person]] = [:]
-  /// What the server with the newest connection of each says.
+  /// Each member, as the server with its newest connection reports it.
   private var people: [Member: Person] = [:]
-  /// By what makes a name unique.
+  /// Members by the unique key of their name.
   private var members: [String: Set<Member>] = [:]
 
-  /// Names, each with the number of those who have it.
+  /// Names, each with the number of members that have it.
   private(set) var names: [Name: Int] = [:]
   private(set) var count = 0
 
   init(room: String) { self.room = room }
 
-  /// Takes what a server has told. The work grows with the people of that server that have changed, and a look at each.
+  /// Applies a server's report. The cost grows with the changed members of that server, plus one lookup for each
+  /// member.
   @discardableResult
   mutating func update(_ server: String, _ attendance: Attendance) -> Change {
     let old = servers[server] ?? Server()
@@ -86,7 +88,7 @@ struct Others {
     return change
   }
 
-  /// Sets what a server says of somebody.
+  /// Sets what a server reports about a member.
   private mutating func set(_ told: Attendance.Person?, _ session: Session, at server: String, _ change: inout Change) {
     let person = told.flatMap { told in
       Name(told.name, limit: Name.greatestLimit).map { Person(name: $0, session: session, visits: told.visits) }
@@ -96,7 +98,7 @@ struct Others {
     places[member, default: [:]][server] = person
     if places[member]?.isEmpty == true { places[member] = nil }
     let after = places[member]?.count ?? 0
-    // A member is counted once, however many servers have it.
+    // A member counts once, however many servers report it.
     count += max(before - 1, 0) - max(after - 1, 0)
     change.members.insert(member)
     let newest = places[member]?.max { ($0.value.visits, $1.key) < ($1.value.visits, $0.key) }?.value
@@ -120,15 +122,15 @@ struct Others {
     change.names.formSymmetricDifference([name])
   }
 
-  /// Who has that session; the whole of it is compared.
+  /// Returns the member with that session. The whole session is compared.
   func person(_ session: Session) -> Person? {
     people[session.member].flatMap { $0.session.isSame(as: session) ? $0 : nil }
   }
 
-  /// Whether somebody is this member.
+  /// Whether this member is on another server.
   func has(_ member: Member) -> Bool { people[member] != nil }
 
-  /// Whether the name is that of another session.
+  /// Whether another session has the name.
   func isTaken(_ name: Name, exceptBy member: Member?) -> Bool {
     members[name.key]?.contains { $0 != member } ?? false
   }

@@ -1,12 +1,12 @@
 internal import Confab
 internal import Synchronization
 
-/// The order of rooms that live in this process only: the place of a message is known at once.
+/// Engine for rooms that exist only in this process. It assigns offsets at once.
 public final class MemoryEngine: Engine {
   public let isShared = false
   public let isAvailable = true
 
-  /// An engine; there is nothing to set.
+  /// Creates an engine.
   public init() {}
 
   public func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder {

@@ -1,17 +1,18 @@
 internal import Confab
 internal import Synchronization
 
-/// A connection as one who says something: its messages that wait for their place are bounded.
+/// A connection that sends messages. It bounds the messages whose offset is pending.
 ///
-/// When more than 64 KiB of them wait, with 256 bytes for each beside its own, or any while all of the chat's are more
-/// than ``ChatOptions/maxWaitingBytes``, the connection is not read any more until half of it, or none, waits: TCP slows
-/// the client down, and nothing is lost. Other connections may have messages read by then: these add 16 MiB at the most,
-/// and further ones are refused. Any thread.
+/// The connection's reading is paused while more than 64 KiB of its messages are pending, counting 256 bytes of
+/// overhead for each, or while any are pending and those of the whole chat exceed ``ChatOptions/maxWaitingBytes``. It
+/// resumes at half of the first limit, or when none of its messages is pending. TCP slows the client down meanwhile,
+/// and no message is lost. Other connections may have read messages by then. These add at most 16 MiB; further ones are
+/// rejected. Any thread.
 public final class Sender: Sendable {
   private static let maxBytes = 64 << 10
   private static let overhead = 256
 
-  /// Unique in the process.
+  /// Identifier, unique in the process.
   public let id: UInt64
   private let connection: Connection
   private let waitingBytes: WaitingBytes
@@ -21,10 +22,10 @@ public final class Sender: Sendable {
     (id, self.connection, self.waitingBytes) = (connection.id, connection, waitingBytes)
   }
 
-  /// Whether so much waits already that a message of another connection is refused.
+  /// Whether so many bytes are pending that a message of a connection without pending messages is rejected.
   var isRefused: Bool { waitingBytes.isFull && state.withLock { $0.bytes == 0 } }
 
-  /// A message of so many bytes waits. On the connection's loop.
+  /// Adds a pending message of `count` bytes. On the connection's loop.
   func began(_ count: Int) {
     let total = waitingBytes.add(count + Sender.overhead)
     let isPaused = state.withLock { state in
@@ -36,7 +37,7 @@ public final class Sender: Sendable {
     if isPaused { connection.pauseReading() }
   }
 
-  /// Tells that a message, of so many bytes, has got its place.
+  /// Removes a pending message of `count` bytes.
   public func settled(_ count: Int) {
     let total = waitingBytes.add(-count - Sender.overhead)
     let isRelieved = state.withLock { state in
@@ -47,15 +48,15 @@ public final class Sender: Sendable {
     }
     guard isRelieved else { return }
     connection.loop.execute { [self] in
-      // Meanwhile there may be more again.
+      // More messages may have become pending meanwhile.
       if !state.withLock({ $0.isPaused }) { connection.resumeReading() }
     }
   }
 }
 
-/// The bytes of all messages of a chat that wait for their place.
+/// Number of bytes of all pending messages of a chat.
 final class WaitingBytes: Sendable {
-  /// What messages that have been read when the limit is reached may add.
+  /// Allowance for messages already read when the limit is reached.
   private static let slack = 16 << 20
 
   let limit: Int
@@ -65,6 +66,6 @@ final class WaitingBytes: Sendable {
 
   var isFull: Bool { count.load(ordering: .relaxed) > limit + WaitingBytes.slack }
 
-  /// Returns how many there are then.
+  /// Returns the new total.
   func add(_ count: Int) -> Int { self.count.add(count, ordering: .relaxed).newValue }
 }

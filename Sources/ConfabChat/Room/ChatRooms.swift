@@ -1,12 +1,12 @@
 internal import Confab
 internal import Synchronization
 
-/// The rooms of a chat, and the memory that their histories take together. Any thread.
+/// The rooms of a chat, and the memory budget of their histories. Any thread.
 ///
-/// One that everyone has left stays while there is a place for it. If an engine has its history, too, that is for a
-/// while only, `linger`: so who comes and goes, as fast as may be, does not have it read again each time.
+/// A vacant room stays while the room limit allows. With a shared engine, which has its history too, it stays only for
+/// `linger`. So clients that join and leave quickly do not make the engine read the history each time.
 ///
-/// A room is closed while the lock is held, so an engine never has two rooms of one name.
+/// Rooms are closed with the lock held, so an engine never has two rooms of one name.
 final class ChatRooms: Sendable {
   let budget: HistoryBudget
   private let options: ChatOptions
@@ -16,10 +16,10 @@ final class ChatRooms: Sendable {
 
   private struct State {
     var table = RoomTable<Room>()
-    /// When rooms that have been left are looked through; nil if there are none.
+    /// Time of the next sweep of vacant rooms; nil if there are none.
     var sweepDue: ContinuousClock.Instant?
 
-    /// Gives up the room that was left longest ago, if that was before `time`; nil if there is none such.
+    /// Closes the room that has been vacant longest, if it was left before `time`; nil if there is none.
     mutating func closeVacant(leftBefore time: ContinuousClock.Instant? = nil) -> Room? {
       let room = table.removeVacant(leftBefore: time)
       room?.close()
@@ -32,21 +32,21 @@ final class ChatRooms: Sendable {
     budget = HistoryBudget(limit: options.maxTotalHistoryBytes)
   }
 
-  /// An engine keeps a room until it is closed.
+  /// Closes all rooms, because an engine keeps a room until it is closed.
   deinit {
     while state.withLock({ $0.closeVacant() }) != nil {}
   }
 
-  /// Those that somebody is in, with their number of connections.
+  /// Occupied rooms, with their number of connections.
   var occupancy: [String: Int] { state.withLock { $0.table.occupancy } }
 
-  /// Whether a room is there, or may be opened.
+  /// Whether the room exists or may be opened.
   func hasPlace(for name: String) -> Bool { state.withLock { $0.table.hasPlace(for: name, limit: options.maxRooms) } }
 
   /// Begins a client's visit to a room.
   func visit(_ name: String, on loop: EventLoop) -> Visit { Visit(enter(name), self, loop) }
 
-  /// Counts somebody in.
+  /// Adds a visit to a room, which is opened if necessary.
   func enter(_ name: String) -> Room {
     let room = state.withLock { state in
       state.table.makePlace(for: name, limit: options.maxRooms)?.close()
@@ -59,7 +59,7 @@ final class ChatRooms: Sendable {
     return room
   }
 
-  /// Counts somebody out.
+  /// Removes a visit from a room.
   func leave(_ room: Room) {
     state.withLock { state in
       state.table.leave(room.name) { room in
@@ -71,18 +71,18 @@ final class ChatRooms: Sendable {
     room.keepWithinBudget()
   }
 
-  /// Has the histories forget what is too much: those that nobody needs, then that of `room`.
+  /// Reduces the histories to the budget: first those of vacant rooms, then that of `room`.
   private func makeSpace(for room: Room) {
     while budget.excess > 0, let vacant = state.withLock({ $0.closeVacant() }) { vacant.forget(.max) }
     room.forget(budget.excess)
   }
 
-  /// Has rooms closed, by and by, that have been left and that the engine has the history of.
+  /// Schedules the closing of vacant rooms whose history the engine has.
   func sweepLater(on loop: EventLoop) {
     guard engine.isShared else { return }
     state.withLock { state in
       let now = ContinuousClock.now
-      // A loop may have ended before it did what it was to do.
+      // A loop may have stopped before it ran the sweep.
       if let due = state.sweepDue, now < due + .seconds(1) { return }
       state.sweepDue = nil
       if state.table.hasVacancy && loop.execute(after: linger, { self.sweep(on: loop) }) {

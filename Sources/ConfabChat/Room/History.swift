@@ -1,64 +1,64 @@
 internal import Confab
 
-/// The newest messages of a room, each as the JSON of its ``MessageEvent``, which is made once: what a page takes in memory
-/// and on the wire is what is counted here, and to make one is to copy it.
+/// The newest messages of a room, each stored as the JSON of its ``MessageEvent``. The JSON is made once, so the
+/// counted bytes are those in memory and on the wire, and a page is a copy of them.
 ///
-/// Within, messages are numbered without gaps, which ids may have: their `index`. Those over the limits are forgotten,
-/// the oldest first; over that of bytes, some at a time.
+/// Messages have an internal `index` without gaps, because ids may have gaps. Messages over the limits are dropped, the
+/// oldest first. The limit of bytes drops a chunk at a time.
 struct History {
-  /// What a message takes beside its bytes, at the most.
+  /// Maximum overhead of a message beside its bytes.
   static let overhead = 64
-  /// The most messages in one answer …
+  /// Maximum number of messages on a page.
   static let maxPage = 100
-  /// … and the most bytes of them, as they are sent, though always one message.
+  /// Maximum size of a page in bytes of JSON. A page has at least one message, of any size.
   static let maxPageBytes = 256 << 10
 
   private let maxMessages: Int
   private let maxBytes: Int
-  /// Ordered and without gaps.
+  /// Full chunks, ordered and without gaps.
   private var chunks: [Chunk] = []
-  /// The one behind them, which messages are appended to.
+  /// The newest chunk, to which messages are appended.
   private var open = Chunk(first: 1)
-  /// Where messages with a tag are, by the hash of member and tag: others may have the same.
+  /// Index of each message with a tag, by the hash of member and tag. Hashes may collide.
   private var tags: [Int: Int] = [:]
   private var lastIndex = 0
-  /// Whether no message is older than one before it, as when the clock was set back.
+  /// Whether the messages are in order of time. They are not if the clock was set back.
   private var isInOrderOfTime = true
   private var lastTime = Int64.min
   private var oldestIndex = 1
-  /// The id of the newest message that has been forgotten, or 0.
+  /// The id of the newest dropped message, or 0.
   private var forgotten = 0
 
-  /// The id of the newest message; 0 when there has been none.
+  /// The id of the newest message; 0 without messages.
   private(set) var last = 0
-  /// The bytes that are taken.
+  /// Number of bytes used.
   private(set) var bytes = 0
 
   init(maxMessages: Int, maxBytes: Int) { (self.maxMessages, self.maxBytes) = (maxMessages, maxBytes) }
 
   var isEmpty: Bool { oldestIndex > lastIndex }
 
-  /// The id of the oldest message that is kept; ``last`` + 1 when there is none.
+  /// The id of the oldest stored message; ``last`` + 1 without messages.
   var oldest: Int { isEmpty ? last + 1 : place(oldestIndex).id }
 
-  /// A stretch of messages. Its memory is given back when all of them have been forgotten.
+  /// A range of messages. Its memory is freed when all of them are dropped.
   private struct Chunk {
     static let maxBytes = 16 << 10
     static let maxMessages = 256
 
-    /// The index of the first one.
+    /// Index of the first message.
     let first: Int
     var entries: [Entry] = []
     var bytes: [UInt8] = []
 
-    /// The index behind the last one.
+    /// Index after the last message.
     var end: Int { first + entries.count }
-    /// What it takes.
+    /// Number of bytes used, including overhead.
     var size: Int { bytes.count + entries.count * History.overhead }
 
     func entry(_ index: Int) -> Entry { entries[index - first] }
 
-    /// Gives back the memory that was kept for more messages.
+    /// Frees spare capacity.
     mutating func shrink() {
       if entries.capacity > entries.count + entries.count / 4 { entries = entries.withoutSpareCapacity }
       if bytes.capacity > bytes.count + bytes.count / 4 { bytes = bytes.withoutSpareCapacity }
@@ -71,11 +71,11 @@ struct History {
 
   private struct Entry {
     let place: Place
-    /// Where its bytes end: those of the member and of the tag, if it has both, and the JSON.
+    /// End of the message's bytes: member and tag, if it has both, then the JSON.
     let end: Int
     let tagCount: UInt8
 
-    /// How many bytes there are before the JSON.
+    /// Number of bytes before the JSON.
     var keyCount: Int { tagCount > 0 ? Member.byteCount + Int(tagCount) : 0 }
 
     func key(in bytes: ArraySlice<UInt8>) -> MemberTag? {
@@ -86,12 +86,12 @@ struct History {
     }
   }
 
-  /// Some messages, oldest first, and whether there are more in the direction that was asked for.
+  /// Messages, oldest first, and whether there are more in the requested direction.
   typealias Page = (messages: [ArraySlice<UInt8>], more: Bool)
 
   // MARK: Appending
 
-  /// Appends a message whose place is above that of all others.
+  /// Appends a message, whose offset must be above all others.
   mutating func append(_ json: [UInt8], member: Member? = nil, tag: String? = nil, at place: Place) {
     last = place.id
     guard maxMessages > 0 else { return forgotten = last }
@@ -115,7 +115,7 @@ struct History {
     while bytes > maxBytes { forgetChunk() }
   }
 
-  /// Begins with what an engine has kept.
+  /// Begins with an engine's snapshot.
   mutating func restore(_ kept: Kept, maxTextBytes: Int = .max) {
     (last, forgotten) = (kept.last, (kept.posts.first?.place.id ?? kept.last + 1) - 1)
     for placed in kept.posts {
@@ -125,7 +125,7 @@ struct History {
     last = max(last, kept.last)
   }
 
-  /// Begins another chunk, which will probably be like the one that is full.
+  /// Begins another chunk, with the capacity that the full one needed.
   private mutating func seal() {
     if open.entries.isEmpty { return }
     open.shrink()
@@ -136,21 +136,21 @@ struct History {
     open = next
   }
 
-  /// Gives back the memory that was kept for more messages: there may be none for long.
+  /// Frees the spare capacity of the newest chunk.
   mutating func shrink() { open.shrink() }
 
-  // MARK: Forgetting
+  // MARK: Dropping
 
-  /// Forgets the oldest messages, so that at least `count` bytes are free again, or none is left.
+  /// Drops the oldest messages, until at least `count` bytes are free or no message is left.
   mutating func forget(_ count: Int) {
     let goal = bytes - count
     while bytes > max(goal, 0) { forgetChunk() }
   }
 
-  /// Forgets the messages from before a time, in milliseconds since 1970.
+  /// Drops the messages before a time, in milliseconds since 1970.
   mutating func forget(olderThan time: Int64) {
     if isEmpty { return }
-    // Messages before one that is too old go with it.
+    // Messages before an expired one are dropped with it.
     let end =
       isInOrderOfTime
       ? firstIndex { $0.at >= time }
@@ -176,26 +176,26 @@ struct History {
     }
   }
 
-  // MARK: Asking
+  // MARK: Reading
 
-  /// The JSON of the member's message that has the tag; nil if there is none.
+  /// Returns the JSON of the member's message with the tag; nil if there is none.
   func message(with tag: Tag, of member: Member) -> ArraySlice<UInt8>? {
     let key = MemberTag(member: member, tag: tag.text)
     guard let index = tags[key.hashValue], index >= oldestIndex else { return nil }
     return self.key(of: index, in: chunk(of: index)) == key ? json(index) : nil
   }
 
-  /// Whether nothing has been forgotten of what was said behind `id`.
+  /// Whether all messages after `id` are stored.
   func isWhole(after id: Int) -> Bool { id >= forgotten }
 
-  /// The oldest of the messages behind `id`, as many as fit a page, and whether there are more behind them.
+  /// Returns the oldest messages after `id` that fit on a page, and whether there are more after them.
   func page(after id: Int, count: Int) -> Page {
     let first = firstIndex { $0.id > id }
     let end = first + fitting(count, of: first..<lastIndex + 1)
     return ((first..<end).map(json), end <= lastIndex)
   }
 
-  /// The newest of the messages before `id`, as many as fit a page, oldest first, and whether there are more before them.
+  /// Returns the newest messages before `id` that fit on a page, oldest first, and whether there are more before them.
   func page(before id: Int, count: Int) -> Page {
     let end = firstIndex { $0.id >= id }
     let first = end - fitting(count, of: (oldestIndex..<end).reversed())
@@ -212,8 +212,8 @@ struct History {
     return messages
   }
 
-  /// The index of the first message that is kept whose place is as said; behind the last one if there is none. All before
-  /// it are not, all after it are.
+  /// Returns the index of the first stored message for which the predicate is true; the index after the last one if
+  /// there is none. The predicate must be false for all messages before it and true for all after it.
   private func firstIndex(where isBehind: (Place) -> Bool) -> Int {
     var (low, high) = (oldestIndex, lastIndex + 1)
     while low < high {

@@ -1,20 +1,20 @@
 internal import Synchronization
 
-/// The memory that the histories of all rooms take together.
+/// Total memory of the histories of all rooms.
 final class HistoryBudget: Sendable {
   private let limit: Int
   private let count = Atomic(0)
 
   init(limit: Int) { self.limit = limit }
 
-  /// Counts bytes that are taken, or given back.
+  /// Adds allocated bytes, or subtracts freed ones.
   func add(_ count: Int) {
     if count != 0 { self.count.add(count, ordering: .relaxed) }
   }
 
-  /// What is taken.
+  /// Number of bytes used.
   var bytes: Int { count.load(ordering: .relaxed) }
 
-  /// By how much it is over the limit; 0 if it isn't.
+  /// Number of bytes over the limit, or 0.
   var excess: Int { max(0, bytes - limit) }
 }

@@ -1,13 +1,13 @@
-/// A client of the rich protocol, as everyone may know it: the same one for as long as it keeps its session, whichever
-/// connection, server or name it has.
+/// Public identity of a client of the rich protocol. It stays as long as the client keeps its session, across
+/// connections, servers and names.
 public struct Member: Sendable, Hashable {
-  /// The number, which means nothing by itself.
+  /// Opaque number.
   public let number: UInt64
 
-  /// The member of that number.
+  /// Creates a member from its number.
   public init(number: UInt64) { self.number = number }
 
-  /// Reads what ``text`` has written; nil if it has not.
+  /// Parses the form of ``text``; nil if it is malformed.
   public init?(_ text: String) {
     guard text.utf8.count == 16, let number = UInt64(hexadecimal: text[...]) else { return nil }
     self.number = number
@@ -17,7 +17,7 @@ public struct Member: Sendable, Hashable {
   public var text: String { number.hexadecimal }
 }
 
-// As a history has it.
+// The bytes of a member in a history.
 extension Member {
   static let byteCount = 8
 
@@ -28,12 +28,12 @@ extension Member {
   init(bytes: ArraySlice<UInt8>) { number = bytes.reduce(0) { $0 << 8 | UInt64($1) } }
 }
 
-/// A tag is its member's: another member's is another one.
+/// A tag with its member. Tags are unique per member only.
 struct MemberTag: Hashable {
   let member: Member
   let tag: String
 
-  /// Nil if there is no tag, or nobody whose it is.
+  /// Nil if the tag or the member is nil.
   init?(_ member: Member?, _ tag: String?) {
     guard let member, let tag else { return nil }
     (self.member, self.tag) = (member, tag)
@@ -48,7 +48,7 @@ extension UInt64 {
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
-  /// Nil if there is anything but digits, a sign say.
+  /// Nil if there are characters other than digits, such as a sign.
   init?(hexadecimal text: Substring) {
     guard text.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }) else { return nil }
     self.init(text, radix: 16)

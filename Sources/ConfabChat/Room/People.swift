@@ -1,6 +1,6 @@
 internal import Confab
 
-/// Those who have a name in a room, each with the connection that speaks for them, and those on other servers.
+/// The members with a name in a room: on this server, each with its connection, and on other servers.
 struct People<Connection: AnyObject> {
   struct Person {
     var name: Name
@@ -11,24 +11,24 @@ struct People<Connection: AnyObject> {
   }
   private let room: String
   private var people: [Member: Person] = [:]
-  /// By what makes a name unique.
+  /// Members by the unique key of their name.
   private var members: [String: Member] = [:]
   private var others: Others
-  /// Those who have come here from another server just now, and are still there as well, as far as that has told.
+  /// Members here that another server still reports, because they have just moved.
   private var both: Set<Member> = []
 
   init(room: String) { (self.room, others) = (room, Others(room: room)) }
 
-  /// Those who are here; so is what follows.
+  /// Number of members on this server.
   var count: Int { people.count }
   var isEmpty: Bool { people.isEmpty }
 
   var connections: some Sequence<Connection> { people.values.lazy.map(\.connection) }
 
-  /// How many there are on other servers, but for those who have come from there just now.
+  /// Number of members on other servers, except those that have just moved here.
   var otherCount: Int { others.count - both.count }
 
-  /// At most `limit` names, wherever they are, in no order.
+  /// Returns at most `limit` names of all servers, in no order.
   func names(_ limit: Int) -> [String] {
     let here = people.values.prefix(limit).map(\.name.text)
     return here + others.names.keys.lazy.filter { !isHere($0) }.map(\.text).prefix(limit - here.count)
@@ -38,36 +38,36 @@ struct People<Connection: AnyObject> {
 
   func isHere(_ name: Name) -> Bool { members[name.key].flatMap { people[$0] }?.name == name }
 
-  /// The person that `connection` speaks for: nobody when another one has taken over.
+  /// Returns the member that `connection` belongs to; nil if another connection has replaced it.
   func person(_ member: Member, of connection: Connection) -> Person? {
     people[member].flatMap { $0.connection === connection ? $0 : nil }
   }
 
-  /// Whether the name is somebody else's than the member's.
+  /// Whether another member has the name.
   private func isTaken(_ name: Name, exceptBy member: Member?) -> Bool {
     members[name.key].map { $0 != member } ?? others.isTaken(name, exceptBy: member)
   }
 
-  /// The connection that speaks here for the member with this session; nil if there is none.
+  /// Returns the connection of the member with this session; nil if there is none.
   func connection(of session: Session) -> Connection? {
     people[session.member].flatMap { $0.session.isSame(as: session) ? $0.connection : nil }
   }
 
-  /// How somebody has come.
+  /// How a client has joined.
   struct Entry {
     let session: Session
-    /// The connection that it was there by already, which speaks for nobody any more.
+    /// The member's previous connection, now replaced.
     var replaced: Connection?
-    /// The name that it had there, if that was another one.
+    /// The member's previous name, if it was different.
     var renamed: Name?
-    /// Whether it was there, here or on another server.
+    /// Whether the member was in the room, here or on another server.
     var isKnown = false
   }
 
-  /// Lets somebody in, or takes the place of the connection that has the same session. Nil when the name is taken.
+  /// Adds a client, or replaces the connection with the same session. Nil if the name is taken.
   ///
-  /// A session that nobody has is the client's own from now on. Another one would be lost with the welcome that tells of
-  /// it, and the client would find its name taken, by itself.
+  /// An unused session becomes the client's own. A session made by the server would be lost if the welcome that
+  /// contains it were lost, and the client would then find its own name taken.
   mutating func enter(_ name: Name, as connection: Connection, session: Session?) -> Entry? {
     if let session, let person = people[session.member], person.session.isSame(as: session) {
       guard let old = rename(session.member, to: name) else { return nil }
@@ -88,13 +88,14 @@ struct People<Connection: AnyObject> {
     return Entry(session: session, renamed: renamed, isKnown: elsewhere != nil)
   }
 
-  /// The time, so that a server that has not heard of an older connection is right about who has the newest one.
+  /// The time is included, so that a server that missed an older connection still gives the newest one the highest
+  /// number.
   private static func visits(after last: Int) -> Int {
     max(min(last, .max - 1) + 1, Int(WallClock.milliseconds))
   }
 
-  /// Takes what another server has told, and returns the names that have come or gone by it, and the connections of those
-  /// here who have come back there: these speak for nobody any more.
+  /// Applies another server's report. Returns the names that have joined or left, and the replaced connections of
+  /// members that have moved to that server.
   mutating func update(_ server: String, _ attendance: Attendance) -> (changed: Set<Name>, replaced: [Connection]) {
     let change = others.update(server, attendance)
     var replaced: [Connection] = []
@@ -108,7 +109,7 @@ struct People<Connection: AnyObject> {
     return (change.names.filter { !isHere($0) }, replaced)
   }
 
-  /// Notes whether somebody who is here is elsewhere, too.
+  /// Records whether a member of this server is also on another one.
   private mutating func note(_ session: Session) {
     if others.person(session) != nil { both.insert(session.member) } else { both.remove(session.member) }
   }
@@ -117,16 +118,16 @@ struct People<Connection: AnyObject> {
     people[member] = nil
     members[name.key] = nil
     both.remove(member)
-    // Their memory goes with the last one.
+    // Frees the memory with the last member.
     if people.isEmpty { (people, members) = ([:], [:]) }
   }
 
-  /// What other servers are to know.
+  /// The members reported to other servers.
   var attendance: [Attendance.Person] {
     people.values.prefix(Attendance.maxPeople).map { Attendance.Person($0.name, $0.session, visits: $0.visits) }
   }
 
-  /// Gives a person another name, and returns the old one; nil when it is taken by somebody else.
+  /// Renames a member and returns its old name; nil if another member has the name.
   mutating func rename(_ member: Member, to name: Name) -> Name? {
     guard let old = people[member]?.name, !isTaken(name, exceptBy: member) else { return nil }
     members[old.key] = nil
@@ -135,16 +136,16 @@ struct People<Connection: AnyObject> {
     return old
   }
 
-  /// Lets the person go that `connection` speaks for; nil if there is none such.
+  /// Removes the member that `connection` belongs to, and returns its name; nil if there is none.
   mutating func leave(_ member: Member, _ connection: Connection) -> Name? {
     guard let person = person(member, of: connection) else { return nil }
     remove(member, person.name)
     return person.name
   }
 
-  /// A name like the one that is taken, which nobody has.
+  /// Returns a free name similar to the taken one.
   func proposal(for name: Name) -> Name? {
-    // Where many have had this proposed, a number that is probably free is quicker found than the next one.
+    // If many numbers are taken, random ones find a free name faster than counting does.
     let numbers = Array(2...9) + [99, 999, 9999, 999_999].map { Int.random(in: 10...$0) }
     return numbers.lazy.compactMap { name.numbered($0) }.first { !isTaken($0, exceptBy: nil) }
   }

@@ -1,41 +1,41 @@
-/// Who has come, gone, or changed the name since the room was told last: what is told then is how things are, so who
-/// comes and goes meanwhile is not told of as having come.
+/// Joins, leaves and renames since the last presence event. An event reports the state at the time it is sent, so a
+/// member that has joined and left in between is not reported as joined.
 ///
-/// A name is in one list of an event only, and what it says is true whatever a client has heard before: one who has just
-/// been welcomed may hear of people that it knows of.
+/// A name is in only one list of an event. An event is true whatever the client knows already: a client that was just
+/// welcomed may get names that it knows.
 struct Presence {
-  /// The most names in one list of an event. The rest goes with the next one.
+  /// Maximum number of names in one list of an event. The rest follows in the next event.
   static let maxNames = 50
-  /// Maximum number of names that wait to be told. Of more than these, only the count of everyone is told.
+  /// Maximum number of pending names. Beyond it, only the total count is reported.
   static let maxWaiting = 1000
 
   private enum Change {
-    /// Somebody of the name has come, or has gone.
+    /// A member of the name has joined or left.
     case membership
     case renamedTo(Name)
-    /// The other side of it.
+    /// The new name's entry of a rename.
     case renamedFrom(Name)
   }
   private var changes: [Name: Change] = [:]
-  /// Whether somebody without a name has come or gone.
+  /// Whether a member without a name has joined or left.
   private var isCountChanged = false
 
-  /// Whether there is something to tell.
+  /// Whether an event is pending.
   var hasNews: Bool { isCountChanged || !changes.isEmpty }
 
   mutating func countChanged() { isCountChanged = true }
 
-  /// Whether `count` more names may wait. Otherwise the count is told.
+  /// Whether `count` more names may be pending. Otherwise the total count is reported.
   private mutating func hasRoom(for count: Int) -> Bool {
     guard changes.count + count > Presence.maxWaiting else { return true }
     isCountChanged = true
     return false
   }
 
-  /// Somebody of the name has come or gone.
+  /// Records that a member of the name has joined or left.
   mutating func changed(_ name: Name) {
     guard changes[name] != nil || hasRoom(for: 1) else { return }
-    // Who has been renamed before has come and gone then.
+    // A second change splits an earlier rename into a leave and a join.
     switch changes[name] {
     case .renamedTo(let other), .renamedFrom(let other): changes[other] = .membership
     case .membership, nil: break
@@ -54,9 +54,9 @@ struct Presence {
     }
   }
 
-  /// What is to be told now.
+  /// Returns the event to send now.
   ///
-  /// - Parameter isPresent: whether somebody of the name is in the room.
+  /// - Parameter isPresent: whether a member of the name is in the room.
   mutating func take(count: Int, isPresent: (Name) -> Bool) -> PresenceEvent {
     var event = PresenceEvent(count: count)
     isCountChanged = false

@@ -1,10 +1,10 @@
 internal import Confab
 internal import Synchronization
 
-// Who is there, as those who are there are told, and other servers.
+// Presence, for the members of a room and for other servers.
 
 extension Room {
-  /// Somebody has come, gone or changed the name.
+  /// Records that a member has joined, left or been renamed.
   func attendanceChanged(_ state: inout State) {
     state.attendanceVersion += 1
     if state.isAttendanceChangeTold { return }
@@ -19,14 +19,14 @@ extension Room {
     schedulePresence(&state, loop)
   }
 
-  /// At most so often news of presence is told.
+  /// Minimum interval between presence events.
   static let presenceInterval = Duration.milliseconds(200)
 
-  /// Has the news told in a while, if there is any, with all that comes up until then.
+  /// Schedules a presence event for all changes until then, if there are any.
   func schedulePresence(_ state: inout State, _ loop: EventLoop) {
     guard state.presence.hasNews else { return }
     let now = ContinuousClock.now
-    // A loop may have ended before it did what it was to do.
+    // A loop may have stopped before it sent the event.
     if let due = state.presenceDue, now < due + .seconds(1) { return }
     let isScheduled = loop.execute(after: Room.presenceInterval) { self.tellPresence(on: loop) }
     state.presenceDue = isScheduled ? now + Room.presenceInterval : nil
@@ -61,7 +61,7 @@ extension Room {
       if !replaced.isEmpty { attendanceChanged(&state) }
       for name in changed { state.presence.changed(name) }
       if state.count != count { state.presence.countChanged() }
-      // Nobody else is to be told.
+      // Presence events go only to members on this server.
       if let loop = state.people.connections.first(where: { _ in true })?.loop { schedulePresence(&state, loop) }
       return replaced
     }

@@ -1,16 +1,16 @@
 internal import Confab
 internal import Synchronization
 
-// The rich protocol: what its connections do in a room.
+// The rich protocol: the operations of its connections in a room.
 //
-// What somebody does whom another connection has taken over comes to nothing: that connection is about to be closed.
+// Events from a replaced connection are ignored; it is about to be closed.
 
 extension Room {
-  /// How long a client that has heard more than the room has waits for that.
+  /// Maximum time that a client waits for messages that it has and the room does not have yet.
   static let patience = Duration.seconds(5)
 
-  /// Whether the room has all that a client has heard. Otherwise the connection's ``RichProtocol`` is told when that is so:
-  /// another server, which it was at, may be ahead of this one.
+  /// Whether the room has all messages that a client has. If not, the connection's ``RichProtocol`` is notified when it
+  /// does: the client's previous server may be ahead of this one.
   func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
     state.withLock { state in
       guard let after = hello.after, hello.epoch == state.epoch, after > state.history.last else { return true }
@@ -19,10 +19,10 @@ extension Room {
     }
   }
 
-  /// The connection does not wait any more.
+  /// Stops the connection's waiting for messages.
   func stopWaiting(_ connection: Connection) { state.withLock { $0.ahead.removeAll { $0.connection === connection } } }
 
-  /// Has connections welcomed that have heard no more than the room has, or that have heard what it never will have.
+  /// Continues the handshake of waiting connections whose messages the room has, or will never have.
   func welcomeAhead(_ state: inout State, all: Bool = false) {
     if state.ahead.isEmpty { return }
     let last = state.history.last
@@ -33,8 +33,8 @@ extension Room {
     }
   }
 
-  /// Lets a client in by name, and sends the welcome: messages appended from then on follow it. Nil if a newer connection
-  /// has the client's session: a hello that had to wait may be handled after that of the connection that replaced its own.
+  /// Adds a client by name and sends the welcome; messages appended afterwards follow it. Nil if a newer connection has
+  /// the client's session: a hello that waited may be handled after that of its replacement.
   func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> Member? {
     let session = hello.session.flatMap { Session($0, in: self.name) }
     let entry = try state.withLock { state throws(NameTaken) -> People<Connection>.Entry? in
@@ -78,7 +78,8 @@ extension Room {
         burst: options.maxEventBurst))
   }
 
-  /// What somebody who comes back has missed. For others, or when that is not there any more, the newest messages.
+  /// Returns the messages that a returning client has missed. For other clients, or if those are dropped, returns the
+  /// newest messages.
   private func missed(
     _ hello: ClientEvent.Hello, _ current: String, _ history: History
   ) -> (messages: [ArraySlice<UInt8>], more: Bool, gap: Bool) {
@@ -91,8 +92,8 @@ extension Room {
     return (page.messages, page.more, false)
   }
 
-  /// Says something by the rich protocol to everyone, the sender included. When the room still has a message of
-  /// the member with the tag it is not said: the result is that message.
+  /// Publishes a message of the rich protocol to all members, including the sender. If the room still has a message of
+  /// the member with the tag, returns that message instead.
   func say(
     _ text: Text, tag: Tag, from member: Member, _ connection: Connection, _ sender: Sender?
   ) -> ArraySlice<UInt8>? {
@@ -100,7 +101,7 @@ extension Room {
     let (known, waits) = state.withLock { state -> (ArraySlice<UInt8>?, Bool) in
       guard let name = state.people.person(member, of: connection)?.name.text else { return (nil, false) }
       if let known = state.history.message(with: tag, of: member) { return (known, false) }
-      // It comes when it has its place.
+      // The message is sent when it gets its offset.
       let key = MemberTag(member: member, tag: tag.text)
       guard state.waitingTags.updateValue(connection, forKey: key) == nil else { return (nil, false) }
       let post = { Post(kind: .text, bytes: bytes, name: name, member: member, tag: tag.text) }
@@ -113,7 +114,7 @@ extension Room {
     return known
   }
 
-  /// Tells everyone of the rich protocol that somebody is writing.
+  /// Tells all members of the rich protocol that a user is typing.
   func typing(_ member: Member, _ connection: Connection) {
     state.withLock { state in
       guard let name = state.people.person(member, of: connection)?.name else { return }
@@ -122,7 +123,7 @@ extension Room {
     }
   }
 
-  /// Gives somebody another name, and says so to the one who has asked for it.
+  /// Renames a member, and confirms that to its connection.
   func rename(_ member: Member, to name: Name, _ connection: Connection) throws(NameTaken) {
     try state.withLock { state throws(NameTaken) in
       guard state.people.person(member, of: connection) != nil else { return }
@@ -137,7 +138,7 @@ extension Room {
     }
   }
 
-  /// A page of the history; nil when what is asked for has been forgotten.
+  /// Returns a page of the history; nil if the requested messages have been dropped.
   func page(_ request: ClientEvent.HistoryRequest) -> HistoryEvent? {
     state.withLock { state in
       expire(&state)
@@ -152,7 +153,7 @@ extension Room {
     }
   }
 
-  /// Lets somebody go, if the connection still speaks for the person.
+  /// Removes a member, unless the connection has been replaced.
   func leave(_ member: Member, _ connection: Connection) {
     state.withLock { state in
       guard let name = state.people.leave(member, connection) else { return }

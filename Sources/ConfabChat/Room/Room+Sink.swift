@@ -1,7 +1,7 @@
 internal import Confab
 internal import Synchronization
 
-// What a room is told by its engine.
+// Calls from the room's engine.
 
 extension Room: RoomSink {
   func opened(_ kept: Kept) {
@@ -11,14 +11,14 @@ extension Room: RoomSink {
       return (state.order != nil, state.waiting ?? [:])
     }
     for action in waiting.values { action() }
-    // Who has it made does that himself.
+    // ChatRooms.enter does this for a new room.
     if isMade { keepWithinBudget() }
   }
 
   private func restore(_ kept: Kept, _ state: inout State) {
     if state.waiting == nil {
       comeAgain(state)
-      // Their messages may be among those that the room has now, or among those that nobody has.
+      // These messages may be among those that the room has now, or may be lost.
       state.waitingTags = [:]
     }
     tally(&state) { state in
@@ -38,7 +38,7 @@ extension Room: RoomSink {
     }
   }
 
-  /// Closes clients that have missed something, or know numbers that may be given again.
+  /// Closes clients that have missed messages, or know offsets that may be assigned again.
   private func comeAgain(_ state: borrowing State) {
     for connection in state.people.connections { connection.comeAgain() }
     for connection in state.plain.values { connection.comeAgain() }

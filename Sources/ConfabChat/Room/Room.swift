@@ -1,52 +1,51 @@
 internal import Confab
 internal import Synchronization
 
-/// A room: what is said in it, in one order for everyone, and who is there.
+/// A room: its messages, in one order for all members, and its members.
 ///
-/// A message gets its place from the room's ``RoomOrder``, under the room's lock, and then its place in the history and in
-/// both logs at once: there, or in ``placed(_:)`` if the engine takes longer. So what readers of the plain protocol and
-/// those of the rich one see has one order, whichever event loop they are on. Each form of a message is made once, and
-/// only if somebody reads it.
+/// The room's ``RoomOrder`` assigns an offset to each message, under the room's lock. The message then goes to the
+/// history and to both logs, at once or in ``placed(_:)`` if the engine takes longer. So readers of the plain and of
+/// the rich protocol see one order on all event loops. Each form of a message is made once, and only if it has readers.
 ///
-/// Any thread, but for connections: they are to be passed on their own loop's.
+/// Any thread, except for functions that take a connection: call those on the connection's loop.
 final class Room: Sendable {
   let name: String
   let options: ChatOptions
 
   let budget: HistoryBudget
   private let makeSpace: @Sendable (Room) -> Void
-  /// Maximum size of a text as readers of the rich protocol get it, see ``MessageEvent``.
+  /// Maximum size of a text for readers of the rich protocol, see ``MessageEvent``.
   let maxTextBytes: Int
-  /// What readers of the plain protocol get.
+  /// Messages for readers of the plain protocol.
   let plainLog = BroadcastLog()
-  /// What those of the rich one get who have a name.
+  /// Events for members of the rich protocol.
   let richLog = BroadcastLog()
   let state: Mutex<State>
 
   struct State {
-    /// Where messages get their places; nil while the room is being made.
+    /// Assigns the offsets; nil while the room is being made.
     var order: (any RoomOrder)?
-    /// Called when the engine has opened the room, by the visit that waits; nil when it has.
+    /// Actions to call when the engine has opened the room, by waiting visit; nil once it is open.
     var waiting: [ObjectIdentifier: @Sendable () -> Void]? = [:]
     var isAvailable = true
-    /// Says which numbering the ids of messages belong to: one who comes back may find another room of the same name.
+    /// Epoch of the offsets. A returning client may find another room of the same name.
     var epoch = ""
     var history: History
-    /// The tags of messages that wait for their place, and the connections that have said them.
+    /// Tags of pending messages, with the connections that have sent them.
     var waitingTags: [MemberTag: Connection] = [:]
     var people: People<Connection>
     /// Connections of the plain protocol.
     var plain: [ObjectIdentifier: Connection] = [:]
-    /// Connections that have heard more than the room has, and wait to be welcomed until it has that message, too.
+    /// Connections that have messages that the room does not have yet. Their welcome waits for these.
     var ahead: [(after: Int, connection: Connection)] = []
     var presence = Presence()
-    /// When the news of presence is to be told; nil when there is none.
+    /// Time of the next presence event; nil if none is pending.
     var presenceDue: ContinuousClock.Instant?
-    /// Rises when somebody comes, goes or changes the name.
+    /// Version that rises when a member joins, leaves or is renamed.
     var attendanceVersion = 0
-    /// Whether the engine knows that it has risen since it asked last.
+    /// Whether the engine has been notified of the change since its last query.
     var isAttendanceChangeTold = false
-    /// Whether it has no visits, and its memory is counted in the budget.
+    /// Whether the room has no visits, so that its memory is counted in the budget.
     var isVacant = false
 
     var count: Int { people.count + plain.count + people.otherCount }
@@ -67,11 +66,11 @@ final class Room: Sendable {
 
   deinit { budget.add(-state.withLock { $0.history.bytes + ($0.isVacant ? vacantBytes : 0) }) }
 
-  /// What a room that has been left takes beside its history, at the most: itself, its logs and tables.
+  /// Maximum memory of a vacant room beside its history: the room, its logs and tables.
   static let vacantOverhead = 4 << 10
   private var vacantBytes: Int { Room.vacantOverhead + name.utf8.count }
 
-  /// Tells that the last visit has ended, and the room is kept, or that there is one again.
+  /// Marks the room as vacant when its last visit has ended, or as occupied again.
   func setVacant(_ isVacant: Bool) {
     state.withLock { state in
       guard state.isVacant != isVacant else { return }
@@ -81,12 +80,12 @@ final class Room: Sendable {
     }
   }
 
-  /// Sees to it that all histories take no more memory than they may, after this one may have grown.
+  /// Reduces the histories to the budget, after this one may have grown.
   func keepWithinBudget() {
     if budget.excess > 0 { makeSpace(self) }
   }
 
-  /// Gives the room up: it has no visits, and gets none any more.
+  /// Closes the room, which has no visits and gets no more.
   func close() {
     setVacant(false)
     state.withLock(\.order)?.close()
@@ -94,10 +93,10 @@ final class Room: Sendable {
 
   // MARK: Opening
 
-  /// Whether the engine has opened the room: what is said from then on is heard.
+  /// Whether the engine has opened the room, so that messages are delivered.
   var isOpen: Bool { state.withLock { $0.waiting == nil } }
 
-  /// Calls `action` once, on any thread: when the room is open, or when the visit stops waiting for that.
+  /// Calls `action` once, on any thread, when the room is open or the visit stops waiting for that.
   func whenOpen(_ visit: ObjectIdentifier, _ action: @escaping @Sendable () -> Void) {
     let isOpen = state.withLock { state in
       state.waiting?[visit] = action
@@ -108,25 +107,25 @@ final class Room: Sendable {
 
   func stopWaiting(_ visit: ObjectIdentifier) { state.withLock { $0.waiting?.removeValue(forKey: visit) }?() }
 
-  /// Asks for messages' places, and keeps history, from now on: somebody speaks the rich protocol, or the engine is shared.
+  /// Starts to get offsets and to keep history, because a client uses the rich protocol or the engine is shared.
   func record() { plainLog.keepOrder() }
 
-  /// Whether it has messages that somebody may ask for.
+  /// Whether the room has stored messages.
   var hasHistory: Bool { state.withLock { !$0.history.isEmpty } }
 
-  /// Forgets old messages, so that `count` bytes are free again, or there are none left.
+  /// Drops old messages, until `count` bytes are free or none is left.
   func forget(_ count: Int) {
     state.withLock { state in tally(&state) { $0.history.forget(count) } }
   }
 
-  /// Does something to the history, and keeps account of the memory.
+  /// Changes the history, and updates the budget.
   func tally<Result>(_ state: inout State, _ body: (inout State) -> Result) -> Result {
     let bytes = state.history.bytes
     defer { budget.add(state.history.bytes - bytes) }
     return body(&state)
   }
 
-  /// Forgets what is too old.
+  /// Drops expired messages.
   func expire(_ state: inout State) {
     let age = options.maxHistoryAge
     if age > .zero {
@@ -136,14 +135,14 @@ final class Room: Sendable {
 
   // MARK: The order
 
-  /// Keeps a message that has its place, and appends it to the logs that somebody reads.
+  /// Stores a message with its offset, and appends it to the logs that have readers.
   func append(
     _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at place: Place,
     _ forms: BroadcastLog.Forms?, _ state: inout State
   ) {
     let speaker = MemberTag(member, tag).flatMap { state.waitingTags.removeValue(forKey: $0) }
     guard place.id > state.history.last else {
-      // It had its place before, and the room has forgotten it.
+      // The message had its offset before, and the room has dropped it.
       guard let speaker else { return }
       let json = json(message, name, member, tag, at: place)
       speaker.loop.execute { speaker.send(Message(.text, json.span)) }
@@ -179,7 +178,7 @@ final class Room: Sendable {
 
   // MARK: The plain protocol
 
-  /// Lets a connection of the plain protocol read what is said from now on.
+  /// Adds a connection of the plain protocol, which reads messages from now on.
   func admit(_ connection: Connection) {
     state.withLock { state in
       state.plain[ObjectIdentifier(connection)] = connection
@@ -188,7 +187,7 @@ final class Room: Sendable {
     }
   }
 
-  /// Counts one of the plain protocol out.
+  /// Removes a connection of the plain protocol.
   func leave(_ connection: Connection) {
     state.withLock { state in
       state.plain[ObjectIdentifier(connection)] = nil
@@ -197,7 +196,7 @@ final class Room: Sendable {
     }
   }
 
-  /// Says a message of the plain protocol to everyone, the sender included.
+  /// Publishes a message of the plain protocol to all members, including the sender.
   ///
   /// - Parameter sender: nil if the engine is not shared.
   func say(_ message: Message, from sender: Sender? = nil) {
@@ -221,7 +220,7 @@ extension BroadcastLog {
 }
 
 extension Connection {
-  /// Another one speaks for the person.
+  /// Closes the connection, because another one has replaced it.
   func giveWay() {
     loop.execute { self.close(.replaced, reason: "replaced by another connection") }
   }

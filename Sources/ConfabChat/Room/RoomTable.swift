@@ -1,9 +1,9 @@
-/// The rooms of a chat, by name. One that has been left may be kept, until its place is needed.
+/// The rooms of a chat, by name. A vacant room may stay until its place is needed.
 struct RoomTable<Room> {
   private struct Entry {
     let room: Room
     var people = 0
-    /// When it was left, as a number that rises; nil while somebody is in it.
+    /// Rising number of its last departure; nil while the room is occupied.
     var vacantSince: Int?
   }
 
@@ -14,29 +14,29 @@ struct RoomTable<Room> {
   }
 
   private var entries: [String: Entry] = [:]
-  /// Those that have been left, in this order, and some that have been entered again since.
+  /// Vacant rooms in the order of their departures, and some that have been entered again since.
   private(set) var vacancies: ArraySlice<Vacancy> = []
   private var vacantCount = 0
   private var departures = 0
 
   var count: Int { entries.count }
 
-  /// How many people are in the rooms that somebody is in.
+  /// Occupied rooms, with their number of visits.
   var occupancy: [String: Int] { entries.filter { $0.value.people > 0 }.mapValues(\.people) }
 
-  /// Whether a room is there, or a place for it among `limit`.
+  /// Whether the room exists, or fits within `limit`.
   func hasPlace(for name: String, limit: Int) -> Bool {
     limit == 0 || count < limit || vacantCount > 0 || entries[name] != nil
   }
 
   var hasVacancy: Bool { vacantCount > 0 }
 
-  /// Gives up a room, if the one of this name needs its place.
+  /// Removes a vacant room, if the one of this name needs its place.
   mutating func makePlace(for name: String, limit: Int) -> Room? {
     limit > 0 && count >= limit && entries[name] == nil ? removeVacant() : nil
   }
 
-  /// Counts somebody in.
+  /// Adds a visit.
   mutating func enter(_ name: String, make: () -> Room) -> Room {
     if entries[name] == nil { entries[name] = Entry(room: make()) }
     if entries[name]?.vacantSince != nil { vacantCount -= 1 }
@@ -46,7 +46,7 @@ struct RoomTable<Room> {
     return room
   }
 
-  /// Counts somebody out. A room that nobody is in any more stays if it `isKept`; one that doesn't is returned.
+  /// Removes a visit. A room without visits stays if it `isKept`, and is returned otherwise.
   @discardableResult
   mutating func leave(_ name: String, isKept: (Room) -> Bool) -> Room? {
     guard var entry = entries[name] else { return nil }
@@ -66,7 +66,7 @@ struct RoomTable<Room> {
     return nil
   }
 
-  /// Gives up the room that was left longest ago, if that was before `time`; nil if there is none such.
+  /// Removes the room that has been vacant longest, if it was left before `time`; nil if there is none.
   mutating func removeVacant(leftBefore time: ContinuousClock.Instant? = nil) -> Room? {
     while let first = vacancies.first {
       guard let entry = entries[first.name], isVacant(first) else {

@@ -1,20 +1,20 @@
 internal import Confab
 
-/// What proves that a new connection is a member who was there before: 24 random bytes, the server's or the client's own.
+/// Secret that proves that a new connection belongs to a known member: 24 random bytes, from the server or the client.
 ///
-/// The member follows from the session and the room, by a digest. So every server takes a session for the same member,
-/// whether or not it has seen it before, and nobody can make another session of that member.
+/// The member is a digest of the session and the room. So every server maps a session to the same member, whether or
+/// not it has seen the session before, and a second session of that member cannot be forged.
 struct Session: Sendable {
   /// 48 hexadecimal digits.
   let text: String
   let member: Member
 
-  /// A new one, from the system's source of random numbers.
+  /// Creates a session from the system's random number generator.
   init(in room: String) {
     self.init((0..<3).map { _ in UInt64.random(in: .min ... .max).hexadecimal }.joined(), room)
   }
 
-  /// Reads what ``text`` has written.
+  /// Parses the form of ``text``.
   init?(_ text: String, in room: String) {
     guard text.utf8.count == 48, let digits = text.hexadecimalDigits else { return nil }
     self.init(digits, room)
@@ -25,14 +25,14 @@ struct Session: Sendable {
     member = Member(bytes: sha256(Array((text + room).utf8)).prefix(Member.byteCount))
   }
 
-  /// Compares all of it, so that the time it takes tells nothing.
+  /// Compares all bytes in constant time.
   func isSame(as other: Session) -> Bool {
     zip(text.utf8, other.text.utf8).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
   }
 }
 
 extension String {
-  /// In lower case; nil if there is anything else.
+  /// The digits in lower case; nil if there are other characters.
   fileprivate var hexadecimalDigits: String? {
     let digits = lowercased()
     let isHexadecimal = digits.utf8.allSatisfy { byte in

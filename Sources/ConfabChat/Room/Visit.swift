@@ -1,6 +1,7 @@
 internal import Confab
 
-/// A client's visit to a room, from its handshake to its end. A room stays as long as it has visits. Any thread.
+/// A client's visit to a room, from its handshake until the connection closes. A room stays as long as it has visits.
+/// Any thread.
 final class Visit: Sendable {
   let room: Room
   private let rooms: ChatRooms
@@ -14,16 +15,16 @@ final class Visit: Sendable {
     rooms.sweepLater(on: loop)
   }
 
-  /// Calls `action` once, on any thread: when the room is open, or when the visit stops waiting for that.
+  /// Calls `action` once, on any thread, when the room is open or the visit stops waiting for that.
   func whenOpen(_ action: @escaping @Sendable () -> Void) { room.whenOpen(ObjectIdentifier(self), action) }
 
-  /// Waits until the room is open, the task is cancelled, or the time is up.
+  /// Waits until the room is open, the task is cancelled, or `patience` is over.
   func waitUntilOpen(within patience: Duration) async {
     loop.execute(after: patience) { [weak self] in self?.stopWaiting() }
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         whenOpen { continuation.resume() }
-        // The task may have been cancelled before there was something to stop.
+        // The task may have been cancelled before the wait was registered.
         if Task.isCancelled { stopWaiting() }
       }
     } onCancel: {
