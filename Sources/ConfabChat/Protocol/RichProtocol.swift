@@ -64,7 +64,7 @@ final class RichProtocol {
     guard waiting == nil else { return waiting!.append(OwnedMessage(message)) }
     ref = nil
     guard message.bytes.count <= maxBytes else {
-      return tell(connection, ErrorEvent(.textTooLong, "An event has at most \(maxBytes) bytes."))
+      return tell(connection, ErrorEvent(.textTooLong, "event too long: at most \(maxBytes) bytes"))
     }
     // Paid for before it is read.
     let retryAfter = rate.take(now: .now)
@@ -73,7 +73,7 @@ final class RichProtocol {
       return countMalformed(connection)
     }
     if let retryAfter {
-      let text = "There are too many events."
+      let text = "too many events"
       return tell(connection, ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: retryAfter))
     }
     if case .hello(let hello) = event {
@@ -82,9 +82,9 @@ final class RichProtocol {
       }
       return introduce(hello, connection)
     }
-    if case .unknown = event { return tell(connection, ErrorEvent(.unknownType, "There is no such type of event.")) }
+    if case .unknown = event { return tell(connection, ErrorEvent(.unknownType, "unknown event type")) }
     guard let member else {
-      return tell(connection, ErrorEvent(.notIntroduced, "A hello must come first.", tag: event.tag))
+      return tell(connection, ErrorEvent(.notIntroduced, "hello required", tag: event.tag))
     }
     switch event {
     case .hello, .unknown: break
@@ -120,7 +120,7 @@ final class RichProtocol {
 
   private func introduce(_ hello: ClientEvent.Hello, _ connection: Connection) {
     guard member == nil else {
-      return tell(connection, ErrorEvent(.alreadyIntroduced, "A hello comes once: use rename for another name."))
+      return tell(connection, ErrorEvent(.alreadyIntroduced, "hello already sent: use rename"))
     }
     guard let name = Name(hello.name, limit: room.options.maxNameLength) else { return refuseName(connection) }
     do throws(Room.NameTaken) {
@@ -132,7 +132,7 @@ final class RichProtocol {
 
   private func rename(_ rename: ClientEvent.Rename, _ member: Member, _ connection: Connection) {
     if let retryAfter = renameRate.take(now: .now) {
-      return tell(connection, ErrorEvent(.rateLimited, "There are too many renames.", retryAfter: retryAfter))
+      return tell(connection, ErrorEvent(.rateLimited, "too many renames", retryAfter: retryAfter))
     }
     guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return refuseName(connection) }
     do throws(Room.NameTaken) {
@@ -143,12 +143,12 @@ final class RichProtocol {
   }
 
   private func refuseName(_ connection: Connection) {
-    let text = "A name has 1 to \(room.options.maxNameLength) characters, none of them invisible."
+    let text = "invalid name: must have 1 to \(room.options.maxNameLength) visible characters"
     tell(connection, ErrorEvent(.nameInvalid, text))
   }
 
   private func refuse(_ error: Room.NameTaken, _ connection: Connection) {
-    tell(connection, ErrorEvent(.nameTaken, "Somebody here has this name.", proposal: error.proposal))
+    tell(connection, ErrorEvent(.nameTaken, "name taken", proposal: error.proposal))
   }
 
   // MARK: Messages
@@ -156,7 +156,7 @@ final class RichProtocol {
   private func say(_ say: ClientEvent.Say, _ member: Member, _ connection: Connection) {
     guard let text = say.text, say.tag != nil else { return countMalformed(connection, tag: say.tag) }
     guard let tag = say.tag.flatMap({ Tag($0) }) else {
-      let text = "A tag has 1 to \(Tag.maxLength) letters of ASCII, digits, - and _."
+      let text = "invalid tag: must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _"
       return tell(connection, ErrorEvent(.tagInvalid, text, tag: say.tag))
     }
     if let sender, sender.isRefused {
@@ -170,9 +170,9 @@ final class RichProtocol {
       }
     } catch {
       switch error {
-      case .empty: tell(connection, ErrorEvent(.textEmpty, "There is nothing to be seen in the text.", tag: tag.text))
+      case .empty: tell(connection, ErrorEvent(.textEmpty, "empty text", tag: tag.text))
       case .tooLong:
-        let text = "A text has at most \(room.options.maxTextLength) characters."
+        let text = "text too long: at most \(room.options.maxTextLength) characters"
         tell(connection, ErrorEvent(.textTooLong, text, tag: tag.text))
       }
     }
@@ -181,7 +181,7 @@ final class RichProtocol {
   /// The engine does not take a text that this connection has said.
   func refused(_ tag: String, _ connection: Connection) {
     ref = nil
-    tell(connection, ErrorEvent(.textTooLong, "The text is too long for the server's broker.", tag: tag))
+    tell(connection, ErrorEvent(.textTooLong, "text too long for the broker", tag: tag))
   }
 
   private func typing(_ member: Member, _ connection: Connection) {
@@ -194,7 +194,7 @@ final class RichProtocol {
   private func history(_ request: ClientEvent.HistoryRequest, _ connection: Connection) {
     guard (request.before == nil) != (request.after == nil) else { return countMalformed(connection) }
     guard let page = room.page(request) else {
-      return tell(connection, ErrorEvent(.historyGone, "The room has forgotten these messages."))
+      return tell(connection, ErrorEvent(.historyGone, "messages no longer stored"))
     }
     let json = page.json
     connection.send(Message(.text, json.span))

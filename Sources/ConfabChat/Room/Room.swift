@@ -226,7 +226,7 @@ extension Connection {
   }
 
   func comeAgain() {
-    loop.execute { self.close(.serviceRestart, reason: "the room has begun anew") }
+    loop.execute { self.close(.serviceRestart, reason: "room restarted") }
   }
 
   func send(_ event: some ServerEvent) {
