@@ -1,23 +1,23 @@
 internal import Confab
 internal import ConfabChat
 
-/// A message of the stream, as a consumer sends it.
+/// A message of the stream, as a consumer delivers it.
 struct Delivery {
-  /// Its name.
+  /// Name of the consumer.
   let consumer: Substring
-  /// How many the consumer has sent with it.
+  /// Number of messages that the consumer has sent, including this one.
   let number: Int
-  /// How many there are behind it.
+  /// Number of messages after this one in the stream.
   let pending: Int
   let post: PlacedPost
-  /// When the stream has stored it: nanoseconds since 1970.
+  /// Time at which the stream stored it: nanoseconds since 1970.
   let time: Int64
-  /// What the one who published it knows it by.
+  /// The publisher's identifier of the message, `Nats-Msg-Id`.
   let id: String?
 }
 
 extension Delivery {
-  /// Nil if it is none, or has numbers that no stream has.
+  /// Nil if it is not a delivery, or has numbers that streams never use.
   init?(_ message: NatsMessage) {
     // $JS.ACK.<stream>.<consumer>.<times>.<in stream>.<in consumer>.<nanoseconds>.<pending>, and newer servers have a
     // domain and an account before the stream.
@@ -46,15 +46,15 @@ extension Post {
   private static let memberHeader = "Confab-Member"
   private static let tagHeader = "Confab-Tag"
 
-  /// `Nats-Msg-Id` of a message with a tag, the same one at each server, so that a client can say the message again.
-  /// Another text has another id, even with a tag that has been used before. Nil if there is no tag.
+  /// Returns the `Nats-Msg-Id` of a message with a tag; nil if there is no tag. It is equal on all servers, so that a
+  /// client can send the message again. A different text has a different id, even if its tag was used before.
   func id(in subject: String) -> String? {
     guard let member, let tag else { return nil }
     let digest = sha256(bytes).prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     return "\(subject)/\(member.text)/\(tag)/\(digest.hexadecimal)"
   }
 
-  /// What it is stored with, beside its bytes.
+  /// Returns the headers that it is stored with.
   func headers(id: String) -> [(String, String)] {
     var headers = [(Delivery.idHeader, id), (Post.kindHeader, kind == .text ? "text" : "binary")]
     if let name { headers.append((Post.nameHeader, Subject.escaped(name))) }
@@ -63,7 +63,7 @@ extension Post {
     return headers
   }
 
-  /// Others than servers of the chat may publish, too: text, if it is.
+  /// Parses a stored message. Programs other than the chat's servers may publish too; their valid UTF-8 becomes text.
   fileprivate init(_ message: NatsMessage) {
     let isText =
       message.headers[Post.kindHeader].map { $0 == "text" } ?? (String(validating: message.bytes, as: UTF8.self) != nil)

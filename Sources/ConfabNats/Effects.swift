@@ -1,14 +1,14 @@
 internal import ConfabChat
 internal import Logging
 
-/// What is to be done outside of the lock, in this order: sent to the broker, told to rooms, told to senders, logged.
+/// Effects to apply outside the lock, in this order: send to the broker, call rooms, call senders, log.
 struct Effects {
   struct Publication {
     let subject: String
     var reply: String?
     var headers: [(String, String)] = []
     var bytes: [UInt8] = []
-    /// Of the message, if it is one that somebody has said.
+    /// Number of the message, for a message of a sender.
     var number: Int?
   }
 
@@ -23,7 +23,7 @@ struct Effects {
     case placed(any RoomSink, [PlacedPost])
     case refused(any RoomSink, [Post])
     case available(any RoomSink, Bool)
-    /// Is asked who is there, to tell it.
+    /// Queries the presence of a room, to publish it.
     case attendance(any RoomSink, Int, unless: Int)
     case attended(any RoomSink, String, Attendance)
     case typed(any RoomSink, String)
@@ -32,10 +32,10 @@ struct Effects {
   var actions: [Action] = []
   var calls: [Call] = []
   var settled: [(Sender?, Int)] = []
-  /// Whether something is to be done within a moment.
+  /// Whether another iteration is due within a moment.
   var isToLookAgain = false
   var logs: [(Logger.Level, String)] = []
-  /// Where the last call for a room is, if it is for messages: more can be added to it.
+  /// Index of a room's last call, if that call publishes messages, so that more can be added to it.
   private var placed: [Int: Int] = [:]
 
   mutating func publish(
@@ -52,7 +52,7 @@ struct Effects {
 
   mutating func placed(_ post: PlacedPost, _ room: Int, _ sink: any RoomSink) {
     if let index = placed[room], case .placed(let sink, var posts) = calls[index] {
-      // Moved out for a moment, so that it is not copied.
+      // Moved out briefly to avoid a copy.
       calls[index] = .available(sink, true)
       posts.append(post)
       calls[index] = .placed(sink, posts)

@@ -1,9 +1,9 @@
 internal import Confab
 internal import ConfabChat
 
-// Each room is read by a consumer of its own, which is made again from where the room is when something has gone wrong.
+// Each room has its own consumer. After an error the consumer is recreated at the room's position.
 extension EngineState {
-  /// Has a room read again, from where it is.
+  /// Recreates the consumer of a room at its position.
   mutating func restart(_ number: Int, at instant: Instant, _ effects: inout Effects) {
     guard let room = rooms[number] else { return }
     deleteConsumer(number, room.reader.generation, &effects)
@@ -24,8 +24,8 @@ extension EngineState {
       "$JS.API.CONSUMER.DELETE.\(options.stream).\(consumer(number, generation))", reply: "\(inbox).deleted")
   }
 
-  /// Where a consumer sends messages to. It is a subscription of its own, since a server does not send to one that it
-  /// has no subscription of that very subject for.
+  /// Returns the subject to which a consumer delivers. Each consumer has its own subscription, because a NATS server
+  /// delivers only to consumers whose exact subject has a subscription on it.
   func delivery(_ number: Int, _ generation: Int) -> String { "\(inbox)-read.read.\(number).\(generation)" }
 
   func consumer(_ number: Int, _ generation: Int) -> String { "\(instance)-\(number)-\(generation)" }
@@ -76,14 +76,14 @@ extension EngineState {
       if isReader(number, generation) { progress(number, step, nil, now, &effects) }
     case .failure(let error) where error.err_code == ApiError.streamNotFound: lookForStream(now, &effects)
     case .failure(let error):
-      warn("a room cannot be read: \(error.text)", now, &effects)
+      warn("cannot read a room: \(error.text)", now, &effects)
       restart(number, at: now + .seconds(1), &effects)
     }
   }
 
-  /// What a consumer says when there is no message to send, or when it wants to know how far it has been read.
+  /// Handles a consumer's message without a payload: an idle heartbeat, or a flow-control request.
   mutating func heartbeat(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    // Answered when all before it has been handled: the server sends no more than so much in advance.
+    // Answered after all earlier messages are handled, because the server sends only a limited amount in advance.
     let stalled = message.headers["Nats-Consumer-Stalled"]
     if let reply = message.reply.isEmpty ? stalled : message.reply { effects.publish(reply) }
     guard message.reply.isEmpty, let sent = message.headers["Nats-Last-Consumer"].flatMap({ Int($0) }) else { return }
@@ -117,7 +117,7 @@ extension EngineState {
     case .hole: restart(number, at: now, &effects)
     case .missed:
       warn(
-        "messages have been deleted from the stream before they were read: clients of their room are closed", now,
+        "messages have been deleted from the stream before they were read: clients of the room are closed", now,
         &effects)
       restart(number, at: now, &effects)
     case .renumbered:
@@ -128,15 +128,15 @@ extension EngineState {
     }
   }
 
-  /// All has been read that there was, perhaps by a consumer of which nothing else has been heard: the answer that it has
-  /// been made can get lost.
+  /// Handles that a room has been read completely. The consumer may not have been confirmed yet, because that response
+  /// can get lost.
   private mutating func wasRead(_ number: Int) {
     asked.remove(number)
     caughtUp.insert(number)
     outbox.wake(room: number)
   }
 
-  /// Opens rooms that have been read, when other servers have had time to tell who is there.
+  /// Opens rooms that have been read, after other servers have had time to report their members.
   mutating func openRooms(_ now: Instant, _ effects: inout Effects) {
     neighbourhood.ask(now, &effects)
     for number in caughtUp.sorted() where rooms[number]?.sink == nil || neighbourhood.hasAsked(number, now) {

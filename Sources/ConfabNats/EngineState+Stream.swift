@@ -1,10 +1,10 @@
 internal import Logging
 
-// The stream is looked for when there is a connection, and made if it is not there.
+// The stream is looked up on each connection, and created if it does not exist.
 extension EngineState {
   mutating func lookForStream(_ now: Instant, _ effects: inout Effects) {
     phase = .asking(now)
-    // Not before all has been read that there is, see ``send(_:_:)``.
+    // Messages are sent only after the rooms have been read, see ``send(_:_:)``.
     outbox.putBackAll()
     effects.publish("$JS.API.STREAM.INFO.\(options.stream)", reply: "\(inbox).stream")
   }
@@ -21,37 +21,37 @@ extension EngineState {
     case .failure(let error) where error.err_code == ApiError.streamNotFound:
       effects.publish(
         "$JS.API.STREAM.CREATE.\(options.stream)", reply: "\(inbox).stream", bytes: Api.encode(StreamConfig(options)))
-    // Somebody has just made it with other settings.
+    // Another server has just created it with other settings.
     case .failure(let error) where error.err_code == ApiError.streamNameInUse: phase = .asking(now - .seconds(2))
-    case .failure(let error): warn("the stream \(options.stream) is not there: \(error.text)", now, &effects)
+    case .failure(let error): warn("the stream \(options.stream) is unavailable: \(error.text)", now, &effects)
     }
   }
 
-  /// The stream has another message under a number that it had given, say since an older state of it has been put back:
-  /// another epoch begins.
+  /// Begins another epoch, because the stream has a different message under a known offset. This happens for example
+  /// when an older state of the stream was restored.
   mutating func renumber(_ now: Instant, _ effects: inout Effects) {
-    effects.logs.append((.error, "the stream has another message under a number that another one had"))
+    effects.logs.append((.error, "the stream has a different message under a known offset: a new epoch begins"))
     created = ""
     suspendReaders(now)
     lookForStream(now, &effects)
   }
 
-  /// The stream is there: all rooms are read from where they were.
+  /// Resumes reading all rooms, because the stream exists.
   mutating func begin(_ info: StreamInfo, _ now: Instant, _ effects: inout Effects) {
     let newest = rooms.values.map(\.reader.position).max() ?? 0
     if info.created == created && info.state.last_seq < newest {
-      // A server that has just become the leader may be behind for a moment.
+      // A new leader may be briefly behind.
       losses += 1
       if losses < 5 { return }
       effects.logs.append(
-        (.error, "the stream has lost messages: \(info.state.last_seq) is its newest, it was \(newest)"))
+        (.error, "the stream has lost messages: its newest is \(info.state.last_seq), it was \(newest)"))
       created = ""
     }
     losses = 0
     let limit = info.config.max_msgs_per_subject
     roomLimit = limit > 0 ? limit : .max
     if info.created != created {
-      // Another numbering begins. What other servers call it is the same unless this one has seen a loss.
+      // The offsets get a new epoch. Other servers use the same name for it unless this one has seen a loss.
       if epoch == nil || !created.isEmpty {
         epoch = info.created
       } else {
@@ -66,6 +66,6 @@ extension EngineState {
     asked = []
     opening = []
     for number in rooms.keys.sorted() { restart(number, at: now, &effects) }
-    effects.logs.append((.notice, "the stream \(options.stream) is there, of \(info.created)"))
+    effects.logs.append((.notice, "found the stream \(options.stream), created \(info.created)"))
   }
 }

@@ -2,66 +2,67 @@ internal import Confab
 internal import ConfabChat
 internal import Logging
 
-/// What an ``EngineState`` is told.
+/// An event for an ``EngineState``.
 enum Input: Sendable {
   case open(Int, String, any RoomSink)
-  /// A message for a room, of a sender that has this number.
+  /// A message for a room, from the sender with this number.
   case place(Int, Post, Sender?, from: UInt64)
   case close(Int)
   case closeAll
   case event(NatsConnection.Event)
-  /// No connection could be made, and why.
+  /// A failed connection attempt, with its reason.
   case unreachable(String)
-  /// There is news of who is in a room.
+  /// The presence of a room has changed.
   case attendanceChanged(Int)
-  /// Who is in a room, and the version of that.
+  /// The presence of a room, and its version.
   case attendance(Int, Attendance, Int)
   case typing(Int, String)
-  /// A message is larger than the broker takes.
+  /// The broker rejects a message for its size.
   case tooLarge(Int)
 }
 
-/// What a ``JetStreamEngine`` knows. It decides, and ``Effects`` says what is to be done: nothing here waits, or calls a
-/// room.
+/// State machine of a ``JetStreamEngine``. It returns ``Effects`` for its caller to apply, and neither blocks nor calls
+/// a room.
 struct EngineState {
   typealias Instant = ContinuousClock.Instant
 
-  /// The connection, and the stream.
+  /// Phase of the connection and the stream.
   enum Phase: Equatable {
     case disconnected(Instant)
-    /// Asks for the stream, or is to ask again.
+    /// The stream has been requested, or will be.
     case asking(Instant)
     case ready
   }
 
   struct OpenRoom {
     let subject: String
-    /// Nil when nobody needs it any more, but messages of its wait.
+    /// Nil when the room is closed, but still has pending messages.
     var sink: (any RoomSink)?
     var reader: RoomReader
     var waiting = 0
   }
 
-  /// How long an acknowledgement may take before a message is sent again …
+  /// Time without an acknowledgement after which a message is sent again.
   static let patience = Duration.seconds(2)
-  /// … before the stream is taken for away …
+  /// Time without an acknowledgement after which the stream counts as unavailable.
   static let stall = Duration.seconds(4)
-  /// … and before it is looked for in the stream: much less than the stream knows it for.
+  /// Time without an acknowledgement after which a message is looked for in the stream. It is much shorter than the
+  /// stream's duplicate window.
   static let doubt = Duration.seconds(20)
-  /// So many consumers are made at the same time.
+  /// Maximum number of consumers created at the same time.
   static let maxOpening = 32
 
   let options: JetStreamOptions
-  /// Unique: what is sent to this server has a subject that begins with it.
+  /// Unique prefix of the subjects for messages to this server.
   let instance: String
   var inbox: String { "_INBOX.\(instance)" }
 
   var phase: Phase
-  /// Why there is no connection, if that is known.
+  /// Reason for the missing connection, if known.
   private var obstacle: String?
-  /// Whether messages can be given places.
+  /// Whether messages can get offsets.
   var isAvailable = false
-  /// Whether messages are not acknowledged.
+  /// Whether acknowledgements are overdue.
   var isStalled = false
   var rooms: [Int: OpenRoom] = [:]
   var nextMessage = 0
@@ -69,17 +70,17 @@ struct EngineState {
   var neighbourhood: Neighbourhood
   /// Rooms that have been read, but are not open yet.
   var caughtUp: Set<Int> = []
-  /// Rooms whose reader is to be made, oldest first, and those whose one is being made.
+  /// Rooms whose consumer is pending, oldest first.
   var opening: ArraySlice<Int> = []
   var asked: Set<Int> = []
   var epoch: String?
-  /// When the stream was made that the epoch is of.
+  /// Creation time of the stream to which the epoch belongs.
   var created = ""
   /// Maximum number of messages of a room in the stream.
   var roomLimit = Int.max
-  /// How often the stream has seemed to have less than it had.
+  /// Number of apparent losses of messages in the stream.
   var losses = 0
-  /// How often it has been found to have less: each time another epoch begins.
+  /// Number of confirmed losses. Each begins another epoch.
   var lossCount = 0
   var warnedAt: Instant?
 
@@ -98,10 +99,10 @@ struct EngineState {
     let token = Subject.escaped(name)
     let subject = "\(options.prefix).room.\(token)"
     rooms[number] = OpenRoom(subject: subject, sink: sink, reader: RoomReader(at: now))
-    // That may have changed since the room was made.
+    // The availability may have changed since the room was created.
     effects.calls.append(.available(sink, isAvailable))
     if token.utf8.count > options.maxTokenLength {
-      effects.logs.append((.error, "a room has too long a name for NATS and stays closed: \(name.prefix(64))"))
+      effects.logs.append((.error, "room name too long for NATS, the room stays closed: \(name.prefix(64))"))
     } else {
       opening.append(number)
       neighbourhood.open(number, token, sink, &effects)
@@ -130,10 +131,10 @@ struct EngineState {
     rooms[number]?.waiting += 1
   }
 
-  /// In an order of which nothing depends on chance.
+  /// Rooms in a deterministic order.
   private var sortedRooms: [(key: Int, value: OpenRoom)] { rooms.sorted { $0.key < $1.key } }
 
-  // MARK: What comes
+  // MARK: Input
 
   mutating func handle(_ input: Input, now: Instant, _ effects: inout Effects) {
     switch input {
@@ -160,7 +161,7 @@ struct EngineState {
       neighbourhood.connected(now)
       lookForStream(now, &effects)
     case .disconnected:
-      effects.logs.append((.warning, "the connection to NATS is lost"))
+      effects.logs.append((.warning, "lost the connection to NATS"))
       phase = .disconnected(now)
       suspendReaders(now)
     case .closed: phase = .disconnected(now)
@@ -174,14 +175,14 @@ struct EngineState {
     let size = options.maxMessageSize + JetStreamOptions.maxHeaderSize
     if maxPayload >= size { return }
     let text = """
-      NATS takes messages of up to \(maxPayload) bytes (its max_payload), clients may send \(options.maxMessageSize): larger \
-      ones are refused, unless max_payload is \(size) or more
+      NATS accepts messages of up to \(maxPayload) bytes (its max_payload), clients may send \(options.maxMessageSize): larger \
+      ones are rejected, unless max_payload is \(size) or more
       """
     effects.logs.append((.warning, text))
   }
 
   private mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    // What a consumer sends has the subject of the room, but for its heartbeats.
+    // Messages from a consumer have the subject of the room; heartbeats do not.
     guard message.subject.begins(with: inbox) else {
       if !neighbourhood.received(message, now, &effects) { delivered(message, now, &effects) }
       return
@@ -210,18 +211,18 @@ struct EngineState {
       if ack.duplicate == true, let open = rooms[room], open.reader.isOpened, open.reader.last >= ack.seq,
         let sink = open.sink
       {
-        // The room has had it, perhaps so long ago that it has forgotten it.
+        // The room has had the message, and may have dropped it since.
         effects.placed(PlacedPost(said.post, at: Place(id: ack.seq, at: WallClock.milliseconds)), room, sink)
       }
       settled(said, &effects)
       isStalled = false
-    case .success: isNotStored(number, "it is on its way", now, &effects)
+    case .success: isNotStored(number, "the broker has not confirmed it", now, &effects)
     case .failure(let error): isNotStored(number, error.text, now, &effects)
     }
   }
 
-  /// Asks again soon. A leader answers so, too, with the number 0, when it has the message and not enough servers have
-  /// taken it from there: whether they ever will is open.
+  /// Asks again soon. A leader without a quorum also answers with the sequence number 0 when it has the message itself.
+  /// Such a message may or may not be stored later.
   private mutating func isNotStored(_ number: Int, _ reason: String, _ now: Instant, _ effects: inout Effects) {
     warn("a message is not stored yet: \(reason)", now, &effects)
     outbox.hurry(number, to: now - EngineState.patience + .milliseconds(200))
@@ -233,21 +234,21 @@ struct EngineState {
     removeIfDone(message.room, &effects)
   }
 
-  /// The broker does not take it, and never will.
+  /// Drops a message that the broker rejects permanently.
   private mutating func drop(_ number: Int, _ effects: inout Effects) {
     guard let message = outbox.settle(number) else { return }
     effects.logs.append(
-      (.error, "a message of \(message.post.bytes.count) bytes is larger than NATS takes (its max_payload)"))
+      (.error, "a message of \(message.post.bytes.count) bytes is larger than NATS accepts (its max_payload)"))
     if let sink = rooms[message.room]?.sink { effects.calls.append(.refused(sink, [message.post])) }
     settled(message, &effects)
   }
 
-  /// What is to be sent now.
+  /// Sends the messages that are due.
   mutating func send(_ now: Instant, _ effects: inout Effects) {
     guard phase == .ready else { return }
     makeReaders(now, &effects)
     openRooms(now, &effects)
-    // Not before all has been read that there is: what was sent before and is there already is known then.
+    // Messages are sent only after the room has been read, so that earlier ones that were stored are known.
     let rooms = rooms
     for (number, message) in outbox.take(now: now, isOpen: { rooms[$0]?.reader.phase == .live }) {
       effects.publish(
@@ -263,7 +264,7 @@ struct EngineState {
 
   // MARK: Time
 
-  /// Several times a second.
+  /// Checks all timeouts. Called several times per second.
   mutating func tick(_ now: Instant, _ effects: inout Effects) {
     switch phase {
     case .disconnected(let since):
@@ -286,7 +287,7 @@ struct EngineState {
     isStalled = outbox.age(now: now) > EngineState.stall
   }
 
-  /// Tells the rooms when the stream is there, or away.
+  /// Reports changes of availability to the rooms.
   mutating func tellAvailability(_ effects: inout Effects) {
     let isAvailable = phase == .ready && !isStalled
     guard isAvailable != self.isAvailable else { return }

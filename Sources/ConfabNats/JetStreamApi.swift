@@ -1,8 +1,9 @@
 internal import FoundationEssentials
 
-// What is sent to JetStream's subjects, and what it answers: JSON, https://docs.nats.io/reference/reference-protocols/nats_api_reference
+// Requests to and responses from JetStream's API: JSON,
+// https://docs.nats.io/reference/reference-protocols/nats_api_reference
 
-/// The stream of all rooms, as it is made if it is not there. Times are nanoseconds.
+/// Configuration of the stream of all rooms, used to create it. Times are nanoseconds.
 struct StreamConfig: Codable {
   let name: String
   let subjects: [String]
@@ -15,7 +16,7 @@ struct StreamConfig: Codable {
   let max_age: Int
   let duplicate_window: Int
 
-  /// Within which a message that is sent again is known for the same one.
+  /// Duplicate window: time within which the stream recognises a message that is sent again.
   static let duplicateWindow = Duration.seconds(120)
 
   init(_ options: JetStreamOptions) {
@@ -29,10 +30,10 @@ struct StreamConfig: Codable {
       min(StreamConfig.duplicateWindow, options.maxAge > .zero ? options.maxAge : .seconds(120)).nanoseconds
   }
 
-  /// Why a stream cannot be used for what this one is for; nil if it can.
+  /// Returns the reason why a stream with another configuration is unusable; nil if it is usable.
   func flaw(of other: StreamConfig) -> String? {
-    if other.subjects != subjects { return "its subjects are \(other.subjects) in place of \(subjects)" }
-    if other.retention != retention { return "its retention is \(other.retention) in place of \(retention)" }
+    if other.subjects != subjects { return "its subjects are \(other.subjects) instead of \(subjects)" }
+    if other.retention != retention { return "its retention is \(other.retention) instead of \(retention)" }
     if other.duplicate_window < StreamConfig.leastWindow.nanoseconds {
       return "its duplicate window is less than \(StreamConfig.leastWindow)"
     }
@@ -52,7 +53,7 @@ struct StreamInfo: Decodable {
   }
 }
 
-/// A reader of one room: without acknowledgements, it numbers what it sends, and what is missing is seen.
+/// Request for a consumer of one room. It uses no acknowledgements; gaps in its sequence numbers show lost deliveries.
 struct ConsumerRequest: Encodable {
   let stream_name: String
   let config: Config
@@ -80,18 +81,18 @@ struct ConsumerInfo: Decodable {
 
   struct Delivered: Decodable {
     let consumer_seq: Int
-    /// Before the consumer has sent anything: the number before the first that it can send.
+    /// Offset before the first message that the consumer can deliver, until it has delivered one.
     let stream_seq: Int
   }
 }
 
-/// That a message has been stored.
+/// Acknowledgement of a stored message.
 struct PublishAck: Decodable {
   let seq: Int
   let duplicate: Bool?
 }
 
-/// Why something has not been done.
+/// Error of a request.
 struct ApiError: Decodable, Error {
   let code: Int
   let err_code: Int?
@@ -99,9 +100,9 @@ struct ApiError: Decodable, Error {
 
   var text: String { description ?? "error \(code)" }
 
-  /// Nobody has answered.
-  static let noResponders = ApiError(code: 503, err_code: nil, description: "no JetStream answers")
-  static let unreadable = ApiError(code: 0, err_code: nil, description: "the answer cannot be read")
+  /// The request has no responders.
+  static let noResponders = ApiError(code: 503, err_code: nil, description: "JetStream does not respond")
+  static let unreadable = ApiError(code: 0, err_code: nil, description: "unreadable response")
   static let streamNotFound = 10_059
   static let streamNameInUse = 10_058
 }
@@ -115,7 +116,7 @@ enum Api {
     (try? JSONEncoder().encode(request)).map(Array.init) ?? []
   }
 
-  /// What an answer has, or its error.
+  /// Decodes the response or its error.
   static func decode<Answer: Decodable>(_ message: NatsMessage, as type: Answer.Type) -> Result<Answer, ApiError> {
     if message.headers["Status"] == "503" { return .failure(.noResponders) }
     let data = Data(message.bytes)

@@ -3,17 +3,15 @@ internal import Dispatch
 internal import Logging
 internal import Synchronization
 
-/// Keeps the messages of rooms in a stream of NATS JetStream, and gives them the stream's order: all servers that use the
-/// same one are one chat.
+/// Stores messages in a NATS JetStream stream and uses its order. All servers with the same stream are one chat.
 ///
-/// A message has its place when the stream has it; it is heard when it has come back from there. What is said while
-/// the broker is away waits, and is sent when it is back. Each message is in the stream once, and those of one sender are
-/// in their order, whatever has to be sent again; the article Cluster of ConfabChat tells what can be lost when.
+/// A message has its offset when the stream has stored it, and is delivered when it has come back from there. While the
+/// broker is unreachable, messages are pending; they are sent when it is back. Each message is in the stream once, and
+/// messages of one sender keep their order, even if some are sent again. The article Cluster of ConfabChat lists which
+/// failures lose messages.
 ///
-/// ```swift
-/// let engine = try JetStreamEngine(JetStreamOptions(urls: ["nats://localhost:4222"]))
-/// let server = try Chat(engine: engine).makeServer(Configuration(mounts: [.chatPage]))
-/// ```
+/// ```swift let engine = try JetStreamEngine(JetStreamOptions(urls: ["nats://localhost:4222"])) let server = try
+/// Chat(engine: engine).makeServer(Configuration(mounts: [.chatPage])) ```
 ///
 /// Any thread.
 public final class JetStreamEngine: Engine {
@@ -23,9 +21,9 @@ public final class JetStreamEngine: Engine {
   private let inputs = Mutex(Inputs())
   private let rooms = Atomic(0)
   private let isReachable = Atomic(false)
-  /// Does all that takes time, or may wait; the rooms are called from here, too. What follows is touched here only.
+  /// Queue for slow or blocking work and for calls to rooms. Only this queue uses the properties below.
   private let queue = DispatchQueue(label: "confab.nats")
-  /// Connects, which may take seconds.
+  /// Queue for connecting, which may take seconds.
   private let connecting = DispatchQueue(label: "confab.nats.connect")
   private let state: Mutex<EngineState>
   private let link = Mutex<Link?>(nil)
@@ -38,22 +36,22 @@ public final class JetStreamEngine: Engine {
   private struct Inputs {
     var waiting: [Input] = []
     var isAwake = false
-    /// Whether some have been taken that the state may not have yet.
+    /// Whether inputs were taken that the state may not have yet.
     var areTaken = false
     var isOver = false
   }
 
-  /// How often it looks whether something has taken too long.
+  /// Interval of the checks for timeouts.
   private static let tick = DispatchTimeInterval.milliseconds(250)
   private static let moment = DispatchTimeInterval.milliseconds(20)
-  /// When it tries again to connect, after it has failed or libnats has given up.
+  /// Delay before the next connection attempt, after a failure or after libnats has given up.
   private static let pause = DispatchTimeInterval.seconds(1)
-  /// How long it waits at the end for what is on its way.
+  /// Maximum time that a shutdown waits for pending messages.
   private static let farewell = Duration.seconds(3)
 
-  /// Begins to connect, and goes on until it has succeeded: the brokers may be away.
+  /// Starts to connect in the background, and retries until it succeeds, because the brokers may be unreachable.
   ///
-  /// - Throws: when the options cannot be used, and when a file of theirs cannot be read.
+  /// - Throws: if the options are invalid, or one of their files cannot be read.
   public init(_ options: JetStreamOptions) throws(JetStreamError) {
     try options.validate()
     self.options = options
@@ -71,14 +69,14 @@ public final class JetStreamEngine: Engine {
   }
 
   public func shutdown() async {
-    // The others are told that nobody is here any more.
+    // Tells the other servers that this one has no members any more.
     take(.closeAll)
     let end = ContinuousClock.now + JetStreamEngine.farewell
     while ContinuousClock.now < end, !isIdle { try? await Task.sleep(for: .milliseconds(20)) }
     inputs.withLock { $0.isOver = true }
     let count = state.withLock { $0.outbox.messages.count }
-    if count > 0 { options.logger.warning("\(count) messages have not been stored") }
-    // OpenSSL must not be in use any more when the process ends: an attempt to connect may last some seconds yet.
+    if count > 0 { options.logger.warning("\(count) messages were not stored") }
+    // OpenSSL must not be in use when the process exits, and a connection attempt may last some more seconds.
     await withCheckedContinuation { done in connecting.async { done.resume() } }
     await withCheckedContinuation { done in
       queue.async {
@@ -92,7 +90,7 @@ public final class JetStreamEngine: Engine {
     inputs.withLock { $0.waiting.isEmpty && !$0.areTaken } && state.withLock(\.outbox.isEmpty)
   }
 
-  /// Has it looked at, soon.
+  /// Adds an input, which is handled soon.
   func take(_ input: Input) {
     let isAsleep = inputs.withLock { inputs in
       inputs.waiting.append(input)
@@ -102,7 +100,7 @@ public final class JetStreamEngine: Engine {
     if isAsleep { queue.async { self.run() } }
   }
 
-  // MARK: On the queue that connects
+  // MARK: On the connecting queue
 
   private func connect() {
     guard !inputs.withLock(\.isOver) else { return }
@@ -124,7 +122,7 @@ public final class JetStreamEngine: Engine {
 
   // MARK: On the queue
 
-  /// Looks whether something has taken too long, again and again.
+  /// Checks for timeouts periodically.
   private func look() {
     guard !inputs.withLock(\.isOver) else { return }
     perform { state, effects in
@@ -138,7 +136,6 @@ public final class JetStreamEngine: Engine {
   private func run() {
     let inputs = inputs.withLock { inputs in
       inputs.isAwake = false
-      // That the connection is lost, when it has been given up, is no news.
       let waiting = exchange(&inputs.waiting, with: [])
       inputs.areTaken = true
       return inputs.isOver ? [] : waiting
@@ -152,7 +149,7 @@ public final class JetStreamEngine: Engine {
     for case .event(.closed) in inputs where !self.inputs.withLock(\.isOver) { connectLater() }
   }
 
-  /// Lets the state change, and does what follows from it.
+  /// Changes the state, and applies the effects.
   private func perform(_ change: (inout EngineState, inout Effects) -> Void) {
     var effects = Effects()
     state.withLock { state in
@@ -196,13 +193,13 @@ public final class JetStreamEngine: Engine {
         try connection.publish(message.subject, reply: message.reply, headers: message.headers, bytes: message.bytes)
       }
     } catch {
-      // What is not sent otherwise is sent again in time.
+      // Other messages that could not be sent are sent again later.
       if error.isTooLarge, case .publish(let message) = action, let number = message.number { take(.tooLarge(number)) }
     }
   }
 }
 
-/// A room's messages in the stream.
+/// The order of one room in the stream.
 private final class JetStreamOrder: RoomOrder {
   let room: Int
   private let engine: JetStreamEngine

@@ -2,56 +2,59 @@ package import Confab
 internal import FoundationEssentials
 public import Logging
 
-/// Where the brokers are, and what a ``JetStreamEngine`` keeps there.
+/// Addresses and stream settings of a ``JetStreamEngine``.
 public struct JetStreamOptions: Sendable {
-  /// Servers of one NATS cluster, `nats://host:4222` or `tls://user:password@host:4222`; libnats learns of the others.
+  /// Servers of one NATS cluster, `nats://host:4222` or `tls://user:password@host:4222`. libnats discovers the others.
   public var urls: [String]
-  /// A file of credentials, as `nsc` makes them: a JWT and the seed of its key.
+  /// Credentials file, as created by `nsc`: a JWT and the seed of its key.
   public var credentialsFile: String?
-  /// The certificates to check the server's with, PEM; nil is those of the system. It is checked for the host's name.
+  /// CA certificates (PEM) that verify the NATS server; nil means those of the system. The certificate must match the
+  /// host name.
   public var caFile: String?
-  /// A certificate chain that proves who the client is, PEM. It needs ``keyFile``.
+  /// Certificate chain (PEM) of the client. It requires ``keyFile``.
   public var certificateFile: String?
-  /// The key of ``certificateFile``, PEM.
+  /// Private key (PEM) of ``certificateFile``.
   public var keyFile: String?
 
-  /// The stream that has the messages of all rooms, made if it is not there: letters, digits, `-` and `_`. Its subjects are
-  /// `confab.room.` and the room, its name in lower case being the first part. Servers of the same stream are one chat.
+  /// Name of the stream for the messages of all rooms: letters, digits, `-` and `_`. It is created if it does not
+  /// exist. Its subjects are `confab.room.` followed by the room, where the first part is the stream's name in lower
+  /// case. Servers with the same stream are one chat.
   public var stream = "CONFAB"
-  /// How many servers of the NATS cluster keep each message, 1, 3 or 5, if the stream is made. The default is 1.
+  /// Number of NATS servers that store each message, 1, 3 or 5, if the stream is created. The default is 1.
   public var replicas = 1
-  /// How many messages of each room are kept, if the stream is made; more than a room has are of no use. The default is
-  /// 1,000.
+  /// Maximum number of messages of each room, if the stream is created. A higher value than a room's own history has no
+  /// effect. The default is 1,000.
   public var maxMessagesPerRoom = 1000
-  /// The most bytes on disk for all rooms, if the stream is made: the oldest messages go. The default is 1 GiB; 0 is no
-  /// limit.
+  /// Maximum size of all messages on disk in bytes, if the stream is created; the oldest messages are deleted. The
+  /// default is 1 GiB; 0 means no limit.
   public var maxBytes = 1 << 30
-  /// How long messages are kept, if the stream is made. The default is zero: as long as there is space.
+  /// Maximum age of messages, if the stream is created. The default is zero, which means no limit.
   public var maxAge = Duration.zero
 
-  /// Size of the largest message that clients may send, in bytes: a warning is logged when the brokers take less. The
-  /// default is 1 MiB less 8 KiB.
+  /// Maximum size of a client's message in bytes. A warning is logged if the brokers accept less. The default is 1 MiB
+  /// less 8 KiB.
   public var maxMessageSize = 1 << 20 - maxHeaderSize
 
-  /// Where it logs. The default is a logger of the label `confab.nats`.
+  /// Logger of the engine. The default has the label `confab.nats`.
   public var logger = Logger(label: "confab.nats")
 
-  /// Maximum size of what a message has beside its bytes.
+  /// Maximum overhead of a message beside its bytes.
   package static let maxHeaderSize = 8 << 10
 
-  /// The defaults, for these servers.
+  /// Creates options for these servers, with the defaults.
   public init(urls: [String]) { self.urls = urls }
 
   var isSecure: Bool { caFile != nil || certificateFile != nil || urls.contains { $0.begins(with: "tls://") } }
 
-  /// The first part of all subjects.
+  /// First part of all subjects.
   var prefix: String { stream.lowercased() }
 
-  /// Maximum length of a room's name as a token of subjects. NATS's lines have 4,096 bytes (`max_control_line`): subject and
-  /// reply, in which the stream's name comes three times at the most, and 400 bytes of other parts.
+  /// Maximum length of a room's name as a token of subjects. Lines of NATS have at most 4,096 bytes
+  /// (`max_control_line`). They contain the subject and the reply, with the stream's name at most three times, and at
+  /// most 400 bytes of other parts.
   var maxTokenLength: Int { 4096 - 400 - 3 * stream.utf8.count }
 
-  /// Finds out whether they can be used, and whether their files can be read; not whether the brokers are there.
+  /// Checks that the options are valid and their files are readable. It does not contact the brokers.
   public func validate() throws(JetStreamError) {
     if let problem = problems.first { throw JetStreamError(description: problem.message()) }
     do throws(NatsConnection.Failure) {
@@ -61,14 +64,14 @@ public struct JetStreamOptions: Sendable {
     }
   }
 
-  /// All that is wrong by itself.
+  /// Problems of individual options.
   package var problems: [Problem] {
     var problems: [Problem] = []
     func require(_ condition: Bool, _ settings: String..., text: @escaping @Sendable ([String]) -> String) {
       if !condition { problems.append(Problem(settings, text: text)) }
     }
     require(!urls.isEmpty && urls.allSatisfy(JetStreamOptions.isURL), "urls") {
-      // Not what it is: there may be a password in it.
+      // The value is left out, because it may contain a password.
       "\($0[0]) must be like nats://host:4222 or tls://host:4222"
     }
     let isName = !stream.isEmpty && stream.utf8.count <= 32 && stream.utf8.allSatisfy(Subject.isPlain)
@@ -101,14 +104,14 @@ public struct JetStreamOptions: Sendable {
     return Authority(String(Substring(rest[start...]))) != nil
   }
 
-  /// libnats reads the file whenever it connects, so it would tell of it only then.
+  /// Whether the file has credentials. libnats reads it only when it connects, so errors would show up late.
   private static func hasCredentials(_ file: String) -> Bool {
     guard let data = try? Data(contentsOf: URL(filePath: file)) else { return false }
     let text = String(decoding: data, as: UTF8.self)
     return ["BEGIN NATS USER JWT", "BEGIN USER NKEY SEED"].allSatisfy(text.hasBytes)
   }
 
-  /// A URL without its password.
+  /// Returns a URL without its password.
   package static func withoutSecret(_ url: String) -> String {
     let parts = url.parts(separatedBy: "/", maxSplits: 2)
     guard parts.count == 3, parts[1].isEmpty, let at = parts[2].utf8.lastIndex(of: UInt8(ascii: "@")) else {
@@ -118,8 +121,8 @@ public struct JetStreamOptions: Sendable {
   }
 }
 
-/// What a ``JetStreamEngine`` cannot be made of, and why.
+/// Reason why a ``JetStreamEngine`` cannot be created.
 public struct JetStreamError: Error, CustomStringConvertible {
-  /// One line for a human.
+  /// One line for people.
   public let description: String
 }

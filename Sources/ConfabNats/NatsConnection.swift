@@ -2,45 +2,45 @@ internal import Confab
 internal import CNats
 internal import Glibc
 
-/// A connection to NATS, which libnats keeps up: it comes back by itself, to another server of the cluster if need be.
+/// A connection to NATS. libnats reconnects automatically, possibly to another server of the cluster.
 ///
-/// ``publish(_:reply:headers:bytes:)`` may wait for the network, so it is nothing for an event loop's thread.
+/// ``publish(_:reply:headers:bytes:)`` may block on the network, so event loops must not call it.
 @safe
 final class NatsConnection: Sendable {
   enum Event: Sendable {
-    /// It is there again, to a server that takes payloads of so many bytes; for the first time, that is told by the
-    /// initializer's return.
+    /// The connection is back, to a server that accepts payloads of up to `maxPayload` bytes. The initializer reports
+    /// the first connection by returning.
     case connected(maxPayload: Int)
     case disconnected
-    /// It has been given up, and does not come back: the server has refused it twice.
+    /// libnats has given up the connection, because the server has rejected it twice.
     case closed
-    /// Something has gone wrong, but for the loss of the connection.
+    /// An error other than a lost connection.
     case failed(String)
     case message(NatsMessage)
   }
 
-  /// What libnats has not done, and its reason.
+  /// Error of a libnats call, with its reason.
   struct Failure: Error, CustomStringConvertible {
     let status: natsStatus
     let description: String
 
-    /// Whether the message is larger than the server takes.
+    /// Whether the server rejects the message for its size.
     var isTooLarge: Bool { status == NATS_MAX_PAYLOAD }
 
-    /// - Parameter status: what the function before, on this thread, has returned.
+    /// - Parameter status: result of the previous libnats call on this thread.
     fileprivate init(_ status: natsStatus) {
       self.status = status
       let text = unsafe nats_GetLastError(nil) ?? natsStatus_GetText(status)
       let words = unsafe text.map { unsafe String(cString: $0) } ?? "error \(status.rawValue) of libnats"
-      // "(conn.c:1905): Authorization Violation" begins with a place in libnats's source.
+      // "(conn.c:1905): Authorization Violation" begins with a position in libnats's source.
       let parts = words.parts(separatedBy: " ", maxSplits: 1)
       let hasPlace = parts.count == 2 && parts[0].begins(with: "(") && parts[0].ends(with: "):")
       description = hasPlace ? String(parts[1]) : words
     }
   }
 
-  /// What libnats's callbacks get. It is retained for each thing that calls back: once for the connection, until its
-  /// closed callback, and once for each subscription, until its completion.
+  /// Context of libnats's callbacks. It is retained once for the connection, until its closed callback, and once for
+  /// each subscription, until its completion.
   private final class Receiver: Sendable {
     let take: @Sendable (Event) -> Void
 
@@ -54,14 +54,14 @@ final class NatsConnection: Sendable {
   private nonisolated(unsafe) let connection: OpaquePointer
   private let receiver: Receiver
 
-  /// Connects, and waits for that.
+  /// Connects, and blocks until the connection is established.
   ///
-  /// - Parameter take: called on threads of libnats: with messages on one, with all else on another one.
+  /// - Parameter take: called on threads of libnats, one for messages and another for all other events.
   init(_ server: JetStreamOptions, take: @escaping @Sendable (Event) -> Void) throws(Failure) {
     receiver = Receiver(take)
     let options = try unsafe NatsConnection.options(server)
     defer { unsafe natsOptions_Destroy(options) }
-    // Released by the closed callback, which is libnats's last one of the connection.
+    // Released by the closed callback, which is libnats's last one for the connection.
     let closure = unsafe Unmanaged.passRetained(receiver).toOpaque()
     unsafe natsOptions_SetReconnectedCB(
       options, { unsafe Receiver.of($1)?.take(.connected(maxPayload: Int(natsConnection_GetMaxPayload($0)))) }, closure)
@@ -87,15 +87,15 @@ final class NatsConnection: Sendable {
     unsafe self.connection = connection
   }
 
-  /// Maximum size of a message with its headers that the server takes, in bytes.
+  /// Maximum size of a message with its headers, in bytes, that the server accepts.
   var maxPayload: Int { unsafe Int(natsConnection_GetMaxPayload(connection)) }
 
-  /// Finds out whether the options can be used, so far as that is seen without a server.
+  /// Checks the options as far as possible without a server.
   static func check(_ server: JetStreamOptions) throws(Failure) { unsafe natsOptions_Destroy(try options(server)) }
 
   deinit { unsafe natsConnection_Destroy(connection) }
 
-  /// Messages of a subject come as events, as long as this is there.
+  /// A subscription. Messages of its subject arrive as events while it exists.
   @safe
   final class Subscription: Sendable {
     private nonisolated(unsafe) let subscription: OpaquePointer
@@ -106,7 +106,7 @@ final class NatsConnection: Sendable {
   }
 
   func subscribe(_ subject: String) throws(Failure) -> Subscription {
-    // Released when libnats has called back for the last time.
+    // Released by libnats's last callback.
     let closure = unsafe Unmanaged.passRetained(receiver).toOpaque()
     var subscription: OpaquePointer?
     let status = unsafe natsConnection_Subscribe(
@@ -127,7 +127,7 @@ final class NatsConnection: Sendable {
     return unsafe Subscription(subscription)
   }
 
-  /// Sends a message, or puts it into libnats's buffer.
+  /// Sends a message, or adds it to libnats's buffer.
   func publish(
     _ subject: String, reply: String? = nil, headers: [(String, String)] = [], bytes: [UInt8] = []
   ) throws(Failure) {
@@ -164,16 +164,16 @@ final class NatsConnection: Sendable {
     if let file = server.credentialsFile {
       unsafe set { unsafe natsOptions_SetUserCredentialsFromFiles($0, file, nil) }
     }
-    // For ever, and not all clients of a server that is back at the same time.
+    // Retries without a limit, with jitter so that clients of a restarted server do not reconnect at once.
     unsafe set { unsafe natsOptions_SetMaxReconnect($0, -1) }
     unsafe set { unsafe natsOptions_SetReconnectWait($0, 250) }
     unsafe set { unsafe natsOptions_SetReconnectJitter($0, 250, 500) }
-    // Whom the server does not answer is cut off, milliseconds.
+    // Drops a server that does not respond. Times are in milliseconds.
     unsafe set { unsafe natsOptions_SetTimeout($0, 3000) }
     unsafe set { unsafe natsOptions_SetWriteDeadline($0, 5000) }
     unsafe set { unsafe natsOptions_SetPingInterval($0, 5000) }
     unsafe set { unsafe natsOptions_SetMaxPingsOut($0, 2) }
-    // Of all subscriptions on one thread.
+    // Delivers messages of all subscriptions on one thread.
     unsafe set { unsafe natsOptions_UseGlobalMessageDelivery($0, true) }
     if status != NATS_OK {
       let failure = Failure(status)
@@ -184,10 +184,10 @@ final class NatsConnection: Sendable {
   }
 }
 
-/// A message that has been received.
+/// A received message.
 struct NatsMessage: Sendable {
   let subject: String
-  /// Where an answer goes; empty if there is none to give.
+  /// Subject for the response; empty if none is expected.
   let reply: String
   let headers: [String: String]
   let bytes: [UInt8]

@@ -2,41 +2,42 @@ internal import Confab
 internal import ConfabChat
 internal import FoundationEssentials
 
-/// Who is in the rooms on which server: each server tells what has changed, and every few seconds all, and is taken for
-/// gone when nothing has come from it for a while. It goes by NATS alone, not by a stream.
+/// Presence of all servers. Each server publishes changes, and its full state every few seconds. It counts as gone if
+/// nothing arrives from it for a while. Presence uses core NATS, not a stream.
 struct Neighbourhood {
   typealias Instant = ContinuousClock.Instant
 
-  /// A server tells at least so often who is there …
+  /// Maximum interval between a server's reports.
   static let interval = Duration.seconds(3)
-  /// … and when it has not for so long, nobody is.
+  /// Time without a report after which a server's members are removed.
   static let patience = Duration.seconds(10)
-  /// Maximum number of other servers in a room, and of bytes of their names. Messages of more are ignored.
+  /// Maximum number of other servers in a room, and maximum bytes of a server's name. Messages of further servers are
+  /// ignored.
   private static let (maxServers, maxServerName) = (100, 64)
-  /// How long the others have to tell who is in a room before it opens.
+  /// Time that other servers have to report a room's members before it opens.
   static let courtesy = Duration.milliseconds(50)
 
   private struct Room {
     let subject: String
     let sink: any RoomSink
-    /// What has been told last, encoded, and when.
+    /// Version of the last report.
     var version = -1
     var told: [UInt8] = []
     var toldAt: Instant?
-    /// Whether that was that nobody is there: then there is no more to tell.
+    /// Whether the last report was empty, so that no repetition is needed.
     var isVacant = false
-    /// When each server has told something.
+    /// Time of the last message from each server.
     var heardAt: [String: Instant] = [:]
     var askedAt: Instant?
   }
 
-  /// What servers say to each other.
+  /// A message between servers.
   struct Message: Codable {
     let server: String
     var attendance: Attendance?
-    /// Whether the others are to tell who is there.
+    /// Whether the other servers should report their members.
     var asks: Bool?
-    /// Who is writing.
+    /// Name of a user who is typing.
     var typing: String?
   }
 
@@ -44,13 +45,13 @@ struct Neighbourhood {
   private let prefix: String
   private var rooms: [Int: Room] = [:]
   private var numbers: [String: Int] = [:]
-  /// Rooms in which the others have not been asked.
+  /// Rooms whose members on other servers have not been requested yet.
   private var unasked: [Int] = []
-  /// Rooms in which there is something to tell.
+  /// Rooms with changes to report.
   private var changed: Set<Int> = []
-  /// Rooms in which something has been told, oldest first, to be told again after a while unless it has been meanwhile.
+  /// Rooms with reports, oldest first. A report is repeated after a while unless a newer one follows.
   private var told: ArraySlice<(number: Int, at: Instant)> = []
-  /// Whom something has been heard of, oldest first, to be taken for gone after a while unless more has been meanwhile.
+  /// Servers with reports, oldest first. A server is removed after a while unless a newer report follows.
   private var heard: ArraySlice<(number: Int, server: String, at: Instant)> = []
 
   init(_ server: String, prefix: String) { (self.server, self.prefix) = (server, "\(prefix).presence.") }
@@ -62,7 +63,7 @@ struct Neighbourhood {
     changed.insert(number)
   }
 
-  /// Somebody has come to a room, or has gone.
+  /// Records that the members of a room have changed.
   mutating func changed(_ number: Int) {
     if rooms[number] != nil { changed.insert(number) }
   }
@@ -79,21 +80,21 @@ struct Neighbourhood {
     }
   }
 
-  /// The connection is another one: all rooms are to be asked for again.
+  /// Handles a new connection: the members of all rooms are requested again.
   mutating func connected(_ now: Instant) {
     unasked = rooms.keys.sorted()
     for number in unasked {
-      // What they were not heard of in the meantime is not their fault.
+      // Reports that were missed during the disconnection do not count against a server.
       for server in rooms[number]!.heardAt.keys.sorted() { hear(server, in: number, now) }
     }
   }
 
-  /// Whether the others have had their time.
+  /// Whether the other servers have had time to answer.
   func hasAsked(_ number: Int, _ now: Instant) -> Bool {
     rooms[number]?.askedAt.map { now - $0 >= Neighbourhood.courtesy } ?? false
   }
 
-  /// Asks in rooms that have been opened.
+  /// Requests the members of rooms that have been opened.
   mutating func ask(_ now: Instant, _ effects: inout Effects) {
     for number in unasked {
       guard let room = rooms[number] else { continue }
@@ -104,7 +105,8 @@ struct Neighbourhood {
     unasked = []
   }
 
-  /// Several times a second. The work grows with the rooms that there is news of.
+  /// Repeats reports and removes servers that are gone. Called several times per second. The cost grows with the number
+  /// of rooms with changes.
   mutating func tick(_ now: Instant, _ effects: inout Effects) {
     for number in changed.sorted() {
       if let room = rooms[number] {
@@ -132,7 +134,7 @@ struct Neighbourhood {
     heard.append((number, server, now))
   }
 
-  /// Tells who is in a room now.
+  /// Reports the members of a room.
   mutating func tell(_ number: Int, _ attendance: Attendance, _ version: Int, _ now: Instant, _ effects: inout Effects)
   {
     guard var room = rooms[number] else { return }
@@ -151,7 +153,7 @@ struct Neighbourhood {
     effects.publish(subject, bytes: Api.encode(message))
   }
 
-  /// Whether it is something that another server has said.
+  /// Whether it is a message from another server.
   mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
     guard message.subject.begins(with: prefix) else { return false }
     guard let number = numbers[message.subject], let room = rooms[number],

@@ -1,31 +1,31 @@
 internal import ConfabChat
 
-/// What has not been acknowledged yet: of each sender one message at a time is on its way, so that its order is kept
-/// whatever has to be sent again.
+/// Messages without an acknowledgement. At most one message of each sender is in flight, which keeps their order even
+/// if some are sent again.
 struct Outbox {
   typealias Instant = ContinuousClock.Instant
 
   struct Message {
     let room: Int
     let subject: String
-    /// By which the stream knows it for the same one when it is sent again.
+    /// Identifier by which the stream recognises a message that is sent again.
     let id: String
     let post: Post
     let sender: Sender?
     let senderID: UInt64
-    /// When it was sent last, and first.
+    /// Time of the last attempt.
     var sentAt: Instant?
     var firstSentAt: Instant?
 
     func isOlder(than duration: Duration, _ now: Instant) -> Bool { firstSentAt.map { now - $0 > duration } ?? false }
   }
 
-  /// By their number.
+  /// Messages by their number.
   private(set) var messages: [Int: Message] = [:]
   private var numbers: [String: Int] = [:]
-  /// Of each sender, the oldest one first; among them some that are settled.
+  /// Queue of each sender, oldest first. Some entries may be settled already.
   private var queues: [UInt64: ArraySlice<Int>] = [:]
-  /// Senders whose oldest message is to be sent, and those among them whose room was not open, by that.
+  /// Senders whose oldest message is ready to be sent.
   private var waiting: Set<UInt64> = []
   private var parked: [Int: Set<UInt64>] = [:]
   private var onTheWay: Set<Int> = []
@@ -42,8 +42,8 @@ struct Outbox {
     if queues[sender]?.first == next { waiting.insert(sender) }
   }
 
-  /// Those to be sent now, of senders that have none on the way, in rooms that `isOpen` tells of. Senders in other rooms
-  /// are looked at again when ``wake(room:)`` says so.
+  /// Takes the messages to send now: of senders with none in flight, in rooms for which `isOpen` is true. Senders in
+  /// other rooms are checked again after ``wake(room:)``.
   mutating func take(now: Instant, isOpen: (Int) -> Bool) -> [(number: Int, message: Message)] {
     var taken: [(Int, Message)] = []
     for sender in exchange(&waiting, with: []).sorted() {
@@ -63,24 +63,24 @@ struct Outbox {
     return taken
   }
 
-  /// A room may be open now.
+  /// Checks the senders of a room again, because it may be open.
   mutating func wake(room: Int) {
     if let senders = parked.removeValue(forKey: room) { waiting.formUnion(senders) }
   }
 
-  /// Is to be sent again.
+  /// Schedules a message to be sent again.
   mutating func putBack(_ number: Int) {
     guard onTheWay.remove(number) != nil, let message = messages[number] else { return }
     messages[number]?.sentAt = nil
     waiting.insert(message.senderID)
   }
 
-  /// Has it taken for sent at another time.
+  /// Changes the time at which a message counts as sent.
   mutating func hurry(_ number: Int, to instant: Instant) { messages[number]?.sentAt = instant }
 
   mutating func putBackAll() { for number in onTheWay { putBack(number) } }
 
-  /// It is in the stream, or never will be: the sender's next one may go.
+  /// Removes a message that is stored or was rejected. The sender's next one may then be sent.
   mutating func settle(_ number: Int) -> Message? {
     guard let message = messages.removeValue(forKey: number) else { return nil }
     if numbers[message.id] == number { numbers[message.id] = nil }
@@ -99,12 +99,12 @@ struct Outbox {
 
   mutating func settle(id: String) -> Message? { numbers[id].flatMap { settle($0) } }
 
-  /// Those that have waited for an acknowledgement for longer.
+  /// Returns the messages in flight for longer than `patience`.
   func overdue(_ patience: Duration, now: Instant) -> [Int] {
     onTheWay.filter { messages[$0]?.sentAt.map { now - $0 > patience } == true }.sorted()
   }
 
-  /// For how long the oldest one has been on its way.
+  /// Returns the age of the oldest message in flight.
   func age(now: Instant) -> Duration {
     onTheWay.compactMap { messages[$0]?.firstSentAt.map { now - $0 } }.max() ?? .zero
   }

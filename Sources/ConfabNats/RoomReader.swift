@@ -1,77 +1,78 @@
 internal import Confab
 internal import ConfabChat
 
-/// How far a room has been read from the stream: what has come is in order and without a hole, or it is read again from
-/// where the hole is.
+/// A room's position in the stream. Messages are accepted in order and without gaps; after a gap, reading restarts
+/// there.
 ///
-/// Each consumer after the first one begins with the newest message that has been read. If that is not what it sends
-/// first, messages may have been deleted before they were read, or the stream is another one than it was.
+/// Each consumer after the first one starts at the newest message that was read. If it delivers another message first,
+/// messages may have been deleted before they were read, or the stream has been replaced.
 struct RoomReader {
   typealias Instant = ContinuousClock.Instant
 
-  /// So often a consumer without news says that it is there …
+  /// Interval of a consumer's heartbeats while it has no messages.
   static let heartbeat = Duration.seconds(3)
-  /// … and when nothing has been heard of it for so long it is taken for lost.
+  /// Time without a message or heartbeat after which a consumer counts as lost.
   static let patience = Duration.seconds(7)
-  /// Streams that keep fewer messages of a room are full all the time, which then means nothing.
+  /// Minimum per-room limit of a stream for detecting deletions. Smaller rooms are always full, so that fullness is
+  /// meaningless.
   static let leastRoomLimit = 100
 
   enum Phase: Equatable {
-    /// Is to be made, not before.
+    /// The consumer will be created at or after the instant.
     case waiting(Instant)
     case asked(Instant)
-    /// It is there, and sends what there has been.
+    /// The consumer exists and delivers stored messages.
     case replaying
-    /// What comes is new.
+    /// The consumer delivers new messages.
     case live
   }
 
   private(set) var phase: Phase
-  /// Tells what comes of the consumer from what comes of those before.
+  /// Number that distinguishes the consumer's messages from those of earlier consumers.
   private(set) var generation = 0
-  /// Whether the room has been told what there was: until then it is collected.
+  /// Whether the room has got its snapshot. Until then messages are collected.
   private(set) var isOpened = false
   private(set) var kept: [PlacedPost] = []
-  /// The newest message's number; 0 if there is none.
+  /// Offset of the newest message; 0 if there is none.
   private(set) var last = 0
-  /// All of the room's messages up to this number have been read: the newest one's, or a higher one to which a consumer has
-  /// found no other.
+  /// Offset up to which all of the room's messages have been read: that of the newest one, or a higher one up to which
+  /// a consumer has found no others.
   private(set) var position = 0
-  /// The newest message that has been read.
+  /// The newest message that was read.
   private var mark: Mark?
-  /// Whether what the consumer sends is known to follow what was read before it.
+  /// Whether the consumer's messages are known to follow the earlier ones.
   private var isJoined = true
-  /// The first number that the consumer can send, if that is known: all before it is deleted.
+  /// First offset that the consumer can deliver, if known; all messages before it are deleted.
   private var front: Int?
-  /// Messages that are to be looked at when the consumer is known to have been made.
+  /// Messages to handle once the consumer is confirmed.
   private var held: [Delivery] = []
-  /// The newest number that may have been deleted before it was read.
+  /// Highest offset that may have been deleted before it was read.
   private var deleted = 0
-  /// The newest number that the stream is known to have for the room, and since when.
+  /// Highest offset that the stream is known to have for the room, and since when.
   private var known: (last: Int, since: Instant)
-  /// How many messages the consumer has sent …
+  /// Number of messages that the consumer has delivered.
   private var count = 0
-  /// … and how many there were when it was made.
+  /// Number of messages that existed when the consumer was created.
   private var target: Int?
   private var heardAt: Instant
   private var liveAt: Instant
-  /// How often it has been asked for in vain.
+  /// Number of unanswered requests for the consumer.
   private var attempts = 0
 
-  /// A message and its time: the same number in another stream, or in an older state of the stream, has another time.
+  /// A message and its time. Another stream, or an older state of the stream, has another time for the same offset.
   private struct Mark: Equatable {
     let number: Int
     let time: Int64
   }
 
-  /// What the next consumer begins with; nil is the oldest message.
+  /// Offset at which the next consumer starts; nil means the oldest message.
   var start: Int? { isOpened ? mark?.number : nil }
 
   init(at instant: Instant) {
     (phase, heardAt, liveAt, known) = (.waiting(instant), instant, instant, (0, instant))
   }
 
-  /// It is to be made again.
+  /// Schedules the consumer to be recreated.
   mutating func restart(at instant: Instant) {
     phase = .waiting(instant)
     generation += 1
@@ -80,23 +81,23 @@ struct RoomReader {
     if !isOpened { (kept, last, position, mark) = ([], deleted, deleted, nil) }
   }
 
-  /// Ignores the consumer from now on. One whose connection was away goes on behind the messages deleted meanwhile, and
-  /// numbers what it sends without a hole.
+  /// Ignores the consumer from now on. A consumer that was disconnected continues after messages that were deleted
+  /// meanwhile, and its sequence numbers show no gap.
   mutating func suspend(at instant: Instant) { phase = .waiting(instant) }
 
-  /// Whether a consumer of this generation is read.
+  /// Whether a consumer of this generation is in use.
   func isReading(_ generation: Int) -> Bool {
     if case .waiting = phase { return false }
     return self.generation == generation
   }
 
-  /// The stream has been lost, and another one begins, which is read when this one is made again.
+  /// Resets the position, because another stream replaces the lost one. Reading starts when the consumer is recreated.
   mutating func forget() {
     isOpened = false
     (known.last, position, deleted) = (0, 0, 0)
   }
 
-  /// Messages before a number may have been deleted before they were read.
+  /// Handles that messages before an offset may have been deleted before they were read.
   private mutating func miss(before number: Int) -> Step {
     isOpened = false
     (known.last, deleted) = (0, number - 1)
@@ -109,9 +110,9 @@ struct RoomReader {
     (heardAt, known.since) = (now, now)
   }
 
-  /// The consumer has been made.
+  /// Handles the confirmation of the consumer.
   mutating func made(_ info: ConsumerInfo, now: Instant) -> Step {
-    // Counts that no stream has must not overflow.
+    // Invalid counts from the broker must not overflow.
     target = [info.num_pending, info.delivered.consumer_seq].reduce(0) { $0 + max(0, min($1, Place.ids.upperBound)) }
     heardAt = now
     attempts = 0
@@ -124,22 +125,22 @@ struct RoomReader {
     return before > position ? miss(before: before + 1) : .taken
   }
 
-  /// What was to be looked at when the consumer has been made.
+  /// Returns the messages that were held until the confirmation of the consumer.
   mutating func release() -> [Delivery] { exchange(&held, with: []) }
 
-  /// What a message that has come means.
+  /// How to handle a message.
   enum Step {
-    /// It is to be given to the room, which is open, or will be as soon as everything has come.
+    /// Deliver it to the room, now or when the room has been read completely.
     case taken
-    /// It has been read before.
+    /// Ignore it: it has been read before.
     case known
-    /// It is to be looked at when the consumer has been made.
+    /// Hold it until the consumer is confirmed.
     case held
-    /// The consumer has sent messages before it that have not come: another one is to send them.
+    /// Recreate the consumer: messages that it sent before this one are missing.
     case hole
-    /// Messages before it may have been deleted: the room is to be read anew, and opened again.
+    /// Read and open the room again: messages before this one may have been deleted.
     case missed
-    /// It has a number that another message had.
+    /// Begin another epoch: another message had its offset.
     case renumbered
   }
 
@@ -150,7 +151,7 @@ struct RoomReader {
     return accept(delivery, limit: limit, roomLimit: roomLimit)
   }
 
-  /// Looks at a message in the order of the stream.
+  /// Handles a message in the order of the stream.
   mutating func accept(_ delivery: Delivery, limit: Int, roomLimit: Int) -> Step {
     let id = delivery.post.place.id
     let mark = Mark(number: id, time: delivery.time)
@@ -160,9 +161,9 @@ struct RoomReader {
       case let step: return step
       }
     }
-    // A replica that is behind still has it, without those that follow.
+    // A replica that is behind still has this message, without those that follow.
     if !isOpened, id <= deleted { return .known }
-    // The room is full from this message on: those right before it may have been deleted while the consumer was behind.
+    // The room is full at this message: those directly before it may have been deleted while the consumer was behind.
     if roomLimit >= RoomReader.leastRoomLimit, delivery.pending + 1 >= roomLimit, id > position + 1 {
       if isOpened { return miss(before: id) }
       kept = []
@@ -175,13 +176,13 @@ struct RoomReader {
     return .taken
   }
 
-  /// Finds out whether a message follows what was read before.
+  /// Checks whether a message follows those that were read before.
   private mutating func join(_ delivery: Delivery, _ mark: Mark, _ roomLimit: Int) -> Step {
     if mark == self.mark {
       isJoined = true
       return .known
     }
-    // A replica that is behind begins with its newest message.
+    // A replica that is behind starts with its own newest message.
     if let own = self.mark, mark.number < own.number { return .known }
     if mark.number <= position { return .renumbered }
     guard let target else {
@@ -193,13 +194,13 @@ struct RoomReader {
     return isFull || front == nil ? miss(before: mark.number) : .taken
   }
 
-  /// A heartbeat, which says how many messages there have been, and how far the consumer has looked for others.
+  /// Handles a heartbeat: the number of messages sent, and the offset up to which the consumer has looked for others.
   mutating func beat(_ sent: Int, upTo number: Int, now: Instant) -> Step {
     heardAt = now
     guard sent == count else { return sent > count ? .hole : .taken }
     if target != nil { target = count }
     if !isJoined, let front {
-      // The newest message must be there, unless it has been deleted; others up to the position must not.
+      // The newest message must exist unless it was deleted. Messages between it and the position must not exist.
       if let mark, front <= mark.number { return number < mark.number ? .taken : .renumbered }
       isJoined = number >= position
     }
@@ -207,23 +208,23 @@ struct RoomReader {
     return .taken
   }
 
-  /// Whether the last one of what there was has just come.
+  /// Whether the last of the stored messages has just arrived.
   mutating func catchUp(pending: Int?, now: Instant) -> Bool {
     guard phase != .live, pending == 0 || target.map({ count >= $0 }) == true else { return false }
     (phase, liveAt) = (.live, now)
-    // What is not there now has been deleted.
+    // Messages that are still missing have been deleted.
     known.last = last
     return true
   }
 
-  /// What there was, the newest `limit`; from now on what comes is new.
+  /// Returns the newest `limit` stored messages. Later messages are new.
   mutating func open(limit: Int) -> [PlacedPost] {
     defer { kept = [] }
     isOpened = true
     return Array(kept.suffix(limit))
   }
 
-  /// The stream has told that it has a message of this number.
+  /// Records that the stream has a message with this offset.
   mutating func know(_ number: Int, now: Instant) {
     if number > known.last {
       if known.last <= last { known.since = now }
@@ -231,14 +232,14 @@ struct RoomReader {
     }
   }
 
-  /// Whether it has caught up, longer ago.
+  /// Whether the reader has been live for longer than `duration`.
   func isLive(for duration: Duration, _ now: Instant) -> Bool { phase == .live && now - liveAt > duration }
 
   /// Whether the consumer seems to be lost.
   func isLost(now: Instant) -> Bool {
     switch phase {
     case .waiting: false
-    // A cluster that has just lost a server may choose that one to have the consumer, and does not answer.
+    // A cluster that has just lost a server may assign the consumer to that server and not answer.
     case .asked(let instant): now - instant > .seconds(1 << min(attempts - 1, 3))
     case .replaying, .live: now - heardAt > RoomReader.patience || known.last > last && now - known.since > .seconds(2)
     }

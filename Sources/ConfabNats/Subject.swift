@@ -1,5 +1,5 @@
-/// Any text as one token of a NATS subject, or as a header: other bytes than letters, digits, `-` and `_` are `%` and two
-/// hexadecimal digits.
+/// Encodes any text as one token of a NATS subject, or as a header. Bytes other than letters, digits, `-` and `_`
+/// become `%` and two hexadecimal digits.
 enum Subject {
   static func isPlain(_ byte: UInt8) -> Bool {
     switch byte {
@@ -23,7 +23,7 @@ enum Subject {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// What ``escaped(_:)`` was given.
+  /// Reverses ``escaped(_:)``.
   static func unescaped(_ text: String) -> String {
     var bytes: [UInt8] = []
     var rest = Array(text.utf8)[...]

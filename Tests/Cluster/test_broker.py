@@ -239,7 +239,7 @@ def test_a_message_that_the_broker_does_not_take_is_refused():
                     assert (error["type"], error["code"]) == ("error", "textTooLong")
                     assert (await ann.say("short", tag="t"))["text"] == "short"
             go(main())
-            assert "larger than NATS takes" in server.said()
+            assert "larger than NATS accepts" in server.said()
             assert "up to 10000 bytes (its max_payload), clients may send 1040384" in server.said()
 
 
