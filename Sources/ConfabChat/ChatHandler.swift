@@ -1,26 +1,26 @@
 internal import Confab
 
-/// Hands each connection to the protocol that it speaks. A connection's context is its ``Visit``, if it speaks the plain
-/// one, with a ``Sender`` if the chat's engine is shared: a ``PlainSpeaker``; otherwise its ``RichProtocol``.
+/// Passes each connection to its protocol. The context of a plain connection is its ``Visit``, or a ``PlainSpeaker`` if
+/// the chat's engine is shared. That of a rich connection is its ``RichProtocol``.
 final class ChatHandler: Handler {
   private let chat: Chat
   private let loop: EventLoop
 
   init(chat: Chat, on loop: EventLoop) { (self.chat, self.loop) = (chat, loop) }
 
-  /// The handshake is answered when the room is open, so that a client that is connected hears what is said.
+  /// Answers the handshake when the room is open, so that a connected client gets all messages.
   func authorize(_ request: borrowing Request) -> Authorization {
     guard chat.rooms.hasPlace(for: request.room) else {
-      return .refuse(Response(status: 503, "there are too many rooms\n"))
+      return .refuse(Response(status: 503, "too many rooms\n"))
     }
     let visit = chat.rooms.visit(request.room, on: loop)
     if visit.room.isOpen { return .accept(context: visit) }
-    // Before the server says that the time is up, since it does not know why.
+    // Shorter than the server's own timeout, so that the response has the reason.
     let patience = loop.handshakeTimeout * 9 / 10
     return .ask { [chat] in
       await visit.waitUntilOpen(within: patience)
       if visit.room.isOpen { return .accept(context: visit) }
-      let reason = chat.isAvailable ? "the room has not been opened in time" : "the broker cannot be reached"
+      let reason = chat.isAvailable ? "room not open in time" : "the broker cannot be reached"
       return .refuse(Response(status: 503, reason + "\n"))
     }
   }
@@ -28,7 +28,7 @@ final class ChatHandler: Handler {
   func opened(_ connection: Connection, request: Request) {
     let isRich = request.subprotocol == Chat.subprotocol
     if let visit = connection.context as? Visit, visit.room.isOpen { return chat.begin(visit, isRich, connection) }
-    // Another handler, which passes its calls on to this one, has accepted the client by itself.
+    // A custom handler has accepted the client without calling `authorize`.
     let arrival = Arrival(chat.rooms.visit(request.room, on: loop))
     connection.context = arrival
     if arrival.visit.room.isOpen { return chat.begin(arrival.visit, isRich, connection) }
@@ -68,18 +68,18 @@ final class ChatHandler: Handler {
     case is Arrival: break
     default: return
     }
-    // The visit ends. A sender has the connection.
+    // Ends the visit. A sender keeps a reference to the connection.
     connection.context = nil
   }
 }
 
 extension Request {
-  /// The name of the room that it is for: the path, percent-decoded, in NFC.
+  /// Name of the requested room: the path, percent-decoded, in NFC.
   fileprivate var room: String { path.composed }
 }
 
 extension Chat {
-  /// Lets a connection into its room, which is open.
+  /// Adds a connection to its room, which is open.
   fileprivate func begin(_ visit: Visit, _ isRich: Bool, _ connection: Connection) {
     if isRich {
       visit.room.record()
@@ -91,14 +91,14 @@ extension Chat {
   }
 }
 
-/// A connection that waits for its room to be open.
+/// A connection that waits until its room is open.
 private final class Arrival {
   let visit: Visit
 
   init(_ visit: Visit) { self.visit = visit }
 }
 
-/// A connection of the plain protocol whose messages may have to wait for their place.
+/// A connection of the plain protocol whose messages may be pending.
 private final class PlainSpeaker {
   let visit: Visit
   let sender: Sender

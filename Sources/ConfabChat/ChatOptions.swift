@@ -1,58 +1,60 @@
 public import Confab
 
-/// The limits of a chat, which ``limits`` has as a table.
+/// Limits of a chat; ``limits`` lists them as a table.
 public struct ChatOptions: Equatable, Sendable {
-  /// The most rooms at a time. The default is 10,000; 0 is no limit. A room with history stays when everyone has left,
-  /// until its place is needed: the one left longest ago goes first. If the ``Chat/engine`` has its history it stays for a
-  /// minute at the most, so that it is not fetched each time that somebody comes. When somebody is in each of them, who
-  /// would open one more gets status 503.
+  /// Maximum number of rooms. The default is 10,000; 0 means no limit. A vacant room with history stays until its place
+  /// is needed; the one that has been vacant longest is removed first. If the ``Chat/engine`` has its history, it stays
+  /// for at most a minute, so that it is not read again each time a client joins. If all rooms are occupied, a client
+  /// that would open another one gets status 503.
   public var maxRooms = 10_000
-  /// The most messages that a room keeps. The default is 1,000; with 0 none is kept, and a room goes with the last who
-  /// leaves. The oldest ones are forgotten.
+  /// Maximum number of messages in a room's history. The default is 1,000. The oldest messages are deleted. With 0
+  /// no messages are stored, and a room is removed when its last client leaves.
   public var maxHistoryMessages = 1000
-  /// The most memory for what a room keeps, in bytes: those of the messages as JSON, and 64 for each. The default is 1 MiB. The
-  /// oldest ones are forgotten.
+  /// Maximum memory of a room's history in bytes: the messages as JSON, and 64 for each. The default is 1 MiB. The
+  /// oldest messages are deleted.
   public var maxHistoryBytes = 1 << 20
-  /// How long a room keeps a message, in whole seconds. The default is 0: for as long as the other limits
-  /// let it. What is older is forgotten, with the next message or when somebody asks.
+  /// Maximum age of a message in a room's history, in whole seconds. The default is 0, which means no limit. Older
+  /// messages are deleted when the next message arrives or a client requests history.
   public var maxHistoryAge = Duration.zero
-  /// The same for all rooms together, and 4 KiB and the name for each room that everyone has left. The default is 256 MiB. Rooms that everyone has left are given up, the one left
-  /// longest ago first; if that is not enough, the room that is spoken in forgets its oldest messages.
+  /// Maximum memory of all histories in bytes, including 4 KiB and the name for each vacant room. The default is 256
+  /// MiB. Vacant rooms are removed first, the one that has been vacant longest before the others. If that is not
+  /// enough, the room that gets a message deletes its oldest messages.
   public var maxTotalHistoryBytes = 256 << 20
-  /// The most bytes of messages that wait for their place, and 256 for each, when the ``Chat/engine`` is a disk or a broker. The default is
-  /// 64 MiB. Beyond it, a connection whose message waits is not read until its own messages have got their places: nothing
-  /// is lost. 16 MiB beyond it, messages of other connections are refused: with the error `rateLimited`, or, for clients of
-  /// the plain protocol, by closing the connection with 1013.
+  /// Maximum size of all messages that are pending for a disk or a broker, see ``Chat/engine``, in bytes, with 256 for
+  /// each message. The default is 64 MiB. Beyond it, connections with pending messages are not read until these are
+  /// published; no message is lost. From 16 MiB beyond it on, messages of other connections are rejected: with the
+  /// error `rateLimited` or, in the plain protocol, by closing the connection with 1013.
   public var maxWaitingBytes = 64 << 20
-  /// How many of the newest messages somebody who comes is sent, 0 to 100, unless it says how many it wants. The default
-  /// is 50.
+  /// Number of recent messages that a joining client gets, 0 to 100, unless it requests another number. The default is
+  /// 50.
   public var newcomerMessages = 50
-  /// The longest text of the rich protocol, in characters (grapheme clusters), with 16 bytes of UTF-8 for each. The
-  /// default is 4,000. A longer one is not said: the error is `textTooLong`.
+  /// Maximum length of a text in the rich protocol, in characters (grapheme clusters), with 16 bytes of UTF-8 for each.
+  /// The default is 4,000. A longer text gets the error `textTooLong`.
   public var maxTextLength = 4000
-  /// The longest name in the rich protocol, in characters (grapheme clusters), with 4 bytes of UTF-8 for each. The default
-  /// is 32. Who wants a longer one gets the error `nameInvalid`. All servers of one chat should have the same.
+  /// Maximum length of a name in the rich protocol, in characters (grapheme clusters), with 4 bytes of UTF-8 for each.
+  /// The default is 32. A longer name gets the error `nameInvalid`. All servers of one chat should have the same limit.
   public var maxNameLength = 32
-  /// The most events a second of one connection of the rich protocol. The default is 10; 0 is no limit. What is over it is
-  /// not done: the error is `rateLimited`, with the time after which it would be.
+  /// Maximum number of events per second of one connection of the rich protocol. The default is 10; 0 means no limit.
+  /// Further events are ignored and get the error `rateLimited` with the delay before a retry.
   public var maxEventRate = 10
-  /// How many events may come at once. The default is 20. As ``maxEventRate``.
+  /// Maximum number of events at once of one connection of the rich protocol. The default is 20. Further events get the
+  /// error `rateLimited`, see ``maxEventRate``.
   public var maxEventBurst = 20
-  /// Renames a minute of one connection of the rich protocol, ten of them at once. The default is 60; 0 is no limit. More
-  /// are not done: the error is `rateLimited`, with the time after which one would be.
+  /// Maximum number of renames per minute of one connection of the rich protocol, ten of them at once. The default is
+  /// 60; 0 means no limit. Further renames are ignored and get the error `rateLimited` with the delay before a retry.
   public var maxRenameRate = 60
 
-  /// The defaults.
+  /// Creates options with the defaults.
   public init() {}
 
   func validate() throws(ConfabError) {
     if let problem = problems.first { throw ConfabError(.invalidConfiguration, problem.message()) }
   }
 
-  /// All that is wrong with them.
+  /// Problems of individual options.
   package var problems: [Problem] { ChatOptions.limits.compactMap { $0.problem(in: self) } }
 
-  /// All of them.
+  /// All limits.
   public static let limits: [Limit<ChatOptions>] = [
     Limit(
       "maxRooms", .count(\.maxRooms, 0...many), "Maximum number of rooms",
@@ -104,6 +106,6 @@ private let many = 1 << 30
 private let maxAge = Duration.seconds(100 * 366 * 24 * 3600)
 
 extension Limit<ChatOptions> {
-  /// What it is at by default.
+  /// Text of the default.
   public func text() -> String { text(ChatOptions()) }
 }

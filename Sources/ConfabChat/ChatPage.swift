@@ -1,8 +1,8 @@
 public import Confab
 
 extension Mount {
-  /// The chat's page, at `/`. Its folder is beside the running program, where a build puts it, or in `../share/confab` from
-  /// the program or the library, where an installation does.
+  /// The chat's page, at `/`. A build puts its folder beside the program. An installation puts it in `../share/confab`,
+  /// relative to the program or the library.
   public static var chatPage: Mount {
     Mount(directory: Installation.folder("confab_ConfabPage.resources/Page", installed) ?? installed)
   }

@@ -2,30 +2,30 @@ public import Confab
 public import CoreMetrics
 public import ServiceLifecycle
 
-/// Hands what a server's statistics say to swift-metrics, again and again.
+/// Passes a server's statistics to swift-metrics at an interval.
 ///
 /// ```swift
 /// let metrics = ServerMetrics(of: server, every: .seconds(10))
 /// try await ServiceGroup(services: [metrics, server], gracefulShutdownSignals: [.sigterm], logger: logger).run()
 /// ```
 ///
-/// The names are those of the program's `/metrics` with `confab_` before them: what only grows is a counter, by what has
-/// come since the last time, the rest a gauge. `confab_refusals_total` has the dimension `reason`. `confab_delivery_latency`
-/// is a timer that gets the mean of the deliveries since the last time, if there were any: who keeps histograms of their own
-/// has those of `Statistics/deliveryLatency`.
+/// The names are those of the program's `/metrics` with the prefix `confab_`. Totals are counters, which get the
+/// increase since the last interval; other values are gauges. `confab_refusals_total` has the dimension `reason`.
+/// `confab_delivery_latency` is a timer that gets the mean of the deliveries since the last interval, if there were
+/// any. `Statistics/deliveryLatency` has the histogram.
 public struct ServerMetrics: Service {
   private let server: Server
   private let interval: Duration
   private let factory: any MetricsFactory
 
-  /// The metrics of `server`, told every `interval` to `factory`, which is the one that the program has been set up with
-  /// unless it is said.
+  /// Creates metrics of `server`, passed to `factory` every `interval`. The default factory is that of the program's
+  /// metrics system.
   public init(of server: Server, every interval: Duration = .seconds(10), factory: (any MetricsFactory)? = nil) {
     (self.server, self.interval) = (server, interval)
     self.factory = factory ?? MetricsSystem.factory
   }
 
-  /// Tells them until the task is cancelled or a service group shuts down, and once more then.
+  /// Passes metrics until the task is cancelled or a service group shuts down, and then once more.
   public func run() async throws {
     await cancelWhenGracefulShutdown {
       var emitter = Emitter(factory)
@@ -38,7 +38,7 @@ public struct ServerMetrics: Service {
   }
 }
 
-/// What has been told already.
+/// Metrics with the statistics that were passed last.
 private struct Emitter {
   private let counters: [(metric: Statistics.Metric, counter: Counter)]
   private let gauges: [(metric: Statistics.Metric, gauge: Gauge)]

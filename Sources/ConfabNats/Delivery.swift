@@ -46,7 +46,7 @@ extension Post {
   private static let memberHeader = "Confab-Member"
   private static let tagHeader = "Confab-Tag"
 
-  /// Returns the `Nats-Msg-Id` of a message with a tag; nil if there is no tag. It is equal on all servers, so that a
+  /// Returns the `Nats-Msg-Id` of a message with a tag; nil without a tag. It is equal on all servers, so that a
   /// client can send the message again. A different text has a different id, even if its tag was used before.
   func id(in subject: String) -> String? {
     guard let member, let tag else { return nil }

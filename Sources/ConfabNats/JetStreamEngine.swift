@@ -10,8 +10,10 @@ internal import Synchronization
 /// messages of one sender keep their order, even if some are sent again. The article Cluster of ConfabChat lists which
 /// failures lose messages.
 ///
-/// ```swift let engine = try JetStreamEngine(JetStreamOptions(urls: ["nats://localhost:4222"])) let server = try
-/// Chat(engine: engine).makeServer(Configuration(mounts: [.chatPage])) ```
+/// ```swift
+/// let engine = try JetStreamEngine(JetStreamOptions(urls: ["nats://localhost:4222"]))
+/// let server = try Chat(engine: engine).makeServer(Configuration(mounts: [.chatPage]))
+/// ```
 ///
 /// Any thread.
 public final class JetStreamEngine: Engine {
@@ -69,7 +71,7 @@ public final class JetStreamEngine: Engine {
   }
 
   public func shutdown() async {
-    // Tells the other servers that this one has no members any more.
+    // Informs the other servers that this one has no members any more.
     take(.closeAll)
     let end = ContinuousClock.now + JetStreamEngine.farewell
     while ContinuousClock.now < end, !isIdle { try? await Task.sleep(for: .milliseconds(20)) }

@@ -1,13 +1,13 @@
 internal import CSQLite
 internal import Confab
 
-/// A database of SQLite: one thread at a time.
+/// A SQLite database, used by one thread at a time.
 @safe final class Database {
-  // Closed in deinit, after every statement: those hold the database.
+  // Closed in deinit, after all statements, because they retain the database.
   private let handle: OpaquePointer
   fileprivate let willStep: StepHook?
 
-  /// Opens a file, or makes it.
+  /// Opens a file, and creates it if necessary.
   init(file: String, _ willStep: StepHook?) throws(DatabaseError) {
     self.willStep = willStep
     var handle: OpaquePointer?
@@ -25,10 +25,10 @@ internal import Confab
 
   deinit { unsafe sqlite3_close_v2(handle) }
 
-  /// Whether the file can be read, but not written.
+  /// Whether the file is read-only.
   var isReadOnly: Bool { unsafe sqlite3_db_readonly(handle, "main") == 1 }
 
-  /// Runs a statement that is needed once, and returns the first column of its first row, if it is a number.
+  /// Runs a statement once. Returns the first column of its first row, if it is a number.
   @discardableResult
   func run(_ sql: String) throws(DatabaseError) -> Int? {
     let statement = try prepare(sql)
@@ -44,7 +44,7 @@ internal import Confab
     return unsafe Statement(statement, self)
   }
 
-  /// Does all of it, or nothing.
+  /// Runs `body` in a transaction, which is rolled back after an error.
   func transaction(_ body: () throws(DatabaseError) -> Void) throws(DatabaseError) {
     try run("BEGIN IMMEDIATE")
     do {
@@ -56,7 +56,7 @@ internal import Confab
     }
   }
 
-  /// Whether a transaction has begun; after some errors there is none any more.
+  /// Whether a transaction is active. Some errors end it.
   var isInTransaction: Bool { unsafe sqlite3_get_autocommit(handle) == 0 }
 
   fileprivate func check(_ result: CInt) throws(DatabaseError) {
@@ -65,21 +65,21 @@ internal import Confab
   }
 }
 
-/// Why the database could not do something.
+/// Error of a database operation.
 struct DatabaseError: Error, CustomStringConvertible {
   private let code: CInt
   let description: String
 
   fileprivate init(_ code: CInt, _ message: String) { (self.code, description) = (code, message) }
 
-  /// What is no error of SQLite's.
+  /// Creates an error that does not come from SQLite.
   init(_ message: String) { self.init(SQLITE_ERROR, message) }
 
-  /// Another connection has it open.
+  /// Whether another connection has locked the database.
   var isBusy: Bool { code & 0xff == SQLITE_BUSY }
 }
 
-/// A statement, which can run again and again.
+/// A prepared statement, which can run repeatedly.
 @safe final class Statement {
   // Finalized in deinit, before the database is closed.
   private let handle: OpaquePointer
@@ -118,7 +118,7 @@ struct DatabaseError: Error, CustomStringConvertible {
     }
   }
 
-  /// With its values.
+  /// SQL text with the bound values.
   private var sql: String {
     let text = unsafe sqlite3_expanded_sql(handle)
     defer { unsafe sqlite3_free(text) }
@@ -138,13 +138,13 @@ struct DatabaseError: Error, CustomStringConvertible {
     try database.check(result)
   }
 
-  /// A row, while it is the statement's current one.
+  /// The current row of a statement. Invalid after the next step.
   @safe struct Row {
     fileprivate let statement: OpaquePointer
 
     func int(_ column: Int32) -> Int { Int(unsafe sqlite3_column_int64(statement, column)) }
 
-    /// Nil for NULL.
+    /// Returns nil for NULL.
     func number(_ column: Int32) -> Int? { isNull(column) ? nil : int(column) }
 
     func bytes(_ column: Int32) -> [UInt8] {

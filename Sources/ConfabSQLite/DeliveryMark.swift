@@ -1,24 +1,24 @@
 internal import Confab
 internal import Glibc
 
-/// How much of a database has been delivered, in a small file beside it.
+/// Record of how much of a database has been delivered, in a small file beside it.
 ///
-/// The database alone cannot tell whether messages have been delivered that it does not have: it may be an older copy
-/// that somebody has put back, or the disk was full. The mark is written before anybody gets such a message. It is
-/// overwritten in place, which a full disk allows.
+/// The database alone cannot show that messages were delivered which it does not contain, because it was restored from
+/// an older copy or because the disk was full. The mark is written before such a message is delivered. It is
+/// overwritten in place, which works on a full disk.
 @safe struct DeliveryMark: ~Copyable {
   struct Value: Equatable {
-    /// The run of the database that it is about: ``HistoryFile``.
+    /// Run of the database to which the mark belongs, see ``HistoryFile``.
     let run: Int
-    /// The number of the last transaction that has been delivered; `Int.max` if anything may have been delivered.
+    /// Number of the last delivered transaction; `Int.max` if any message may have been delivered.
     let transaction: Int
-    /// The change time of the database file, in nanoseconds since 1970; 0 while it is open.
+    /// Change time of the database file in nanoseconds since 1970; 0 while it is open.
     var changed = 0
   }
 
-  /// How long after the time in the mark the system may have written it, in milliseconds. A copy is younger.
+  /// Maximum delay in ms between the time in the mark and the system's write. A copy has a later time.
   private static let maxDelay = 5000
-  /// Digits of a number.
+  /// Number of digits of a number.
   private static let width = 19
   private static let numbers = 5
   private static let size = numbers * (width + 1) - 1
@@ -26,26 +26,27 @@ internal import Glibc
   private let descriptor: CInt
   private let willWrite: StepHook?
 
-  /// Opens the file, or makes it.
+  /// Opens the file, and creates it if necessary.
   init(file: String, _ willWrite: StepHook?) throws(DatabaseError) {
     self.willWrite = willWrite
     descriptor = try DeliveryMark.open(file)
   }
 
-  /// Opens a file for its owner alone, or makes it; it keeps the permissions that it has.
+  /// Opens a file. A new file is accessible only to its owner; an existing one keeps its permissions.
   private static func open(_ file: String) throws(DatabaseError) -> CInt {
     let descriptor = unsafe Glibc.open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    if descriptor < 0 { throw error("\(file) cannot be opened") }
+    if descriptor < 0 { throw error("cannot open \(file)") }
     return descriptor
   }
 
-  /// Makes a database's file, if there is none, for its owner alone. SQLite gives the files beside it the same permissions.
+  /// Creates a database's file, if it does not exist, accessible only to its owner. SQLite gives the files beside it
+  /// the same permissions.
   static func makeFile(_ file: String) throws(DatabaseError) { close(try open(file)) }
 
   deinit { close(descriptor) }
 
-  /// Returns what it says. Nil if it cannot be read, and if it is a copy of the mark of a running server: then messages
-  /// may have been delivered since.
+  /// Reads the mark. Nil if it is unreadable, or a copy of a running server's mark, because messages may have been
+  /// delivered since then.
   func read() -> Value? {
     var bytes = [UInt8](repeating: 0, count: DeliveryMark.size)
     guard unsafe pread(descriptor, &bytes, bytes.count, 0) == bytes.count else { return nil }
@@ -60,15 +61,15 @@ internal import Glibc
     return isOriginal ? value : nil
   }
 
-  /// Replaces what it says.
+  /// Overwrites the mark.
   ///
-  /// - Parameter isLasting: whether it must be there after the machine has failed.
+  /// - Parameter isLasting: whether the mark must survive a failure of the machine.
   func write(_ value: Value, isLasting: Bool) throws(DatabaseError) {
     try willWrite?("delivery mark")
     let numbers = [value.run, value.transaction, value.changed, status?.inode ?? 0, Int(WallClock.milliseconds)]
     let bytes = Array(numbers.map(DeliveryMark.text).joined(separator: " ").utf8)
     guard unsafe pwrite(descriptor, bytes, bytes.count, 0) == bytes.count, !isLasting || fdatasync(descriptor) == 0
-    else { throw DeliveryMark.error("the delivery mark cannot be written") }
+    else { throw DeliveryMark.error("cannot write the delivery mark") }
   }
 
   private static func text(_ number: Int) -> String {
@@ -76,7 +77,7 @@ internal import Glibc
     return String(repeating: "0", count: width - digits.utf8.count) + digits
   }
 
-  /// Which file it is, and its change time, in nanoseconds since 1970. A copy is another file, or has another time.
+  /// Inode of the file and its change time in nanoseconds since 1970. A copy differs in one of them.
   private var status: (inode: Int, changed: Int)? {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else { return nil }
@@ -84,10 +85,10 @@ internal import Glibc
   }
 
   private static func error(_ what: String) -> DatabaseError {
-    DatabaseError("\(what): \(systemMessage(errno) ?? "no reason")")
+    DatabaseError("\(what): \(systemMessage(errno) ?? "unknown reason")")
   }
 
-  /// When a file was changed last, in nanoseconds, which nobody can set; nil if there is none.
+  /// Returns the change time of a file in nanoseconds, which programs cannot set; nil if there is no file.
   static func changeTime(of file: String) -> Int? {
     var status = stat()
     guard unsafe stat(file, &status) == 0 else { return nil }
@@ -99,6 +100,6 @@ internal import Glibc
   }
 }
 
-/// Called before each step of a statement, and before the mark is written; what it throws is that step's error. For
-/// tests.
+/// Hook that is called before each step of a statement and before the mark is written. An error that it throws becomes
+/// that step's error. For tests.
 typealias StepHook = @Sendable (_ step: String) throws(DatabaseError) -> Void

@@ -1,68 +1,68 @@
 internal import Confab
 internal import ConfabChat
 
-/// The messages of all rooms in a database: which tables it has, and what is done to them. One thread at a time.
+/// The messages of all rooms in a database, and the operations on them. One thread at a time.
 ///
-/// A numbering is a room's epoch, and continues only where nothing has been delivered that the database does not have.
-/// That is what a run tells: a number at random, which is another one whenever that is not certain. A room that was
-/// written in another run than this one begins another epoch.
+/// A room continues its epoch only if every delivered message is in the database. A run identifies the times for which
+/// that is certain: it is a random number that changes whenever it is not. A room that was written in another run
+/// begins another epoch.
 final class HistoryFile {
   private let database: Database
   private let mark: DeliveryMark
   private let file: String
   private let retention: Retention
-  /// Whether messages are on the disk before anybody hears of them.
+  /// Whether messages are on the disk before they are delivered.
   private let keepsAll: Bool
   private let selectRoom, selectMessages, renumberRoom, writeRoom, insertMessage, writeRun: Statement
   private let trim, trimAge, oldestRoom, forgetRoom, forgetMessages, forgetFrom: Statement
   private let savepoint, release, rollback: Statement
   private(set) var run: Int
-  /// The number of the last transaction that has written messages.
+  /// Number of the last transaction that has written messages.
   private var transaction: Int
-  /// What the mark says beside the run; nil if nobody knows.
+  /// Transaction number in the mark; nil if unknown.
   private var marked: Int?
   private var untrimmed: [String: Int] = [:]
   private var unmeasured = 0
 
-  /// What is kept.
+  /// Limits of the stored messages.
   struct Retention {
     let messages: Int
     let bytes: Int
-    /// Seconds; 0 is no limit.
+    /// Maximum age in seconds; 0 means no limit.
     let age: Int
-    /// Bytes of the file, of all rooms.
+    /// Maximum size of the file, for all rooms, in bytes.
     let total: Int
   }
 
-  /// How many numbers a new epoch leaves out, so that numbers rise even for those who do not look at it.
+  /// Number of offsets that a new epoch skips, so that offsets rise even for clients that ignore the epoch.
   private static let jump = 1_000_000
-  /// Numbers of transactions, and last numbers of rooms, that this program can have written.
+  /// Valid numbers of transactions and last offsets of rooms.
   private static let numbers = 0...Place.ids.upperBound
 
-  /// Opens a file, or makes it.
+  /// Opens a file, and creates it if necessary.
   ///
   /// - Parameters:
-  ///   - keepsAll: whether messages are on the disk before anybody hears of them.
-  ///   - hook: nil, but for tests.
+  ///   - keepsAll: whether messages are on the disk before they are delivered.
+  ///   - hook: for tests; otherwise nil.
   init(_ file: String, _ retention: Retention, keepsAll: Bool, _ hook: StepHook? = nil) throws(DatabaseError) {
     (self.file, self.retention, self.keepsAll) = (file, retention, keepsAll)
-    // As whoever had it left it.
+    // Read before this server changes the file.
     let changed = DeliveryMark.changeTime(of: file)
     try DeliveryMark.makeFile(file)
     database = try Database(file: file, hook)
-    // Nobody else may write it; so no memory has to be shared either.
+    // The lock excludes other processes, and makes shared memory unnecessary.
     try database.run("PRAGMA locking_mode = EXCLUSIVE")
     try Schema.check(database)
     try database.run("PRAGMA journal_mode = WAL")
     try database.run("PRAGMA synchronous = \(keepsAll ? "FULL" : "NORMAL")")
     (run, transaction) = (0, 0)
     try database.transaction { [database] () throws(DatabaseError) in try Schema.update(database) }
-    // From here on the file is this server's alone, and so is the mark.
+    // From here on this server has exclusive access to the file and the mark.
     mark = try DeliveryMark(file: file + "-delivered", hook)
     (run, transaction) = (
       try database.run("SELECT run FROM runs") ?? 0, try database.run("SELECT writes FROM runs") ?? 0
     )
-    // No mark is of this run.
+    // Matches the run of no mark.
     if !HistoryFile.numbers.contains(transaction) { (run, transaction) = (-1, 0) }
     selectRoom = try database.prepare("SELECT epoch, last, run FROM rooms WHERE name = ?")
     selectMessages = try database.prepare(
@@ -85,7 +85,8 @@ final class HistoryFile {
         FROM messages WHERE room = ?1 WINDOW newest AS (ORDER BY id DESC)
       ) WHERE count > ?2 OR size > ?3 ORDER BY id DESC LIMIT 1)
       """)
-    // When the clock was set back, a message may be older than those before it: those go with it, so no hole is left.
+    // If the clock was set back, a message may be older than earlier ones. Those are deleted with it, so that there is
+    // no gap.
     trimAge = try database.prepare(
       "DELETE FROM messages WHERE room = ?1 AND id <= (SELECT max(id) FROM messages WHERE room = ?1 AND at < ?2)")
     forgetMessages = try database.prepare("DELETE FROM messages WHERE room = ?")
@@ -98,7 +99,7 @@ final class HistoryFile {
     try begin(changed)
   }
 
-  /// Decides whether numberings continue, and says so on the disk before any number is given.
+  /// Decides whether epochs continue, and writes that to the disk before any offset is assigned.
   private func begin(_ changed: Int?) throws(DatabaseError) {
     let known = mark.read()
     let old = run
@@ -107,7 +108,8 @@ final class HistoryFile {
     if !isWhole || !isUntouched { beginRun() }
     try database.transaction { () throws(DatabaseError) in
       try writeRun.run(.int(run), .int(transaction + 1))
-      // It has all that has been delivered, unless it is an older copy, together with its mark: no number is left out.
+      // The file has all delivered messages, unless it and its mark are older copies. The epochs change, but no offset
+      // is skipped.
       if isWhole && !isUntouched {
         try database.run(
           "UPDATE rooms SET epoch = lower(hex(randomblob(8))), run = \(run) WHERE run = \(old)")
@@ -124,11 +126,11 @@ final class HistoryFile {
     try allow(keepsAll ? transaction : .max)
   }
 
-  /// Ends all numberings: something has been delivered that will never be written.
+  /// Ends all epochs, because delivered messages will never be written.
   func beginRun() { (run, marked) = (Int.random(in: 1 ... .max), nil) }
 
-  /// Reads what is kept of a room; nil if it has never been written. Messages whose numbers or times this program cannot
-  /// have written are left out, and counted.
+  /// Reads a room's snapshot; nil if the room has never been written. Messages with invalid offsets or times are left
+  /// out and counted.
   func read(_ room: String) throws(DatabaseError) -> (kept: Kept, unusable: Int)? {
     var found: (epoch: String, last: Int, run: Int)?
     try selectRoom.rows(.text(room)) { found = ($0.text(0) ?? "", $0.int(1), $0.int(2)) }
@@ -137,7 +139,7 @@ final class HistoryFile {
     if found.run != run || !isUsable {
       let last = isUsable ? found.last + HistoryFile.jump : Kept.unknown.last
       found = (Kept.nothing.epoch, last, run)
-      // If it can't be written, whoever reads the room next gives it another one.
+      // If this write fails, the next read assigns another epoch.
       try? renumberRoom.run(.text(room), .text(found.epoch), .int(found.last), .int(run))
     }
     var (posts, unusable) = ([PlacedPost](), 0)
@@ -153,8 +155,8 @@ final class HistoryFile {
     return (Kept(epoch: found.epoch, last: found.last, posts: posts), unusable)
   }
 
-  /// Writes all pages in one transaction, but for those that are returned with the reason. When it returns they are on the
-  /// disk, or, unless everything has to be, with the system.
+  /// Writes all pages in one transaction. Returns those that failed, with the reason. Afterwards the others are on the
+  /// disk or, if `keepsAll` is false, in the system's cache.
   func write(_ pages: [Page]) throws(DatabaseError) -> [(page: Page, error: DatabaseError)] {
     var failed: [(page: Page, error: DatabaseError)] = []
     try database.transaction { () throws(DatabaseError) in
@@ -163,7 +165,7 @@ final class HistoryFile {
         do throws(DatabaseError) {
           try write(page)
         } catch {
-          // A full disk, say, has ended the whole transaction.
+          // Some errors, such as a full disk, have ended the whole transaction.
           guard database.isInTransaction else { throw error }
           failed.append((page, error))
           try rollback.run()
@@ -183,7 +185,7 @@ final class HistoryFile {
     try writeRoom.rows(
       .text(page.room), .text(page.numbering.epoch), .int(last.id), .int(page.numbering.run), .int(Int(last.at))
     ) { room = $0.int(0) }
-    // What could not be read has been numbered anew.
+    // Offsets of messages that could not be read have been assigned again.
     try forgetFrom.run(.int(room), .int(page.replaces ? 0 : first.id))
     for placed in page.posts {
       let (place, post) = (placed.place, placed.post)
@@ -192,7 +194,7 @@ final class HistoryFile {
         .text(post.name), .text(post.tag), .number(post.member.map { Int(Int64(bitPattern: $0.number)) }))
       unmeasured += post.bytes.count + 64
     }
-    // Not each time, since it looks at all of the room's messages.
+    // Runs only now and then, because it reads all of the room's messages.
     untrimmed[page.room, default: 63] += page.posts.count
     guard untrimmed[page.room, default: 0] >= 64 else { return }
     if untrimmed.count > 10_000 { untrimmed.removeAll() }
@@ -201,7 +203,7 @@ final class HistoryFile {
     if retention.age > 0 { try trimAge.run(.int(room), .int(Int(last.at) - retention.age * 1000)) }
   }
 
-  /// Forgets the rooms in which nothing has been said for the longest time, when the file is too large.
+  /// Deletes the rooms with the oldest last message, if the file is too large.
   private func makeSpace() throws(DatabaseError) {
     guard unmeasured > min(1 << 20, retention.total / 16) else { return }
     unmeasured = 0
@@ -214,17 +216,16 @@ final class HistoryFile {
     }
   }
 
-  /// The bytes of the file that something is in.
+  /// Returns the number of bytes in use in the file.
   private func used() throws(DatabaseError) -> Int {
     let pages = try database.run("PRAGMA page_count") ?? 0
     let free = try database.run("PRAGMA freelist_count") ?? 0
     return (pages - free) * (try database.run("PRAGMA page_size") ?? 0)
   }
 
-  // MARK: What may be delivered
+  // MARK: Delivery
 
-  /// Says on the disk that what has been written is delivered, or, unless it `isWhole`, what has not, too. It must be said
-  /// first.
+  /// Marks the written messages as delivered, and also unwritten ones unless it `isWhole`. Call it before the delivery.
   func allow(isWhole: Bool) throws(DatabaseError) { try allow(keepsAll && isWhole ? transaction : .max) }
 
   private func allow(_ number: Int) throws(DatabaseError) {
@@ -233,7 +234,7 @@ final class HistoryFile {
     marked = number
   }
 
-  /// Everything has been written that anybody has heard of.
+  /// Finishes the file, after all delivered messages have been written.
   func finish() throws(DatabaseError) {
     try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
     let changed = DeliveryMark.changeTime(of: file) ?? 0
@@ -242,31 +243,31 @@ final class HistoryFile {
 }
 
 extension Kept {
-  /// That of a room that cannot be read: its numbers are above all that it can have had.
+  /// Snapshot of a room that cannot be read. Its last offset is above all that the room can have used.
   static var unknown: Kept { Kept(epoch: nothing.epoch, last: Int(WallClock.milliseconds), posts: []) }
 }
 
-/// Which numbering a room's messages have.
+/// Epoch of a room's offsets, and its run.
 struct Numbering {
   let epoch: String
-  /// The run of the file in which it was certain to continue.
+  /// Run of the file in which the epoch continues.
   let run: Int
 }
 
-/// What is to be written of one room.
+/// Messages to write for one room.
 struct Page {
   let room: String
   var numbering: Numbering
   private(set) var posts: [PlacedPost] = []
   private(set) var bytes = 0
-  /// Whether it takes the place of all that is there: it has lost its own first messages.
+  /// Whether the page replaces all written messages, because its own first messages were dropped.
   private(set) var replaces = false
 
   static let overhead = 256
 
   init(room: String, _ numbering: Numbering) { (self.room, self.numbering) = (room, numbering) }
 
-  /// What there is of the room if there is nothing else.
+  /// Snapshot made from the page alone.
   var kept: Kept { Kept(epoch: numbering.epoch, last: posts.last?.place.id ?? 0, posts: posts) }
 
   mutating func append(_ page: Page) {
@@ -280,7 +281,7 @@ struct Page {
     bytes += placed.post.bytes.count + Page.overhead
   }
 
-  /// Forgets the oldest messages, if there are twice as many as the limits let a room keep.
+  /// Drops the oldest messages, if there are more than twice as many as the room's limits allow.
   mutating func trim(messages: Int, bytes limit: Int) {
     guard posts.count > 2 * max(1, messages) || bytes > 2 * limit && posts.count > 1 else { return }
     var first = posts.endIndex - 1

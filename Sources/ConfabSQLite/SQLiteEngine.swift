@@ -4,24 +4,25 @@ internal import Dispatch
 public import Logging
 internal import Synchronization
 
-/// Keeps the rooms of a chat in a file, a database of SQLite: they are there again when the server is started again.
+/// Stores the rooms of a chat in a SQLite database, which survives restarts of the server.
 ///
 /// ```swift
 /// let history = try SQLiteEngine(file: "chat.db", options: options)
 /// let chat = Chat(options: options, engine: history)
 /// ```
 ///
-/// Messages are written by a thread of its own, many at a time. What is kept of a room are its newest messages, within
-/// the limits that the chat's options have for its memory. When the file can't be written, a full disk say, an error is
-/// logged, ``isKept`` is false, and the chat goes on from memory. What could not be written is written once that is
-/// possible: the newest messages of each room, 64 MiB in all.
+/// A separate thread writes the messages in batches. For each room it stores the newest messages, within the history
+/// limits of the chat's options. If the file cannot be written, because the disk is full for example, an error is
+/// logged, ``isKept`` is false, and the chat continues from memory. Unwritten messages are written as soon as possible:
+/// the newest ones of each room, up to 64 MiB in all.
 public final class SQLiteEngine: Engine {
-  /// When a message is on the disk.
+  /// Time at which a message is on the disk.
   public enum Durability: String, Sendable, CaseIterable {
-    /// Within 100 ms of its delivery. What a killed process had not written yet is lost, and if the machine fails, what
-    /// the system had not.
+    /// Within 100 ms of its delivery. A killed process loses the messages that it has not written, and a failed machine
+    /// those that the system has not written.
     case normal
-    /// Before anybody gets it, the sender included, whatever fails afterwards: as long as the file can be written.
+    /// Before its delivery to any member, including the sender, whatever fails afterwards, as long as the file can be
+    /// written.
     case full
   }
 
@@ -30,41 +31,41 @@ public final class SQLiteEngine: Engine {
   public var isKept: Bool { !writer.isFailing.load(ordering: .relaxed) }
 
   private let durability: Durability
-  /// Has something done on the queue, in a while.
+  /// Schedules work on the queue after a delay.
   private let schedule: Schedule
   private let jobs = Mutex(Jobs())
   private let writer: Writer
 
-  /// What the queue is to do.
+  /// Pending work of the queue.
   private struct Jobs {
     var list: [Job] = []
-    /// The bytes of messages that are to be written, and what they take beside.
+    /// Number of bytes of messages to write, including overhead.
     var bytes = 0
     var due = Due.never
     var isEnded = false
   }
 
-  /// When it is done: there is nothing to do, in a while, or as soon as possible.
+  /// Time of the work: never, after the interval, or as soon as possible.
   private enum Due { case never, soon, now }
 
-  /// When so many bytes wait to be written, what comes is delivered after it has been, as with ``Durability/full``.
+  /// Limit of unwritten bytes. Beyond it, messages are written before they are delivered, as with ``Durability/full``.
   private static let maxBytes = 16 << 20
   private static let overhead = 256
   private static let interval = DispatchTimeInterval.milliseconds(50)
-  /// When what could not be written is tried again.
+  /// Delay before failed writes are retried.
   private static let retryInterval = DispatchTimeInterval.seconds(1)
 
   typealias Schedule = @Sendable (_ delay: DispatchTimeInterval, _ work: @escaping @Sendable () -> Void) -> Void
 
-  /// Opens the file, or makes it. No other process may have it open.
+  /// Opens the file, and creates it if necessary. No other process may have it open.
   ///
   /// - Parameters:
-  ///   - file: its path. Beside it, while it is open, is another one with `-wal` at its end.
+  ///   - file: path of the file. While it is open, there is another file with the suffix `-wal`.
   ///   - durability: when messages are on the disk.
-  ///   - maxFileSize: bytes; the rooms in which nothing has been said for the longest time are forgotten when there is more.
-  ///     The default is 1 GiB.
-  ///   - options: those of the chat.
-  ///   - logger: for what goes wrong.
+  ///   - maxFileSize: maximum size in bytes. The default is 1 GiB. Beyond it, the rooms with the oldest last message
+  ///     are deleted.
+  ///   - options: options of the chat.
+  ///   - logger: logger for errors.
   public convenience init(
     file: String, durability: Durability = .normal, maxFileSize: Int = 1 << 30, options: ChatOptions = ChatOptions(),
     logger: Logger = Logger(label: "confab")
@@ -76,8 +77,8 @@ public final class SQLiteEngine: Engine {
   }
 
   /// - Parameters:
-  ///   - hook: nil, but for tests.
-  ///   - schedule: has something done in a while, or, if that is `never`, as soon as possible; one after the other.
+  ///   - hook: for tests; otherwise nil.
+  ///   - schedule: runs work after a delay, or as soon as possible if that is `never`, one item after the other.
   init(
     _ file: String, _ durability: Durability, _ maxFileSize: Int, _ options: ChatOptions, _ logger: Logger,
     maxUnwrittenBytes: Int = 64 << 20, hook: StepHook?, schedule: @escaping Schedule
@@ -92,7 +93,7 @@ public final class SQLiteEngine: Engine {
         maxUnwrittenBytes: maxUnwrittenBytes, logger)
     } catch {
       let reason = error.isBusy ? "another process has it open" : "\(error)"
-      throw ConfabError(.historyUnusable, "the history \(file) cannot be used: \(reason)")
+      throw ConfabError(.historyUnusable, "cannot use the history \(file): \(reason)")
     }
   }
 
@@ -111,7 +112,7 @@ public final class SQLiteEngine: Engine {
     }
   }
 
-  /// On the queue.
+  /// Writes everything and closes the file. On the queue.
   func end() {
     work()
     jobs.withLock { $0.isEnded = true }
@@ -120,7 +121,7 @@ public final class SQLiteEngine: Engine {
 
   private func submit(_ job: Job, _ due: Due) { jobs.withLock { add(job, due, &$0) } }
 
-  /// Has a message written. Returns its place, unless it waits for that.
+  /// Schedules the writing of a message. Returns its offset; nil if it is pending.
   private func write(_ post: Post, _ order: Order, _ sender: Sender?) -> Place? {
     jobs.withLock { jobs in
       let waits = durability == .full || order.isWaiting || jobs.bytes > SQLiteEngine.maxBytes
@@ -145,7 +146,7 @@ public final class SQLiteEngine: Engine {
     }
   }
 
-  /// Does what there is to do. On the queue.
+  /// Does all pending work. On the queue.
   private func work() {
     let list = jobs.withLock { jobs in
       defer { jobs = Jobs(isEnded: jobs.isEnded) }
@@ -163,8 +164,8 @@ public final class SQLiteEngine: Engine {
     private let sink: Mutex<(any RoomSink)?>
     private let known = Mutex(Numbering(epoch: "", run: 0))
     private let last = Atomic(0)
-    /// How many messages get their places when they are written; one more until the room is open. As long as there are
-    /// any, no other message has a place.
+    /// Number of messages that get their offset when they are written; one more until the room is open. While it is not
+    /// 0, messages get no offset earlier.
     private let waiting = Atomic(1)
 
     init(_ room: String, _ sink: any RoomSink, _ engine: SQLiteEngine) {
@@ -179,7 +180,7 @@ public final class SQLiteEngine: Engine {
       return nil
     }
 
-    /// The next place: at once if nothing waits, otherwise for the writer to give.
+    /// Returns the next offset. If messages are pending, only the writer calls it.
     func next() -> Place { Place(id: last.add(1, ordering: .relaxed).newValue, at: WallClock.milliseconds) }
 
     func place(_ post: () -> Post, from sender: Sender?) -> Place? { engine.write(post(), self, sender) }
@@ -197,7 +198,7 @@ public final class SQLiteEngine: Engine {
       sink.withLock { $0 }?.opened(kept)
     }
 
-    /// Goes on in another epoch.
+    /// Continues in another epoch.
     func renumber(_ numbering: Numbering) {
       known.withLock { $0 = numbering }
       sink.withLock { $0 }?.renumbered(numbering.epoch)

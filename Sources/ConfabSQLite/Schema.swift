@@ -1,29 +1,29 @@
-/// The tables of a history, and whose a database is.
+/// Tables of a history, and its file format.
 enum Schema {
-  /// What a database of SQLite says of whose it is: "Cnfb".
+  /// SQLite's application id of Confab's databases: "Cnfb".
   private static let application = 0x436E_6662
   private static let version = 2
 
-  /// Nothing is done to a database of somebody else's, or that it could not write.
+  /// Rejects databases of other applications, and files that are read-only or from a newer version.
   static func check(_ database: Database) throws(DatabaseError) {
-    if database.isReadOnly { throw DatabaseError("it can be read, but not written") }
+    if database.isReadOnly { throw DatabaseError("it is read-only") }
     guard try database.run("SELECT count(*) FROM sqlite_schema") ?? 0 > 0 else { return }
     guard try database.run("PRAGMA application_id") == application else {
       throw DatabaseError("it is a database, but not of Confab")
     }
     guard try database.run("PRAGMA user_version") ?? 0 <= version else {
-      throw DatabaseError("it has been written by a newer version")
+      throw DatabaseError("it was written by a newer version")
     }
   }
 
-  /// Makes the tables, or brings those of an older version up to this one. In a transaction.
+  /// Creates the tables, or upgrades those of an older version. In a transaction.
   static func update(_ database: Database) throws(DatabaseError) {
     switch try database.run("PRAGMA user_version") {
     case 0: for sql in tables { try database.run(sql) }
     case 1: for sql in fromFirst { try database.run(sql) }
     default: return
     }
-    // No mark is of this run.
+    // Matches the run of no mark.
     try database.run("INSERT INTO runs VALUES (0, 0, 0)")
     try database.run("PRAGMA application_id = \(application)")
     try database.run("PRAGMA user_version = \(version)")
@@ -47,6 +47,6 @@ enum Schema {
     runs,
   ]
 
-  /// The first version did not know whose a tag is, and had no mark.
+  /// The first version stored tags without their member, and had no mark.
   private static let fromFirst = ["ALTER TABLE messages ADD COLUMN member INTEGER", "DROP TABLE runs", runs]
 }

@@ -3,36 +3,37 @@ internal import ConfabChat
 internal import Logging
 internal import Synchronization
 
-/// What the thread of the file is to do.
+/// Work for the thread of the file.
 enum Job {
-  /// Tells a room what is kept of it.
+  /// Opens a room with its stored messages.
   case open(SQLiteEngine.Order)
-  /// Writes a message. Without a place it gets one then, is delivered, and its sender is told.
+  /// Writes a message. Without an offset it then gets one and is delivered, and its sender is notified.
   case write(SQLiteEngine.Order, Post, Place?, Sender?)
-  /// Writes what could not be written before.
+  /// Retries failed writes.
   case retry
 }
 
 /// Reads and writes the file for the rooms. On the queue only.
 final class Writer: @unchecked Sendable {
-  // @unchecked: the engine calls it on its queue only.
+  // @unchecked, because the engine calls it on its queue only.
 
   private let file: HistoryFile
   private let retention: HistoryFile.Retention
   private let logger: Logger
-  /// Whether something could not be written. Any thread.
+  /// Whether writes are failing. Any thread.
   let isFailing = Atomic(false)
-  /// What could not be written, by room. What follows it in the room waits behind it.
+  /// Unwritten messages by room. Later messages of the room are written after them.
   private var unwritten: [String: Page] = [:]
   private var unwrittenBytes = 0
-  /// Whether what could not be written has been given up, and nothing has been written since.
+  /// Whether unwritten messages were dropped, and no write has succeeded since.
   private var hasGivenUp = false
   private var isRetryDue = false
   private var complainedAt: ContinuousClock.Instant?
 
-  /// When more could not be written it is given up: all numberings end, when their rooms are read again.
+  /// Maximum size of unwritten messages. Beyond it they are dropped, and all epochs end when their rooms are read
+  /// again.
   private let maxUnwrittenBytes: Int
-  /// A transaction is no larger, so that those who wait for it don't do so for long.
+  /// Maximum number of messages in a transaction, which bounds the delay of pending messages.
   private static let maxBatch = 5000
 
   init(_ file: HistoryFile, _ retention: HistoryFile.Retention, maxUnwrittenBytes: Int, _ logger: Logger) {
@@ -58,7 +59,7 @@ final class Writer: @unchecked Sendable {
     write(&batch)
   }
 
-  /// Whether a retry is to be scheduled, which is so once.
+  /// Whether to schedule a retry. True once for each retry.
   func takeRetry() -> Bool {
     if isRetryDue || unwritten.isEmpty && !hasGivenUp { return false }
     isRetryDue = true
@@ -72,12 +73,12 @@ final class Writer: @unchecked Sendable {
     do throws(DatabaseError) {
       order.opened(try kept(of: order.room) ?? .nothing, run: page?.numbering.run ?? file.run)
     } catch {
-      complain("the history of a room cannot be read, it begins anew", error)
+      complain("cannot read the history of a room, which starts empty", error)
       order.opened(page?.kept ?? .unknown, run: page?.numbering.run ?? file.run)
     }
   }
 
-  /// What the file has of a room, and what could not be written; nil if there is nothing.
+  /// Returns the stored and the unwritten messages of a room; nil if it has none.
   private func kept(of room: String) throws(DatabaseError) -> Kept? {
     guard let page = unwritten[room] else { return try written(of: room) }
     guard !page.replaces, let kept = try written(of: room), kept.epoch == page.numbering.epoch else { return page.kept }
@@ -87,7 +88,7 @@ final class Writer: @unchecked Sendable {
   private func written(of room: String) throws(DatabaseError) -> Kept? {
     guard let (kept, unusable) = try file.read(room) else { return nil }
     if unusable > 0 {
-      let reason = DatabaseError("\(unusable) messages have impossible numbers or times, and are left out")
+      let reason = DatabaseError("\(unusable) messages have invalid offsets or times and are left out")
       complain("the history of \(room.withoutControls) is damaged", reason)
     }
     return kept
@@ -97,7 +98,7 @@ final class Writer: @unchecked Sendable {
 
   private func write(_ batch: inout Batch) {
     guard batch.count > 0 else { return }
-    // A room's messages are written in their order.
+    // Messages of a room are written in their order.
     var failed = batch.pages.filter { unwritten[$0.room] != nil }
     failed += write(batch.pages.filter { unwritten[$0.room] == nil })
     allow(&failed, batch.orders)
@@ -107,30 +108,30 @@ final class Writer: @unchecked Sendable {
     batch = Batch()
   }
 
-  /// Returns what could not be written.
+  /// Returns the pages that could not be written.
   private func write(_ pages: [Page]) -> [Page] {
     guard !pages.isEmpty || hasGivenUp else { return [] }
     do throws(DatabaseError) {
       let failures = try file.write(pages)
       hasGivenUp = false
       return failures.map { failure in
-        complain("the history of a room cannot be written: it goes on from memory", failure.error)
+        complain("cannot write the history of a room, which continues from memory", failure.error)
         return failure.page
       }
     } catch {
-      complain("the history cannot be written: the chat goes on from memory", error)
+      complain("cannot write the history, the chat continues from memory", error)
       return pages
     }
   }
 
-  /// Says on the disk that messages are going to be delivered that are not there. If that is not possible either, their
-  /// rooms go on in epochs that the disk has never had.
+  /// Records on the disk that unwritten messages will be delivered. If that fails too, their rooms continue in new
+  /// epochs, which are not on the disk.
   private func allow(_ pages: inout [Page], _ orders: [String: SQLiteEngine.Order]) {
     guard !pages.isEmpty else { return }
     do throws(DatabaseError) {
       try file.allow(isWhole: false)
     } catch {
-      complain("the history cannot be written: the chat goes on from memory, as another one", error)
+      complain("cannot write the history or its delivery mark, the chat continues from memory in new epochs", error)
       for index in pages.indices where unwritten[pages[index].room] == nil {
         guard let order = orders[pages[index].room] else { continue }
         order.renumber(Numbering(epoch: Kept.nothing.epoch, run: file.run))
@@ -145,7 +146,7 @@ final class Writer: @unchecked Sendable {
     unwritten[page.room]?.trim(messages: retention.messages, bytes: retention.bytes)
     unwrittenBytes += unwritten[page.room]?.bytes ?? 0
     guard unwrittenBytes > maxUnwrittenBytes else { return }
-    logger.error("the history: \(unwrittenBytes) bytes of messages that could not be written are given up")
+    logger.error("dropped \(unwrittenBytes) bytes of messages that could not be written to the history")
     (unwritten, unwrittenBytes, hasGivenUp) = ([:], 0, true)
     file.beginRun()
   }
@@ -162,21 +163,21 @@ final class Writer: @unchecked Sendable {
       let failed = write(pages)
       for page in pages { unwrittenBytes -= unwritten.removeValue(forKey: page.room)?.bytes ?? 0 }
       for page in failed { keep(page) }
-      // The next ones would probably fare no better. A single room may be the only one that can't be written.
+      // Further writes would probably fail too. A single failing room may be the only one.
       if failed.count == pages.count && pages.count > 1 { break }
     }
     settle()
   }
 
-  /// Says whether all has been written.
+  /// Updates whether writes are failing.
   private func settle() {
     if !unwritten.isEmpty || hasGivenUp { return isFailing.store(true, ordering: .relaxed) }
-    // If it goes on saying too much, that costs a gap at the next start.
+    // A mark that still covers too much costs a gap at the next start.
     do throws(DatabaseError) { try file.allow(isWhole: true) } catch {
-      complain("the delivery mark cannot be written", error)
+      complain("cannot write the delivery mark", error)
     }
     guard isFailing.exchange(false, ordering: .relaxed) else { return }
-    logger.notice("the history is written again")
+    logger.notice("the history is being written again")
     complainedAt = nil
   }
 
@@ -189,7 +190,7 @@ final class Writer: @unchecked Sendable {
   func finish() {
     if !unwritten.isEmpty || hasGivenUp { retry() }
     guard unwritten.isEmpty && !hasGivenUp else { return }
-    do throws(DatabaseError) { try file.finish() } catch { complain("the history cannot be closed", error) }
+    do throws(DatabaseError) { try file.finish() } catch { complain("cannot close the history", error) }
   }
 }
 
@@ -215,7 +216,7 @@ private struct Batch {
     count += 1
   }
 
-  /// Tells the rooms of the messages that have waited, and the senders.
+  /// Delivers the pending messages to the rooms, and notifies their senders.
   func deliver() {
     for (_, messages) in Dictionary(grouping: waiting, by: { ObjectIdentifier($0.order) }) {
       messages.first?.order.placed(messages.map(\.placed))

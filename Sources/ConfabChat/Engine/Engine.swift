@@ -44,7 +44,7 @@ public protocol RoomOrder: Sendable {
   /// The room calls this with its lock held, one call at a time. It must not call the sink, and must not block.
   func place(_ post: () -> Post, from sender: Sender?) -> Place?
 
-  /// Tells other servers that a user is typing. The default implementation does nothing.
+  /// Informs other servers that a user is typing. The default implementation does nothing.
   func typing(_ name: String)
 
   /// Signals that ``RoomSink/attendance(unless:)`` has changed. The room calls this once until the engine calls that
@@ -144,7 +144,7 @@ public struct PlacedPost: Sendable {
   public init(_ post: Post, at place: Place) { (self.post, self.place) = (post, place) }
 }
 
-/// What an engine restores of a room.
+/// Snapshot of a room that an engine restores.
 public struct Kept: Sendable {
   /// Epoch of the offsets. It changes when offsets may be assigned again.
   public let epoch: String

@@ -1,6 +1,6 @@
 internal import Confab
 
-/// What a client of the rich protocol sends.
+/// An event from a client of the rich protocol.
 enum ClientEvent {
   case hello(Hello)
   case say(Say)
@@ -17,7 +17,7 @@ enum ClientEvent {
     let history: Int?
   }
 
-  /// Both are there, if they are what they should be, so that an error can have the tag.
+  /// A member of the wrong type is nil, so that an error can still have the tag.
   struct Say {
     let tag: String?
     let text: String?
@@ -39,10 +39,10 @@ enum ClientEvent {
     static let all = allCases.map { Array("\($0)".utf8) }
   }
 
-  /// Maximum size of an event, in bytes, where texts have at most `limit` characters: longer ones cannot be legal.
+  /// Returns the maximum size of a valid event in bytes, for texts of at most `limit` characters.
   ///
-  /// A character has at most 16 bytes of UTF-8 on average. As `\u` escapes, ASCII characters take six bytes each, others
-  /// three for each byte of UTF-8. The rest is for the other members.
+  /// A character has at most 16 bytes of UTF-8 on average. As `\u` escapes, ASCII characters take six bytes each,
+  /// others three for each byte of UTF-8. The rest is for the other members.
   static func maxBytes(textLimit limit: Int) -> Int {
     limit * 3 * (Text.maxBytesPerCharacter + 1) + maxOtherBytes
   }
@@ -50,9 +50,10 @@ enum ClientEvent {
   /// A name of 1 KiB takes 6 KiB as escapes. Session, epoch and tag have at most 64 bytes.
   private static let maxOtherBytes = 8 << 10
 
-  /// Nil when it is malformed: no JSON, no object, no type, or a member that is none.
+  /// Parses an event. Nil if it is malformed: invalid JSON, not an object, without a type, or with a member of the
+  /// wrong type.
   ///
-  /// - Parameter ref: set to what an error about the event returns as `ref`, if it has one that is a tag.
+  /// - Parameter ref: set to the event's `ref` if that is a valid tag, so that errors about the event can return it.
   init?(_ bytes: [UInt8], ref: inout String?) {
     guard let object = JSONObject<Name>(bytes, names: Name.all) else { return nil }
     ref = (try? object.text(.ref)).flatMap { Tag($0)?.text }
@@ -81,13 +82,13 @@ enum ClientEvent {
     }
   }
 
-  /// The tag, for the answer.
+  /// Tag for errors about the event.
   var tag: String? {
     if case .say(let say) = self { say.tag } else { nil }
   }
 }
 
-/// What a client calls a message of its own: 1 to 64 of `A` to `Z`, `a` to `z`, `0` to `9`, `_` and `-`.
+/// The client's own identifier of a message: 1 to 64 of `A` to `Z`, `a` to `z`, `0` to `9`, `_` and `-`.
 struct Tag {
   static let maxLength = 64
 

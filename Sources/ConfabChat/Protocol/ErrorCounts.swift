@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// How often clients have been told of each error. Any thread.
+/// Number of errors sent to clients, by code. Any thread.
 final class ErrorCounts: Sendable {
   private let state = Mutex<[ErrorEvent.Code: Int]>([:])
 

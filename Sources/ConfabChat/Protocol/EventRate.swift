@@ -1,13 +1,13 @@
-/// So many events a second, with as many at once as a burst has: a token bucket.
+/// Token bucket that limits the events per period, with bursts.
 struct EventRate {
   private let rate: Double
   private let burst: Double
-  /// What may still come at once; less than 0 when an answer has cost more than there was.
+  /// Number of events that are allowed now; negative when a response has cost more than was left.
   private var tokens: Double
   private var at: ContinuousClock.Instant
 
   /// - Parameters:
-  ///   - rate: events in `period`; 0 is no limit.
+  ///   - rate: events in `period`; 0 means no limit.
   ///   - burst: events at once.
   init(rate: Int, per period: Duration = .seconds(1), burst: Int, now: ContinuousClock.Instant) {
     self.rate = Double(rate) / (period / .seconds(1))
@@ -16,7 +16,8 @@ struct EventRate {
     at = now
   }
 
-  /// Takes one event. When there have been too many it is not taken: then after how many milliseconds it would be.
+  /// Takes one event and returns nil. If the limit is exceeded, takes none and returns the delay in ms after which it
+  /// would be allowed.
   mutating func take(now: ContinuousClock.Instant) -> Int? {
     if rate == 0 { return nil }
     tokens = min(burst, tokens + max(0, (now - at) / .seconds(1)) * rate)
@@ -28,6 +29,6 @@ struct EventRate {
     return Int(((1 - tokens) / rate * 1000).rounded(.up))
   }
 
-  /// Counts what has been done for an event as so many more.
+  /// Charges `count` additional events for the work that an event has caused.
   mutating func charge(_ count: Int) { if rate > 0 { tokens -= Double(count) } }
 }

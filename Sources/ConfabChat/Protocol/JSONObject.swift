@@ -1,16 +1,16 @@
-/// The members of a JSON object (RFC 8259) that have one of some names, found in one pass over its bytes.
+/// The members of a JSON object (RFC 8259) with given names, found in one pass over its bytes.
 ///
-/// Other members are checked and skipped. The work is linear in the number of bytes, and the memory is constant. Of two
-/// members with one name the later one counts.
+/// Other members are checked and skipped. The time is linear in the number of bytes, and the memory is constant. If a
+/// name occurs twice, the later member counts.
 struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
-  /// Deeper nesting is refused.
+  /// Maximum nesting depth. Deeper objects are rejected.
   static var maxDepth: Int { 32 }
-  /// Objects with more members are refused.
+  /// Maximum number of members. Larger objects are rejected.
   static var maxMembers: Int { 256 }
-  /// Longer numbers are refused where a number is asked for.
+  /// Maximum length of a number that is read. Longer ones are rejected.
   private static var maxNumberLength: Int { 32 }
 
-  /// Names that are longer, as escapes, are none of those.
+  /// Maximum length of a name with its escapes. Longer names match none of the given ones.
   private static var maxNameLength: Int { 64 }
 
   private enum Value {
@@ -25,8 +25,8 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   private let names: [[UInt8]]
   private var values: [Value?]
 
-  /// - Parameter names: those of all cases of `Name`, in their order.
-  /// - Returns: nil unless the bytes, which are UTF-8, are one object.
+  /// - Parameter names: the names of all cases of `Name`, in their order.
+  /// - Returns: nil unless the bytes, which must be UTF-8, are one object.
   init?(_ bytes: [UInt8], names: [[UInt8]]) {
     (self.bytes, self.names) = (bytes, names)
     values = Array(repeating: nil, count: names.count)
@@ -77,7 +77,7 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
     return names.firstIndex { $0.count == range.count && $0.elementsEqual(bytes[range]) }
   }
 
-  /// A text member; nil if there is none, or null.
+  /// Returns a text member; nil if it is missing or null.
   func text(_ name: Name) throws(WrongJSONType) -> String? {
     switch value(name) {
     case .text(let range, false): return String(decoding: bytes[range], as: UTF8.self)
@@ -89,13 +89,13 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
     }
   }
 
-  /// A whole number; nil if there is none, or null.
+  /// Returns an integer member; nil if it is missing or null.
   func number(_ name: Name) throws(WrongJSONType) -> Int? {
     switch value(name) {
     case .number(let range):
       guard range.count <= JSONObject.maxNumberLength else { throw WrongJSONType() }
       let text = String(decoding: bytes[range], as: UTF8.self)
-      // `3.0` and `3e2` are whole as well.
+      // `3.0` and `3e2` are integers as well.
       guard let number = Int(text) ?? Double(text).flatMap({ Int(exactly: $0) }) else { throw WrongJSONType() }
       return number
     case .null, nil: return nil
@@ -105,7 +105,7 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
 
   private func value(_ name: Name) -> Value? { values[name.rawValue] }
 
-  /// The text that a string stands for; nil if that has half of a surrogate pair.
+  /// Returns the value of a string; nil if it has an unpaired surrogate.
   private func unescaped(_ range: Range<Int>) -> String? {
     var output: [UInt8] = []
     output.reserveCapacity(range.count)
@@ -132,7 +132,7 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
     return String(decoding: output, as: UTF8.self)
   }
 
-  /// Reads the digits of `\u`, and the second escape of a surrogate pair.
+  /// Parses the digits of `\u`, and the second escape of a surrogate pair.
   private func scalar(at index: inout Int, before end: Int) -> Unicode.Scalar? {
     let first = codeUnit(at: &index)
     if let scalar = Unicode.Scalar(first) { return scalar }
@@ -150,5 +150,5 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   }
 }
 
-/// A member of an object has another type than was asked for.
+/// Error for a member of the wrong type.
 struct WrongJSONType: Error {}

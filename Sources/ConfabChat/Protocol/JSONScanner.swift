@@ -1,4 +1,4 @@
-/// Checks the grammar of JSON (RFC 8259) from the beginning of some bytes to their end.
+/// Checks the JSON grammar (RFC 8259) of a sequence of bytes.
 struct JSONScanner: ~Escapable {
   struct Malformed: Error {}
 
@@ -8,7 +8,7 @@ struct JSONScanner: ~Escapable {
   @_lifetime(copy bytes)
   init(_ bytes: Span<UInt8>) { self.bytes = bytes }
 
-  /// The byte at the position; 0, which no value begins with, at the end.
+  /// The byte at the position. At the end it is 0, with which no value begins.
   var next: UInt8 { position < bytes.count ? bytes[position] : 0 }
 
   @_lifetime(self: copy self)
@@ -21,7 +21,7 @@ struct JSONScanner: ~Escapable {
     }
   }
 
-  /// Skips space and a byte, if it comes next.
+  /// Skips white space, and then the byte if it follows.
   @_lifetime(self: copy self)
   mutating func take(_ byte: UInt8) -> Bool {
     skipSpace()
@@ -49,7 +49,7 @@ struct JSONScanner: ~Escapable {
     }
   }
 
-  /// Reads a string. Returns the bytes between the quotes, and whether they have escapes.
+  /// Scans a string. Returns the range of bytes between the quotes, and whether they have escapes.
   @_lifetime(self: copy self)
   mutating func string() throws(Malformed) -> (Range<Int>, isEscaped: Bool) {
     guard next == UInt8(ascii: "\"") else { throw Malformed() }
@@ -119,7 +119,7 @@ struct JSONScanner: ~Escapable {
     guard position > start else { throw Malformed() }
   }
 
-  /// Skips a value with at most `depth` arrays and objects within each other.
+  /// Skips a value with at most `depth` nested arrays and objects.
   @_lifetime(self: copy self)
   mutating func skipValue(depth: Int) throws(Malformed) {
     skipSpace()

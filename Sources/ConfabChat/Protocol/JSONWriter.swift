@@ -1,10 +1,10 @@
 internal import Confab
 
-/// Writes an object of JSON (RFC 8259). Its bytes are UTF-8.
+/// Writes a JSON object (RFC 8259) in UTF-8.
 struct JSONWriter {
   private var bytes: [UInt8] = [UInt8(ascii: "{")]
 
-  /// The object, with all members that have been written.
+  /// Returns the object with all its members.
   consuming func end() -> [UInt8] {
     bytes.append(UInt8(ascii: "}"))
     return bytes
@@ -16,7 +16,7 @@ struct JSONWriter {
     bytes.append(UInt8(ascii: ":"))
   }
 
-  // Members that are nil are left out.
+  // Nil members are omitted.
 
   mutating func member(_ name: String, _ text: String?) {
     guard let text else { return }
@@ -24,7 +24,7 @@ struct JSONWriter {
     append(text)
   }
 
-  /// Writes the beginning of a text, which takes at most `limit` bytes. Returns whether that is all of it.
+  /// Writes the beginning of a text, in at most `limit` bytes. Returns whether that is the whole text.
   mutating func member(_ name: String, _ text: String, limit: Int) -> Bool {
     begin(name)
     return append(text, limit: limit)
@@ -51,7 +51,7 @@ struct JSONWriter {
     array(lists) { writer, texts in writer.array(texts) { $0.append($1) } }
   }
 
-  /// Writes an array of what is JSON already.
+  /// Writes an array of elements that are already JSON.
   mutating func member(_ name: String, json elements: [ArraySlice<UInt8>]) {
     begin(name)
     bytes.reserveCapacity(bytes.count + elements.reduce(0) { $0 + $1.count + 1 } + 1024)
@@ -92,7 +92,7 @@ struct JSONWriter {
     return end == span.count
   }
 
-  /// The end of the longest beginning, of whole scalars, that takes at most `limit` bytes.
+  /// Returns the end of the longest prefix of whole scalars that takes at most `limit` bytes.
   private static func end(of text: Span<UInt8>, limit: Int) -> Int {
     if text.count <= limit / 6 { return text.count }
     var (end, size) = (0, 0)
@@ -101,12 +101,12 @@ struct JSONWriter {
       if size > limit { break }
       end += 1
     }
-    // Not in the middle of a scalar.
+    // Moves back to the boundary of a scalar.
     while end < text.count, end > 0, text[end] & 0xC0 == 0x80 { end -= 1 }
     return end
   }
 
-  /// How many bytes a byte of text takes.
+  /// Returns the number of bytes that a byte of text takes.
   private static func size(_ byte: UInt8) -> Int {
     switch byte {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x08, 0x09, 0x0A, 0x0C, 0x0D: 2

@@ -1,25 +1,25 @@
-/// What someone is called in a room.
+/// A member's name in a room.
 ///
-/// It is in Unicode's NFC, without white space at its ends, and with single spaces within. Names that look the same must
-/// not be in a room together, see ``key``.
+/// It is in Unicode NFC, trimmed, and with single spaces within. Names that look alike must not be in a room together,
+/// see ``key``.
 struct Name: Hashable, Sendable {
-  /// What ``ChatOptions/maxNameLength`` may be at the most.
+  /// Maximum value of ``ChatOptions/maxNameLength``.
   static let greatestLimit = 256
-  /// A character may have any number of accents: so many bytes of UTF-8 for each that a name may have.
+  /// Maximum bytes of UTF-8 for each character of the limit, because a character can have any number of accents.
   private static let bytesPerCharacter = 4
-  /// The most bytes of a name, whatever the limit of its characters.
+  /// Maximum size of a name in bytes, for every limit of characters.
   static let maxBytes = bytesPerCharacter * greatestLimit
 
   let text: String
-  /// The same for names that differ in case, in what cannot be seen, or in their form, such as full width.
+  /// Key shared by all names that differ only in case, invisible characters, or compatibility forms such as full width.
   let key: String
-  /// The most characters, grapheme clusters (Unicode Standard Annex 29), that it may have.
+  /// Maximum length in characters, which are grapheme clusters (Unicode Standard Annex 29).
   private let limit: Int
 
-  /// Nil when there is nothing to be seen of it, when it is too long, or when it has what could deceive or not be
-  /// shown: control and format characters, unassigned and private ones.
+  /// Normalizes a name. Nil if it is too long, has no visible characters, or has characters that could deceive or
+  /// cannot be displayed: control, format, unassigned and private-use characters.
   init?(_ text: String, limit: Int) {
-    // More than white space at its ends accounts for; the rest of the work is bounded then.
+    // Bounds the work below. Only an absurd amount of white space could make a valid name longer.
     guard text.utf8.count <= Name.bytesPerCharacter * Name.greatestLimit else { return nil }
     let words = text.unicodeScalars.split(whereSeparator: \.properties.isWhitespace).map { String($0) }
     let composed = words.joined(separator: " ").composed
@@ -34,7 +34,8 @@ struct Name: Hashable, Sendable {
   static func == (one: Name, other: Name) -> Bool { one.text == other.text }
   func hash(into hasher: inout Hasher) { hasher.combine(text) }
 
-  /// The name with a number in place of the one at its end, cut so that it is not too long; nil if there is none such.
+  /// Returns the name with `number` in place of a number at its end, shortened to the limit; nil if there is no such
+  /// name.
   func numbered(_ number: Int) -> Name? {
     let digits = "\(number)"
     var base = text
@@ -55,13 +56,13 @@ extension Unicode.Scalar {
     }
   }
 
-  /// Whether its glyph is empty, though Unicode calls it a symbol or a letter: the braille pattern without dots, the null
-  /// note head, Egyptian blanks.
+  /// Whether the glyph is blank, although Unicode classifies it as a symbol or letter: the braille pattern without
+  /// dots, the null note head, Egyptian blanks.
   fileprivate var isBlankGlyph: Bool { ["\u{2800}", "\u{1D159}", "\u{13441}", "\u{13442}"].contains(self) }
 }
 
 extension Character {
-  /// Whether it may be in a name.
+  /// Whether a name may contain the character.
   fileprivate var mayBeInName: Bool {
     let isEmoji = unicodeScalars.first.map { $0.properties.isEmoji && !$0.isASCII } ?? false
     var previous: Unicode.Scalar?
@@ -74,7 +75,7 @@ extension Character {
         continue
       default: break
       }
-      // What is not seen by itself, but makes a difference behind something else.
+      // Characters that are invisible alone, but change the character before them.
       guard let previous else { return false }
       switch scalar {
       case "\u{200C}": continue

@@ -1,6 +1,6 @@
 internal import CUtf8proc
 
-// Unicode normalization forms, Unicode Standard Annex 15, by utf8proc. A form is made of at most a few thousand bytes.
+// Unicode normalization forms (Unicode Standard Annex 15) by utf8proc, for texts of at most a few thousand bytes.
 
 extension String {
   /// NFC: canonically equivalent texts have the same bytes.
@@ -15,7 +15,7 @@ extension String {
   }
 
   private func mapped(_ options: UInt32) -> String {
-    // ASCII is its own NFC; folding it is cheap too, but not worth a second way.
+    // ASCII is its own NFC. Folding ASCII is cheap as well, and needs no shortcut.
     if options & UTF8PROC_COMPAT.rawValue == 0 && utf8.allSatisfy({ $0 < 0x80 }) { return self }
     var copy = self
     return copy.withUTF8 { bytes in
@@ -23,7 +23,7 @@ extension String {
       let count = unsafe utf8proc_map(bytes.baseAddress, bytes.count, &result, utf8proc_option_t(options))
       // Allocated by utf8proc; freed here.
       defer { unsafe free(result) }
-      // It fails for invalid UTF-8, which no String has, and without memory.
+      // utf8proc fails only for invalid UTF-8, which a String never has, and if memory is exhausted.
       guard count >= 0, let result = unsafe result else { preconditionFailure("utf8proc_map: \(count)") }
       return unsafe String(decoding: UnsafeBufferPointer(start: result, count: count), as: UTF8.self)
     }

@@ -1,37 +1,37 @@
 internal import Confab
 
-/// One connection of the rich protocol, `chat.confab.v1`: takes its events, which Protocol.md in this module's documents
-/// describes. Loop thread only.
+/// One connection of the rich protocol, `chat.confab.v1`. It handles the client's events, see Protocol.md in this
+/// module's documentation. Loop thread only.
 final class RichProtocol {
-  /// A connection that has sent so many malformed events is closed with 1008.
+  /// Number of malformed events after which a connection is closed with 1008.
   static let maxMalformed = 10
-  /// At most so often others are told that somebody is writing.
+  /// Minimum interval between typing events of one client. The server ignores the others.
   static let typingInterval = Duration.seconds(2)
-  /// An event counts as one more for each so many bytes of it …
+  /// Event size for which one more event is charged.
   static let bytesPerEvent = 16 << 10
-  /// … and for each so many bytes of its answer.
+  /// Response size for which one more event is charged.
   static let answerBytesPerEvent = 32 << 10
-  /// Renames at once, see ``ChatOptions/maxRenameRate``.
+  /// Maximum number of renames at once, see ``ChatOptions/maxRenameRate``.
   static let renameBurst = 10
 
-  /// When a client is to try again while too many messages wait, in milliseconds.
+  /// Delay in ms after which a client should retry while too many messages are pending.
   private static let fullRetry = 1000
 
   private let visit: Visit
   private var room: Room { visit.room }
   private let sender: Sender?
   private let errors: ErrorCounts
-  /// A hello, and what has come behind it, while the room does not have yet what the client has heard; otherwise nil.
+  /// The hello and the events after it, while the room does not have all messages that the client has; otherwise nil.
   private var waiting: [OwnedMessage]?
-  /// Whether the room has been waited for, which is done once.
+  /// Whether the connection has waited for the room. It does so once.
   private var hasWaited = false
-  /// Who it speaks for, once that one has a name.
+  /// The client's member, after the welcome.
   private var member: Member?
   private var rate: EventRate
   private var renameRate: EventRate
   private let maxBytes: Int
   private var malformed = 0
-  /// The `ref` of the event that is being handled, for errors about it.
+  /// `ref` of the current event, for errors about it.
   private var ref: String?
   private var typedAt: ContinuousClock.Instant?
 
@@ -44,13 +44,13 @@ final class RichProtocol {
       rate: visit.room.options.maxRenameRate, per: .seconds(60), burst: RichProtocol.renameBurst, now: now)
   }
 
-  /// The connection has ended.
+  /// Handles the end of the connection.
   func left(_ connection: Connection) {
     if waiting != nil { room.stopWaiting(connection) }
     if let member { room.leave(member, connection) }
   }
 
-  /// The room, which was waited for, has caught up, or had its time.
+  /// Continues after the room has caught up, or after the maximum waiting time.
   func goOn(_ connection: Connection) {
     guard let messages = waiting else { return }
     room.stopWaiting(connection)
@@ -60,13 +60,13 @@ final class RichProtocol {
   }
 
   func received(_ message: Message, from connection: Connection) {
-    // What was read together with the hello: no more is read.
+    // Events that were read together with the hello. Reading is paused.
     guard waiting == nil else { return waiting!.append(OwnedMessage(message)) }
     ref = nil
     guard message.bytes.count <= maxBytes else {
       return tell(connection, ErrorEvent(.textTooLong, "event too long: at most \(maxBytes) bytes"))
     }
-    // Paid for before it is read.
+    // Charged before it is parsed.
     let retryAfter = rate.take(now: .now)
     if retryAfter == nil { rate.charge(message.bytes.count / RichProtocol.bytesPerEvent) }
     guard message.kind == .text, let event = ClientEvent([UInt8](message), ref: &ref) else {
@@ -178,7 +178,7 @@ final class RichProtocol {
     }
   }
 
-  /// The engine does not take a text that this connection has said.
+  /// Handles that the engine has rejected a text of this connection.
   func refused(_ tag: String, _ connection: Connection) {
     ref = nil
     tell(connection, ErrorEvent(.textTooLong, "text too long for the broker", tag: tag))

@@ -1,13 +1,13 @@
 internal import Confab
 
-/// What a client of the rich protocol is sent: an object of JSON, encoded once for all who get it.
+/// An event for clients of the rich protocol: a JSON object, encoded once for all receivers.
 protocol ServerEvent {
   /// Writes the members.
   func write(to object: inout JSONWriter)
 }
 
 extension ServerEvent {
-  /// The text of the message.
+  /// The encoded event.
   var json: [UInt8] {
     var object = JSONWriter()
     write(to: &object)
@@ -15,21 +15,21 @@ extension ServerEvent {
   }
 }
 
-/// Something has been said.
+/// A message with its offset.
 struct MessageEvent: ServerEvent {
   let id: Int
-  /// Milliseconds since 1970.
+  /// Time in milliseconds since 1970.
   let at: Int64
-  /// Nobody, if it has been said by the plain protocol; then there is no member and no tag.
+  /// Name of the sender; nil for the plain protocol, which has no member and no tag either.
   var from: String?
-  /// Whose the tag is.
+  /// The sender, to which the tag belongs.
   var member: Member?
   var tag: String?
-  /// Nil for a binary message …
+  /// Text of the message; nil for a binary message.
   var text: String?
-  /// … which has so many bytes.
+  /// Size of a binary message in bytes; nil for text.
   var binary: Int?
-  /// Maximum size of the text as it is written. Of a longer one the beginning is written, and the size of all of it.
+  /// Maximum size of the text as written. Of a longer text only the beginning is written, together with its full size.
   var maxTextBytes = Int.max
 
   init(
@@ -58,8 +58,8 @@ struct MessageEvent: ServerEvent {
       maxTextBytes: maxTextBytes)
   }
 
-  /// Maximum size of a text that a client of the rich protocol has said, as JSON: it has at most 16 bytes for each
-  /// character, and of these only quotes, backslashes, newlines and tabs become longer.
+  /// Returns the maximum size as JSON of a text from a client of the rich protocol. It has at most 16 bytes for each
+  /// character, and only quotes, backslashes, newlines and tabs grow by escaping.
   static func maxTextBytes(textLimit limit: Int) -> Int { 2 * Text.maxBytesPerCharacter * limit }
 
   func write(to object: inout JSONWriter) {
@@ -74,7 +74,7 @@ struct MessageEvent: ServerEvent {
   }
 }
 
-/// The answer to a hello.
+/// Response to a hello.
 struct WelcomeEvent: ServerEvent {
   let room: String
   let name: String
@@ -85,7 +85,7 @@ struct WelcomeEvent: ServerEvent {
   let oldest: Int
   let people: [String]
   let count: Int
-  /// Each a ``MessageEvent``.
+  /// Encoded ``MessageEvent``s.
   let messages: [ArraySlice<UInt8>]
   let more: Bool
   let gap: Bool
@@ -120,16 +120,16 @@ struct WelcomeEvent: ServerEvent {
     object.member("type", "welcome")
   }
 
-  /// The most names in `people`.
+  /// Maximum number of names in `people`.
   static let maxPeople = 200
 }
 
 /// A page of the history, oldest first.
 struct HistoryEvent: ServerEvent {
-  /// Each a ``MessageEvent``.
+  /// Encoded ``MessageEvent``s.
   let messages: [ArraySlice<UInt8>]
   let oldest: Int
-  /// What was asked for: one of the two.
+  /// The requested id; either `before` or `after` is set.
   let before: Int?
   let after: Int?
   let more: Bool
@@ -144,11 +144,11 @@ struct HistoryEvent: ServerEvent {
   }
 }
 
-/// Who has come, gone, or got another name.
+/// Members that have joined, left or been renamed.
 struct PresenceEvent: ServerEvent, Equatable {
   var joined: [String] = []
   var left: [String] = []
-  /// Pairs: the old name and the new one.
+  /// Pairs of the old name and the new one.
   var renamed: [[String]] = []
   let count: Int
 
@@ -163,7 +163,7 @@ struct PresenceEvent: ServerEvent, Equatable {
   }
 }
 
-/// Somebody is writing.
+/// A user is typing.
 struct TypingEvent: ServerEvent {
   let name: String
 
@@ -173,7 +173,7 @@ struct TypingEvent: ServerEvent {
   }
 }
 
-/// The answer to a rename.
+/// Response to a rename.
 struct RenamedEvent: ServerEvent {
   let name: String
 
@@ -183,7 +183,7 @@ struct RenamedEvent: ServerEvent {
   }
 }
 
-/// Whether what is said gets its place now; until it does, it waits.
+/// Whether messages get offsets now. Otherwise they are pending.
 struct AvailabilityEvent: ServerEvent {
   let available: Bool
 
@@ -193,9 +193,9 @@ struct AvailabilityEvent: ServerEvent {
   }
 }
 
-/// The connection is going to be closed.
+/// Announces that the server will close the connection.
 struct MovingEvent: ServerEvent {
-  /// Milliseconds.
+  /// Delay before reconnecting, in milliseconds.
   let after: Int
 
   init(after delay: Duration) { after = Int(delay / .milliseconds(1)) }
@@ -206,14 +206,14 @@ struct MovingEvent: ServerEvent {
   }
 }
 
-/// Why something has not been done.
+/// Reason why an event was not carried out.
 struct ErrorEvent: ServerEvent {
   let code: Code
   let message: String
   var tag: String?
   var ref: String?
   var proposal: String?
-  /// Milliseconds.
+  /// Delay before a retry, in milliseconds.
   var retryAfter: Int?
 
   enum Code: String, CaseIterable {
@@ -225,7 +225,7 @@ struct ErrorEvent: ServerEvent {
     _ code: Code, _ message: String, tag: String? = nil, proposal: String? = nil, retryAfter: Int? = nil
   ) {
     (self.code, self.message, self.proposal, self.retryAfter) = (code, message, proposal, retryAfter)
-    // What a client may take for a tag, but is too long for one, is not repeated to it.
+    // A tag that is too long is invalid, and is not returned.
     self.tag = tag.flatMap { $0.utf8.count <= Tag.maxLength ? $0 : nil }
   }
 

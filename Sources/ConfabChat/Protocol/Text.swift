@@ -1,27 +1,26 @@
-/// What someone says: 1 to so many characters, not only white space.
+/// Text of a message: 1 to `limit` characters that are not all white space.
 struct Text {
-  /// A text has at most so many bytes of UTF-8 for each character that it may have: a character can have any number of
-  /// accents.
+  /// Maximum bytes of UTF-8 for each character of the limit, because a character can have any number of accents.
   static let maxBytesPerCharacter = 16
 
   enum Refusal: Error { case empty, tooLong }
 
-  /// Without control characters, but newlines and tabs.
+  /// The text without control characters other than newlines and tabs.
   let text: String
 
-  /// - Parameter limit: the most characters: grapheme clusters (Unicode Standard Annex 29).
+  /// - Parameter limit: maximum number of characters, which are grapheme clusters (Unicode Standard Annex 29).
   init(_ text: String, limit: Int) throws(Refusal) {
     let cleaned = text.hasControls ? text.withoutControls : text
     guard cleaned.utf8.count <= limit * Text.maxBytesPerCharacter else { throw .tooLong }
     guard !cleaned.unicodeScalars.allSatisfy(\.isBlank) else { throw .empty }
-    // A character has at least one scalar: most texts need not be split into characters, which takes long.
+    // A character has at least one scalar. So most texts need not be split into characters, which is slow.
     guard cleaned.scalarCount <= limit || cleaned.withoutStackedMarks.count <= limit else { throw .tooLong }
     self.text = cleaned
   }
 }
 
 extension String {
-  /// Whether there are any of what ``withoutControls`` takes out. C1 controls are C2 and 80 to 9F in UTF-8.
+  /// Whether ``withoutControls`` would remove anything. C1 controls are C2 followed by 80 to 9F in UTF-8.
   fileprivate var hasControls: Bool {
     let bytes = utf8.span
     for index in bytes.indices {
@@ -42,8 +41,9 @@ extension String {
     return count
   }
 
-  /// The text without marks of two bytes behind other ones: it has as many characters, since there is no break before a
-  /// mark (rule GB9), and of most scalars that a text can have it is the marks that breaking takes long for.
+  /// The text without two-byte marks that follow other two-byte marks. It has as many characters, because there is no
+  /// break before a mark (rule GB9). Of most scalars that a text can have, these marks are the ones that make breaking
+  /// slow.
   var withoutStackedMarks: String {
     let bytes = utf8.span
     var rest: [UInt8] = []
@@ -73,12 +73,12 @@ extension String {
 }
 
 extension Unicode.Scalar {
-  /// Whether each of the scalars that have at most two bytes of UTF-8 is Grapheme_Extend.
+  /// Whether each scalar with at most two bytes of UTF-8 is Grapheme_Extend.
   fileprivate static let marks = (UInt32(0)..<0x800).map {
     Unicode.Scalar($0)?.properties.isGraphemeExtend ?? false
   }
 
-  /// Cc of the Unicode Standard but newline and tab: these ranges for all time.
+  /// Whether the scalar is Cc of the Unicode Standard other than newline and tab. These ranges are stable.
   fileprivate var isUnwanted: Bool {
     switch value {
     case 0x09, 0x0A: false
@@ -87,8 +87,8 @@ extension Unicode.Scalar {
     }
   }
 
-  /// White_Space or Default_Ignorable_Code_Point of the Unicode Standard, as its properties have them. Looking these up
-  /// for each scalar of a long blank text takes milliseconds.
+  /// Whether the scalar is White_Space or Default_Ignorable_Code_Point of the Unicode Standard. Looking up these
+  /// properties for each scalar of a long blank text takes milliseconds.
   var isBlank: Bool {
     switch value {
     case 0x09...0x0D, 0x20, 0x85, 0xA0, 0x1680, 0x2000...0x200A, 0x2028...0x2029, 0x202F, 0x205F, 0x3000: true

@@ -114,7 +114,7 @@ extension Room {
     return known
   }
 
-  /// Tells all members of the rich protocol that a user is typing.
+  /// Informs all members of the rich protocol that a user is typing.
   func typing(_ member: Member, _ connection: Connection) {
     state.withLock { state in
       guard let name = state.people.person(member, of: connection)?.name else { return }
