@@ -1,5 +1,5 @@
-# The commands in the README. They install what is missing: apt packages on Debian and Ubuntu (with sudo unless root), and
-# Python packages in a folder under .build.
+# The README's commands. They install what a new machine lacks: apt packages on Debian and Ubuntu (by sudo unless run as
+# root), and Python packages in a separate folder under .build.
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTHON := .build/python/bin/python
@@ -14,16 +14,25 @@ FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 
-.PHONY: run build libraries options install uninstall compare conformance abuse cost fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
+.DEFAULT_GOAL := help
+.PHONY: help run build libraries options install uninstall compare conformance abuse cost fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
   test-c test-conformance test-browser test-leaks test-abuse test-cost test-fuzz fuzzers format lint clean deps
 
+# Lists the targets.
+help:
+	@awk '/^# / { if (!text) text = substr($$0, 3); next } \
+	  text && match($$0, /^[a-z-]+:/) && !/^[a-z-]+:=/ { printf "%-18s %s\n", substr($$0, 1, RLENGTH - 1), text } \
+	  { text = "" }' Makefile
+
+# Builds and runs the server, with the options in ARGS.
 run: build
 	$(CONFAB) serve $(ARGS)
 
+# Builds the server.
 build: deps
 	swift build -c release --product confab
 
-# The installation folders: PREFIX is written into the installed files, DESTDIR is a temporary root folder.
+# PREFIX is the installation path that the files contain; DESTDIR is a staging root in front of it.
 PREFIX ?= /usr/local
 DESTDIR ?=
 INTO = $(DESTDIR)$(PREFIX)
@@ -36,8 +45,9 @@ SWIFT_RUNTIME := -lFoundationEssentials -l_FoundationCShims -l_FoundationCollect
 SYSTEM_LIBRARIES = $(shell pkg-config --libs-only-L libwebsockets libuv) -lwebsockets -luv -lutf8proc -lssl -lcrypto -lz \
   -lstdc++ -lm -lpthread -ldl
 
-# The C libraries and the program contain the Swift runtime, so they run on machines without Swift. Both libraries are made
-# from one object, in which only the header's functions are global symbols.
+# Builds the C libraries and the program with a static Swift runtime.
+# The target machine needs no Swift. Both libraries contain one object, in which all symbols except the header's functions
+# are local.
 libraries: build
 	swift build -c release --product ConfabC
 	@mkdir -p $(LIBRARIES)
@@ -54,7 +64,8 @@ libraries: build
 	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) -lsqlite3 -lnats \
 	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
 
-# Installs the program with its page, manual and systemd units, and for C the header, the libraries and the pkg-config file.
+# Installs the program, its page, manual and systemd units, and the C header and libraries.
+# For C there is a pkg-config file, too.
 install: libraries
 	install -d $(INTO)/bin $(INTO)/include $(INTO)/lib/pkgconfig $(INTO)/share/confab/Page $(INTO)/share/man/man1 \
 	  $(INTO)/lib/systemd/system
@@ -71,121 +82,132 @@ install: libraries
 	  'Description: A WebSocket and group-chat server, to embed' 'Version: $(VERSION)' 'Cflags: -I$${includedir}' \
 	  'Libs: -L$${libdir} -lconfab' 'Libs.private: $(SYSTEM_LIBRARIES)' > $(INTO)/lib/pkgconfig/confab.pc
 
+# Removes the installed files.
 uninstall:
 	rm -rf $(INTO)/bin/confab $(INTO)/share/confab $(INTO)/share/man/man1/confab.1 $(INTO)/include/confab.h \
 	  $(INTO)/lib/libconfab.a $(INTO)/lib/libconfab.so.0 $(INTO)/lib/libconfab.so $(INTO)/lib/pkgconfig/confab.pc \
 	  $(INTO)/lib/systemd/system/confab.service $(INTO)/lib/systemd/system/confab.socket
 
-# Compares Confab with the pure-Swift codec: ARGS="--rounds 10", or "codecs" for the streams that they accept. `--help`
-# lists all options.
+# Compares Confab with the pure-Swift codec.
+# ARGS="--rounds 10", or "codecs" for what they accept. `--help` lists the options.
 compare: deps
 	swift build -c release
 	.build/release/confab-compare $(ARGS)
 
-# Runs the whole Autobahn test suite: ARGS="2.10 9.1.6" for some cases, WSTEST_PMD_MESSAGES=1000 as in the original.
+# Runs the whole Autobahn test suite.
+# ARGS="2.10 9.1.6" selects tests; WSTEST_PMD_MESSAGES=1000 sends as many messages as the original.
 conformance: build $(WSTEST)
 	python3 Tests/Conformance/run.py $(ARGS)
 
-# Attacks the server: ARGS="--only ping-flood --seconds 60", or "--valgrind". `--help` lists all options.
+# Attacks the server.
+# ARGS="--only ping-flood --seconds 60", or "--valgrind". `--help` lists the options.
 abuse: build
 	python3 Tests/Abuse $(ARGS)
 
-# Measures the cost of each client input, and the effect of the costliest ones on others: ARGS="--only say", "--seconds 3".
-# `--help` lists all options.
+# Measures the cost of each client input, and the effect of the costliest on other clients.
+# ARGS="--only say", "--seconds 3". `--help` lists the options.
 cost: build
 	python3 Tests/Cost $(ARGS)
 
-# Runs all tests. Each part is also a target.
+# Runs all tests, each of which is also a separate target.
 test: lint test-unit test-simulation docs test-clients test-joins test-cluster test-c test-conformance test-browser test-leaks test-abuse \
   test-cost test-soak test-fuzz
 
-# One test at a time, because the tests' clients block, and tasks have only as many threads as there are cores.
+# Runs the unit tests, one at a time.
+# Their clients block, and Swift has only as many task threads as cores.
 test-unit: deps
 	swift test --no-parallel
 
-# Runs the data path on simulated loops, sockets and time: small worlds exhaustively, random worlds for 10 s.
+# Tests the data path on simulated loops, sockets and time.
+# Small worlds are searched exhaustively, random ones for a moment.
 test-simulation: simulation
 	$(SIMULATION) exhaustive
 	$(SIMULATION) random --seconds 10
 
-# Runs the simulation with options: ARGS="random --seconds 3600", or "replay --seed 17". `--help` lists all options.
+# Runs the simulation with the options in ARGS.
+# ARGS="random --seconds 3600", or "replay --seed 17". `--help` lists the options.
 simulate: simulation
 	$(SIMULATION) $(ARGS)
 
-# Removes each call that schedules something, one at a time, and reports whether the simulation notices. Takes half an
-# hour.
+# Removes each scheduling call in turn, and checks that the simulation notices.
+# Takes half an hour.
 mutations: deps
 	python3 Tests/Simulation/mutations.py $(ARGS)
 
+# Builds the simulation.
 simulation: deps
 	swift build -c release --product Simulation
 
+# Tests the server with real clients over sockets.
 test-clients: build $(PYTHON) .build/apt-nats-server
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Http Tests/Fuzz
 
-# Clients join, stall, leave and vanish while messages are sent: ARGS="--joins 10000" for that many joins of each kind of
-# server, "--loops 2", "--seed N". Tests the checker first.
+# Tests clients that join, stall, leave and vanish while messages are sent.
+# ARGS="--joins 10000" sets the joins of each kind of server, also "--loops 2", "--seed N". The checker is tested first.
 test-joins: build $(PYTHON)
 	$(PYTHON) -m pytest -q Tests/Joins
 	$(PYTHON) Tests/Joins $(ARGS)
 
-# Runs a mixed load with faults: ARGS="--minutes 5" for a shorter run.
+# Runs a mixed load with faults.
+# ARGS="--minutes 5" shortens it.
 soak: build $(PYTHON)
 	$(PYTHON) Tests/Soak $(ARGS)
 
-# A short form of `make soak`.
+# Runs the mixed load with faults for a moment.
 test-soak: build $(PYTHON)
 	$(PYTHON) Tests/Soak --minutes 0.3 --kill 7
 
-# Kills the server with --history --durability full at 100 random moments.
+# Kills a server with --history --durability full at a hundred random moments.
 test-kills: build $(PYTHON)
 	KILLS=100 $(PYTHON) -m pytest -q Tests/EndToEnd/test_history_file.py
 
-# Servers form one chat on NATS while servers and brokers are killed: LONG=1 for many minutes. Runs all tests with Debian
-# 13's nats-server, and those with a single broker also with Debian 12's: LONG=1 for the others, see Cluster.md.
+# Tests servers that form one chat on NATS, while servers and brokers die.
+# LONG=1 takes many minutes. Debian 13's nats-server runs all tests, Debian 12's those of a single broker; LONG=1 runs the
+# rest, see Cluster.md.
 test-cluster: build $(PYTHON) .build/apt-nats-server $(NATS_NEW)
 	NATS_SERVER=$(CURDIR)/$(NATS_NEW) $(PYTHON) -m pytest -q Tests/Cluster
 	$(PYTHON) -m pytest -q $(if $(LONG),Tests/Cluster,Tests/Cluster/test_broker.py Tests/Cluster/test_connecting.py)
 
-# C programs, built from an installed tree, under valgrind.
+# Tests C programs, built from an installed tree, under valgrind.
 test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
 	$(PYTHON) -m pytest -q Tests/EmbedC
 
-# A short form of the Autobahn test suite, about ten seconds.
+# Runs the Autobahn test suite in ten seconds.
 test-conformance: build $(WSTEST)
 	python3 Tests/Conformance/run.py --short
 
+# Tests the page in Chromium.
 test-browser: build $(PYTHON) .build/apt-chromium
 	$(PYTHON) -m pytest -q Tests/Browser
 
-# Starts and stops servers with live connections, under valgrind.
+# Starts and stops servers with live connections under valgrind.
 test-leaks: deps .build/apt-valgrind
 	swift build -c release --product LifecycleCheck
 	valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=9 \
 	  .build/release/LifecycleCheck $(ROUNDS)
 
-# A short form of `make abuse`.
+# Runs each attack of `make abuse` for a moment.
 test-abuse: build
 	python3 Tests/Abuse --seconds 0.5 --again 2
 
-# A short form of `make cost`, with the worst inputs of each kind.
+# Runs the costliest inputs of `make cost` for a moment.
 test-cost: build
 	python3 Tests/Cost --short --seconds 0.2
 
-# Fuzzes for SECONDS: half of the time each parser in turn, guided by coverage, and half the sockets of a server with
-# AddressSanitizer. Findings are kept in .build/fuzz.
+# Fuzzes for SECONDS: half coverage-guided parsers in turn, half sockets under AddressSanitizer.
+# Findings are stored in .build/fuzz.
 fuzz: fuzzers $(PYTHON)
 	swift build --scratch-path .build-asan --sanitize address --product confab
 	$(call play,-max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))))
 	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) Tests/Fuzz/fuzz_sockets.py --seconds $$(($(SECONDS) / 2))
 
-# The fuzzers of the parsers.
+# Builds the coverage-guided fuzzers.
 fuzzers: deps
 	swift build -c release --package-path Tests/Fuzz/Targets --scratch-path .build/fuzz --sanitize fuzzer \
 	  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
 
-# Runs each fuzzer, starting with its corpus.
+# Runs each fuzzer, starting with the inputs of earlier findings.
 define play
 @for fuzzer in $(FUZZERS); do \
   echo $$fuzzer; mkdir -p .build/fuzz/corpus/$$fuzzer; \
@@ -195,13 +217,13 @@ define play
 done
 endef
 
-# A short form of `make fuzz`.
+# Runs the coverage-guided fuzzers for a moment.
 test-fuzz: fuzzers
 	$(call play,-runs=10000 -max_total_time=10 -seed=1)
 
-# Runs the tests with AddressSanitizer, except those that measure memory or run other programs, and with ThreadSanitizer.
-# The builds take minutes. One test at a time: with others a slow test's client would be idle for so long that the server
-# pings it.
+# Runs the tests with AddressSanitizer and ThreadSanitizer.
+# Tests that measure memory or run other programs are left out. The builds take minutes. Tests run one at a time, because a
+# slow one beside others is delayed for so long that the server pings it.
 sanitize: deps $(PYTHON) .build/apt-nats-server
 	swift build --build-tests --scratch-path .build-asan --sanitize address
 	$(ASAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-asan --sanitize address
@@ -214,11 +236,12 @@ sanitize: deps $(PYTHON) .build/apt-nats-server
 	  Tests/Cluster/test_presence.py Tests/EndToEnd/test_engines.py Tests/EndToEnd/test_rooms_left.py
 	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) Tests/Joins --seconds 5 --rate 100
 
-# Writes the options of the program into the Options article and the manual page.
+# Writes the program's options into the Options article and the manual page.
 options: build
 	python3 Tests/Docs/options.py $(CONFAB)
 
-# Builds the documentation in .build/docs. Fails on warnings and on public symbols without documentation.
+# Builds the documentation as a site in .build/docs.
+# Warnings and undocumented public declarations are errors.
 docs: deps
 	CONFAB_DOCS=1 swift package --allow-writing-to-directory .build/docs generate-documentation \
 	  --target Confab --target ConfabChat --target ConfabSQLite --target ConfabNats --target ConfabMetrics \
@@ -226,9 +249,11 @@ docs: deps
 	  --output-path .build/docs
 	python3 Tests/Docs/undocumented.py
 
+# Formats the Swift sources.
 format:
 	swift format -i -r Package.swift Sources Tests
 
+# Checks the format of the Swift sources and the rules on unsafe code and text functions.
 lint:
 	swift format lint --strict -r Package.swift Sources Tests
 	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
@@ -236,11 +261,12 @@ lint:
 	! grep -rnE '(has(Prefix|Suffix)\(|contains\("|(split|index)\((separator|of): "|[a-z]Index\(of: "|firstRange\(|components\()' \
 	  Sources/Confab Sources/ConfabC Sources/ConfabChat Sources/ConfabNats Sources/ConfabSQLite --include='*.swift' | grep -v 'utf8'
 
+# Removes the build products of Swift.
 clean:
 	swift package clean
 
-# These are Debian's package names. On other systems install libwebsockets (with its libuv plugin), libuv and pkg-config
-# first.
+# Installs the Debian packages that a build needs.
+# On other systems install libwebsockets (with its libuv plugin), libuv and pkg-config beforehand.
 deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libutf8proc-dev .build/apt-libsqlite3-dev .build/apt-libnats-dev .build/apt-pkg-config
 
 .build/apt-%:
@@ -249,8 +275,8 @@ deps: .build/apt-libwebsockets-dev .build/apt-libuv1-dev .build/apt-libutf8proc-
 	  ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $*)
 	@touch $@
 
-# Debian 13's nats-server, in addition to Debian 12's: from this system's mirror, signed by Debian's keys. Package lists and
-# downloads are in a separate folder. Systems other than Debian use their own nats-server.
+# Debian 13's nats-server, beside Debian 12's. It comes from this system's mirror, signed by Debian's keys. Its package
+# lists and downloads are in a separate folder. Other systems use their installed nats-server.
 TRIXIE := $(CURDIR)/.build/trixie
 TRIXIE_OPTIONS = -o Dir::Etc::SourceList=$(TRIXIE)/sources.list -o Dir::Etc::SourceParts=/dev/null \
   -o Dir::State::Lists=$(TRIXIE)/lists -o Dir::Cache=$(TRIXIE)/cache -o Acquire::Languages=none -o APT::Sandbox::User=root
@@ -276,7 +302,7 @@ $(NATS_NEW): .build/apt-nats-server
 	  ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium chromium-driver fonts-noto-cjk)
 	@touch $@
 
-# Python environments, recreated when their requirements change.
+# Python environments. They are recreated when their inputs change.
 venv = python3 -m venv --clear --copies $(1) 2>/dev/null || \
   ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && python3 -m venv --clear --copies $(1))
 PIP_INSTALL := pip install -q --disable-pip-version-check
@@ -293,5 +319,5 @@ $(WSTEST): Tests/Conformance/requirements.txt Tests/Conformance/port.py Tests/Co
 	.build/autobahn/bin/python -W ignore Tests/Conformance/port.py
 	@touch $@
 
-# Deletes incomplete targets.
+# Deletes targets whose recipe failed.
 .DELETE_ON_ERROR:
