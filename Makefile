@@ -195,7 +195,7 @@ test-abuse: build
 test-cost: build
 	python3 Tests/Cost --short --seconds 0.2
 
-# Fuzzes for SECONDS: half coverage-guided parsers in turn, half sockets under AddressSanitizer.
+# Fuzzes for SECONDS: half coverage-guided parsers, half sockets under ASan.
 # Findings are stored in .build/fuzz.
 fuzz: fuzzers $(PYTHON)
 	swift build --scratch-path .build-asan --sanitize address --product confab

@@ -30,7 +30,7 @@ void dial(struct client *c)
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)o.port) };
     int one = 1, small = 4096, sender = c->sender, reads = c->reads;
     uint32_t *next = c->next;
-    /* Loopback has many addresses: each gives as many ports to connect from. */
+    /* Loopback has many addresses, each with its own range of source ports. */
     struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001 + (uint32_t)(c - clients) / 20000) };
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     memset(c, 0, sizeof *c);
@@ -86,7 +86,7 @@ void readable(struct client *c)
     }
     if (n < 12 || memcmp(buffer, "HTTP/1.1 101", 12)) { drop(c, 0); return; }
     const unsigned char *end = memmem(buffer, (size_t)n, "\r\n\r\n", 4);
-    if (!end) { drop(c, 0); return; } /* on loopback the answer comes at once */
+    if (!end) { drop(c, 0); return; } /* on loopback the response arrives in one piece */
     c->state = OPEN;
     open_count++;
     if (!c->reads) epoll_ctl(poller, EPOLL_CTL_DEL, c->fd, NULL);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* A whole message has come: the one that was expected, or `wrong` has been counted. */
+/* Handles a whole message: the expected one, or one counted as `wrong`. */
 static void heard(struct client *c, int from)
 {
     if (measuring) r.deliveries++;
@@ -17,7 +17,7 @@ static void heard(struct client *c, int from)
     else if (talking && o.window) talk(c);
 }
 
-/* Which sender's next message begins with this head; -1: nobody's. */
+/* Returns the sender whose next message begins with this head, or -1. */
 static int find(struct client *c)
 {
     int from = 0;
@@ -26,7 +26,7 @@ static int find(struct client *c)
     struct sender *s = &senders[from];
     uint64_t number = 0;
     for (int i = 4; i < HEAD; i++) number = number << 6 | ((uint64_t)(c->head[i] - '0') & 63);
-    if (o.mode == LOAD_CONNECT) c->next[from] = (uint32_t)number; /* whatever is said while it is there */
+    if (o.mode == LOAD_CONNECT) c->next[from] = (uint32_t)number; /* it joins in the middle of the traffic */
     if (number != c->next[from] || number >= s->sent || s->sent - number > (uint32_t)ring) return -1;
     c->expected = s->ring + (size_t)(number % (uint32_t)ring) * (size_t)o.size;
     return from;
@@ -62,7 +62,7 @@ void frames(struct client *c, const unsigned char *p, size_t n)
             for (int i = 0; i < extra; i++) c->frame_left = c->frame_left << 8 | h[2 + i];
             if (!extra) c->frame_left = h[1];
             c->header_have = 0;
-            if ((h[0] & 15) > 2) { drop(c, 0); return; } /* nobody pings here: it is a close frame */
+            if ((h[0] & 15) > 2) { drop(c, 0); return; } /* a close frame, because no server under test pings here */
             if ((h[0] & 15) != (c->at ? 0 : 1)) r.wrong++;
         }
         size_t take = c->frame_left < n ? c->frame_left : n;

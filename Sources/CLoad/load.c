@@ -14,7 +14,7 @@ struct client *clients;
 struct sender *senders;
 struct histogram latency;
 int poller, open_count, ring, measuring, talking;
-static int turns_taken; /* of the senders, at a fixed rate */
+static int turns_taken; /* by the senders, at a fixed rate */
 double tick;
 
 static void turn(double seconds)
@@ -75,7 +75,7 @@ static void prepare(void)
     }
 }
 
-/* How many clients heard what the first one heard, but in another order. */
+/* Returns the number of clients with the messages of the first one in another order. */
 static uint64_t other_orders(void)
 {
     uint64_t count = 0;
@@ -133,7 +133,7 @@ struct load_result load_run(struct load_options options)
     threads_of(o.server, &after);
     r.busiest_thread_cpu = busiest_thread(&before, &after);
     talking = 0;
-    /* What is still under way must come. */
+    /* Messages in flight must arrive. */
     uint64_t missing = 1;
     for (double end = now() + o.patience; o.mode == LOAD_FANOUT && missing && now() < end; turn(0.01)) {
         missing = 0;

@@ -1,14 +1,14 @@
-/* Clocks, what /proc tells of a process, and a histogram. */
+/* Clocks, process statistics from /proc, and a histogram. */
 #ifndef CONFAB_MEASURE_H
 #define CONFAB_MEASURE_H
 
 #include <stdint.h>
 
 double now(void);                                     /* seconds */
-double cpu_of(int process);                           /* seconds of CPU time that it has used */
+double cpu_of(int process);                           /* CPU time used, in seconds */
 double own_cpu(void);
 
-struct threads { int count, id[128]; double cpu[128]; }; /* seconds of CPU time that each has used */
+struct threads { int count, id[128]; double cpu[128]; }; /* CPU time used by each, in seconds */
 void threads_of(int process, struct threads *threads);
 double busiest_thread(const struct threads *before, const struct threads *after);
 

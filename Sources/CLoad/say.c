@@ -9,7 +9,7 @@
 
 static unsigned char *output, wire[14]; /* wire: the header of every frame */
 static const unsigned char mask[4] = { 0x5a, 0xc3, 0x91, 0x7b };
-static size_t output_count; /* what the client that is looked at has to send */
+static size_t output_count; /* bytes to send of the current client */
 static int frame_header;
 
 void prepare_saying(void)
@@ -26,7 +26,7 @@ int send_all(struct client *c, const void *bytes, size_t count)
 {
     while (count) {
         ssize_t n = send(c->fd, bytes, count, MSG_NOSIGNAL);
-        if (n < 0) { /* the server does not take it now: for a load generator to wait is right */
+        if (n < 0) { /* the server reads too slowly; a load generator may block */
             if (errno != EAGAIN) { drop(c, 0); return -1; }
             usleep(100);
             continue;

@@ -88,7 +88,7 @@ internal import Glibc
     DatabaseError("\(what): \(systemMessage(errno) ?? "unknown reason")")
   }
 
-  /// Returns the change time of a file in nanoseconds, which programs cannot set; nil if there is no file.
+  /// Returns the change time of a file in nanoseconds, which programs cannot set; nil if the file does not exist.
   static func changeTime(of file: String) -> Int? {
     var status = stat()
     guard unsafe stat(file, &status) == 0 else { return nil }

@@ -1,8 +1,7 @@
-"""How fast two servers are that are one chat: messages a second, and how long one takes from a client of the one to a
-client of the other.
+"""Measures two servers of one chat: messages per second, and latency from a client of one to a client of the other.
 
-Each sender writes as fast as the server reads; a reader at the other server counts. The times are of one message after the
-other, a hundred a second, while nothing else is said.
+Each sender writes as fast as the server reads, and a reader at the other server counts. Latency is measured with single
+messages, a hundred per second, without other load.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from nats_process import broker, cluster  # noqa: E402
 
 
 class Client(asyncio.Protocol):
-    """A WebSocket client that knows no more of the protocol than it takes to count messages of one size."""
+    """A WebSocket client with just enough of the protocol to count messages of one size."""
 
     def __init__(self, size):
         self.size, self.bytes, self.head = size, 0, b""
@@ -95,7 +94,7 @@ async def measure(first, second, arguments):
     await asyncio.sleep(2)
     before, start = reader.count, time.perf_counter()
     await asyncio.sleep(arguments.seconds)
-    print(f"messages a second: {(reader.count - before) / (time.perf_counter() - start):.0f}"
+    print(f"messages per second: {(reader.count - before) / (time.perf_counter() - start):.0f}"
           f" ({arguments.senders} senders, {arguments.size} bytes)")
     for task in tasks:
         task.cancel()

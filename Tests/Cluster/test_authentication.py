@@ -1,4 +1,4 @@
-"""Who a broker lets in, and which broker a server trusts: TLS, passwords, certificates, and files of credentials."""
+"""Authentication between servers and brokers: TLS, passwords, certificates, and credentials files."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from rich_client import open_rich, rich
 
 @contextlib.contextmanager
 def strict_broker(folder, configuration):
-    """It may be about to start yet: a server that is let in has waited for it, so that is to be the first one."""
+    """May still be starting. An accepted server waits for it, so a test begins with one of these."""
     path = folder / "nats.conf"
     path.write_text(configuration)
     one = Broker(folder, "-c", path)
@@ -61,9 +61,9 @@ def test_tls_and_passwords(tmp_path):
         url = f"tls://confab:{password}@localhost:{one.port}"
         assert password not in is_let_in("--nats", url, "--nats-ca", certificate)
         for wrong in (
-            ("--nats", url, "--nats-ca", other),  # signed by somebody else
+            ("--nats", url, "--nats-ca", other),  # signed by another CA
             ("--nats", f"tls://confab:no@localhost:{one.port}", "--nats-ca", certificate),
-            ("--nats", f"tls://confab:{password}@127.0.0.2:{one.port}", "--nats-ca", certificate),  # another name
+            ("--nats", f"tls://confab:{password}@127.0.0.2:{one.port}", "--nats-ca", certificate),  # wrong host name
         ):
             assert password not in is_refused(*wrong)
 
@@ -94,7 +94,7 @@ def test_files_of_credentials(tmp_path):
 
 def test_what_the_article_on_clusters_allows_is_enough(tmp_path):
     article = (pathlib.Path(__file__).parents[2] / "Sources/ConfabChat/ConfabChat.docc/Cluster.md").read_text()
-    allowed = re.search(r"What a server has to be allowed: to subscribe to (.*?); to publish to (.*?)\.\n", article, re.DOTALL)
+    allowed = re.search(r"A server needs permission to subscribe to (.*?), and to publish to (.*?)\.\n", article, re.DOTALL)
     subscribe, publish = (json.dumps(re.findall("`(.*?)`", list)) for list in allowed.groups())
     user = f'{{ user: confab, password: secret, permissions: {{ subscribe: {subscribe}, publish: {publish} }} }}'
     with strict_broker(tmp_path, f"authorization {{ users: [ {user} ] }}\n") as one:

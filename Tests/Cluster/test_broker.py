@@ -1,4 +1,4 @@
-"""One server and its broker: away, back, by TLS, with another stream."""
+"""One server and its broker: unreachable, reconnected, with TLS, with another stream."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def test_a_server_starts_without_a_broker_and_waits_for_it():
                     one.kill()
                     assert not (await ann.until("availability"))["available"]
                     await until_ready(admin, 503)
-                    # The room is open: clients come and go, and what they say waits.
+                    # The room is open: clients join and leave, and their messages are pending.
                     async with rich(server, "Bob") as bob:
                         assert not (await bob.until("availability"))["available"]
                     await ann.send("say", tag="t", text="while it is away")
@@ -77,7 +77,7 @@ def test_who_sends_is_not_read_while_the_broker_is_away():
                     while True:
                         await asyncio.wait_for(plain.send(f"{count + 1}".ljust(10_000)), 1)
                         count += 1
-                # What the kernel takes, and what the server holds.
+                # The kernel buffers some bytes, and the server holds some.
                 assert 10 < count < 5000 and server.memory() - before < 8 << 20
                 one.start()
                 for number in range(count):
@@ -88,7 +88,7 @@ def test_who_sends_is_not_read_while_the_broker_is_away():
 def test_messages_that_wait_are_bounded_however_many_connections_they_come_from():
     with broker() as one, confab("--nats", one.url, "--max-waiting-bytes", "1MiB", "--max-message-rate", 0) as server:
         async def main():
-            # The room is open before the broker goes.
+            # The room is open before the broker stops.
             async with rich(server, "Ann") as ann:
                 one.kill()
                 await ann.until("availability", available=False)
@@ -100,7 +100,7 @@ def test_messages_that_wait_are_bounded_however_many_connections_they_come_from(
                         await asyncio.wait_for(plain.recv(), 0.2)
                     codes.append(plain.close_code)
                     plain.transport.abort()
-                # 1 MiB, and 16 MiB beyond it.
+                # The limit of 1 MiB, plus 16 MiB.
                 assert codes[:17] == [None] * 17 and codes[21:] == [1013] * 19, codes
                 error = await ann.say("one more")
                 assert error["code"] == "rateLimited" and error["retryAfter"] > 0
@@ -108,7 +108,7 @@ def test_messages_that_wait_are_bounded_however_many_connections_they_come_from(
 
 
 def test_acknowledgements_that_get_lost():
-    """What the broker has and the server does not know of is not said again."""
+    """Messages that the broker stored without the server knowing are not published twice."""
     async def main(server, network):
         is_over = asyncio.Event()
 
@@ -174,7 +174,7 @@ def test_a_member_says_the_same_tag_at_two_servers_once():
                 async with rich(first, "Ann") as ann:
                     for number in range(30):
                         await ann.send("say", tag=f"{number}", text="x")
-                # She does not know what has been heard of it.
+                # She does not know whether it was published.
                 async with rich(second, "Ann", session=ann.welcome["session"]) as again:
                     assert again.welcome["member"] == ann.welcome["member"]
                     for number in range(30):
@@ -244,7 +244,7 @@ def test_a_message_that_the_broker_does_not_take_is_refused():
 
 
 async def closed_with_1012(client):
-    """Reads until the connection is closed, and returns what came before."""
+    """Reads until the connection is closed, and returns the messages."""
     heard = []
     with pytest.raises(websockets.ConnectionClosed) as closed:
         while True:
@@ -279,13 +279,13 @@ def test_messages_deleted_while_a_server_was_away_are_a_gap(options, size):
                     last = await ann.say("last")
                     assert await bob.until("message") == last
                 if size == 1:
-                    # In this room nothing is missing.
+                    # This room has no gap.
                     await cid.say("still here")
         go(main())
 
 
 def test_messages_said_while_a_server_was_away_are_heard():
-    """The room is full then, and nothing is missing."""
+    """The room is full afterwards, without a gap."""
     options = ["--max-event-rate", 0, "--max-history-messages", 20]
     with broker() as one, Network(one) as network, confab("--nats", one.url, *options) as near, confab(
             "--nats", f"nats://127.0.0.1:{network.port}", *options) as far:
@@ -305,7 +305,7 @@ def test_messages_said_while_a_server_was_away_are_heard():
 
 
 def test_an_older_state_of_the_broker_begins_another_epoch():
-    """Its stream has overtaken what the server knows, when the server reads it again."""
+    """The stream is ahead of the server again when the server reads it."""
     with tempfile.TemporaryDirectory() as folder:
         one = Broker(folder).wait()
         try:

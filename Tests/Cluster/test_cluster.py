@@ -1,7 +1,7 @@
-"""Several servers that are one chat on NATS JetStream, while servers and brokers die: nothing is lost, said twice, or in
-another order.
+"""Several servers of one chat on NATS JetStream, while servers and brokers die: messages are not lost, repeated or
+reordered.
 
-LONG=1 has each of them go on for minutes, and more of them."""
+LONG=1 runs more tests, each of them for minutes."""
 
 import asyncio
 import contextlib
@@ -21,17 +21,17 @@ OPTIONS = ("--max-event-rate", 0, "--max-history-messages", 100_000, "--max-hist
 
 
 class World:
-    """Some servers, and people at all of them."""
+    """Several servers with users at all of them."""
 
     def __init__(self, urls, count, replicas=1, rate=40):
         self.options = (*OPTIONS, "--nats-replicas", replicas, *(word for url in urls for word in ("--nats", url)))
         self.servers = [Confab(*self.options) for _ in range(count)]
         self.people = [Person(f"person {number}", self.servers, rate) for number in range(6)]
-        # At the first server, which does not die.
+        # At the first server, which survives.
         self.plain = [Plain(f"plain {number}", self.servers[0], rate) for number in range(2)]
 
     async def restart_server(self):
-        """One other than the first dies, and another takes its place."""
+        """Kills a server other than the first, and starts another one in its place."""
         number = random.randrange(1, len(self.servers))
         server, self.servers[number] = self.servers[number], None
         server.stop(signal=9)
@@ -39,7 +39,7 @@ class World:
         self.servers[number] = await asyncio.to_thread(Confab, *self.options)
 
     async def run(self, disturb, rounds=ROUNDS):
-        """Lets them talk while `disturb` is called so many times, and returns what has gone wrong."""
+        """Runs the traffic while `disturb` is called `rounds` times, and returns the faults."""
         try:
             tasks = [asyncio.create_task(one.live()) for one in [*self.people, *self.plain]]
             try:

@@ -1,4 +1,4 @@
-"""A client that is connected hears what is said from then on: the handshake is answered when the room is open."""
+"""A connected client gets all messages from then on: the handshake is answered when the room is open."""
 
 import asyncio
 import time
@@ -56,13 +56,13 @@ def test_clients_that_join_a_busy_room_at_another_server_hear_what_follows():
 
             async def listen():
                 async with plain(second) as listener:
-                    # What has been said before the handshake was answered may have been heard by no one.
+                    # Messages sent before the handshake was answered may have been delivered to no client.
                     bound = said + 1
                     numbers = [int(await asyncio.wait_for(listener.recv(), 20)) for _ in range(30)]
                     assert numbers[0] <= bound and numbers == list(range(numbers[0], numbers[0] + 30))
 
             talking = asyncio.create_task(talk())
-            # The first of them has the second server open the room.
+            # The first of them makes the second server open the room.
             await asyncio.gather(*(listen() for _ in range(30)))
             is_over = True
             await talking
@@ -112,11 +112,11 @@ def test_clients_that_leave_before_the_room_is_open_leave_nothing(tmp_path):
                 client.send(head(HANDSHAKE, f"GET /left{number} HTTP/1.1"))
         with RawClient(server.port) as client:
             client.send(head(HANDSHAKE, "GET /more HTTP/1.1"))
-            assert client.answer()[0] == 503, "the rooms have no place for others meanwhile"
+            assert client.answer()[0] == 503, "the pending rooms count towards --max-rooms"
 
         async def main():
             one = Broker(tmp_path, "-p", port)
-            # Until the server gives the clients up.
+            # Wait until the server drops the clients.
             await asyncio.sleep(2.5)
             try:
                 async with plain(server, "a") as ann, plain(server, "b") as bob, plain(server, "c"):

@@ -1,4 +1,4 @@
-"""Who is there, in a room on several servers."""
+"""Presence in a room on several servers."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ def go(coroutine, seconds=30):
 
 
 async def until_present(client, names, count):
-    """Until the presence events have told that these are there, and so many in all."""
+    """Waits until the presence events have these names and this count."""
     present, number = set(client.welcome["people"]), client.welcome["count"]
     while (present, number) != (names, count):
         event = await client.until("presence")
@@ -39,7 +39,7 @@ def test_people_of_all_servers_are_there(servers):
     async def main():
         async with rich(first, "Ann", "tea") as ann:
             async with rich(second, "Bob", "tea") as bob:
-                # Whom the welcome has: a server asks the others before it opens a room.
+                # The welcome is complete, because a server asks the others before it opens a room.
                 assert set(bob.welcome["people"]) == {"Ann", "Bob"} and bob.welcome["count"] == 2
                 await until_present(ann, {"Ann", "Bob"}, 2)
                 async with websockets.connect(second.ws + "tea"):
@@ -85,7 +85,7 @@ def test_a_session_goes_on_at_another_server(servers):
                     while True:
                         await ann.next()
                 assert closed.value.rcvd.code == 4001
-                # And back, under another name.
+                # And back, with another name.
                 async with rich(first, "Anna", **known) as back:
                     with pytest.raises(websockets.ConnectionClosed) as closed:
                         while True:
@@ -98,7 +98,7 @@ def test_a_session_goes_on_at_another_server(servers):
                 async with asyncio.timeout(1):
                     while True:
                         await zoe.next()
-            # Nobody has been told that Ann has left before she was Anna.
+            # The rename did not appear as a leave of Ann.
             gone = [name for event in zoe.heard if event["type"] == "presence" for name in event["left"]]
             assert gone.count("Ann") <= 1, zoe.heard
     go(main())
@@ -116,7 +116,7 @@ def test_those_of_a_server_that_is_gone_are_gone():
                 await until_present(ann, {"Ann", "Bob"}, 2)
                 second.stop(signal=9)
                 start = time.monotonic()
-                # Who comes back to another server meanwhile has the name still.
+                # A client that resumes at another server meanwhile keeps the name.
                 async with rich(first, "Bob", session=bob.welcome["session"]) as again:
                     assert again.welcome["session"] == bob.welcome["session"] and again.welcome["count"] == 2
                 await ann.until("presence", count=1)
@@ -125,7 +125,7 @@ def test_those_of_a_server_that_is_gone_are_gone():
 
 
 def test_a_server_that_ends_says_so():
-    """Else the others would wait, 10 seconds, for what may be a pause."""
+    """Otherwise the others would wait for 10 seconds, because it may be a pause."""
     with broker() as one, confab("--nats", one.url) as first, confab("--nats", one.url) as second:
         async def main():
             async with rich(first, "Ann") as ann, rich(second, "Bob"):

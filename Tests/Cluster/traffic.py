@@ -1,4 +1,4 @@
-"""People who talk through several servers at once, some of which die, and whether everyone has heard the same."""
+"""Traffic of users at several servers, some of which die, and a check that all users got the same messages."""
 
 import asyncio
 import contextlib
@@ -14,22 +14,21 @@ OPTIONS = {"compression": None, "max_size": None, "max_queue": None, "open_timeo
 
 
 async def pause(number, rate):
-    """Before each message, so that there are so many a second, ten at once."""
+    """Sleeps before every tenth message, for an average of `rate` messages per second."""
     if number % 10 == 0:
         await asyncio.sleep(random.expovariate(rate / 10))
 
 
 class Person:
-    """A client of the rich protocol as Protocol.md has it: it comes back, to any server that is there, and says again what
-    it has not heard from there."""
+    """A client of the rich protocol. It resumes at any running server, and sends unacknowledged messages again."""
 
     def __init__(self, name, servers, rate):
         self.name, self.servers, self.rate = name, servers, rate
         self.session = self.member = self.epoch = None
-        #: What it has heard, each message once, in its order.
+        #: Received messages, each once, in order.
         self.heard = []
         self.said = []
-        #: What it has said and not heard: tag and text.
+        #: Sent messages that were not received back: tag and text.
         self.unheard = {}
         self.is_silent = False
         self.visits = self.gaps = 0
@@ -40,7 +39,7 @@ class Person:
         return self.heard[-1]["id"] if self.heard else 0
 
     def hear(self, message):
-        # What was on the way already when a page was asked for is in both.
+        # Messages in flight at the time of a page request are also in the page.
         if message["id"] > self.last:
             self.heard.append(message)
         if message.get("member") == self.member:
@@ -111,7 +110,7 @@ class Person:
 
 
 class Plain:
-    """A client of the plain protocol: it cannot know what has become of a connection, so it talks to one server only."""
+    """A client of the plain protocol. It cannot resume, so it uses one server only."""
 
     def __init__(self, name, server, rate):
         self.name, self.server, self.rate = name, server, rate
@@ -138,7 +137,7 @@ class Plain:
 
 
 async def record(server):
-    """All that the room has, from its first message on."""
+    """Returns all messages of the room, from the first one."""
     async with websockets.connect(server.ws, subprotocols=[SUBPROTOCOL], **OPTIONS) as socket:
         await socket.send(json.dumps({"type": "hello", "name": f"recorder {secrets.token_hex(4)}", "history": 100}))
         while (event := json.loads(await socket.recv()))["type"] != "welcome":
@@ -156,7 +155,7 @@ async def record(server):
 
 
 def check(messages, people, plain):
-    """Counts what has gone wrong: everything is compared with what the room has at the end."""
+    """Counts the faults by comparing all clients with the final messages of the room."""
     ids = [message["id"] for message in messages]
     texts = [message["text"] for message in messages]
     faults = {"lost": 0, "duplicated": len(texts) - len(set(texts)), "reordered": 0, "unlike": 0, "gaps": 0}
@@ -175,7 +174,7 @@ def check(messages, people, plain):
 
 
 async def settle(people, plain, patience=60):
-    """Everyone falls silent, and waits until all has been heard that has been said."""
+    """Stops all senders, and waits until all their messages have been delivered."""
     for one in [*people, *plain]:
         one.is_silent = True
     end = asyncio.get_running_loop().time() + patience
@@ -184,8 +183,8 @@ async def settle(people, plain, patience=60):
         waiting = sum(len(person.unheard) for person in people)
         behind = sum(not set(one.said) <= set(one.heard) for one in plain)
         if waiting + behind == 0:
-            # What others have said comes within a moment.
+            # Messages of other senders arrive within a moment.
             return await asyncio.sleep(1)
         assert asyncio.get_running_loop().time() < end, (
-            f"{waiting} of {said} not heard, {behind} behind", [set(one.said) - set(one.heard) for one in plain])
+            f"{waiting} of {said} not received, {behind} behind", [set(one.said) - set(one.heard) for one in plain])
         await asyncio.sleep(0.1)

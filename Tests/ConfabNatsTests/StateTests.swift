@@ -156,14 +156,14 @@ struct RoomReaderTests {
   }
 
   @Test func messages_deleted_while_the_reader_was_away_are_missed() {
-    // By the limit of a room.
+    // Deleted by the room's limit.
     var full = reader(upTo: [7])
     full.restart(at: .now)
     let steps = [made(info(Self.roomLimit, from: 7), &full), take(20, 1, pending: Self.roomLimit - 1, &full)]
     #expect(steps == [.taken, .missed] && !full.isOpened)
     full.restart(at: .now)
     #expect(full.start == nil && full.last == 19)
-    // By age or size: also if nothing is left.
+    // Deleted by age or size, with or without remaining messages.
     for count in [0, 1] {
       var old = reader(upTo: [7])
       old.restart(at: .now)
@@ -188,7 +188,7 @@ struct RoomReaderTests {
     var other = reader
     let steps = [made(info(1), &reader), take(40, 1, &reader)]
     #expect(steps == [.taken, .taken])
-    // It was empty up to there.
+    // The room was empty up to that offset.
     let otherSteps = [made(info(1), &other), take(30, 1, &other)]
     #expect(otherSteps == [.taken, .renumbered])
   }
@@ -208,7 +208,7 @@ struct RoomReaderTests {
       let steps = [made(info(1, from: 7), &reader), take(id, 1, time: time, &reader)]
       #expect(steps == [.taken, .renumbered])
     }
-    // Nothing has come where the newest message was.
+    // The consumer found no message at the offset of the newest one.
     var silent = reader(upTo: [7])
     silent.restart(at: .now)
     let steps = [
@@ -241,7 +241,7 @@ struct RoomReaderTests {
     reader.ask(now: now)
     _ = reader.made(info(0), now: now)
     #expect(!reader.isLost(now: now + .seconds(6)) && reader.isLost(now: now + .seconds(8)))
-    // What the stream has and it does not send.
+    // The stream has a message that the consumer does not deliver.
     reader.know(5, now: now)
     #expect(!reader.isLost(now: now + .seconds(1)) && reader.isLost(now: now + .seconds(3)))
   }
@@ -275,7 +275,7 @@ struct OthersTests {
     others.update("one", .none)
     #expect(others.names.isEmpty && others.count == 0)
   }
-  /// Whatever has been told in whatever order, what is known is what has been told last.
+  /// After updates in any order, the state is that of the last ones.
   @Test func updates_add_up() {
     let sessions = (0..<6).map { _ in Session(in: "/") }
     for _ in 0..<300 {
@@ -338,7 +338,7 @@ struct NeighbourhoodTests {
     neighbourhood.changed(50)
     neighbourhood.changed(1000)
     #expect(tick() == ([3, 50], 0))
-    // What is known is told again, without asking for it.
+    // Known members are reported again without a query.
     #expect(tick(after: .seconds(4)) == ([], 10))
     #expect(tick(after: .seconds(4)) == ([], 10))
     neighbourhood.close(5, &effects)

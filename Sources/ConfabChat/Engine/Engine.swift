@@ -47,8 +47,9 @@ public protocol RoomOrder: Sendable {
   /// Informs other servers that a user is typing. The default implementation does nothing.
   func typing(_ name: String)
 
-  /// Signals that ``RoomSink/attendance(unless:)`` has changed. The room calls this once until the engine calls that
-  /// function. The room's lock is held, so it must not call the sink. The default implementation does nothing.
+  /// Signals that the presence on this server has changed. The room calls this once until the engine has queried the
+  /// presence from the sink. The room's lock is held, so it must not call the sink. The default implementation does
+  /// nothing.
   func attendanceChanged()
 
   /// Closes the room. The engine releases the sink as soon as it handles the call. Pending messages still get their

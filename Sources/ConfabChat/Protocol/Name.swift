@@ -34,8 +34,8 @@ struct Name: Hashable, Sendable {
   static func == (one: Name, other: Name) -> Bool { one.text == other.text }
   func hash(into hasher: inout Hasher) { hasher.combine(text) }
 
-  /// Returns the name with `number` in place of a number at its end, shortened to the limit; nil if there is no such
-  /// name.
+  /// Returns the name with `number` in place of a number at its end, shortened to the limit; nil if that is
+  /// impossible.
   func numbered(_ number: Int) -> Name? {
     let digits = "\(number)"
     var base = text

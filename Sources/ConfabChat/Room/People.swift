@@ -6,7 +6,7 @@ struct People<Connection: AnyObject> {
     var name: Name
     let session: Session
     var connection: Connection
-    /// See ``Attendance/Person/visits``.
+    /// Number that rises with each connection of the member.
     var visits: Int
   }
   private let room: String

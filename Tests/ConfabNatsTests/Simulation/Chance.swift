@@ -1,4 +1,4 @@
-/// Chance that a seed determines: SplitMix64.
+/// Random numbers from a seed: SplitMix64.
 struct Chance: RandomNumberGenerator {
   private var state: UInt64
 
@@ -19,7 +19,7 @@ struct Chance: RandomNumberGenerator {
   mutating func pick<Element>(_ elements: [Element]) -> Element? { elements.randomElement(using: &self) }
 }
 
-/// Virtual time: what is to be done when, one after the other.
+/// Virtual time: runs scheduled actions in order.
 final class Timeline {
   private struct Entry {
     let at: Duration
@@ -31,7 +31,7 @@ final class Timeline {
 
   private(set) var now = Duration.zero
   private(set) var steps = 0
-  /// A heap: each entry is before those at twice its index and one more, counted from 1.
+  /// A heap: each entry precedes those at twice its index and one more, counted from 1.
   private var entries: [Entry] = []
 
   func schedule(after delay: Duration, _ action: @escaping () -> Void) {
@@ -44,7 +44,7 @@ final class Timeline {
     }
   }
 
-  /// Does all that is to be done before `end`, as long as `goesOn`.
+  /// Runs all actions scheduled before `end`, while `goesOn` is true.
   func run(until end: Duration, while goesOn: () -> Bool) {
     while let first = entries.first, first.at <= end, goesOn() {
       removeFirst()

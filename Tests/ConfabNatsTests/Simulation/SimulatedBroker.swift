@@ -3,46 +3,47 @@ import FoundationEssentials
 
 @testable import ConfabNats
 
-/// NATS JetStream as servers of the chat see it: one stream, which can be away, have no majority, or begin anew.
+/// NATS JetStream as seen by the chat's servers: one stream, which can be unreachable, lose its majority, or be
+/// replaced.
 final class SimulatedBroker {
   struct Stored {
     let number: Int
-    /// When it was stored, which no two messages have in common.
+    /// Unique time at which it was stored.
     let at: Int
     let headers: [String: String]
     let bytes: [UInt8]
-    /// Whether it was said again after the stream had deleted it, and does not know it any more.
+    /// Whether it was sent again after the stream had deleted it and forgotten its id.
     let isAgain: Bool
   }
 
-  /// What a stream has had from its beginning. Its place in ``streams`` is when it was made, or when an older state of it
-  /// was put back.
+  /// The history of a stream. ``streams`` has one for each creation of the stream, and one for each restoration of an
+  /// older state.
   struct Stream {
     let created: String
     var last = 0
-    /// The messages of each room, by subject, also those that are deleted.
+    /// Messages of each room by subject, including deleted ones.
     var rooms: [String: [Stored]] = [:]
-    /// How many of a room's are deleted, the oldest ones.
+    /// Number of deleted messages of each room, which are the oldest ones.
     var deleted: [String: Int] = [:]
     var contents: Set<[UInt8]> = []
-    /// When each `Nats-Msg-Id` was stored, and as which number.
+    /// Time and number of each stored `Nats-Msg-Id`.
     var ids: [String: (number: Int, at: Duration)] = [:]
 
-    /// The messages of a room that are not deleted.
+    /// Returns the messages of a room that are not deleted.
     func kept(_ subject: String) -> ArraySlice<Stored> { (rooms[subject] ?? []).dropFirst(deleted[subject] ?? 0) }
-    /// Those that a replica has which is behind, and has not deleted any more than the limit of a room then was.
+    /// Returns the messages that a replica has whose newest number is `view`, with the deletions that it knows of.
     func kept(_ subject: String, upTo view: Int, limit: Int) -> ArraySlice<Stored> {
       if view == .max { return kept(subject) }
       let known = (rooms[subject] ?? []).prefix { $0.number <= view }
       return known.dropFirst(min(deleted[subject] ?? 0, max(0, known.count - limit)))
     }
-    /// The number of the oldest message that is there.
+    /// Number of the oldest stored message.
     func first(upTo view: Int = .max, limit: Int = .max) -> Int {
       rooms.keys.compactMap { kept($0, upTo: view, limit: limit).first?.number }.min() ?? min(last, view) + 1
     }
   }
 
-  /// A message that a leader has, and the majority does not.
+  /// A message that a leader has and the majority does not have.
   private struct Proposal {
     let message: NatsMessage
     let link: SimulatedLink
@@ -54,12 +55,12 @@ final class SimulatedBroker {
     let link: SimulatedLink
     let subject: String
     let destination: String
-    /// The index among the room's messages of what is to be sent next.
+    /// Index of the next message to deliver among the room's messages.
     var next = 0
     var sent = 0
-    /// The replica that it is on has no message of a higher number.
+    /// Highest message number on the consumer's replica.
     var view = Int.max
-    /// Whether it was when the consumer was made: it deletes what it has sent.
+    /// Whether the replica was behind when the consumer was made.
     var isBehind = false
     var sentAt: Duration
     var wantedAt: Duration
@@ -78,9 +79,9 @@ final class SimulatedBroker {
   private var hasStream = false
   private var consumers: [String: Consumer] = [:]
   private var proposals: [Proposal] = []
-  /// Maximum size of a message, without its headers.
+  /// Maximum size of a message without its headers.
   let maxPayload = 10_000
-  /// How much less than it has the stream tells of itself.
+  /// Number of messages by which the reported last number is too low.
   var modesty = 0
 
   init(_ world: World) { self.world = world }
@@ -88,7 +89,7 @@ final class SimulatedBroker {
   var consumerCount: Int { consumers.count }
   var isTroubled: Bool { !isUp || !hasMajority }
 
-  /// The states of the stream that an epoch is of, in ``streams``.
+  /// Returns the states of an epoch's stream, as indices of ``streams``.
   func states(of epoch: String) -> [Int] {
     let created = epoch.prefix { $0 != " " }
     return streams.indices.filter { streams[$0].created == created }
@@ -105,12 +106,12 @@ final class SimulatedBroker {
   }
 
   func start(anew: Bool) {
-    world.trace(anew ? "the broker starts with nothing" : "the broker starts")
+    world.trace(anew ? "the broker starts without data" : "the broker starts")
     if anew { hasStream = false }
     isUp = true
   }
 
-  /// Has an older state when it starts again.
+  /// Restores an older state at the next start.
   func putBack() {
     guard hasStream, let newest = streams.last else { return }
     var older = newest
@@ -118,15 +119,15 @@ final class SimulatedBroker {
     world.trace("the broker is to start with an older state, up to \(older.last)")
     older.rooms = newest.rooms.mapValues { $0.filter { $0.number <= older.last } }
     for (subject, count) in newest.deleted {
-      // What was deleted later is there again.
+      // Messages that were deleted later are stored again.
       older.deleted[subject] = min(count, max(0, (older.rooms[subject]?.count ?? 0) - world.options.maxMessagesPerRoom))
     }
     older.ids = newest.ids.filter { $0.value.number <= older.last }
     streams.append(older)
   }
 
-  /// Deletes the oldest messages of all rooms; not after an older state has been put back, which a server cannot notice
-  /// when the message that it compares is deleted.
+  /// Deletes the oldest messages of all rooms. Does nothing after an older state was restored, because a server cannot
+  /// notice that state if the message that it compares is deleted.
   func deleteOldest() {
     guard isUp, hasStream, streams.filter({ $0.created == streams.last?.created }).count == 1 else { return }
     let stream = streams[streams.count - 1]
@@ -135,8 +136,8 @@ final class SimulatedBroker {
     world.trace("the stream begins with \(streams[streams.count - 1].first())")
   }
 
-  /// Deletes the oldest messages of a room for which that is so, and which the consumers of connected servers have sent:
-  /// those that are behind for a moment miss nothing.
+  /// Deletes the oldest messages of a room that match, and that the consumers of connected servers have delivered, so
+  /// that servers that are briefly behind miss none.
   private func delete(_ subject: String, where isTooMuch: (Stored) -> Bool) {
     let index = streams.count - 1
     let messages = streams[index].rooms[subject] ?? []
@@ -152,17 +153,17 @@ final class SimulatedBroker {
     hasMajority = false
   }
 
-  /// Another leader: it has some of what the one before had not got to the majority, in its order, or all.
+  /// Elects another leader. It has some or all of the previous leader's uncommitted messages, in order.
   func findMajority() {
     world.trace("there is a majority")
     hasMajority = true
     settle(ofMinority: false, keeping: world.chance.hits(0.5) ? .max : Int.random(in: 0...2, using: &world.chance))
-    // Those that the lost leader had are gone.
+    // Consumers of the lost leader are lost.
     for name in consumers.keys.sorted() where world.chance.hits(0.3) { consumers[name] = nil }
     for consumer in sortedConsumers { send(to: consumer) }
   }
 
-  /// A leader without a majority has come back, and forgets what it alone had.
+  /// Lets a leader without a majority return and drop the messages that only it has.
   func forgetMinority() { settle(ofMinority: true, keeping: 0) }
 
   private func settle(ofMinority isOfMinority: Bool, keeping count: Int) {
@@ -171,7 +172,7 @@ final class SimulatedBroker {
     for proposal in settled.prefix(count) { store(proposal.message, proposal.link) }
   }
 
-  /// Has replicas catch up, consumers without a reader go, and silent ones say that they are there.
+  /// Lets replicas catch up, removes consumers without a reader, and sends heartbeats of idle ones.
   func tick() {
     guard isUp else { return }
     for (name, consumer) in consumers.sorted(by: { $0.key < $1.key }) {
@@ -197,7 +198,7 @@ final class SimulatedBroker {
 
   private var sortedConsumers: [Consumer] { consumers.sorted { $0.key < $1.key }.map(\.value) }
 
-  // MARK: What comes
+  // MARK: Requests
 
   func received(_ message: NatsMessage, from link: SimulatedLink) {
     guard isUp else { return }
@@ -211,7 +212,7 @@ final class SimulatedBroker {
     case ("$JS", "CONSUMER.DELETE"): consumers[tokens[5]] = nil
     case ("confab", "presence"): for other in world.links { other.deliver(message, by: message.subject) }
     case ("confab", "room"): take(message, link)
-    default: preconditionFailure("\(message.subject) is none of a broker's")
+    default: preconditionFailure("\(message.subject) is not a subject of a broker")
     }
   }
 
@@ -245,7 +246,7 @@ final class SimulatedBroker {
     {
       answer(message, link, #"{"stream":"CONFAB","seq":\#(known.number),"duplicate":true}"#)
     } else if isProposed {
-      // 2.10.27 says the one, newer ones the other.
+      // 2.10.27 sends the first response, newer versions the second.
       answer(
         message, link,
         world.chance.hits(0.7)
@@ -273,7 +274,7 @@ final class SimulatedBroker {
     streams[index].ids[message.headers[Delivery.idHeader]!] = (number, world.timeline.now)
     let kept = known.count + 1 - world.options.maxMessagesPerRoom
     if kept > 0 { delete(message.subject) { $0.number <= known[kept - 1].number } }
-    // Nobody hears of it for a while.
+    // The acknowledgement may be lost with the connection.
     if world.isWorst(for: .cuts) { world.cut(link.server) }
     if world.isWorst(for: .noMajority) { return world.loseMajority() }
     answer(message, link, #"{"stream":"CONFAB","seq":\#(number)}"#)
@@ -322,7 +323,7 @@ final class SimulatedBroker {
     return messages[consumer.next...].count { $0.number <= consumer.view }
   }
 
-  /// The number up to which a consumer has sent all.
+  /// Returns the number up to which a consumer has delivered all messages.
   private func position(of consumer: Consumer) -> Int {
     guard let stream = streams.last else { return 0 }
     let messages = stream.rooms[consumer.subject] ?? []

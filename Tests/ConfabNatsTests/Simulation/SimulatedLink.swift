@@ -2,26 +2,26 @@ import ConfabChat
 
 @testable import ConfabNats
 
-/// A server's connection to the broker, as libnats keeps it up: what has one subject keeps its order, and all that is
-/// under way is lost when it breaks.
+/// A server's connection to the broker, as libnats maintains it. Messages of one subject keep their order, and messages
+/// in flight are lost when the connection breaks.
 final class SimulatedLink {
   enum State { case connected, disconnected }
 
   let world: World
   unowned let server: SimulatedServer
   private(set) var state = State.disconnected
-  /// Tells what is under way from what was before the connection broke.
+  /// Number that distinguishes messages in flight from those before the last disconnection.
   private var generation = 0
   private var subscriptions: Set<String> = []
-  /// When what was sent last arrives, by subject; one for all that goes to the broker.
+  /// Arrival time of the last message by subject; one entry for all messages to the broker.
   private var arrivals: [String: Duration] = [:]
-  /// Whether it is known at the server that the connection is broken. What is published then goes out when there is
-  /// another one.
+  /// Whether the server has noticed the disconnection. Messages that it publishes afterwards are sent on the next
+  /// connection.
   private var isNoticed = true
   private var buffer: [NatsMessage] = []
-  /// Whether the broker that it goes to is cut off from the majority of them.
+  /// Whether the connection's broker has lost contact to the majority.
   var isOfMinority = false
-  /// Whether the server has ended.
+  /// Whether the server has stopped.
   var isOver = false
 
   init(_ world: World, _ server: SimulatedServer) { (self.world, self.server) = (world, server) }
@@ -51,7 +51,7 @@ final class SimulatedLink {
 
   // MARK: The broker's side
 
-  /// Sends a message to the server, if it has subscribed to the subject.
+  /// Delivers a message to the server, if it has subscribed to the subject.
   func deliver(_ message: NatsMessage, by subject: String) {
     guard subscribes(to: subject), !world.isUnlucky else { return }
     travel(subject, longest: world.isTroubled && world.chance.hits(0.05) ? 3 : 0.03) { [server] in
@@ -68,9 +68,9 @@ final class SimulatedLink {
     }
   }
 
-  // MARK: Breaking and coming back
+  // MARK: Disconnecting and reconnecting
 
-  /// The connection breaks, which may be noticed at once or after a while.
+  /// Breaks the connection. The server notices at once or after a while.
   func cut() {
     guard state == .connected else { return }
     world.trace("\(server.name) is cut off")
@@ -82,7 +82,7 @@ final class SimulatedLink {
       isNoticed = true
       server.take(.event(.disconnected))
       if world.chance.hits(0.1) {
-        // libnats gives up: there is to be another connection, without its subscriptions.
+        // libnats gives up. The server must create another connection, without the subscriptions.
         server.take(.event(.closed))
         (subscriptions, buffer) = ([], [])
       }
@@ -102,7 +102,7 @@ final class SimulatedLink {
     }
   }
 
-  /// The server has been killed.
+  /// Handles that the server has been killed.
   func end() {
     (isOver, state) = (true, .disconnected)
     generation += 1

@@ -1,9 +1,9 @@
 @testable import ConfabChat
 @testable import ConfabNats
 
-/// A room of a server: compares what it is told with what the stream has.
+/// A room of a server. It compares its calls with the stream.
 final class SimulatedRoom: RoomSink, @unchecked Sendable {
-  // @unchecked: a simulation has one thread.
+  // @unchecked, because a simulation has one thread.
   let world: World
   unowned let server: SimulatedServer
   let name: String
@@ -11,16 +11,17 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   var isClosed = false
   private(set) var epoch: String?
   private(set) var last = 0
-  /// The state of the stream that its messages are of, in the broker's ``SimulatedBroker/streams``.
+  /// State of the stream that its messages belong to, an index of ``SimulatedBroker/streams``.
   private var state = 0
-  /// How many of the stream's messages it has heard of.
+  /// Number of the stream's messages that it has received.
   private var count = 0
-  /// How many more may have been deleted before it was opened, when it was opened without any.
+  /// Maximum number of further messages that were deleted before the room was opened, if it was opened without
+  /// messages.
   private var unknown = 0
-  /// What it has heard in its epoch.
+  /// Messages received in its epoch.
   private var heard: [Int: [UInt8]] = [:]
   private(set) var isAvailable = false
-  /// How many people are here, as other servers are to know, and the version of that.
+  /// Number of members to report to other servers, and its version.
   var people = 0
   var version = 0
   private(set) var others: [String: Int] = [:]
@@ -33,17 +34,17 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   private var label: String { "\(server.name)'s \(name)" }
 
   var isOpen: Bool { epoch != nil }
-  /// Whether it has heard all there is.
+  /// Whether the room has all messages of the stream.
   var isUpToDate: Bool {
     let messages = messages(world.broker.streams.count - 1)
-    // When an older state has been put back, there may be fewer than it has heard of: that shows with the next message.
+    // A restored older state may have fewer messages than the room has received. The next message shows that.
     return messages.dropFirst(count + unknown).allSatisfy { $0.number <= last }
   }
   var isOfNewestStream: Bool {
     epoch.map { $0.prefix { $0 != " " } } == world.broker.streams.last.map { $0.created[...] }
   }
 
-  /// All messages that the room has had in a state of the stream, oldest first.
+  /// Returns all messages of the room in a state of the stream, oldest first.
   private func messages(_ state: Int) -> [SimulatedBroker.Stored] { world.broker.streams[state].rooms[subject] ?? [] }
 
   func opened(_ kept: Kept) {
@@ -53,8 +54,8 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
       let hasMissed = streams.contains { stream in
         stream.first() > last || stream.kept(subject).first.map { $0.number > last } ?? true
       }
-      world.require(hasMissed, "\(label) is opened again, and has missed nothing")
-      world.require(kept.last >= last, "\(label) had \(last), and is opened again with \(kept.last)")
+      world.require(hasMissed, "\(label) was opened again without missed messages")
+      world.require(kept.last >= last, "\(label) had \(last), and was opened again with \(kept.last)")
     } else {
       heard = [:]
     }
@@ -70,7 +71,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     for post in kept.posts { hear(post) }
   }
 
-  /// Whether a state of the stream can have been read so: all that it still has is there, and there is no hole.
+  /// Whether the snapshot can come from a state of the stream: it has all stored messages, without gaps.
   private func matches(_ kept: Kept, _ state: Int) -> Bool {
     let messages = messages(state).filter { $0.number <= kept.last }
     // What it had before may be left out when it is opened again.
@@ -97,8 +98,8 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     }
   }
 
-  /// Looks for the next message that there is, in the state of the stream that it has read so far, or in an older one that
-  /// was put back and has had the same messages.
+  /// Finds the next message in the current state of the stream, or in an older state that was restored and has the same
+  /// earlier messages.
   private func follow(_ post: PlacedPost) {
     let id = post.place.id
     let known = count > 0 ? messages(state)[count - 1].at : nil
@@ -110,13 +111,13 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
       return (last, count, unknown, state) = (id, index + 1, 0, next)
     }
     let expected = messages(state).dropFirst(count).first?.number ?? 0
-    world.fail("\(label) gets \(id), and not \(expected)")
+    world.fail("\(label) gets \(id) instead of \(expected)")
   }
 
-  /// No number has two messages.
+  /// Checks that each number belongs to one message.
   private func hear(_ post: PlacedPost) {
     let bytes = heard.updateValue(post.post.bytes, forKey: post.place.id) ?? post.post.bytes
-    world.require(bytes == post.post.bytes, "\(label) gets another message as \(post.place.id) than before")
+    world.require(bytes == post.post.bytes, "\(label) gets a different message as \(post.place.id) than before")
   }
 
   func refused(_ posts: [Post]) { server.refused(posts) }

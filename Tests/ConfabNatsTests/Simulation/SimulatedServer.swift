@@ -3,7 +3,7 @@ import ConfabChat
 
 @testable import ConfabNats
 
-/// A server of the chat, without the rooms' clients: does what ``JetStreamEngine`` does.
+/// A server of the chat without clients. It does the work of ``JetStreamEngine``.
 final class SimulatedServer {
   let world: World
   let name: String
@@ -11,13 +11,13 @@ final class SimulatedServer {
   private(set) var link: SimulatedLink!
   private var inputs: [Input] = []
   private var isAwake = false
-  /// By name.
+  /// Rooms by name.
   private(set) var rooms: [String: SimulatedRoom] = [:]
   private var roomCount = 0
   private(set) var isOver = false
-  /// Messages that the engine has been given, of which none may be lost.
+  /// Messages given to the engine, none of which may be lost.
   private(set) var given: [String] = []
-  /// Messages that are to be refused, of rooms that are open.
+  /// Messages that must be rejected, of rooms that are open.
   private(set) var tooLarge: [String: SimulatedRoom] = [:]
 
   init(_ world: World, _ name: String) {
@@ -51,7 +51,7 @@ final class SimulatedServer {
     take(.close(room.number))
   }
 
-  /// Says something, in a room that is open.
+  /// Sends a message to an open room.
   func say(_ text: String, of sender: UInt64, tag: String?, in room: SimulatedRoom) {
     if text.utf8.count > world.broker.maxPayload { tooLarge[text] = room } else { given.append(text) }
     let post = Post(kind: .text, bytes: Array(text.utf8), name: tag == nil ? nil : "Ann", tag: tag)
@@ -107,7 +107,7 @@ final class SimulatedServer {
     for (number, message) in before.sorted(by: { $0.key < $1.key }) where state.outbox.messages[number] == nil {
       let text = String(decoding: message.post.bytes, as: UTF8.self)
       let isStored = world.broker.hasStored(message.post.bytes) || text.utf8.count > world.broker.maxPayload
-      world.require(isStored, "\(name) takes \(text) for stored, which it is not")
+      world.require(isStored, "\(name) counts \(text) as stored, but it is not")
     }
     for action in effects.actions {
       switch action {

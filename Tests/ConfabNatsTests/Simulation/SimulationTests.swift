@@ -3,8 +3,8 @@ import Testing
 
 @testable import ConfabNats
 
-/// Worlds in which much goes wrong, one for each seed, from FIRST_SEED or a random one on. SIMULATE has them go on for so
-/// many seconds, SEED runs one again and prints what happens in it.
+/// Worlds with many faults, one for each seed, starting with FIRST_SEED or a random one. SIMULATE is the run time in
+/// seconds. SEED replays one world and prints its events.
 @Suite(.serialized) struct SimulationTests {
   private static let environment = ProcessInfo.processInfo.environment
   private static let duration = Duration.seconds(environment["SIMULATE"].flatMap { Int($0) } ?? 5)
@@ -27,7 +27,7 @@ import Testing
     #expect(worlds > 0 && steps > 1000 * worlds)
   }
 
-  /// The same seed with less that goes wrong, and for less time, as long as something is wrong.
+  /// Reduces a failing world to fewer faults and less time, as long as it still fails.
   private func shrunk(_ world: World) -> World {
     var (faults, trouble) = (world.faults, world.trouble)
     for fault in Faults.allCases

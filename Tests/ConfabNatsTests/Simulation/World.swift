@@ -2,45 +2,45 @@ import ConfabChat
 
 @testable import ConfabNats
 
-/// What may go wrong in a world.
+/// Faults of a world.
 struct Faults: OptionSet, CaseIterable {
   let rawValue: Int
 
   /// A server's connection breaks.
   static let cuts = Faults(rawValue: 1)
-  /// Single messages get lost, as they may between brokers.
+  /// Single messages are lost, which is possible between brokers.
   static let losses = Faults(rawValue: 2)
   static let brokerRestarts = Faults(rawValue: 4)
-  /// No broker can get messages to the majority of them, for a while.
+  /// The brokers have no majority for a while.
   static let noMajority = Faults(rawValue: 8)
-  /// The broker of one server is cut off from the others.
+  /// One server's broker loses contact to the others.
   static let partitions = Faults(rawValue: 16)
   /// A disk is lost.
   static let newStreams = Faults(rawValue: 32)
   static let killedServers = Faults(rawValue: 64)
-  /// A replica, or a leader, has less than there is.
+  /// A replica or a leader lags behind.
   static let lag = Faults(rawValue: 128)
-  /// Requests are answered by errors.
+  /// Requests get errors.
   static let errors = Faults(rawValue: 256)
-  /// The stream deletes messages, by age or since it takes too much space.
+  /// The stream deletes messages because of age or size.
   static let deletions = Faults(rawValue: 512)
-  /// An older state of the broker is put back.
+  /// An older state of the broker is restored.
   static let olderStates = Faults(rawValue: 1024)
-  /// Messages that are larger than the broker takes.
+  /// Messages exceed the broker's maximum size.
   static let largeMessages = Faults(rawValue: 2048)
 
   static var allCases: [Faults] { (0..<12).map { Faults(rawValue: 1 << $0) } }
   static let all = Faults(allCases)
 }
 
-/// Servers that are one chat, the broker, and what goes wrong, all as one seed has it.
+/// A chat's servers, its broker and their faults, determined by a seed.
 final class World {
   let seed: UInt64
   let faults: Faults
-  /// For how long something goes wrong.
+  /// Duration of the period with faults.
   let trouble: Duration
   let options: JetStreamOptions
-  /// For how long the stream knows a message for the same one: the least that the engine takes, or what it asks for.
+  /// Duplicate window of the stream: the minimum that the engine accepts, or the one that it requests.
   let duplicateWindow: Duration
   let timeline = Timeline()
   var chance: Chance
@@ -49,12 +49,12 @@ final class World {
   private(set) var dead: [SimulatedServer] = []
   private(set) var failure: String?
   private(set) var traces: [String] = []
-  /// Whether what happens is written down.
+  /// Whether events are recorded.
   var isTraced = false
   private(set) var isTroubled = true
   private var cutUntil: [String: Duration] = [:]
   private var senderCount: UInt64 = 0
-  /// Those who say something: where they are, and how many messages they have given.
+  /// Senders: their server, their room, and the number of their messages.
   private var senders: [(id: UInt64, server: SimulatedServer, room: SimulatedRoom, count: Int)] = []
   private let start = ContinuousClock.now
   private var serverCount = 0
@@ -74,7 +74,7 @@ final class World {
 
   var instant: EngineState.Instant { start + timeline.now }
   var links: [SimulatedLink] { (servers + dead).map(\.link) }
-  /// Whether a message is lost.
+  /// Whether to lose a message.
   var isUnlucky: Bool { isTroubled && faults.contains(.losses) && chance.hits(0.02) }
 
   func isCut(_ server: SimulatedServer) -> Bool { cutUntil[server.name].map { $0 > timeline.now } ?? false }
@@ -90,7 +90,7 @@ final class World {
 
   // MARK: Running
 
-  /// Runs it to its end, and returns what was wrong.
+  /// Runs the world to its end, and returns its failure.
   func run() -> String? {
     for _ in 0..<Int.random(in: 1...3, using: &chance) { addServer() }
     tick()
@@ -118,7 +118,7 @@ final class World {
     timeline.schedule(after: .milliseconds(500)) { [self] in tick() }
   }
 
-  /// Something is said, comes, goes, or goes wrong.
+  /// Performs a random action: a message, a join, a leave, or a fault.
   private func act() {
     guard isTroubled else { return }
     let server = chance.pick(servers)!
@@ -159,7 +159,7 @@ final class World {
     switch fault {
     case .cuts: cut(server)
     case .brokerRestarts, .newStreams, .olderStates:
-      // A disk is lost more seldom.
+      // Disks are lost less often.
       guard broker.isUp, fault == .brokerRestarts || chance.hits(0.3) else { return }
       broker.stop()
       if fault == .olderStates { broker.putBack() }
@@ -186,7 +186,7 @@ final class World {
     }
   }
 
-  /// How long something is away; now and then for longer than the stream knows a message for the same one.
+  /// Returns a random outage. Some are longer than the stream's duplicate window.
   private func outage(longest: Double) -> Duration { chance.time(chance.hits(0.25) ? 30...45 : 0.1...longest) }
 
   func cut(_ server: SimulatedServer) {
@@ -200,18 +200,18 @@ final class World {
     timeline.schedule(after: outage(longest: 12)) { [self] in if !broker.hasMajority { broker.findMajority() } }
   }
 
-  /// Whether this is the worst moment for something to go wrong.
+  /// Whether to cause a fault at the worst moment.
   func isWorst(for fault: Faults) -> Bool { isTroubled && faults.contains(fault) && chance.hits(0.01) }
 
   private func heal() {
-    trace("the minority is back")
+    trace("the minority returns")
     for link in links { link.isOfMinority = false }
     broker.forgetMinority()
   }
 
-  // MARK: The end
+  // MARK: Final checks
 
-  /// What is to be so when nothing has gone wrong for a while.
+  /// Checks the state after a while without faults.
   private func checkRest() {
     for server in servers {
       let state = server.state
@@ -223,7 +223,7 @@ final class World {
       )
       for room in server.sortedRooms {
         require(room.isOpen, "\(server.name) has not opened \(room.name)")
-        require(room.isOfNewestStream, "\(server.name)'s \(room.name) is of an old stream")
+        require(room.isOfNewestStream, "\(server.name)'s \(room.name) belongs to an old stream")
         require(room.isUpToDate, "\(server.name)'s \(room.name) has stopped at \(room.last)")
         require(room.isAvailable, "\(server.name)'s \(room.name) is not available")
         let others = servers.compactMap { other -> (String, Int)? in
@@ -244,7 +244,7 @@ final class World {
     for stream in broker.streams { checkOrder(stream) }
   }
 
-  /// Each sender's messages are there once, in their order.
+  /// Checks that each sender's messages are there once and in order.
   private func checkOrder(_ stream: SimulatedBroker.Stream) {
     var counts: [Substring: Int] = [:]
     let messages = stream.rooms.values.joined().sorted { $0.number < $1.number }
