@@ -14,7 +14,7 @@ public struct ChatOptions: Equatable, Sendable {
   /// oldest messages are deleted.
   public var maxHistoryBytes = 1 << 20
   /// Maximum age of a message in a room's history, in whole seconds. The default is 0, which means no limit. Older
-  /// messages are deleted when the next message arrives or a client requests history.
+  /// messages are deleted when the next message arrives, or when a client joins or requests history.
   public var maxHistoryAge = Duration.zero
   /// Maximum memory of all histories in bytes, including 4 KiB and the name for each vacant room. The default is 256
   /// MiB. Vacant rooms are removed first, the one that has been vacant longest before the others. If that is not

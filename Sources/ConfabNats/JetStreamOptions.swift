@@ -22,8 +22,8 @@ public struct JetStreamOptions: Sendable {
   public var stream = "CONFAB"
   /// Number of NATS servers that store each message, 1, 3 or 5, if the stream is created. The default is 1.
   public var replicas = 1
-  /// Maximum number of messages of each room, if the stream is created. A higher value than a room's own history has no
-  /// effect. The default is 1,000.
+  /// Maximum number of messages of each room, if the stream is created. Servers do not use more messages than their own
+  /// history limit. The default is 1,000.
   public var maxMessagesPerRoom = 1000
   /// Maximum size of all messages on disk in bytes, if the stream is created; the oldest messages are deleted. The
   /// default is 1 GiB; 0 means no limit.

@@ -3,11 +3,11 @@ internal import Synchronization
 
 /// A connection that sends messages. It bounds the messages whose offset is pending.
 ///
-/// The connection's reading is paused while more than 64 KiB of its messages are pending, counting 256 bytes of
-/// overhead for each, or while any are pending and those of the whole chat exceed ``ChatOptions/maxWaitingBytes``. It
-/// resumes at half of the first limit, or when none of its messages is pending. TCP slows the client down meanwhile,
-/// and no message is lost. Other connections may have read messages by then. These add at most 16 MiB; further ones are
-/// rejected. Any thread.
+/// Reading from the connection is paused while more than 64 KiB of its messages are pending, counting 256 bytes of
+/// overhead for each, or while any of them is pending and the messages of the whole chat exceed
+/// ``ChatOptions/maxWaitingBytes``. A paused connection resumes when at most 32 KiB of its messages are pending and the
+/// chat is within its limit, or when none is pending. TCP slows the client down meanwhile, and no message is lost.
+/// Other connections may have read messages by then. These add at most 16 MiB; further ones are rejected. Any thread.
 public final class Sender: Sendable {
   private static let maxBytes = 64 << 10
   private static let overhead = 256
