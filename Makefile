@@ -255,6 +255,7 @@ format:
 
 # Checks the format of the Swift sources and the rules on unsafe code and text functions.
 lint:
+	python3 Tests/Lint/prose.py
 	swift format lint --strict -r Package.swift Sources Tests
 	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/Lws|ConfabC|ConfabSQLite/DeliveryMark|ConfabNats/NatsConnection|ConfabCompare)[/.]'

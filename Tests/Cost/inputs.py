@@ -44,7 +44,7 @@ INPUTS = []
 #: Inputs of the short form: the worst of each kind.
 SHORT = {
     "empty message", "empty ping", "1 MiB of one letter, compressed",
-    "1 MiB of control characters, heard by a rich client, compressed",
+    "1 MiB of control characters, delivered to a rich client, compressed",
     "say of 4,000 characters with 7 accents, compressed", "say of blanks, compressed", "malformed: no type",
     "256 members with escaped names, compressed", "array, compressed", "history before, of control characters",
     "join with history, of control characters", "join a room of its own", "GET of the page",
@@ -97,10 +97,10 @@ def witness(server, path):
     return [Client(server, path, rich=True, name="witness")]
 
 
-text("64 bytes, heard by a rich client", "x" * 64, room=witness)
-text("1 MiB of text, heard by a rich client", random_text(MEBIBYTE), room=witness)
-text("1 MiB of control characters, heard by a rich client", "\x01" * MEBIBYTE, room=witness)
-text("1 MiB, binary, heard by a rich client", bytes(MEBIBYTE), binary=True, room=witness)
+text("64 bytes, delivered to a rich client", "x" * 64, room=witness)
+text("1 MiB of text, delivered to a rich client", random_text(MEBIBYTE), room=witness)
+text("1 MiB of control characters, delivered to a rich client", "\x01" * MEBIBYTE, room=witness)
+text("1 MiB, binary, delivered to a rich client", bytes(MEBIBYTE), binary=True, room=witness)
 add("64 bytes in 64 fragments", lambda number, kept: b"".join(
     bytes_frame(1 if index == 0 else 0, b"x", index == 63) for index in range(64)))
 add("16,384 empty fragments", lambda number, kept: b"".join(
@@ -224,7 +224,7 @@ http("POST, 405", get(line="POST / HTTP/1.1", Content_Length="0"))
 http("GET with a long path, 414", get("/" + "x" * 2000))
 http("GET with long headers, 431", get(X_Long="x" * 12_000))
 http("GET with many headers", get(**{f"X_{number}": "x" for number in range(200)}))
-http("what is no request", b"\x16\x03\x01" + b"x" * 60)
+http("a malformed request", b"\x16\x03\x01" + b"x" * 60)
 http("upgrade of another version, 426", head(HANDSHAKE | {"Sec-WebSocket-Version": "12"}))
 http("upgrade without a key, 400", head(HANDSHAKE | {"Sec-WebSocket-Key": None}))
 http("upgrade from another origin, 403", head(HANDSHAKE | {"Origin": "https://example.org"}))

@@ -379,7 +379,7 @@ def test_failed_handshakes_count_once(files):
             with socket.create_connection(("127.0.0.1", server.port)) as client:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stack.pop_all().close()
-        # What is not TLS fails at once, too. The server closes it.
+        # Bytes that are not TLS fail at once, too. The server closes the connection.
         for _ in range(50):
             with socket.create_connection(("127.0.0.1", server.port), 10) as client, contextlib.suppress(OSError):
                 client.sendall(b"\x16\x03\x01\x00\x05AAAAA")

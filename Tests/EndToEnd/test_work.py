@@ -1,4 +1,4 @@
-"""What the messages of one address cost takes its share of a loop, and no more."""
+"""The messages of one address use its share of a loop at most."""
 
 import asyncio
 import contextlib

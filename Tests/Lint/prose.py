@@ -53,7 +53,7 @@ def hash_prose(lines):
         if quoted:
             text = line.replace('"""', "")
             quoted = '"""' not in line
-        elif (match := re.match(r'^\s*"""(.*)$', line)):
+        elif (match := re.match(r'^\s*"""(?![,)])(.*)$', line)):
             text = match.group(1).replace('"""', "")
             quoted = '"""' not in match.group(1)
         elif (match := re.match(r"^\s*#\s?(.*)$", line)):
@@ -66,7 +66,7 @@ def markdown_prose(lines):
     for number, line in enumerate(lines, 1):
         if line.startswith("```"):
             code = not code
-        yield number, None if code or line.startswith("```") else re.sub(r"`[^`]*`", "`x`", line)
+        yield number, None if code or line.startswith("```") else re.sub(r"``[^`]*``|`[^`]*`", "`x`", line)
 
 
 def script_prose(lines):

@@ -74,7 +74,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   /// Whether the snapshot can come from a state of the stream: it has all stored messages, without gaps.
   private func matches(_ kept: Kept, _ state: Int) -> Bool {
     let messages = messages(state).filter { $0.number <= kept.last }
-    // What it had before may be left out when it is opened again.
+    // Messages that the room had before may be left out when it is opened again.
     let known = epoch == kept.epoch ? last : 0
     let there = world.broker.streams[state].kept(subject).filter { known < $0.number && $0.number <= kept.last }
     let limit = world.options.maxMessagesPerRoom
