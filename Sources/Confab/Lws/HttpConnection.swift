@@ -266,7 +266,8 @@ internal import Glibc
   }
 
   private func discard() {
-    let count = recv(descriptor, nil, 1 << 20, Int32(MSG_TRUNC | MSG_DONTWAIT))
+    let bytes = unsafe loop.scratch.bytes
+    let count = unsafe recv(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT))
     if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { return end() }
     if count > 0 { deadline = min(lingerEnd, loop.now + HttpConnection.lingerSilence) }
   }
