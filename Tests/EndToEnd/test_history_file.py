@@ -212,7 +212,7 @@ def test_rooms_that_are_left_at_once_lose_nothing(file):
                     while client.socket.recv(1 << 16):
                         pass
                 await ann.say(f"meanwhile {number}")
-        assert "cannot be written" not in server.said()
+        assert "cannot write" not in server.said()
 
     with confab(*options) as server:
         for room in ("left", "other"):
@@ -356,7 +356,7 @@ def test_a_full_disk_is_no_end(file, durability):
             known = go(say_much(server, "before", 10))
             limit(server, 100_000)
             go(say_much(server, "while it is full", 100))
-            go(until_said(server, "cannot be written"))
+            go(until_said(server, "cannot write the history"))
             assert metrics(admin)["confab_history_kept",] == 0
             # The room is read again, partly from the disk and partly from memory.
             go(say_much(server, "elsewhere", 5, "elsewhere"))
@@ -389,7 +389,7 @@ def test_numbers_are_not_given_twice_after_a_full_disk(file, durability, end):
             stored = go(say_much(server, "before", 10))
             limit(server, 100_000)
             heard = go(say_much(server, "while it is full", 60))
-            go(until_said(server, "cannot be written"))
+            go(until_said(server, "cannot write the history"))
         finally:
             server.stop(end)
     with confab(*options) as server:
