@@ -77,7 +77,7 @@ static void opened(confab_connection *connection, const confab_request *request,
 /* Called on the loop's thread when the server has ended: destroys the server there. */
 static void stopped(confab_server *ended, void *argument) {
   CHECK(ended == server);
-  FAILS(confab_accept(forgotten, &released, release), CONFAB_ERROR_CLOSED, "does not wait");
+  FAILS(confab_accept(forgotten, &released, release), CONFAB_ERROR_CLOSED, "not waiting");
   CHECK(confab_server_refusals(ended, CONFAB_REFUSAL_REFUSED_BY_HANDLER) == 3);
   CHECK(confab_destroy(ended) == CONFAB_OK);
   pthread_mutex_unlock((pthread_mutex_t *)argument);

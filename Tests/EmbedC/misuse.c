@@ -23,7 +23,7 @@ static void *elsewhere(void *argument) {
   FAILS(confab_connection_set_user_pointer(connection, NULL), CONFAB_ERROR_THREAD, "");
   FAILS(confab_connection_user_pointer(connection), NULL, "thread");
   FAILS(confab_connection_server(connection), NULL, "thread");
-  FAILS(confab_request_path(arrived), NULL, "the callback that it is passed to");
+  FAILS(confab_request_path(arrived), NULL, "the thread of its callback");
   FAILS(confab_request_remote_port(arrived), CONFAB_ERROR_THREAD, "");
   return NULL;
 }
