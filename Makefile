@@ -122,7 +122,7 @@ test-unit: deps
 # Small worlds are searched exhaustively, random ones for a moment.
 test-simulation: simulation
 	$(SIMULATION) exhaustive
-	$(SIMULATION) random --seconds 10
+	$(SIMULATION) random --seconds 10 --seed 1
 
 # Runs the simulation with the options in ARGS.
 # ARGS="random --seconds 3600", or "replay --seed 17". `--help` lists the options.

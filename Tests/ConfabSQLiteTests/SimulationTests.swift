@@ -6,7 +6,7 @@ struct SimulationTests {
   @Test func nothingIsLostOrGivenTwice() {
     let environment = ProcessInfo.processInfo.environment
     let seeds = environment["SEED"].flatMap { UInt64($0) }.map { [$0] }
-    let first = UInt64.random(in: 0 ... .max / 2)
+    let first = environment["FIRST_SEED"].flatMap { UInt64($0) } ?? 1
     let count = environment["WORLDS"].flatMap { UInt64($0) } ?? 200
     for seed in seeds ?? Array(first..<first + count) {
       let world = World(seed: seed)
