@@ -3,7 +3,7 @@ package struct RequestTarget: Sendable, Equatable {
   /// Host and port, in absolute-form only.
   package let authority: String?
   /// The path, percent-decoded. It begins with `/`, and has no `.`, `..` or empty segments. Bytes that are not UTF-8
-  /// stay percent-encoded, in capitals, so that different paths stay different.
+  /// stay percent-encoded, in capitals: `/%ff` and `/%25FF` have the same path.
   package let path: String
   /// The query after the `?`, as it was sent.
   package let rawQuery: String?
