@@ -1,6 +1,7 @@
 """HTTP by RFC 9110 and 9112: requests of unusual clients and proxies, several requests on one connection, and files
 that change while they are read."""
 
+import contextlib
 import email.utils
 import os
 import socket
@@ -236,3 +237,17 @@ def test_waiting_for_requests_does_not_hold_up_the_end(site):
         server.process.terminate()
         assert server.process.wait(3) == 0
         assert silent.ends() and kept.ends()
+
+
+def test_stalled_downloads_leave_descriptors_for_connections(tmp_path):
+    (tmp_path / "large").write_bytes(bytes(8 << 20))
+    limited = ("sh", "-c", 'ulimit -n 300; exec "$@"', "sh")
+    with confab("--web-root", tmp_path, "--loops", 1, under=limited) as server, contextlib.ExitStack() as stack:
+        statuses = []
+        for _ in range(60):
+            client = stack.enter_context(RawClient(server.port, receive_buffer=4096))
+            client.send(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            statuses.append(int(client.file.readline().split()[1]))
+        assert set(statuses) == {200, 503} and statuses[0] == 200
+        for _ in range(20):
+            stack.enter_context(RawClient(server.port)).open()

@@ -87,10 +87,12 @@ final class Admission: Sendable {
   }
 
   /// Reserves the descriptors of a response with a file, out of those for connections, until ``returnDescriptors()``.
-  /// Returns false if too few are left.
+  /// Returns false if too few are left, or if files would use more than a quarter of them: downloads that clients let
+  /// stall must not take the descriptors of connections.
   func takeDescriptors() -> Bool {
     let taken = descriptorsOfFiles.wrappingAdd(Admission.descriptorsOfFile, ordering: .relaxed).newValue
-    if total.load(ordering: .relaxed) <= descriptors - taken { return true }
+    let most = max(8 * Admission.descriptorsOfFile, descriptors / 4)
+    if taken <= most && total.load(ordering: .relaxed) <= descriptors - taken { return true }
     returnDescriptors()
     return false
   }
