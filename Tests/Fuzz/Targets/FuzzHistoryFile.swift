@@ -44,7 +44,7 @@ private func live(_ input: inout Input) throws {
     var history = History(maxMessages: input.element(of: [0, 1, 100]), maxBytes: input.element(of: [0, 100, 1 << 20]))
     history.restore(kept)
     require(history.last == kept.last && kept.last >= 0, "the last one is \(history.last), not \(kept.last)")
-    for event in history.page(before: .max, count: 100).messages { require(!event.json.isEmpty, "no event") }
+    for event in history.page(before: .max, count: 100).messages { require(!event.isEmpty, "no event") }
     var page = Page(room: "/", Numbering(epoch: kept.epoch, run: file.run))
     page.append(PlacedPost(Post(kind: .text, bytes: [65]), at: Place(id: kept.last + 1, at: 5)))
     require(try file.write([page]).isEmpty, "cannot be written")

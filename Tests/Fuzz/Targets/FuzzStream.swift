@@ -30,12 +30,12 @@ private struct Server {
     state = EngineState(JetStreamOptions(urls: ["nats://localhost"]), instance: 1, now: now)
     inbox = state.inbox
     handle(.open(1, "/", room))
-    handle(.event(.connected))
+    handle(.event(.connected(maxPayload: 1 << 20)))
   }
 
   mutating func step(_ input: inout FuzzSupport.Input) {
     switch input.index(below: 10) {
-    case 0: handle(.event(input.flag() ? .connected : .disconnected))
+    case 0: handle(.event(input.flag() ? .connected(maxPayload: number(&input)) : .disconnected))
     case 1:
       now += .milliseconds(Int(input.byte()) * 40)
       change { $0.tick($1, &$2) }
@@ -56,6 +56,7 @@ private struct Server {
       switch call {
       case .opened(let sink, let kept): sink.opened(kept)
       case .placed(let sink, let posts): sink.placed(posts)
+      case .refused(let sink, let posts): sink.refused(posts)
       case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
       case .attendance(let sink, _, let version): _ = sink.attendance(unless: version)
       case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
