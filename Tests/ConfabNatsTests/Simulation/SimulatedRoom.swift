@@ -111,7 +111,11 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
       return (last, count, unknown, state) = (id, index + 1, 0, next)
     }
     let expected = messages(state).dropFirst(count).first?.number ?? 0
-    world.fail("\(label) gets \(id) instead of \(expected)")
+    let states = world.broker.states(of: epoch ?? "").map { state in
+      "\(messages(state).map(\.number)), \(world.broker.streams[state].deleted[subject] ?? 0) deleted"
+    }
+    world.fail(
+      "\(label) gets \(id) instead of \(expected), after \(count) and up to \(unknown) unknown messages of \(states)")
   }
 
   /// Checks that each number belongs to one message.
