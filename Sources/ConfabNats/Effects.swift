@@ -27,6 +27,20 @@ struct Effects {
     case attendance(any RoomSink, Int, unless: Int)
     case attended(any RoomSink, String, Attendance)
     case typed(any RoomSink, String)
+
+    /// Calls the room. `publish` gets a room's presence and its version, if the presence has changed.
+    func perform(publish: (_ room: Int, Attendance, _ version: Int) -> Void) {
+      switch self {
+      case .opened(let sink, let kept): sink.opened(kept)
+      case .placed(let sink, let posts): sink.placed(posts)
+      case .refused(let sink, let posts): sink.refused(posts)
+      case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
+      case .attendance(let sink, let room, let version):
+        if let (attendance, version) = sink.attendance(unless: version) { publish(room, attendance, version) }
+      case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
+      case .typed(let sink, let name): sink.typed(name)
+      }
+    }
   }
 
   var actions: [Action] = []

@@ -164,18 +164,7 @@ public final class JetStreamEngine: Engine {
         for action in effects.actions { perform(action, connection, &link!.subscriptions) }
       }
     }
-    for call in effects.calls {
-      switch call {
-      case .opened(let sink, let kept): sink.opened(kept)
-      case .placed(let sink, let posts): sink.placed(posts)
-      case .refused(let sink, let posts): sink.refused(posts)
-      case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
-      case .attendance(let sink, let room, let version):
-        if let (attendance, version) = sink.attendance(unless: version) { take(.attendance(room, attendance, version)) }
-      case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
-      case .typed(let sink, let name): sink.typed(name)
-      }
-    }
+    for call in effects.calls { call.perform { take(.attendance($0, $1, $2)) } }
     for (sender, count) in effects.settled { sender?.settled(count) }
     if effects.isToLookAgain {
       queue.asyncAfter(deadline: .now() + JetStreamEngine.moment) { [weak self] in self?.run() }

@@ -121,18 +121,7 @@ final class SimulatedServer {
         }
       }
     }
-    for call in effects.calls {
-      switch call {
-      case .opened(let sink, let kept): sink.opened(kept)
-      case .placed(let sink, let posts): sink.placed(posts)
-      case .refused(let sink, let posts): sink.refused(posts)
-      case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
-      case .attendance(let sink, let room, let version):
-        if let (attendance, version) = sink.attendance(unless: version) { take(.attendance(room, attendance, version)) }
-      case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
-      case .typed(let sink, let name): sink.typed(name)
-      }
-    }
+    for call in effects.calls { call.perform { take(.attendance($0, $1, $2)) } }
     for (_, text) in effects.logs { world.trace("\(name) logs: \(text)") }
     if effects.isToLookAgain { world.timeline.schedule(after: .milliseconds(20)) { [self] in if !isOver { run() } } }
   }

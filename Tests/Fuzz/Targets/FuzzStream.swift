@@ -52,17 +52,7 @@ private struct Server {
     body(&state, now, &effects)
     state.send(now, &effects)
     state.tellAvailability(&effects)
-    for call in effects.calls {
-      switch call {
-      case .opened(let sink, let kept): sink.opened(kept)
-      case .placed(let sink, let posts): sink.placed(posts)
-      case .refused(let sink, let posts): sink.refused(posts)
-      case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
-      case .attendance(let sink, _, let version): _ = sink.attendance(unless: version)
-      case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
-      case .typed(let sink, let name): sink.typed(name)
-      }
-    }
+    for call in effects.calls { call.perform { _, _, _ in } }
   }
 
   /// Returns a message that is almost valid.
