@@ -56,7 +56,8 @@ internal import Glibc
     }
     guard numbers.count == DeliveryMark.numbers else { return nil }
     let value = Value(run: numbers[0], transaction: numbers[1], changed: numbers[2])
-    guard let status, value.changed == 0 else { return value }
+    if value.changed != 0 { return value }
+    guard let status else { return nil }
     let isOriginal = numbers[3] == status.inode && status.changed / 1_000_000 - numbers[4] < DeliveryMark.maxDelay
     return isOriginal ? value : nil
   }
