@@ -12,40 +12,44 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPY = ROOT / ".build" / "mutations"
-LWS = "Sources/Confab/Lws/"
-LOG = "Sources/Confab/Log/"
+SOURCES = "Sources/Confab/"
+LOG = SOURCES + "Log/"
+LOOP = SOURCES + "Loop/"
+CONNECTION = SOURCES + "Connection/"
+LWS = SOURCES + "Lws/"
+PLATFORM = SOURCES + "Platform/"
 
 # Name, file, removed text, and replacement. Excluded are calls that a timer makes up for within 20 ms
 # (BroadcastLog.logRelieved), and libwebsockets' own requests for output when a socket is full.
 MUTATIONS = [
     ("readers are notified of growth", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logGrew() }", ""),
     ("growth is notified again", LOG + "BroadcastLog.swift", "      state.isGrowthKnown = false\n      return (state.queue.end", "      return (state.queue.end"),
-    ("growth schedules the fan-out", LWS + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  func logRelieved", "  }\n\n  func logRelieved"),
-    ("fan-out can be scheduled again", LWS + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
-    ("waiting members continue", LWS + "Fanout.swift", "    resumeWaiting()\n", ""),
-    ("waiting members are scheduled", LWS + "Fanout.swift", "      loop.schedule(connection)\n    }\n    waiting", "    }\n    waiting"),
-    ("new members are admitted", LWS + "Fanout.swift", "    resume(connection)\n  }", "  }"),
-    ("members ahead of the group wait", LWS + "Fanout.swift", "      if !connection.isScheduled { waiting.append(connection) }\n      connection.isScheduled = true", ""),
-    ("empty fan-outs retire", LWS + "Fanout.swift", "if group.isEmpty && apart.isEmpty { loop.schedule(self) }", ""),
-    ("sends are scheduled", LWS + "Backlog.swift", "    loop.schedule(self)\n    guard backlog", "    guard backlog"),
-    ("the rest of a log is scheduled", LWS + "Backlog.swift", "    if outbox != nil { loop.schedule(self) }\n", ""),
-    ("long backlogs ask for output", LWS + "Backlog.swift", "    requestWritable()\n    return false\n", "    return false\n"),
-    ("caught up members continue", LWS + "Backlog.swift", "    fanout?.resume(self)\n", ""),
-    ("closing is scheduled", LWS + "Backlog.swift", "    socket.wakeLws()\n    loop.schedule(self)\n", "    socket.wakeLws()\n"),
-    ("closing has a timer", LWS + "Backlog.swift", "    socket.setTimer(patience)\n", ""),
-    ("lws notices timers", LWS + "Backlog.swift", "    socket.wakeLws()\n", ""),
-    ("dropped connections are read", LWS + "Backlog.swift", "    if isPaused { goOnReading() }\n", ""),
-    ("close frames ask for output", LWS + "EventLoop.swift", "if connection.writeBacklog(), connection.state == .closing { connection.requestWritable() }", "_ = connection.writeBacklog()"),
-    ("new work gets a turn", LWS + "EventLoop.swift", "if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }", ""),
-    ("other threads' growth is a job", LWS + "EventLoop.swift", "if isCurrent { grown.append(fanout) } else { execute { self.grown.append(fanout) } }", "if isCurrent { grown.append(fanout) }"),
-    ("ended loops drop connections", LWS + "EventLoop.swift", "    (justOpened, scheduled, paused, answered) = ([], [], [], [])\n", ""),
-    ("bursts are polled again", LWS + "EventLoop.swift", "if isPollingOnceMore { uv.pollWithoutBlocking() } else { endTurn() }", "if !isPollingOnceMore { endTurn() }"),
-    ("jobs wake the loop", LWS + "Jobs.swift", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) { uv.wake() } }", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) {} }"),
-    ("close frames come from a timer", LWS + "Closing.swift", "    ending?.isFrameDue = true\n    socket?.setTimer(.microseconds(1))\n", "    ending?.isFrameDue = true\n"),
-    ("reading continues after a pong", LWS + "Pings.swift", "    guard owesPong else { return }\n    owesPong = false\n    loop.answered.append(self)\n", "    guard owesPong else { return }\n    owesPong = false\n"),
-    ("reading continues after the close frame", LWS + "Pings.swift", "closeFrameWasSent() {\n    owesPong = false\n    loop.answered.append(self)\n", "closeFrameWasSent() {\n    owesPong = false\n"),
-    ("paused connections are checked again", LWS + "Pauses.swift", "{ self.isResumeDue = true }", "{}"),
-    ("hosts prepare to poll", LWS + "UvLoop.swift", "    events.willPoll()\n    return", "    return"),
+    ("growth schedules the fan-out", LOOP + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  func logRelieved", "  }\n\n  func logRelieved"),
+    ("fan-out can be scheduled again", LOOP + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
+    ("waiting members continue", LOOP + "Fanout.swift", "    resumeWaiting()\n", ""),
+    ("waiting members are scheduled", LOOP + "Fanout.swift", "      loop.schedule(connection)\n    }\n    waiting", "    }\n    waiting"),
+    ("new members are admitted", LOOP + "Fanout.swift", "    resume(connection)\n  }", "  }"),
+    ("members ahead of the group wait", LOOP + "Fanout.swift", "      if !connection.isScheduled { waiting.append(connection) }\n      connection.isScheduled = true", ""),
+    ("empty fan-outs retire", LOOP + "Fanout.swift", "if group.isEmpty && apart.isEmpty { loop.schedule(self) }", ""),
+    ("sends are scheduled", CONNECTION + "Backlog.swift", "    loop.schedule(self)\n    guard backlog", "    guard backlog"),
+    ("the rest of a log is scheduled", CONNECTION + "Backlog.swift", "    if outbox != nil { loop.schedule(self) }\n", ""),
+    ("long backlogs ask for output", CONNECTION + "Backlog.swift", "    requestWritable()\n    return false\n", "    return false\n"),
+    ("caught up members continue", CONNECTION + "Backlog.swift", "    fanout?.resume(self)\n", ""),
+    ("closing is scheduled", CONNECTION + "Backlog.swift", "    socket.wakeLws()\n    loop.schedule(self)\n", "    socket.wakeLws()\n"),
+    ("closing has a timer", CONNECTION + "Backlog.swift", "    socket.setTimer(patience)\n", ""),
+    ("lws notices timers", CONNECTION + "Backlog.swift", "    socket.wakeLws()\n", ""),
+    ("dropped connections are read", CONNECTION + "Backlog.swift", "    if isPaused { goOnReading() }\n", ""),
+    ("close frames ask for output", LOOP + "EventLoop.swift", "if connection.writeBacklog(), connection.state == .closing { connection.requestWritable() }", "_ = connection.writeBacklog()"),
+    ("new work gets a turn", LOOP + "EventLoop.swift", "if !grown.isEmpty || !scheduled.isEmpty { uv.pollWithoutBlocking() }", ""),
+    ("other threads' growth is a job", LOOP + "EventLoop.swift", "if isCurrent { grown.append(fanout) } else { execute { self.grown.append(fanout) } }", "if isCurrent { grown.append(fanout) }"),
+    ("ended loops drop connections", LOOP + "EventLoop.swift", "    (justOpened, scheduled, paused, answered) = ([], [], [], [])\n", ""),
+    ("bursts are polled again", LOOP + "EventLoop.swift", "if isPollingOnceMore { uv.pollWithoutBlocking() } else { endTurn() }", "if !isPollingOnceMore { endTurn() }"),
+    ("jobs wake the loop", LOOP + "Jobs.swift", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) { uv.wake() } }", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) {} }"),
+    ("close frames come from a timer", CONNECTION + "Closing.swift", "    ending?.isFrameDue = true\n    socket?.setTimer(.microseconds(1))\n", "    ending?.isFrameDue = true\n"),
+    ("reading continues after a pong", LWS + "Workarounds/Pings.swift", "    guard owesPong else { return }\n    owesPong = false\n    loop.answered.append(self)\n", "    guard owesPong else { return }\n    owesPong = false\n"),
+    ("reading continues after the close frame", LWS + "Workarounds/Pings.swift", "closeFrameWasSent() {\n    owesPong = false\n    loop.answered.append(self)\n", "closeFrameWasSent() {\n    owesPong = false\n"),
+    ("paused connections are checked again", LOOP + "ReadScheduler.swift", "{ self.isResumeDue = true }", "{}"),
+    ("hosts prepare to poll", PLATFORM + "UvLoop.swift", "    events.willPoll()\n    return", "    return"),
     ("killed requests are not read", LWS + "Socket.swift", "    setReading(false)\n", ""),
 ]
 
