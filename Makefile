@@ -257,8 +257,9 @@ format:
 lint:
 	python3 Tests/Lint/prose.py
 	swift format lint --strict -r Package.swift Sources Tests
-	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab/(Lws|Platform|Loop|Connection|Http)|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
-	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab/(Lws|Platform|Loop|Connection|Limits|Http)|ConfabC|ConfabSQLite/DeliveryMark|ConfabNats/NatsConnection|ConfabCompare)[/.]'
+	python3 Tests/Lint/layers.py
+	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
+	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabSQLite/DeliveryMark|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 	! grep -rnE '(has(Prefix|Suffix)\(|contains\("|(split|index)\((separator|of): "|[a-z]Index\(of: "|firstRange\(|components\()' \
 	  Sources/Confab Sources/ConfabC Sources/ConfabChat Sources/ConfabNats Sources/ConfabSQLite --include='*.swift' | grep -v 'utf8'
 

@@ -47,3 +47,17 @@ extension String {
     return (0...bytes.count - wanted.count).contains { bytes[$0..<$0 + wanted.count].elementsEqual(wanted) }
   }
 }
+
+extension String {
+  /// Returns the longest prefix of complete characters with at most `count` bytes of UTF-8.
+  func prefix(utf8Count count: Int) -> Substring {
+    guard utf8.count > count else { return self[...] }
+    var end = startIndex
+    var next = end
+    while next < endIndex, utf8.distance(from: startIndex, to: index(after: next)) <= count {
+      next = index(after: next)
+      end = next
+    }
+    return self[..<end]
+  }
+}

@@ -43,7 +43,7 @@ public final class Server: Service, Sendable {
   public var statistics: Statistics {
     guard origin.isCurrent else { return Statistics() }
     var statistics = admission.statistics
-    for loop in loops { statistics.add(loop.shownCounters.withLock { $0 }) }
+    for loop in loops { statistics.add(loop.publishedCounters.withLock { $0 }) }
     return statistics
   }
 
@@ -66,7 +66,7 @@ public final class Server: Service, Sendable {
     try configuration.validate()
     let certificate: Certificate? = if let tls = configuration.tls { try Certificate(tls) } else { nil }
     LwsLog.bridge(to: configuration.logger)
-    let bound = try Bound(configuration)
+    let bound = try ListeningSockets(configuration)
     let admission = Admission(configuration)
     let originPolicy = OriginPolicy(
       allowed: configuration.allowedOrigins, isRequired: configuration.requiresOrigin,
@@ -115,7 +115,7 @@ public final class Server: Service, Sendable {
     try start(firstOn: .thisThread)
   }
 
-  private func start(firstOn place: EventLoop.Place) throws(ConfabError) {
+  private func start(firstOn place: EventLoop.RunPlace) throws(ConfabError) {
     try origin.check()
     let isFirst = state.withLock { state in
       guard case .made = state.phase else { return false }

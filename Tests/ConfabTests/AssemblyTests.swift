@@ -21,33 +21,33 @@ struct AssemblyTests {
   @Test func refusesTooManyBytesBeforeTheyCome() throws {
     let assembly = Assembly(.binary)
     try add(assembly, Array(repeating: 0, count: 60), remaining: 40)
-    #expect(throws: Assembly.Refusal.tooBig) { try add(assembly, [0], remaining: 40) }
+    #expect(throws: AssemblyError.tooBig) { try add(assembly, [0], remaining: 40) }
     let claimed = Assembly(.binary)
-    #expect(throws: Assembly.Refusal.tooBig) { try add(claimed, [0], remaining: .max) }
+    #expect(throws: AssemblyError.tooBig) { try add(claimed, [0], remaining: .max) }
   }
 
   @Test func refusesTooManyFragmentsEmptyOnesIncluded() throws {
     let assembly = Assembly(.binary)
     for _ in 0..<3 { try add(assembly, []) }
-    #expect(throws: Assembly.Refusal.tooManyFragments) { try add(assembly, []) }
+    #expect(throws: AssemblyError.tooManyFragments) { try add(assembly, []) }
   }
 
   @Test func refusesTextThatIsNotUtf8() throws {
     let assembly = Assembly(.text)
-    #expect(throws: Assembly.Refusal.notUtf8) { try add(assembly, [0xFF]) }
+    #expect(throws: AssemblyError.notUtf8) { try add(assembly, [0xFF]) }
     let truncated = Assembly(.text)
     try add(truncated, [0xE7])
-    #expect(throws: Assembly.Refusal.notUtf8) { try add(truncated, [], isFinal: true) }
+    #expect(throws: AssemblyError.notUtf8) { try add(truncated, [], isFinal: true) }
     let binary = Assembly(.binary)
     try add(binary, [0xFF], isFinal: true)
   }
 
   @Test func checksMessagesInOnePiece() throws {
     try Assembly.check(Message(.binary, [UInt8](repeating: 0xFF, count: 100).span), limits: limits)
-    #expect(throws: Assembly.Refusal.tooBig) {
+    #expect(throws: AssemblyError.tooBig) {
       try Assembly.check(Message(.binary, [UInt8](repeating: 0, count: 101).span), limits: limits)
     }
-    #expect(throws: Assembly.Refusal.notUtf8) { try Assembly.check(Message(.text, [0xC3].span), limits: limits) }
+    #expect(throws: AssemblyError.notUtf8) { try Assembly.check(Message(.text, [0xC3].span), limits: limits) }
   }
 
   private func add(

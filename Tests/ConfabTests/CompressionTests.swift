@@ -43,7 +43,7 @@ struct CompressionTests {
       let payload = try #require(deflated(bytes, compression))
       #expect(payload.count < count)
       #expect(try inflater.inflate(payload, limit: count) == bytes)
-      #expect(throws: Assembly.Refusal.tooBig) { try inflater.inflate(payload, limit: count - 1) }
+      #expect(throws: InflateError.tooBig) { try inflater.inflate(payload, limit: count - 1) }
     }
   }
 
@@ -60,7 +60,7 @@ struct CompressionTests {
     let payload = try #require(deflated(bytes))
     let inflater = Inflater()
     for count in 1..<payload.count {
-      #expect(throws: Assembly.Refusal.notDeflate) { try inflater.inflate(Array(payload[..<count]), limit: 1 << 20) }
+      #expect(throws: InflateError.notDeflate) { try inflater.inflate(Array(payload[..<count]), limit: 1 << 20) }
     }
     #expect(try inflater.inflate(payload, limit: 1 << 20) == bytes)
   }

@@ -69,11 +69,11 @@ struct ConfigurationTests {
   @Test func anyPortIsOneThatIsFreeOnEveryAddress() throws {
     var taken = Configuration(host: "::1", port: 0)
     taken.loops = 1
-    let others = try (0..<400).map { _ in try Bound(taken) }
+    let others = try (0..<400).map { _ in try ListeningSockets(taken) }
     defer { for bound in others { bound.close(bound.descriptors[0]) } }
     // One of thirty or so that are free on 127.0.0.1 is not on ::1.
     for _ in 0..<200 {
-      let bound = try Bound(Configuration(port: 0))
+      let bound = try ListeningSockets(Configuration(port: 0))
       #expect(bound.addresses.count == 2)
       for descriptors in bound.descriptors { bound.close(descriptors) }
     }

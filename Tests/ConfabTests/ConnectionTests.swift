@@ -273,6 +273,6 @@ import Testing
 extension EventLoop {
   /// The loop's only connection.
   fileprivate func theConnection() async -> Connection? {
-    await withCheckedContinuation { done in execute { done.resume(returning: self.connections.first) } }
+    await withCheckedContinuation { done in execute { done.resume(returning: self.connections.all.first) } }
   }
 }

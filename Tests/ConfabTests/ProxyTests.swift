@@ -9,7 +9,7 @@ struct ProxyTests {
     var position = 0
     while case .needs(let count) = header.state, position < bytes.count {
       let piece = bytes[position..<min(position + min(count, size), bytes.count)]
-      header.append(piece)
+      header.append(Array(piece).span)
       position += piece.count
     }
     return switch header.state {

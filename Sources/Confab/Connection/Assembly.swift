@@ -1,3 +1,6 @@
+/// Reasons to reject a piece of a message.
+enum AssemblyError: Error { case tooBig, tooManyFragments, notUtf8, notDeflate, reservedBit, tooManyUnfinished }
+
 /// An incomplete message: fragments (RFC 6455, section 5.4), or parts of a frame that is larger than the receive
 /// buffer.
 final class Assembly {
@@ -30,9 +33,6 @@ final class Assembly {
     }
   }
 
-  /// Reasons to reject a piece.
-  enum Refusal: Error { case tooBig, tooManyFragments, notUtf8, notDeflate, reservedBit, tooManyUnfinished }
-
   init(_ kind: Message.Kind, isCompressed: Bool = false) {
     self.kind = kind
     self.isCompressed = isCompressed
@@ -45,7 +45,7 @@ final class Assembly {
   ///   - isFinal: whether the piece ends the message.
   func add(
     _ piece: Span<UInt8>, remaining: Int, isFinal: Bool, limits: Limits
-  ) throws(Refusal) {
+  ) throws(AssemblyError) {
     let limit = isCompressed ? limits.maxCompressedSize : limits.maxMessageSize
     guard remaining <= limit - bytes.count - piece.count else { throw .tooBig }
     if remaining == 0 {
@@ -64,7 +64,7 @@ final class Assembly {
   private static let reserved = 16 * 1024
 
   /// Checks a message that has arrived in one piece.
-  static func check(_ message: Message, limits: Limits) throws(Refusal) {
+  static func check(_ message: Message, limits: Limits) throws(AssemblyError) {
     guard message.bytes.count <= limits.maxMessageSize else { throw .tooBig }
     guard message.kind == .binary || Utf8Validator.isValid(message.bytes) else { throw .notUtf8 }
   }

@@ -1,8 +1,59 @@
-internal import CLibwebsockets
+/// The state of a closing connection.
+final class Ending {
+  enum Side { case peer, server }
+  /// The side that began to close.
+  let side: Side
+  let close: Close
+  /// The position in the joined log after which the close frame is sent.
+  var position = Int.max
+  /// Time for the peer to answer the close frame.
+  let patience: Duration
+  /// Whether the close frame has been sent, or handed to lws.
+  var isFrameSent = false
+  /// Whether the close frame is to be sent in the next LWS_CALLBACK_TIMER.
+  var isFrameDue = false
+
+  init(side: Side, close: Close, patience: Duration, isFrameSent: Bool = false) {
+    (self.side, self.close, self.patience, self.isFrameSent) = (side, close, patience, isFrameSent)
+  }
+}
 
 extension Connection {
   /// How long a peer that broke the protocol gets for its side of the closing handshake.
   static let failureTimeout = Duration.milliseconds(300)
+
+  /// Begins the closing handshake. The close frame is sent after the backlog, or at once if the backlog is discarded.
+  func beginClose(_ code: CloseCode, reason: String, discardingBacklog: Bool, patience: Duration) {
+    guard state == .open, let socket else { return }
+    state = .closing
+    let reason = String(reason.prefix(utf8Count: 123))
+    ending = Ending(
+      side: .server, close: Close(code: code, reason: reason, isClean: false), patience: patience)
+    forgetAssembly()
+    // Reading goes on, because the peer's close frame is still to come.
+    endHold()
+    if discardingBacklog { discardBacklog() } else { ending?.position = setApartAtEnd() ?? .max }
+    socket.setTimer(patience)
+    socket.wakeLws()
+    loop.turn.schedule(self)
+  }
+
+  /// Closes the connection with 1013, because the client has too much unread. Drops it if it is closing already.
+  func evict() {
+    let reason = "more than \(loop.backlogLimit) bytes unread"
+    note(.tooFarBehind, reason)
+    if state == .closing { return drop() }
+    beginClose(
+      .tryAgainLater, reason: reason, discardingBacklog: true, patience: loop.configuration.closeTimeout)
+  }
+
+  /// Ends the connection without a close frame. ``Handler/closed(_:_:)`` follows in a later turn.
+  func drop() {
+    state = .closing
+    discardBacklog()
+    readUntilEnd()
+    socket?.abort()
+  }
 
   /// Handles LWS_CALLBACK_SERVER_WRITEABLE: continues to write. When everything is written and the connection is
   /// closing, the close frame comes next.
@@ -11,8 +62,7 @@ extension Connection {
   /// row on libuv when built for debugging, as Debian's 4.1.6 is. The second call would drop the connection before the
   /// close frame is sent (lib/core-net/service.c, "close_and_handled uv repeat test").
   func becameWritable() {
-    isWritableRequested = false
-    pongWasSent()
+    outputWasPossible()
     guard writeBacklog(), state == .closing, ending?.isFrameSent == false else { return }
     ending?.isFrameDue = true
     socket?.setTimer(.microseconds(1))
@@ -24,47 +74,49 @@ extension Connection {
     socket.setCloseFrame(ending.close)
     self.ending?.isFrameSent = true
     // lws keeps the close frame in the buffer of a received ping's payload (lib/roles/ws/ops-ws.c, ping_payload_buf).
-    loop.stopReading(self)
+    loop.reads.stop(self)
     return true
   }
 
   /// Closes the connection because of what the peer has sent. Returns false to end it with the close frame at once.
   func fail(_ refusal: Refusal, _ code: CloseCode, _ reason: String) -> Bool {
     note(refusal, reason)
-    writeLastWords()
+    writeBeforeClose()
     beginClose(code, reason: reason, discardingBacklog: true, patience: Connection.failureTimeout)
     return !sendCloseFrame()
   }
 
+  /// Whether the server has sent its close frame first.
+  var hasSentCloseFrame: Bool { ending.map { $0.side == .server && $0.isFrameSent } ?? false }
+
   /// Handles LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: answers with the same close frame, and returns false, which ends the
   /// connection. If the socket is blocked, returns true: lws then answers itself, in a later turn.
-  func peerCloses(_ payload: UnsafeRawBufferPointer) -> Bool {
+  func peerCloses(_ payload: [UInt8]) -> Bool {
     if state == .connecting { return receivedTooEarly() }
-    let payload = unsafe [UInt8](payload)
     let code =
       payload.count < 2 ? CloseCode.noStatus : CloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
     let reason = String(validating: payload.dropFirst(2), as: UTF8.self)
     // lws lets these through: it knows only codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
     if payload.count == 1 || code.rawValue >= 5000 { return fail(.protocolError, .protocolError, "bad close code") }
     guard let reason else { return fail(.notUtf8, .invalidPayload, "close reason that is not UTF-8") }
-    writeLastWords()
+    writeBeforeClose()
     state = .closing
     ending = Ending(
       side: .peer, close: Close(code: code, reason: reason, isClean: true), patience: .zero, isFrameSent: true)
     discardBacklog()
     guard let socket, !socket.isBlocked else { return true }
     // The payload of a control frame has at most 125 bytes.
-    _ = socket.write([0x88, UInt8(payload.count)] + payload)
+    _ = socket.write(([0x88, UInt8(payload.count)] + payload).span)
     return false
   }
 
   /// Handles LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL: lws begins to close, because a callback has asked for it, the peer
   /// has broken the protocol, or the socket has ended.
   func lwsCloses() {
-    guard let socket, !(storedContext is Held) else { return }
+    guard let socket, !isAuthorizationPending else { return }
     if ending == nil {
       let closeFrame = socket.closeFrame
-      if closeFrame != nil { writeLastWords() }
+      if closeFrame != nil { writeBeforeClose() }
       state = .closing
       discardBacklog()
       ending = closeFrame.map {
@@ -96,32 +148,19 @@ extension Connection {
   /// Handles LWS_CALLBACK_CLOSED: the socket is about to be closed, and `struct lws` to be freed.
   func ended() {
     guard let socket else { return }
-    loop.requestArrived(socket)
+    loop.handshakes.end(socket)
     var close = ending?.close ?? Close(code: .abnormal, reason: "", isClean: false)
     // lws does not report whether the peer has answered. A peer that has answered waits for the server to end the TCP
     // connection.
     if let ending, ending.side == .server, ending.isFrameSent {
-      close.isClean = !loop.isTearingDown && socket.isPeerOpen
+      close.isClean = !loop.stopping.isTearingDown && socket.isPeerOpen
     }
     state = .closed
     discardBacklog()
     forgetAssembly()
     socket.bind(nil)
     self.socket = nil
-    loop.remove(self)
+    loop.connections.remove(self)
     if !wasNeverOpened() { loop.handler.closed(self, close) }
-  }
-}
-
-extension Socket {
-  /// The close frame that lws is about to send by itself.
-  fileprivate var closeFrame: Close? {
-    let length = Int(unsafe lws_get_close_length(wsi))
-    guard length >= 2, let start = unsafe lws_get_close_payload(wsi) else { return nil }
-    let payload = unsafe UnsafeBufferPointer(start: start, count: length)
-    let code = unsafe UInt16(payload[0]) << 8 | UInt16(payload[1])
-    return Close(
-      code: CloseCode(rawValue: code), reason: unsafe String(decoding: payload.dropFirst(2), as: UTF8.self),
-      isClean: false)
   }
 }

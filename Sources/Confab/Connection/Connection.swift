@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// One WebSocket connection, from ``Handler/opened(_:request:)`` to ``Handler/closed(_:_:)``.
 ///
 /// A reference may be kept and passed to other threads, but all calls must be made on the thread of its ``loop``. From
@@ -17,59 +19,37 @@ public final class Connection: @unchecked Sendable {
   }
   var storedContext: AnyObject?
 
-  // An idle connection consists of this object and lws's memory for it. The order of the members leaves no gaps.
+  // An idle connection consists of this object and lws's memory for it. The order of the members leaves no gaps. Each
+  // part is changed only in the file that declares its type.
 
   /// Nil from LWS_CALLBACK_CLOSED on.
   var socket: Socket?
   /// Set when either side has begun to close.
   var ending: Ending?
-  /// The incomplete message.
-  var assembly: Assembly?
   /// The client's rates, if the limits of rates apply to it.
-  var meter: RateMeter?
-
-  // The backlog, see Lws/Backlog.swift and Lws/Fanout.swift.
-  /// The fan-out of the joined log.
-  var fanout: Fanout?
-  /// Messages for this client alone.
-  var outbox: Outbox?
-  var place = Place.none
-  /// Whether the loop visits this connection when the turn ends.
-  var isScheduled = false
-  /// Whether ``Handler/drained(_:)`` is to be called.
-  var owesDrained = false
-  /// Whether a ping was sent since the peer's last activity.
-  var isPinged = false
-  /// Whether reading is paused.
-  var isPaused = false
-  /// Whether the handler has paused reading.
-  var isHeldBack = false
-  /// Whether the handshake has arrived since the last poll, see ``receive(_:_:)``.
-  var isJustOpened = true
-  // See Lws/Pings.swift.
-  /// Whether lws has not answered the last ping yet.
-  var owesPong = false
-  /// Whether the loop polls the socket for output.
-  var isPollingOutput = false
-  /// Whether it does so because the server has something to write.
-  var isWritableRequested = false
+  let meter: RateMeter?
+  /// The message that is being received.
+  var receiving = Receiving()
+  /// The joined log.
+  var membership = Membership()
+  /// What is written to this client alone.
+  var writing = Writing()
+  var reading = Reading()
+  var output = Output()
   var state = ReadyState.open
   /// How messages are compressed; nil if they are not.
   let compression: Compression?
-  /// The time of the peer's last activity, see ``EventLoop/sweptAt``.
-  var heardAt: UInt32 = 0
-  /// Bytes that the peer had acknowledged when the kernel was last asked, modulo 2^32.
-  var ackedBytes: UInt32 = 0
-  /// The index in ``EventLoop/connections``.
+  var activity = Activity()
+  /// The index in ``ConnectionTable/all``.
   var index: Int32 = 0
-  /// The index among the fan-out's members in the same place.
-  var slot: Int32 = 0
 
-  init(id: UInt64, loop: EventLoop, socket: Socket, _ compression: Compression?) {
-    self.compression = compression
-    self.id = id
-    self.loop = loop
-    self.socket = socket
+  init(
+    id: UInt64, loop: EventLoop, socket: Socket, _ compression: Compression?, state: ReadyState,
+    context: AnyObject?
+  ) {
+    (self.id, self.loop, self.socket, self.compression) = (id, loop, socket, compression)
+    (self.state, storedContext) = (state, context)
+    meter = socket.ticket.isExempt ? nil : RateMeter(loop.configuration, now: loop.now)
   }
 
   /// The states of the browser's API, with its numbers (HTML Standard, WebSocket.readyState).
@@ -106,7 +86,7 @@ public final class Connection: @unchecked Sendable {
   public var bufferedAmount: Int { onLoop { backlog } }
 
   /// The joined log.
-  public var log: BroadcastLog? { onLoop { fanout?.root } }
+  public var log: BroadcastLog? { onLoop { membership.fanout?.root } }
 
   /// Sends a message to this client alone, after all messages that were appended to its log before.
   @discardableResult
@@ -124,10 +104,10 @@ public final class Connection: @unchecked Sendable {
   /// one log at a time, and leaves the previous one first.
   public func join(_ log: BroadcastLog) {
     onLoop {
-      guard state == .open, fanout?.root !== log else { return }
+      guard state == .open, membership.fanout?.root !== log else { return }
       leaveLog()
       // Leaving closes a connection with too large a backlog.
-      if state == .open { loop.fanout(of: log, compression).add(self) }
+      if state == .open { loop.fanouts.find(log, compression, on: loop).add(self) }
     }
   }
 
@@ -155,36 +135,32 @@ public final class Connection: @unchecked Sendable {
   }
 }
 
-/// The state of a closing connection.
-final class Ending {
-  enum Side { case peer, server }
-  /// The side that began to close.
-  let side: Side
-  let close: Close
-  /// The position in the joined log after which the close frame is sent.
-  var position = Int.max
-  /// Time for the peer to answer the close frame.
-  let patience: Duration
-  /// Whether the close frame has been sent, or handed to lws.
-  var isFrameSent = false
-  /// Whether the close frame is to be sent in the next LWS_CALLBACK_TIMER.
-  var isFrameDue = false
+extension EventLoop {
+  /// Opens a connection for an upgrade that is being answered.
+  func open(
+    _ socket: Socket, _ request: borrowing Request, _ compression: Compression?, _ context: (any AnyObject & Sendable)?
+  ) {
+    opened(add(socket, compression, .open, context), request)
+  }
 
-  init(side: Side, close: Close, patience: Duration, isFrameSent: Bool = false) {
-    (self.side, self.close, self.patience, self.isFrameSent) = (side, close, patience, isFrameSent)
+  /// Calls the handler for a new connection.
+  func opened(_ connection: Connection, _ request: borrowing Request) {
+    handler.opened(connection, request: request)
+    stopIfStopping(connection)
+  }
+
+  /// Adds a connection that is open, or waits for its authorization.
+  func add(
+    _ socket: Socket, _ compression: Compression?, _ state: Connection.ReadyState, _ context: AnyObject?
+  ) -> Connection {
+    let connection = Connection(
+      id: nextConnectionID(), loop: self, socket: socket, compression, state: state, context: context)
+    connection.noteActivity()
+    socket.bind(connection)
+    connections.add(connection)
+    return connection
   }
 }
 
-extension String {
-  /// Returns the longest prefix of complete characters with at most `count` bytes of UTF-8.
-  func prefix(utf8Count count: Int) -> Substring {
-    guard utf8.count > count else { return self[...] }
-    var end = startIndex
-    var next = end
-    while next < endIndex, utf8.distance(from: startIndex, to: index(after: next)) <= count {
-      next = index(after: next)
-      end = next
-    }
-    return self[..<end]
-  }
-}
+private let connectionIDs = Atomic<UInt64>(0)
+private func nextConnectionID() -> UInt64 { connectionIDs.wrappingAdd(1, ordering: .relaxed).newValue }

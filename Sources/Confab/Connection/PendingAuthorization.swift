@@ -2,7 +2,7 @@
 // authorization is decided. Nothing is read from the client meanwhile.
 
 /// The context of a connection while its state is `connecting`.
-final class Held {
+final class PendingAuthorization {
   let request: RequestHead
   /// The response header section that accepts the handshake.
   let answer: [UInt8]
@@ -13,17 +13,15 @@ final class Held {
 
 extension EventLoop {
   /// Makes a connection wait for the authorization that `ask` returns.
-  func hold(
+  func open(
     _ socket: Socket, _ request: RequestHead, _ compression: Compression?, _ answer: [UInt8],
     _ ask: @escaping @Sendable () async -> Authorization
   ) {
-    let connection = add(socket, compression)
-    connection.state = .connecting
-    let held = Held(request, answer: answer)
-    connection.storedContext = held
-    awaitAuthorization(of: socket)
+    let pending = PendingAuthorization(request, answer: answer)
+    let connection = add(socket, compression, .connecting, pending)
+    handshakes.set(socket, now + configuration.handshakeTimeout.milliseconds)
     if isStopping { return connection.refuseWhileStopping() }
-    held.task = Task {
+    pending.task = Task {
       var authorization = await ask()
       while case .ask(let ask) = authorization, !Task.isCancelled { authorization = await ask() }
       let decided = authorization
@@ -34,26 +32,27 @@ extension EventLoop {
 
 extension Connection {
   /// Nil unless the connection waits for its authorization.
-  private var held: Held? { state == .connecting ? storedContext as? Held : nil }
+  private var pending: PendingAuthorization? { state == .connecting ? storedContext as? PendingAuthorization : nil }
 
   fileprivate func wasAuthorized(_ authorization: Authorization) {
-    guard let held, let socket else { return }
+    guard let pending, let socket else { return }
     switch authorization {
     case .accept(let context):
-      loop.requestArrived(socket)
+      loop.handshakes.end(socket)
       state = .open
       storedContext = context
-      heard()
+      noteActivity()
       // Before the response: a client that has it must receive everything that is published from then on, on any loop.
       // The handler's own messages are written when the turn ends.
-      loop.opened(self, Request(held.request))
-      guard socket.write(held.answer) == .taken else {
+      loop.opened(self, Request(pending.request))
+      let answer = pending.answer
+      guard socket.write(answer.span) == .taken else {
         // The client has gone, and its socket is not polled: nothing else ends it.
         state = .closing
         discardBacklog()
         return socket.kill()
       }
-      if isPaused { loop.answered.append(self) }
+      if reading.isPaused { loop.reads.resume(self) }
     case .refuse(let response): refuse(response, .refusedByHandler, "status \(response.status)")
     case .ask: break
     }
@@ -76,20 +75,23 @@ extension Connection {
   }
 
   private func refuse(_ response: Response, _ refusal: Refusal, _ detail: String) {
-    guard let held, let socket else { return }
-    loop.admission.refusals.note(refusal, socket.peer, path: held.request.path, detail)
-    loop.requestArrived(socket)
-    held.task?.cancel()
+    guard let pending, let socket else { return }
+    loop.admission.refusals.note(refusal, socket.peer, path: pending.request.path, detail)
+    loop.handshakes.end(socket)
+    pending.task?.cancel()
     state = .closing
     socket.answer(response)
     socket.kill()
   }
 
+  /// Whether the handler does not know the connection yet.
+  var isAuthorizationPending: Bool { storedContext is PendingAuthorization }
+
   /// Cancels a pending authorization of a connection that has ended. Returns whether the connection was never opened,
   /// so that its handler does not know it.
   func wasNeverOpened() -> Bool {
-    guard let held = storedContext as? Held else { return false }
-    held.task?.cancel()
+    guard let pending = storedContext as? PendingAuthorization else { return false }
+    pending.task?.cancel()
     return true
   }
 }

@@ -1,25 +1,9 @@
-internal import CLibwebsockets
-
-extension Socket {
-  /// Takes a piece of a message, see ``Connection/receive(_:_:)``.
-  func received(_ piece: UnsafeRawBufferPointer) -> Bool {
-    let bytes = unsafe Span<UInt8>(_unsafeBytes: piece)
-    // The loop keeps the connection alive meanwhile. Counting a reference for each message would take longer than
-    // everything else that is done to it here.
-    return unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi))._withUnsafeGuaranteedRef {
-      $0.receive(bytes, self)
-    }
-  }
-
-  /// Stops reading, or resumes it with what has arrived meanwhile.
-  func setReading(_ isOn: Bool) { unsafe _ = lws_rx_flow_control(wsi, isOn ? 1 : 0) }
-
-  // Properties of the piece in LWS_CALLBACK_RECEIVE.
-  var isFinalFragment: Bool { unsafe lws_is_final_fragment(wsi) != 0 }
-  var isBinary: Bool { unsafe lws_frame_is_binary(wsi) != 0 }
-  /// RSV1 of the piece's frame. The first frame of a compressed message has it.
-  var isCompressed: Bool { unsafe lws_get_reserved_bits(wsi) & 0x40 != 0 }
-  var remainingPayload: Int { unsafe lws_remaining_packet_payload(wsi) }
+/// The message that a connection receives.
+struct Receiving {
+  /// The incomplete message, or the complete one that waits for delivery.
+  fileprivate var assembly: Assembly?
+  /// Whether the handshake has arrived since the last poll, see ``Connection/receive(_:_:)``.
+  fileprivate var isJustOpened = true
 }
 
 extension Connection {
@@ -29,39 +13,41 @@ extension Connection {
     guard state == .open else { return state == .connecting ? receivedTooEarly() : true }
     // A message that arrives in one piece with the handshake has been overwritten: lws makes its response in the buffer
     // that it reads to. A client must wait for the response (RFC 6455, section 4.1).
-    if isJustOpened { return fail(.protocolError, .protocolError, "a message before the handshake was answered") }
+    if receiving.isJustOpened {
+      return fail(.protocolError, .protocolError, "a message before the handshake was answered")
+    }
     let isFinal = socket.isFinalFragment
     let kind = socket.isBinary ? Message.Kind.binary : .text
-    loop.noteRead(of: piece.count)
-    heard()
+    loop.turn.noteRead(of: piece.count)
+    noteActivity()
     if let meter {
-      let endsFragment = (!isFinal || assembly != nil) && socket.remainingPayload == 0
+      let endsFragment = (!isFinal || receiving.assembly != nil) && socket.remainingPayload == 0
       let rate = meter.takePiece(
         of: piece.count, endsFragment: endsFragment, endsMessage: isFinal, now: loop.now)
       if let rate { slowDown(rate) }
     }
-    do throws(Assembly.Refusal) {
+    do throws(AssemblyError) {
       // The message was deferred, and more data has arrived nevertheless.
-      if let whole = assembly, whole.isWhole { try finish(whole) }
+      if let whole = receiving.assembly, whole.isWhole { try finish(whole) }
       let isCompressed = compression != nil && socket.isCompressed
-      if isFinal && assembly == nil && !isCompressed && !loop.isOverworked(by: self) {
-        try loop.working(for: self) { () throws(Assembly.Refusal) in
+      if isFinal && receiving.assembly == nil && !isCompressed && !loop.isOverworked(by: self) {
+        try loop.working(for: self) { () throws(AssemblyError) in
           let message = Message(kind, piece)
           try Assembly.check(message, limits: loop.limits)
           deliver(message)
         }
         return true
       }
-      let whole = assembly ?? Assembly(kind, isCompressed: isCompressed)
+      let whole = receiving.assembly ?? Assembly(kind, isCompressed: isCompressed)
       guard !isCompressed || whole.isInFirstFrame else { throw .reservedBit }
       guard loop.unfinishedBytes + piece.count <= loop.limits.maxUnfinished else { throw .tooManyUnfinished }
-      assembly = whole
+      receiving.assembly = whole
       try whole.add(piece, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.limits)
       loop.unfinishedBytes += piece.count
       if isFinal {
         if loop.isOverworked(by: self) {
           whole.isWhole = true
-          loop.pauseReading(self)
+          loop.reads.pause(self)
         } else {
           try finish(whole)
         }
@@ -74,19 +60,19 @@ extension Connection {
   }
 
   /// Delivers a message whose pieces have all arrived.
-  private func finish(_ whole: Assembly) throws(Assembly.Refusal) {
+  private func finish(_ whole: Assembly) throws(AssemblyError) {
     forgetAssembly()
-    try loop.working(for: self) { () throws(Assembly.Refusal) in
-      let bytes = whole.isCompressed ? try expand(whole) : whole.bytes
+    try loop.working(for: self) { () throws(AssemblyError) in
+      let bytes = whole.isCompressed ? try inflate(whole) : whole.bytes
       deliver(Message(whole.kind, bytes.span))
     }
   }
 
   /// Delivers a deferred message, if there is one. Returns false if the connection must not be read yet.
-  func finishPutOff() -> Bool {
-    guard let whole = assembly, whole.isWhole else { return true }
+  func deliverDeferred() -> Bool {
+    guard let whole = receiving.assembly, whole.isWhole else { return true }
     if loop.isOverworked(by: self) { return false }
-    do throws(Assembly.Refusal) {
+    do throws(AssemblyError) {
       try finish(whole)
     } catch {
       let failure = failure(error)
@@ -99,13 +85,18 @@ extension Connection {
 
   /// Forgets a message that is whole, or will not be completed.
   func forgetAssembly() {
-    loop.unfinishedBytes -= assembly?.bytes.count ?? 0
-    assembly = nil
+    loop.unfinishedBytes -= receiving.assembly?.bytes.count ?? 0
+    receiving.assembly = nil
   }
 
   /// Returns the inflated message. All of its bytes count for the peer's rate.
-  private func expand(_ whole: Assembly) throws(Assembly.Refusal) -> [UInt8] {
-    let bytes = try loop.inflater.inflate(whole.bytes, limit: loop.limits.maxMessageSize)
+  private func inflate(_ whole: Assembly) throws(AssemblyError) -> [UInt8] {
+    let bytes: [UInt8]
+    do throws(InflateError) {
+      bytes = try loop.inflater.inflate(whole.bytes, limit: loop.limits.maxMessageSize)
+    } catch {
+      throw error == .tooBig ? .tooBig : .notDeflate
+    }
     try Assembly.check(Message(whole.kind, bytes.span), limits: loop.limits)
     let more = bytes.count - whole.bytes.count
     if more > 0, let meter, let rate = meter.takePiece(of: more, endsMessage: false, now: loop.now) { slowDown(rate) }
@@ -116,22 +107,28 @@ extension Connection {
     loop.counters.messages += 1
     loop.counters.receivedBytes += message.bytes.count
     loop.handler.received(message, from: self)
-    let isPressed = fanout?.log.isPressed ?? false
-    if isPressed || isFarBehind { loop.pauseReading(self) }
+    let isPressed = membership.fanout?.log.isPressed ?? false
+    if isPressed || isFarBehind { loop.reads.pause(self) }
+  }
+
+  /// Called before the poll after the handshake has arrived. A client whose authorization is pending is not read.
+  func handshakeWasRead() {
+    receiving.isJustOpened = false
+    if state == .connecting { loop.reads.stop(self) }
   }
 
   private func slowDown(_ rate: Refusal) {
     noteSlowed(rate)
-    loop.pauseReading(self)
+    loop.reads.pause(self)
   }
 
   func noteSlowed(_ rate: Refusal) {
-    if !isPaused { note(rate, "over its rate limit: read more slowly") }
+    if !reading.isPaused { note(rate, "over its rate limit: read more slowly") }
   }
 
-  private func failure(_ refusal: Assembly.Refusal) -> (refusal: Refusal, code: CloseCode, reason: String) {
+  private func failure(_ error: AssemblyError) -> (refusal: Refusal, code: CloseCode, reason: String) {
     let limits = loop.limits
-    return switch refusal {
+    return switch error {
     case .tooBig: (.messageTooBig, .messageTooBig, "more than \(limits.maxMessageSize) bytes")
     case .tooManyFragments: (.tooManyFragments, .policyViolation, "more than \(limits.maxFragments) fragments")
     case .notUtf8: (.notUtf8, .invalidPayload, "text that is not UTF-8")

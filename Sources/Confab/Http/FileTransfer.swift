@@ -1,9 +1,6 @@
-internal import CLibwebsockets
-internal import Glibc
-
 /// A response with a file, on its way from lws to a client. lws's mount writes it to one end of a pair of sockets, and
 /// waits while the other end is not read.
-@safe final class FileTransfer {
+final class FileTransfer {
   /// The response header section that lws has made, as lines.
   struct Head {
     var lines: [String] = []
@@ -24,10 +21,10 @@ internal import Glibc
   }
 
   /// Send buffer of lws's end of the pair.
-  private static let bufferSize = Int32(64 << 10)
+  private static let bufferSize = 64 << 10
   private static let maxHead = 4096
 
-  private let descriptor: Int32
+  private let socket: StreamSocket
   private let validators: Validators
   private let isHead: Bool
   private unowned let client: HttpConnection
@@ -40,18 +37,16 @@ internal import Glibc
 
   /// Nil if too few descriptors are left.
   init?(_ file: OpenFile, isHead: Bool, to client: HttpConnection, on loop: EventLoop) {
-    var pair: [Int32] = [-1, -1]
-    let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     guard loop.admission.takeDescriptors() else { return nil }
-    guard unsafe socketpair(AF_UNIX, type, 0, &pair) == 0 else {
+    guard let (socket, endOfLws) = StreamSocket.makePair() else {
       loop.admission.returnDescriptors()
       return nil
     }
-    setOption(pair[1], SOL_SOCKET, SO_SNDBUF, FileTransfer.bufferSize)
-    descriptor = pair[0]
+    endOfLws.setSendBuffer(FileTransfer.bufferSize)
+    self.socket = socket
     (validators, self.isHead, self.client, self.loop) = (file.validators, isHead, client, loop)
-    loop.handOver(pair[1], file, isHead: isHead)
-    poll = unsafe UvPoll(descriptor, on: loop.uv.loop) { [unowned self] in read() }
+    loop.handOver(endOfLws, file, isHead: isHead)
+    poll = UvPoll(socket, on: loop.uv) { [unowned self] in read() }
     poll!.wait(for: .input)
   }
 
@@ -59,20 +54,21 @@ internal import Glibc
   func goOn() { if isOpen { poll!.wait(for: .input) } }
 
   private func read() {
-    let bytes = unsafe loop.scratch.bytes
-    let count = unsafe recv(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT))
-    if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
-    guard count > 0 else {
+    let scratch = loop.scratch
+    switch socket.receive(into: scratch) {
+    case .bytes(let count):
+      let part = scratch.prefix(count)
+      if head != nil { readHead(part) } else { readBody(part) }
+    case .nothingYet: break
+    case .ended:
       end()
-      return head != nil ? client.fileFailed() : client.fileWasRead(isWhole: left == nil)
+      head != nil ? client.fileFailed() : client.fileWasRead(isWhole: left == nil)
     }
-    let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
-    if head != nil { unsafe readHead(part) } else { unsafe readBody(part) }
   }
 
-  private func readHead(_ part: UnsafeRawBufferPointer) {
+  private func readHead(_ part: Span<UInt8>) {
     let start = head!.count
-    unsafe head! += part
+    head!.append(part)
     guard let end = head!.endOfHead(from: max(0, start - 3)) else {
       if head!.count > FileTransfer.maxHead { client.fileFailed() }
       return
@@ -80,22 +76,18 @@ internal import Glibc
     guard let made = Head(head![..<end]) else { return client.fileFailed() }
     left = isHead ? 0 : made.bodyLength
     head = nil
-    let body = unsafe UnsafeRawBufferPointer(rebasing: part[(end - start)...])
-    let isTaken = unsafe client.send(made, validators, count(body))
-    goOnOrStop(isTaken)
+    goOnOrStop(client.send(made, validators, count(part.extracting(droppingFirst: end - start))))
   }
 
-  private func readBody(_ part: UnsafeRawBufferPointer) {
-    let isTaken = unsafe client.sendBody(count(part))
-    goOnOrStop(isTaken)
-  }
+  private func readBody(_ part: Span<UInt8>) { goOnOrStop(client.sendBody(count(part))) }
 
   /// Returns the bytes that belong to the body, and counts them.
-  private func count(_ part: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    guard let left else { return unsafe part }
-    let body = unsafe UnsafeRawBufferPointer(rebasing: part.prefix(left))
+  @_lifetime(copy part)
+  private func count(_ part: Span<UInt8>) -> Span<UInt8> {
+    guard let left else { return part }
+    let body = part.extracting(first: left)
     self.left = left - body.count
-    return unsafe body
+    return body
   }
 
   private func goOnOrStop(_ isTaken: Bool) {
@@ -113,7 +105,7 @@ internal import Glibc
     guard isOpen else { return }
     isOpen = false
     poll?.close()
-    close(descriptor)
+    socket.close()
     loop.admission.returnDescriptors()
   }
 }

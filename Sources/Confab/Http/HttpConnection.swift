@@ -1,13 +1,10 @@
-internal import CLibwebsockets
-internal import Glibc
-
 // Without TLS, the server itself reads the HTTP requests that a connection begins with. lws gets the socket with the
 // first request for a WebSocket. Pages are answered here: lws's mount sends their files through a pair of sockets
 // (FileTransfer.swift). So each request passes the parser and the gate, whatever came before it.
 
 /// A TCP connection that is read for requests, or is being answered. Nothing is read while it is answered. Loop thread
 /// only.
-@safe final class HttpConnection: @unchecked Sendable {
+final class HttpConnection: @unchecked Sendable {
   // @unchecked: used on the loop's thread only.
 
   private enum Phase {
@@ -21,7 +18,7 @@ internal import Glibc
 
   /// When the current phase has taken too long, in the loop's milliseconds.
   private(set) var deadline: UInt64
-  private let descriptor: Int32
+  private let socket: StreamSocket
   private let peer: SocketAddress
   private var proxied: Proxied?
   private var ticket: Admission.Ticket
@@ -48,10 +45,10 @@ internal import Glibc
   private static let requestsAtOnce = 8
 
   init(
-    _ descriptor: Int32, _ peer: SocketAddress, _ proxied: Proxied?, _ ticket: Admission.Ticket, deadline: UInt64,
+    _ socket: StreamSocket, _ peer: SocketAddress, _ proxied: Proxied?, _ ticket: Admission.Ticket, deadline: UInt64,
     on loop: EventLoop
   ) {
-    (self.descriptor, self.peer, self.proxied, self.ticket) = (descriptor, peer, proxied, ticket)
+    (self.socket, self.peer, self.proxied, self.ticket) = (socket, peer, proxied, ticket)
     (self.deadline, self.loop) = (deadline, loop)
     parser = RequestParser(limit: loop.configuration.maxHeaderSize)
   }
@@ -73,7 +70,7 @@ internal import Glibc
           continue
         }
       } catch {
-        let rejection = Gate.Rejection(error.refusal, error.detail)
+        let rejection = Rejection(error.refusal, error.detail)
         return finish(loop.refuse(rejection, client, path: parser.path), isHead: parser.isHead)
       }
       if hasReceived { return wait(for: .input) }
@@ -91,21 +88,19 @@ internal import Glibc
 
   /// Returns whether something has been received.
   private func receive() -> Bool {
-    let bytes = unsafe loop.scratch.bytes
-    let count = unsafe recv(descriptor, bytes.baseAddress, HttpConnection.readSize, Int32(MSG_DONTWAIT))
-    if count > 0 {
+    let scratch = loop.scratch
+    switch socket.receive(into: scratch, limit: HttpConnection.readSize) {
+    case .bytes(let count):
       if !parser.hasBegun && !isFirst { deadline = loop.now + loop.configuration.handshakeTimeout.milliseconds }
-      unsafe parser.append(contentsOf: bytes[..<count])
+      parser.append(scratch.prefix(count))
       return true
+    case .nothingYet: wait(for: .input)
+    case .ended:
+      if isFirst || parser.hasBegun {
+        loop.admission.refusals.note(.notUnderstood, client.endpoint, "has gone without a whole request")
+      }
+      end()
     }
-    if count < 0 && (errno == EAGAIN || errno == EINTR) {
-      wait(for: .input)
-      return false
-    }
-    if isFirst || parser.hasBegun {
-      loop.admission.refusals.note(.notUnderstood, client.endpoint, "has gone without a whole request")
-    }
-    end()
     return false
   }
 
@@ -114,9 +109,7 @@ internal import Glibc
 
   private func wait(for interest: UvPoll.Interest) {
     if poll == nil && interest == .nothing { return }
-    if poll == nil {
-      poll = unsafe UvPoll(descriptor, on: loop.uv.loop) { [unowned self] in isReady() }
-    }
+    if poll == nil { poll = UvPoll(socket, on: loop.uv) { [unowned self] in isReady() } }
     poll!.wait(for: interest)
   }
 
@@ -136,22 +129,22 @@ internal import Glibc
 
   private func serve(_ request: HttpRequest) {
     isFirst = false
-    keepsAlive = request.keepsAlive && !loop.isStopping && loop.drain == nil
+    keepsAlive = request.keepsAlive && !loop.isStopping && !loop.stopping.isDraining
     let isHead = request.method == .head
-    do throws(Gate.Rejection) {
+    do throws(Rejection) {
       if proxied != nil { try loop.identify(&proxied!, &ticket, forwardedFor: request.fields["x-forwarded-for"]) }
     } catch {
       return finish(loop.refuse(error, client, path: request.target.path), isHead: isHead)
     }
     let source = RequestSource(head: RequestHead(request, subprotocol: nil, address: client), lws: nil)
-    let gate = Gate(loop: loop, source: source, client: client)
-    switch gate.decide() {
+    let check = RequestCheck(loop: loop, source: source, client: client)
+    switch check.decide() {
     case .answer(let response): finish(response, isHead: isHead)
     case .upgrade(let authorization): upgrade(source, authorization)
     case .serve:
       switch loop.configuration.mounts.find(request.target.path) {
-      case .nothing: finish(gate.notFound(), isHead: isHead)
-      case .folder: finish(gate.redirectToFolder(), isHead: isHead)
+      case .nothing: finish(check.notFound(), isHead: isHead)
+      case .folder: finish(check.redirectToFolder(), isHead: isHead)
       case .file(let file): serve(file, request)
       }
     }
@@ -162,15 +155,12 @@ internal import Glibc
     switch file.validators.evaluate(request.fields) {
     case .failed: return finish(Response.preconditionFailed, isHead: isHead)
     case .notModified:
-      let head =
-        ["HTTP/1.1 304 Not Modified"] + Context.pageHeaders.map { "\($0.0): \($0.1)" }
-        + ["Cache-Control: \(Context.cacheControl)"] + lines(file.validators)
-      return answer(Array((head.joined(separator: "\r\n") + "\r\n\r\n").utf8))
+      return answer((PageHeaders.notModified + lines(file.validators)).headBytes)
     case .passed: break
     }
     guard let transfer = FileTransfer(file, isHead: isHead, to: self, on: loop) else {
-      let rejection = Gate.Rejection(
-        .tooManyConnections, "no descriptor is left for a file", headers: Admission.Rejection.headers)
+      let rejection = Rejection(
+        .tooManyConnections, "no descriptor is left for a file", headers: Rejection.retryLater)
       return finish(loop.refuse(rejection, client, path: request.target.path), isHead: isHead)
     }
     wait(for: .nothing)
@@ -186,13 +176,13 @@ internal import Glibc
   private func upgrade(_ source: RequestSource, _ authorization: Authorization) {
     if case .ask = authorization, parser.hasBegun {
       let response = Response(status: 400, "data before the response\n")
-      let rejection = Gate.Rejection(.badRequest, "data before the handshake was answered", response: response)
+      let rejection = Rejection(.badRequest, "data before the handshake was answered", response: response)
       return finish(loop.refuse(rejection, client, path: source.head.path), isHead: false)
     }
     poll?.close()
-    loop.httpConnections[ObjectIdentifier(self)] = nil
+    loop.httpConnections.remove(self)
     phase = .answering
-    loop.handOver(descriptor, ticket, proxied, source, authorization, rest: parser.takeRest())
+    loop.handOver(socket, ticket, proxied, source, authorization, rest: parser.takeRest())
   }
 
   // MARK: Answering
@@ -217,7 +207,7 @@ internal import Glibc
   /// Returns whether everything in ``output`` has been sent.
   private func flushPart() -> Bool {
     guard sent < output.count else { return true }
-    guard let count = unsafe output[sent...].withUnsafeBytes({ unsafe send($0) }) else { return false }
+    guard let count = send(output.span.extracting(sent..<output.count)) else { return false }
     sent += count
     guard sent == output.count else {
       wait(for: .output)
@@ -228,9 +218,8 @@ internal import Glibc
   }
 
   /// Returns how many bytes the kernel has taken; nil if the client has gone, and this connection has ended.
-  private func send(_ bytes: UnsafeRawBufferPointer) -> Int? {
-    let count = unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
-    if count < 0 && errno != EAGAIN && errno != EINTR {
+  private func send(_ bytes: Span<UInt8>) -> Int? {
+    guard let count = socket.send(bytes) else {
       end()
       return nil
     }
@@ -238,14 +227,14 @@ internal import Glibc
       let time = if case .transferring = phase { HttpConnection.fileTimeout } else { HttpConnection.answerTimeout }
       deadline = loop.now + time
     }
-    return max(0, count)
+    return count
   }
 
   private func answered() {
     if keepsAlive { return awaitRequest() }
     if loop.isStopping { return end() }
     phase = .lingering
-    shutdown(descriptor, Int32(SHUT_WR))
+    socket.endWriting()
     lingerEnd = loop.now + HttpConnection.lingerTimeout
     deadline = loop.now + HttpConnection.lingerSilence
     wait(for: .input)
@@ -266,10 +255,11 @@ internal import Glibc
   }
 
   private func discard() {
-    let bytes = unsafe loop.scratch.bytes
-    let count = unsafe recv(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT))
-    if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { return end() }
-    if count > 0 { deadline = min(lingerEnd, loop.now + HttpConnection.lingerSilence) }
+    switch socket.receive(into: loop.scratch) {
+    case .bytes: deadline = min(lingerEnd, loop.now + HttpConnection.lingerSilence)
+    case .nothingYet: break
+    case .ended: end()
+    }
   }
 
   // MARK: Ending
@@ -287,16 +277,16 @@ internal import Glibc
     case .reading, .lingering: end()
     case .answering, .transferring:
       // Lets the kernel take as much as it allows for a socket: it delivers that even after the process has ended.
-      setOption(descriptor, SOL_SOCKET, SO_SNDBUF, 4 << 20)
+      socket.setSendBuffer(4 << 20)
     }
   }
 
   func end() {
-    guard loop.httpConnections.removeValue(forKey: ObjectIdentifier(self)) != nil else { return }
+    guard loop.httpConnections.remove(self) else { return }
     if case .transferring(let transfer) = phase { transfer.end() }
     phase = .lingering
     poll?.close()
-    close(descriptor)
+    socket.close()
     loop.admission.leave(ticket)
   }
 }
@@ -306,20 +296,20 @@ internal import Glibc
 extension HttpConnection {
   /// Sends the response header section that lws has made for a file, and the part of the body that came with it.
   /// Returns false if no more is wanted now, or ever.
-  func send(_ head: FileTransfer.Head, _ validators: Validators, _ body: UnsafeRawBufferPointer) -> Bool {
+  func send(_ head: FileTransfer.Head, _ validators: Validators, _ body: Span<UInt8>) -> Bool {
     if head.bodyLength == nil { keepsAlive = false }
-    let text = (head.lines + lines(validators)).joined(separator: "\r\n") + "\r\n\r\n"
-    output = Array(text.utf8)
-    unsafe output += body
+    output = (head.lines + lines(validators)).headBytes
+    output.append(body)
     sent = 0
     return flushPart()
   }
 
   /// Sends a part of the body. Returns false if no more is wanted now, or ever.
-  func sendBody(_ body: UnsafeRawBufferPointer) -> Bool {
-    guard let count = unsafe send(body) else { return false }
+  func sendBody(_ body: Span<UInt8>) -> Bool {
+    guard let count = send(body) else { return false }
     if count == body.count { return true }
-    (output, sent) = unsafe (Array(body[count...]), 0)
+    (output, sent) = ([], 0)
+    output.append(body.extracting(count..<body.count))
     wait(for: .output)
     return false
   }
@@ -336,7 +326,7 @@ extension HttpConnection {
   func fileFailed() {
     guard case .transferring(let transfer) = phase else { return }
     transfer.end()
-    let rejection = Gate.Rejection(.notFound, "the file could not be read")
+    let rejection = Rejection(.notFound, "the file could not be read")
     finish(loop.refuse(rejection, client, path: nil), isHead: false)
   }
 }

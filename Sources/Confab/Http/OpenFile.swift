@@ -1,8 +1,5 @@
-internal import CLibwebsockets
-internal import Glibc
-
 /// A file that is open for reading. Its descriptor is closed with this object, unless ``take()`` has been called.
-@safe final class OpenFile {
+final class OpenFile {
   private var descriptor: Int32
   let validators: Validators
   let size: Int
@@ -11,30 +8,23 @@ internal import Glibc
 
   /// Nil unless `path` is a regular file that may be read.
   init?(_ path: String) {
-    // O_NONBLOCK: opening a FIFO would wait for a writer.
-    descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
-    var status = stat()
+    descriptor = openForReading(path)
     guard descriptor >= 0 else { return nil }
-    guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      close(descriptor)
+    guard let status = FileStatus(of: descriptor), status.kind == .regular else {
+      closeFile(descriptor)
       return nil
     }
-    // Programs cannot set the ctime, so it also shows a change that keeps size and mtime. The tag is a digest, so it
-    // does not disclose these numbers.
-    size = Int(status.st_size)
-    let numbers = [
-      Int(status.st_ino), Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
-      status.st_ctim.tv_nsec,
-    ]
+    size = status.size
+    // A digest, so that the tag does not disclose these numbers.
     validators = Validators(
-      tag: sha256(Array(numbers.map { "\($0)" }.joined(separator: " ").utf8)).prefix(10).hexadecimal,
-      modified: HttpDate(seconds: Int64(status.st_mtim.tv_sec)))
+      tag: sha256(Array(status.version.map { "\($0)" }.joined(separator: " ").utf8)).prefix(10).hexadecimal,
+      modified: HttpDate(seconds: Int64(status.modified.seconds)))
     let suffix = path.utf8.reversed().prefix { $0 != UInt8(ascii: ".") }
     let isPlain = suffix.count < min(16, path.utf8.count) && suffix.allSatisfy(\.isAlphanumeric)
     self.suffix = isPlain ? "." + String(decoding: suffix.reversed(), as: UTF8.self).lowercased() : ""
   }
 
-  deinit { if descriptor >= 0 { close(descriptor) } }
+  deinit { if descriptor >= 0 { closeFile(descriptor) } }
 
   func take() -> Int32 {
     defer { descriptor = -1 }
@@ -50,87 +40,4 @@ extension ArraySlice<UInt8> {
 
 extension UInt8 {
   fileprivate var isAlphanumeric: Bool { 48...57 ~= self || 65...90 ~= self || 97...122 ~= self }
-}
-
-/// A file that a mount is about to send for a request that lws has parsed. lws opens it within the same call.
-struct LwsFile {
-  let socket: Socket
-  let file: OpenFile
-  let isNotModified: Bool
-
-  init(socket: Socket, file: OpenFile, fields: HeaderFields) {
-    (self.socket, self.file) = (socket, file)
-    isNotModified = file.validators.evaluate(fields) == .notModified
-  }
-
-  /// The ETag header that lws writes for the file (lib/roles/http/server/server.c, `lws_http_serve`). It has no quotes.
-  var tagOfLws: String {
-    func padded(_ number: UInt64) -> String {
-      let digits = String(number, radix: 16, uppercase: true)
-      return String(repeating: "0", count: max(0, 8 - digits.utf8.count)) + digits
-    }
-    let time = UInt64(UInt32(truncatingIfNeeded: file.validators.modified.seconds))
-    return "etag: \(padded(UInt64(file.size)))\(padded(time))\r\n"
-  }
-}
-
-extension EventLoop {
-  /// The file that lws is to open, whatever name lws uses for it.
-  fileprivate var fileForLws: OpenFile? {
-    if let handover { return handover.file }
-    return served.flatMap { $0.isNotModified ? nil : $0.file }
-  }
-}
-
-/// The file operations of lws's mounts. They are lws's own, except that opening returns a file that is open already,
-/// and that a read of no bytes fails. Otherwise lws would retry for ever when a file has become shorter.
-@safe final class FileOperations {
-  @safe private struct Table {
-    /// First, because lws has the address of this member.
-    var operations: lws_plat_file_ops
-    let context: UnsafeMutableRawPointer
-  }
-  private let table: UnsafeMutablePointer<Table>
-
-  /// `owner` must outlive the operations.
-  init(of context: OpaquePointer, owner: Context) {
-    var operations = unsafe lws_get_fops(context).pointee
-    unsafe operations.next = nil
-    unsafe operations.open = { operations, name, _, flags in
-      let table = unsafe UnsafeRawPointer(operations!).assumingMemoryBound(to: Table.self)
-      let context = unsafe Unmanaged<Context>.fromOpaque(table.pointee.context).takeUnretainedValue()
-      guard let file = context.loop?.fileForLws else { return nil }
-      // A folder: lws comes again with the name of its index, and takes the type from that.
-      let isFolder = unsafe name!.advanced(by: max(1, strlen(name!)) - 1).pointee == CChar(UInt8(ascii: "/"))
-      let descriptor = unsafe isFolder ? Glibc.open("/", O_RDONLY | O_CLOEXEC) : file.take()
-      return unsafe makeFile(descriptor, operations!, flags!.pointee)
-    }
-    unsafe operations.read = { file, amount, buffer, length in
-      let count = unsafe read(file!.pointee.fd, buffer, Int(length))
-      unsafe amount!.pointee = lws_filepos_t(max(0, count))
-      if count <= 0 && length > 0 { return -1 }
-      unsafe file!.pointee.pos += lws_filepos_t(count)
-      return 0
-    }
-    unsafe table = .allocate(capacity: 1)
-    unsafe table.initialize(
-      to: Table(operations: operations, context: Unmanaged.passUnretained(owner).toOpaque()))
-    unsafe lws_set_fops(context, UnsafeRawPointer(table).assumingMemoryBound(to: lws_plat_file_ops.self))
-  }
-
-  deinit { unsafe table.deallocate() }
-}
-
-/// Returns lws's object for an open file, which lws's own operation frees.
-private func makeFile(
-  _ descriptor: Int32, _ operations: UnsafePointer<lws_plat_file_ops>, _ flags: lws_fop_flags_t
-) -> lws_fop_fd_t? {
-  var status = stat()
-  guard descriptor >= 0, unsafe fstat(descriptor, &status) == 0 else { return nil }
-  let memory = unsafe malloc(MemoryLayout<lws_fop_fd>.size)!.bindMemory(to: lws_fop_fd.self, capacity: 1)
-  unsafe memory.initialize(
-    to: lws_fop_fd(
-      fd: descriptor, fops: operations, filesystem_priv: nil, pos: 0, len: lws_filepos_t(status.st_size), flags: flags,
-      mod_time: 0))
-  return unsafe memory
 }

@@ -21,8 +21,8 @@ struct ProxyHeader {
   private(set) var state = State.needs(ProxyHeader.signature.count)
 
   /// Appends the next bytes, at most as many as ``State/needs(_:)`` asks for.
-  mutating func append(_ more: some Sequence<UInt8>) {
-    bytes += more
+  mutating func append(_ more: Span<UInt8>) {
+    bytes.append(more)
     state = bytes.starts(with: ProxyHeader.word.prefix(bytes.count)) ? version1 : version2
   }
 
@@ -67,65 +67,5 @@ struct ProxyHeader {
     guard length >= 2 * addressSize + 4 else { return .malformed("too short for its addresses") }
     let port = rest.dropFirst(2 * addressSize).prefix(2).reduce(0) { $0 << 8 | Int($1) }
     return .whole(SocketAddress(bytes: Array(rest.prefix(addressSize)), port: port))
-  }
-}
-
-/// A network like `10.0.0.0/8`, or a single address.
-struct AddressRange {
-  private let bytes: [UInt8]
-  private let bits: Int
-
-  init?(_ text: String) {
-    let parts = text.parts(separatedBy: "/")
-    guard parts.count <= 2, let address = SocketAddress(numeric: String(parts[0]), port: 0) else { return nil }
-    bytes = address.bytes
-    guard parts.count == 2 else {
-      bits = bytes.count * 8
-      return
-    }
-    guard let bits = Int(parts[1]), (0...bytes.count * 8).contains(bits) else { return nil }
-    self.bits = bits
-  }
-
-  func contains(_ address: SocketAddress) -> Bool {
-    let other = address.bytes
-    guard other.count == bytes.count else { return false }
-    let (whole, rest) = bits.quotientAndRemainder(dividingBy: 8)
-    return other[..<whole] == bytes[..<whole] && (rest == 0 || (other[whole] ^ bytes[whole]) >> (8 - rest) == 0)
-  }
-}
-
-extension [AddressRange] {
-  func contain(_ address: SocketAddress) -> Bool { contains { $0.contains(address) } }
-
-  /// Returns the client of a request that one of these proxies has forwarded with this X-Forwarded-For header: the
-  /// rightmost address that is not a trusted proxy, or the leftmost one if all are. Addresses to the left of it are
-  /// ignored, because the client can forge them. Returns nil if the header has no address, or if one up to the client's
-  /// is unreadable.
-  func client(forwardedFor header: String) -> SocketAddress? {
-    var client: SocketAddress?
-    for element in header.listElements.reversed() {
-      guard let address = SocketAddress(forwarded: String(element)) else { return nil }
-      client = address
-      if !contain(address) { break }
-    }
-    return client
-  }
-}
-
-extension SocketAddress {
-  /// An address as proxies write it, with or without a port.
-  fileprivate init?(forwarded text: String) {
-    guard text.utf8.allSatisfy({ 0x20 < $0 && $0 < 0x7F }) else { return nil }
-    var host = text.utf8[...]
-    var port = 0
-    let colon = UInt8(ascii: ":")
-    if let end = host.lastIndex(of: colon), text.begins(with: "[") || host.firstIndex(of: colon) == end,
-      let number = UInt16(text[text.index(after: end)...])
-    {
-      (host, port) = (host[..<end], Int(number))
-    }
-    if host.first == UInt8(ascii: "["), host.last == UInt8(ascii: "]") { host = host.dropFirst().dropLast() }
-    self.init(numeric: String(Substring(host)), port: port)
   }
 }

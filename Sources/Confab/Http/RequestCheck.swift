@@ -1,13 +1,13 @@
 /// Decides what a request gets: a WebSocket, a file, a response, or a rejection.
-struct Gate {
+struct RequestCheck {
   let loop: EventLoop
   let source: RequestSource
   /// The client that has sent the request; nil if the peer has gone.
   let client: SocketAddress?
   /// Whether the bytes of the request were encrypted.
   var isEncrypted = false
-  /// Whether lws has parsed the request. Lists that lws cannot read are then rejected before it acts on them.
-  var isParsedByLws = false
+  /// Checks the header fields of a handshake further.
+  var checkFields: (HeaderFields) throws(Rejection) -> Void = { _ in }
 
   private var http: HttpRequest { source.head.http }
   private var request: Request { Request(source) }
@@ -19,29 +19,11 @@ struct Gate {
     case answer(Response)
   }
 
-  /// Why a request is rejected.
-  struct Rejection: Error {
-    let refusal: Refusal
-    let detail: String
-    var status: Int?
-    var headers: [String: String] = [:]
-    /// The response, unless it is made from the detail.
-    var response: Response?
-
-    init(
-      _ refusal: Refusal, _ detail: String, status: Int? = nil, headers: [String: String] = [:],
-      response: Response? = nil
-    ) {
-      (self.refusal, self.detail, self.status, self.headers) = (refusal, detail, status, headers)
-      self.response = response
-    }
-  }
-
   func decide() -> Decision {
     do throws(Rejection) {
       try checkEncryption()
       try checkRequest()
-      if http.method == .options { return .answer(Response(status: 204, headers: Gate.allow, "")) }
+      if http.method == .options { return .answer(Response(status: 204, headers: RequestCheck.allow, "")) }
       if http.asksForWebSocket { return .upgrade(try authorize()) }
       if let response = loop.handler.response(to: request) { return .answer(response) }
       return .serve
@@ -74,7 +56,7 @@ struct Gate {
 
   static let allow = ["Allow": "GET, HEAD, OPTIONS"]
   static let methodNotAllowed = Rejection(
-    .methodNotAllowed, "only GET and HEAD are answered", headers: Gate.allow)
+    .methodNotAllowed, "only GET and HEAD are answered", headers: RequestCheck.allow)
 
   // MARK: Checks
 
@@ -95,7 +77,7 @@ struct Gate {
   /// Checks what every request must satisfy. Bodies are not accepted.
   private func checkRequest() throws(Rejection) {
     let configuration = loop.configuration
-    guard http.method != .other else { throw Gate.methodNotAllowed }
+    guard http.method != .other else { throw RequestCheck.methodNotAllowed }
     guard http.target.path.utf8.count <= configuration.maxPathLength else {
       throw Rejection(.pathTooLong, "a path of more than \(configuration.maxPathLength) bytes")
     }
@@ -132,7 +114,7 @@ struct Gate {
         .versionNotSupported, "only version 13 of WebSocket is supported",
         headers: ["Sec-WebSocket-Version": "13", "Upgrade": "websocket"])
     }
-    if isParsedByLws { try checkWhatLwsReads() }
+    try checkFields(http.fields)
     if let offers = http.fields["sec-websocket-protocol"] {
       let names = offers.listElements
       guard !names.isEmpty, names.allSatisfy({ String($0).isToken }) else {
@@ -144,24 +126,6 @@ struct Gate {
     }
   }
 
-  /// Checks that lws has room for the lists of the handshake, and can read them.
-  private func checkWhatLwsReads() throws(Rejection) {
-    let extensions = http.fields["sec-websocket-extensions"] ?? ""
-    guard Upgrade.canRead(extensions: extensions, isOffered: loop.configuration.offersCompression) else {
-      throw Rejection(.headersTooLarge, "more than \(Upgrade.maxOffers) bytes of Sec-WebSocket-Extensions")
-    }
-    let offers = http.fields["sec-websocket-protocol"] ?? ""
-    guard offers.utf8.count <= Subprotocols.maxOffers else {
-      throw Rejection(.headersTooLarge, "more than \(Subprotocols.maxOffers) bytes of Sec-WebSocket-Protocol")
-    }
-    // lws takes a name that begins with a digit for a number (lib/misc/lws-tokenize.c), and drops the connection.
-    for name in offers.listElements where name.utf8.count > Subprotocols.maxName || 48...57 ~= name.utf8.first! {
-      throw Rejection(
-        .badRequest,
-        "Sec-WebSocket-Protocol: '\(name)' has more than \(Subprotocols.maxName) bytes, or begins with a digit")
-    }
-  }
-
   private func checkOrigin() throws(Rejection) {
     let origin = request.origin
     guard !loop.originPolicy.admits(origin: origin, host: http.host) else { return }
@@ -169,23 +133,6 @@ struct Gate {
       origin.map { "origin '\($0)' is not allowed (to allow it: --allow-origin \($0))" }
       ?? "no Origin header (required by --require-origin)"
     throw Rejection(.originNotAllowed, remedy)
-  }
-}
-
-extension EventLoop {
-  /// Counts and logs why a request is rejected. Returns the response.
-  func refuse(_ rejection: Gate.Rejection, _ client: SocketAddress?, path: String?) -> Response {
-    admission.refusals.note(
-      rejection.refusal, client?.endpoint ?? "a peer that has gone", path: path, rejection.detail)
-    return rejection.response
-      ?? Response(
-        status: rejection.status ?? rejection.refusal.status ?? 400, headers: rejection.headers,
-        rejection.detail.printable + "\n")
-  }
-
-  /// The rejection of a client that has not sent a whole request in time.
-  var lateRejection: Gate.Rejection {
-    Gate.Rejection(.handshakeTimeout, "no request within \(configuration.handshakeTimeout.inSeconds) s")
   }
 }
 

@@ -22,12 +22,12 @@ package struct RequestParser {
 
   package init(limit: Int) { self.limit = limit }
 
-  package mutating func append(contentsOf more: some Sequence<UInt8>) {
+  package mutating func append(_ more: Span<UInt8>) {
     if start > 0 {
       bytes.removeFirst(start)
       (line, position, start) = (line - start, position - start, 0)
     }
-    bytes += more
+    bytes.append(more)
   }
 
   /// Whether bytes of a request have arrived.

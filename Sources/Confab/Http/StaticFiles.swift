@@ -1,6 +1,3 @@
-internal import CLibwebsockets
-internal import Glibc
-
 /// The result of a search for a path.
 enum Found {
   case file(OpenFile)
@@ -13,26 +10,26 @@ extension [Mount] {
   /// Returns what a request for `path` gets: a file that is in the mount's folder after all links are followed. No part
   /// of the path may begin with a dot.
   func find(_ path: String) -> Found {
-    guard let (root, file) = locate(path), let found = resolve(file), found.isWithin(root) || found == root else {
+    guard let (root, file) = locate(path), let found = resolvedPath(file), found.isWithin(root) || found == root else {
       return .nothing
     }
-    switch kind(of: found) {
-    case S_IFREG: return OpenFile(found).map { .file($0) } ?? .nothing
-    case S_IFDIR: return hasIndex(found, root, path) ? .folder : .nothing
-    default: return .nothing
+    switch FileStatus(at: found)?.kind {
+    case .regular: return OpenFile(found).map { .file($0) } ?? .nothing
+    case .folder: return hasIndex(found, root, path) ? .folder : .nothing
+    case .other, nil: return .nothing
     }
   }
 
   private func hasIndex(_ folder: String, _ root: String, _ path: String) -> Bool {
     guard path.utf8.last != UInt8(ascii: "/"), let mount = mount(of: path) else { return false }
-    guard let index = resolve(folder + "/" + mount.index) else { return false }
-    return kind(of: index) == S_IFREG && index.isWithin(root)
+    guard let index = resolvedPath(folder + "/" + mount.index) else { return false }
+    return FileStatus(at: index)?.kind == .regular && index.isWithin(root)
   }
 
   /// Returns the folder of the mount, and the path of the file in it.
   private func locate(_ path: String) -> (root: String, file: String)? {
     guard !path.utf8.contains(0), !path.hasBytes("/."), let mount = mount(of: path) else { return nil }
-    guard let root = resolve(mount.directory) else { return nil }
+    guard let root = resolvedPath(mount.directory) else { return nil }
     let rest = Substring(path.utf8.dropFirst(mount.path == "/" ? 0 : mount.path.utf8.count))
     return (root, "\(root)\(rest)\(rest.utf8.last == UInt8(ascii: "/") ? mount.index : "")")
   }
@@ -53,16 +50,4 @@ extension String {
     utf8.starts(with: root.utf8)
       && (root.utf8.last == UInt8(ascii: "/") || utf8.dropFirst(root.utf8.count).first == UInt8(ascii: "/"))
   }
-}
-
-/// Returns the path with all links followed; nil if nothing exists there.
-private func resolve(_ path: String) -> String? {
-  guard let resolved = unsafe realpath(path, nil) else { return nil }
-  defer { unsafe free(resolved) }
-  return unsafe String(cString: resolved)
-}
-
-private func kind(of path: String) -> mode_t {
-  var status = stat()
-  return unsafe stat(path, &status) == 0 ? status.st_mode & S_IFMT : 0
 }

@@ -1,5 +1,3 @@
-internal import CLibwebsockets
-internal import Glibc
 internal import Logging
 internal import Synchronization
 
@@ -42,7 +40,7 @@ final class Admission: Sendable {
   /// Whether the server has no connections of any kind.
   var isEmpty: Bool { total.load(ordering: .relaxed) == 0 }
 
-  /// A connection's place in the counts, from ``admit(_:)`` to ``leave(_:)``.
+  /// A connection's entry in the counts, from ``admit(_:)`` to ``leave(_:)``.
   struct Ticket {
     /// 1 + the index in the table of addresses, or one of the values below.
     let rawValue: Int
@@ -50,7 +48,7 @@ final class Admission: Sendable {
     static let exempt = Ticket(rawValue: -1)
     var isExempt: Bool { rawValue == Ticket.exempt.rawValue }
     /// The index in the table of addresses.
-    fileprivate var place: Int { rawValue - 1 }
+    fileprivate var index: Int { rawValue - 1 }
     /// The ticket of sockets that are not counted: those that the server itself hands to lws, and those that lws has not
     /// taken over. lws has nil for it.
     static let `internal` = Ticket(rawValue: 0)
@@ -59,30 +57,36 @@ final class Admission: Sendable {
 
   /// Admits a connection, or returns why it is rejected. A trusted proxy's connection does not count for an address
   /// until its client is known.
-  func admit(_ peer: SocketAddress) -> Result<Ticket, Rejection> {
+  func admit(_ peer: SocketAddress) throws(Rejection) -> Ticket {
     accepted.wrappingAdd(1, ordering: .relaxed)
     let left = descriptors - descriptorsOfFiles.load(ordering: .relaxed)
     if total.wrappingAdd(1, ordering: .relaxed).newValue > min(limit, left) {
       total.wrappingSubtract(1, ordering: .relaxed)
-      return .failure(Rejection(.tooManyConnections, "there are \(limit) connections, which is the limit"))
+      throw Rejection(
+        .tooManyConnections, "there are \(limit) connections, which is the limit", headers: Rejection.retryLater)
     }
-    let ticket = count(peer, isExempt: isExempt(peer))
-    if case .failure = ticket { total.wrappingSubtract(1, ordering: .relaxed) }
-    return ticket
+    do throws(Rejection) {
+      return try count(peer, isExempt: isExempt(peer))
+    } catch {
+      total.wrappingSubtract(1, ordering: .relaxed)
+      throw error
+    }
   }
 
   /// Counts an admitted connection for `client`. On failure it stays counted as before.
   ///
   /// - Parameter isIdentified: whether a trusted proxy has named `client` in a request. The limits apply to every such
   ///   client, whatever its address. Only proxies and programs of this machine that connect directly are exempt.
-  func exchange(_ ticket: Ticket, for client: SocketAddress, isIdentified: Bool = false) -> Result<Ticket, Rejection> {
+  func exchange(
+    _ ticket: Ticket, for client: SocketAddress, isIdentified: Bool = false
+  ) throws(Rejection) -> Ticket {
     let isExempt = !isIdentified && isExempt(client)
     // The connection is counted for this address already.
-    if !isExempt && !ticket.isExempt && addresses.withLock({ $0.network(at: ticket.place) }) == client.network {
-      return .success(ticket)
+    if !isExempt && !ticket.isExempt && addresses.withLock({ $0.network(at: ticket.index) }) == client.network {
+      return ticket
     }
-    let exchanged = count(client, isExempt: isExempt)
-    if case .success = exchanged { forget(ticket) }
+    let exchanged = try count(client, isExempt: isExempt)
+    forget(ticket)
     return exchanged
   }
 
@@ -108,58 +112,52 @@ final class Admission: Sendable {
     !configuration.limitsLoopback && peer.isLoopback || trustedProxies.contain(peer)
   }
 
-  private func count(_ peer: SocketAddress, isExempt: Bool) -> Result<Ticket, Rejection> {
-    if isExempt { return .success(.exempt) }
+  private func count(_ peer: SocketAddress, isExempt: Bool) throws(Rejection) -> Ticket {
+    if isExempt { return .exempt }
     let most = configuration.maxConnectionsPerAddress
-    guard let place = addresses.withLock({ $0.add(peer.network, upTo: most == 0 ? .max : most) }) else {
-      return .failure(
-        Rejection(.tooManyFromAddress, "there are \(most) connections from this address, which is the limit"))
+    guard let index = addresses.withLock({ $0.add(peer.network, upTo: most == 0 ? .max : most) }) else {
+      throw Rejection(
+        .tooManyFromAddress, "there are \(most) connections from this address, which is the limit",
+        headers: Rejection.retryLater)
     }
-    return .success(Ticket(rawValue: place + 1))
+    return Ticket(rawValue: index + 1)
   }
 
   private func forget(_ ticket: Ticket) {
-    if !ticket.isExempt { addresses.withLock { $0.remove(at: ticket.place) } }
+    if !ticket.isExempt { addresses.withLock { $0.remove(at: ticket.index) } }
   }
 
   func leave(_ ticket: Ticket) {
     total.wrappingSubtract(1, ordering: .relaxed)
     forget(ticket)
   }
-
-  struct Rejection: Error {
-    let refusal: Refusal
-    let detail: String
-    static let headers = ["Retry-After": "10"]
-    init(_ refusal: Refusal, _ detail: String) { (self.refusal, self.detail) = (refusal, detail) }
-  }
 }
 
 /// Numbers of connections by address.
 struct AddressTable {
-  private var places: [SocketAddress.Network: Int] = [:]
+  private var indices: [SocketAddress.Network: Int] = [:]
   private var entries: [(network: SocketAddress.Network, count: Int)] = []
   private var free: [Int] = []
 
   /// Counts one more connection and returns the index of its entry; nil if there are `limit` already.
   mutating func add(_ network: SocketAddress.Network, upTo limit: Int) -> Int? {
-    if let place = places[network] {
-      guard entries[place].count < limit else { return nil }
-      entries[place].count += 1
-      return place
+    if let index = indices[network] {
+      guard entries[index].count < limit else { return nil }
+      entries[index].count += 1
+      return index
     }
-    let place = free.popLast() ?? entries.count
-    if place == entries.count { entries.append((network, 1)) } else { entries[place] = (network, 1) }
-    places[network] = place
-    return place
+    let index = free.popLast() ?? entries.count
+    if index == entries.count { entries.append((network, 1)) } else { entries[index] = (network, 1) }
+    indices[network] = index
+    return index
   }
 
-  func network(at place: Int) -> SocketAddress.Network { entries[place].network }
+  func network(at index: Int) -> SocketAddress.Network { entries[index].network }
 
-  mutating func remove(at place: Int) {
-    entries[place].count -= 1
-    guard entries[place].count == 0 else { return }
-    places[entries[place].network] = nil
-    free.append(place)
+  mutating func remove(at index: Int) {
+    entries[index].count -= 1
+    guard entries[index].count == 0 else { return }
+    indices[entries[index].network] = nil
+    free.append(index)
   }
 }

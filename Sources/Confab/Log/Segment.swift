@@ -21,6 +21,9 @@ struct Slice {
   let bytes: [UInt8]
   let range: Range<Int>
   var count: Int { range.count }
+  var span: Span<UInt8> {
+    @_lifetime(borrow self) borrowing get { bytes.span.extracting(range) }
+  }
 }
 
 /// Consecutive segments. Messages are appended at the end, read by position, and freed when every cursor has passed

@@ -1,4 +1,3 @@
-internal import CLibwebsockets
 internal import Synchronization
 
 /// Counts of what an event loop has done. The loop counts without locks on its thread, and publishes a copy in each
@@ -17,12 +16,12 @@ struct Counters {
   var latency = Latency()
   /// Delay of the sweeps: that of the latest one, or of an earlier one, less a tenth for each sweep since.
   var lag = Duration.zero
-  /// When the next sweep is due, in nanoseconds of `uv_hrtime()`. Nil when the loop does not run.
+  /// When the next sweep is due, in nanoseconds of ``monotonicTime()``. Nil when the loop does not run.
   fileprivate var sweepDue: UInt64?
 
   /// Time for which a sweep has been overdue.
   fileprivate var stall: Duration {
-    let now = uv_hrtime()
+    let now = monotonicTime()
     return .nanoseconds(Int64(sweepDue.map { now > $0 ? now - $0 : 0 } ?? 0))
   }
 }
@@ -54,22 +53,19 @@ extension EventLoop {
   }
 
   /// Publishes the counters. Called when a sweep begins.
-  func showCounters() {
-    let now = uv_hrtime()
+  func publishCounters() {
+    let now = monotonicTime()
     if let due = counters.sweepDue {
       counters.lag = max(.nanoseconds(Int64(now > due ? now - due : 0)), counters.lag * 0.9)
     }
-    counters.sweepDue = now + EventLoop.sweepInterval.milliseconds * 1_000_000
-    counters.backlog = counters.outboxBytes + unreadBytes
-    shownCounters.withLock { $0 = counters }
+    counters.sweepDue = now + IdleSweep.interval.milliseconds * 1_000_000
+    counters.backlog = counters.outboxBytes + fanouts.unreadBytes
+    publishedCounters.withLock { $0 = counters }
   }
 
   /// Publishes the counters when the loop has ended.
-  func showLastCounters() {
-    showCounters()
-    shownCounters.withLock { $0.sweepDue = nil }
+  func publishLastCounters() {
+    publishCounters()
+    publishedCounters.withLock { $0.sweepDue = nil }
   }
 }
-
-/// Nanoseconds on a monotonic clock.
-func monotonicTime() -> UInt64 { uv_hrtime() }

@@ -4,7 +4,7 @@ internal import Synchronization
 ///
 /// Members that keep up form the *group*: they share one cursor, and each gets one write for each segment. A member
 /// whose socket is full, or that has something else to be sent first, stands *apart* with its own cursor until it has
-/// caught up with the group (Backlog.swift).
+/// caught up with the group (Connection/Writing.swift).
 ///
 /// Loop thread only, except ``logGrew()`` and ``logRelieved()``.
 final class Fanout: LogReader, @unchecked Sendable {
@@ -46,7 +46,7 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   func logRelieved() {
     let loop = loop
-    loop.execute { loop.isResumeDue = true }
+    loop.execute { loop.reads.checkPaused() }
   }
 
   /// Writes what has been appended since the last flush. Called when the turn has ended.
@@ -74,23 +74,22 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// log reuses their memory.
   private func writeNext() -> Int {
     guard let slice = log.read(cursor) else { return 0 }
-    unsafe slice.withBytes { bytes in
-      var next = 0
-      defer { loop.counters.sentBytes += bytes.count * group.count }
-      while next < group.count {
-        let socket = group[next]
-        if socket.isBlocked {
-          let connection = socket.connection
-          setApart(connection)
-          connection.requestWritable()
-        } else if unsafe socket.write(bytes) == .failed {
-          socket.connection.drop()
-        } else {
-          next += 1
-        }
+    let bytes = slice.span
+    var next = 0
+    while next < group.count {
+      let socket = group[next]
+      if socket.isBlocked {
+        let connection = socket.connection
+        setApart(connection)
+        connection.requestWritable()
+      } else if socket.write(bytes) == .failed {
+        socket.connection.drop()
+      } else {
+        next += 1
       }
     }
-    return slice.count
+    loop.counters.sentBytes += bytes.count * group.count
+    return bytes.count
   }
 
   /// Evicts the members that are further behind than the current limit, even if nothing has been appended.
@@ -103,16 +102,14 @@ final class Fanout: LogReader, @unchecked Sendable {
     let limit = newest - loop.backlogLimit
     guard log.start < limit else { return }
     for connection in apart.reversed() {
-      if case .apart(let cursor) = connection.place, cursor.position < limit { connection.evict() }
+      if connection.membership.isApart(before: limit) { connection.evict() }
     }
   }
 
   /// Bytes that the members have not been sent.
   var unreadBytes: Int {
-    let end = log.end
-    return apart.reduce((end - cursor.position) * group.count) { sum, connection in
-      guard case .apart(let cursor) = connection.place else { return sum }
-      return sum + max(0, min(end, connection.end) - cursor.position)
+    apart.reduce((log.end - cursor.position) * group.count) { sum, connection in
+      sum + max(0, connection.membership.unread(upTo: connection.end))
     }
   }
 
@@ -120,22 +117,22 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   /// Makes `connection` a member, which reads from the end of the log on.
   func add(_ connection: Connection) {
-    connection.fanout = self
-    connection.place = .apart(log.makeCursor())
+    connection.membership.fanout = self
+    connection.membership.standing = .apart(log.makeCursor())
     insertApart(connection)
     resume(connection)
   }
 
   func remove(_ connection: Connection) {
-    switch connection.place {
+    switch connection.membership.standing {
     case .none: return
     case .group: removeFromGroup(connection)
     case .apart(let cursor):
       removeFromApart(connection)
       log.remove(cursor)
     }
-    connection.place = .none
-    connection.fanout = nil
+    connection.membership.standing = .none
+    connection.membership.fanout = nil
     if group.isEmpty && apart.isEmpty { loop.schedule(self) }
   }
 
@@ -144,14 +141,14 @@ final class Fanout: LogReader, @unchecked Sendable {
     isRetired = true
     log.remove(self)
     log.remove(cursor)
-    loop.forget(self)
+    loop.fanouts.remove(self)
   }
 
   /// Takes a member out of the group. It reads on from the group's position.
   func setApart(_ connection: Connection) {
-    guard case .group = connection.place else { return }
+    guard case .group = connection.membership.standing else { return }
     removeFromGroup(connection)
-    connection.place = .apart(log.copy(cursor))
+    connection.membership.standing = .apart(log.copy(cursor))
     insertApart(connection)
   }
 
@@ -162,20 +159,20 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// The log has then grown beyond the group's cursor, so ``flush()`` is due. If the member did not wait, nothing would
   /// write to it again.
   func resume(_ connection: Connection) {
-    guard case .apart(let own) = connection.place else { return }
-    let next = max(own.position, connection.outbox?.nextMark ?? 0, connection.ending?.position ?? 0)
+    guard case .apart(let own) = connection.membership.standing else { return }
+    let outbox = connection.writing.outbox
+    let next = max(own.position, outbox?.nextMark ?? 0, connection.ending?.position ?? 0)
     if next > cursor.position && next < .max {
-      if !connection.isScheduled { waiting.append(connection) }
-      connection.isScheduled = true
-    } else if own.position == cursor.position && connection.end == .max && connection.outbox == nil {
+      if connection.writing.schedule() { waiting.append(connection) }
+    } else if own.position == cursor.position && connection.end == .max && outbox == nil {
       admit(connection, own)
     }
   }
 
   private func resumeWaiting() {
     for connection in waiting {
-      connection.isScheduled = false
-      loop.schedule(connection)
+      connection.writing.unschedule()
+      loop.turn.schedule(connection)
     }
     waiting.removeAll(keepingCapacity: true)
   }
@@ -184,29 +181,77 @@ final class Fanout: LogReader, @unchecked Sendable {
     guard let socket = connection.socket else { return }
     removeFromApart(connection)
     log.remove(own)
-    connection.place = .group
-    connection.slot = Int32(group.count)
+    connection.membership.standing = .group
+    connection.membership.slot = Int32(group.count)
     group.append(socket)
   }
 
   private func removeFromGroup(_ connection: Connection) {
     let last = group.removeLast()
-    if connection.slot < group.count {
-      group[Int(connection.slot)] = last
-      last.connection.slot = connection.slot
+    if connection.membership.slot < group.count {
+      group[Int(connection.membership.slot)] = last
+      last.connection.membership.slot = connection.membership.slot
     }
   }
 
   private func insertApart(_ connection: Connection) {
-    connection.slot = Int32(apart.count)
+    connection.membership.slot = Int32(apart.count)
     apart.append(connection)
   }
 
   private func removeFromApart(_ connection: Connection) {
     let last = apart.removeLast()
-    if connection.slot < apart.count {
-      apart[Int(connection.slot)] = last
-      last.slot = connection.slot
+    if connection.membership.slot < apart.count {
+      apart[Int(connection.membership.slot)] = last
+      last.membership.slot = connection.membership.slot
     }
+  }
+}
+
+/// A connection's membership in a log.
+struct Membership {
+  fileprivate enum Standing {
+    /// It has not joined a log.
+    case none
+    /// It shares the cursor of its fan-out's group.
+    case group
+    /// It has its own cursor.
+    case apart(Cursor)
+  }
+  /// The fan-out of the joined log.
+  fileprivate(set) var fanout: Fanout?
+  fileprivate var standing = Standing.none
+  /// The index among the fan-out's members with the same standing.
+  fileprivate var slot: Int32 = 0
+
+  /// Whether it has its own cursor.
+  var isApart: Bool { if case .apart = standing { true } else { false } }
+
+  /// Whether it has its own cursor, before `position`.
+  func isApart(before position: Int) -> Bool {
+    if case .apart(let cursor) = standing { cursor.position < position } else { false }
+  }
+
+  /// Bytes of the log that the connection has not been sent, up to `end`.
+  func unread(upTo end: Int) -> Int {
+    guard let fanout else { return 0 }
+    return switch standing {
+    case .none: 0
+    case .group: fanout.log.end - fanout.position
+    case .apart(let cursor): min(fanout.log.end, end) - cursor.position
+    }
+  }
+
+  /// Returns the next bytes for a connection with its own cursor, up to the position `limit`.
+  func read(upTo limit: Int) -> Slice? {
+    guard let fanout, case .apart(let cursor) = standing else { return nil }
+    return fanout.log.read(cursor, upTo: limit)
+  }
+
+  /// Moves the connection's own cursor forward.
+  mutating func advance(by count: Int) {
+    guard let fanout, case .apart(var cursor) = standing else { return }
+    fanout.log.advance(&cursor, by: count)
+    standing = .apart(cursor)
   }
 }

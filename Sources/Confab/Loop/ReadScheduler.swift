@@ -1,94 +1,132 @@
-internal import CLibwebsockets
-
 // Connections that are not read for a while. TCP then slows the peer down, and nothing is lost.
 //
 // Connections that wait for a rate, for their log, or for their own backlog are checked from time to time. Those that
 // wait for a pong go on once it is sent, and those that their handler has paused go on when it resumes them.
 
-extension EventLoop {
-  /// Stops reading from a connection until its log is relieved, and its peer is within its rates.
-  func pauseReading(_ connection: Connection) {
-    if connection.isPaused { return }
-    stopReading(connection)
-    putOff(connection)
+/// Decides when the paused connections of an event loop are read again. Loop thread only.
+final class ReadScheduler {
+  /// Connections that are paused because of a rate, the log that they append to, or their own backlog.
+  private var paused: ContiguousArray<Connection> = []
+  /// Whether the paused connections must be checked again.
+  private var isCheckDue = false
+  /// Connections that may be read again: their pong has been sent, or their handler has resumed them.
+  private var resumed: ContiguousArray<Connection> = []
+  /// Runs while connections are paused.
+  private let timer: UvTimer
+  private static let interval = Duration.milliseconds(20)
+
+  init(on uv: UvLoop) { timer = UvTimer(on: uv) }
+
+  /// Stops reading from a connection until its log is relieved, and its client is within its rates.
+  func pause(_ connection: Connection) {
+    if connection.reading.isPaused { return }
+    stop(connection)
+    checkAgain(connection)
   }
 
   /// Stops reading from a connection. The caller is responsible for resuming it.
-  func stopReading(_ connection: Connection) {
-    connection.isPaused = true
+  func stop(_ connection: Connection) {
+    connection.reading.isPaused = true
     connection.socket?.setReading(false)
   }
 
-  private func putOff(_ connection: Connection) {
+  /// Resumes reading before the next poll, if nothing else prevents it.
+  func resume(_ connection: Connection) { resumed.append(connection) }
+
+  /// Checks the paused connections before the next poll.
+  func checkPaused() { isCheckDue = true }
+
+  private func checkAgain(_ connection: Connection) {
     paused.append(connection)
-    if !resumeTimer.isActive {
-      resumeTimer.start(after: EventLoop.resumeInterval, every: EventLoop.resumeInterval) { self.isResumeDue = true }
+    if !timer.isActive {
+      timer.start(after: ReadScheduler.interval, every: ReadScheduler.interval) { [unowned self] in checkPaused() }
     }
   }
 
-  private static let resumeInterval = Duration.milliseconds(20)
-
   /// Resumes reading. Called right before a poll, and at no other time. lws on libuv processes what it has kept of a
   /// read before the loop prepares to poll, or else when the poll reports that the socket takes output. Only then are
-  /// the connection's pings noticed, see Pings.swift.
-  func resumeReading() {
+  /// the connection's pings noticed, see Lws/Workarounds/Pings.swift.
+  func run() {
     // Delivering a deferred message may add others.
-    let answered = exchange(&self.answered, with: [])
-    for connection in answered where !goOn(connection) { putOff(connection) }
-    guard isResumeDue else { return }
-    isResumeDue = false
-    let paused = exchange(&self.paused, with: [])
-    for connection in paused {
-      if connection.mayBeRead { connection.heard() }
-      if !goOn(connection) { self.paused.append(connection) }
+    for connection in exchange(&resumed, with: []) where !readOn(connection) { checkAgain(connection) }
+    guard isCheckDue else { return }
+    isCheckDue = false
+    for connection in exchange(&paused, with: []) {
+      if connection.mayBeRead { connection.noteActivity() }
+      if !readOn(connection) { paused.append(connection) }
     }
-    if self.paused.isEmpty { resumeTimer.stop() }
+    if paused.isEmpty { timer.stop() }
   }
 
   /// Resumes reading, if that is allowed. Returns false if the connection must be checked again. A connection that its
   /// handler has paused is not checked: its handler resumes it.
-  private func goOn(_ connection: Connection) -> Bool {
-    guard connection.mayBeRead else { return connection.isHeldBack }
-    guard connection.finishPutOff() else { return false }
-    guard connection.mayBeRead else { return connection.isHeldBack }
-    connection.goOnReading()
+  private func readOn(_ connection: Connection) -> Bool {
+    guard connection.mayBeRead else { return connection.reading.isHeldByHandler }
+    guard connection.deliverDeferred() else { return false }
+    guard connection.mayBeRead else { return connection.reading.isHeldByHandler }
+    connection.readOn()
     return true
   }
+
+  /// Releases the connections, which refer to the loop, when the loop has ended.
+  func end() {
+    (paused, resumed) = ([], [])
+    timer.close()
+  }
+}
+
+/// Whether a connection is read.
+struct Reading {
+  /// Whether reading is stopped.
+  fileprivate(set) var isPaused = false
+  /// Whether the handler has stopped reading.
+  fileprivate(set) var isHeldByHandler = false
 }
 
 extension Connection {
   fileprivate var mayBeRead: Bool {
-    if isHeldBack { return false }
-    if let fanout, fanout.log.isPressed { return false }
+    if reading.isHeldByHandler { return false }
+    if let fanout = membership.fanout, fanout.log.isPressed { return false }
     if state == .open && isFarBehind { return false }
     if state == .open, let meter, meter.readableAt > loop.now { return false }
     return true
   }
-}
 
-extension Connection {
+  /// Reads on, beginning with what lws has kept of the last read.
+  func readOn() {
+    reading.isPaused = false
+    setReading()
+  }
+
   /// Stops reading until ``resumeReading()``: no message is received, so TCP slows the peer down. Events at the peer's
   /// side, its end included, are noticed later. ``Configuration/idleTimeout`` does not count meanwhile. Loop thread
   /// only.
   public func pauseReading() {
     loop.preconditionCurrent()
-    guard state == .open, !isHeldBack else { return }
-    isHeldBack = true
-    if !isPaused { loop.stopReading(self) }
+    guard state == .open, !reading.isHeldByHandler else { return }
+    reading.isHeldByHandler = true
+    if !reading.isPaused { loop.reads.stop(self) }
   }
 
   /// Ends ``pauseReading()``: messages are received from the next turn on. Loop thread only.
   public func resumeReading() {
     loop.preconditionCurrent()
-    letGo()
+    endHold()
   }
 
   /// Ends ``pauseReading()``, without checking the thread.
-  func letGo() {
-    guard isHeldBack else { return }
-    isHeldBack = false
-    heard()
+  func endHold() {
+    guard reading.isHeldByHandler else { return }
+    reading.isHeldByHandler = false
+    noteActivity()
     // A connection with a pending pong goes on when that is sent.
-    if !owesPong { loop.answered.append(self) }
+    if !isPongPending { loop.reads.resume(self) }
+  }
+
+  /// Reads a connection that is being dropped: a socket that is not read is not polled, and its end would not be
+  /// noticed.
+  func readUntilEnd() {
+    reading.isHeldByHandler = false
+    if reading.isPaused { readOn() }
   }
 }

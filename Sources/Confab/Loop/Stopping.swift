@@ -1,6 +1,40 @@
 // A loop that stops closes its connections. If it drains first, it moves them to another server one after the other.
 
+/// How far a loop has stopped.
+final class Stopping {
+  /// The drain in progress.
+  private(set) var drain: Drain?
+  /// The latest time at which the loop ends, in its milliseconds. Nil unless it is stopping.
+  private var deadline: UInt64?
+  /// Whether the remaining connections are being dropped.
+  private(set) var isTearingDown = false
+  private let timer: UvTimer
+
+  init(on uv: UvLoop) { timer = UvTimer(on: uv) }
+
+  var isDraining: Bool { drain != nil }
+  var hasDeadline: Bool { deadline != nil }
+
+  fileprivate func begin(_ drain: Drain) { self.drain = drain }
+
+  /// Calls `body` at the deadline, unless an earlier one is set already. Returns whether it is the first deadline.
+  fileprivate func begin(within timeout: Duration, now: UInt64, _ body: @escaping () -> Void) -> Bool {
+    let new = now + timeout.milliseconds
+    let isFirst = deadline == nil
+    guard isFirst || new < deadline! else { return false }
+    deadline = new
+    timer.start(after: timeout, body)
+    return isFirst
+  }
+
+  func beginTearDown() { isTearingDown = true }
+
+  func end() { timer.close() }
+}
+
 extension EventLoop {
+  var isStopping: Bool { stopping.hasDeadline }
+
   /// Drains, unless `time` is zero. Then stops listening, closes every connection with 1001, and ends the loop within
   /// `timeout`. Any thread.
   func stop(drainingOver time: Duration, within timeout: Duration) {
@@ -8,20 +42,21 @@ extension EventLoop {
   }
 
   private func stop(within timeout: Duration) {
-    let deadline = now + timeout.milliseconds
-    let isFirst = stopDeadline == nil
-    guard isFirst || deadline < stopDeadline! else { return }
-    stopDeadline = deadline
-    stopTimer.start(after: timeout) { self.finish() }
-    guard isFirst else { return }
-    if drain == nil { for listener in listeners { listener.stop() } }
-    for connection in connections { stop(connection) }
-    for connection in httpConnections.values { connection.stop() }
+    guard stopping.begin(within: timeout, now: now, { [unowned self] in finish() }) else { return }
+    if !stopping.isDraining { for listener in listeners { listener.stop() } }
+    for connection in connections.all { stop(connection) }
+    for connection in httpConnections.all { connection.stop() }
   }
 
-  func stop(_ connection: Connection) {
+  private func stop(_ connection: Connection) {
     if connection.state == .connecting { return connection.refuseWhileStopping() }
     connection.close(.goingAway, reason: "the server is stopping")
+  }
+
+  /// Stops, or moves, a connection that opens while the loop stops or drains: it was accepted before.
+  func stopIfStopping(_ connection: Connection) {
+    if isStopping { return stop(connection) }
+    if let drain = stopping.drain { move(connection, after: drain.spread(now: now) * Double.random(in: 0...1)) }
   }
 }
 
@@ -45,29 +80,24 @@ extension EventLoop {
   /// Stops listening, and closes the connections with 1001, spread over `time`. Then stops, within `timeout`. The loop
   /// ends sooner if no connections are left.
   private func drain(over time: Duration, within timeout: Duration) {
-    guard drain == nil && !isStopping else { return }
+    guard !stopping.isDraining && !isStopping else { return }
     let drain = Drain(over: time, now: now)
-    self.drain = drain
+    stopping.begin(drain)
     for listener in listeners { listener.drain() }
-    // The latest first, so that each of these jobs finds its place at once.
+    // The latest first, so that each of these jobs finds its position at once.
     execute(after: time) { self.stop(within: timeout) }
-    let (connections, loops) = (connections, configuration.loops)
-    for (place, connection) in connections.enumerated().reversed() where connection.state == .open {
+    let (connections, loops) = (connections.all, configuration.loops)
+    for (number, connection) in connections.enumerated().reversed() where connection.state == .open {
       // The loops take turns.
-      move(connection, after: drain.spread(now: now) * (place * loops + index) / (connections.count * loops))
+      move(connection, after: drain.spread(now: now) * (number * loops + index) / (connections.count * loops))
     }
   }
 
   /// Whether it drains, and no loop has connections left. Until then, clients still get messages from the other loops.
-  var isDrained: Bool { drain != nil && admission.isEmpty }
-
-  /// Moves a connection that opens while the loop drains: it was accepted before.
-  func moveIfDraining(_ connection: Connection) {
-    if let drain { move(connection, after: drain.spread(now: now) * Double.random(in: 0...1)) }
-  }
+  var isDrained: Bool { stopping.isDraining && admission.isEmpty }
 
   private func move(_ connection: Connection, after delay: Duration) {
-    guard let drain else { return }
+    guard let drain = stopping.drain else { return }
     handler.moving(connection, after: delay)
     execute(after: delay + drain.patience) { self.stop(connection) }
   }

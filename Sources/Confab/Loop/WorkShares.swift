@@ -1,5 +1,3 @@
-internal import CLibwebsockets
-
 // The cost of the messages of one address. A compressed message of a kilobyte can inflate to a megabyte, which takes
 // milliseconds to inflate, check and deflate for its readers, and a request of forty bytes can have a response of 256 KiB.
 // The time that both take on a loop is measured. When an address has used up its share, its next messages are deferred
@@ -39,38 +37,52 @@ struct WorkDebt {
   }
 }
 
-extension EventLoop {
-  /// Whether the address of a connection has used up its share. False for connections that are exempt from rates.
-  func isOverworked(by connection: Connection) -> Bool {
+/// The debts of the addresses whose messages an event loop handles.
+struct WorkShares {
+  /// By the ticket of the address.
+  private var debts: [Int: WorkDebt] = [:]
+  /// Whether addresses have limits.
+  private let isOn: Bool
+
+  init(_ configuration: Configuration) { isOn = configuration.maxConnectionsPerAddress > 0 }
+
+  /// The ticket of a connection's address; nil if it is exempt from rates.
+  fileprivate func ticket(of connection: Connection) -> Int? {
+    isOn && connection.meter != nil ? connection.socket?.ticket.rawValue : nil
+  }
+
+  fileprivate mutating func isTooMuch(for connection: Connection) -> Bool {
     guard !debts.isEmpty, let ticket = ticket(of: connection) else { return false }
-    return debts[ticket]?.isTooMuch(now: uv_hrtime()) ?? false
+    return debts[ticket]?.isTooMuch(now: monotonicTime()) ?? false
   }
 
-  private func ticket(of connection: Connection) -> Int? {
-    guard connection.meter != nil, configuration.maxConnectionsPerAddress > 0 else { return nil }
-    return connection.socket?.ticket.rawValue
-  }
-
-  /// Runs `work`, and adds the time that it takes to the debt of the connection's address.
-  func working<Result, Failure>(
-    for connection: Connection, _ work: () throws(Failure) -> Result
-  ) throws(Failure) -> Result {
-    guard let ticket = ticket(of: connection) else { return try work() }
-    let start = uv_hrtime()
-    defer {
-      let now = uv_hrtime()
-      debts[ticket, default: WorkDebt(now: start)].add(now &- start, now: now)
-    }
-    return try work()
+  fileprivate mutating func add(_ ticket: Int, since start: UInt64) {
+    let now = monotonicTime()
+    debts[ticket, default: WorkDebt(now: start)].add(now &- start, now: now)
   }
 
   /// Forgets the addresses that have paid off their debt.
-  func forgetPaidDebts() {
+  mutating func forgetPaidDebts() {
     if debts.isEmpty { return }
-    let now = uv_hrtime()
+    let now = monotonicTime()
     debts = debts.filter { ticket, debt in
       var debt = debt
       return !debt.isPaid(now: now)
     }
+  }
+}
+
+extension EventLoop {
+  /// Whether the address of a connection has used up its share. False for connections that are exempt from rates.
+  func isOverworked(by connection: Connection) -> Bool { work.isTooMuch(for: connection) }
+
+  /// Runs `body`, and adds the time that it takes to the debt of the connection's address.
+  func working<Result, Failure>(
+    for connection: Connection, _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    guard let ticket = work.ticket(of: connection) else { return try body() }
+    let start = monotonicTime()
+    defer { work.add(ticket, since: start) }
+    return try body()
   }
 }

@@ -30,13 +30,14 @@ func confabCallback(
     return 1
 
   case LWS_CALLBACK_CONFIRM_EXTENSION_OKAY:
-    return unsafe EventLoop.of(wsi!).confirmExtension(Socket(wsi!)) ? 0 : 1
+    return unsafe Context.of(wsi!)!.exchange.takesOffer(Socket(wsi!)) ? 0 : 1
 
   case LWS_CALLBACK_ADD_HEADERS:
-    return unsafe LwsGate(wsi!).answersUpgrade(AnswerHeaders(data!)) ? 0 : -1
+    return unsafe LwsRequestHandler(wsi!).answersUpgrade(AnswerHeaders(data!)) ? 0 : -1
 
   case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-    return unsafe Socket(wsi!).connection.peerCloses(UnsafeRawBufferPointer(start: data, count: length)) ? 0 : -1
+    let payload = unsafe [UInt8](UnsafeRawBufferPointer(start: data, count: length))
+    return unsafe Socket(wsi!).connection.peerCloses(payload) ? 0 : -1
 
   case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
     unsafe Socket(wsi!).boundConnection?.lwsCloses()
@@ -50,20 +51,20 @@ func confabCallback(
     return 0
 
   case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-    return unsafe LwsGate(wsi!).admitsUpgrade(data) ? 0 : -1
+    return unsafe LwsRequestHandler(wsi!).admitsUpgrade(data) ? 0 : -1
 
   case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
     unsafe Context.of(wsi!)?.loop?.wasAdopted(Socket(wsi!))
     return 0
 
   case LWS_CALLBACK_FILTER_HTTP_CONNECTION:
-    return unsafe LwsGate(wsi!).admitsRequest(data) ? 0 : -1
+    return unsafe LwsRequestHandler(wsi!).admitsRequest(data) ? 0 : -1
 
   case LWS_CALLBACK_HTTP:
-    return unsafe LwsGate(wsi!).answersUnserved() ? 0 : -1
+    return unsafe LwsRequestHandler(wsi!).answersUnserved() ? 0 : -1
 
   case LWS_CALLBACK_RAW_RX:
-    unsafe LwsGate(wsi!).rejectUnknown()
+    unsafe LwsRequestHandler(wsi!).rejectUnknown()
     return -1
 
   case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
@@ -73,7 +74,7 @@ func confabCallback(
   case LWS_CALLBACK_WSI_DESTROY:
     // A handshake that fails while it is answered ends here, without LWS_CALLBACK_CLOSED.
     unsafe Socket(wsi!).boundConnection?.ended()
-    unsafe Context.of(wsi!)?.loop?.left(Socket(wsi!))
+    unsafe Context.of(wsi!)?.loop?.ended(Socket(wsi!))
     return 0
 
   default:

@@ -23,6 +23,9 @@ internal import Synchronization
     deinit { unsafe SSL_CTX_free(context) }
   }
 
+  /// Frees what OpenSSL keeps for the calling thread.
+  static func freeThreadData() { OPENSSL_thread_stop() }
+
   /// Reads the files.
   init(_ tls: TLS) throws(ConfabError) {
     self.tls = tls

@@ -12,7 +12,7 @@ internal import Glibc
 
   /// The connection of an established WebSocket.
   ///
-  /// lws holds it unretained, from ``LwsGate/answersUpgrade(_:)`` to LWS_CALLBACK_CLOSED. ``EventLoop/connections``
+  /// lws holds it unretained, from ``LwsRequestHandler/answersUpgrade(_:)`` to LWS_CALLBACK_CLOSED. ``EventLoop/connections``
   /// keeps it alive meanwhile.
   var connection: Connection {
     unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi)).takeUnretainedValue()
@@ -35,14 +35,12 @@ internal import Glibc
   ///
   /// LWS_WRITE_HTTP makes the ws role skip framing and extensions (lib/roles/ws/ops-ws.c, `send_raw`). lws copies what
   /// a full socket does not take, and sends it before anything else. The socket is blocked until then.
-  func write(_ bytes: UnsafeRawBufferPointer) -> Written {
-    let start = unsafe UnsafeMutableRawPointer(mutating: bytes.baseAddress!)
-      .assumingMemoryBound(to: UInt8.self)
-    return unsafe lws_write(wsi, start, bytes.count, LWS_WRITE_HTTP) < 0 ? .failed : .taken
-  }
-
-  func write(_ slice: Slice) -> Written {
-    unsafe slice.withBytes { unsafe write($0) }
+  func write(_ bytes: Span<UInt8>) -> Written {
+    unsafe bytes.withUnsafeBufferPointer { bytes in
+      // lws does not change them.
+      let start = unsafe UnsafeMutablePointer(mutating: bytes.baseAddress!)
+      return unsafe lws_write(wsi, start, bytes.count, LWS_WRITE_HTTP) < 0 ? .failed : .taken
+    }
   }
 
   /// Whether lws holds bytes that the kernel has not taken yet.
@@ -96,9 +94,7 @@ internal import Glibc
   var peer: String { client?.endpoint ?? "a peer that has gone" }
 
   /// Answers a request. The caller must then end the connection.
-  func answer(_ response: Response, isHead: Bool = false) { _ = write(response.bytes(isHead: isHead)) }
-
-  func write(_ bytes: [UInt8]) -> Written { unsafe bytes.withUnsafeBytes { unsafe write($0) } }
+  func answer(_ response: Response, isHead: Bool = false) { _ = write(response.bytes(isHead: isHead).span) }
 
   /// Makes lws end the connection in a later turn, without a close frame. A request that the kernel has by then is not
   /// read.
@@ -115,9 +111,53 @@ internal import Glibc
   }
 }
 
-extension Slice {
-  /// Calls `body` with the bytes, which are valid during the call.
-  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-    unsafe bytes.withUnsafeBytes { unsafe body(UnsafeRawBufferPointer(rebasing: $0[range])) }
+extension Socket: Hashable {
+  static func == (one: Socket, other: Socket) -> Bool { unsafe one.wsi == other.wsi }
+  func hash(into hasher: inout Hasher) { unsafe hasher.combine(wsi) }
+}
+
+extension Socket {
+  /// The kernel's state of the TCP connection.
+  var kernelState: StreamSocket.State { StreamSocket(descriptor: descriptor).state }
+
+  /// Answers with status 408, unless the TLS handshake is incomplete, and ends the connection.
+  func rejectLate() {
+    if canAnswer { unsafe LwsRequestHandler(wsi).rejectLate() }
+    kill()
   }
+}
+
+extension Socket {
+  /// The close frame that lws is about to send by itself.
+  var closeFrame: Close? {
+    let length = Int(unsafe lws_get_close_length(wsi))
+    guard length >= 2, let start = unsafe lws_get_close_payload(wsi) else { return nil }
+    let payload = unsafe UnsafeBufferPointer(start: start, count: length)
+    let code = unsafe UInt16(payload[0]) << 8 | UInt16(payload[1])
+    return Close(
+      code: CloseCode(rawValue: code), reason: unsafe String(decoding: payload.dropFirst(2), as: UTF8.self),
+      isClean: false)
+  }
+}
+
+extension Socket {
+  /// Takes a piece of a message, see ``Connection/receive(_:_:)``.
+  func received(_ piece: UnsafeRawBufferPointer) -> Bool {
+    let bytes = unsafe Span<UInt8>(_unsafeBytes: piece)
+    // The loop keeps the connection alive meanwhile. Counting a reference for each message would take longer than
+    // everything else that is done to it here.
+    return unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi))._withUnsafeGuaranteedRef {
+      $0.receive(bytes, self)
+    }
+  }
+
+  /// Stops reading, or resumes it with what has arrived meanwhile.
+  func setReading(_ isOn: Bool) { unsafe _ = lws_rx_flow_control(wsi, isOn ? 1 : 0) }
+
+  // Properties of the piece in LWS_CALLBACK_RECEIVE.
+  var isFinalFragment: Bool { unsafe lws_is_final_fragment(wsi) != 0 }
+  var isBinary: Bool { unsafe lws_frame_is_binary(wsi) != 0 }
+  /// RSV1 of the piece's frame. The first frame of a compressed message has it.
+  var isCompressed: Bool { unsafe lws_get_reserved_bits(wsi) & 0x40 != 0 }
+  var remainingPayload: Int { unsafe lws_remaining_packet_payload(wsi) }
 }

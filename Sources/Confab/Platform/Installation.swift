@@ -10,29 +10,17 @@ package enum Installation {
       guard let parent = file?.parts(separatedBy: "/").dropLast() else { continue }
       for path in paths {
         let folder = "\(parent.joined(separator: "/"))/\(path)"
-        if isDirectory(folder) { return resolved(folder) }
+        if isDirectory(folder) { return resolvedPath(folder) }
       }
     }
     return nil
   }
 
-  private static var program: String? { resolved("/proc/self/exe") }
+  private static var program: String? { resolvedPath("/proc/self/exe") }
 
   private static var library: String? {
     var image = unsafe shim_image()
     guard unsafe shim_dladdr(#dsohandle, &image) != 0, let file = unsafe image.file else { return nil }
-    return resolved(unsafe String(cString: file))
+    return resolvedPath(unsafe String(cString: file))
   }
-
-  /// Returns the absolute path without symbolic links.
-  private static func resolved(_ path: String) -> String? {
-    guard let resolved = unsafe realpath(path, nil) else { return nil }
-    defer { unsafe free(resolved) }
-    return unsafe String(cString: resolved)
-  }
-}
-
-func isDirectory(_ path: String) -> Bool {
-  var status = stat()
-  return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
 }

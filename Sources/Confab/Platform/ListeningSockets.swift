@@ -17,7 +17,7 @@ public struct ListeningAddress: Hashable, Sendable {
 }
 
 /// Listening sockets of all event loops: `descriptors[loop]` has one for each address.
-struct Bound {
+struct ListeningSockets {
   private(set) var addresses: [ListeningAddress] = []
   private(set) var descriptors: [[Int32]]
   private let isEncrypted: Bool

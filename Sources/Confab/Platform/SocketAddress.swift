@@ -19,15 +19,23 @@ struct SocketAddress: CustomStringConvertible {
     if failure != 0 { return nil }
   }
 
-  /// Accepts a connection from a listening socket. Returns nil, with errno set, if none is waiting.
-  static func accept(from listener: Int32) -> (descriptor: Int32, peer: SocketAddress)? {
+  enum Accepted {
+    case connection(StreamSocket, SocketAddress)
+    case nothingYet
+    /// The process, or the system, has no descriptor or memory left. The connection is still waiting.
+    case outOfResources
+  }
+
+  /// Accepts a connection from a listening socket.
+  static func accept(from listener: StreamSocket) -> Accepted {
     var peer = SocketAddress()
     let descriptor = unsafe withUnsafeMutablePointer(to: &peer.storage) { storage in
       unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe shim_accept(listener, $0, &peer.length)
+        unsafe shim_accept(listener.descriptor, $0, &peer.length)
       }
     }
-    return descriptor >= 0 ? (descriptor, peer.unmapped) : nil
+    if descriptor >= 0 { return .connection(StreamSocket(descriptor: descriptor), peer.unmapped) }
+    return [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) ? .outOfResources : .nothingYet
   }
 
   /// The IPv4 address, if this is an IPv4-mapped IPv6 address, as dual-stack sockets have (RFC 4291, section 2.5.5.2).
@@ -190,6 +198,9 @@ struct SocketAddress: CustomStringConvertible {
     }
   }
 
+  /// Maximum number of connections that wait in the kernel to be accepted.
+  static let listenQueueLength = 4096
+
   /// Returns a socket that listens on this address.
   func listen(shared: Bool) throws(ConfabError) -> Int32 {
     let family = Int32(storage.ss_family)
@@ -200,7 +211,7 @@ struct SocketAddress: CustomStringConvertible {
     // IPv4 has its own socket.
     if family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
     guard unsafe withAddress({ unsafe bind(descriptor, $0, length) }) == 0,
-      Glibc.listen(descriptor, Int32(Listener.queueLength)) == 0
+      Glibc.listen(descriptor, Int32(SocketAddress.listenQueueLength)) == 0
     else {
       let error = listenError(errno)
       close(descriptor)

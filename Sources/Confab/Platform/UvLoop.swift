@@ -143,6 +143,10 @@ internal import Synchronization
     precondition(failure == 0, "a handle was left open")
   }
 
+  /// Time in milliseconds of a monotonic clock, as of the beginning of the turn.
+  var now: UInt64 { unsafe uv_now(loop) }
+
+  /// Whether the caller is on the loop's thread.
   var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(uv_thread_self()) }
 
   /// Notes that the calling thread does not run the loop any more.
@@ -169,6 +173,9 @@ internal import Synchronization
     unsafe closeHandle(async)
   }
 }
+
+/// Nanoseconds of a monotonic clock.
+func monotonicTime() -> UInt64 { uv_hrtime() }
 
 /// Number of cores that this process may use.
 let availableCores = Int(uv_available_parallelism())

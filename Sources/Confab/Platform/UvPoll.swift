@@ -8,9 +8,9 @@ internal import CLibwebsockets
   private let body: () -> Void
   private var interest = Interest.nothing
 
-  init(_ descriptor: Int32, on loop: UnsafeMutablePointer<uv_loop_t>, _ body: @escaping () -> Void) {
+  init(_ socket: StreamSocket, on uv: UvLoop, _ body: @escaping () -> Void) {
     self.body = body
-    unsafe uv_poll_init(loop, handle, descriptor)
+    unsafe uv_poll_init(uv.loop, handle, socket.descriptor)
     // Retained until the handle has been closed.
     unsafe handle.pointee.data = Unmanaged.passRetained(self).toOpaque()
   }
@@ -37,10 +37,16 @@ internal import CLibwebsockets
   }
 }
 
-/// Memory for one read or write. The contents are not used afterwards.
+/// Memory for the bytes of one read, which the next read overwrites.
 @safe final class ScratchBuffer {
   static let size = 64 << 10
   let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: ScratchBuffer.size, alignment: 16)
+
+  /// Returns the first `count` bytes.
+  @_lifetime(borrow self)
+  func prefix(_ count: Int) -> Span<UInt8> {
+    unsafe _overrideLifetime(Span(_unsafeBytes: UnsafeRawBufferPointer(bytes).prefix(count)), borrowing: self)
+  }
 
   deinit { unsafe bytes.deallocate() }
 }

@@ -6,8 +6,8 @@ internal import CLibwebsockets
   private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
   private var body: () -> Void = {}
 
-  init(on loop: UnsafeMutablePointer<uv_loop_t>) {
-    unsafe uv_timer_init(loop, timer)
+  init(on uv: UvLoop) {
+    unsafe uv_timer_init(uv.loop, timer)
     // Unretained: the handle is closed, and the loop has ended, before this object is freed.
     unsafe timer.pointee.data = Unmanaged.passUnretained(self).toOpaque()
   }

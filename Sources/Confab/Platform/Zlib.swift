@@ -68,6 +68,9 @@ internal import Synchronization
   }
 }
 
+/// Why a message cannot be inflated: it would be longer than the limit, or is not DEFLATE.
+enum InflateError: Error { case tooBig, notDeflate }
+
 /// Inflates compressed messages, each by itself. One for each event loop. Loop thread only.
 @safe final class Inflater {
   /// Step in which output that does not fit in the buffer is inflated.
@@ -88,7 +91,7 @@ internal import Synchronization
   }
 
   /// Returns the message, of at most `limit` bytes, that `payload` inflates to (RFC 7692, section 7.2.2).
-  func inflate(_ payload: [UInt8], limit: Int) throws(Assembly.Refusal) -> [UInt8] {
+  func inflate(_ payload: [UInt8], limit: Int) throws(InflateError) -> [UInt8] {
     unsafe inflateReset(stream)
     var output: [UInt8] = []
     output.reserveCapacity(min(limit + 1, max(payload.count * 4, 256)))
@@ -99,7 +102,7 @@ internal import Synchronization
     return output
   }
 
-  private func feed(_ input: [UInt8], into output: inout [UInt8], _ limit: Int) throws(Assembly.Refusal) {
+  private func feed(_ input: [UInt8], into output: inout [UInt8], _ limit: Int) throws(InflateError) {
     var result = Z_OK
     unsafe input.withUnsafeBufferPointer { input in
       unsafe stream.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress)

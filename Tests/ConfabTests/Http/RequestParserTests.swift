@@ -4,7 +4,7 @@ import Testing
 
 private func parse(_ text: String, limit: Int = 1000) throws(RequestError) -> HttpRequest? {
   var parser = RequestParser(limit: limit)
-  parser.append(contentsOf: text.utf8)
+  parser.append(Array(text.utf8).span)
   return try parser.next()
 }
 
@@ -43,7 +43,7 @@ struct RequestParserTests {
     let requests = "\r\nGET /1 HTTP/1.0\n\nHEAD http://h:1/2?q HTTP/1.1\r\nHost: other\r\n\r\nrest"
     var paths: [String?] = []
     for byte in requests.utf8 {
-      parser.append(contentsOf: [byte])
+      parser.append([byte].span)
       while let request = try parser.next() { paths += [request.target.path, request.host] }
     }
     #expect(paths == ["/1", nil, "/2", "h:1"])

@@ -22,16 +22,16 @@ public func fuzzAssembly(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     whole += piece
     if remaining == 0 { ends += 1 }
     let isTooBig = whole.count > configuration.maxMessageSize || remaining > configuration.maxMessageSize - whole.count
-    let expected: Assembly.Refusal? =
+    let expected: AssemblyError? =
       isTooBig ? .tooBig : ends > configuration.maxFragments ? .tooManyFragments : isWrong(whole, kind, isFinal)
-    let refusal = refused { () throws(Assembly.Refusal) in
+    let refusal = refused { () throws(AssemblyError) in
       try assembly.add(piece.span, remaining: remaining, isFinal: isFinal, limits: limits)
     }
     require(refusal == expected, "\(String(describing: refusal)) in place of \(String(describing: expected)): \(whole)")
     if refusal == nil { require(assembly.bytes == whole, "\(assembly.bytes) in place of \(whole)") }
     if refusal == nil && !isFinal { continue }
     if isFinal && expected != .tooManyFragments {
-      let alone = refused { () throws(Assembly.Refusal) in
+      let alone = refused { () throws(AssemblyError) in
         try Assembly.check(Message(kind, whole.span), limits: limits)
       }
       require(alone == expected, "in one piece \(String(describing: alone)): \(whole)")
@@ -41,8 +41,8 @@ public func fuzzAssembly(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   return 0
 }
 
-private func refused(_ body: () throws(Assembly.Refusal) -> Void) -> Assembly.Refusal? {
-  do throws(Assembly.Refusal) {
+private func refused(_ body: () throws(AssemblyError) -> Void) -> AssemblyError? {
+  do throws(AssemblyError) {
     try body()
     return nil
   } catch {
@@ -51,7 +51,7 @@ private func refused(_ body: () throws(Assembly.Refusal) -> Void) -> Assembly.Re
 }
 
 /// A complete text must be valid; an incomplete one may lack at most three bytes at its end.
-private func isWrong(_ bytes: [UInt8], _ kind: Message.Kind, _ isFinal: Bool) -> Assembly.Refusal? {
+private func isWrong(_ bytes: [UInt8], _ kind: Message.Kind, _ isFinal: Bool) -> AssemblyError? {
   if kind == .binary { return nil }
   return (isFinal ? isText(bytes) : mayBecomeText(bytes)) ? nil : .notUtf8
 }

@@ -25,7 +25,7 @@ private func read(_ bytes: [UInt8], inPiecesOf size: Int) -> [String] {
   var rest = bytes[...]
   while case .needs(let count) = header.state, !rest.isEmpty {
     require(count > 0 && count <= 2 * ProxyHeader.maxLength, "needs \(count)")
-    header.append(rest.prefix(min(count, size)))
+    header.append(Array(rest.prefix(min(count, size))).span)
     rest = rest.dropFirst(min(count, size))
   }
   switch header.state {

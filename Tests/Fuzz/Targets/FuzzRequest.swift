@@ -28,7 +28,7 @@ private func read(_ bytes: [UInt8], inPiecesOf size: Int) -> [String] {
       return found + ["rejected: \(error.detail)"]
     }
     if rest.isEmpty { break }
-    parser.append(contentsOf: rest.prefix(size))
+    parser.append(Array(rest.prefix(size)).span)
     rest = rest.dropFirst(size)
   }
   let left = parser.takeRest() + rest

@@ -15,7 +15,7 @@ func hexadecimal(_ text: some StringProtocol) -> String {
 
 func describe(_ raw: [UInt8]) -> String {
   var parser = RequestParser(limit: 16 << 10)
-  parser.append(contentsOf: raw)
+  parser.append(raw.span)
   do {
     guard let request = try parser.next() else { return "incomplete" }
     let body =

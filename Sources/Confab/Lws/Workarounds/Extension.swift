@@ -7,15 +7,6 @@ internal import Glibc
 //
 // Compression.swift decides which offer is accepted and how it is answered.
 
-extension EventLoop {
-  /// Handles LWS_CALLBACK_CONFIRM_EXTENSION_OKAY: returns whether lws is to take this offer of the extension.
-  func confirmExtension(_ socket: Socket) -> Bool {
-    guard let upgrade = upgrading, upgrade.socket == socket, upgrade.compression != nil else { return false }
-    upgrading?.offersLeft -= 1
-    return upgrade.offersLeft == 0
-  }
-}
-
 /// The callback of the extension.
 func confabExtensionCallback(
   _ context: OpaquePointer?, _ extension: UnsafePointer<lws_extension>?, _ wsi: OpaquePointer?,
@@ -23,8 +14,8 @@ func confabExtensionCallback(
   _ length: Int
 ) -> Int32 {
   if reason == LWS_EXT_CB_CONSTRUCT {
-    unsafe EventLoop.of(wsi!).upgrading?.isActive = true
-    // lws gets an empty list of parameters: LwsGate.swift adds those of the response.
+    unsafe Context.of(wsi!)?.exchange.tookOffer()
+    // lws gets an empty list of parameters: LwsRequestHandler.swift adds those of the response.
     unsafe data!.assumingMemoryBound(to: UnsafePointer<lws_ext_options>.self).pointee = noOptions
   }
   return 0

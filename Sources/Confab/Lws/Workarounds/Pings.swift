@@ -9,47 +9,58 @@ internal import CLibwebsockets
 // No callback reports a ping. The server sees that the loop polls the socket for output, although it has not asked for
 // that and the socket is not full: lws has a pong to send.
 
+/// What the server knows of a connection's output.
+struct Output {
+  /// Whether lws has not answered the last ping yet.
+  fileprivate var isPongPending = false
+  /// Whether the loop polls the socket for output.
+  fileprivate var isPolled = false
+  /// Whether it does so because the server has something to write.
+  fileprivate var isRequested = false
+}
+
 extension Connection {
+  /// Whether lws has not answered the last ping yet.
+  var isPongPending: Bool { output.isPongPending }
+
   /// Handles LWS_CALLBACK_GET_THREAD_ID: the loop polls the socket for other events than before.
   func pollEventsChanged() {
     guard let socket else { return }
-    let couldPollOutput = isPollingOutput
-    isPollingOutput = loop.pollsOutput(socket)
-    if let ending, ending.side == .server, ending.isFrameSent {
-      if couldPollOutput && !isPollingOutput { closeFrameWasSent() }
-    }
-    guard state == .open, isPollingOutput, !couldPollOutput, !isWritableRequested, !socket.isBlocked else { return }
-    owesPong = true
-    heard()
+    let wasPolled = output.isPolled
+    output.isPolled = loop.pollsOutput(socket)
+    if wasPolled && !output.isPolled && hasSentCloseFrame { closeFrameWasSent() }
+    guard state == .open, output.isPolled, !wasPolled, !output.isRequested, !socket.isBlocked else { return }
+    output.isPongPending = true
+    noteActivity()
     if let meter, let rate = meter.takePing(now: loop.now) { noteSlowed(rate) }
-    loop.stopReading(self)
+    loop.reads.stop(self)
   }
 
   /// Reads on after the close frame was sent, to receive the peer's.
   private func closeFrameWasSent() {
-    owesPong = false
-    loop.answered.append(self)
+    output.isPongPending = false
+    loop.reads.resume(self)
   }
 
-  /// Reads on after the pong was sent.
-  func pongWasSent() {
-    guard owesPong else { return }
-    owesPong = false
-    loop.answered.append(self)
+  /// Handles LWS_CALLBACK_SERVER_WRITEABLE for a ping: reads on after the pong was sent.
+  func outputWasPossible() {
+    output.isRequested = false
+    guard output.isPongPending else { return }
+    output.isPongPending = false
+    loop.reads.resume(self)
   }
 
   /// Asks for LWS_CALLBACK_SERVER_WRITEABLE, once the kernel takes more.
   func requestWritable() {
-    isWritableRequested = true
+    output.isRequested = true
     socket?.requestWritable()
   }
 
-  /// Resumes reading with what lws has kept of the last read. For that, lws itself polls for output.
-  func goOnReading() {
-    isPaused = false
-    isWritableRequested = true
+  /// Makes lws read on. For that, lws itself polls for output.
+  func setReading() {
+    output.isRequested = true
     socket?.setReading(true)
-    isWritableRequested = isPollingOutput
+    output.isRequested = output.isPolled
   }
 }
 

@@ -5,7 +5,7 @@ internal import CLibwebsockets
 ///
 /// The callbacks' `in` is not read before it is certain that the header exists and that lws goes on with it. Otherwise
 /// it may point to freed memory (CVE-2025-11677). Headers are copied.
-@safe struct LwsGate {
+@safe struct LwsRequestHandler {
   private let wsi: OpaquePointer
   private let socket: Socket
   private let loop: EventLoop
@@ -13,7 +13,7 @@ internal import CLibwebsockets
   init(_ wsi: OpaquePointer) {
     unsafe self.wsi = wsi
     socket = unsafe Socket(wsi)
-    loop = unsafe EventLoop.of(wsi)
+    loop = unsafe Context.of(wsi)!.loop!
   }
 
   /// Handles LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: returns whether the client goes on to the handshake. If not, it has
@@ -21,23 +21,24 @@ internal import CLibwebsockets
   ///
   /// - Parameter header: the Upgrade field as lws has it.
   func admitsUpgrade(_ header: UnsafeRawPointer?) -> Bool {
-    if loop.upgrading?.socket == socket { return true }
-    loop.requestArrived(socket)
+    if loop.context.exchange.isUpgrading(socket) { return true }
+    loop.handshakes.end(socket)
     // lws has answered other upgrades with 403 already, and still makes this callback.
     guard let upgrade = unsafe wsi.header(WSI_TOKEN_UPGRADE), upgrade.lowercased() == "websocket" else {
-      let rejection = Gate.Rejection(.badRequest, "the only upgrade supported is 'websocket'")
+      let rejection = Rejection(.badRequest, "the only upgrade supported is 'websocket'")
       let response = loop.refuse(rejection, socket.client, path: nil)
       if unsafe wsi.header(WSI_TOKEN_UPGRADE)?.lowercased() == "h2c" { socket.answer(response) }
       return false
     }
-    guard let gate = unsafe identified(near: header), case .upgrade(let authorization) = decide(gate) else {
+    guard let check = unsafe identified(near: header), case .upgrade(let authorization) = decide(check) else {
       return false
     }
-    let fields = gate.source.head.http.fields
+    let fields = check.source.head.http.fields
     let extensions = loop.configuration.offersCompression ? fields["sec-websocket-extensions"] : nil
-    loop.upgrading = Upgrade(
-      socket, gate.source, authorization, extensions: extensions,
-      unknownSubprotocol: offerUnknownSubprotocol(fields["sec-websocket-protocol"]))
+    loop.context.exchange.begin(
+      Upgrade(
+        socket, check.source, authorization, extensions: extensions,
+        unknownSubprotocol: offerUnknownSubprotocol(fields["sec-websocket-protocol"])))
     return true
   }
 
@@ -46,12 +47,10 @@ internal import CLibwebsockets
   /// too late: a client that has the response must receive everything that is published from then on, on any loop.
   /// Nothing is written before the turn ends. Returns false to end the connection.
   func answersUpgrade(_ headers: AnswerHeaders) -> Bool {
-    if let served = loop.served, served.socket == socket {
-      loop.served = nil
+    if let served = loop.context.exchange.takeFile(of: socket) {
       return headers.replace(served.tagOfLws, by: served.file.validators.lines.map { "\($0)\r\n" }.joined())
     }
-    guard let upgrade = loop.upgrading, upgrade.socket == socket else { return true }
-    loop.upgrading = nil
+    guard let upgrade = loop.context.exchange.takeUpgrade(of: socket) else { return true }
     let compression = upgrade.isActive ? upgrade.compression : nil
     // The headers that lws has written last, and those that should replace them.
     let subprotocol = upgrade.unknownSubprotocol.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""
@@ -65,7 +64,7 @@ internal import CLibwebsockets
     case .accept(let context): loop.open(socket, Request(source), compression, context)
     case .ask(let ask):
       guard let answer = headers.hold() else { return false }
-      loop.hold(socket, source.head, compression, answer, ask)
+      loop.open(socket, source.head, compression, answer, ask)
     case .refuse: return false
     }
     return true
@@ -76,18 +75,18 @@ internal import CLibwebsockets
   /// - Parameter target: the path as lws has it.
   func admitsRequest(_ target: UnsafeRawPointer?) -> Bool {
     if socket.ticket.isInternal { return true }
-    loop.requestArrived(socket)
-    guard let gate = unsafe identified(near: target), case .serve = decide(gate) else { return false }
-    switch loop.configuration.mounts.find(gate.source.head.path) {
-    case .nothing: answer(gate.notFound())
-    case .folder: answer(gate.redirectToFolder())
+    loop.handshakes.end(socket)
+    guard let check = unsafe identified(near: target), case .serve = decide(check) else { return false }
+    switch loop.configuration.mounts.find(check.source.head.path) {
+    case .nothing: answer(check.notFound())
+    case .folder: answer(check.redirectToFolder())
     // lws truncates long file names (lib/roles/http/server/server.c, `lws_http_serve`), and with them their suffix.
-    case .file where gate.source.head.path.utf8.count > LwsGate.maxPath: answer(gate.notFound())
+    case .file where check.source.head.path.utf8.count > LwsRequestHandler.maxPath: answer(check.notFound())
     case .file(let file):
-      switch file.validators.evaluate(gate.source.head.http.fields) {
+      switch file.validators.evaluate(check.source.head.http.fields) {
       case .failed: answer(Response.preconditionFailed)
       case .notModified, .passed:
-        loop.served = LwsFile(socket: socket, file: file, fields: gate.source.head.http.fields)
+        loop.context.exchange.begin(LwsFile(socket: socket, file: file, fields: check.source.head.http.fields))
         return true
       }
     }
@@ -99,23 +98,21 @@ internal import CLibwebsockets
   /// Handles LWS_CALLBACK_HTTP: the mount has not answered, because it got no file to open. Returns false to end the
   /// connection.
   func answersUnserved() -> Bool {
-    guard let served = loop.served, served.socket == socket else { return false }
-    loop.served = nil
+    guard let served = loop.context.exchange.takeFile(of: socket) else { return false }
     guard served.isNotModified else {
-      answer(gate.notFound())
+      answer(check.notFound())
       return false
     }
-    let lines = ["HTTP/1.1 304 Not Modified", "Cache-Control: \(Context.cacheControl)"] + served.file.validators.lines
-    let head = lines + Context.pageHeaders.map { "\($0.0): \($0.1)" }
-    guard socket.write(Array((head.joined(separator: "\r\n") + "\r\n\r\n").utf8)) == .taken else { return false }
+    let head = (PageHeaders.notModified + served.file.validators.lines).headBytes
+    guard socket.write(head.span) == .taken else { return false }
     return unsafe lws_http_transaction_completed(wsi) == 0
   }
 
   /// Handles LWS_CALLBACK_RAW_RX: lws takes CONNECT, and data that does not begin with a method that it knows, for
   /// another protocol.
   func rejectUnknown() {
-    loop.requestArrived(socket)
-    answer(loop.refuse(Gate.methodNotAllowed, socket.client, path: nil))
+    loop.handshakes.end(socket)
+    answer(loop.refuse(RequestCheck.methodNotAllowed, socket.client, path: nil))
   }
 
   /// Answers a client that has not sent a whole request in time.
@@ -123,42 +120,46 @@ internal import CLibwebsockets
 
   // MARK: -
 
-  private var gate: Gate {
+  private var check: RequestCheck {
     let head = RequestHead(unsafe HttpRequest(wsi), subprotocol: nil, address: socket.client)
     let source = RequestSource(head: head, lws: unsafe LwsHeaders(wsi))
-    return Gate(loop: loop, source: source, client: socket.client, isEncrypted: socket.isEncrypted, isParsedByLws: true)
+    return RequestCheck(
+      loop: loop, source: source, client: socket.client, isEncrypted: socket.isEncrypted,
+      checkFields: { fields throws(Rejection) in
+        try checkLists(fields, offersCompression: loop.configuration.offersCompression)
+      })
   }
 
-  /// Returns the gate, once the client of the request is known; nil if the request has been rejected.
-  private func identified(near header: UnsafeRawPointer?) -> Gate? {
-    do throws(Gate.Rejection) {
+  /// Returns the check, once the client of the request is known; nil if the request has been rejected.
+  private func identified(near header: UnsafeRawPointer?) -> RequestCheck? {
+    do throws(Rejection) {
       if let header = unsafe header, unsafe wsi.hasGarbledHeader(near: header) {
-        throw Gate.Rejection(.badRequest, "a header that libwebsockets cannot read")
+        throw Rejection(.badRequest, "a header that libwebsockets cannot read")
       }
       if unsafe wsi.hasPathInParts {
-        throw Gate.Rejection(.badRequest, "a path with '&' or ';', which libwebsockets cannot read")
+        throw Rejection(.badRequest, "a path with '&' or ';', which libwebsockets cannot read")
       }
       try checkSize()
       if var proxied = loop.proxied[socket] {
         defer { loop.proxied[socket] = proxied }
         try loop.identify(&proxied, &socket.ticket, forwardedFor: unsafe wsi.header(WSI_TOKEN_X_FORWARDED_FOR))
       }
-      return gate
+      return check
     } catch {
       answer(loop.refuse(error, socket.client, path: nil))
       return nil
     }
   }
 
-  private func checkSize() throws(Gate.Rejection) {
+  private func checkSize() throws(Rejection) {
     let limit = loop.configuration.maxHeaderSize
     guard unsafe wsi.headerSize <= limit else {
-      throw Gate.Rejection(.headersTooLarge, "more than \(limit) bytes of headers")
+      throw Rejection(.headersTooLarge, "more than \(limit) bytes of headers")
     }
   }
 
-  private func decide(_ gate: Gate) -> Gate.Decision {
-    let decision = gate.decide()
+  private func decide(_ check: RequestCheck) -> RequestCheck.Decision {
+    let decision = check.decide()
     if case .answer(let response) = decision { answer(response) }
     return decision
   }

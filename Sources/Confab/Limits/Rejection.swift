@@ -1,0 +1,38 @@
+/// Why a request, or a connection without one, is rejected, and how it is answered.
+struct Rejection: Error {
+  let refusal: Refusal
+  let detail: String
+  /// The status of the response, unless the refusal has one.
+  var status: Int?
+  var headers: [String: String] = [:]
+  /// The response, unless it is made from the detail.
+  var response: Response?
+
+  init(
+    _ refusal: Refusal, _ detail: String, status: Int? = nil, headers: [String: String] = [:],
+    response: Response? = nil
+  ) {
+    (self.refusal, self.detail, self.status, self.headers) = (refusal, detail, status, headers)
+    self.response = response
+  }
+
+  /// Headers of responses to clients that may try again later.
+  static let retryLater = ["Retry-After": "10"]
+}
+
+extension EventLoop {
+  /// Counts and logs why a request is rejected. Returns the response.
+  func refuse(_ rejection: Rejection, _ client: SocketAddress?, path: String?) -> Response {
+    admission.refusals.note(
+      rejection.refusal, client?.endpoint ?? "a peer that has gone", path: path, rejection.detail)
+    return rejection.response
+      ?? Response(
+        status: rejection.status ?? rejection.refusal.status ?? 400, headers: rejection.headers,
+        rejection.detail.printable + "\n")
+  }
+
+  /// The rejection of a client that has not sent a whole request in time.
+  var lateRejection: Rejection {
+    Rejection(.handshakeTimeout, "no request within \(configuration.handshakeTimeout.inSeconds) s")
+  }
+}

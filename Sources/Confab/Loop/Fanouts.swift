@@ -1,0 +1,24 @@
+/// The fan-outs of an event loop: one for each form of a log that its connections have joined.
+struct Fanouts {
+  private var fanouts: [ObjectIdentifier: Fanout] = [:]
+
+  /// Returns the fan-out that writes `log` to the members of `loop` that have agreed to `compression`.
+  mutating func find(_ log: BroadcastLog, _ compression: Compression?, on loop: EventLoop) -> Fanout {
+    let form = log.form(compression)
+    let key = ObjectIdentifier(form)
+    if let fanout = fanouts[key] { return fanout }
+    let fanout = Fanout(form, of: log, on: loop)
+    fanouts[key] = fanout
+    return fanout
+  }
+
+  mutating func remove(_ fanout: Fanout) { fanouts[ObjectIdentifier(fanout.log)] = nil }
+
+  /// Bytes that the members have not been sent. Visits only those that lag.
+  var unreadBytes: Int { fanouts.values.reduce(0) { $0 + $1.unreadBytes } }
+
+  /// Evicts the members that are too far behind, also in logs that do not grow.
+  func evict() {
+    for fanout in fanouts.values { fanout.evict() }
+  }
+}

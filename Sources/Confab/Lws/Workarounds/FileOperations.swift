@@ -1,0 +1,77 @@
+internal import CLibwebsockets
+internal import Glibc
+
+/// A file that a mount is about to send for a request that lws has parsed. lws opens it within the same call.
+struct LwsFile {
+  let socket: Socket
+  let file: OpenFile
+  let isNotModified: Bool
+
+  init(socket: Socket, file: OpenFile, fields: HeaderFields) {
+    (self.socket, self.file) = (socket, file)
+    isNotModified = file.validators.evaluate(fields) == .notModified
+  }
+
+  /// The ETag header that lws writes for the file (lib/roles/http/server/server.c, `lws_http_serve`). It has no quotes.
+  var tagOfLws: String {
+    func padded(_ number: UInt64) -> String {
+      let digits = String(number, radix: 16, uppercase: true)
+      return String(repeating: "0", count: max(0, 8 - digits.utf8.count)) + digits
+    }
+    let time = UInt64(UInt32(truncatingIfNeeded: file.validators.modified.seconds))
+    return "etag: \(padded(UInt64(file.size)))\(padded(time))\r\n"
+  }
+}
+
+/// The file operations of lws's mounts. They are lws's own, except that opening returns a file that is open already,
+/// and that a read of no bytes fails. Otherwise lws would retry for ever when a file has become shorter.
+@safe final class FileOperations {
+  @safe private struct Table {
+    /// First, because lws has the address of this member.
+    var operations: lws_plat_file_ops
+    let context: UnsafeMutableRawPointer
+  }
+  private let table: UnsafeMutablePointer<Table>
+
+  /// `owner` must outlive the operations.
+  init(of context: OpaquePointer, owner: Context) {
+    var operations = unsafe lws_get_fops(context).pointee
+    unsafe operations.next = nil
+    unsafe operations.open = { operations, name, _, flags in
+      let table = unsafe UnsafeRawPointer(operations!).assumingMemoryBound(to: Table.self)
+      let context = unsafe Unmanaged<Context>.fromOpaque(table.pointee.context).takeUnretainedValue()
+      guard let file = context.exchange.fileToOpen else { return nil }
+      // A folder: lws comes again with the name of its index, and takes the type from that.
+      let isFolder = unsafe name!.advanced(by: max(1, strlen(name!)) - 1).pointee == CChar(UInt8(ascii: "/"))
+      let descriptor = unsafe isFolder ? Glibc.open("/", O_RDONLY | O_CLOEXEC) : file.take()
+      return unsafe makeFile(descriptor, operations!, flags!.pointee)
+    }
+    unsafe operations.read = { file, amount, buffer, length in
+      let count = unsafe read(file!.pointee.fd, buffer, Int(length))
+      unsafe amount!.pointee = lws_filepos_t(max(0, count))
+      if count <= 0 && length > 0 { return -1 }
+      unsafe file!.pointee.pos += lws_filepos_t(count)
+      return 0
+    }
+    unsafe table = .allocate(capacity: 1)
+    unsafe table.initialize(
+      to: Table(operations: operations, context: Unmanaged.passUnretained(owner).toOpaque()))
+    unsafe lws_set_fops(context, UnsafeRawPointer(table).assumingMemoryBound(to: lws_plat_file_ops.self))
+  }
+
+  deinit { unsafe table.deallocate() }
+}
+
+/// Returns lws's object for an open file, which lws's own operation frees.
+private func makeFile(
+  _ descriptor: Int32, _ operations: UnsafePointer<lws_plat_file_ops>, _ flags: lws_fop_flags_t
+) -> lws_fop_fd_t? {
+  var status = stat()
+  guard descriptor >= 0, unsafe fstat(descriptor, &status) == 0 else { return nil }
+  let memory = unsafe malloc(MemoryLayout<lws_fop_fd>.size)!.bindMemory(to: lws_fop_fd.self, capacity: 1)
+  unsafe memory.initialize(
+    to: lws_fop_fd(
+      fd: descriptor, fops: operations, filesystem_priv: nil, pos: 0, len: lws_filepos_t(status.st_size), flags: flags,
+      mod_time: 0))
+  return unsafe memory
+}
