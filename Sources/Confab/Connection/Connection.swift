@@ -32,7 +32,7 @@ public final class Connection: @unchecked Sendable {
   var receiving = Receiving()
   /// The joined log.
   var membership = Membership()
-  /// What is written to this client alone.
+  /// The messages for this client alone.
   var writing = Writing()
   var reading = Reading()
   var output = Output()

@@ -1,4 +1,4 @@
-/// What a connection writes for itself: messages for this client alone, and a log in which it lags.
+/// The output of one connection alone: messages for its client, and a log in which it lags.
 struct Writing {
   /// Messages for this client alone.
   fileprivate(set) var outbox: Outbox?

@@ -16,7 +16,7 @@ public final class EventLoop: @unchecked Sendable {
   @exclusivity(unchecked) private var runningHandler: any Handler = Unstarted()
   private let makeHandler: @Sendable (EventLoop) -> any Handler
 
-  // What the loop runs on.
+  // The thread and its handles.
   let uv: UvLoop
   let context: Context
   let listeners: [Listener]

@@ -71,8 +71,8 @@ extension EventLoop {
   }
 }
 
-/// What lws handles within one call: a socket that it is handed, the upgrade that is being answered, or the file that is
-/// about to be sent.
+/// The request that lws handles within one call: a socket that it is handed, an upgrade that is being answered, or a
+/// file that is about to be sent.
 struct LwsExchange {
   /// The socket that lws is being handed.
   fileprivate(set) var handover: Handover?

@@ -1,7 +1,7 @@
 internal import CLibwebsockets
 internal import Glibc
 
-/// What the system says about a file.
+/// The status of a file.
 struct FileStatus {
   enum Kind { case regular, folder, other }
   let kind: Kind

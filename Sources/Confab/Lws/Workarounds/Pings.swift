@@ -9,7 +9,7 @@ internal import CLibwebsockets
 // No callback reports a ping. The server sees that the loop polls the socket for output, although it has not asked for
 // that and the socket is not full: lws has a pong to send.
 
-/// What the server knows of a connection's output.
+/// The state of a connection's output.
 struct Output {
   /// Whether lws has not answered the last ping yet.
   fileprivate var isPongPending = false
