@@ -139,7 +139,7 @@ simulation: deps
 	swift build -c release --product Simulation
 
 # Tests the server with real clients over sockets.
-test-clients: build $(PYTHON) .build/apt-nats-server
+test-clients: build $(PYTHON) .build/apt-nats-server .build/apt-nginx .build/apt-haproxy
 	swift build
 	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Http Tests/Fuzz
 
