@@ -42,13 +42,22 @@ final class Admission: Sendable {
 
   /// A connection's entry in the counts, from ``admit(_:)`` to ``leave(_:)``.
   struct Ticket {
-    /// 1 + the index in the table of addresses, or one of the values below.
+    /// ``address`` in the upper half, and 1 + the index in the table of addresses in the lower; or one of the values
+    /// below.
     let rawValue: Int
+    fileprivate init(index: Int, _ network: SocketAddress.Network) {
+      // Swift seeds its hashes at random, so clients cannot choose addresses with equal ones.
+      self.init(rawValue: (network.hashValue & Int(Int32.max)) << 32 | (index + 1))
+    }
+    init(rawValue: Int) { self.rawValue = rawValue }
+    /// A number of 31 bits that the connections of one address share. The index in the table is given to another address
+    /// later, this is not.
+    var address: Int { rawValue >> 32 }
     /// The ticket of connections without limits of rates and addresses.
     static let exempt = Ticket(rawValue: -1)
     var isExempt: Bool { rawValue == Ticket.exempt.rawValue }
     /// The index in the table of addresses.
-    fileprivate var index: Int { rawValue - 1 }
+    fileprivate var index: Int { (rawValue & Int(UInt32.max)) - 1 }
     /// The ticket of sockets that are not counted: those that the server itself hands to lws, and those that lws has not
     /// taken over. lws has nil for it.
     static let `internal` = Ticket(rawValue: 0)
@@ -120,7 +129,7 @@ final class Admission: Sendable {
         .tooManyFromAddress, "there are \(most) connections from this address, which is the limit",
         headers: Rejection.retryLater)
     }
-    return Ticket(rawValue: index + 1)
+    return Ticket(index: index, peer.network)
   }
 
   private func forget(_ ticket: Ticket) {

@@ -139,17 +139,21 @@ struct SocketAddress: CustomStringConvertible {
 
   /// The unit that limits by address count: an IPv4 address, or the 64 bits of an IPv6 address that name a network (RFC
   /// 4291, section 2.5.4), since one host may use all of it.
-  typealias Network = UInt64
+  struct Network: Hashable {
+    private let bits: UInt64
+    private let isIPv4: Bool
+
+    fileprivate init(_ bits: UInt64, isIPv4: Bool) { (self.bits, self.isIPv4) = (bits, isIPv4) }
+  }
 
   var network: Network {
     unsafe withUnsafeBytes(of: storage) { bytes in
       if storage.ss_family == sa_family_t(AF_INET) {
         let offset = MemoryLayout<sockaddr_in>.offset(of: \.sin_addr)!
-        // An IPv6 network has the same value only if its bytes 4 to 7 are all ones.
-        return unsafe ~Network(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        return unsafe Network(UInt64(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)), isIPv4: true)
       }
       let offset = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr)!
-      return unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+      return unsafe Network(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self), isIPv4: false)
     }
   }
 
