@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import pathlib
+import subprocess
+import sys
 import time
 import zlib
 
@@ -69,6 +71,21 @@ def test_one_address_takes_its_share_of_a_loop():
         used = asyncio.run(asyncio.wait_for(main(server), 60))
         # A quarter is an address's share. The rest is for the replies and the quiet client.
         assert used < 0.45 * SECONDS, f"{used} s of CPU time"
+
+
+def test_deliveries_to_a_room_count_for_the_address_of_their_senders():
+    attacker = pathlib.Path(__file__).parents[1] / "Cost" / "attacker.py"
+    kind = "64 bytes, delivered to a rich client"
+    with confab("--limit-loopback", "--loops", 1) as server:
+        with subprocess.Popen(
+                [sys.executable, attacker, str(server.port), str(SECONDS), "200", kind],
+                stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            begun = server_time(server)
+            assert process.stdout.readline() == "done\n"
+            used = server_time(server) - begun
+    # A quarter is an address's share. The rest is for what is not charged.
+    assert used < 0.45 * SECONDS, f"{used} s of CPU time"
 
 
 def server_time(server):

@@ -30,7 +30,7 @@ extension Connection {
       // The message was deferred, and more data has arrived nevertheless.
       if let whole = receiving.assembly, whole.isWhole { try finish(whole) }
       let isCompressed = compression != nil && socket.isCompressed
-      if isFinal && receiving.assembly == nil && !isCompressed && !loop.isOverworked(by: self) {
+      if isFinal && receiving.assembly == nil && !isCompressed && !loop.work.isOverworked(by: self) {
         try loop.working(for: self) { () throws(AssemblyError) in
           let message = Message(kind, piece)
           try Assembly.check(message, limits: loop.limits)
@@ -45,7 +45,7 @@ extension Connection {
       try whole.add(piece, remaining: socket.remainingPayload, isFinal: isFinal, limits: loop.limits)
       loop.unfinishedBytes += piece.count
       if isFinal {
-        if loop.isOverworked(by: self) {
+        if loop.work.isOverworked(by: self) {
           whole.isWhole = true
           loop.reads.pause(self)
         } else {
@@ -71,7 +71,7 @@ extension Connection {
   /// Delivers a deferred message, if there is one. Returns false if the connection must not be read yet.
   func deliverDeferred() -> Bool {
     guard let whole = receiving.assembly, whole.isWhole else { return true }
-    if loop.isOverworked(by: self) { return false }
+    if loop.work.isOverworked(by: self) { return false }
     do throws(AssemblyError) {
       try finish(whole)
     } catch {
@@ -106,6 +106,7 @@ extension Connection {
   private func deliver(_ message: Message) {
     loop.counters.messages += 1
     loop.counters.receivedBytes += message.bytes.count
+    if let payer = loop.work.payer { membership.fanout?.payer = payer }
     loop.handler.received(message, from: self)
     let isPressed = membership.fanout?.log.isPressed ?? false
     if isPressed || isFarBehind { loop.reads.pause(self) }

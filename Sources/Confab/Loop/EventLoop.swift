@@ -110,7 +110,12 @@ public final class EventLoop: @unchecked Sendable {
 
   /// Schedules `fanout` to be written when the turn ends. Any thread.
   func schedule(_ fanout: Fanout) {
-    if isCurrent { turn.schedule(fanout) } else { execute { self.turn.schedule(fanout) } }
+    if isCurrent {
+      turn.schedule(fanout)
+      if let payer = work.payer { fanout.payer = payer }
+    } else {
+      execute { self.turn.schedule(fanout) }
+    }
   }
 
   /// Called before a poll: writes what timers and jobs have brought, and resumes reading.
@@ -118,6 +123,7 @@ public final class EventLoop: @unchecked Sendable {
     for connection in connections.takeJustOpened() { connection.handshakeWasRead() }
     if turn.endsBeforePoll { endTurn() }
     reads.run()
+    work.willPoll()
   }
 
   private func endTurn() {

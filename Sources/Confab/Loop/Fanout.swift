@@ -27,6 +27,9 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Time at which it was last scheduled.
   private let scheduledAt = Atomic<UInt64>(0)
   private var isRetired = false
+  /// The address whose debt grows by the time of the next flush: the last one that has sent a message for it on this
+  /// loop. Over time, each address pays in proportion to its messages. Nil if all such addresses are exempt.
+  var payer: Int?
 
   init(_ log: BroadcastLog, of root: BroadcastLog, on loop: EventLoop) {
     self.log = log
@@ -49,9 +52,12 @@ final class Fanout: LogReader, @unchecked Sendable {
     loop.execute { loop.reads.checkPaused() }
   }
 
-  /// Writes what has been appended since the last flush. Called when the turn has ended.
+  /// Writes what has been appended since the last flush. Called when the turn has ended. If that is much, the rest is
+  /// written after other connections have had their turn.
   func flush() {
     if isRetired { return }
+    let payer = exchange(&self.payer, with: nil)
+    let start = payer == nil ? 0 : monotonicTime()
     let since = scheduledAt.load(ordering: .relaxed)
     isScheduled.store(false, ordering: .releasing)
     let newest = cursor.position
@@ -59,9 +65,20 @@ final class Fanout: LogReader, @unchecked Sendable {
     let fresh = count - counted
     loop.counters.deliveries += fresh * (group.count + apart.count)
     counted = count
-    while cursor.position < end { log.advance(&cursor, by: writeNext()) }
+    while cursor.position < end {
+      log.advance(&cursor, by: writeNext())
+      if loop.turn.hasDeliveredEnough { break }
+    }
     resumeWaiting()
-    if fresh > 0 && !group.isEmpty { loop.counters.latency.note(monotonicTime() &- since, count: fresh * group.count) }
+    if fresh > 0 || payer != nil {
+      let now = monotonicTime()
+      loop.counters.latency.note(now &- since, count: fresh * group.count)
+      if let payer { loop.work.charge(payer, from: start, to: now) }
+    }
+    if cursor.position < end {
+      self.payer = payer
+      if !isScheduled.exchange(true, ordering: .acquiring) { loop.schedule(self) }
+    }
     evict(behind: newest)
     log.note(self, at: cursor.position, limit: Fanout.maxLag)
     if group.isEmpty && apart.isEmpty { retire() }
@@ -89,6 +106,7 @@ final class Fanout: LogReader, @unchecked Sendable {
       }
     }
     loop.counters.sentBytes += bytes.count * group.count
+    loop.turn.noteDelivery(of: bytes.count * group.count)
     return bytes.count
   }
 

@@ -9,6 +9,11 @@ final class Turn {
   private var currentConnections: ContiguousArray<Connection> = []
   private var burst = Burst()
   private var isPollingOnceMore = false
+  /// Bytes that the fan-outs may still write in this turn, see ``Fanout/flush()``.
+  private var deliveryBudget = 0
+  /// Bytes, for all members together, after which a loop does other work before it goes on. Writing them takes a few
+  /// milliseconds. Each log gets at least one segment written.
+  private static let maxDelivery = 4 << 20
 
   init(on uv: UvLoop) { self.uv = uv }
 
@@ -22,6 +27,12 @@ final class Turn {
 
   /// Counts received bytes, to recognize bursts.
   func noteRead(of count: Int) { burst.note(count) }
+
+  /// Counts bytes that a fan-out has written.
+  func noteDelivery(of count: Int) { deliveryBudget -= count }
+
+  /// Whether the fan-outs have written enough in this turn.
+  var hasDeliveredEnough: Bool { deliveryBudget <= 0 }
 
   /// Called when all readable sockets have been read. Returns whether the turn ends. Otherwise the sockets are polled
   /// once more.
@@ -37,6 +48,7 @@ final class Turn {
   /// Writes all pending data, once. Data that comes up meanwhile, from other loops or from handlers, is written after
   /// the sockets have been polled again, so that it cannot keep the loop from polling.
   func write() {
+    deliveryBudget = Turn.maxDelivery
     swap(&fanouts, &currentFanouts)
     for fanout in currentFanouts { fanout.flush() }
     currentFanouts.removeAll(keepingCapacity: true)

@@ -1,7 +1,7 @@
 // The cost of the messages of one address. A compressed message of a kilobyte can inflate to a megabyte, which takes
-// milliseconds to inflate, check and deflate for its readers, and a request of forty bytes can have a response of 256 KiB.
-// The time that both take on a loop is measured. When an address has used up its share, its next messages are deferred
-// until others have had theirs.
+// milliseconds to inflate, check and deflate for its readers; a request of forty bytes can have a response of 256 KiB;
+// and a message is delivered to all members of its room. The time that these take on a loop is measured. When an address
+// has used up its share, its next messages are deferred until others have had theirs.
 
 /// Time that an address has taken beyond its share. The debt is paid off at the rate of the share.
 struct WorkDebt {
@@ -25,9 +25,10 @@ struct WorkDebt {
     nanoseconds += Double(count)
   }
 
-  /// Whether the debt is more than may be taken at once.
-  mutating func isTooMuch(now: UInt64) -> Bool {
-    payOff(now: now)
+  /// Whether the debt is more than may be taken at once. The clock is read only if it was, when time was last added.
+  mutating func isTooMuch(now: @autoclosure () -> UInt64) -> Bool {
+    guard nanoseconds > WorkDebt.burst else { return false }
+    payOff(now: now())
     return nanoseconds > WorkDebt.burst
   }
 
@@ -37,35 +38,59 @@ struct WorkDebt {
   }
 }
 
-/// The debts of the addresses whose messages an event loop handles.
+/// The time that addresses have taken on one loop.
 struct WorkShares {
-  /// By the ticket of the address.
-  private var debts: [Int: WorkDebt] = [:]
   /// Whether addresses have limits.
   private let isOn: Bool
+  /// By ``Admission/Ticket/address``.
+  private var debts: [Int: WorkDebt] = [:]
+  /// The address whose message is being delivered to the handler; nil if it is exempt, or there is none.
+  fileprivate(set) var payer: Int?
+  /// The connection whose work was measured last since the poll, and the end of that work.
+  private var last: (connection: ObjectIdentifier, end: UInt64)?
 
   init(_ configuration: Configuration) { isOn = configuration.maxConnectionsPerAddress > 0 }
 
-  /// The ticket of a connection's address; nil if it is exempt from rates.
-  fileprivate func ticket(of connection: Connection) -> Int? {
-    isOn && connection.meter != nil ? connection.socket?.ticket.rawValue : nil
+  /// The address of a connection; nil if it is exempt from rates.
+  private func address(of connection: Connection) -> Int? {
+    isOn && connection.meter != nil ? connection.socket?.ticket.address : nil
   }
 
-  fileprivate mutating func isTooMuch(for connection: Connection) -> Bool {
-    guard !debts.isEmpty, let ticket = ticket(of: connection) else { return false }
-    return debts[ticket]?.isTooMuch(now: monotonicTime()) ?? false
+  /// Whether the address of a connection has used up its share. False for connections that are exempt from rates.
+  mutating func isOverworked(by connection: Connection) -> Bool {
+    guard !debts.isEmpty, let address = address(of: connection) else { return false }
+    return debts[address]?.isTooMuch(now: monotonicTime()) ?? false
   }
 
-  fileprivate mutating func add(_ ticket: Int, since start: UInt64) {
+  /// Adds the time from `start` to `now` to the debt of `address`.
+  mutating func charge(_ address: Int, from start: UInt64, to now: UInt64) {
+    debts[address, default: WorkDebt(now: start)].add(now &- start, now: now)
+  }
+
+  /// Begins work for a connection. Returns its address, and the time; nil if it is exempt. Only lws's work for the same
+  /// connection lies between two of its messages from one read, so the clock is not read again.
+  fileprivate mutating func begin(for connection: Connection) -> (address: Int, start: UInt64)? {
+    guard let address = address(of: connection) else { return nil }
+    payer = address
+    if let last, last.connection == ObjectIdentifier(connection) { return (address, last.end) }
+    return (address, monotonicTime())
+  }
+
+  fileprivate mutating func end(for connection: Connection, _ address: Int, since start: UInt64) {
     let now = monotonicTime()
-    debts[ticket, default: WorkDebt(now: start)].add(now &- start, now: now)
+    payer = nil
+    charge(address, from: start, to: now)
+    last = (ObjectIdentifier(connection), now)
   }
+
+  /// Called before each poll, because the time of the poll is not work.
+  mutating func willPoll() { last = nil }
 
   /// Forgets the addresses that have paid off their debt.
   mutating func forgetPaidDebts() {
     if debts.isEmpty { return }
     let now = monotonicTime()
-    debts = debts.filter { ticket, debt in
+    debts = debts.filter { address, debt in
       var debt = debt
       return !debt.isPaid(now: now)
     }
@@ -73,16 +98,12 @@ struct WorkShares {
 }
 
 extension EventLoop {
-  /// Whether the address of a connection has used up its share. False for connections that are exempt from rates.
-  func isOverworked(by connection: Connection) -> Bool { work.isTooMuch(for: connection) }
-
   /// Runs `body`, and adds the time that it takes to the debt of the connection's address.
   func working<Result, Failure>(
     for connection: Connection, _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    guard let ticket = work.ticket(of: connection) else { return try body() }
-    let start = monotonicTime()
-    defer { work.add(ticket, since: start) }
+    guard let (address, start) = work.begin(for: connection) else { return try body() }
+    defer { work.end(for: connection, address, since: start) }
     return try body()
   }
 }
