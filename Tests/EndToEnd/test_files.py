@@ -1,6 +1,8 @@
 """The mount serves the folder's files with the right type, and nothing else."""
 
 import os
+import pathlib
+import subprocess
 
 import pytest
 
@@ -84,3 +86,16 @@ def test_a_browser_that_has_the_file_asks_whether_it_has_changed(site):
     (root / "index.html").write_text("changed")
     status, _, body = get(server, "/", If_None_Match=headers["etag"])
     assert (status, body) == (200, b"changed")
+
+
+def test_a_file_that_cannot_be_read_gets_404_and_head_no_body(tmp_path):
+    library = tmp_path / "unreadable.so"
+    source = pathlib.Path(__file__).with_name("unreadable.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    (tmp_path / "index.html").write_text("index")
+    with confab("--web-root", tmp_path, env={"LD_PRELOAD": str(library)}) as server:
+        for method, body in [("GET", b"the file could not be read\n"), ("HEAD", b"")]:
+            with RawClient(server.port) as client:
+                client.send(head(GET, f"{method} / HTTP/1.1"))
+                header, _, rest = client.file.read().partition(b"\r\n\r\n")
+                assert header.startswith(b"HTTP/1.1 404") and b"Content-Length: 27" in header and rest == body

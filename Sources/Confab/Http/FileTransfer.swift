@@ -26,7 +26,7 @@ final class FileTransfer {
 
   private let socket: StreamSocket
   private let validators: Validators
-  private let isHead: Bool
+  let isHead: Bool
   private unowned let client: HttpConnection
   private unowned let loop: EventLoop
   private var poll: UvPoll?

@@ -327,6 +327,6 @@ extension HttpConnection {
     guard case .transferring(let transfer) = phase else { return }
     transfer.end()
     let rejection = Rejection(.notFound, "the file could not be read")
-    finish(loop.refuse(rejection, client, path: nil), isHead: false)
+    finish(loop.refuse(rejection, client, path: nil), isHead: transfer.isHead)
   }
 }
