@@ -86,7 +86,7 @@ public final class Connection: @unchecked Sendable {
   public var bufferedAmount: Int { onLoop { backlog } }
 
   /// The joined log.
-  public var log: BroadcastLog? { onLoop { membership.fanout?.root } }
+  public var log: BroadcastLog? { onLoop { membership.fanout?.form.log } }
 
   /// Sends a message to this client alone, after all messages that were appended to its log before.
   @discardableResult
@@ -104,7 +104,7 @@ public final class Connection: @unchecked Sendable {
   /// one log at a time, and leaves the previous one first.
   public func join(_ log: BroadcastLog) {
     onLoop {
-      guard state == .open, membership.fanout?.root !== log else { return }
+      guard state == .open, membership.fanout?.form.log !== log else { return }
       leaveLog()
       // Leaving closes a connection with too large a backlog.
       if state == .open { loop.fanouts.find(log, compression, on: loop).add(self) }

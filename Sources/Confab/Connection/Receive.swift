@@ -108,7 +108,7 @@ extension Connection {
     loop.counters.receivedBytes += message.bytes.count
     if let payer = loop.work.payer { membership.fanout?.payer = payer }
     loop.handler.received(message, from: self)
-    let isPressed = membership.fanout?.log.isPressed ?? false
+    let isPressed = membership.fanout?.form.log.isPressed ?? false
     if isPressed || isFarBehind { loop.reads.pause(self) }
   }
 

@@ -71,7 +71,7 @@ extension Connection {
     guard backlog <= loop.backlogLimit + Segment.limit else { return evict() }
     fanout.setApart(self)
     let rest = Outbox()
-    while let (slice, source) = nextSlice(upTo: fanout.log.end) {
+    while let (slice, source) = nextSlice(upTo: fanout.form.end) {
       rest.append(slice, after: 0)
       advance(source, by: slice.count)
     }
@@ -92,7 +92,7 @@ extension Connection {
   /// Gives a member of a log its own cursor. Returns the end of the log; nil if none is joined.
   func setApartAtEnd() -> Int? {
     membership.fanout?.setApart(self)
-    return membership.fanout?.log.end
+    return membership.fanout?.form.end
   }
 
   private enum Source { case log, outbox }

@@ -9,10 +9,8 @@ internal import Synchronization
 /// Loop thread only, except ``logGrew()`` and ``logRelieved()``.
 final class Fanout: LogReader, @unchecked Sendable {
   // @unchecked: all but `isScheduled` and `scheduledAt` is used on the loop's thread only.
-  /// The form of ``root`` that the members read.
-  let log: BroadcastLog
-  /// The log that the members have joined.
-  let root: BroadcastLog
+  /// The log that the members have joined, in the form that they read.
+  let form: LogForm
   private unowned let loop: EventLoop
   /// The group's cursor.
   private var cursor = Cursor.none
@@ -31,11 +29,10 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// loop. Over time, each address pays in proportion to its messages. Nil if all such addresses are exempt.
   var payer: Int?
 
-  init(_ log: BroadcastLog, of root: BroadcastLog, on loop: EventLoop) {
-    self.log = log
-    self.root = root
+  init(_ form: LogForm, on loop: EventLoop) {
+    self.form = form
     self.loop = loop
-    (cursor, counted) = log.add(self)
+    (cursor, counted) = form.add(self)
   }
 
   /// Position up to which the group has been written. Other members may catch up to it, and wait for the group there.
@@ -61,12 +58,12 @@ final class Fanout: LogReader, @unchecked Sendable {
     let since = scheduledAt.load(ordering: .relaxed)
     isScheduled.store(false, ordering: .releasing)
     let newest = cursor.position
-    let (end, count) = log.takeExtent()
+    let (end, count) = form.takeExtent()
     let fresh = count - counted
     loop.counters.deliveries += fresh * (group.count + apart.count)
     counted = count
     while cursor.position < end {
-      log.advance(&cursor, by: writeNext())
+      form.advance(&cursor, by: writeNext())
       if loop.turn.hasDeliveredEnough { break }
     }
     resumeWaiting()
@@ -80,7 +77,7 @@ final class Fanout: LogReader, @unchecked Sendable {
       if !isScheduled.exchange(true, ordering: .acquiring) { loop.schedule(self) }
     }
     evict(behind: newest)
-    log.note(self, at: cursor.position, limit: Fanout.maxLag)
+    form.note(self, at: cursor.position, limit: Fanout.maxLag)
     if group.isEmpty && apart.isEmpty { retire() }
   }
 
@@ -90,7 +87,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Writes the next segment to the group. A separate function, so that it has released the segment's bytes when the
   /// log reuses their memory.
   private func writeNext() -> Int {
-    guard let slice = log.read(cursor) else { return 0 }
+    guard let slice = form.read(cursor) else { return 0 }
     let bytes = slice.span
     var next = 0
     while next < group.count {
@@ -118,7 +115,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   private func evict(behind newest: Int) {
     guard !apart.isEmpty else { return }
     let limit = newest - loop.backlogLimit
-    guard log.start < limit else { return }
+    guard form.start < limit else { return }
     for connection in apart.reversed() {
       if connection.membership.isApart(before: limit) { connection.evict() }
     }
@@ -126,7 +123,7 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   /// Bytes that the members have not been sent.
   var unreadBytes: Int {
-    apart.reduce((log.end - cursor.position) * group.count) { sum, connection in
+    apart.reduce((form.end - cursor.position) * group.count) { sum, connection in
       sum + max(0, connection.membership.unread(upTo: connection.end))
     }
   }
@@ -136,7 +133,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Makes `connection` a member, which reads from the end of the log on.
   func add(_ connection: Connection) {
     connection.membership.fanout = self
-    connection.membership.standing = .apart(log.makeCursor())
+    connection.membership.standing = .apart(form.makeCursor())
     insertApart(connection)
     resume(connection)
   }
@@ -147,7 +144,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     case .group: removeFromGroup(connection)
     case .apart(let cursor):
       removeFromApart(connection)
-      log.remove(cursor)
+      form.remove(cursor)
     }
     connection.membership.standing = .none
     connection.membership.fanout = nil
@@ -157,8 +154,8 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Releases the log. Called when a turn has ended without members.
   private func retire() {
     isRetired = true
-    log.remove(self)
-    log.remove(cursor)
+    form.remove(self)
+    form.remove(cursor)
     loop.fanouts.remove(self)
   }
 
@@ -166,7 +163,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   func setApart(_ connection: Connection) {
     guard case .group = connection.membership.standing else { return }
     removeFromGroup(connection)
-    connection.membership.standing = .apart(log.copy(cursor))
+    connection.membership.standing = .apart(form.copy(cursor))
     insertApart(connection)
   }
 
@@ -198,7 +195,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   private func admit(_ connection: Connection, _ own: Cursor) {
     guard let socket = connection.socket else { return }
     removeFromApart(connection)
-    log.remove(own)
+    form.remove(own)
     connection.membership.standing = .group
     connection.membership.slot = Int32(group.count)
     group.append(socket)
@@ -255,21 +252,21 @@ struct Membership {
     guard let fanout else { return 0 }
     return switch standing {
     case .none: 0
-    case .group: fanout.log.end - fanout.position
-    case .apart(let cursor): min(fanout.log.end, end) - cursor.position
+    case .group: fanout.form.end - fanout.position
+    case .apart(let cursor): min(fanout.form.end, end) - cursor.position
     }
   }
 
   /// Returns the next bytes for a connection with its own cursor, up to the position `limit`.
   func read(upTo limit: Int) -> Slice? {
     guard let fanout, case .apart(let cursor) = standing else { return nil }
-    return fanout.log.read(cursor, upTo: limit)
+    return fanout.form.read(cursor, upTo: limit)
   }
 
   /// Moves the connection's own cursor forward.
   mutating func advance(by count: Int) {
     guard let fanout, case .apart(var cursor) = standing else { return }
-    fanout.log.advance(&cursor, by: count)
+    fanout.form.advance(&cursor, by: count)
     standing = .apart(cursor)
   }
 }

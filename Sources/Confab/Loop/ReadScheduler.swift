@@ -86,7 +86,7 @@ struct Reading {
 extension Connection {
   fileprivate var mayBeRead: Bool {
     if reading.isHeldByHandler { return false }
-    if let fanout = membership.fanout, fanout.log.isPressed { return false }
+    if let fanout = membership.fanout, fanout.form.log.isPressed { return false }
     if state == .open && isFarBehind { return false }
     if state == .open, let meter, meter.readableAt > loop.now { return false }
     return true

@@ -138,7 +138,7 @@ final class Room: Sendable {
   /// Stores a message with its offset, and appends it to the logs that have readers.
   func append(
     _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at place: Place,
-    _ forms: BroadcastLog.Forms?, _ state: inout State
+    _ forms: BroadcastLog.CompressedForms?, _ state: inout State
   ) {
     let speaker = MemberTag(member, tag).flatMap { state.waitingTags.removeValue(forKey: $0) }
     guard place.id > state.history.last else {
@@ -158,7 +158,7 @@ final class Room: Sendable {
         plainLog.append(Message(.text, form.span))
       }
     } else {
-      plainLog.append(message, forms)
+      plainLog.append(message, compressed: forms)
     }
     if isRead { richLog.append(Message(.text, json.span)) }
   }
@@ -169,7 +169,7 @@ final class Room: Sendable {
     MessageEvent(at: place, message, from: name, member: member, tag: tag, maxTextBytes: maxTextBytes).json
   }
 
-  func append(_ placed: PlacedPost, _ forms: BroadcastLog.Forms?, _ state: inout State) {
+  func append(_ placed: PlacedPost, _ forms: BroadcastLog.CompressedForms?, _ state: inout State) {
     let post = placed.post
     append(
       Message(post.kind, post.bytes.span), name: post.name, member: post.member, tag: post.tag, at: placed.place, forms,
@@ -200,8 +200,8 @@ final class Room: Sendable {
   ///
   /// - Parameter sender: nil if the engine is not shared.
   func say(_ message: Message, from sender: Sender? = nil) {
-    let forms = plainLog.forms(of: message)
-    if plainLog.appendUnlessOrdered(message, forms) { return }
+    let forms = plainLog.compressedForms(of: message)
+    if plainLog.appendUnlessOrdered(message, compressed: forms) { return }
     let waits = state.withLock { state in
       guard let place = state.order?.place({ Post(message) }, from: sender) else { return true }
       append(message, at: place, forms, &state)

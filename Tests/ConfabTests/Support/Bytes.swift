@@ -36,7 +36,9 @@ func randomBytes(_ count: Int, using generator: inout SeededGenerator) -> [UInt8
 
 extension BroadcastLog {
   func append(_ kind: Message.Kind, _ bytes: [UInt8]) { append(Message(kind, bytes.span)) }
+}
 
+extension LogForm {
   /// Returns everything that `cursor` can read, slice by slice.
   func readAll(_ cursor: inout Cursor) -> [Slice] {
     var slices: [Slice] = []

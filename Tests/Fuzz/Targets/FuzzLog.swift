@@ -23,6 +23,7 @@ private final class Reader: LogReader, @unchecked Sendable {
 
 private struct Model {
   let log = BroadcastLog()
+  var form: LogForm { log.form(nil) }
   var everything: [UInt8] = []
   var starts = [0]
   var cursors: [Cursor] = []
@@ -37,26 +38,26 @@ private struct Model {
   mutating func step(_ input: inout Input) {
     switch input.index(below: 11) {
     case 0, 1: append(size: input.element(of: [0, 1, 125, 126, 3000, 16_383, 16_384, 16_385, 40_000, 65_552]))
-    case 2: cursors.append(log.makeCursor())
+    case 2: cursors.append(form.makeCursor())
     case 3, 4: read(&input)
-    case 5: if !cursors.isEmpty { cursors.append(log.copy(input.element(of: cursors))) }
-    case 6: if !cursors.isEmpty { log.remove(cursors.remove(at: input.index(below: cursors.count))) }
+    case 5: if !cursors.isEmpty { cursors.append(form.copy(input.element(of: cursors))) }
+    case 6: if !cursors.isEmpty { form.remove(cursors.remove(at: input.index(below: cursors.count))) }
     case 7:
       readers.append((Reader(), log.end))
       isGrowthKnown = false
-      relieving { [log] in log.remove(log.add($0.readers.last!.reader).cursor) }
+      relieving { [form] in form.remove(form.add($0.readers.last!.reader).cursor) }
     case 8: removeReader(&input)
     case 9:
-      let (end, count) = log.takeExtent()
+      let (end, count) = form.takeExtent()
       require(end == everything.count && count == starts.count - 1, "\(count) messages up to \(end)")
       isGrowthKnown = false
     default: note(&input)
     }
     require(log.end == everything.count, "end \(log.end) after \(everything.count) bytes")
     let needed = cursors.map(\.position).min() ?? log.end
-    require(log.start <= needed, "a cursor is at \(needed), the log begins at \(log.start)")
+    require(form.start <= needed, "a cursor is at \(needed), the log begins at \(form.start)")
     // The slowest cursor's segment, and the open one, which keeps its bytes.
-    require(needed - log.start < 2 * Segment.limit, "\(needed - log.start) bytes too much are kept")
+    require(needed - form.start < 2 * Segment.limit, "\(needed - form.start) bytes too much are kept")
     if !readers.isEmpty && lag > limit { isPressed = true }
     require(log.isPressed == isPressed, "pressed is \(log.isPressed)")
   }
@@ -87,20 +88,20 @@ private struct Model {
     let index = input.index(below: cursors.count)
     let limit = input.flag() ? starts[max(0, starts.count - 1 - input.index(below: 8))] : Int.max
     let position = cursors[index].position
-    guard let slice = log.read(cursors[index], upTo: limit) else {
+    guard let slice = form.read(cursors[index], upTo: limit) else {
       require(position >= min(limit, everything.count), "nothing to read at \(position) of \(everything.count)")
       return
     }
     let end = position + slice.count
     require(end <= min(limit, everything.count) && (1...Segment.limit).contains(slice.count), "reads up to \(end)")
     require(slice.bytes[slice.range] == everything[position..<end], "other bytes at \(position)")
-    log.advance(&cursors[index], by: slice.count)
+    form.advance(&cursors[index], by: slice.count)
   }
 
   mutating func removeReader(_ input: inout Input) {
     guard !readers.isEmpty else { return }
     let reader = readers.remove(at: input.index(below: readers.count)).reader
-    relieving { [log] _ in log.remove(reader) }
+    relieving { [form] _ in form.remove(reader) }
   }
 
   mutating func note(_ input: inout Input) {
@@ -109,7 +110,7 @@ private struct Model {
     readers[index].position = max(
       readers[index].position, starts[max(0, starts.count - 1 - input.index(below: 8))])
     limit = 1000 * Int(input.byte())
-    relieving { [log] in log.note($0.readers[index].reader, at: $0.readers[index].position, limit: $0.limit) }
+    relieving { [form] in form.note($0.readers[index].reader, at: $0.readers[index].position, limit: $0.limit) }
   }
 
   /// The bytes that the slowest reader lags by.
@@ -128,14 +129,14 @@ private struct Model {
   /// Every cursor reads to the end: the log must keep nothing.
   mutating func end() {
     for index in cursors.indices {
-      while let slice = log.read(cursors[index]) {
+      while let slice = form.read(cursors[index]) {
         let position = cursors[index].position
         require(slice.bytes[slice.range] == everything[position..<position + slice.count], "other bytes at \(position)")
-        log.advance(&cursors[index], by: slice.count)
+        form.advance(&cursors[index], by: slice.count)
       }
       require(cursors[index].position == everything.count, "a cursor ends at \(cursors[index].position)")
     }
     require(log.retained == 0, "\(log.retained) bytes are kept for nobody")
-    cursors.forEach(log.remove)
+    cursors.forEach(form.remove)
   }
 }
