@@ -217,6 +217,20 @@ struct RoomReaderTests {
     #expect(steps == [.taken, .taken, .renumbered])
   }
 
+  /// A message was lost with a state of the stream, and its server has sent it again.
+  @Test func a_message_stored_again_under_its_number_is_new_only_for_readers_without_it() {
+    var behind = reader(upTo: [16])
+    behind.restart(at: .now)
+    let steps = [
+      made(info(1, from: 16), &behind), take(16, 1, &behind), take(17, 2, time: 23, &behind), take(18, 3, &behind),
+    ]
+    #expect(steps == [.taken, .known, .taken, .taken])
+    var ahead = reader(upTo: [16, 17])
+    ahead.restart(at: .now)
+    let otherSteps = [made(info(1, from: 17), &ahead), take(17, 1, time: 23, &ahead)]
+    #expect(otherSteps == [.taken, .renumbered])
+  }
+
   @Test func a_replica_that_is_behind_sends_what_is_known() {
     var reader = reader(upTo: [5, 7])
     reader.restart(at: .now)

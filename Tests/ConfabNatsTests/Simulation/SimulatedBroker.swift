@@ -14,6 +14,12 @@ final class SimulatedBroker {
     let bytes: [UInt8]
     /// Whether it was sent again after the stream had deleted it and forgotten its id.
     let isAgain: Bool
+
+    /// Whether a publication is this message. A message that was lost with a state of the stream may be stored again
+    /// with the same number and text, but at another time.
+    func matches(_ post: PlacedPost) -> Bool {
+      post.place == Place(id: number, at: Int64(at / 1_000_000)) && post.post.bytes == bytes
+    }
   }
 
   /// The history of a stream. ``streams`` has one for each creation of the stream, and one for each restoration of an

@@ -83,8 +83,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     }
     let expected = messages.suffix(kept.posts.count)
     return (kept.posts.isEmpty || kept.last == expected.last?.number)
-      && kept.posts.map(\.place.id) == expected.map(\.number)
-      && kept.posts.map(\.post.bytes) == expected.map(\.bytes)
+      && zip(kept.posts, expected).allSatisfy { $1.matches($0) }
   }
 
   func renumbered(_ epoch: String) {}
@@ -106,8 +105,8 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     for next in world.broker.states(of: epoch ?? "") where next >= state {
       let messages = messages(next)
       guard count == 0 || messages.count >= count && messages[count - 1].at == known else { continue }
-      let index = messages.dropFirst(count).prefix(unknown + 1).firstIndex { $0.number == id }
-      guard let index, messages[index].bytes == post.post.bytes else { continue }
+      let index = messages.dropFirst(count).prefix(unknown + 1).firstIndex { $0.matches(post) }
+      guard let index else { continue }
       return (last, count, unknown, state) = (id, index + 1, 0, next)
     }
     let expected = messages(state).dropFirst(count).first?.number ?? 0

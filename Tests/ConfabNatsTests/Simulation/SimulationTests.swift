@@ -1,6 +1,8 @@
+import Confab
 import Foundation
 import Testing
 
+@testable import ConfabChat
 @testable import ConfabNats
 
 /// Worlds with many faults, one for each seed, starting with FIRST_SEED or 1. SIMULATE is the run time in seconds. SEED
@@ -25,6 +27,33 @@ import Testing
     }
     print("\(worlds) worlds, \(steps) steps")
     #expect(worlds > 0 && steps > 1000 * worlds)
+  }
+
+  /// A message is lost when an older state is restored, and is stored again under the same number.
+  @Test(arguments: [true, false]) func rooms_follow_the_state_that_their_messages_belong_to(isLostMessageKnown: Bool) {
+    let world = World(seed: 1, faults: [])
+    let (broker, server) = (world.broker!, SimulatedServer(world, "s"))
+    func publish(_ subject: String, _ text: String = "") {
+      let message = NatsMessage(
+        subject: subject, reply: "", headers: [Delivery.idHeader: text], bytes: Array(text.utf8))
+      broker.received(message, from: server.link)
+    }
+    func place(_ id: Int, _ text: String, at time: Int64) -> PlacedPost {
+      PlacedPost(Post(kind: .text, bytes: Array(text.utf8)), at: Place(id: id, at: time))
+    }
+    let room = SimulatedRoom(world, server, "tea", 1)
+    publish("$JS.API.STREAM.CREATE.CONFAB")
+    room.opened(Kept(epoch: "stream0", last: 0, posts: []))
+    publish("confab.room.tea", "hello")
+    broker.stop()
+    broker.putBack()
+    #expect(broker.streams.map(\.last) == [1, 0])
+    broker.start(anew: false)
+    for text in ["hello", "again"] { publish("confab.room.tea", text) }
+    room.placed([place(1, "hello", at: isLostMessageKnown ? 1 : 2)])
+    #expect(world.failure == nil)
+    room.placed([place(2, "again", at: 3)])
+    #expect((world.failure != nil) == isLostMessageKnown)
   }
 
   /// Reduces a failing world to fewer faults and less time, as long as it still fails.
