@@ -13,8 +13,9 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   private(set) var last = 0
   /// State of the stream that its messages belong to, an index of ``SimulatedBroker/streams``.
   private var state = 0
-  /// Number of the stream's messages that it has received.
-  private var count = 0
+  /// Time of the newest message that it has received; nil if it was opened without messages. The state that it read
+  /// may then have been replaced before it was opened.
+  private var newest: Int?
   /// Maximum number of further messages that were deleted before the room was opened, if it was opened without
   /// messages.
   private var unknown = 0
@@ -38,7 +39,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   var isUpToDate: Bool {
     let messages = messages(world.broker.streams.count - 1)
     // A restored older state may have fewer messages than the room has received. The next message shows that.
-    return messages.dropFirst(count + unknown).allSatisfy { $0.number <= last }
+    return messages.filter { $0.number > last }.count <= unknown
   }
   var isOfNewestStream: Bool {
     epoch.map { $0.prefix { $0 != " " } } == world.broker.streams.last.map { $0.created[...] }
@@ -65,7 +66,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
     }
     let messages = messages(state)
     let end = messages.firstIndex { $0.number > kept.last } ?? messages.count
-    count = end
+    newest = kept.posts.isEmpty ? nil : messages[end - 1].at
     unknown = kept.posts.isEmpty ? max(0, (world.broker.streams[state].deleted[subject] ?? 0) - end) : 0
     (epoch, last, self.state) = (kept.epoch, kept.last, state)
     for post in kept.posts { hear(post) }
@@ -101,20 +102,20 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   /// earlier messages.
   private func follow(_ post: PlacedPost) {
     let id = post.place.id
-    let known = count > 0 ? messages(state)[count - 1].at : nil
     for next in world.broker.states(of: epoch ?? "") where next >= state {
       let messages = messages(next)
-      guard count == 0 || messages.count >= count && messages[count - 1].at == known else { continue }
-      let index = messages.dropFirst(count).prefix(unknown + 1).firstIndex { $0.matches(post) }
-      guard let index else { continue }
-      return (last, count, unknown, state) = (id, index + 1, 0, next)
+      let start = messages.firstIndex { $0.number > last } ?? messages.count
+      guard newest == nil || start > 0 && messages[start - 1].at == newest else { continue }
+      let message = messages.dropFirst(start).prefix(unknown + 1).first { $0.matches(post) }
+      guard let message else { continue }
+      return (last, newest, unknown, state) = (id, message.at, 0, next)
     }
-    let expected = messages(state).dropFirst(count).first?.number ?? 0
+    let expected = messages(state).first { $0.number > last }?.number ?? 0
     let states = world.broker.states(of: epoch ?? "").map { state in
       "\(messages(state).map(\.number)), \(world.broker.streams[state].deleted[subject] ?? 0) deleted"
     }
     world.fail(
-      "\(label) gets \(id) instead of \(expected), after \(count) and up to \(unknown) unknown messages of \(states)")
+      "\(label) gets \(id) instead of \(expected), after \(last) and up to \(unknown) unknown messages of \(states)")
   }
 
   /// Checks that each number belongs to one message.
