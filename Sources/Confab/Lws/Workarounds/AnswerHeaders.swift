@@ -12,9 +12,11 @@ internal import Glibc
   func replace(_ old: String, by new: String) -> Bool {
     let (old, new) = (Array(old.utf8), Array(new.utf8))
     let start = unsafe arguments.pointee.p! - old.count
-    guard unsafe Int(arguments.pointee.max_len) > new.count, unsafe memcmp(start, old, old.count) == 0 else {
-      return false
+    // lws writes names of headers in any case: "sec-websocket-extensions" since 4.5.
+    let isThere = unsafe UnsafeBufferPointer(start: start, count: old.count).elementsEqual(old) {
+      $0.asciiLowercased == $1.asciiLowercased
     }
+    guard unsafe Int(arguments.pointee.max_len) > new.count, isThere else { return false }
     unsafe _ = memcpy(start, new, new.count)
     unsafe arguments.pointee.p = start + new.count
     unsafe arguments.pointee.max_len -= Int32(new.count - old.count)
