@@ -13,9 +13,7 @@ internal import Glibc
     let (old, new) = (Array(old.utf8), Array(new.utf8))
     let start = unsafe arguments.pointee.p! - old.count
     // lws writes names of headers in any case: "sec-websocket-extensions" since 4.5.
-    let isThere = unsafe UnsafeBufferPointer(start: start, count: old.count).elementsEqual(old) {
-      $0.asciiLowercased == $1.asciiLowercased
-    }
+    let isThere = unsafe strncasecmp(start, old.map { CChar(bitPattern: $0) }, old.count) == 0
     guard unsafe Int(arguments.pointee.max_len) > new.count, isThere else { return false }
     unsafe _ = memcpy(start, new, new.count)
     unsafe arguments.pointee.p = start + new.count
