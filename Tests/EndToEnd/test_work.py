@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import pathlib
 import subprocess
 import sys
@@ -86,6 +87,19 @@ def test_deliveries_to_a_room_count_for_the_address_of_their_senders():
             used = server_time(server) - begun
     # A quarter is an address's share. The rest is for what is not charged.
     assert used < 0.45 * SECONDS, f"{used} s of CPU time"
+
+
+def test_more_than_one_turn_may_write_arrives_whole_and_in_order():
+    """Sends 1 MiB to 40 members at once, ten times as much as a loop writes to a room in one turn."""
+    sent = [b"%d " % number + b"x" * 131_000 for number in range(8)]
+    with confab("--loops", 1, "--max-backlog", "16MiB") as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(server.port)) for _ in range(40)]
+        for client in clients:
+            client.open()
+        clients[0].send(b"".join(frame(1, text) for text in sent))
+        for client in clients:
+            received = list(itertools.islice(client.messages(), len(sent)))
+            assert received == [(1, text) for text in sent], "a message is lost, or out of order"
 
 
 def server_time(server):
