@@ -123,8 +123,8 @@ extension Connection {
   }
 
   /// Writes what can be written now, and returns whether nothing is left. Called when the turn has ended, or when the
-  /// socket is writable.
-  func writeBacklog() -> Bool { writing.outbox == nil ? writeNext() : loop.working(for: self) { writeNext() } }
+  /// socket is writable. The time counts for the client's address.
+  func writeBacklog() -> Bool { loop.working(for: self) { writeNext() } }
 
   private func writeNext() -> Bool {
     guard let socket, ending?.isFrameSent != true, state != .closed else { return false }
