@@ -24,12 +24,15 @@ internal import Glibc
   private static let size = numbers * (width + 1) - 1
 
   private let descriptor: CInt
+  /// Inode of the file; 0 if unknown. An open file keeps it.
+  private let inode: Int
   private let willWrite: StepHook?
 
   /// Opens the file, and creates it if necessary.
   init(file: String, _ willWrite: StepHook?) throws(DatabaseError) {
     self.willWrite = willWrite
     descriptor = try DeliveryMark.open(file)
+    inode = DeliveryMark.status(of: descriptor)?.inode ?? 0
   }
 
   /// Opens a file. A new file is accessible only to its owner; an existing one keeps its permissions.
@@ -57,7 +60,7 @@ internal import Glibc
     guard numbers.count == DeliveryMark.numbers else { return nil }
     let value = Value(run: numbers[0], transaction: numbers[1], changed: numbers[2])
     if value.changed != 0 { return value }
-    guard let status else { return nil }
+    guard let status = DeliveryMark.status(of: descriptor) else { return nil }
     let isOriginal = numbers[3] == status.inode && status.changed / 1_000_000 - numbers[4] < DeliveryMark.maxDelay
     return isOriginal ? value : nil
   }
@@ -67,7 +70,7 @@ internal import Glibc
   /// - Parameter isLasting: whether the mark must survive a failure of the machine.
   func write(_ value: Value, isLasting: Bool) throws(DatabaseError) {
     try willWrite?("delivery mark")
-    let numbers = [value.run, value.transaction, value.changed, status?.inode ?? 0, Int(WallClock.milliseconds)]
+    let numbers = [value.run, value.transaction, value.changed, inode, Int(WallClock.milliseconds)]
     let bytes = Array(numbers.map(DeliveryMark.text).joined(separator: " ").utf8)
     guard unsafe pwrite(descriptor, bytes, bytes.count, 0) == bytes.count, !isLasting || fdatasync(descriptor) == 0
     else { throw DeliveryMark.error("cannot write the delivery mark") }
@@ -78,11 +81,11 @@ internal import Glibc
     return String(repeating: "0", count: width - digits.utf8.count) + digits
   }
 
-  /// Inode of the file and its change time in nanoseconds since 1970. A copy differs in one of them.
-  private var status: (inode: Int, changed: Int)? {
+  /// Returns the inode of a file and its change time in nanoseconds since 1970. A copy differs in one of them.
+  private static func status(of descriptor: CInt) -> (inode: Int, changed: Int)? {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else { return nil }
-    return (Int(truncatingIfNeeded: status.st_ino & UInt(Int.max)), DeliveryMark.changeTime(status))
+    return (Int(truncatingIfNeeded: status.st_ino & UInt(Int.max)), changeTime(status))
   }
 
   private static func error(_ what: String) -> DatabaseError {
