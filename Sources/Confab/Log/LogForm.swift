@@ -13,7 +13,9 @@ struct LogForm: Hashable {
     hasher.combine(compression)
   }
 
-  private func withFrames<Result: Sendable>(_ body: (inout FrameLog) -> Result) -> Result { log.withFrames(compression, body) }
+  private func withFrames<Result: Sendable>(_ body: (inout FrameLog) -> Result) -> Result {
+    log.withFrames(compression, body)
+  }
 
   /// The position of the first byte that is kept.
   var start: Int { withFrames { $0.start } }

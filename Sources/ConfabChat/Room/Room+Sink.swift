@@ -45,7 +45,9 @@ extension Room: RoomSink {
   }
 
   func placed(_ posts: [PlacedPost]) {
-    let forms = posts.map { $0.post.name == nil ? plainLog.compressedForms(of: Message($0.post.kind, $0.post.bytes.span)) : nil }
+    let forms = posts.map {
+      $0.post.name == nil ? plainLog.compressedForms(of: Message($0.post.kind, $0.post.bytes.span)) : nil
+    }
     state.withLock { state in
       for (post, forms) in zip(posts, forms) { append(post, forms, &state) }
       welcomeAhead(&state)
