@@ -3,26 +3,27 @@
  *
  * A server has one or more event loops. Each connection belongs to one loop, and its callbacks run on that loop's
  * thread. With confab_start() each loop gets a thread of its own. With confab_run() the first loop runs on the calling
- * thread. With confab_config.uv_loop the server runs on your libuv loop.
+ * thread. With confab_config.uv_loop the server runs on your libuv loop. One iteration of a loop, which reads what has
+ * arrived, runs callbacks and jobs, and writes, is called a turn.
  *
- * THREADS. Each function says which threads may call it:
- *   "Any thread."  From any thread, also from callbacks, and concurrently with any other call.
- *   "Loop thread." Only from the thread of the connection's loop: from a callback, or from a job that confab_execute()
- *                  runs there. On other threads the function does nothing and returns CONFAB_ERROR_THREAD.
- * No function may be called from a signal handler. Callbacks must not block: they stall all connections of their loop.
- * With several loops, callbacks for connections of different loops run concurrently.
+ * THREADS. The comment of each function ends with the threads that may call it:
+ *   "Any thread."  Any thread, including callbacks, and concurrently with any other call.
+ *   "Loop thread." Only the thread of the connection's loop: in a callback, or in a job that confab_execute() runs
+ *                  there. On other threads the function does nothing and returns CONFAB_ERROR_THREAD.
+ * No function may be called from a signal handler. Callbacks must not block, because they would stall all connections
+ * of their loop. With several loops, callbacks for connections of different loops run concurrently.
  *
  * OWNERSHIP. Arguments (structs, strings, bytes) belong to the caller; functions copy them before they return. Callback
  * arguments (requests, strings, bytes) belong to Confab and are freed when the callback returns: copy what you need
  * later. The caller owns a server from confab_create() to confab_destroy(). Confab owns connections. A connection
- * pointer is valid from `opened` until `closed` has returned, and longer after confab_connection_retain(). Do not use a
- * pointer that is no longer valid. NULL may be passed anywhere; functions that need a value return an error.
+ * pointer is valid from `opened` until `closed` has returned; confab_connection_retain() keeps it valid for longer.
+ * NULL is accepted for every argument: a function that needs a value returns an error.
  *
- * ERRORS. Functions that return int or int64_t return a negative number from enum confab_error on failure, and have
- * then done nothing. confab_strerror() describes the number. confab_last_error() describes the last failure in detail.
+ * ERRORS. On failure, functions that return int or int64_t do nothing and return a negative number from enum
+ * confab_error. confab_strerror() describes the number. confab_last_error() describes the last failure in detail.
  *
- * GROWTH. Structs begin with their size. The init function sets the size and the defaults. A program that was compiled
- * with this header runs with later versions of the library, which only append members.
+ * VERSIONS. Structs begin with their size. The init function sets the size and the defaults. A program that was
+ * compiled with this header runs with later versions of the library, which only append members.
  *
  *   confab_config config;
  *   confab_server *server;
@@ -39,10 +40,10 @@
  * threads. libwebsockets makes the process ignore SIGPIPE when the first server is created.
  *
  * FORK. A server, its connections and its requests belong to the process that called confab_create(). A child of fork()
- * has none of the threads. There, all functions that take one of these, including confab_destroy(), do nothing and
- * return CONFAB_ERROR_FORKED, or NULL if they return a pointer. The child has copies of the server's sockets until it
- * exits or calls exec: until then, connections and the port stay open after the parent has closed them. A daemon should
- * call fork() before confab_create().
+ * does not have the server's threads. In the child, all functions that take a server, a connection or a request,
+ * including confab_destroy(), do nothing and return CONFAB_ERROR_FORKED, or NULL if they return a pointer. The child
+ * has copies of the server's sockets. Connections and the port therefore stay open until the child exits or calls exec,
+ * even if the parent has closed them. A daemon should call fork() before confab_create().
  */
 #ifndef CONFAB_H
 #define CONFAB_H
@@ -98,7 +99,7 @@ typedef enum confab_error {
   CONFAB_ERROR_HOST = -4,
   /* Another program listens on the port. */
   CONFAB_ERROR_ADDRESS_IN_USE = -5,
-  /* The system does not allow the server to listen, for another reason. */
+  /* The server cannot listen, for another reason. */
   CONFAB_ERROR_LISTEN = -6,
   /* The certificate or key is unusable. */
   CONFAB_ERROR_CERTIFICATE = -7,
@@ -106,11 +107,11 @@ typedef enum confab_error {
   CONFAB_ERROR_ENGINE = -8,
   /* The function was called on the wrong thread. */
   CONFAB_ERROR_THREAD = -9,
-  /* The server is in the wrong state for this call: it has been started before, is not started yet, or is running. */
+  /* The server is in the wrong state for this call: already started, not started yet, or running. */
   CONFAB_ERROR_STATE = -10,
   /* The connection is closing or closed, or the loop has ended. */
   CONFAB_ERROR_CLOSED = -11,
-  /* The limit confab_config.max_rooms is reached. */
+  /* The number of rooms has reached confab_config.max_rooms. */
   CONFAB_ERROR_ROOMS = -12,
   /* The function was called in a child of fork(). A server belongs to the process that created it. */
   CONFAB_ERROR_FORKED = -13
@@ -119,8 +120,9 @@ typedef enum confab_error {
 /* Returns a short description of a result code. The string is a constant. Any thread. */
 CONFAB_API const char *confab_strerror(int code);
 
-/* Returns one sentence about the last failure of a function of this header on the calling thread, with the wrong value
- * and how to fix it; "" if none has failed. The string is valid until the next failure on this thread. Any thread. */
+/* Describes the last failure of a function of this header on the calling thread, in one sentence with the wrong value
+ * and how to fix it. Returns "" if no function has failed. The string is valid until the next failure on this thread.
+ * Any thread. */
 CONFAB_API const char *confab_last_error(void);
 
 /* ----------------------------------------------------------------------------------------------------- Configuration */
@@ -154,8 +156,9 @@ typedef enum confab_log_level {
   CONFAB_LOG_NONE = 7
 } confab_log_level;
 
-/* All settings of a server. 0 disables a limit where its comment says so. Flags are 0 (no) or any other value (yes).
- * Only confab_chat_create() reads the settings of the chat. */
+/* All settings of a server. Flags are 0 (no) or any other value (yes). Only confab_chat_create() reads the settings of
+ * the chat. The rich protocol is the subprotocol chat.confab.v1 of the chat (Protocol.md), and its clients are those
+ * that requested it. */
 typedef struct confab_config {
   /* sizeof(confab_config), set by confab_config_init(). */
   size_t size;
@@ -167,10 +170,10 @@ typedef struct confab_config {
   const char *host;
   /* TCP port, 0 to 65535. 0 picks a free port, see confab_server_port(). Default: 8080. */
   int port;
-  /* libuv loop, uv_loop_t, for the server to run on, beside your own handles. The server then has one event loop,
-   * whatever `loops` is, and no thread. confab_start() adds its handles to the loop: call it on the thread that runs
-   * the loop, or while the loop is not running. When the server has stopped, see confab_when_stopped(), it has removed
-   * all its handles; close the loop after that. Default: NULL, the server has its own loops. */
+  /* libuv loop (uv_loop_t) for the server to run on, beside your own handles. The server then has one event loop,
+   * whatever `loops` is, and creates no thread. confab_start() adds the server's handles to the loop: call it on the
+   * thread that runs the loop, or while the loop is not running. The server has removed its handles when it has stopped
+   * (see confab_when_stopped()); the loop may be closed after that. Default: NULL, the server has its own loops. */
   struct uv_loop_s *uv_loop;
   /* Number of event loops, 1 to 64. Each has a thread and a listener. The kernel spreads connections over the loops.
    * All clients see messages in the same order, whichever loop they are on. With 1, callbacks never run concurrently.
@@ -184,12 +187,12 @@ typedef struct confab_config {
 
   /* Content */
 
-  /* Folders served over HTTP: an array of `mount_count` mounts, at most 256. The first one's `size` is the size of
-   * each. Default: none; confab_chat_create() then serves the chat's page at "/". */
+  /* Folders served over HTTP: an array of `mount_count` mounts, at most 256. The `size` of the first mount is the size
+   * of every mount. Default: none; confab_chat_create() then serves the chat's page at "/". */
   const confab_mount *mounts;
   size_t mount_count;
   /* Subprotocols of the server (RFC 6455, section 1.9), ended by NULL: tokens of at most 62 bytes that do not begin
-   * with a digit. The server selects the first supported one of the client's list. A client that offers none is
+   * with a digit. The server selects the first supported one of the client's list. A client that offers none of them is
    * accepted without a subprotocol. Default: NULL, none. */
   const char *const *subprotocols;
   /* Whether messages of 128 bytes and more are compressed for clients that offer it (permessage-deflate, RFC 7692). A
@@ -199,10 +202,10 @@ typedef struct confab_config {
   /* Access */
 
   /* Web origins whose pages may connect, as browsers send them ("https://example.org"), ended by NULL. "*" allows every
-   * origin. Other origins get status 403, except the following. If the server listens on loopback only: pages from
-   * loopback, at any port, and pages opened from a file ("null" or "file://"). Otherwise: pages from the host and port
-   * of the request. A client that sends no origin is not a browser and is accepted, see requires_origin. Default: NULL,
-   * none. */
+   * origin. If the server listens on loopback only, pages from loopback, at any port, and pages opened from a file
+   * ("null" or "file://") may also connect. Otherwise, pages from the host and port of the request may also connect.
+   * Other origins get status 403. Clients that send no origin, which are not browsers, are accepted unless
+   * requires_origin is set. Default: NULL, none. */
   const char *const *allowed_origins;
   /* Whether a client that sends no origin gets status 403. Default: 0. */
   int requires_origin;
@@ -215,90 +218,93 @@ typedef struct confab_config {
   /* Maximum message size. A larger message closes the connection with 1009 as soon as its size is known; the message is
    * not kept. Bytes, 1 to 2^30. Default: 1 MiB. */
   int64_t max_message_size;
-  /* Maximum number of fragments per message, including empty ones. More close the connection with 1008. A number, 1 to
-   * 2^30. Default: 16384. */
+  /* Maximum number of fragments per message, including empty ones. A message with more closes the connection with 1008.
+   * A number, 1 to 2^30. Default: 16384. */
   int64_t max_fragments;
   /* Memory for incomplete messages of all connections; each event loop gets an equal share. A connection that needs
    * more is closed with 1013. Bytes, 1 to 2^40. Default: 256 MiB. */
   int64_t max_unfinished_bytes;
   /* Maximum backlog of a client: its unread messages, without the newest batch. A client that is further behind is
    * closed with 1013; other clients are not delayed. The server pauses reading from a client whose backlog is more than
-   * half of the limit, so that it is not evicted for its own messages. Bytes, 0 to 2^30. Default: 8 MiB. */
+   * half of the limit, so that a client is not evicted for its own messages. Bytes, 0 to 2^30. Default: 8 MiB. */
   int64_t max_backlog;
-  /* Memory for all backlogs of the process. When less than max_backlog is left, the limit of each client is what is
-   * left: clients further behind are closed with 1013. Bytes, 0 to 2^40. Default: 256 MiB. */
+  /* Memory for all backlogs of the process. When less than max_backlog is left, each client's limit is the amount that
+   * is left, and clients further behind are closed with 1013. Bytes, 0 to 2^40. Default: 256 MiB. */
   int64_t max_total_backlog;
   /* Maximum number of connections on all event loops, never more than the process has file descriptors for. Further
    * connections get status 503. A number, 1 to 2^30. Default: 16384. */
   int64_t max_connections;
   /* Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
-   * 429. Peers on loopback are exempt, see limits_loopback. A number, 0 is no limit. Default: 256. */
+   * 429. Clients on loopback are exempt, see limits_loopback. A number, 0 means no limit. Default: 256. */
   int64_t max_connections_per_address;
-  /* Maximum rate of new connections on all event loops. Further connections wait in the kernel's queue. Peers on
-   * loopback are exempt. A number per second, 0 is no limit. Default: 1000. */
+  /* Maximum number of new connections per second on all event loops. Further connections wait in the kernel's queue.
+   * Clients on loopback are exempt. A number per second, 0 means no limit. Default: 1000. */
   int64_t max_accept_rate;
   /* Maximum size of the request header section. Larger requests get status 431. With TLS, header names do not count,
-   * and neither do headers that libwebsockets does not know by name: these have a table of twice this size, and a
-   * connection that exceeds it is dropped without a response. Bytes, 1024 to 16384. Default: 8 KiB. */
+   * and headers that libwebsockets does not know by name have a limit of their own: twice this size. A connection above
+   * that is dropped without a response. Bytes, 1024 to 16384. Default: 8 KiB. */
   int64_t max_header_size;
   /* Maximum length of the decoded request path. Longer paths get status 414. Bytes, 1 to 16384. Default: 1 KiB. */
   int64_t max_path_length;
   /* Time from the TCP connection to the end of the first request. A client that takes longer gets status 408; during a
    * TLS handshake, it is dropped without a response. Milliseconds, 1 to a day. Default: 10 s. */
   int64_t handshake_timeout_ms;
-  /* Maximum message rate of a connection. The server pauses reading from a faster client, so that TCP slows it down;
-   * nothing is lost. Peers on loopback are exempt. A number per second, 0 is no limit. Default: 500. */
+  /* Maximum number of messages per second from one connection. The server pauses reading from a faster client, so that
+   * TCP slows the client down; no messages are lost. Clients on loopback are exempt. A number per second, 0 means no
+   * limit. Default: 500. */
   int64_t max_message_rate;
-  /* Maximum rate of message bytes of a connection, after inflating. A fragment counts as at least 8 KiB. The server
-   * pauses reading from a faster client, as for max_message_rate. Bytes per second, 0 is no limit. Default: 4 MiB. */
+  /* Maximum number of message bytes per second from one connection, after inflating. A fragment counts as at least 8
+   * KiB. The server pauses reading from a faster client, as for max_message_rate. Bytes per second, 0 means no limit.
+   * Default: 4 MiB. */
   int64_t max_byte_rate;
-  /* Maximum ping rate of a connection. The server pauses reading from a faster client, as for max_message_rate. A
-   * number per second, 0 is no limit. Default: 50. */
+  /* Maximum number of pings per second from one connection. The server pauses reading from a faster client, as for
+   * max_message_rate. A number per second, 0 means no limit. Default: 50. */
   int64_t max_ping_rate;
-  /* Idle time before the server sends a ping. Must be less than idle_timeout_ms. Milliseconds, up to a day, 0 is never.
-   * Default: 30 s. */
+  /* Idle time before the server sends a ping. Must be less than idle_timeout_ms. Milliseconds, up to a day, 0 means no
+   * pings. Default: 30 s. */
   int64_t ping_interval_ms;
-  /* Idle timeout. Data, pongs, and acknowledged bytes of what was sent before a ping count as activity. Idle
-   * connections are dropped. Milliseconds, up to a day, 0 is no limit. Default: 60 s. */
+  /* Time without activity after which a connection is dropped. Received data and pongs count as activity. So does sent
+   * data that the client acknowledges, if it was sent before the ping. Milliseconds, up to a day, 0 means no limit.
+   * Default: 60 s. */
   int64_t idle_timeout_ms;
-  /* Time for a closing handshake: for the peer to read what was sent before the close frame, and to answer it. The
-   * connection is dropped afterwards. Milliseconds, 0 to a day. Default: 5 s. */
+  /* Time for a closing handshake: the client reads what was sent before the close frame, and answers the close frame.
+   * The connection is dropped afterwards. Milliseconds, 0 to a day. Default: 5 s. */
   int64_t close_timeout_ms;
-  /* Whether the limits of rates and addresses apply to peers on loopback, too. These are programs on this machine, or a
-   * proxy on it that serves many clients and has limits of its own. Default: 0. */
+  /* Whether the rate limits and max_connections_per_address apply to clients on loopback, too. They are exempt by
+   * default, because a proxy on this machine may connect for many clients. Default: 0. */
   int limits_loopback;
-  /* Maximum number of rooms, of the chat or of confab_join(). The chat removes empty rooms, the one left longest ago
-   * first. If none is empty, the chat rejects a client that would open another room with status 503; confab_join()
-   * returns CONFAB_ERROR_ROOMS. A number, 0 is no limit. Default: 10000. */
+  /* Maximum number of rooms, of the chat or of confab_join(). At the limit, the chat removes the room that has been
+   * empty longest. If every room is occupied, a client that opens another one gets status 503. confab_join() returns
+   * CONFAB_ERROR_ROOMS at the limit. A number, 0 means no limit. Default: 10000. */
   int64_t max_rooms;
-  /* Maximum number of messages in the history of a room of the chat. The oldest are deleted. 0 keeps none. A number.
-   * Default: 1000. */
+  /* Maximum number of messages in the history of a room of the chat. The oldest messages are deleted. With 0, the chat
+   * stores no messages. A number. Default: 1000. */
   int64_t max_history_messages;
-  /* Memory for the history of a room of the chat: the messages as JSON, and 64 bytes for each. The oldest messages are
+  /* Memory for the history of a room of the chat: the messages as JSON, plus 64 bytes for each. The oldest messages are
    * deleted. Bytes. Default: 1 MiB. */
   int64_t max_history_bytes;
   /* Memory for the history of all rooms of the chat. An empty room counts another 4 KiB and its name. Empty rooms are
    * removed first, then the oldest messages are deleted. Bytes, up to 2^40. Default: 256 MiB. */
   int64_t max_total_history_bytes;
   /* Maximum age of a message in the history of a room of the chat. Older messages are deleted. Milliseconds, counted in
-   * whole seconds, up to 100 years, 0 is no limit. Default: 0 s. */
+   * whole seconds, up to 100 years, 0 means no limit. Default: 0 s. */
   int64_t max_history_age_ms;
   /* Number of recent messages that the chat sends to a client that joins. A number, 0 to 100. Default: 50. */
   int64_t newcomer_messages;
-  /* Maximum length of a text in the chat's rich protocol, in grapheme clusters. The sender of a longer text gets an
-   * error. A number, 1 to 2^24. Default: 4000. */
+  /* Maximum length of a text in the chat's rich protocol, in grapheme clusters. The sender of a longer text gets the
+   * error textTooLong. A number, 1 to 2^24. Default: 4000. */
   int64_t max_text_length;
-  /* Maximum length of a name in the rich protocol, in grapheme clusters. A client that asks for a longer name gets an
-   * error. A number, 1 to 256. Default: 32. */
+  /* Maximum length of a name in the rich protocol, in grapheme clusters. A client that requests a longer name gets the
+   * error nameInvalid. A number, 1 to 256. Default: 32. */
   int64_t max_name_length;
-  /* Maximum rate of events of a client of the rich protocol. A client with more gets an error. A number per second, 0
-   * is no limit. Default: 10. */
+  /* Maximum number of events per second from one client of the rich protocol. Further events get the error rateLimited.
+   * A number per second, 0 means no limit. Default: 10. */
   int64_t max_event_rate;
-  /* Maximum number of events at once, see max_event_rate. A client with more gets an error. A number, 1 or more.
-   * Default: 20. */
+  /* Maximum number of events in one burst from a client of the rich protocol. Further events get the error rateLimited.
+   * A number, 1 or more. Default: 20. */
   int64_t max_event_burst;
-  /* Maximum rate of renames of a client of the rich protocol, 10 of them at once. A client with more gets an error. A
-   * number per minute, 0 is no limit. Default: 60. */
+  /* Maximum number of renames per minute by one client of the rich protocol, at most 10 in one burst. Further renames
+   * get the error rateLimited. A number per minute, 0 means no limit. Default: 60. */
   int64_t max_rename_rate;
   /* High-water mark: confab_send() returns CONFAB_BACKLOGGED while the backlog of the connection is larger. Bytes.
    * Default: 64 KiB. */
@@ -307,35 +313,38 @@ typedef struct confab_config {
    * Milliseconds, 0 to a day. Default: 5 s. */
   int64_t stop_timeout_ms;
   /* Time over which the server spreads the closing of connections when it stops, before stop_timeout_ms. See `moving`
-   * of confab_callbacks. Milliseconds, 0 to a day. Default: 0, all at once. */
+   * of confab_callbacks. Milliseconds, 0 to a day. Default: 0, all connections are closed at once. */
   int64_t drain_time_ms;
-  /* SO_SNDBUF of each connection: what the kernel holds for a client that does not read. Linux doubles the value, and
-   * limits it to net.core.wmem_max. 0 leaves the size to the kernel, which goes up to 4 MiB. The buffer also limits the
-   * rate to one client, to twice this many bytes per round trip. Bytes, 0 to 2^30. Default: 128 KiB. */
+  /* Size of the kernel's send buffer for each connection (SO_SNDBUF). It bounds the data that the kernel holds for a
+   * client that does not read. Linux doubles the value, and limits it to net.core.wmem_max. 0 leaves the size to the
+   * kernel, which uses up to 4 MiB. The buffer also limits the throughput to one client, to twice this size per round
+   * trip. Bytes, 0 to 2^30. Default: 128 KiB. */
   int64_t send_buffer_size;
 
   /* Logging */
 
   /* Minimum level of logged lines, from enum confab_log_level. Default: CONFAB_LOG_NOTICE. */
   int log_level;
-  /* Function for log lines. A line is UTF-8 without a line break, and is freed when the function returns. It begins
-   * with its metadata, like "peer=192.0.2.1:4242 reason=messageTooBig: ", followed by a sentence. Lines caused by peers
+  /* Function that receives log lines. A line is UTF-8 without a line break, and is freed when the function returns. It
+   * consists of its metadata, like "peer=192.0.2.1:4242 reason=messageTooBig: ", and a sentence. Lines caused by peers
    * are limited to 10 per second per reason; non-printable characters in peer data are replaced. The function is called
    * on any thread, one call at a time, until confab_destroy() has returned. It must not call functions of this header.
-   * Default: NULL, standard error. */
+   * Default: NULL, log lines go to standard error. */
   void (*log)(int level, const char *line, void *log_user_data);
   /* Argument for `log`. Default: NULL. */
   void *log_user_data;
 
   /* Proxies */
 
-  /* Addresses ("192.0.2.1") and networks ("10.0.0.0/8") of trusted proxies, ended by NULL. The client's address is
-   * taken from proxy_protocol, or is the rightmost address in X-Forwarded-For that is not a trusted proxy. Limits, logs
-   * and requests use that address. An unreadable X-Forwarded-For gets status 400. A request without one counts for the
-   * proxy's address. From other addresses the header is ignored. Default: NULL, none. */
+  /* Addresses ("192.0.2.1") and networks ("10.0.0.0/8") of trusted proxies, ended by NULL. For their connections, the
+   * client's address comes from the PROXY header if proxy_protocol is set. Otherwise it is the rightmost address in
+   * X-Forwarded-For that is not a trusted proxy. Limits, logs and requests use the client's address. A malformed
+   * X-Forwarded-For gets status 400. A request without the header counts for the proxy's address. From other addresses,
+   * the header is ignored. Default: NULL, none. */
   const char *const *trusted_proxies;
   /* Whether each connection of a trusted proxy must begin with a PROXY protocol header, version 1 or 2, before any TLS.
-   * If a proxy does not send a valid one within handshake_timeout_ms, the connection is dropped. Default: 0. */
+   * If a trusted proxy does not send a valid header within handshake_timeout_ms, the connection is dropped. Default:
+   * 0. */
   int proxy_protocol;
 } confab_config;
 
@@ -346,9 +355,10 @@ CONFAB_API int confab_config_init(confab_config *config, size_t size);
 
 /* Type of a message. The values are the opcodes of RFC 6455, section 5.2. */
 typedef enum confab_kind {
-  /* UTF-8 text. Received text has been validated (section 8.1). Sent text is not: clients close the connection when
-   * they receive invalid text. */
+  /* UTF-8 text. Confab validates received text (section 8.1) but not sent text: clients close the connection when they
+   * receive invalid text. */
   CONFAB_TEXT = 1,
+  /* Any bytes. */
   CONFAB_BINARY = 2
 } confab_kind;
 
@@ -363,29 +373,31 @@ typedef struct confab_callbacks {
    * valid until then. `request` is freed when the callback returns; its subprotocol is not known yet. NULL accepts
    * every client. */
   void (*authorize)(confab_authorization *authorization, const confab_request *request, void *user_data);
-  /* Answers a GET or HEAD request that is not for a WebSocket: call confab_respond() within the callback. Without that
-   * call, the request goes to confab_config.mounts. For small responses that are available at once. */
+  /* Answers a GET or HEAD request that is not for a WebSocket: call confab_respond() within the callback. If the
+   * callback returns without that call, the server answers with a file of confab_config.mounts. Use it for small
+   * responses that are available at once. */
   void (*http)(const confab_request *request, void *user_data);
   /* A client has connected. `request` is its opening request, freed when the callback returns. `connection` is valid
-   * until `closed` has returned. With TLS, a request that was accepted after `authorize` had returned only has the
+   * until `closed` has returned. With TLS, a request that was accepted after `authorize` had returned has only those
    * headers that libwebsockets knows by name. */
   void (*opened)(confab_connection *connection, const confab_request *request, void *user_data);
   /* A complete message has arrived: `length` bytes, 0 to max_message_size, of `kind` CONFAB_TEXT or CONFAB_BINARY.
    * `data` is never NULL and not zero-terminated. It is freed when the callback returns. */
   void (*message)(confab_connection *connection, int kind, const void *data, size_t length, void *user_data);
-  /* All messages of the connection have been handed to the kernel, after confab_send() had returned CONFAB_BACKLOGGED.
-   *  */
+  /* Called after confab_send() has returned CONFAB_BACKLOGGED, when all messages of the connection have been handed to
+   * the kernel. */
   void (*drained)(confab_connection *connection, void *user_data);
   /* The server is about to stop, and will close the connection with 1001, up to two seconds after `after_ms`. Ask the
-   * client to reconnect elsewhere by then. Each connection gets another time, so that clients do not reconnect all at
-   * once. Until then the connection works as before. Called once, if confab_config.drain_time_ms is not 0. */
+   * client to reconnect elsewhere by then. The time differs between connections, so that clients do not all reconnect
+   * at once. Until then the connection works as before. Called once, if confab_config.drain_time_ms is not 0. */
   void (*moving)(confab_connection *connection, int64_t after_ms, void *user_data);
   /* The connection is closed. `code` and `reason` are those of the close frame that began the closing handshake,
    * whichever side sent it. `reason` is UTF-8 of at most 123 bytes, empty if the frame had none, and is freed when the
    * callback returns. `code` is 1005 if the close frame had none, and 1006 if the connection closed without a close
-   * frame. libwebsockets 4.1 reports 1012, 1013 and 1014 from a peer as 1002. `is_clean` is 1 if both sides sent a
-   * close frame. When the server began, libwebsockets does not report the peer's close frame, so `is_clean` is also 0
-   * if the peer has ended the TCP connection by then. */
+   * frame. libwebsockets 4.1 reports 1012, 1013 and 1014 from a client as 1002. `is_clean` is 1 if both sides sent a
+   * close frame. libwebsockets does not report a client's answer to the server's close frame: if the server began the
+   * closing handshake and the client has already closed the TCP connection, `is_clean` is 0 even if the client
+   * answered. */
   void (*closed)(confab_connection *connection, int code, const char *reason, int is_clean, void *user_data);
 } confab_callbacks;
 
@@ -400,14 +412,15 @@ CONFAB_API int confab_callbacks_init(confab_callbacks *callbacks, size_t size);
 CONFAB_API int confab_create(
     const confab_config *config, const confab_callbacks *callbacks, void *user_data, confab_server **server);
 
-/* Creates a group chat with its page, otherwise like confab_create(). The path of a request is the room. A message goes
- * to all members of its room, including the sender. Clients that ask for the subprotocol chat.confab.v1 get names,
- * presence and history (Protocol.md of ConfabChat); the server supports it whatever `subprotocols` is. Any thread. */
+/* Creates a server like confab_create(), with the group chat and its page instead of callbacks. The path of a request
+ * is the room. A message goes to all members of its room, including the sender. Clients that request the subprotocol
+ * chat.confab.v1 use the rich protocol, which has names, presence and history; the server supports it whatever
+ * `subprotocols` is. Any thread. */
 CONFAB_API int confab_chat_create(const confab_config *config, confab_server **server);
 
 /* Starts the event loops, each on a thread of its own, or in confab_config.uv_loop, and returns at once. Returns
- * CONFAB_ERROR_STATE if the server has been started before. Any thread; with confab_config.uv_loop, that loop's thread.
- *  */
+ * CONFAB_ERROR_STATE if the server has been started before. Any thread. With confab_config.uv_loop, only the thread of
+ * that loop. */
 CONFAB_API int confab_start(confab_server *server);
 
 /* Starts the server and returns when it has stopped. The first loop runs on the calling thread, the others on threads
@@ -417,12 +430,11 @@ CONFAB_API int confab_run(confab_server *server);
 
 /* Begins to stop the server, and returns at once. The server accepts no new connections and closes all others with
  * 1001. Connections that are open after `deadline_ms` milliseconds, 0 to a day, are dropped. With -1, the closing is
- * spread over confab_config.drain_time_ms, and confab_config.stop_timeout_ms begins after that. Another call can bring
- * the deadline nearer, and is harmless. A server that has not been started stops as soon as it is started. Any thread.
- *  */
+ * spread over confab_config.drain_time_ms, and confab_config.stop_timeout_ms begins after that. A later call can only
+ * shorten the time that is left. A server that has not been started stops as soon as it is started. Any thread. */
 CONFAB_API int confab_stop(confab_server *server, int64_t deadline_ms);
 
-/* Returns when the server has stopped: `closed` has been called for every connection, and every loop has ended. Returns
+/* Waits until the server has stopped: `closed` has been called for every connection, and every loop has ended. Returns
  * CONFAB_ERROR_STATE if the server has not been started. Any thread except those of the loops, which get
  * CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_wait(confab_server *server);
@@ -433,15 +445,15 @@ CONFAB_API int confab_wait(confab_server *server);
 CONFAB_API int confab_when_stopped(
     confab_server *server, void (*job)(confab_server *server, void *argument), void *argument);
 
-/* Frees the server. A running server is stopped first, as by confab_stop(server, -1) and confab_wait(). When the
- * function returns, no callback is running, and `server` is not valid any more. Any thread except those of the loops of
- * a running server, which get CONFAB_ERROR_THREAD. */
+/* Frees the server. A running server is stopped first, as with confab_stop(server, -1) and confab_wait(). When the
+ * function returns, all callbacks have returned, and `server` is invalid. Any thread except those of the loops of a
+ * running server, which get CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_destroy(confab_server *server);
 
 /* Runs `job(server, argument)` on the thread of loop `loop`, 0 to confab_server_loops() - 1, in a later turn of the
- * loop. Jobs run in the order of the calls. `argument` must stay valid until then. On failure the job does not run:
- * CONFAB_ERROR_CLOSED means that the loop has ended. After success it does run, unless the server is destroyed without
- * having been started. Any thread. */
+ * loop. Jobs run in the order of the calls. `argument` must stay valid until then. On success the job runs, unless the
+ * server is destroyed without having been started. On failure the job does not run; CONFAB_ERROR_CLOSED means that the
+ * loop has ended. Any thread. */
 CONFAB_API int confab_execute(
     confab_server *server, int loop, void (*job)(confab_server *server, void *argument), void *argument);
 
@@ -450,7 +462,8 @@ CONFAB_API int confab_execute(
  * thread. */
 CONFAB_API int confab_reload_certificate(confab_server *server);
 
-/* Returns the port of the server, 1 to 65535: the chosen one if confab_config.port is 0. Any thread. */
+/* Returns the port of the server, 1 to 65535. If confab_config.port is 0, it is the port that the system chose. Any
+ * thread. */
 CONFAB_API int confab_server_port(const confab_server *server);
 
 /* Returns the URL of the server's page, "http://127.0.0.1:8080/"; NULL on failure. The string is valid until the server
@@ -462,28 +475,28 @@ CONFAB_API int confab_server_loops(const confab_server *server);
 
 /* ------------------------------------------------------------------------------------------------------- Connections */
 
-/* Result of confab_send() if the message is queued, but the backlog is over confab_config.backlog_mark. Wait for
+/* Result of confab_send() when the message is queued, but the backlog exceeds confab_config.backlog_mark. Wait for
  * `drained` before sending more. */
 enum { CONFAB_BACKLOGGED = 1 };
 
-/* Sends a message to one client, after all messages that were published to its room before: `length` bytes, at most
- * 2^30, of `kind` CONFAB_TEXT or CONFAB_BINARY, which are copied. Returns CONFAB_OK or CONFAB_BACKLOGGED when the
- * message is queued: it is written when the turn ends, or as soon as the peer has read the messages before it. Returns
- * CONFAB_ERROR_CLOSED when the message is not sent: the connection is closing or closed, or more than max_backlog bytes
- * would be queued with it. In the latter case the connection is closed with 1013, and its backlog is discarded. A
- * message of any size is queued if the queue is empty. Nothing is written before the callback returns, so a callback
- * must not send more than max_backlog. Loop thread. */
+/* Sends a message to one client, after all messages that were published to its room before. `data` is copied: `length`
+ * bytes, at most 2^30. `kind` is CONFAB_TEXT or CONFAB_BINARY. Returns CONFAB_OK or CONFAB_BACKLOGGED when the message
+ * is queued. It is written after the callback or job has returned, or as soon as the client has read the messages
+ * before it. Returns CONFAB_ERROR_CLOSED when the message is not sent, because the connection is closing or closed, or
+ * because the queue would exceed max_backlog with it. In the latter case the connection is closed with 1013, and its
+ * backlog is discarded. An empty queue accepts a message of any size. Because messages are only written after the
+ * callback has returned, one callback must not send more than max_backlog in total. Loop thread. */
 CONFAB_API int confab_send(confab_connection *connection, int kind, const void *data, size_t length);
 
 /* Begins the closing handshake (RFC 6455, section 7.1.2) once all earlier messages have been written. No more messages
- * are received. `closed` is called when the peer has answered, or after close_timeout_ms. `code` is 1000 to 1003, 1007
- * to 1014, or 3000 to 4999. `reason` is UTF-8, truncated to 123 bytes at a character boundary; NULL is none. Returns
- * CONFAB_ERROR_CLOSED if the connection is closing or closed. Loop thread. */
+ * are received. `closed` is called when the client has answered, or after close_timeout_ms. `code` is 1000 to 1003,
+ * 1007 to 1014, or 3000 to 4999. `reason` is UTF-8, truncated to 123 bytes at a character boundary; NULL means no
+ * reason. Returns CONFAB_ERROR_CLOSED if the connection is closing or closed. Loop thread. */
 CONFAB_API int confab_close(confab_connection *connection, int code, const char *reason);
 
-/* Stops reading from the connection until confab_resume(). No messages are received, so TCP slows the peer down.
- * Closing by the peer is noticed later. idle_timeout_ms does not count meanwhile. Returns CONFAB_ERROR_CLOSED if the
- * connection is closing or closed. Loop thread. */
+/* Stops reading from the connection until confab_resume(). TCP then slows the client down. Until confab_resume(), the
+ * server does not notice that the client closes the connection, and idle_timeout_ms does not apply. Returns
+ * CONFAB_ERROR_CLOSED if the connection is closing or closed. Loop thread. */
 CONFAB_API int confab_pause(confab_connection *connection);
 
 /* Undoes confab_pause(): messages are received from the next turn of the loop on. Does nothing if the connection is not
@@ -494,9 +507,9 @@ CONFAB_API int confab_resume(confab_connection *connection);
  * the kernel. Loop thread. */
 CONFAB_API int64_t confab_connection_backlog(const confab_connection *connection);
 
-/* Set and get the program's pointer for this connection. It is NULL at first, or as confab_accept() has set it. Confab
- * does not use it. Both functions may be called until `closed` has returned; free the target then. The getter returns
- * NULL on failure. Loop thread. */
+/* Set and get the program's pointer for this connection. The pointer is initially NULL, or the one given to
+ * confab_accept(). Confab does not use it. Both functions may be called until `closed` has returned; free the pointer's
+ * target at that time. The getter returns NULL on failure. Loop thread. */
 CONFAB_API int confab_connection_set_user_pointer(confab_connection *connection, void *pointer);
 CONFAB_API void *confab_connection_user_pointer(const confab_connection *connection);
 
@@ -509,8 +522,8 @@ CONFAB_API uint64_t confab_connection_id(const confab_connection *connection);
 /* Returns the number of the connection's loop, for confab_execute(). Any thread. */
 CONFAB_API int confab_connection_loop(const confab_connection *connection);
 
-/* Add and remove a reference, which keeps the pointer valid after `closed`. Use it to hand the pointer to another
- * thread, which then calls confab_execute() to get back to the loop. The pointer is valid until every reference is
+/* Add and remove a reference, which keeps the pointer valid after `closed`. Use it to give the pointer to another
+ * thread, which then uses the connection in a job of confab_execute(). The pointer is valid until every reference is
  * released. A reference does not keep the connection open: after `closed`, calls on the loop's thread return
  * CONFAB_ERROR_CLOSED; calls on other threads return CONFAB_ERROR_THREAD as before. Any thread. */
 CONFAB_API int confab_connection_retain(confab_connection *connection);
@@ -520,17 +533,17 @@ CONFAB_API int confab_connection_release(confab_connection *connection);
 
 /* Makes the connection a member of a room: it gets all messages that are published to the room from now on. A
  * connection is in one room at a time, and leaves the previous one first. `room` is any UTF-8 text. A room exists while
- * it has members; a closed connection has left its room. Returns CONFAB_ERROR_ROOMS at the limit max_rooms. Not for the
- * chat. Loop thread. */
+ * it has members; a closed connection has left its room. Returns CONFAB_ERROR_ROOMS at the limit max_rooms. Not
+ * available in the chat. Loop thread. */
 CONFAB_API int confab_join(confab_connection *connection, const char *room);
 
 /* Removes the connection from its room, if it is in one. Messages that were published before are still delivered. A
- * connection with more than max_backlog of unread ones is closed with 1013. Loop thread. */
+ * connection with more than max_backlog bytes of unread messages is closed with 1013. Loop thread. */
 CONFAB_API int confab_leave(confab_connection *connection);
 
-/* Sends a message to all members of a room, on all loops: `length` bytes, at most 2^30, of `kind` CONFAB_TEXT or
- * CONFAB_BINARY, which are copied once. All members get the messages of a room in the same order. Each loop writes the
- * message when its current turn ends. Does nothing if the room has no members. Returns CONFAB_ERROR_STATE for a chat.
+/* Sends a message to all members of a room, on all loops. `data` is copied once: `length` bytes, at most 2^30. `kind`
+ * is CONFAB_TEXT or CONFAB_BINARY. All members get the messages of a room in the same order. Each loop writes the
+ * message when its current turn ends. Does nothing if the room has no members. Returns CONFAB_ERROR_STATE in the chat.
  * Any thread. */
 CONFAB_API int confab_publish(confab_server *server, const char *room, int kind, const void *data, size_t length);
 
@@ -561,26 +574,26 @@ CONFAB_API const char *confab_request_remote_host(const confab_request *request)
 CONFAB_API int confab_request_remote_port(const confab_request *request);
 
 /* Accepts a client. `user_pointer` becomes the connection's pointer, see confab_connection_user_pointer(). `release`,
- * unless NULL, is always called with it once, on any thread: when the connection's pointer is not valid any more, when
- * the client disconnects before `opened`, or when this function fails. Returns CONFAB_ERROR_CLOSED if the client is not
- * waiting any more: the server rejects pending clients with status 503 after handshake_timeout_ms, and when it stops.
- * `authorization` is not valid afterwards. Any thread. */
+ * unless NULL, is called with `user_pointer` exactly once, on any thread: when `closed` has returned and the last
+ * reference is released, when the client disconnects before `opened`, or when this function fails. Returns
+ * CONFAB_ERROR_CLOSED if the authorization is no longer pending: the server rejects pending clients with status 503
+ * after handshake_timeout_ms, and when it stops. Afterwards, `authorization` is invalid. Any thread. */
 CONFAB_API int confab_accept(
     confab_authorization *authorization, void *user_pointer, void (*release)(void *user_pointer));
 
 /* Rejects a client with an HTTP response, for instance with status 401 or 403. The arguments are those of
- * confab_respond(). Returns CONFAB_ERROR_CLOSED if the client is not waiting any more, see confab_accept().
- * `authorization` is not valid afterwards, except after CONFAB_ERROR_ARGUMENT. Any thread. */
+ * confab_respond(). Returns CONFAB_ERROR_CLOSED if the authorization is no longer pending, see confab_accept().
+ * Afterwards, `authorization` is invalid, except after CONFAB_ERROR_ARGUMENT. Any thread. */
 CONFAB_API int confab_refuse(
     confab_authorization *authorization, int status, const char *const *headers, const void *body, size_t length);
 
 /* Answers a request within the callback `http`. `status` is 200 to 599. `headers` is NULL, or an array of alternating
  * names and values, ended by NULL. Each response has Date, Content-Length (except with 204 and 304), Connection and
- * X-Content-Type-Options, which `headers` cannot replace. It has Content-Type "text/plain; charset=utf-8" and
- * Cache-Control "no-store" unless `headers` contains them. `body` has `length` bytes, at most 2^30, and is copied. It
- * is not sent for HEAD, nor with 204 and 304. The response stays in memory until the client has read it. A client that
- * reads nothing for 5 s is dropped. Returns CONFAB_ERROR_STATE if the request is not one of `http`, or is answered
- * already. Loop thread. */
+ * X-Content-Type-Options, which `headers` cannot replace. If `headers` does not contain them, it also has Content-Type
+ * "text/plain; charset=utf-8" and Cache-Control "no-store". `body` has `length` bytes, at most 2^30, and is copied. The
+ * body is not sent for HEAD, nor with 204 and 304. The response stays in memory until the client has read it. A client
+ * that reads nothing for 5 s is dropped. Returns CONFAB_ERROR_STATE if the request was not passed to `http`, or has
+ * been answered already. Loop thread. */
 CONFAB_API int confab_respond(
     const confab_request *request, int status, const char *const *headers, const void *body, size_t length);
 
@@ -599,22 +612,22 @@ typedef struct confab_statistics {
   int64_t messages;
   /* Payload bytes of these messages. */
   int64_t received_bytes;
-  /* Deliveries: each message counts once per client that it is sent to. */
+  /* Deliveries: each message counts once for each client that it is sent to. */
   int64_t deliveries;
   /* Bytes of sent messages, including frame headers, after compression. */
   int64_t sent_bytes;
-  /* Delay of the event loops in microseconds: the largest of the last seconds, or the current one if a loop is stalled.
-   *  */
+  /* Delay of the event loops in microseconds: the largest of the last seconds, or the current one if a loop is
+   * stalled. */
   int64_t loop_lag_us;
-  /* Time since the most delayed event loop should have run, in microseconds; 0 if all have run in time. */
+  /* Current delay of the most delayed event loop, in microseconds; 0 if all loops run in time. */
   int64_t loop_stall_us;
-  /* Unread bytes of all clients that have not been handed to the kernel. Bytes that clients share in memory count for
-   * each of them. */
+  /* Bytes accepted for clients and not yet handed to the kernel, of all clients together. A message that clients share
+   * in memory counts for each of them. */
   int64_t backlog;
-  /* Time from publishing a message until it is handed to the kernel, as a histogram. A message counts once per client
-   * that keeps up; slower clients count in `backlog` instead. The messages of one turn of an event loop count from the
-   * first of them on. The upper bounds of the buckets are 100, 250 and 500 us, 1, 2.5, 5, 10, 25, 50, 100 and 250 ms,
-   * and 1 s; the last bucket has none. Each message is in one bucket only. */
+  /* Time from publishing a message until it is handed to the kernel, as a histogram. A message counts once for each
+   * client that keeps up; slower clients count in `backlog` instead. All messages of one turn of an event loop count
+   * from the time of the first one. The upper bounds of the buckets are 100, 250 and 500 us, 1, 2.5, 5, 10, 25, 50, 100
+   * and 250 ms, and 1 s; the last bucket has no upper bound. The buckets are not cumulative. */
   int64_t delivery_latency[13];
   /* Sum of these times, in microseconds. */
   int64_t delivery_latency_sum_us;
@@ -623,7 +636,7 @@ typedef struct confab_statistics {
 /* Fills in the statistics. `size` is sizeof *statistics. Any thread. */
 CONFAB_API int confab_server_statistics(const confab_server *server, confab_statistics *statistics, size_t size);
 
-/* Reasons for which a server rejects, closes, drops or slows down something. */
+/* Reasons for which a server rejects a request, closes or drops a connection, or slows a client down. */
 typedef enum confab_refusal {
   /* 400: the request is malformed; the response and the log say what is wrong. */
   CONFAB_REFUSAL_BAD_REQUEST = 0,
@@ -637,27 +650,27 @@ typedef enum confab_refusal {
   CONFAB_REFUSAL_NOT_FOUND = 4,
   /* 405: the method is not GET, HEAD or OPTIONS. */
   CONFAB_REFUSAL_METHOD_NOT_ALLOWED = 5,
-  /* 408: handshake_timeout_ms. */
+  /* 408: the request did not arrive within handshake_timeout_ms. */
   CONFAB_REFUSAL_HANDSHAKE_TIMEOUT = 6,
   /* 413: the request has a body. */
   CONFAB_REFUSAL_BODY_NOT_ALLOWED = 7,
-  /* 414: max_path_length. */
+  /* 414: the path is longer than max_path_length. */
   CONFAB_REFUSAL_PATH_TOO_LONG = 8,
   /* 426: the version of the WebSocket protocol is not 13 (RFC 6455, section 4.4). */
   CONFAB_REFUSAL_VERSION_NOT_SUPPORTED = 9,
-  /* 429: max_connections_per_address. */
+  /* 429: the address has max_connections_per_address connections. */
   CONFAB_REFUSAL_TOO_MANY_FROM_ADDRESS = 10,
-  /* 431: max_header_size. */
+  /* 431: the header section is larger than max_header_size. */
   CONFAB_REFUSAL_HEADERS_TOO_LARGE = 11,
-  /* 503: max_connections. */
+  /* 503: the server has max_connections connections. */
   CONFAB_REFUSAL_TOO_MANY_CONNECTIONS = 12,
   /* `authorize` has rejected the client, with a status of its choice. */
   CONFAB_REFUSAL_REFUSED_BY_HANDLER = 13,
   /* No response: the client has disconnected before a complete request, or the TLS handshake is invalid. */
   CONFAB_REFUSAL_NOT_UNDERSTOOD = 14,
-  /* 1009: max_message_size. */
+  /* 1009: a message is larger than max_message_size. */
   CONFAB_REFUSAL_MESSAGE_TOO_BIG = 15,
-  /* 1008: max_fragments. */
+  /* 1008: a message has more than max_fragments fragments. */
   CONFAB_REFUSAL_TOO_MANY_FRAGMENTS = 16,
   /* 1007: a text message or a close reason is not UTF-8. */
   CONFAB_REFUSAL_NOT_UTF8 = 17,
@@ -665,21 +678,21 @@ typedef enum confab_refusal {
   CONFAB_REFUSAL_NOT_DEFLATE = 18,
   /* 1002: the client has violated the WebSocket protocol. */
   CONFAB_REFUSAL_PROTOCOL_ERROR = 19,
-  /* 1013: max_unfinished_bytes. */
+  /* 1013: incomplete messages need more than max_unfinished_bytes. */
   CONFAB_REFUSAL_TOO_MANY_UNFINISHED = 20,
-  /* 1013: max_backlog. */
+  /* 1013: the backlog is larger than max_backlog, or max_total_backlog is used up. */
   CONFAB_REFUSAL_TOO_FAR_BEHIND = 21,
-  /* Dropped: idle_timeout_ms. */
+  /* Dropped: the connection was idle for idle_timeout_ms. */
   CONFAB_REFUSAL_IDLE = 22,
-  /* Dropped: close_timeout_ms. */
+  /* Dropped: the closing handshake took longer than close_timeout_ms. */
   CONFAB_REFUSAL_CLOSE_TIMEOUT = 23,
-  /* max_accept_rate: new connections wait. */
+  /* New connections wait, because they exceed max_accept_rate. */
   CONFAB_REFUSAL_ACCEPT_RATE = 24,
-  /* max_message_rate: reading from the connection pauses. */
+  /* Reading from a connection pauses, because it exceeds max_message_rate. */
   CONFAB_REFUSAL_MESSAGE_RATE = 25,
-  /* max_byte_rate: reading from the connection pauses. */
+  /* Reading from a connection pauses, because it exceeds max_byte_rate. */
   CONFAB_REFUSAL_BYTE_RATE = 26,
-  /* max_ping_rate: reading from the connection pauses. */
+  /* Reading from a connection pauses, because it exceeds max_ping_rate. */
   CONFAB_REFUSAL_PING_RATE = 27,
   /* 503: `authorize` was not decided within handshake_timeout_ms. */
   CONFAB_REFUSAL_AUTHORIZATION_TIMEOUT = 28,
@@ -688,7 +701,8 @@ typedef enum confab_refusal {
   CONFAB_REFUSAL_BAD_PROXY_HEADER = 29
 } confab_refusal;
 
-/* Returns how often the server has rejected, closed, dropped or slowed down something for a reason. Any thread. */
+/* Returns the number of rejections, closed or dropped connections, and slow-downs for a reason from enum
+ * confab_refusal. Any thread. */
 CONFAB_API int64_t confab_server_refusals(const confab_server *server, int reason);
 
 /* Returns the name of a reason, as in the log; NULL if the reason does not exist. The string is a constant. Reasons are

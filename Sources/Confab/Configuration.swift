@@ -15,8 +15,8 @@ public struct Configuration: Sendable {
   public var loops = min(availableCores, 4)
 
   /// Whether other servers may listen on the same port at the same time (SO_REUSEPORT), so that the next server can
-  /// start before this one stops. They need this setting, too, and the same user. The default is false: a port that is
-  /// in use is an error.
+  /// start before this one stops. The other servers need this setting, too, and must run as the same user. The default
+  /// is false: a port that is in use is an error.
   public var sharesPort = false
   /// Descriptors of listening TCP sockets, to be used in place of ``host`` and ``port``. The server takes them over,
   /// and closes them when it stops. All event loops accept from them. The default is none.
@@ -31,21 +31,22 @@ public struct Configuration: Sendable {
   /// Folders served over HTTP. The default is none.
   public var mounts: [Mount] = []
   /// Subprotocols of the server (RFC 6455, section 1.9): tokens. The server selects the first supported one of the
-  /// client's list. A client that offers none is accepted without a subprotocol. The default is none.
+  /// client's list. A client that offers none of them is accepted without a subprotocol. The default is none.
   public var subprotocols: [String] = []
 
   /// Whether messages of ``Message/minCompressedSize`` bytes and more are compressed for clients that offer it
-  /// (permessage-deflate, RFC 7692). A message is compressed once for all of them, and no connection keeps a
-  /// dictionary. The default is true: in a room of 100, text of 200 bytes, 1 KiB and 16 KiB took 0.80, 0.61 and 0.46
-  /// times the bytes on the wire and 1.2, 1.1 and 1.2 times the CPU; shorter messages cost nothing more.
+  /// (permessage-deflate, RFC 7692). A message is compressed once for all clients, without a dictionary for each
+  /// connection. The default is true. In a room of 100, compressed texts of 200 bytes, 1 KiB and 16 KiB took 0.80, 0.61
+  /// and 0.46 times the bytes on the wire, and 1.2, 1.1 and 1.2 times the CPU.
   public var offersCompression = true
 
   // MARK: Access
 
-  /// Web origins whose pages may connect, as browsers send them (`https://example.org`). `*` allows every origin. Other
-  /// origins get status 403, except the following. If the server listens on loopback only: pages from loopback, at any
-  /// port, and pages opened from a file (`null` or `file://`). Otherwise: pages from the host and port of the request.
-  /// A client that sends no origin is not a browser and is accepted, see ``requiresOrigin``. The default is none.
+  /// Web origins whose pages may connect, as browsers send them (`https://example.org`). `*` allows every origin. If
+  /// the server listens on loopback only, pages from loopback, at any port, and pages opened from a file (`null` or
+  /// `file://`) may also connect. Otherwise, pages from the host and port of the request may also connect. Other
+  /// origins get status 403. Clients that send no origin, which are not browsers, are accepted unless
+  /// ``requiresOrigin`` is set. The default is none.
   public var allowedOrigins: [String] = []
   /// Whether a client that sends no origin gets status 403. The default is false.
   public var requiresOrigin = false
@@ -53,49 +54,50 @@ public struct Configuration: Sendable {
   /// which allows all.
   public var allowedHosts: [String] = []
 
-  /// Addresses (`192.0.2.1`) and networks (`10.0.0.0/8`) of trusted proxies. The client's address is taken from
-  /// ``proxyProtocol``, or is the rightmost address in `X-Forwarded-For` that is not a trusted proxy. Limits, logs and
-  /// ``Request/remoteHost`` use that address. An unreadable `X-Forwarded-For` gets status 400. A request without one
-  /// counts for the proxy's address. From other addresses the header is ignored. The default is none.
+  /// Addresses (`192.0.2.1`) and networks (`10.0.0.0/8`) of trusted proxies. For their connections, the client's
+  /// address comes from the PROXY header if ``proxyProtocol`` is set. Otherwise it is the rightmost address in
+  /// `X-Forwarded-For` that is not a trusted proxy. Limits, logs and ``Request/remoteHost`` use the client's address. A
+  /// malformed `X-Forwarded-For` gets status 400. A request without the header counts for the proxy's address. From
+  /// other addresses, the header is ignored. The default is none.
   public var trustedProxies: [String] = []
   /// Whether each connection of a trusted proxy must begin with a PROXY protocol header, version 1 or 2, before any
-  /// TLS. If a proxy does not send a valid one within ``handshakeTimeout``, the connection is dropped. The default is
-  /// false.
+  /// TLS. If a trusted proxy does not send a valid header within ``handshakeTimeout``, the connection is dropped. The
+  /// default is false.
   public var proxyProtocol = false
 
-  // MARK: Limits, also in `limits`. 0 disables a limit whose `canBeOff` is true.
+  // MARK: Limits, also in `limits`. 0 means no limit where `canBeOff` is true.
 
   /// Maximum message size in bytes. A larger message closes the connection with 1009 as soon as its size is known; the
   /// message is not kept. The default is 1 MiB.
   public var maxMessageSize = 1 << 20
-  /// Maximum number of fragments per message, including empty ones. More close the connection with 1008. The default is
-  /// 16,384.
+  /// Maximum number of fragments per message, including empty ones. A message with more closes the connection with
+  /// 1008. The default is 16,384.
   public var maxFragments = 16_384
   /// Memory for incomplete messages of all connections, in bytes; each event loop gets an equal share. A connection
   /// that needs more is closed with 1013. The default is 256 MiB.
   public var maxUnfinishedBytes = 256 << 20
   /// Maximum backlog of a client, in bytes: its unread messages, without the newest batch. A client that is further
-  /// behind is closed with 1013; other clients are not delayed. Clients of one log share the bytes, so their backlogs
-  /// cost little more than one. The server pauses reading from a client whose backlog is more than half of the limit,
-  /// so that it is not evicted for its own messages. The default is 8 MiB.
+  /// behind is closed with 1013; other clients are not delayed. Clients of one log share the bytes, so the backlogs of
+  /// many clients take little more memory than one. The server pauses reading from a client whose backlog is more than
+  /// half of the limit, so that a client is not evicted for its own messages. The default is 8 MiB.
   public var maxBacklog = 8 << 20
   /// Memory for all backlogs of the process, in bytes; all servers of the process count. When less than ``maxBacklog``
-  /// is left, the limit of each client is what is left. The default is 256 MiB.
+  /// is left, each client's limit is the amount that is left, and clients further behind are closed with 1013. The
+  /// default is 256 MiB.
   public var maxTotalBacklog = 256 << 20
 
   /// Maximum number of connections on all event loops, never more than the process has file descriptors for. Further
   /// connections get status 503. The default is 16,384.
   public var maxConnections = 16_384
   /// Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
-  /// 429. Peers on loopback are exempt, see ``limitsLoopback``. The default is 256.
+  /// 429. Clients on loopback are exempt, see ``limitsLoopback``. The default is 256; 0 means no limit.
   public var maxConnectionsPerAddress = 256
   /// Maximum number of new connections per second on all event loops. Further connections wait in the kernel's queue.
-  /// Peers on loopback are exempt. The default is 1,000.
+  /// Clients on loopback are exempt. The default is 1,000; 0 means no limit.
   public var maxAcceptRate = 1000
   /// Maximum size of the request header section in bytes. It also limits the number of headers. Larger requests get
-  /// status 431. With TLS, header names do not count, and neither do headers that libwebsockets does not know by name:
-  /// these have a table of twice this size, and a connection that exceeds it is dropped without a response. The default
-  /// is 8 KiB.
+  /// status 431. The default is 8 KiB. With TLS, header names do not count, and headers that libwebsockets does not
+  /// know by name have a limit of their own: twice this size. A connection above that is dropped without a response.
   public var maxHeaderSize = 8 << 10
   /// Maximum length of the decoded request path in bytes. Longer paths get status 414. The default is 1 KiB.
   public var maxPathLength = 1 << 10
@@ -103,41 +105,45 @@ public struct Configuration: Sendable {
   /// TLS handshake, it is dropped without a response. The default is 10 s.
   public var handshakeTimeout: Duration = .seconds(10)
 
-  /// Maximum number of messages per second of a connection. The server pauses reading from a faster client, so that TCP
-  /// slows it down; nothing is lost. Peers on loopback are exempt. The default is 500.
+  /// Maximum number of messages per second from one connection. The server pauses reading from a faster client, so that
+  /// TCP slows the client down; no messages are lost. Clients on loopback are exempt. The default is 500; 0 means no
+  /// limit.
   public var maxMessageRate = 500
-  /// Maximum number of message bytes per second of a connection, after inflating. A fragment counts as at least 8 KiB.
-  /// The server pauses reading from a faster client, as for ``maxMessageRate``. The default is 4 MiB.
+  /// Maximum number of message bytes per second from one connection, after inflating. A fragment counts as at least 8
+  /// KiB. The server pauses reading from a faster client, as for ``maxMessageRate``. The default is 4 MiB; 0 means no
+  /// limit.
   public var maxByteRate = 4 << 20
-  /// Maximum number of pings per second of a connection. The server pauses reading from a faster client, as for
-  /// ``maxMessageRate``. The default is 50.
+  /// Maximum number of pings per second from one connection. The server pauses reading from a faster client, as for
+  /// ``maxMessageRate``. The default is 50; 0 means no limit.
   public var maxPingRate = 50
-  /// Idle time before the server sends a ping. Must be less than ``idleTimeout``. The default is 30 s.
+  /// Idle time before the server sends a ping. Must be less than ``idleTimeout``. The default is 30 s; 0 means no
+  /// pings.
   public var pingInterval: Duration = .seconds(30)
-  /// Idle timeout. Data, pongs, and acknowledged bytes of what was sent before a ping count as activity. Idle
-  /// connections are dropped. The default is 60 s.
+  /// Time without activity after which a connection is dropped. Received data and pongs count as activity. So does sent
+  /// data that the client acknowledges, if it was sent before the ping. The default is 60 s; 0 means no limit.
   public var idleTimeout: Duration = .seconds(60)
-  /// Time for a closing handshake: for the peer to read what was sent before the close frame, and to answer it. The
-  /// connection is dropped afterwards. The default is 5 s.
+  /// Time for a closing handshake: the client reads what was sent before the close frame, and answers the close frame.
+  /// The connection is dropped afterwards. The default is 5 s.
   public var closeTimeout: Duration = .seconds(5)
-  /// Whether the limits of rates and addresses apply to peers on loopback, too. These are programs on this machine, or
-  /// a proxy on it that serves many clients and has limits of its own. The default is false.
+  /// Whether the rate limits and ``maxConnectionsPerAddress`` apply to clients on loopback, too. They are exempt by
+  /// default, because a proxy on this machine may connect for many clients. The default is false.
   public var limitsLoopback = false
 
-  /// High-water mark in bytes: ``Connection/send(_:)-(Message)`` returns ``Connection/SendResult/backlogged`` while the
+  /// High-water mark in bytes. ``Connection/send(_:)-(Message)`` returns ``Connection/SendResult/backlogged`` while the
   /// backlog of the connection is larger. The default is 64 KiB.
   public var backlogMark = 64 << 10
   /// Time for closing handshakes in ``Server/stop(within:)``. Connections are dropped afterwards. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
   /// Time over which ``Server/stop(within:)`` spreads the closing of connections, before ``stopTimeout``. See
-  /// ``Handler/moving(_:after:)``. The default is 0: all at once.
+  /// ``Handler/moving(_:after:)``. The default is 0: all connections are closed at once.
   public var drainTime: Duration = .zero
 
   // MARK: Memory
 
-  /// SO_SNDBUF of each connection, in bytes: what the kernel holds for a client that does not read. Linux doubles the
-  /// value, and limits it to `net.core.wmem_max`. 0 leaves the size to the kernel, which goes up to 4 MiB. The buffer
-  /// also limits the rate to one client, to twice this many bytes per round trip. The default is 128 KiB.
+  /// Size of the kernel's send buffer for each connection, in bytes (SO_SNDBUF). It bounds the data that the kernel
+  /// holds for a client that does not read. Linux doubles the value, and limits it to `net.core.wmem_max`. 0 leaves the
+  /// size to the kernel, which uses up to 4 MiB. The buffer also limits the throughput to one client, to twice this
+  /// size per round trip. The default is 128 KiB.
   public var sendBufferSize = 128 << 10
 
   // MARK: Logging
@@ -145,7 +151,7 @@ public struct Configuration: Sendable {
   /// The logger of the server and of libwebsockets.
   public var logger: Logger
 
-  /// The defaults, except for the arguments.
+  /// Creates a configuration with these arguments, and the defaults for all other settings.
   public init(
     host: String? = nil, port: Int = 8080, mounts: [Mount] = [], logger: Logger = Logger(label: "confab")
   ) {
@@ -252,7 +258,7 @@ public struct Mount: Sendable {
   /// File that is served for a request for a folder.
   public var index: String
 
-  /// A folder at `path`.
+  /// Creates a mount of `directory` at `path`.
   public init(path: String = "/", directory: String, index: String = "index.html") {
     self.path = path
     self.directory = directory

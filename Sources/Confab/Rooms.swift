@@ -16,7 +16,7 @@ public final class Rooms: Sendable {
   private let rooms = Mutex<[String: Room]>([:])
   private let limit: Int
 
-  /// - Parameter limit: maximum number of rooms; 0 is no limit.
+  /// - Parameter limit: maximum number of rooms; 0 means no limit.
   public init(limit: Int) { self.limit = limit }
 
   /// Returns the room with that name, and creates it if necessary; nil at the limit. The room exists until

@@ -5,11 +5,11 @@ import FoundationEssentials
 /// Checks the configuration only: the port may be in use.
 struct Check: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Print the errors in the configuration, or all settings and their sources.",
+    abstract: "Check the configuration: print its errors or, if there are none, all settings and their sources.",
     discussion: """
-      Takes the options of 'confab serve', and reads the environment and the file like it. Errors are printed on \
-      standard error, one per line, and the exit code is 1. If there are none, every setting is printed on standard \
-      output, with its source.
+      Takes the options of 'confab serve', and reads the same environment and file. Errors are printed on standard \
+      error, one per line, and the exit code is 1. If there are none, every setting is printed on standard output, \
+      with its source.
       """)
 
   @OptionGroup var options: ServeOptions

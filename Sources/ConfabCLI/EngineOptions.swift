@@ -9,29 +9,30 @@ import Logging
 struct EngineOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "SQLite file for the history, so that rooms survive a restart. (default: in memory)",
+      "SQLite file that stores the history, so that rooms survive a restart. (default: in memory)",
       valueName: "file"))
   var history: String?
 
   @Option(
     help: ArgumentHelp(
       """
-      When a message is on the disk: 'normal' within 100 ms, 'full' before it is delivered, as long as the file can be \
-      written.
+      When a message is written to the file: 'normal' within 100 ms of its delivery, 'full' before its delivery. While \
+      the file cannot be written, messages are delivered anyway.
       """, valueName: "mode"))
   var durability = SQLiteEngine.Durability.normal
 
   @Option(
     help: ArgumentHelp(
-      "Maximum size of that file, at least 1MiB. The rooms that have been silent for longest are deleted.",
+      "Maximum size of the history file, at least 1MiB. The rooms that have been inactive longest are deleted.",
       valueName: "size"))
   var maxHistoryFileSize = ByteCount(1 << 30)
 
   @Option(
     help: ArgumentHelp(
       """
-      NATS server for the history, like nats://host:4222 or tls://host:4222. All servers that use the same JetStream \
-      stream are one chat. May be given several times, for the servers of a cluster. (default: in memory)
+      URL of a NATS server that stores the history in JetStream, like nats://host:4222 or tls://host:4222. All Confab \
+      servers that use the same stream form one chat. May be given several times, for the servers of a NATS cluster. \
+      (default: in memory)
       """,
       valueName: "url"))
   var nats: [NatsURL] = []

@@ -12,24 +12,24 @@ struct AccessOptions: ParsableArguments {
       """
       Web origin whose pages may connect, like https://example.org; '*' allows every origin. May be given several \
       times. (default: pages from this machine if the server listens on this machine only, otherwise pages from the \
-      request's host)
+      host in the request)
       """,
       valueName: "origin"))
   var allowOrigin: [String] = []
 
-  @Flag(inversion: .prefixedNo, help: "Reject clients without an Origin header, which are not browsers.")
+  @Flag(inversion: .prefixedNo, help: "Reject clients that send no Origin header. Browsers always send one.")
   var requireOrigin = false
 
   @Option(
     help: ArgumentHelp(
-      "Host name that is allowed in requests. May be given several times. (default: any)", valueName: "host"))
+      "Host name that is accepted in the Host header. May be given several times. (default: any)", valueName: "host"))
   var allowHost: [String] = []
 
   @Option(
     help: ArgumentHelp(
       """
-      Address, or network like 10.0.0.0/8, of a trusted proxy, which reports its clients' addresses in X-Forwarded-For \
-      or by the PROXY protocol. May be given several times. (default: none)
+      Address of a trusted proxy, or network of trusted proxies, like 10.0.0.0/8. The server takes the addresses of \
+      their clients from X-Forwarded-For or the PROXY protocol. May be given several times. (default: none)
       """,
       valueName: "address"))
   var trustedProxy: [String] = []
@@ -85,7 +85,9 @@ struct LimitOptions: ParsableArguments {
   @Option(help: .limit("closeTimeout", "seconds"))
   var closeTimeout = Seconds(defaults.closeTimeout)
 
-  @Flag(inversion: .prefixedNo, help: "Apply the limits of rates and connections to clients on this machine, too.")
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Apply the rate limits and --max-connections-per-address to clients on this machine, too.")
   var limitLoopback = false
 
   func apply(to configuration: inout Configuration) {
@@ -157,7 +159,7 @@ extension ArgumentHelp {
     _ name: String, in limits: [Limit<Settings>], _ valueName: String
   ) -> ArgumentHelp {
     guard let limit = limits.first(where: { $0.name == name }) else { preconditionFailure(name) }
-    let off = limit.canBeOff ? " 0 disables the limit." : ""
-    return ArgumentHelp("\(limit.subject). \(limit.effect).\(off)", valueName: valueName)
+    let zero = limit.canBeOff ? " 0 means \(limit.meaningOfZero)." : ""
+    return ArgumentHelp("\(limit.subject). \(limit.effect).\(zero)", valueName: valueName)
   }
 }

@@ -14,7 +14,7 @@ struct Metrics {
     add(
       "history_kept", .gauge, "0 while the file of --history cannot be written, otherwise 1.",
       chat.engine.isKept ? 1 : 0)
-    head("refusals_total", .counter, "Rejected requests, closed and slowed-down connections, by reason.")
+    head("refusals_total", .counter, "Rejected requests, closed connections and slowed-down clients, by reason.")
     for refusal in Refusal.allCases {
       text += "confab_refusals_total{reason=\"\(refusal.rawValue)\"} \(statistics.refusals[refusal] ?? 0)\n"
     }
@@ -24,7 +24,7 @@ struct Metrics {
     }
     add(
       "delivery_latency_seconds",
-      "Time from publishing a message until the kernel has it, once for each client that keeps up.",
+      "Time from publishing a message until it is handed to the kernel, once for each client that keeps up.",
       statistics.deliveryLatency)
   }
 

@@ -8,18 +8,20 @@ struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Serve the chat and its page. This is the default command.",
     discussion: """
-      Browsers open http://localhost:8080/. Any WebSocket client can take part, at ws://localhost:8080/: its messages \
-      are sent to all clients in the room, including itself. The path of the address is the room.
+      Browsers open the chat page at http://localhost:8080/. Any WebSocket client can connect to ws://localhost:8080/. \
+      The path of the URL is the room: ws://localhost:8080/tea. A message goes to all clients in the room, including \
+      the sender. Clients that request the subprotocol chat.confab.v1, like the chat page, use the rich protocol, which \
+      has names, presence and history.
 
       SIGINT and SIGTERM stop the server: it closes all connections with 1001 (going away), spread over --drain, and \
-      exits within --stop-timeout after that. A second signal stops it at once. The server notifies systemd of its state \
-      (Type=notify), and listens on sockets that systemd passes instead of --host and --port.
+      exits within --stop-timeout after that. A second signal stops it at once. The server notifies systemd of its \
+      state (Type=notify). If systemd passes listening sockets, the server uses them instead of --host and --port.
 
       Sizes are in bytes or have a unit: 64KiB, 1MiB.
 
-      Every option can also be set in the environment, --max-message-size as CONFAB_MAX_MESSAGE_SIZE, and in the file \
-      of --config. The command line takes precedence over the environment, and the environment over the file. 'confab \
-      check' prints errors, or all settings and their sources.
+      Every option can also be set in the environment, for example --max-message-size as CONFAB_MAX_MESSAGE_SIZE, and \
+      in the file of --config. The command line takes precedence over the environment, and the environment over the \
+      file. 'confab check' prints the errors in the settings or, if there are none, all settings and their sources.
       """
   )
 

@@ -10,12 +10,12 @@ struct ServeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      File with settings in JSON: options by name, without dashes. The command line and the environment take \
-      precedence.
+      JSON file with settings. They have the names of the options, without the leading dashes. The command line and \
+      the environment take precedence.
       """, valueName: "file"))
   var config: String?
 
-  @Option(help: "Host or address to listen on. (default: this machine only, 127.0.0.1 and ::1)")
+  @Option(help: "Host name or address to listen on. (default: this machine only, 127.0.0.1 and ::1)")
   var host: String?
 
   @Option(help: "Port to listen on; 0 picks a free one.")
@@ -28,10 +28,13 @@ struct ServeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Certificate chain (PEM) for https and wss instead of http and ws. SIGHUP reloads it.", valueName: "file"))
+      """
+      Certificate chain (PEM). With it, the server speaks https and wss instead of http and ws. SIGHUP reloads the \
+      file.
+      """, valueName: "file"))
   var tlsCert: String?
 
-  @Option(help: ArgumentHelp("Private key of the certificate (PEM).", valueName: "file"))
+  @Option(help: ArgumentHelp("Private key (PEM) of the certificate. SIGHUP reloads the file.", valueName: "file"))
   var tlsKey: String?
 
   @Option(help: ArgumentHelp("Folder to serve instead of the chat page.", valueName: "dir"))
@@ -46,10 +49,10 @@ struct ServeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Log format: text, or json with one object per line.", valueName: "format"))
   var logFormat = LogFormat.text
 
-  @Option(help: ArgumentHelp("Number of event loops, each with a thread.", valueName: "count"))
+  @Option(help: ArgumentHelp("Number of event loops. Each has its own thread.", valueName: "count"))
   var loops = defaults.loops
 
-  @Flag(inversion: .prefixedNo, help: "Compress messages for clients that offer it (permessage-deflate).")
+  @Flag(inversion: .prefixedNo, help: "Compress messages for clients that offer permessage-deflate.")
   var compression = defaults.offersCompression
 
   @OptionGroup(title: "Access") var access: AccessOptions
@@ -59,20 +62,25 @@ struct ServeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The kernel's send buffer of each connection; 0 leaves the size to the kernel.", valueName: "size"))
+      "Size of the kernel's send buffer for each connection. 0 leaves the size to the kernel.", valueName: "size"))
   var sendBuffer = ByteCount(defaults.sendBufferSize)
 
   @Option(
     help: ArgumentHelp(
-      "Time over which connections are closed before the server stops; 0 closes all at once.", valueName: "seconds"))
+      "Time over which the server closes its connections when it stops. 0 closes all at once.", valueName: "seconds"))
   var drain = Seconds(defaults.drainTime)
 
-  @Option(help: ArgumentHelp("Time for closing handshakes when the server stops.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp(
+      "Time for closing handshakes when the server stops. Connections are dropped afterwards.", valueName: "seconds"))
   var stopTimeout = Seconds(defaults.stopTimeout)
 
   @Option(
     help: ArgumentHelp(
-      "Address for /metrics (Prometheus), /livez and /readyz, for the operator only. (default: none)",
+      """
+      Address of a second listener, for /metrics (Prometheus), /livez and /readyz. Only the operator should be able to \
+      reach it. (default: none)
+      """,
       valueName: "host:port"))
   var admin: ListenAddress?
 

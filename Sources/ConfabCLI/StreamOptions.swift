@@ -9,22 +9,26 @@ private let defaults = JetStreamOptions(urls: [])
 struct StreamOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Name of the stream. Servers that use another stream are another chat. A missing stream is created.",
+      "Name of the JetStream stream. Servers with different streams are separate chats. A missing stream is created.",
       valueName: "name"))
   var natsStream = defaults.stream
 
   @Option(
     help: ArgumentHelp(
-      "Number of NATS servers that store each message, if the stream is created: 1, 3 or 5.", valueName: "count"))
+      "Number of NATS servers that store each message: 1, 3 or 5. Applies only when the server creates the stream.",
+      valueName: "count"))
   var natsReplicas = defaults.replicas
 
   @Option(
     help: ArgumentHelp(
-      "Disk space for all rooms, if the stream is created. The oldest messages are deleted. 0 disables the limit.",
+      """
+      Maximum disk space of the stream. The oldest messages are deleted. Applies only when the server creates the \
+      stream. 0 means no limit.
+      """,
       valueName: "size"))
   var natsMaxBytes = ByteCount(defaults.maxBytes)
 
-  @Option(help: ArgumentHelp("Credentials file for NATS, with a JWT and the seed of its key.", valueName: "file"))
+  @Option(help: ArgumentHelp("NATS credentials file, with a JWT and the seed of its key.", valueName: "file"))
   var natsCreds: String?
 
   @Option(
@@ -35,7 +39,7 @@ struct StreamOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Client certificate chain (PEM) for NATS.", valueName: "file"))
   var natsCert: String?
 
-  @Option(help: ArgumentHelp("Private key of --nats-cert (PEM).", valueName: "file"))
+  @Option(help: ArgumentHelp("Private key (PEM) of --nats-cert.", valueName: "file"))
   var natsKey: String?
 
   /// The names of the options that are not at their defaults.

@@ -56,7 +56,7 @@ struct HeaderTests {
       #expect(comment.contains("Default: \(default_)"), "confab.h says of \(name): \(comment)")
       let isBytes = unit.hasSuffix("B")
       #expect(comment.contains(unit == " s" ? "Milliseconds" : isBytes ? "Bytes" : "A number"), "unit of \(name)")
-      #expect(!limit.canBeOff || comment.contains("0 is"), "\(name) can be off")
+      #expect(!limit.canBeOff || comment.contains("0 means"), "\(name) can be off")
       for code in limit.effect.matches(of: /\d{3,4}/) {
         #expect(comment.contains(code.output), "\(name): \(limit.effect)")
       }

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = [
     ("a sentence begins with a subject clause (who, what, whoever)",
      re.compile(r"(?:^|[.:;!?]\s+)(?:Who|What|Whoever|Whom|Whose|That which)\b(?![^.?!]*\?)")),
-    ("'is no', 'are no': say what it is", re.compile(r"\b(?:is|are|was|were|be) no\b(?! (?:longer|more|limit|less))")),
+    ("'is no', 'are no': say what it is", re.compile(r"\b(?:is|are|was|were|be) no\b(?! (?:longer|more|less))")),
     ("'nobody', 'somebody', 'someone': name the subject", re.compile(r"\b(?:[Nn]obody|[Ss]omebody|[Ss]omeone|[Aa]nybody)\b")),
     ("'The same': name the thing again", re.compile(r"(?:^|[.:;]\s+)The same(?:,|\.|\s+(?:for|but|as|with|without|until|by|to|is|in|from|holds)\b)")),
     ("one sentence over two comments", re.compile(r"…$|^…")),

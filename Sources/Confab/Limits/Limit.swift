@@ -9,8 +9,10 @@ public struct Limit<Settings>: Sendable {
   public let effect: String
   /// The reasons that are counted when the limit is exceeded, see ``Server/statistics``.
   public let refusals: [Refusal]
-  /// Whether 0 disables the limit.
+  /// Whether 0 means ``meaningOfZero``.
   public let canBeOff: Bool
+  /// Meaning of 0 if ``canBeOff`` is true: "no limit", for example.
+  package let meaningOfZero: String
   private let value: Value
 
   package enum Value: @unchecked Sendable {
@@ -21,10 +23,11 @@ public struct Limit<Settings>: Sendable {
   }
 
   package init(
-    _ name: String, _ value: Value, _ subject: String, _ effect: String, _ refusals: Refusal..., canBeOff: Bool = false
+    _ name: String, _ value: Value, _ subject: String, _ effect: String, _ refusals: Refusal..., canBeOff: Bool = false,
+    meaningOfZero: String = "no limit"
   ) {
     (self.name, self.value, self.subject, self.effect) = (name, value, subject, effect)
-    (self.refusals, self.canBeOff) = (refusals, canBeOff)
+    (self.refusals, self.canBeOff, self.meaningOfZero) = (refusals, canBeOff, meaningOfZero)
   }
 
   /// The option of the program: `--max-message-size` for `maxMessageSize`.
@@ -86,13 +89,13 @@ extension Configuration {
       .messageTooBig),
     Limit(
       "maxFragments", .count(\.maxFragments, 1...many), "Maximum number of fragments per message, including empty ones",
-      "More close the connection with 1008", .tooManyFragments),
+      "A message with more closes the connection with 1008", .tooManyFragments),
     Limit(
       "maxUnfinishedBytes", .bytes(\.maxUnfinishedBytes, 1...(1 << 40)),
       "Memory for incomplete messages of all connections", "A connection that needs more is closed with 1013",
       .tooManyUnfinished),
     Limit(
-      "maxBacklog", .bytes(\.maxBacklog, 0...many), "Maximum size of a client's unread messages",
+      "maxBacklog", .bytes(\.maxBacklog, 0...many), "Maximum size of the unread messages of one client",
       "A client that is further behind is closed with 1013; other clients are not delayed", .tooFarBehind),
     Limit(
       "maxTotalBacklog", .bytes(\.maxTotalBacklog, 0...(1 << 40)), "Memory for unread messages of all clients",
@@ -103,12 +106,13 @@ extension Configuration {
       .tooManyConnections),
     Limit(
       "maxConnectionsPerAddress", .count(\.maxConnectionsPerAddress, 0...many),
-      "Maximum number of connections from one address or IPv6 network", "Further connections get status 429",
+      "Maximum number of connections from one IPv4 address or one /64 network of IPv6",
+      "Further connections get status 429",
       .tooManyFromAddress,
       canBeOff: true),
     Limit(
       "maxAcceptRate", .count(\.maxAcceptRate, 0...many), "Maximum number of new connections per second",
-      "Further connections wait to be accepted",
+      "Further connections wait in the kernel's queue",
       .acceptRate, canBeOff: true),
     Limit(
       "maxHeaderSize", .bytes(\.maxHeaderSize, 1024...16_384), "Maximum size of the request header section",
@@ -122,22 +126,22 @@ extension Configuration {
       "Time from the TCP connection to the end of the first request", "Slower clients get status 408", .handshakeTimeout
     ),
     Limit(
-      "maxMessageRate", .count(\.maxMessageRate, 0...many), "Maximum number of messages per second of a connection",
-      "The server reads more slowly from a faster client", .messageRate, canBeOff: true),
+      "maxMessageRate", .count(\.maxMessageRate, 0...many), "Maximum number of messages per second from one connection",
+      "Reading from a faster client is slowed down to this rate", .messageRate, canBeOff: true),
     Limit(
-      "maxByteRate", .bytes(\.maxByteRate, 0...many), "Maximum number of message bytes per second of a connection",
-      "The server reads more slowly from a faster client", .byteRate, canBeOff: true),
+      "maxByteRate", .bytes(\.maxByteRate, 0...many), "Maximum number of message bytes per second from one connection",
+      "Reading from a faster client is slowed down to this rate", .byteRate, canBeOff: true),
     Limit(
-      "maxPingRate", .count(\.maxPingRate, 0...many), "Maximum number of pings per second of a connection",
-      "The server reads more slowly from a faster client",
+      "maxPingRate", .count(\.maxPingRate, 0...many), "Maximum number of pings per second from one connection",
+      "Reading from a faster client is slowed down to this rate",
       .pingRate, canBeOff: true),
     Limit(
       "pingInterval", .time(\.pingInterval, .zero...day), "Idle time before the server sends a ping",
-      "Must be less than the idle timeout", canBeOff: true),
+      "Must be less than the idle timeout", canBeOff: true, meaningOfZero: "no pings"),
     Limit(
       "idleTimeout", .time(\.idleTimeout, .zero...day),
-      "Idle timeout; data, pongs and reading progress count as activity",
-      "Idle connections are dropped", .idle, canBeOff: true),
+      "Time without activity after which a connection is dropped",
+      "Received data, pongs, and sent bytes that the client acknowledges count as activity", .idle, canBeOff: true),
     Limit(
       "closeTimeout", .time(\.closeTimeout, .zero...day), "Time for a closing handshake",
       "The connection is dropped afterwards", .closeTimeout),

@@ -6,7 +6,7 @@ struct TokenBucket {
   private var at: UInt64
 
   /// - Parameters:
-  ///   - rate: tokens per second; 0 is no limit.
+  ///   - rate: tokens per second; 0 means no limit.
   ///   - now: the current time in milliseconds.
   init(rate: Int, now: UInt64) {
     self.rate = rate
