@@ -248,14 +248,16 @@ docs: deps
 	  --enable-experimental-combined-documentation --warnings-as-errors \
 	  --output-path .build/docs
 	python3 Tests/Docs/undocumented.py
+	python3 Tests/Docs/links.py .build/docs
 
 # Formats the Swift sources.
 format:
 	swift format -i -r Package.swift Sources Tests
 
-# Checks the format of the Swift sources and the rules on unsafe code and text functions.
+# Checks the format of the Swift sources, the prose, the links of documents, and the rules on unsafe code and text functions.
 lint:
 	python3 Tests/Lint/prose.py
+	python3 Tests/Docs/links.py
 	swift format lint --strict -r Package.swift Sources Tests
 	python3 Tests/Lint/layers.py
 	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
