@@ -10,7 +10,7 @@ struct ServeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      JSON file with settings. They have the names of the options, without the leading dashes. The command line and \
+      JSON file with settings. Its members have the names of options without the leading dashes. The command line and \
       the environment take precedence.
       """, valueName: "file"))
   var config: String?
