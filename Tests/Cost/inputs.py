@@ -47,7 +47,7 @@ SHORT = {
     "1 MiB of control characters, delivered to a rich client, compressed",
     "say of 4,000 characters with 7 accents, compressed", "say of blanks, compressed", "malformed: no type",
     "256 members with escaped names, compressed", "array, compressed", "history before, of control characters",
-    "join with history, of control characters", "join a room of its own", "GET of the page",
+    "join with history, of control characters", "join a new room", "GET of the page",
 }
 
 
@@ -121,17 +121,17 @@ event("say of 4,000 characters with 7 accents, escaped", type="say", tag=tag, te
 event("say of 32,000 newlines and tabs", type="say", tag=tag, text="x" + "\r\n" * LIMIT + "\t\t\t" * 900)
 event("say of blanks", type="say", tag=tag, text=" " + "\ufe0f" * 21_000)
 event("say of control characters", type="say", tag=tag, text="x" + "\x01" * 34_000, escaped=True)
-event("say of too many characters", type="say", tag=tag, text=COMBINING * (LIMIT - 1) + "x" * 9)
-event("say that is longer than any may be", type="say", tag=tag, text="x" * LONGEST)
-event("say again with the same tag", type="say", tag="tag", text="x" * 64)
-event("say again with the same tag, 4,000 characters with 7 accents", type="say", tag="tag", text=COMBINING * LIMIT)
-event("say with a wrong tag", type="say", tag="#" * 64, text="x")
+event("say with too many characters", type="say", tag=tag, text=COMBINING * (LIMIT - 1) + "x" * 9)
+event("say beyond the maximum event size", type="say", tag=tag, text="x" * LONGEST)
+event("say with a used tag", type="say", tag="tag", text="x" * 64)
+event("say with a used tag, 4,000 characters with 7 accents", type="say", tag="tag", text=COMBINING * LIMIT)
+event("say with an invalid tag", type="say", tag="#" * 64, text="x")
 event("typing", type="typing")
 event("rename", type="rename", name=lambda number: f"n{number}")
 event("rename with many accents", type="rename", name=lambda number: f"{number}" + "é̂" * 24)
-event("rename, taken", type="rename", name="WITNESS", room=witness)
+event("rename to a taken name", type="rename", name="WITNESS", room=witness)
 event("rename of 1 KiB", type="rename", name="a\u0301\u0302" * 200)
-event("hello again", type="hello", name="n")
+event("second hello", type="hello", name="n")
 event("unknown type", type="dance")
 event("malformed: no type", most=9)
 event("unknown member", type="typing", x="x" * (LONGEST - 100))
@@ -147,11 +147,11 @@ text("256 members with escaped names", '{"type":"typing"' + ',"\\u0061":0' * 255
 json_event("array", '{"type":"typing","x":[', "0,", "0]}")
 json_event("array of objects", '{"type":"typing","x":[', '{"a":[]},', "0]}")
 json_event("long number", '{"type":"typing","x":', "1", "}")
-json_event("long number that is asked for", '{"type":"history","after":', "1", "}", most=9)
+json_event("long number in a history event", '{"type":"history","after":', "1", "}", most=9)
 json_event("spaces", '{"type":"typing"', " ", "}")
 json_event("deep arrays", '{"type":"typing","x":', "[", "}", most=9)
-json_event("an end that is missing", '{"type":"say","tag":"t","text":"', "x", "", most=9)
-json_event("a wrong escape at the end", '{"type":"say","tag":"t","text":"', "\\u0301", '\\x"}', most=9)
+json_event("missing end", '{"type":"say","tag":"t","text":"', "x", "", most=9)
+json_event("invalid escape at the end", '{"type":"say","tag":"t","text":"', "\\u0301", '\\x"}', most=9)
 
 
 # Pages of history. The rooms keep 1 MiB.
@@ -177,7 +177,7 @@ ROOMS = {
 for label, fill in ROOMS.items():
     event(f"history before, of {label}", type="history", before=1 << 40, count=100, room=fill)
 event("history after, of 1,000 small messages", type="history", after=500, count=100, room=ROOMS["1,000 small messages"])
-event("history that is gone", type="history", after=0, room=filled("x" * 4000, 1500))
+event("deleted history", type="history", after=0, room=filled("x" * 4000, 1500))
 event("history of an empty room", type="history", before=1)
 
 # Connections.
@@ -195,14 +195,14 @@ visit("join with a long name, session and epoch", {
     "type": "hello", "name": "é̂" * 25, "session": "0123456789abcdef" * 3, "epoch": "e" * 64, "after": 1 << 60})
 for label, fill in ROOMS.items():
     visit(f"join with history, of {label}", {"type": "hello", "name": "Ann", "history": 100}, room=fill)
-visit("join, name taken", {"type": "hello", "name": "witness"}, room=witness, until=b'"nameTaken"')
+visit("join with a taken name", {"type": "hello", "name": "witness"}, room=witness, until=b'"nameTaken"')
 add("resume", lambda number, kept: [upgrade(rich=True), message(json.dumps({
     "type": "hello", "name": "Ann", "session": "0123456789abcdef" * 3, "epoch": kept[0].welcome()["epoch"],
     "after": 500}))], room=ROOMS["1,000 small messages"], connects=True, until=WELCOME)
-add("join a room of its own", lambda number, kept: [upgrade(f"/{number}", rich=True), message(
+add("join a new room", lambda number, kept: [upgrade(f"/{number}", rich=True), message(
     '{"type":"hello","name":"Ann"}') + message(json.dumps({"type": "say", "tag": "t", "text": random_text(LIMIT)}))],
     connects=True, until=b'"tag":"t"', left=LIMIT + 150 + 64 + 4096)
-add("join by the plain protocol", lambda number, kept: [upgrade()], connects=True, until=b"\r\n\r\n")
+add("join in the plain protocol", lambda number, kept: [upgrade()], connects=True, until=b"\r\n\r\n")
 
 
 # Requests.
