@@ -11,8 +11,8 @@ struct AccessOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       Web origin whose pages may connect, like https://example.org; '*' allows every origin. May be given several \
-      times. (default: pages from this machine if the server listens on this machine only, otherwise pages from the \
-      host in the request)
+      times. If the server listens on this machine only, pages from this machine may always connect; otherwise, pages \
+      from the host in the request may always connect. (default: none)
       """,
       valueName: "origin"))
   var allowOrigin: [String] = []
