@@ -108,7 +108,7 @@ extension Connection {
 
   private func advance(_ source: Source, by count: Int) {
     switch source {
-    case .log: membership.advance(by: count)
+    case .log: advanceInLog(by: count)
     case .outbox:
       writing.outbox?.advance(by: count)
       loop.counters.outboxBytes -= count

@@ -38,7 +38,7 @@ public final class EventLoop: @unchecked Sendable {
   let turn: Turn
   let reads: ReadScheduler
   let idleSweep: IdleSweep
-  var work: WorkShares
+  let work: WorkShares
   let stopping: Stopping
 
   /// Bytes of messages that have not arrived completely.

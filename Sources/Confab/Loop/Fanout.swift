@@ -262,11 +262,13 @@ struct Membership {
     guard let fanout, case .apart(let cursor) = standing else { return nil }
     return fanout.form.read(cursor, upTo: limit)
   }
+}
 
-  /// Moves the connection's own cursor forward.
-  mutating func advance(by count: Int) {
-    guard let fanout, case .apart(var cursor) = standing else { return }
+extension Connection {
+  /// Moves the connection's own cursor in its log forward.
+  func advanceInLog(by count: Int) {
+    guard let fanout = membership.fanout, case .apart(var cursor) = membership.standing else { return }
     fanout.form.advance(&cursor, by: count)
-    standing = .apart(cursor)
+    membership.standing = .apart(cursor)
   }
 }

@@ -39,7 +39,7 @@ struct WorkDebt {
 }
 
 /// The time that addresses have taken on one loop.
-struct WorkShares {
+final class WorkShares {
   /// Whether addresses have limits.
   private let isOn: Bool
   /// By ``Admission/Ticket/address``.
@@ -57,26 +57,26 @@ struct WorkShares {
   }
 
   /// Whether the address of a connection has used up its share. False for connections that are exempt from rates.
-  mutating func isOverworked(by connection: Connection) -> Bool {
+  func isOverworked(by connection: Connection) -> Bool {
     guard !debts.isEmpty, let address = address(of: connection) else { return false }
     return debts[address]?.isTooMuch(now: monotonicTime()) ?? false
   }
 
   /// Adds the time from `start` to `now` to the debt of `address`.
-  mutating func charge(_ address: Int, from start: UInt64, to now: UInt64) {
+  func charge(_ address: Int, from start: UInt64, to now: UInt64) {
     debts[address, default: WorkDebt(now: start)].add(now &- start, now: now)
   }
 
   /// Begins work for a connection. Returns its address, and the time; nil if it is exempt. Only lws's work for the same
   /// connection lies between two of its messages from one read, so the clock is not read again.
-  fileprivate mutating func begin(for connection: Connection) -> (address: Int, start: UInt64)? {
+  fileprivate func begin(for connection: Connection) -> (address: Int, start: UInt64)? {
     guard let address = address(of: connection) else { return nil }
     payer = address
     if let last, last.connection == ObjectIdentifier(connection) { return (address, last.end) }
     return (address, monotonicTime())
   }
 
-  fileprivate mutating func end(for connection: Connection, _ address: Int, since start: UInt64) {
+  fileprivate func end(for connection: Connection, _ address: Int, since start: UInt64) {
     let now = monotonicTime()
     payer = nil
     charge(address, from: start, to: now)
@@ -84,10 +84,10 @@ struct WorkShares {
   }
 
   /// Called before each poll, because the time of the poll is not work.
-  mutating func willPoll() { last = nil }
+  func willPoll() { last = nil }
 
   /// Forgets the addresses that have paid off their debt.
-  mutating func forgetPaidDebts() {
+  func forgetPaidDebts() {
     if debts.isEmpty { return }
     let now = monotonicTime()
     debts = debts.filter { address, debt in
