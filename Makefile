@@ -2,17 +2,23 @@
 # root), and Python packages in a separate folder under .build.
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-PYTHON := .build/python/bin/python
+PYTHON := $(CURDIR)/.build/python/bin/python
+PYTEST := $(PYTHON) -m pytest
+# Runs a package of Tests/Python as a program.
+PROGRAM := cd Tests/Python && $(PYTHON) -m
 WSTEST := .build/autobahn/bin/wstest
 CONFAB := .build/release/confab
 SIMULATION := .build/release/Simulation
+COMPARE := --package-path Sources/ConfabCompare --scratch-path .build/compare
 NATS_NEW := .build/nats-server-new
 ROUNDS ?= 40
 SECONDS ?= 60
 FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 # Swift's backtraces can hang in programs with sanitizers.
-ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/Sanitize/lsan.txt
+ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/C/lsan.txt
 TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
+# Adds the tests' programs to the package.
+export CONFAB_TESTS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help run build libraries options install uninstall compare conformance abuse cost fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
@@ -90,24 +96,24 @@ uninstall:
 
 # Compares Confab with the pure-Swift codec.
 # ARGS="--rounds 10", or "codecs" for what they accept. `--help` lists the options.
-compare: deps
-	swift build -c release
-	.build/release/confab-compare $(ARGS)
+compare: build
+	swift build -c release $(COMPARE) --product confab-compare
+	.build/compare/release/confab-compare $(ARGS)
 
 # Runs the whole Autobahn test suite.
 # ARGS="2.10 9.1.6" selects tests; WSTEST_PMD_MESSAGES=1000 sends as many messages as the original.
-conformance: build $(WSTEST)
-	python3 Tests/Conformance/run.py $(ARGS)
+conformance: build $(PYTHON) $(WSTEST)
+	$(PROGRAM) conformance $(ARGS)
 
 # Attacks the server.
 # ARGS="--only ping-flood --seconds 60", or "--valgrind". `--help` lists the options.
-abuse: build
-	python3 Tests/Abuse $(ARGS)
+abuse: build $(PYTHON)
+	$(PROGRAM) abuse $(ARGS)
 
 # Measures the cost of each client input, and the effect of the costliest on other clients.
 # ARGS="--only say", "--seconds 3". `--help` lists the options.
-cost: build
-	python3 Tests/Cost $(ARGS)
+cost: build $(PYTHON)
+	$(PROGRAM) cost $(ARGS)
 
 # Runs all tests, each of which is also a separate target.
 test: lint test-unit test-simulation docs test-clients test-joins test-cluster test-c test-conformance test-browser test-leaks test-abuse \
@@ -115,8 +121,12 @@ test: lint test-unit test-simulation docs test-clients test-joins test-cluster t
 
 # Runs the unit tests, one at a time.
 # Their clients block, and Swift has only as many task threads as cores.
-test-unit: deps
-	swift test --no-parallel
+test-unit: debug
+	swift test --skip-build --no-parallel --disable-xctest
+
+# Tests the comparison's load generator and report.
+test-compare: deps
+	swift test $(COMPARE) --disable-xctest
 
 # Tests the data path on simulated loops, sockets and time.
 # Small worlds are searched exhaustively, random ones for a moment.
@@ -132,54 +142,57 @@ simulate: simulation
 # Removes each scheduling call in turn, and checks that the simulation notices.
 # Takes half an hour.
 mutations: deps
-	python3 Tests/Simulation/mutations.py $(ARGS)
+	python3 Tests/Python/simulation/mutations.py $(ARGS)
 
 # Builds the simulation.
 simulation: deps
 	swift build -c release --product Simulation
 
+# Builds the unit tests and the documentation's examples, with assertions.
+debug: deps
+	swift build --build-tests
+
 # Tests the server with real clients over sockets.
-test-clients: build $(PYTHON) .build/apt-nats-server .build/apt-nginx .build/apt-haproxy
-	swift build
-	$(PYTHON) -m pytest -q Tests/EndToEnd Tests/Http Tests/Fuzz
+test-clients: build debug $(PYTHON) .build/apt-nats-server .build/apt-nginx .build/apt-haproxy
+	$(PYTEST) Tests/Python/clients Tests/Python/fuzz
 
 # Tests clients that join, stall, leave and vanish while messages are sent.
 # ARGS="--joins 10000" sets the joins of each kind of server, also "--loops 2", "--seed N". The checker is tested first.
 test-joins: build $(PYTHON)
-	$(PYTHON) -m pytest -q Tests/Joins
-	$(PYTHON) Tests/Joins $(ARGS)
+	$(PYTEST) Tests/Python/joins
+	$(PROGRAM) joins $(ARGS)
 
 # Runs a mixed load with faults.
 # ARGS="--minutes 5" shortens it.
 soak: build $(PYTHON)
-	$(PYTHON) Tests/Soak $(ARGS)
+	$(PROGRAM) soak $(ARGS)
 
 # Runs the mixed load with faults for a moment.
 test-soak: build $(PYTHON)
-	$(PYTHON) Tests/Soak --minutes 0.3 --kill 7
+	$(PROGRAM) soak --minutes 0.3 --kill 7
 
 # Kills a server with --history --durability full at a hundred random moments.
 test-kills: build $(PYTHON)
-	KILLS=100 $(PYTHON) -m pytest -q Tests/EndToEnd/test_history_file.py
+	KILLS=100 $(PYTEST) Tests/Python/clients/test_history_file.py
 
 # Tests servers that form one chat on NATS, while servers and brokers die.
 # LONG=1 takes many minutes. Debian 13's nats-server runs all tests, Debian 12's those of a single broker; LONG=1 runs the
 # rest, see Cluster.md.
 test-cluster: build $(PYTHON) .build/apt-nats-server $(NATS_NEW)
-	NATS_SERVER=$(CURDIR)/$(NATS_NEW) $(PYTHON) -m pytest -q Tests/Cluster
-	$(PYTHON) -m pytest -q $(if $(LONG),Tests/Cluster,Tests/Cluster/test_broker.py Tests/Cluster/test_connecting.py)
+	NATS_SERVER=$(CURDIR)/$(NATS_NEW) $(PYTEST) Tests/Python/cluster
+	$(PYTEST) $(if $(LONG),Tests/Python/cluster,Tests/Python/cluster/test_broker.py Tests/Python/cluster/test_connecting.py)
 
 # Tests C programs, built from an installed tree, under valgrind.
 test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
-	$(PYTHON) -m pytest -q Tests/EmbedC
+	$(PYTEST) Tests/Python/embed_c
 
 # Runs the Autobahn test suite in ten seconds.
-test-conformance: build $(WSTEST)
-	python3 Tests/Conformance/run.py --short
+test-conformance: build $(PYTHON) $(WSTEST)
+	$(PROGRAM) conformance --short
 
 # Tests the page in Chromium.
 test-browser: build $(PYTHON) .build/apt-chromium
-	$(PYTHON) -m pytest -q Tests/Browser
+	$(PYTEST) Tests/Python/browser
 
 # Starts and stops servers with live connections under valgrind.
 test-leaks: deps .build/apt-valgrind
@@ -188,30 +201,30 @@ test-leaks: deps .build/apt-valgrind
 	  .build/release/LifecycleCheck $(ROUNDS)
 
 # Runs each attack of `make abuse` for a moment.
-test-abuse: build
-	python3 Tests/Abuse --seconds 0.5 --again 2
+test-abuse: build $(PYTHON)
+	$(PROGRAM) abuse --seconds 0.5 --again 2
 
 # Runs the costliest inputs of `make cost` for a moment.
-test-cost: build
-	python3 Tests/Cost --short --seconds 0.2
+test-cost: build $(PYTHON)
+	$(PROGRAM) cost --short --seconds 0.2
 
 # Fuzzes for SECONDS: half coverage-guided parsers, half sockets under ASan.
 # Findings are stored in .build/fuzz.
 fuzz: fuzzers $(PYTHON)
 	swift build --scratch-path .build-asan --sanitize address --product confab
 	$(call play,-max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))))
-	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) Tests/Fuzz/fuzz_sockets.py --seconds $$(($(SECONDS) / 2))
+	cd Tests/Python && $(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) -m fuzz.sockets --seconds $$(($(SECONDS) / 2))
 
 # Builds the coverage-guided fuzzers.
 fuzzers: deps
-	swift build -c release --package-path Tests/Fuzz/Targets --scratch-path .build/fuzz --sanitize fuzzer \
+	swift build -c release --package-path Tests/Fuzz --scratch-path .build/fuzz --sanitize fuzzer \
 	  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
 
 # Runs each fuzzer, starting with the inputs of earlier findings.
 define play
 @for fuzzer in $(FUZZERS); do \
   echo $$fuzzer; mkdir -p .build/fuzz/corpus/$$fuzzer; \
-  $(ASAN) .build/fuzz/release/$$fuzzer $(1) -timeout=20 \
+  $(ASAN) FUZZER=$$fuzzer .build/fuzz/release/Fuzz $(1) -timeout=20 \
     -artifact_prefix=.build/fuzz/$$fuzzer- .build/fuzz/corpus/$$fuzzer $$(ls -d Tests/Fuzz/corpus/$$fuzzer 2>/dev/null) \
     > .build/fuzz/$$fuzzer.log 2>&1 || { grep -aE -A20 'Fatal error|ERROR|artifact' .build/fuzz/$$fuzzer.log; exit 1; }; \
 done
@@ -227,18 +240,17 @@ test-fuzz: fuzzers
 sanitize: deps $(PYTHON) .build/apt-nats-server
 	swift build --build-tests --scratch-path .build-asan --sanitize address
 	$(ASAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-asan --sanitize address
-	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) -m pytest -q Tests/EndToEnd Tests/Fuzz \
-	  --ignore Tests/EndToEnd/test_docs.py -m "not memory"
+	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTEST) Tests/Python/clients Tests/Python/fuzz/test_[!d]* -m "not memory"
 	swift build --build-tests --scratch-path .build-tsan --sanitize thread
-	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/Sanitize/tsan_mutex.c
+	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/C/Preload/tsan_mutex.c
 	$(TSAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests
-	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) -m pytest -q Tests/Cluster/test_broker.py \
-	  Tests/Cluster/test_presence.py Tests/EndToEnd/test_engines.py Tests/EndToEnd/test_rooms_left.py
-	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) Tests/Joins --seconds 5 --rate 100
+	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTEST) $(addprefix Tests/Python/,cluster/test_broker.py \
+	  cluster/test_presence.py clients/test_engines.py clients/test_rooms_left.py)
+	cd Tests/Python && $(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) -m joins --seconds 5 --rate 100
 
 # Writes the program's options into the Options article and the manual page.
 options: build
-	python3 Tests/Docs/options.py $(CONFAB)
+	python3 Tests/Python/docs/options.py $(CONFAB)
 
 # Builds the documentation as a site in .build/docs.
 # Warnings and undocumented public declarations are errors.
@@ -247,8 +259,12 @@ docs: deps
 	  --target Confab --target ConfabChat --target ConfabSQLite --target ConfabNats --target ConfabMetrics \
 	  --enable-experimental-combined-documentation --warnings-as-errors \
 	  --output-path .build/docs
-	python3 Tests/Docs/undocumented.py
-	python3 Tests/Docs/links.py .build/docs
+	python3 Tests/Python/docs/undocumented.py
+	python3 Tests/Python/docs/links.py .build/docs
+
+# Compiles and runs the documentation's examples.
+test-docs: docs build debug $(PYTHON)
+	$(PYTEST) Tests/Python/docs
 
 # Formats the Swift sources.
 format:
@@ -256,10 +272,10 @@ format:
 
 # Checks the format of the Swift sources, the prose, the links of documents, and the rules on unsafe code and text functions.
 lint:
-	python3 Tests/Lint/prose.py
-	python3 Tests/Docs/links.py
+	python3 Tests/Python/lint/prose.py
+	python3 Tests/Python/docs/links.py
 	swift format lint --strict -r Package.swift Sources Tests
-	python3 Tests/Lint/layers.py
+	python3 Tests/Python/lint/layers.py
 	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabSQLite/DeliveryMark|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 	! grep -rnE '(has(Prefix|Suffix)\(|contains\("|(split|index)\((separator|of): "|[a-z]Index\(of: "|firstRange\(|components\()' \
@@ -311,16 +327,16 @@ venv = python3 -m venv --clear --copies $(1) 2>/dev/null || \
   ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && python3 -m venv --clear --copies $(1))
 PIP_INSTALL := pip install -q --disable-pip-version-check
 
-$(PYTHON): Tests/requirements.txt
+$(PYTHON): Tests/Python/requirements.txt
 	@$(call venv,.build/python)
 	.build/python/bin/$(PIP_INSTALL) -r $<
 	@touch $@
 
-$(WSTEST): Tests/Conformance/requirements.txt Tests/Conformance/port.py Tests/Conformance/compat.py
+$(WSTEST): Tests/Python/conformance/requirements.txt Tests/Python/conformance/port.py Tests/Python/conformance/compat.py
 	@$(call venv,.build/autobahn)
 	.build/autobahn/bin/$(PIP_INSTALL) -r $<
 	.build/autobahn/bin/$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation autobahntestsuite==25.10.1
-	.build/autobahn/bin/python -W ignore Tests/Conformance/port.py
+	.build/autobahn/bin/python -W ignore Tests/Python/conformance/port.py
 	@touch $@
 
 # Deletes targets whose recipe failed.

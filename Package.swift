@@ -34,6 +34,31 @@ let examples =
       ], path: "Tests/Examples/Comments", swiftSettings: exampleSettings)
   ]
 
+/// Programs of the tests. The Makefile sets CONFAB_TESTS; other builds do not need them.
+let testPrograms: [Target] =
+  Context.environment["CONFAB_TESTS"] == nil
+  ? []
+  : [
+    .target(name: "CSimulation", dependencies: ["CLibwebsockets"], path: "Tests/Simulation/Engine"),
+    // A program of its own, because it links simulated loops and sockets instead of libuv and libwebsockets.
+    .executableTarget(
+      name: "Simulation",
+      dependencies: [
+        "CSimulation", "Confab", "ConfabChat", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ], path: "Tests/Simulation", exclude: ["Engine"], swiftSettings: exampleSettings),
+    // Prints the results of the server's request parser, for a comparison with another parser.
+    .executableTarget(
+      name: "ParseRequests", dependencies: ["Confab"], path: "Tests/Programs/ParseRequests",
+      swiftSettings: exampleSettings),
+    // Starts and stops servers, for a check for leaks.
+    .executableTarget(
+      name: "LifecycleCheck",
+      dependencies: [
+        "Confab", "ConfabChat", "ConfabTestSupport", .product(name: "Logging", package: "swift-log"),
+      ], path: "Tests/Programs/LifecycleCheck", swiftSettings: settings),
+  ]
+
 /// The plugin for `make docs`, which other builds do not need.
 let documentation: [Package.Dependency] =
   Context.environment["CONFAB_DOCS"] == nil
@@ -51,15 +76,12 @@ let package = Package(
     // `make install` builds the C libraries from this one.
     .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
-    .executable(name: "confab-compare", targets: ["ConfabCompare"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     // Only for ConfabMetrics.
     .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
-    // Only for the comparison. Packages that embed Confab never build it.
-    .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
   ] + documentation,
   targets: [
@@ -130,22 +152,7 @@ let package = Package(
       exclude: ["confab.1", "confab.service", "confab.socket"],
       swiftSettings: settings
     ),
-    .target(name: "CLoad"),
-    .executableTarget(
-      name: "ConfabCompare",
-      dependencies: [
-        "CLoad",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "NIOCore", package: "swift-nio"),
-        .product(name: "NIOEmbedded", package: "swift-nio"),
-        .product(name: "NIOHTTP1", package: "swift-nio"),
-        .product(name: "NIOPosix", package: "swift-nio"),
-        .product(name: "NIOWebSocket", package: "swift-nio"),
-      ],
-      exclude: ["Results"],
-      swiftSettings: settings
-    ),
-    .target(name: "ConfabTestSupport", path: "Tests/Support", swiftSettings: settings),
+    .target(name: "ConfabTestSupport", path: "Tests/ConfabTestSupport", swiftSettings: settings),
     .testTarget(
       name: "ConfabTests",
       dependencies: [
@@ -167,26 +174,5 @@ let package = Package(
     .testTarget(name: "ConfabNatsTests", dependencies: ["ConfabChat", "ConfabNats"], swiftSettings: settings),
     .testTarget(
       name: "ConfabCTests", dependencies: ["CConfab", "Confab", "ConfabC", "ConfabChat"], swiftSettings: settings),
-    .testTarget(
-      name: "ConfabCompareTests", dependencies: ["CLoad", "Confab", "ConfabCompare"], swiftSettings: settings),
-    // A separate program, because it links simulated loops and sockets instead of libuv and libwebsockets.
-    .target(name: "CSimulation", dependencies: ["CLibwebsockets"], path: "Tests/Simulation/Engine"),
-    .executableTarget(
-      name: "Simulation",
-      dependencies: [
-        "CSimulation", "Confab", "ConfabChat", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
-      ], path: "Tests/Simulation", exclude: ["Engine", "mutations.py"], swiftSettings: exampleSettings),
-    // Prints the results of the server's request parser, for a comparison with another parser.
-    .executableTarget(
-      name: "ParseRequests", dependencies: ["Confab"], path: "Tests/Http/ParseRequests", swiftSettings: exampleSettings),
-    .executableTarget(
-      name: "LifecycleCheck",
-      dependencies: [
-        "Confab", "ConfabChat", "ConfabTestSupport", .product(name: "Logging", package: "swift-log"),
-      ],
-      path: "Tests/Lifecycle",
-      swiftSettings: settings
-    ),
-  ] + examples
+  ] + examples + testPrograms
 )

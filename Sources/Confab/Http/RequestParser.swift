@@ -1,7 +1,7 @@
 /// Reads HTTP/1 requests from the bytes of a connection: their request header sections (RFC 9112, sections 2 to 5).
 ///
 /// It looks at each byte once, and rejects a line as soon as one of its bytes is wrong. It accepts what h11 accepts,
-/// except folded lines, which may be rejected (RFC 9112, section 5.2), and targets that are not paths. `Tests/Http`
+/// except folded lines, which may be rejected (RFC 9112, section 5.2), and targets that are not paths. `test_request_parser.py`
 /// compares the two.
 package struct RequestParser {
   /// Maximum number of bytes of a request header section.

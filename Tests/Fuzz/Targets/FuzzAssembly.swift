@@ -1,12 +1,8 @@
-import FuzzSupport
-
 @testable import Confab
 
 /// ``Assembly`` accepts what a simple model accepts, rejects the rest for the model's reason, and joins all bytes. The
 /// model joins everything first and checks it as a whole.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzAssembly(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzAssembly(_ input: inout Input) {
   var configuration = Configuration()
   configuration.maxMessageSize = 1 + Int(input.byte())
   configuration.maxFragments = 1 + input.index(below: 8)
@@ -36,9 +32,8 @@ public func fuzzAssembly(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
       }
       require(alone == expected, "in one piece \(String(describing: alone)): \(whole)")
     }
-    return 0
+    return
   }
-  return 0
 }
 
 private func refused(_ body: () throws(AssemblyError) -> Void) -> AssemblyError? {

@@ -1,15 +1,11 @@
-import FuzzSupport
-
 @testable import Confab
 
 /// Parses offers of extensions, and inflates and deflates messages. The input is a line of offers, then bytes to
 /// inflate and deflate.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzCompression(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzCompression(_ input: inout Input) {
   let limit = 1 + Int(input.byte()) * 16
   checkOffers(input.line())
-  let bytes = input.bytes(count)
+  let bytes = input.remaining()
   let expanded = inflated(bytes, limit)
   require(expanded == inflated(bytes, limit), "expanded once more it is something else: \(bytes)")
   require(expanded?.count ?? 0 <= limit, "more than \(limit) bytes")
@@ -20,7 +16,6 @@ public func fuzzCompression(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CIn
       require(inflated(payload, message.count) == message, "\(message) does not come back")
     }
   }
-  return 0
 }
 
 /// If the server accepts an offer, lws can take one of them. Positions are within the header.

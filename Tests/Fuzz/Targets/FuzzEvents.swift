@@ -1,14 +1,11 @@
 import FoundationEssentials
-import FuzzSupport
 
 @testable import ConfabChat
 
 /// Parses events of the rich protocol and their names, texts and tags. The input is an event. The server has checked
 /// only that it is UTF-8.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzEvents(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
-  let text = String(decoding: input.bytes(count), as: UTF8.self)
+func fuzzEvents(_ input: inout Input) {
+  let text = String(decoding: input.remaining(), as: UTF8.self)
   checkName(text)
   checkText(text)
   var ref: String?
@@ -22,7 +19,6 @@ public func fuzzEvents(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   case .rename(let rename): checkName(rename.name)
   case .typing, .history, .unknown, nil: break
   }
-  return 0
 }
 
 /// A parsed name parses as itself and has no deceptive characters.

@@ -1,19 +1,15 @@
 import Confab
 import FoundationEssentials
-import FuzzSupport
 
 @testable import ConfabChat
 
 /// A ``History`` under random messages and queries. The model keeps every message: the history must have the newest
 /// ones, unchanged, complete and within the limits.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzHistory(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzHistory(_ input: inout Input) {
   var model = Model(
     maxMessages: input.element(of: [0, 1, 3, 100, 255, 256, 1000]),
     maxBytes: input.element(of: [0, 1, 64, 500, 10_000, 100_000, 1 << 20]))
   for _ in 0..<2000 where !input.isEmpty { model.step(&input) }
-  return 0
 }
 
 private struct Model {

@@ -1,17 +1,13 @@
 import Confab
 import FoundationEssentials
-import FuzzSupport
 
 @testable import ConfabChat
 @testable import ConfabSQLite
 
 /// Opens a history file with arbitrary numbers, texts and mark, encodes its messages, then writes to it and reads it
 /// again.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzHistoryFile(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzHistoryFile(_ input: inout Input) {
   do { try live(&input) } catch { fatalError("\(error)") }
-  return 0
 }
 
 private let folder = "/dev/shm/confab-fuzz-\(UInt32.random(in: 0 ... .max))"

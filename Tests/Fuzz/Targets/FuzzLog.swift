@@ -1,18 +1,13 @@
-import FuzzSupport
-
 @testable import Confab
 
 /// A ``BroadcastLog`` under random appends, cursors that are made, read, copied and removed, and readers that report
 /// their positions. The model keeps every byte: each cursor reads the bytes after its position, and the log keeps
 /// everything that a cursor needs, and at most a segment more.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzLog(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzLog(_ input: inout Input) {
   var model = Model()
   // The number of steps is limited because the sizes are large.
   for _ in 0..<200 where !input.isEmpty { model.step(&input) }
   model.end()
-  return 0
 }
 
 private final class Reader: LogReader, @unchecked Sendable {

@@ -1,11 +1,7 @@
-import FuzzSupport
-
 @testable import Confab
 
 /// Parses the Origin, Host and Connection headers. Lines of the input: origin, host, one more allowed origin, a list.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzOrigin(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzOrigin(_ input: inout Input) {
   let (isRequired, isLocal) = (input.flag(), input.flag())
   let (origin, host, allowed, list) = (input.line(), input.line(), input.line(), input.line())
   checkAuthority(host)
@@ -28,7 +24,6 @@ public func fuzzOrigin(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         "'\(allowed)' lets in '\(origin)'")
     }
   }
-  return 0
 }
 
 /// An accepted authority is ASCII, a host and an optional port, and parses as itself when written again.

@@ -1,12 +1,8 @@
-import FuzzSupport
-
 @testable import Confab
 
 /// Parses a PROXY header in one piece and byte by byte, with equal results, and nothing behind it. An X-Forwarded-For
 /// list cannot hide the address that the proxy appends, and yields only numeric addresses.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzProxy(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzProxy(_ input: inout Input) {
   let list = input.line()
   require(
     [AddressRange("10.0.0.0/8")!].client(forwardedFor: list + ", 192.0.2.7")?.host == "192.0.2.7",
@@ -14,10 +10,9 @@ public func fuzzProxy(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   if let client = [AddressRange("10.0.0.0/8")!].client(forwardedFor: list) {
     require(SocketAddress(numeric: client.host, port: 0) != nil, "'\(list)' is of \(client)")
   }
-  let bytes = input.bytes(count)
+  let bytes = input.remaining()
   let whole = read(bytes, inPiecesOf: .max)
   require(whole == read(bytes, inPiecesOf: 1), "in pieces something else: \(bytes)")
-  return 0
 }
 
 private func read(_ bytes: [UInt8], inPiecesOf size: Int) -> [String] {

@@ -1,12 +1,8 @@
-import FuzzSupport
-
 @testable import Confab
 
 /// Compares ``TokenBucket`` with exact integers: it never traps, whatever the limits and the peer's data, and its waits
 /// are exact within a millisecond, or a millionth.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzRates(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzRates(_ input: inout Input) {
   // Limits go up to 1 << 30, see Limit.swift. A piece is at most a receive buffer, or an inflated message.
   let rate = Int128(input.integer() >> 33)
   var now = input.integer() >> 12
@@ -26,7 +22,6 @@ public func fuzzRates(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let exact = tokens >= 0 ? 0 : (-tokens + rate - 1) / rate
     require(abs(wait - exact) <= 1 + exact / 1_000_000, "waits \(wait) ms in place of \(exact)")
   }
-  return 0
 }
 
 private func abs(_ number: Int128) -> Int128 { number < 0 ? -number : number }

@@ -1,17 +1,12 @@
-import FuzzSupport
-
 @testable import Confab
 
 /// Parses a request in one piece and byte by byte, with equal results. An accepted path parses as itself again, values
 /// have no line breaks, and the rest of the input is left. Also evaluates a file's conditions with arbitrary values.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzRequest(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
-  let bytes = input.bytes(count)
+func fuzzRequest(_ input: inout Input) {
+  let bytes = input.remaining()
   let whole = read(bytes, inPiecesOf: .max)
   let pieces = read(bytes, inPiecesOf: 1)
   require(whole == pieces, "\(whole) and in pieces \(pieces)")
-  return 0
 }
 
 private func read(_ bytes: [UInt8], inPiecesOf size: Int) -> [String] {

@@ -1,19 +1,15 @@
 import Confab
-import FuzzSupport
 
 @testable import ConfabChat
 @testable import ConfabNats
 
 /// A server on NATS that receives arbitrary messages from the broker, other servers and strangers that publish to its
 /// subjects. It must survive, and its room's events must be encodable.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzStream(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzStream(_ input: inout Input) {
   var server = Server(
     historyLimit: input.element(of: [0, 1, 1000]), nameLimit: input.element(of: [1, 32, Name.greatestLimit]))
   for _ in 0..<300 where !input.isEmpty { server.step(&input) }
   server.look()
-  return 0
 }
 
 private struct Server {
@@ -33,7 +29,7 @@ private struct Server {
     handle(.event(.connected(maxPayload: 1 << 20)))
   }
 
-  mutating func step(_ input: inout FuzzSupport.Input) {
+  mutating func step(_ input: inout Fuzz.Input) {
     switch input.index(below: 10) {
     case 0: handle(.event(input.flag() ? .connected(maxPayload: number(&input)) : .disconnected))
     case 1:
@@ -56,7 +52,7 @@ private struct Server {
   }
 
   /// Returns a message that is almost valid.
-  private func message(_ input: inout FuzzSupport.Input) -> NatsMessage {
+  private func message(_ input: inout Fuzz.Input) -> NatsMessage {
     let number = number(&input)
     let subject = input.element(of: [
       "\(inbox).stream", "\(inbox).ack.\(number)", "\(inbox).made.1.\(input.index(below: 3))",
@@ -76,11 +72,11 @@ private struct Server {
     return NatsMessage(subject: subject, reply: reply, headers: headers, bytes: bytes(number, &input))
   }
 
-  private func number(_ input: inout FuzzSupport.Input) -> Int {
+  private func number(_ input: inout Fuzz.Input) -> Int {
     input.element(of: [0, 1, 2, 3, -1, Int(UInt32.max), 1 << 53, .max - 1, .max, .min, Int(input.byte())])
   }
 
-  private func bytes(_ number: Int, _ input: inout FuzzSupport.Input) -> [UInt8] {
+  private func bytes(_ number: Int, _ input: inout Fuzz.Input) -> [UInt8] {
     let other = self.number(&input)
     let session = String(repeating: input.element(of: ["a", "b", "g"]), count: 48)
     let stream =

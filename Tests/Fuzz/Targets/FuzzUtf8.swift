@@ -1,12 +1,8 @@
-import FuzzSupport
-
 @testable import Confab
 
 /// Compares ``Utf8Validator`` with the standard library after each piece of a text split at random: whether the text is
 /// valid, or may become valid with at most three more bytes. Also checks the validation of a whole text.
-@c(LLVMFuzzerTestOneInput)
-public func fuzzUtf8(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  var input = Input(start, count)
+func fuzzUtf8(_ input: inout Input) {
   var validator = Utf8Validator()
   var whole: [UInt8] = []
   var generator = UInt32(input.byte())
@@ -20,5 +16,4 @@ public func fuzzUtf8(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     require(Utf8Validator.isValid(whole.span) == isText(whole), "at once something else: \(whole)")
     require(validator.isComplete == isText(whole), "\(validator.isComplete ? "complete" : "incomplete"): \(whole)")
   }
-  return 0
 }

@@ -1,0 +1,331 @@
+"""History and resuming without a gap, by the rich protocol."""
+
+import asyncio
+import json
+import random
+import time
+
+import pytest
+import websockets
+
+from support.confab_process import confab
+from support.rich_client import open_rich, rich
+
+
+def go(coroutine, seconds=60):
+    return asyncio.run(asyncio.wait_for(coroutine, seconds))
+
+
+async def fill(server, path, count, text="x"):
+    """Sends `count` messages by the plain protocol. A rich client is connected, so the room keeps a history."""
+    async with open_rich(server, path), websockets.connect(server.ws + path, compression=None, max_size=None) as client:
+        for number in range(count):
+            await client.send(f"{text}{number + 1}")
+            await client.recv()
+
+
+def ids(event):
+    return [message["id"] for message in event["messages"]]
+
+
+def test_newcomers_get_the_newest_messages(server):
+    async def main():
+        await fill(server, "", 120)
+        for members, expected in (
+            ({}, range(71, 121)), ({"history": 0}, []), ({"history": 3}, range(118, 121)), ({"history": 500}, range(21, 121)),
+        ):
+            async with rich(server, "Ann", **members) as ann:
+                assert ids(ann.welcome) == list(expected)
+                assert (ann.welcome["last"], ann.welcome["oldest"]) == (120, 1)
+                assert not ann.welcome["more"] and not ann.welcome["gap"]
+    go(main())
+
+
+def test_a_room_of_the_plain_protocol_alone_has_no_history(server):
+    async def main():
+        async with websockets.connect(server.ws) as client:
+            await client.send("before")
+            await client.recv()
+            async with rich(server, "Ann") as ann:
+                assert ids(ann.welcome) == [] and ann.welcome["last"] == 0 and not ann.welcome["gap"]
+                await client.send("now")
+                assert (await ann.until("message"))["id"] == 1
+            await client.send("later")
+            await client.recv()
+            await client.recv()
+        async with rich(server, "Ann") as ann:
+            assert ids(ann.welcome) == [1, 2]
+    go(main())
+
+
+def test_older_messages_page_by_page():
+    async def main(server):
+        await fill(server, "", 250)
+        async with rich(server, "Ann") as ann:
+            messages, more = ann.welcome["messages"], True
+            while more:
+                await ann.send("history", before=messages[0]["id"], count=30)
+                page = await ann.until("history")
+                assert page["before"] == messages[0]["id"] and page["oldest"] == 51
+                messages, more = page["messages"] + messages, page["more"]
+            assert [message["id"] for message in messages] == list(range(51, 251))
+            assert [message["text"] for message in messages] == [f"x{number}" for number in range(51, 251)]
+            await ann.send("history", before=51)
+            page = await ann.until("history")
+            assert ids(page) == [] and not page["more"]
+            await ann.send("history", after=240)
+            page = await ann.until("history")
+            assert ids(page) == list(range(241, 251)) and not page["more"] and page["after"] == 240
+            await ann.send("history", after=50, count=2)
+            page = await ann.until("history")
+            assert ids(page) == [51, 52] and page["more"]
+            assert (await ann.error("history", after=49))["code"] == "historyGone"
+            for huge in ({"before": 2**63 - 1}, {"before": -(2**63)}, {"after": 2**63 - 1, "count": 2**63 - 1}):
+                await ann.send("history", **huge)
+                await ann.until("history")
+    with confab("--max-history-messages", 200, "--max-event-rate", 0) as server:
+        go(main(server))
+
+
+def test_pages_are_no_larger_than_they_may(server):
+    async def main():
+        await fill(server, "", 10, "x" * 60_000)
+        async with rich(server, "Ann") as ann:
+            assert ids(ann.welcome) == [7, 8, 9, 10]
+            await ann.send("history", before=7)
+            assert ids(await ann.until("history")) == [3, 4, 5, 6]
+        await fill(server, "large", 1, "x" * 1_000_000)
+        async with rich(server, "Ann", "large") as ann:
+            assert ids(ann.welcome) == [1]
+    go(main())
+
+
+def test_large_pages_count_for_the_rate(server):
+    async def main():
+        await fill(server, "", 4, "x" * 60_000)
+        async with rich(server, "Ann", history=0) as ann:
+            for number in range(10):
+                await ann.send("history", before=100)
+            answers = [await ann.next() for _ in range(11)]
+            kinds = [event["type"] for event in answers if event["type"] != "presence"]
+            assert kinds == ["history"] * kinds.count("history") + ["error"] * kinds.count("error")
+            assert 2 <= kinds.count("history") <= 4
+    go(main())
+
+
+def test_who_comes_back_hears_what_was_said_meanwhile(server):
+    async def main():
+        async with rich(server, "Bob") as bob:
+            async with rich(server, "Ann") as ann:
+                await ann.say("one")
+                epoch = ann.welcome["epoch"]
+            for number in range(5):
+                await bob.say(f"meanwhile {number}")
+            for after, expected in ((1, [2, 3, 4, 5, 6]), (6, []), (0, [1, 2, 3, 4, 5, 6])):
+                async with rich(server, "Ann", epoch=epoch, after=after, history=2) as ann:
+                    assert ids(ann.welcome) == expected and not ann.welcome["gap"] and not ann.welcome["more"]
+    go(main())
+
+
+def test_what_cannot_be_resumed_is_a_gap():
+    async def main(server):
+        await fill(server, "", 300)
+        async with rich(server, "Bob") as bob:
+            epoch = bob.welcome["epoch"]
+        for epoch, after, gap, expected in (
+            ("another", 299, True, range(251, 301)), (epoch, 99, True, range(251, 301)), (epoch, 301, True, range(251, 301)),
+            (epoch, 2**63 - 1, True, range(251, 301)), (epoch, 100, False, range(101, 201)),
+            (epoch, 250, False, range(251, 301)), (epoch, 300, False, []),
+        ):
+            async with rich(server, "Ann", epoch=epoch, after=after) as ann:
+                assert ann.welcome["gap"] == gap and ids(ann.welcome) == list(expected)
+                assert ann.welcome["more"] == (after == 100)
+                if ann.welcome["more"]:
+                    await ann.send("history", after=200, count=100)
+                    assert ids(await ann.until("history")) == list(range(201, 301))
+    with confab("--max-history-messages", 200) as server:
+        go(main(server))
+
+
+class Visitor:
+    """A client that reconnects repeatedly and misses no message."""
+
+    def __init__(self, server, name):
+        self.server, self.name = server, name
+        self.session = self.epoch = None
+        self.ids, self.tags = [], []
+
+    def take(self, message):
+        assert message["id"] == self.ids[-1] + 1 if self.ids else True, (message["id"], self.ids[-1])
+        self.ids.append(message["id"])
+        self.tags.append(message.get("tag"))
+
+    async def visit(self, count):
+        """Resumes and stays until `count` more messages have arrived."""
+        members = {"epoch": self.epoch, "after": self.ids[-1], "session": self.session} if self.ids else {"history": 1}
+        async with open_rich(self.server) as client:
+            welcome = await client.hello(self.name, **members)
+            assert not welcome["gap"]
+            self.session, self.epoch = welcome["session"], welcome["epoch"]
+            # Live messages are kept back until the pages before them have arrived.
+            for message in welcome["messages"]:
+                self.take(message)
+            live, more = [], welcome["more"]
+            while more:
+                await client.send("history", after=self.ids[-1], count=100)
+                while (event := await client.next())["type"] != "history":
+                    if event["type"] == "message":
+                        live.append(event)
+                for message in event["messages"]:
+                    if message["id"] <= welcome["last"]:
+                        self.take(message)
+                more = self.ids[-1] < welcome["last"]
+            for message in live:
+                self.take(message)
+            target = len(self.ids) + count
+            while len(self.ids) < target:
+                self.take(await client.until("message"))
+            if random.random() < 0.7:
+                client.socket.transport.abort()
+
+
+@pytest.mark.parametrize("loops", [1, 2])
+def test_exactly_once_while_others_talk_all_the_time(loops):
+    async def talk(server, number, is_over):
+        async with open_rich(server) as client:
+            await client.hello(f"talker {number}", history=0)
+            count = 0
+            while not is_over.is_set():
+                for _ in range(5):
+                    count += 1
+                    await client.send("say", tag=f"{number}-{count}", text="x" * random.choice((1, 50, 500)))
+                await client.until("message", tag=f"{number}-{count}")
+
+    async def main(server):
+        is_over = asyncio.Event()
+        visitors = [Visitor(server, f"visitor {number}") for number in range(4)]
+
+        async def visits(visitor):
+            for _ in range(10):
+                await visitor.visit(random.choice((0, 1, 5, 40)))
+
+        async with asyncio.TaskGroup() as group:
+            talkers = [group.create_task(talk(server, number, is_over)) for number in range(3)]
+            await asyncio.gather(*(visits(visitor) for visitor in visitors))
+            is_over.set()
+            await asyncio.gather(*talkers)
+        for visitor in visitors:
+            assert visitor.ids == list(range(visitor.ids[0], visitor.ids[-1] + 1))
+            for number in range(3):
+                own = [int(tag.split("-")[1]) for tag in visitor.tags if tag and tag.startswith(f"{number}-")]
+                assert own == list(range(own[0], own[0] + len(own))) if own else True
+
+    with confab("--loops", loops, "--max-event-rate", 0, "--max-history-messages", 100_000, "--max-history-bytes", "64MiB",
+                "--max-backlog", "64MiB") as server:
+        go(main(server), 120)
+
+
+def test_a_room_stays_with_its_history_until_its_place_is_needed():
+    async def main(server):
+        async def visit(path):
+            async with rich(server, "Ann", path) as ann:
+                if not ann.welcome["last"]:
+                    await ann.say("first")
+                return ann.welcome["epoch"]
+
+        one, two = await visit("one"), await visit("two")
+        assert await visit("one") == one and await visit("two") == two
+        await visit("one")
+        await visit("three")
+        # Room two was left longest ago.
+        assert await visit("one") == one
+        assert await visit("two") != two
+        async with rich(server, "Ann", "one"), rich(server, "Ann", "two"):
+            with pytest.raises(websockets.InvalidStatus) as caught:
+                await open_rich(server, "three").__aenter__()
+            assert caught.value.response.status_code == 503
+        async with rich(server, "Ann", "three"):
+            pass
+    with confab("--max-rooms", 2) as server:
+        go(main(server))
+
+
+def test_a_room_without_history_goes_with_the_last():
+    async def main(server):
+        async with rich(server, "Ann") as ann:
+            await ann.say("x")
+            epoch = ann.welcome["epoch"]
+            async with rich(server, "Bob", epoch=epoch, after=0) as bob:
+                assert bob.welcome["messages"] == [] and (bob.welcome["last"], bob.welcome["oldest"]) == (1, 2)
+                assert bob.welcome["gap"]
+        while True:
+            async with rich(server, "Ann") as ann:
+                if ann.welcome["epoch"] != epoch:
+                    assert ann.welcome["last"] == 0
+                    return
+    with confab("--max-history-messages", 0) as server:
+        go(main(server))
+
+
+@pytest.mark.memory
+def test_the_memory_of_all_rooms_is_bounded():
+    async def main(server):
+        await fill(server, "first", 5, "x" * 100_000)
+        before = server.memory()
+        for number in range(200):
+            await fill(server, f"room/{number}", 5, "x" * 100_000)
+        assert server.memory() - before < 24 << 20
+        async with rich(server, "Ann", "room/199") as ann:
+            assert ids(ann.welcome) == [4, 5]
+        async with rich(server, "Ann", "first") as ann:
+            assert ann.welcome["last"] == 0
+    with confab("--max-total-history-bytes", "8MiB") as server:
+        go(main(server))
+
+
+def test_a_client_that_has_heard_more_than_the_server_waits_for_that(server):
+    async def main():
+        async with rich(server, "Ann") as ann, open_rich(server) as bob:
+            last = (await ann.say("1"))["id"]
+            hello = {"name": "Bob", "epoch": ann.welcome["epoch"], "after": last + 2}
+            await bob.send("hello", **hello)
+            # Events behind the hello stay in order.
+            await bob.send("say", tag="b", text="of Bob")
+            await ann.say("2")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(bob.next(), 0.5)
+            await ann.say("3")
+            welcome = await bob.until("welcome")
+            assert not welcome["gap"] and welcome["messages"] == [] and welcome["last"] == last + 2
+            assert (await bob.until("message"))["text"] == "of Bob"
+            async with open_rich(server) as cid:
+                start = time.monotonic()
+                await cid.send("hello", name="Cid", epoch=hello["epoch"], after=1 << 40)
+                welcome = await cid.until("welcome")
+                assert welcome["gap"] and 4 < time.monotonic() - start < 9
+            async with open_rich(server) as dan:
+                await dan.send("hello", name="Dan", epoch=hello["epoch"], after=1 << 40)
+            await ann.say("unharmed")
+    go(main())
+
+
+def test_what_rich_clients_get_of_plain_messages_is_bounded(server):
+    """A control character takes six bytes in JSON."""
+    async def main():
+        async with rich(server, "Ann") as ann, websockets.connect(server.ws, compression=None) as plain:
+            text = "\x01" * 1_000_000
+            for _ in range(5):
+                await plain.send(text)
+                assert await plain.recv() == text
+                message = await ann.until("message")
+                assert message["textBytes"] == 1_000_000 and text.startswith(message["text"])
+                assert 100_000 < len(json.dumps(message)) <= 128_000 + 200
+            async with open_rich(server) as bob:
+                await bob.send("hello", name="Bob", history=100)
+                welcome = await bob.next()
+                assert welcome["type"] == "welcome" and len(welcome["messages"]) == 2
+                assert len(json.dumps(welcome, separators=(",", ":"))) <= (256 << 10) + 1000
+                await bob.send("history", before=welcome["messages"][0]["id"], count=100)
+                page = await bob.until("history")
+                assert len(page["messages"]) == 2 and page["more"]
+    go(main())

@@ -1,0 +1,404 @@
+"""One server and its broker: unreachable, reconnected, with TLS, with another stream."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+import websockets
+
+from support.confab_process import confab, run
+from support.nats_process import Broker, broker, free_port
+from support.network import Network
+from support.rich_client import rich
+
+
+def go(coroutine, seconds=40):
+    asyncio.run(asyncio.wait_for(coroutine, seconds))
+
+
+def readiness(port):
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+async def until_ready(port, status=200):
+    while await asyncio.to_thread(readiness, port) != status:
+        await asyncio.sleep(0.05)
+
+
+def test_a_server_starts_without_a_broker_and_waits_for_it():
+    port, admin = free_port(), free_port()
+    with confab("--nats", f"nats://127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}") as server, \
+            tempfile.TemporaryDirectory() as folder:
+        async def main():
+            assert readiness(admin) == 503
+            one = Broker(folder, "-p", port)
+            try:
+                await until_ready(admin)
+                async with rich(server, "Ann") as ann, websockets.connect(server.ws, compression=None) as plain:
+                    one.kill()
+                    assert not (await ann.until("availability"))["available"]
+                    await until_ready(admin, 503)
+                    # The room is open: clients join and leave, and their messages are pending.
+                    async with rich(server, "Bob") as bob:
+                        assert not (await bob.until("availability"))["available"]
+                    await ann.send("say", tag="t", text="while it is away")
+                    await plain.send("this, too")
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(plain.recv(), 1)
+                    one.start()
+                    await ann.until("message", text="while it is away")
+                    assert {(await plain.recv()).split("\n")[-1] for _ in range(2)} == {"while it is away", "this, too"}
+                    said = [event["available"] for event in ann.heard if event["type"] == "availability"]
+                    assert said in ([False, True], [False]), said
+            finally:
+                one.stop()
+        go(main())
+
+
+def test_who_sends_is_not_read_while_the_broker_is_away():
+    with broker() as one, confab("--nats", one.url, "--max-message-rate", 0, "--max-byte-rate", 0) as server:
+        async def main():
+            async with websockets.connect(server.ws, compression=None, max_queue=None) as plain:
+                await plain.send("0")
+                assert await plain.recv() == "0"
+                one.kill()
+                before, count = server.memory(), 0
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        await asyncio.wait_for(plain.send(f"{count + 1}".ljust(10_000)), 1)
+                        count += 1
+                # The kernel buffers some bytes, and the server holds some.
+                assert 10 < count < 5000 and server.memory() - before < 8 << 20
+                one.start()
+                for number in range(count):
+                    assert (await plain.recv()).strip() == f"{number + 1}"
+        go(main())
+
+
+def test_messages_that_wait_are_bounded_however_many_connections_they_come_from():
+    with broker() as one, confab("--nats", one.url, "--max-waiting-bytes", "1MiB", "--max-message-rate", 0) as server:
+        async def main():
+            # The room is open before the broker stops.
+            async with rich(server, "Ann") as ann:
+                one.kill()
+                await ann.until("availability", available=False)
+                codes = []
+                for number in range(40):
+                    plain = await websockets.connect(server.ws, compression=None)
+                    await plain.send(bytes(900_000))
+                    with contextlib.suppress(TimeoutError, websockets.ConnectionClosed):
+                        await asyncio.wait_for(plain.recv(), 0.2)
+                    codes.append(plain.close_code)
+                    plain.transport.abort()
+                # The limit of 1 MiB, plus 16 MiB.
+                assert codes[:17] == [None] * 17 and codes[21:] == [1013] * 19, codes
+                error = await ann.say("one more")
+                assert error["code"] == "rateLimited" and error["retryAfter"] > 0
+        go(main())
+
+
+def test_acknowledgements_that_get_lost():
+    """Messages that the broker stored without the server knowing are not published twice."""
+    async def main(server, network):
+        is_over = asyncio.Event()
+
+        async def talk(number):
+            said, heard = 0, []
+            async with websockets.connect(server.ws, compression=None, max_queue=None) as plain:
+                async def hear():
+                    async for text in plain:
+                        heard.append(text)
+                hearing = asyncio.create_task(hear())
+                while not is_over.is_set():
+                    for _ in range(10):
+                        await plain.send(f"{number} {said}")
+                        said += 1
+                    await asyncio.sleep(0.1)
+                end = time.monotonic() + 20
+                while (own := [text for text in heard if text.startswith(f"{number} ")])[-1:] != [f"{number} {said - 1}"]:
+                    assert time.monotonic() < end
+                    await asyncio.sleep(0.05)
+                hearing.cancel()
+            assert own == [f"{number} {index}" for index in range(said)]
+            return heard
+
+        talks = [asyncio.create_task(talk(number)) for number in range(8)]
+        for _ in range(4):
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(network.deafen)
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(network.cut)
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(network.restore)
+            await asyncio.sleep(1)
+        is_over.set()
+        for heard in await asyncio.gather(*talks):
+            assert len(set(heard)) == len(heard)
+
+    with broker() as one, Network(one) as network, confab(
+            "--nats", f"nats://127.0.0.1:{network.port}", "--max-message-rate", 0) as server:
+        go(main(server, network))
+
+
+def test_the_same_tag_of_two_members_is_two_messages():
+    with broker() as one, confab("--nats", one.url, "--max-event-rate", 0) as first, confab(
+            "--nats", one.url, "--max-event-rate", 0) as second:
+        async def main():
+            async with rich(first, "Ann") as ann, rich(second, "Bob") as bob:
+                for number in range(30):
+                    await asyncio.gather(*(one.send("say", tag=f"{number}", text="x") for one in (ann, bob)))
+                members = [each.welcome["member"] for each in (ann, bob)]
+                for one in (ann, bob):
+                    while len(one.messages()) < 60:
+                        await one.next()
+                    said = [(message["member"], int(message["tag"])) for message in one.messages()]
+                    assert sorted(said) == sorted((member, number) for member in members for number in range(30))
+        go(main())
+
+
+def test_a_member_says_the_same_tag_at_two_servers_once():
+    with broker() as one, confab("--nats", one.url, "--max-event-rate", 0) as first, confab(
+            "--nats", one.url, "--max-event-rate", 0) as second:
+        async def main():
+            async with rich(first, "Bob") as bob:
+                async with rich(first, "Ann") as ann:
+                    for number in range(30):
+                        await ann.send("say", tag=f"{number}", text="x")
+                # She does not know whether it was published.
+                async with rich(second, "Ann", session=ann.welcome["session"]) as again:
+                    assert again.welcome["member"] == ann.welcome["member"]
+                    for number in range(30):
+                        await again.say("x", tag=f"{number}")
+                await bob.say("last")
+                tags = [int(message["tag"]) for message in bob.messages() if message["text"] == "x"]
+                assert tags == list(range(30))
+        go(main())
+
+
+def test_what_is_said_just_before_leaving_is_heard():
+    with broker() as one, confab("--nats", one.url) as server:
+        async def main():
+            for number in range(10):
+                async with websockets.connect(server.ws + f"room{number}", compression=None) as plain:
+                    await plain.send("bye")
+                async with rich(server, "Ann", f"room{number}") as ann:
+                    if not ann.welcome["messages"]:
+                        await ann.until("message")
+        go(main())
+
+
+def test_a_tag_that_the_room_has_forgotten_is_answered():
+    with broker() as one, confab("--nats", one.url, "--max-history-messages", 2, "--max-event-rate", 0) as server:
+        async def main():
+            async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
+                first = await ann.say("first", tag="first")
+                for _ in range(5):
+                    await ann.say("x")
+                again = await asyncio.wait_for(ann.say("first", tag="first"), 5)
+                assert again["id"] == first["id"]
+                last = await ann.say("last")
+                await bob.until("message", id=last["id"])
+                assert sum(message["tag"] == "first" for message in bob.messages()) == 1
+        go(main())
+
+
+def test_a_used_tag_with_another_text_is_another_message():
+    with broker() as one, confab("--nats", one.url, "--max-history-messages", 2, "--max-event-rate", 0) as server:
+        async def main():
+            async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
+                await ann.say("first", tag="t")
+                for _ in range(5):
+                    await ann.say("x")
+                second = await asyncio.wait_for(ann.say("second", tag="t"), 5)
+                assert second["text"] == "second"
+                assert (await bob.until("message", id=second["id"]))["text"] == "second"
+        go(main())
+
+
+def test_a_message_that_the_broker_does_not_take_is_refused():
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write("max_payload: 10000\n")
+        file.flush()
+        with broker("-c", file.name) as one, confab("--nats", one.url) as server:
+            async def main():
+                async with websockets.connect(server.ws, compression=None) as plain, rich(server, "Ann") as ann:
+                    await plain.send("x" * 20_000)
+                    await plain.send("y")
+                    assert await plain.recv() == "y"
+                    error = await ann.say("\N{FAMILY}" * 3000, tag="t")
+                    assert (error["type"], error["code"]) == ("error", "textTooLong")
+                    assert (await ann.say("short", tag="t"))["text"] == "short"
+            go(main())
+            assert "larger than NATS accepts" in server.said()
+            assert "up to 10000 bytes (its max_payload), clients may send 1040384" in server.said()
+
+
+async def closed_with_1012(client):
+    """Reads until the connection is closed, and returns the messages."""
+    heard = []
+    with pytest.raises(websockets.ConnectionClosed) as closed:
+        while True:
+            heard.append(await client.recv())
+    assert closed.value.rcvd.code == 1012, closed.value
+    return heard
+
+
+@pytest.mark.parametrize("options, size", [
+    (["--max-history-messages", 20], 1), (["--nats-max-bytes", "200KiB", "--max-message-size", "64KiB"], 3900)])
+def test_messages_deleted_while_a_server_was_away_are_a_gap(options, size):
+    options = ["--max-event-rate", 0, *options]
+    with broker() as one, Network(one) as network, confab("--nats", one.url, *options) as near, confab(
+            "--nats", f"nats://127.0.0.1:{network.port}", *options) as far:
+        async def main():
+            async with rich(near, "Ann") as ann, rich(far, "Bob") as bob, rich(far, "Cid", "quiet") as cid, \
+                    websockets.connect(far.ws, compression=None) as plain:
+                await cid.say("before")
+                first = await ann.say("first")
+                await bob.until("message", id=first["id"])
+                await plain.recv()
+                await asyncio.to_thread(network.cut)
+                said = [await ann.say(f"{number}".ljust(size, "x")) for number in range(60)]
+                await asyncio.to_thread(network.restore)
+                assert await closed_with_1012(plain) == []
+                await closed_with_1012(bob.socket)
+                known = {name: bob.welcome[name] for name in ("session", "epoch")}
+                async with rich(far, "Bob", after=first["id"], **known) as bob:
+                    assert bob.welcome["gap"] and bob.welcome["epoch"] == known["epoch"]
+                    heard = bob.welcome["messages"]
+                    assert 0 < len(heard) < 60 and heard == said[-len(heard):]
+                    last = await ann.say("last")
+                    assert await bob.until("message") == last
+                if size == 1:
+                    # This room has no gap.
+                    await cid.say("still here")
+        go(main())
+
+
+def test_messages_said_while_a_server_was_away_are_heard():
+    """The room is full afterwards, without a gap."""
+    options = ["--max-event-rate", 0, "--max-history-messages", 20]
+    with broker() as one, Network(one) as network, confab("--nats", one.url, *options) as near, confab(
+            "--nats", f"nats://127.0.0.1:{network.port}", *options) as far:
+        async def main():
+            async with rich(near, "Ann") as ann, rich(far, "Bob") as bob, \
+                    websockets.connect(far.ws, compression=None) as plain:
+                for number in range(30):
+                    await ann.say(f"{number}")
+                await asyncio.to_thread(network.cut)
+                for number in range(30, 49):
+                    await ann.say(f"{number}")
+                await asyncio.to_thread(network.restore)
+                texts = [(await bob.until("message"))["text"] for _ in range(49)]
+                assert texts == [f"{number}" for number in range(49)]
+                assert [(await plain.recv()).split("\n")[-1] for _ in range(49)] == texts
+        go(main())
+
+
+def test_an_older_state_of_the_broker_begins_another_epoch():
+    """The stream is ahead of the server again when the server reads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = Broker(folder).wait()
+        try:
+            with Network(one) as network, confab("--nats", one.url, "--max-event-rate", 0) as near, confab(
+                    "--nats", f"nats://127.0.0.1:{network.port}", "--max-event-rate", 0) as far:
+                async def main():
+                    async with rich(far, "Bob", "r") as bob:
+                        await bob.say("old")
+                        one.stop()
+                        shutil.copytree(one.folder, f"{folder}/copy")
+                        one.start()
+                        said = [await bob.say(f"mine {number}") for number in range(5)]
+                        await asyncio.to_thread(network.cut)
+                        one.kill()
+                        shutil.rmtree(one.folder)
+                        shutil.copytree(f"{folder}/copy", one.folder)
+                        one.start()
+                        await asyncio.to_thread(one.wait)
+                        async with rich(near, "Ann", "r") as ann:
+                            for number in range(20):
+                                last = await ann.say(f"other {number}")
+                            await asyncio.to_thread(network.restore)
+                            await closed_with_1012(bob.socket)
+                            known = {name: bob.welcome[name] for name in ("session", "epoch")}
+                            async with rich(far, "Bob", "r", after=said[-1]["id"], **known) as bob:
+                                assert bob.welcome["gap"] and bob.welcome["epoch"] != known["epoch"]
+                                assert bob.welcome["messages"][-1] == last
+                go(main())
+        finally:
+            one.stop()
+
+
+def test_a_server_that_stops_complains_of_nothing():
+    with broker() as one, confab("--nats", one.url, "--log-level", "warning") as server:
+        is_let_in(server)
+        assert server.stop() == 0
+        assert server.errors == ""
+
+
+def is_let_in(server):
+    async def main():
+        async with rich(server, "Ann") as ann:
+            await ann.say("x")
+    go(main())
+
+
+def test_a_stream_that_is_for_something_else_is_not_used():
+    with broker() as one:
+        config = b'{"name":"CONFAB","subjects":["other"],"num_replicas":1,"storage":"file","max_msgs_per_subject":-1}'
+        assert "error" not in one.request("$JS.API.STREAM.CREATE.CONFAB", config)
+        with confab("--nats", one.url, "--nats-stream", "Tea") as other, confab("--nats", one.url) as server:
+            async def main():
+                async with rich(other, "Ann") as ann:
+                    await ann.say("x")
+            go(main())
+            end = time.monotonic() + 10
+            while "cannot be used: its subjects are" not in server.said():
+                assert time.monotonic() < end, server.said()
+                time.sleep(0.05)
+
+
+def test_when_the_stream_is_another_one_everyone_comes_again():
+    with broker() as one, confab("--nats", one.url) as server:
+        async def main():
+            async with rich(server, "Ann") as ann, websockets.connect(server.ws, compression=None) as plain:
+                said = await ann.say("before")
+                known = {"epoch": ann.welcome["epoch"], "after": said["id"]}
+                assert one.request("$JS.API.STREAM.DELETE.CONFAB")["success"]
+                one.kill()
+                one.start()
+                for hear in (ann.next, plain.recv):
+                    with pytest.raises(websockets.ConnectionClosed) as closed:
+                        while True:
+                            await hear()
+                    assert closed.value.rcvd.code == 1012
+            async with rich(server, "Ann", **known) as ann:
+                assert ann.welcome["gap"] and ann.welcome["epoch"] != known["epoch"]
+                await ann.say("after")
+        go(main())
+
+
+def test_options_that_cannot_be(tmp_path):
+    for options, words in (
+        (("--nats", "nats://localhost", "--history", tmp_path / "x"), "cannot be used together"),
+        (("--nats-stream", "X"), "needs --nats"),
+        (("--nats", "nats://localhost", "--nats-stream", "a.b"), "--nats-stream must be"),
+        (("--nats", "nats://localhost", "--nats-cert", __file__), "need each other"),
+        (("--nats", "tls://localhost", "--nats-ca", tmp_path / "none"), "none' cannot be read"),
+        (("--nats", "nats://localhost", "--nats-creds", tmp_path / "none"), "none' cannot be read: No such file"),
+        (("--nats", "nats://localhost", "--nats-creds", __file__), "has no credentials"),
+    ):
+        done = run("serve", "--port", 0, *options)
+        assert done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_password_is_not_shown():
+    told = run("check", "--nats", "nats://confab:secret@localhost:4222").stdout
+    assert "nats = nats://...@localhost:4222" in told and "secret" not in told

@@ -1,0 +1,228 @@
+"""C programs, built from only the installed header and libraries, run under valgrind."""
+
+import asyncio
+import signal
+import ssl
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+import websockets
+
+from embed_c.installed import SOURCES, VALGRIND, WARNINGS, Program, Tree, run
+from support import joins_checker
+from support.confab_process import make_certificate
+
+NAMES = sorted(path.stem for path in SOURCES.glob("*.c"))
+COMPILERS = [["gcc", "-std=c99"], ["clang", "-std=c99"], ["g++", "-x", "c++"]]
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory):
+    return Tree(tmp_path_factory.mktemp("prefix") / "usr")
+
+
+@pytest.fixture(scope="session")
+def programs(tree, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("programs")
+    return {name: [tree.build(folder, name, compiler) for compiler in COMPILERS] for name in NAMES}
+
+
+def talk(program, *speeches, path="", **keywords):
+    """Sends each message and returns the replies."""
+    async def main():
+        async with websockets.connect(program.ws + path, **keywords) as client:
+            answers = []
+            for speech in speeches:
+                await client.send(speech)
+                answers.append(await client.recv())
+            return answers
+    return asyncio.run(asyncio.wait_for(main(), 60))
+
+
+@pytest.mark.parametrize("compiler", [
+    ["gcc", "-std=c99"], ["gcc", "-std=c17"], ["clang", "-std=c99"], ["g++", "-x", "c++", "-std=c++98"],
+    ["clang++", "-x", "c++", "-std=c++20"]], ids=" ".join)
+def test_the_header_is_clean(tree, tmp_path, compiler):
+    source = tmp_path / "alone.c"
+    source.write_text('#include "confab.h"\n#include "confab.h"\nint main(void) { return CONFAB_OK; }\n')
+    run(*compiler, *WARNINGS, "-Wstrict-prototypes" if "++" not in compiler[0] else "-Wold-style-cast",
+        "-I", tree.files / "include", "-c", source, "-o", tmp_path / "alone.o")
+
+
+@pytest.mark.parametrize("which", range(len(COMPILERS)), ids=[compiler[0] for compiler in COMPILERS])
+def test_echo(tree, programs, which):
+    with Program(tree, programs["echo"][which], 0) as program:
+        assert talk(program, "hello", b"\0\xff", "", "x" * 100_000) == ["hello", b"\0\xff", "", "x" * 100_000]
+    with Program(tree, programs["signals"][which], 0, under=VALGRIND if which == 0 else ()) as program:
+        assert talk(program, "hello", b"\0\xff", "", "x" * 100_000) == ["hello", b"\0\xff", "", "x" * 100_000]
+        program.end(signal.SIGTERM)
+
+
+def test_the_static_library(tree, tmp_path):
+    built = tree.build(tmp_path, "signals", ["gcc", "-std=c99"], static=True)
+    assert "libconfab" not in run("ldd", built)
+    with Program(tree, built, 0) as program:
+        assert talk(program, "hello") == ["hello"]
+        program.end(signal.SIGINT)
+
+
+def test_who_is_connected_hears_that_the_server_stops(tree, programs):
+    with Program(tree, programs["signals"][0], 0) as program:
+        async def main():
+            async with websockets.connect(program.ws) as client:
+                program.process.send_signal(signal.SIGTERM)
+                with pytest.raises(websockets.ConnectionClosedOK) as caught:
+                    await client.recv()
+                assert caught.value.rcvd.code == 1001
+        asyncio.run(asyncio.wait_for(main(), 20))
+        program.end()
+
+
+def test_who_is_connected_is_told_to_move(tree, programs):
+    with Program(tree, programs["signals"][0], 0, 1000) as program:
+        async def main():
+            async with websockets.connect(program.ws) as client:
+                program.process.send_signal(signal.SIGTERM)
+                assert await client.recv() == "moving"
+                await client.send("still here")
+                assert await client.recv() == "still here"
+                with pytest.raises(websockets.ConnectionClosedOK) as caught:
+                    await client.recv()
+                assert caught.value.rcvd.code == 1001
+        asyncio.run(asyncio.wait_for(main(), 20))
+        program.end()
+
+
+def test_the_chat_in_a_loop_of_the_hosts_with_its_own_timer(tree, programs):
+    with Program(tree, programs["chat"][0], 0, under=VALGRIND) as program:
+        with urllib.request.urlopen(program.http) as response:
+            assert b"<!DOCTYPE html>" in response.read()
+
+        async def main():
+            async with websockets.connect(program.ws + "tea") as one, websockets.connect(program.ws + "tea") as other:
+                for client in (one, other):
+                    await client.send("hello")
+                    assert await one.recv() == await other.recv() == "hello"
+                await asyncio.sleep(0.5)
+                program.process.send_signal(signal.SIGINT)
+                with pytest.raises(websockets.ConnectionClosedOK):
+                    await one.recv()
+        asyncio.run(asyncio.wait_for(main(), 60))
+        said = program.end()
+        assert int(said.split()[0]) >= 5, said
+
+
+def test_rooms_on_two_loops(tree, programs):
+    with Program(tree, programs["rooms"][0], under=VALGRIND) as program:
+        async def main():
+            clients = [await websockets.connect(program.ws + "tea") for _ in range(6)]
+            for client in clients:
+                await client.send("hello")
+            for client in clients:
+                assert [await client.recv() for _ in clients] == ["hello"] * 6
+            await clients[0].send("pause")
+            await clients[0].send("after")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(clients[0].recv(), 0.1)
+            for client in clients:
+                assert await client.recv() == "after"
+            await clients[0].send("leave")
+            assert await clients[0].recv() == "left"
+            await clients[0].close()
+            async with websockets.connect(program.ws + "news") as news:
+                assert [await news.recv() for _ in range(3)] == ["news"] * 3
+            flooded = await websockets.connect(program.ws + "flood")
+            await flooded.send("flood")
+            while await flooded.recv() != "drained":
+                pass
+            async with websockets.connect(program.ws + "third"), websockets.connect(program.ws + "fourth") as fourth:
+                with pytest.raises(websockets.ConnectionClosed):
+                    await fourth.recv()
+                assert (fourth.close_code, fourth.close_reason) == (4000, "too many rooms")
+            for client in clients[1:] + [flooded]:
+                await client.close(4321, "bye")
+        asyncio.run(asyncio.wait_for(main(), 60))
+        program.close_input()
+        said = program.end()
+        assert said.count("closed 4321 'bye' cleanly after 1\n") == 6
+        assert said.count("closed 4000 'too many rooms' ") == 1
+        assert said.endswith("10 accepted, 0 now\n"), said
+
+
+def test_misuse_is_told(tree, programs):
+    with Program(tree, programs["misuse"][0], under=VALGRIND) as program:
+        async def main():
+            async with websockets.connect(program.ws + "a%20b?flag&name=Zo%C3%AB") as client:
+                await client.send(b"")
+                assert await client.recv() == ""
+                with pytest.raises(websockets.ConnectionClosed):
+                    await client.recv()
+                assert (client.close_code, client.close_reason) == (4000, "enough")
+        asyncio.run(asyncio.wait_for(main(), 60))
+        assert program.end() == "all is told\n"
+
+
+def test_who_is_let_in_and_what_is_answered(tree, programs, tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    (tmp_path / "hello.txt").write_text("hello")
+    context = ssl.create_default_context(cafile=certificate)
+
+    def get(path, **headers):
+        request = urllib.request.Request(program.http + path, headers=headers)
+        with urllib.request.urlopen(request, context=context) as response:
+            return response.headers["Content-Type"], response.read()
+
+    with Program(tree, programs["door"][0], tmp_path, certificate, key, under=VALGRIND) as program:
+        assert get("health") == ("application/json", b"{}")
+        assert get("files/hello.txt")[1] == b"hello"
+        for path, headers, status in (("", {}, 404), ("health", {"Host": "example.com"}, 403)):
+            with pytest.raises(urllib.error.HTTPError, match=str(status)):
+                get(path, **headers)
+
+        def connect(query, **keywords):
+            return websockets.connect(program.ws + query, ssl=context, **keywords)
+
+        async def main():
+            async with connect("?token=secret", subprotocols=["door.v1"], origin="https://example.org") as client:
+                assert (client.subprotocol, await client.recv()) == ("door.v1", "welcome")
+            async with connect("?name=friend") as client:
+                assert await client.recv() == "a guest"
+            for query, status, body in (("?name=foe", 403, b"not today\n"), ("", 401, b"who are you?\n")):
+                with pytest.raises(websockets.InvalidStatus) as caught:
+                    await connect(query)
+                assert (caught.value.response.status_code, caught.value.response.body) == (status, body)
+            assert caught.value.response.headers["WWW-Authenticate"] == "Bearer"
+            nobody = asyncio.create_task(connect("?name=nobody").__aenter__())
+            await asyncio.sleep(1)
+            program.close_input()
+            with pytest.raises(websockets.InvalidStatus, match="503"):
+                await nobody
+        asyncio.run(asyncio.wait_for(main(), 60))
+        program.end()
+
+
+@pytest.mark.parametrize("loops", [1, 2, 4])
+def test_members_hear_everything_that_other_threads_publish(tree, programs, loops):
+    with Program(tree, programs["relay"][0], loops) as program:
+        joins_checker.check(program.port, rich=0, seconds=1.5, seed=time.monotonic_ns() % (1 << 31))
+        program.close_input()
+        program.end()
+
+
+def test_every_accepted_client_is_released_when_the_server_stops(tree, programs):
+    with Program(tree, programs["stops"][0]) as program:
+        program.end()
+
+
+def test_loop_threads_have_names_and_block_signals(tree, programs):
+    with Program(tree, programs["threads"][0]) as program:
+        program.end()
+
+
+def test_child_of_fork_is_told_that_the_server_is_its_parents(tree, programs):
+    with Program(tree, programs["forked"][0]) as program:
+        assert talk(program, "") == ["from the parent"]
+        program.close_input()
+        program.end()

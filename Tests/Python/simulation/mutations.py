@@ -1,0 +1,86 @@
+"""Removes each call that schedules something, one at a time, in a copy of the sources. Reports whether the simulation
+notices.
+
+    python3 Tests/Python/simulation/mutations.py [NAME ...]
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+COPY = ROOT / ".build" / "mutations"
+SOURCES = "Sources/Confab/"
+LOG = SOURCES + "Log/"
+LOOP = SOURCES + "Loop/"
+CONNECTION = SOURCES + "Connection/"
+LWS = SOURCES + "Lws/"
+PLATFORM = SOURCES + "Platform/"
+
+# Name, file, removed text, and replacement. Excluded are calls that a timer makes up for within 20 ms
+# (BroadcastLog.logRelieved), and libwebsockets' own requests for output when a socket is full.
+MUTATIONS = [
+    ("readers are notified of growth", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logGrew() }", ""),
+    ("growth is notified again", LOG + "BroadcastLog.swift", "      state.isGrowthKnown = false\n      return (state.queue.end", "      return (state.queue.end"),
+    ("growth schedules the fan-out", LOOP + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  func logRelieved", "  }\n\n  func logRelieved"),
+    ("fan-out can be scheduled again", LOOP + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
+    ("waiting members continue", LOOP + "Fanout.swift", "    resumeWaiting()\n", ""),
+    ("waiting members are scheduled", LOOP + "Fanout.swift", "      loop.turn.schedule(connection)\n    }\n    waiting", "    }\n    waiting"),
+    ("new members are admitted", LOOP + "Fanout.swift", "    resume(connection)\n  }", "  }"),
+    ("members ahead of the group wait", LOOP + "Fanout.swift", "      if connection.writing.schedule() { waiting.append(connection) }", "_ = connection.writing.schedule()"),
+    ("empty fan-outs retire", LOOP + "Fanout.swift", "if group.isEmpty && apart.isEmpty { loop.schedule(self) }", ""),
+    ("sends are scheduled", CONNECTION + "Writing.swift", "    loop.turn.schedule(self)\n    guard backlog", "    guard backlog"),
+    ("the rest of a log is scheduled", CONNECTION + "Writing.swift", "    if writing.outbox != nil { loop.turn.schedule(self) }\n", ""),
+    ("long backlogs ask for output", CONNECTION + "Writing.swift", "    requestWritable()\n    return false\n", "    return false\n"),
+    ("caught up members continue", CONNECTION + "Writing.swift", "    membership.fanout?.resume(self)\n", ""),
+    ("closing is scheduled", CONNECTION + "Closing.swift", "    socket.wakeLws()\n    loop.turn.schedule(self)\n", "    socket.wakeLws()\n"),
+    ("closing has a timer", CONNECTION + "Closing.swift", "    socket.setTimer(patience)\n", ""),
+    ("lws notices timers", CONNECTION + "Closing.swift", "    socket.wakeLws()\n", ""),
+    ("dropped connections are read", LOOP + "ReadScheduler.swift", "    if reading.isPaused { readOn() }\n", ""),
+    ("close frames ask for output", CONNECTION + "Writing.swift", "if writeBacklog(), state == .closing { requestWritable() }", "_ = writeBacklog()"),
+    ("new work gets a turn", LOOP + "Turn.swift", "if !fanouts.isEmpty || !connections.isEmpty { uv.pollWithoutBlocking() }", ""),
+    ("other threads' growth is a job", LOOP + "EventLoop.swift", "if isCurrent { turn.schedule(fanout) } else { execute { self.turn.schedule(fanout) } }", "if isCurrent { turn.schedule(fanout) }"),
+    ("ended loops drop connections", LOOP + "ReadScheduler.swift", "    (paused, resumed) = ([], [])\n", ""),
+    ("bursts are polled again", LOOP + "Turn.swift", "if isPollingOnceMore { uv.pollWithoutBlocking() }", ""),
+    ("jobs wake the loop", LOOP + "Jobs.swift", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) { uv.wake() } }", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) {} }"),
+    ("close frames come from a timer", CONNECTION + "Closing.swift", "    ending?.isFrameDue = true\n    socket?.setTimer(.microseconds(1))\n", "    ending?.isFrameDue = true\n"),
+    ("reading continues after a pong", LWS + "Workarounds/Pings.swift", "    guard output.isPongPending else { return }\n    output.isPongPending = false\n    loop.reads.resume(self)\n", "    guard output.isPongPending else { return }\n    output.isPongPending = false\n"),
+    ("reading continues after the close frame", LWS + "Workarounds/Pings.swift", "closeFrameWasSent() {\n    output.isPongPending = false\n    loop.reads.resume(self)\n", "closeFrameWasSent() {\n    output.isPongPending = false\n"),
+    ("paused connections are checked again", LOOP + "ReadScheduler.swift", "{ [unowned self] in checkPaused() }", "{}"),
+    ("hosts prepare to poll", PLATFORM + "UvLoop.swift", "    events.willPoll()\n    return", "    return"),
+    ("killed requests are not read", LWS + "Socket.swift", "    setReading(false)\n", ""),
+]
+
+
+def simulate(*arguments):
+    """Returns whether the simulation in the copy finds a fault."""
+    program = COPY / ".build/release/Simulation"
+    return subprocess.run([program, *arguments], capture_output=True, timeout=600).returncode != 0
+
+
+def main(names):
+    ignored = shutil.ignore_patterns(".build*", ".git", "__pycache__")
+    shutil.copytree(ROOT, COPY, ignore=ignored, dirs_exist_ok=True)
+    missed = 0
+    for name, file, text, replacement in MUTATIONS:
+        if names and name not in names:
+            continue
+        source = (ROOT / file).read_text()
+        if source.count(text) != 1:
+            sys.exit(f"{name}: {file} has its text {source.count(text)} times")
+        (COPY / file).write_text(source.replace(text, replacement))
+        built = subprocess.run(
+            ["swift", "build", "-c", "release", "--product", "Simulation"], cwd=COPY, capture_output=True, text=True)
+        if built.returncode:
+            sys.exit(f"{name} does not build:\n{built.stdout[-2000:]}")
+        start = time.monotonic()
+        found = simulate("exhaustive") or simulate("random", "--seconds", "30", "--seed", "1")
+        print(f"{'found' if found else 'MISSED'} in {time.monotonic() - start:.1f} s: {name}", flush=True)
+        missed += not found
+        shutil.copy(ROOT / file, COPY / file)
+    sys.exit(missed and f"{missed} missed")
+
+
+main(sys.argv[1:])
