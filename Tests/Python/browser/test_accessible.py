@@ -28,7 +28,7 @@ def still(person):
 
 @pytest.mark.parametrize("language", ["en-US", "zh-CN"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing(server, person, dark, language):
+def test_axe_finds_no_violations(server, person, dark, language):
     names = ["Bob", "Ann Lee", "李雷", "نور", "Eve", "Zoë", "Mallory", "Oscar"]
     guests = [Guest(server, name) for name in names]
     for guest in guests:
@@ -67,7 +67,7 @@ def focus_comes_to(person, what):
     assert focused(person) == what
 
 
-def test_the_keyboard_alone_is_enough(server, person):
+def test_page_works_with_keyboard_only(server, person):
     with Guest(server, "Ann") as guest:
         ann = person().open(server)
         focus_comes_to(ann, "name")
@@ -121,7 +121,7 @@ def test_the_keyboard_alone_is_enough(server, person):
         ann.wait_for("people", ["Annette"])
 
 
-def test_the_panel_of_a_narrow_screen_by_keyboard(server, person):
+def test_panel_on_narrow_screen_works_with_keyboard(server, person):
     ann = person(size=(390, 844)).open(server, name="Ann")
     ann.run("document.getElementById('open-side').focus()")
     ann.press(Keys.ENTER)
@@ -133,7 +133,7 @@ def test_the_panel_of_a_narrow_screen_by_keyboard(server, person):
     focus_comes_to(ann, "open-side")
 
 
-def test_what_a_screen_reader_is_told(server, person):
+def test_screen_reader_announces_messages_and_presence(server, person):
     ann = person().open(server, name="Ann")
     with Guest(server, "Bob") as bob:
         bob.say("Hello")
@@ -153,7 +153,7 @@ def test_what_a_screen_reader_is_told(server, person):
     assert ann.run("return [...document.querySelectorAll('.avatar')].every((each) => each.ariaHidden === 'true')")
 
 
-def test_reduced_motion_is_respected(server, person):
+def test_reduced_motion_disables_animations(server, person):
     ann = person().open(server)
     still(ann)
     ann.enter("Ann")
@@ -163,7 +163,7 @@ def test_reduced_motion_is_respected(server, person):
     assert moving == 0
 
 
-def test_large_type_and_zoom(server, person):
+def test_page_fits_with_large_type_and_zoom(server, person):
     ann = person(size=(640, 400)).open(server, name="Ann")
     ann.run("const sheet = new CSSStyleSheet(); sheet.replaceSync('html { font-size: 200% }'); document.adoptedStyleSheets = [sheet]")
     ann.say("large")

@@ -40,7 +40,7 @@ def long_history():
         yield server, texts
 
 
-def test_five_thousand_messages_are_scrolled_smoothly(long_history, person):
+def test_five_thousand_messages_scroll_smoothly(long_history, person):
     server, texts = long_history
     ann = person().open(server, name="Ann")
     ann.wait(lambda one: one.messages and one.messages[-1] == texts[-1])
@@ -62,7 +62,7 @@ def is_at_end(person):
                       "return log.scrollHeight - log.scrollTop - log.clientHeight < 3")
 
 
-def test_the_newest_is_in_view_unless_the_reader_has_scrolled_up(server, person):
+def test_newest_message_is_in_view_unless_scrolled_up(server, person):
     say_plainly(server, [f"number {number}" for number in range(40)])
     ann = person(size=(900, 500)).open(server, name="Ann")
     with Guest(server, "Bob") as bob:
@@ -83,7 +83,7 @@ def test_the_newest_is_in_view_unless_the_reader_has_scrolled_up(server, person)
         ann.wait(lambda one: not one.is_shown("#jump"))
 
 
-def test_days_are_told_apart(server, person):
+def test_days_have_separators(server, person):
     ann = person().open(server, name="Ann")
     days = ann.run_async("""
       const { Timeline } = await import("/timeline.js");
@@ -101,7 +101,7 @@ def test_days_are_told_apart(server, person):
     assert days[0].split()[-1].isdigit()
 
 
-def test_what_is_not_kept_is_not_promised(person):
+def test_deleted_history_has_a_notice(person):
     with confab("--max-history-messages", 20) as server:
         say_plainly(server, [f"number {number}" for number in range(100)])
         ann = person().open(server, name="Ann")
@@ -109,7 +109,7 @@ def test_what_is_not_kept_is_not_promised(person):
         assert ann.messages[-1] == "number 99"
 
 
-def test_an_empty_room_says_so(server, person):
+def test_empty_room_has_a_notice(server, person):
     ann = person().open(server, "empty", "Ann")
     ann.wait(lambda one: one.texts(".edge") == ["Nothing has been said yet. Say hello!"])
     ann.say("Hello")

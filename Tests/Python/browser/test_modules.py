@@ -41,7 +41,7 @@ def run(chromium):
     ("https://example.org:8080/a\u2044b?c#d", ["https://example.org:8080/a\u2044b?c#d"]),
     ("https://[::1]:8080/", ["https://[::1]:8080/"]), ("www.example.org?a", ["www.example.org?a"]),
 ])
-def test_links(run, text, links):
+def test_links_are_found_in_text(run, text, links):
     parts = run("const { split } = await import('/links.js'); return split(arguments[0])", text)
     assert "".join(part["text"] for part in parts) == text
     assert [part["text"] for part in parts if "url" in part] == links
@@ -55,7 +55,7 @@ def test_links(run, text, links):
     ("#?a=b&c", "/%3Fa%3Db%26c", "#?a=b&c"), ("#%", "/", "Lobby"), ("#e\u0301", "/%C3%A9", "#é"),
     ("#" + "茶" * 200, "/" + "%E8%8C%B6" * 80, "#" + "茶" * 80),
 ])
-def test_rooms(run, hash, path, name):
+def test_room_of_the_address_fragment(run, hash, path, name):
     told = run("""
       const { roomOf, nameOf, hashOf } = await import("/room.js");
       const room = roomOf(arguments[0]);
@@ -67,17 +67,17 @@ def test_rooms(run, hash, path, name):
 @pytest.mark.parametrize("name, initials", [
     ("ann", "A"), ("Ann Lee", "AL"), ("ann maria lee", "AL"), ("李雷", "李"), ("🦊 fox", "🦊"), ("é", "É"), ("42 x", "4"),
 ])
-def test_initials(run, name, initials):
+def test_initials_of_names(run, name, initials):
     assert run("return (await import('/names.js')).initials(arguments[0])", name) == initials
 
 
-def test_tints_are_spread(run):
+def test_name_colors_are_spread_evenly(run):
     tints = run("const { tint } = await import('/names.js');"
                 "return Array.from({ length: 1200 }, (_, index) => tint(`Person ${index}`))")
     assert all(50 < tints.count(tint) < 200 for tint in range(12)), [tints.count(tint) for tint in range(12)]
 
 
-def test_characters_are_counted_as_readers_do(run):
+def test_characters_are_counted_as_graphemes(run):
     texts = ["", "abc", "é", "e\u0301", "👩‍👩‍👧‍👦", "🇨🇳🇩🇪", "你好", "a\nb"]
     counts = run("const { countGraphemes } = await import('/text.js'); return arguments[0].map(countGraphemes)", texts)
     assert counts == [0, 3, 1, 1, 1, 2, 2, 3]
@@ -94,7 +94,7 @@ def test_characters_are_counted_as_readers_do(run):
     (["-Ann", "-Bob", "-Eve", "-Zoe", "+New"], ["New joined", "4 people left"]),
     (["Ann>Anna"], ["Ann is now Anna"]),
 ])
-def test_comings_and_goings_in_one_line(run, changes, sentences):
+def test_joins_and_leaves_share_one_line(run, changes, sentences):
     told = run("""
       const { Presence } = await import("/presence.js");
       const presence = new Presence();
@@ -108,7 +108,7 @@ def test_comings_and_goings_in_one_line(run, changes, sentences):
     assert [sentence.replace("\u2068", "").replace("\u2069", "") for sentence in told] == sentences
 
 
-def test_both_languages_have_all_words(run):
+def test_both_languages_translate_all_texts(run):
     english, chinese = run("""
       const { english } = await import("/words-en.js");
       const { chinese } = await import("/words-zh.js");
@@ -124,13 +124,13 @@ def test_both_languages_have_all_words(run):
     assert set(asked) <= set(english)
 
 
-def test_the_language_that_a_browser_prefers(run):
+def test_browser_preference_selects_language(run):
     preferred = run("const { preferred } = await import('/words.js'); return arguments[0].map(preferred)",
                     [["zh-TW"], ["de", "zh-CN", "en"], ["en-GB", "zh"], ["fr"], []])
     assert preferred == ["zh", "zh", "en", "en", "en"]
 
 
-def test_pauses_between_attempts_double_and_differ(run):
+def test_reconnect_delays_double_with_jitter(run):
     pauses = run("""
       const { Connection } = await import("/connection.js");
       const original = window.setTimeout;
@@ -182,7 +182,7 @@ FAKE = """
 """
 
 
-def test_numbers_may_have_gaps_and_what_comes_twice_is_shown_once(run):
+def test_numbering_gaps_are_accepted_and_duplicates_dropped(run):
     told, asked = run(FAKE + """
       socket.hear(welcome(10, range(8, 10)));
       for (const id of [11, 14, 14, 12, 100]) socket.hear(message(id));
@@ -196,7 +196,7 @@ def test_numbers_may_have_gaps_and_what_comes_twice_is_shown_once(run):
     assert asked == [{"type": "history", "after": 100, "count": 100}]
 
 
-def test_what_is_said_while_the_server_cannot_deliver_it_waits(run):
+def test_messages_wait_while_the_server_cannot_deliver(run):
     told, states, sent = run(FAKE + """
       const timeouts = [];
       const original = window.setTimeout;
@@ -214,7 +214,7 @@ def test_what_is_said_while_the_server_cannot_deliver_it_waits(run):
     assert "held true" in told and told[-1] == "held false" and states == [] and sent == ["say"]
 
 
-def test_a_resume_goes_page_by_page_while_others_go_on(run):
+def test_resume_loads_pages_while_others_publish(run):
     told, sent = run(FAKE + """
       socket.hear(welcome(10, range(8, 10)));
       socket.onclose({ code: 1006 });
@@ -239,7 +239,7 @@ def test_a_resume_goes_page_by_page_while_others_go_on(run):
     assert not any(line == "gap" for line in told)
 
 
-def test_where_something_is_missing_there_is_a_gap(run):
+def test_missing_messages_show_a_gap(run):
     told = run(FAKE + """
       socket.hear(welcome(10, range(8, 10)));
       for (const more of [{ gap: true }, { epoch: "other" }]) {
@@ -253,7 +253,7 @@ def test_where_something_is_missing_there_is_a_gap(run):
     assert told == ["edge", "gap", "edge", "gap", "edge"]
 
 
-def test_history_that_went_while_it_was_asked_for_is_a_gap(run):
+def test_history_deleted_during_request_shows_a_gap(run):
     told = run(FAKE + """
       socket.hear(welcome(10, range(8, 10)));
       socket.onclose({ code: 1006 });
@@ -271,7 +271,7 @@ def test_history_that_went_while_it_was_asked_for_is_a_gap(run):
     assert told == ["none", "appended 8,9,10", "edge", "appended 11,12", "edge", "gap", "appended 14,15", "edge"]
 
 
-def test_a_message_is_shown_once_even_if_it_had_to_be_said_again(run):
+def test_resent_message_is_shown_once(run):
     told = run(FAKE + """
       socket.hear(welcome(0, [], { oldest: 1 }));
       socket.hear(message(1, { from: "Bob", member: bob, tag: "t" }));
@@ -284,7 +284,7 @@ def test_a_message_is_shown_once_even_if_it_had_to_be_said_again(run):
     assert told == ["edge", "appended 1", "gap", "appended 2", "edge"]
 
 
-def test_messages_are_said_one_after_the_other(run):
+def test_messages_are_sent_one_at_a_time(run):
     sent = run(FAKE + """
       conversation.say("one");
       conversation.say("two");
@@ -304,7 +304,7 @@ def test_messages_are_said_one_after_the_other(run):
     assert sent == [1, 2, ["one", "one", "two"], True, ["textTooLong"]]
 
 
-def test_unsent_messages_of_closed_tabs_are_taken_over(run):
+def test_another_tab_takes_over_unsent_messages_of_closed_tabs(run):
     told = run("""
       const { Outbox } = await import("/outbox.js");
       const { local } = await import("/storage.js");

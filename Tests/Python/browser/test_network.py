@@ -20,7 +20,7 @@ def network(server):
 
 
 @pytest.mark.parametrize("trouble", ["cut", "silence"])
-def test_a_network_that_fails_loses_nothing_and_repeats_nothing(server, network, person, trouble):
+def test_network_failures_neither_lose_nor_repeat_messages(server, network, person, trouble):
     ann = person().open(network, name="Ann")
     with Guest(server, "Bob") as bob:
         bob.say("before")
@@ -51,7 +51,7 @@ def test_a_network_that_fails_loses_nothing_and_repeats_nothing(server, network,
         assert sorted(ann.people) == ["Ann", "Bob"]
 
 
-def test_a_message_that_was_said_while_the_answer_got_lost_is_said_once(server, network, person):
+def test_message_with_lost_reply_is_published_once(server, network, person):
     ann = person().open(network, name="Ann")
     with Guest(server, "Bob") as bob:
         # Data from the browser arrives, but the server's replies don't.
@@ -67,7 +67,7 @@ def test_a_message_that_was_said_while_the_answer_got_lost_is_said_once(server, 
         assert bob.messages(2) == ["once", "and no more"]
 
 
-def test_the_server_is_killed_and_restarted_while_somebody_types(person):
+def test_draft_survives_server_restart(person):
     with confab() as server:
         ann, bob = person().open(server, "tea", "Ann"), person().open(server, "tea", "Bob")
         bob.say("before")
@@ -90,7 +90,7 @@ def test_the_server_is_killed_and_restarted_while_somebody_types(person):
         assert ann.own == ["half a thought, and the rest", "one more"] and bob.own == ["before"]
 
 
-def test_a_gap_is_shown(server, network, person):
+def test_gap_is_shown(server, network, person):
     ann = person().open(network, name="Ann")
     say_plainly(server, ["before"])
     ann.wait_for("messages", ["before"])
@@ -109,7 +109,7 @@ def test_a_gap_is_shown(server, network, person):
     assert shown[0] == "before" and shown[1:] == texts[-len(shown) + 1:] and len(shown) >= 900
 
 
-def test_a_long_absence_is_caught_up_with_page_by_page(server, network, person):
+def test_long_absence_is_loaded_page_by_page(server, network, person):
     ann = person().open(network, name="Ann")
     say_plainly(server, ["before"])
     ann.wait_for("messages", ["before"])
@@ -121,7 +121,7 @@ def test_a_long_absence_is_caught_up_with_page_by_page(server, network, person):
     assert "missing" not in "".join(ann.texts(".edge"))
 
 
-def test_unsent_messages_survive_their_tab(server, network, person):
+def test_unsent_messages_survive_closed_tab(server, network, person):
     ann = person().open(network, name="Ann")
     other = person(beside=ann).open(network, name="Annette")
     network.cut()
@@ -141,7 +141,7 @@ def test_unsent_messages_survive_their_tab(server, network, person):
         assert third.own == ["from the second tab"]
 
 
-def test_a_message_that_is_refused_can_be_sent_or_deleted(server, person):
+def test_rejected_message_can_be_resent_or_deleted(server, person):
     ann = person().open(server, name="Ann")
     # More bytes than the server accepts, but fewer characters.
     large = "👩‍👩‍👧‍👦" * 3900
@@ -158,7 +158,7 @@ def test_a_message_that_is_refused_can_be_sent_or_deleted(server, person):
     ann.wait(lambda one: one.texts("#unsent .trouble button") == ["Send it", "Delete"])
 
 
-def test_going_back_to_the_page_enters_again(server, person):
+def test_navigating_back_joins_again(server, person):
     ann = person().open(server, name="Ann")
     with Guest(server, "Bob") as bob:
         ann.browser.get(server.http + "icon.svg")
@@ -169,7 +169,7 @@ def test_going_back_to_the_page_enters_again(server, person):
         ann.wait_for("messages", ["meanwhile"])
 
 
-def test_a_server_that_takes_over_is_come_to_before_the_old_one_ends(person):
+def test_handover_connects_to_new_server_before_old_one_exits(person):
     with confab("--reuse-port", "--drain", 8, "--loops", 1) as old:
         ann, bob = person().open(old, name="Ann"), person().open(old, name="Bob")
         bob.say("before")

@@ -12,7 +12,7 @@ from browser.guest import Guest, say_plainly
 from support.confab_process import confab, make_certificate
 
 
-def test_two_people_chat(server, person):
+def test_two_users_chat(server, person):
     ann = person().open(server, name="Ann")
     bob = person(language="zh-CN", size=(390, 844), touch=True).open(server, name="小明")
     ann.wait_for("events", ["小明 joined"])
@@ -36,7 +36,7 @@ def test_two_people_chat(server, person):
     assert ann.complaints() == []
 
 
-def test_ten_people_see_the_same(server, person):
+def test_ten_users_see_the_same_order(server, person):
     people = [person(size=(900, 600)).open(server, "ten", f"Person {number}") for number in range(10)]
     for each in people:
         each.wait_for("status", "10 people here")
@@ -52,7 +52,7 @@ def test_ten_people_see_the_same(server, person):
     assert people[0].texts(".event summary") == ["9 people joined"]
 
 
-def test_a_taken_name_is_refused_with_a_proposal(server, person):
+def test_taken_name_is_rejected_with_a_proposal(server, person):
     with Guest(server, "Ann"):
         ann = person().open(server)
         ann.enter("ann")
@@ -69,7 +69,7 @@ def test_a_taken_name_is_refused_with_a_proposal(server, person):
 
 
 @pytest.mark.parametrize("name", ["x" * 33, "Ann\u202etxt", "\u200b"])
-def test_an_impossible_name_is_refused(server, person, name):
+def test_invalid_name_is_rejected(server, person, name):
     ann = person().open(server)
     ann.enter(name)
     ann.wait(lambda one: "does not work" in one.problem)
@@ -77,7 +77,7 @@ def test_an_impossible_name_is_refused(server, person, name):
     ann.wait(lambda one: one.has_entered)
 
 
-def test_the_name_is_asked_for_once(server, person):
+def test_name_is_asked_for_once(server, person):
     ann = person().open(server)
     ann.enter("   ")
     assert ann.problem == "Please enter a name."
@@ -106,7 +106,7 @@ def test_the_name_is_asked_for_once(server, person):
     again.wait(lambda one: one.people == ["Ann Lee"])
 
 
-def test_a_new_name(server, person):
+def test_user_can_rename(server, person):
     ann, bob = (person().open(server, name=name) for name in ("Ann", "Bob"))
     ann.say("before")
     ann.find("#rename").click()
@@ -126,7 +126,7 @@ def test_a_new_name(server, person):
 NAMES = ["👩‍👩‍👧‍👦 Zoë", "نور", "שרה כהן", "🦊", "O’Brien-Ñandú", "王小明"]
 
 
-def test_emoji_and_bidi_names_and_texts(server, person):
+def test_emoji_and_bidirectional_names_and_texts(server, person):
     ann = person().open(server, name="Ann")
     guests = [Guest(server, name) for name in NAMES]
     for guest in guests:
@@ -144,7 +144,7 @@ INJECTIONS = ['<img src=x onerror="window.hit=1">', "<script>window.hit=1</scrip
               "\"><svg onload=window.hit=1>", "&lt;b&gt;", "{{7*7}}${7*7}"]
 
 
-def test_what_looks_like_a_script_is_text(server, person):
+def test_markup_in_messages_is_shown_as_text(server, person):
     ann = person().open(server, name="<b>Ann</b>")
     with Guest(server, "<img src=x onerror=hit=1>") as guest:
         for text in INJECTIONS:
@@ -177,7 +177,7 @@ def test_links_can_be_clicked(server, person):
     ann.chromium.driver.close()
 
 
-def test_rooms_by_link(server, person):
+def test_rooms_are_entered_by_link(server, person):
     ann = person().open(server, "tea", "Ann")
     assert ann.find("#room").text == "#tea" and ann.title == "#tea · Confab"
     ann.say("in the tea room")
@@ -215,7 +215,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(server, person):
     assert ann.draft == ""
 
 
-def test_an_input_method_has_enter_to_itself(server, person):
+def test_enter_during_input_method_composition_does_not_send(server, person):
     ann = person(language="zh-CN").open(server, name="小明")
     ann.find("#chat-input").click()
     command = ann.browser.execute_cdp_cmd
@@ -231,7 +231,7 @@ def test_an_input_method_has_enter_to_itself(server, person):
     ann.wait_for("messages", ["你好"])
 
 
-def test_a_draft_survives_a_reload(server, person):
+def test_draft_survives_reload(server, person):
     ann = person().open(server, name="Ann")
     ann.write("half a thou")
     ann.browser.refresh()
@@ -244,7 +244,7 @@ def test_a_draft_survives_a_reload(server, person):
     heir.wait_for("draft", "half a thou")
 
 
-def test_the_limit_is_shown_while_typing(server, person):
+def test_length_limit_is_shown_while_typing(server, person):
     ann = person().open(server, name="Ann")
     counter = "return document.getElementById('counter').value"
     ann.write("x" * 3000)
@@ -262,7 +262,7 @@ def test_the_limit_is_shown_while_typing(server, person):
     ann.wait_for("messages", ["é" * 4000])
 
 
-def test_typing_is_shown_until_it_ends(server, person):
+def test_typing_notice_is_shown_until_typing_ends(server, person):
     ann, bob = person().open(server, name="Ann"), person().open(server, name="Bob")
     bob.press("a")
     ann.wait_for("typing", "Bob is typing…")
@@ -275,7 +275,7 @@ def test_typing_is_shown_until_it_ends(server, person):
     ann.wait_for("typing", "")
 
 
-def test_too_fast_is_told_and_sent_later(person):
+def test_message_over_rate_limit_is_announced_and_sent_later(person):
     with confab("--max-event-rate", 4, "--max-event-burst", 4) as server:
         ann, bob = person().open(server, name="Ann"), Guest(server, "Bob")
         texts = [f"message {number}" for number in range(12)]
@@ -296,14 +296,14 @@ def test_too_fast_is_told_and_sent_later(person):
         assert ann.unsent == []
 
 
-def test_plain_clients_are_shown(server, person):
+def test_messages_of_plain_clients_are_shown(server, person):
     ann = person().open(server, name="Ann")
     say_plainly(server, ["At Tue Nov 24 2026\n来自用户417\nfirst line\nsecond line", "no form at all", b"\0\1\2"])
     ann.wait_for("messages", ["first line\nsecond line", "no form at all", "3 bytes of binary data"])
     assert ann.texts("#rows .author bdi") == ["User 417", "Guest", "Guest"]
 
 
-def test_unread_messages_are_counted_in_the_title(server, person):
+def test_title_counts_unread_messages(server, person):
     ann, bob = person().open(server, name="Ann"), Guest(server, "Bob")
     ann.minimize(True)
     ann.wait(lambda one: one.run("return document.hidden"))
@@ -314,7 +314,7 @@ def test_unread_messages_are_counted_in_the_title(server, person):
     ann.wait_for("title", "Lobby · Confab")
 
 
-def test_both_languages(server, person):
+def test_page_is_shown_in_both_languages(server, person):
     ann = person(language="fr-FR,zh-TW;q=0.9,en;q=0.8").open(server)
     ann.wait(lambda one: one.find("#enter").text == "进入群聊")
     ann.find("#entry .language").click()
@@ -331,7 +331,7 @@ def test_both_languages(server, person):
     ann.wait_for("status", "1 人在线")
 
 
-def test_a_narrow_screen(server, person):
+def test_page_fits_a_narrow_screen(server, person):
     ann = person(size=(320, 568), touch=True).open(server, name="Ann")
     with Guest(server, "Bob") as bob:
         bob.say("Donaudampfschifffahrt" * 30)
@@ -356,7 +356,7 @@ def test_a_narrow_screen(server, person):
                                      "return last.bottom <= document.getElementById('composer').getBoundingClientRect().top"))
 
 
-def test_it_can_be_installed(server, person):
+def test_page_is_installable(server, person):
     ann = person().open(server)
     with urllib.request.urlopen(server.http + "confab.webmanifest") as answer:
         assert answer.headers["Content-Type"] == "application/manifest+json"
@@ -375,7 +375,7 @@ def test_it_can_be_installed(server, person):
         assert width > 0
 
 
-def test_a_name_taken_over_by_another_tab(server, person):
+def test_another_tab_takes_over_the_session(server, person):
     ann = person().open(server, name="Ann")
     seat = json.loads(ann.run("return sessionStorage.getItem('confab/seat/')"))
     with Guest(server, "Ann", session=seat):
@@ -385,7 +385,7 @@ def test_a_name_taken_over_by_another_tab(server, person):
         assert ann.banner == "" and ann.people == ["Ann"]
 
 
-def test_the_page_over_tls(tmp_path):
+def test_page_works_over_tls(tmp_path):
     certificate, key = make_certificate(tmp_path)
     chromium = Chromium(*trusting(certificate))
     try:

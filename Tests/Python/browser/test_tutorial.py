@@ -1,7 +1,7 @@
 """The tutorial that the plain protocol comes from: its claims about the browser's API, and its page."""
 
 
-def test_the_browsers_api_as_the_tutorial_tells_it(server, person):
+def test_browser_api_works_as_in_tutorial(server, person):
     page = person().open(server)
     told = page.browser.execute_async_script("""
         const done = arguments[arguments.length - 1];
@@ -65,7 +65,7 @@ TUTORIAL = """<!DOCTYPE html>
 """
 
 
-def test_the_tutorials_page_opened_from_a_file_chats_with_ours(server, person, tmp_path):
+def test_tutorial_page_opened_from_file_chats_with_bundled_page(server, person, tmp_path):
     (tmp_path / "tutorial.html").write_text(TUTORIAL.replace("PORT", str(server.port)))
     ours, tutorial = person().open(server, name="Ann"), person()
     tutorial.browser.get((tmp_path / "tutorial.html").as_uri())

@@ -50,14 +50,14 @@ def test_metrics_count_what_happens(admin):
             assert 0 <= now["confab_loop_lag_seconds",] < 5
 
 
-def test_metrics_tell_of_the_history(admin):
+def test_metrics_count_history(admin):
     with confab("--admin", admin) as server, connect(server.ws, subprotocols=["chat.confab.v1"]), connect(server.ws) as client:
         client.send("a message")
         assert client.recv(10) == "a message"
         assert metrics(admin)["confab_history_bytes",] >= len("a message")
 
 
-def test_metrics_tell_of_readers_that_lag_until_they_are_closed(admin):
+def test_metrics_count_lagging_readers_until_closed(admin):
     with confab("--admin", admin, "--max-backlog", "8MiB", "--send-buffer", "4KiB", "--loops", 2) as server:
         def await_metric(*name, least):
             deadline = time.monotonic() + 20
@@ -82,7 +82,7 @@ def test_metrics_tell_of_readers_that_lag_until_they_are_closed(admin):
                 assert time.monotonic() < deadline, now
 
 
-def test_what_is_turned_away_is_accepted_first(admin):
+def test_rejected_connections_count_as_accepted(admin):
     with confab("--admin", admin, "--max-connections", 1) as server, RawClient(server.port) as client:
         client.open()
         with RawClient(server.port) as other:
@@ -90,7 +90,7 @@ def test_what_is_turned_away_is_accepted_first(admin):
         assert metrics(admin)["confab_connections_accepted_total",] == 2
 
 
-def test_health_while_it_serves_and_while_it_stops(admin):
+def test_health_while_serving_and_stopping(admin):
     with confab("--admin", admin, "--stop-timeout", 5) as server:
         assert get(admin, "/livez") == (200, "ok\n")
         assert get(admin, "/readyz") == (200, "ok\n")
@@ -111,13 +111,13 @@ def test_health_while_it_serves_and_while_it_stops(admin):
         assert server.end() == 0
 
 
-def test_an_address_that_is_none():
+def test_malformed_admin_address_is_an_error():
     with pytest.raises(AssertionError, match="admin"):
         with confab("--admin", "9090"):
             pass
 
 
-def test_an_address_that_is_taken(admin):
+def test_taken_admin_address_is_an_error(admin):
     with confab("--admin", admin), pytest.raises(AssertionError, match=re.escape(admin.split(":")[1])):
         with confab("--admin", admin):
             pass

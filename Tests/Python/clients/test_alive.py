@@ -41,7 +41,7 @@ def test_stalled_loop_makes_health_checks_fail_and_second_signal_ends_the_proces
     assert "the server has not stopped" in server.said()
 
 
-def test_log_that_nobody_reads_holds_up_nothing():
+def test_unread_log_does_not_block_the_server():
     process = subprocess.Popen(
         [CONFAB, "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:

@@ -23,7 +23,7 @@ def connect(address, **options):
     return websockets.connect(address, max_size=None, compression=None, **options)
 
 
-def test_what_one_says_comes_back_and_goes_to_everyone(server):
+def test_message_is_delivered_to_all_including_its_sender(server):
     async def main():
         async with connect(server.ws) as alice, connect(server.ws) as bob, connect(server.ws) as carol:
             for sender, message in ((alice, "你好 👋"), (bob, b"\x00\xff\xfe"), (carol, ""), (alice, b"")):
@@ -47,7 +47,7 @@ def test_payloads_of_any_size(server, size):
     go(main())
 
 
-def test_who_has_the_answer_to_the_handshake_hears_what_is_said_from_then_on():
+def test_upgraded_client_receives_all_later_messages():
     with confab("--loops", 4) as server:
         for _ in range(300):
             with RawClient(server.port) as alice, RawClient(server.port) as bob:
@@ -57,7 +57,7 @@ def test_who_has_the_answer_to_the_handshake_hears_what_is_said_from_then_on():
                 assert bob.frame() == (1, b"hello")
 
 
-def test_fragments_are_joined_and_control_frames_come_between(server):
+def test_fragments_are_joined_around_control_frames(server):
     async def main():
         async with connect(server.ws) as alice, connect(server.ws) as bob:
             async def pieces():
@@ -69,7 +69,7 @@ def test_fragments_are_joined_and_control_frames_come_between(server):
     go(main())
 
 
-def test_the_path_is_the_room(server):
+def test_path_selects_the_room(server):
     async def main():
         async with (
             connect(server.ws) as lobby, connect(server.ws + "red") as red, connect(server.ws + "red") as red_too,
@@ -87,7 +87,7 @@ def test_the_path_is_the_room(server):
 
 
 @pytest.mark.parametrize("loops", [1, 2])
-def test_everyone_sees_everything_in_one_order(loops):
+def test_all_clients_receive_one_order(loops):
     async def main(server):
         async with asyncio.TaskGroup() as group:
             clients = [group.create_task(connect(server.ws).__aenter__()) for _ in range(40)]
@@ -118,7 +118,7 @@ def test_everyone_sees_everything_in_one_order(loops):
 
 
 @pytest.mark.parametrize("loops", [1, 2])
-def test_a_flooded_room_does_not_starve_another(loops):
+def test_flooded_room_does_not_starve_another(loops):
     is_over = threading.Event()
 
     def flood(port):
@@ -151,7 +151,7 @@ def test_a_flooded_room_does_not_starve_another(loops):
                 one.result()
 
 
-def test_clients_that_vanish_do_no_harm(server):
+def test_vanished_clients_do_not_affect_others(server):
     async def main():
         async with connect(server.ws) as witness:
             for round in range(30):
@@ -166,7 +166,7 @@ def test_clients_that_vanish_do_no_harm(server):
     go(main())
 
 
-def test_a_close_is_answered_with_the_same_code(server):
+def test_close_is_answered_with_its_code(server):
     async def main():
         for code, reason in ((1000, ""), (1001, "bye"), (3000, "再见"), (4999, "x" * 120)):
             client = await connect(server.ws)
@@ -175,7 +175,7 @@ def test_a_close_is_answered_with_the_same_code(server):
     go(main())
 
 
-def test_a_message_over_the_limit_closes_its_sender_only(server):
+def test_message_over_the_limit_closes_only_its_sender(server):
     async def main():
         async with connect(server.ws) as witness, connect(server.ws) as sender:
             with pytest.raises(websockets.ConnectionClosedError) as caught:

@@ -85,7 +85,7 @@ def client(server):
     ("x-other", None),
     (",,", None),
 ])
-def test_what_is_agreed_upon(server, offer, answer):
+def test_negotiated_parameters(server, offer, answer):
     with RawClient(server.port) as client:
         headers = client.open(Sec_WebSocket_Extensions=offer)
         assert headers.get("sec-websocket-extensions") == answer
@@ -93,20 +93,20 @@ def test_what_is_agreed_upon(server, offer, answer):
         assert message(client) == (1, TEXT.encode(), answer is not None)
 
 
-def test_many_offers_are_read(server):
+def test_long_offer_lists_are_parsed(server):
     with RawClient(server.port) as client:
         headers = client.open(Sec_WebSocket_Extensions=", ".join(["foo"] * 100 + ["permessage-deflate"] * 100))
         assert headers["sec-websocket-extensions"].startswith("permessage-deflate")
 
 
-def test_it_can_be_switched_off():
+def test_compression_can_be_disabled():
     with confab("--no-compression") as server, RawClient(server.port) as client:
         assert "sec-websocket-extensions" not in client.open(Sec_WebSocket_Extensions="permessage-deflate")
         client.send(compressed(1, b"hello"))
         assert client.close_code() == 1002
 
 
-def test_everyone_gets_the_form_that_was_agreed_upon(server):
+def test_each_client_gets_its_negotiated_form(server):
     offers = [None, "permessage-deflate", "permessage-deflate; server_max_window_bits=10", None, "permessage-deflate"]
     clients = [RawClient(server.port) for _ in offers]
     for client, offer in zip(clients, offers):
@@ -121,7 +121,7 @@ def test_everyone_gets_the_form_that_was_agreed_upon(server):
         client.close()
 
 
-def test_a_narrow_window_is_kept_to(server):
+def test_small_window_is_respected(server):
     with RawClient(server.port) as client:
         client.open(Sec_WebSocket_Extensions="permessage-deflate; server_max_window_bits=9")
         # With a wide window the second half would be found in the first one.
@@ -137,7 +137,7 @@ def test_a_narrow_window_is_kept_to(server):
 
 
 @pytest.mark.parametrize("bits", [9, 12, 15])
-def test_messages_in_every_shape(client, bits):
+def test_messages_with_all_fragmentations(client, bits):
     for data in (b"", b"x", TEXT.encode(), TEXT.encode() * 100, bytes(100_000), os.urandom(70_000)):
         payload = deflate(data, bits)
         client.send(frame(0x42, payload))
@@ -150,7 +150,7 @@ def test_messages_in_every_shape(client, bits):
         assert message(client)[:2] == (2, data)
 
 
-def test_a_message_may_end_its_stream_and_consist_of_several(client):
+def test_message_may_have_several_deflate_streams(client):
     """RFC 7692, sections 7.2.3.4 and 7.2.3.5."""
     client.send(compressed(1, b"hello", final=True))
     assert message(client)[:2] == (1, b"hello")
@@ -161,7 +161,7 @@ def test_a_message_may_end_its_stream_and_consist_of_several(client):
     assert message(client)[:2] == (1, b"stored")
 
 
-def test_an_uncompressed_message_may_come_between(client):
+def test_uncompressed_messages_may_be_mixed_in(client):
     client.send(compressed(1, b"one") + frame(1, b"two") + compressed(1, b"three") + frame(2, b"four"))
     assert [message(client)[1] for _ in range(4)] == [b"one", b"two", b"three", b"four"]
 
@@ -176,13 +176,13 @@ def test_an_uncompressed_message_may_come_between(client):
     (frame(0x21, b"a"), 1002),
     (frame(0x71, b"a"), 1002),
 ], ids=["cut character", "not UTF-8", "not deflate", "cut stream", "RSV1 later", "RSV1 again", "RSV2", "all bits"])
-def test_what_is_wrong_is_refused_with_its_code(client, data, code):
+def test_invalid_compression_is_closed_with_its_code(client, data, code):
     client.send(data)
     assert client.close_code() == code
 
 
 @pytest.mark.parametrize("fragments", [1, 50])
-def test_a_bomb_is_refused_before_it_is_expanded(server, client, fragments):
+def test_decompression_bomb_is_rejected_before_inflation(server, client, fragments):
     before = server.memory()
     payload = deflate(bytes(500 << 20))
     assert len(payload) < 1 << 20
@@ -194,7 +194,7 @@ def test_a_bomb_is_refused_before_it_is_expanded(server, client, fragments):
     assert server.memory() - before < 8 << 20
 
 
-def test_the_limit_is_the_same_for_every_form(server, client):
+def test_size_limit_applies_after_inflation(server, client):
     for data in (os.urandom(1 << 20), bytes(1 << 20)):
         client.send(compressed(2, data))
         assert message(client)[:2] == (2, data)
@@ -205,7 +205,7 @@ def test_the_limit_is_the_same_for_every_form(server, client):
 @pytest.mark.parametrize("level, memory, strategy", [
     (6, 8, zlib.Z_DEFAULT_STRATEGY), (1, 1, zlib.Z_DEFAULT_STRATEGY), (9, 1, zlib.Z_DEFAULT_STRATEGY), (0, 1, zlib.Z_DEFAULT_STRATEGY),
     (6, 1, zlib.Z_HUFFMAN_ONLY), (6, 9, zlib.Z_FIXED), (6, 1, zlib.Z_FIXED), (1, 5, zlib.Z_RLE)])
-def test_the_largest_message_may_become_longer_by_compression(client, level, memory, strategy):
+def test_largest_message_may_grow_by_compression(client, level, memory, strategy):
     data = os.urandom(1 << 20)
     stream = zlib.compressobj(level, zlib.DEFLATED, -15, memory, strategy)
     payload = (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -214,7 +214,7 @@ def test_the_largest_message_may_become_longer_by_compression(client, level, mem
     assert message(client)[1] == data
 
 
-def test_a_library_and_many_messages():
+def test_many_messages_with_a_client_library():
     async def main(server):
         async with websockets.connect(server.ws) as one, websockets.connect(server.ws, compression=None) as other:
             assert one.protocol.extensions and not other.protocol.extensions

@@ -34,7 +34,7 @@ def complaints(*arguments, env=None):
     return [line.removeprefix("confab: ") for line in lines]
 
 
-def test_the_command_line_goes_before_the_environment_and_that_before_the_file(file):
+def test_command_line_overrides_environment_overrides_file(file):
     path = file({"port": 1, "max-fragments": 1, "max-backlog": "1KiB", "allow-origin": ["https://file.example"]})
     env = {"CONFAB_PORT": "2", "CONFAB_MAX_FRAGMENTS": "2", "CONFAB_ALLOW_ORIGIN": "https://a.example,https://b.example"}
     found = effective("--config", path, "--port", 3, env=env)
@@ -59,14 +59,14 @@ def test_every_kind_of_setting_can_be_in_the_file(file):
     assert [found[name][0] for name in values] == ["127.0.0.1", "false", "false", "40.5", "7", "one.example", "debug"]
 
 
-def test_the_server_does_what_the_file_and_the_environment_say(file):
+def test_server_applies_settings_of_file_and_environment(file):
     path = file({"max-path-length": 10, "require-origin": True})
     with confab(env={"CONFAB_CONFIG": str(path), "CONFAB_REQUIRE_ORIGIN": "false"}) as server:
         assert request(server.port, head({"Host": "localhost"}, "GET /eleven-bytes HTTP/1.1"))[0] == 414
         assert request(server.port, handshake())[0] == 101
 
 
-def test_everything_that_is_wrong_is_told_with_its_place(file):
+def test_all_errors_are_reported_with_their_source(file):
     path = file({
         "prot": 1, "max-mesage-size": 1, "port": "many", "log-level": "loud", "max-backlog": "1TB", "loops": 0,
         "require-origin": "perhaps", "max-text-length": None, "web-root": "/no/such/folder"})
@@ -94,12 +94,12 @@ def test_everything_that_is_wrong_is_told_with_its_place(file):
     ('{ "port": 1', "not JSON"), ("[1]", "object"), ('{ "port": {} }', "port must be a whole number, not an object"),
     ('{ "config": "other.json" }', "no setting 'config'"), ('{ "anything": 1 }', "no setting 'anything'; 'confab serve --help'"),
 ])
-def test_a_file_that_is_none(file, text, reason):
+def test_invalid_configuration_file_is_an_error(file, text, reason):
     said, = complaints("--config", file(text))
     assert reason in said
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_missing_configuration_file_is_an_error(tmp_path):
     assert complaints("--config", tmp_path / "none.json") == [f"{tmp_path}/none.json: the file cannot be read: No such file or directory"]
     assert complaints("--config", tmp_path) == [f"{tmp_path}: the file cannot be read: Is a directory"]
 
@@ -116,7 +116,7 @@ def test_errors_name_the_option():
 
 
 @pytest.mark.parametrize("option", ["--config", "--history", "--web-root", "--host", "--tls-cert", "--nats-creds"])
-def test_an_empty_value_is_not_taken_for_none(option):
+def test_empty_value_is_not_ignored(option):
     """This happens with an unset shell variable."""
     assert f"{option} must not be empty" in complaints(option, "")
 
@@ -125,21 +125,21 @@ def test_an_empty_value_is_not_taken_for_none(option):
     ("--max-message-size", "10GB", "a size in bytes, or with a unit"), ("--drain", "20s", "a number of seconds"),
     ("--admin", "9090", "a host and a port"), ("--log-level", "loud", "trace, debug"), ("--log-format", "xml", "text or json"),
 ])
-def test_what_an_option_takes_is_said(option, value, allowed):
+def test_errors_name_the_accepted_values(option, value, allowed):
     for command in "serve", "check":
         result = run(command, option, value)
         assert result.returncode == 64 and len(result.stderr.splitlines()) == 1
         assert f"'{value}' is invalid for '{option}" in result.stderr and f"it must be {allowed}" in result.stderr
 
 
-def test_one_address_for_the_operator_and_the_clients():
+def test_admin_and_client_addresses_must_differ():
     for options in ([], ["--host", "127.0.0.1"], ["--host", "0.0.0.0"]):
         assert complaints("--port", 9999, "--admin", "127.0.0.1:9999", *options) == [
             "--admin and --port are the same address"]
     assert effective("--port", 9999, "--admin", "127.0.0.1:9998")["admin"] == ("127.0.0.1:9998", "command line)")
 
 
-def test_what_is_wrong_with_the_history(tmp_path):
+def test_invalid_history_options_are_errors(tmp_path):
     for name, reason in ((tmp_path / "none" / "x.db", "No such file or directory"), (tmp_path, "Is a directory")):
         assert complaints("--history", name) == [f"--history: '{name}' cannot be written: {reason}"]
     assert complaints("--history", tmp_path / "x.db", "--max-history-file-size", 10) == [
@@ -147,7 +147,7 @@ def test_what_is_wrong_with_the_history(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_wrong_with_nats():
+def test_invalid_nats_options_are_errors():
     for url in "http://user:secret@h", "nats:/user:secret@h", "nats://user:secret@h:99999", "user:secret@h":
         assert complaints("--nats", url) == ["--nats must be like nats://host:4222 or tls://host:4222"]
         assert complaints(env={"CONFAB_NATS": url}) == ["CONFAB_NATS must be like nats://host:4222 or tls://host:4222"]

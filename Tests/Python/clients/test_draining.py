@@ -34,7 +34,7 @@ def run(main, patience=30):
     asyncio.run(asyncio.wait_for(main, patience))
 
 
-def test_clients_are_sent_elsewhere_over_the_time():
+def test_draining_spreads_closes_over_its_duration():
     admin, drain, count = free_port(), 3, 6
 
     async def main(server):
@@ -69,7 +69,7 @@ def test_clients_are_sent_elsewhere_over_the_time():
         assert server.errors == ""
 
 
-def test_a_client_that_goes_when_it_should_is_not_waited_for():
+def test_draining_does_not_wait_for_clients_that_have_left():
     async def main(server):
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
             server.process.terminate()
@@ -83,7 +83,7 @@ def test_a_client_that_goes_when_it_should_is_not_waited_for():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_ends_it_at_once(number):
+def test_second_signal_ends_draining(number):
     async def main(server):
         async with rich(server, "Ann") as ann:
             server.process.terminate()
@@ -96,7 +96,7 @@ def test_a_second_signal_ends_it_at_once(number):
         run(main(server))
 
 
-def test_nobody_who_waits_to_be_accepted_is_turned_away():
+def test_draining_accepts_queued_connections():
     with confab("--drain", 4) as server, contextlib.ExitStack() as clients:
         server.process.send_signal(signal.SIGSTOP)
         waiting = [clients.enter_context(RawClient(server.port)) for _ in range(200)]

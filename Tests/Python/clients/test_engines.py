@@ -38,7 +38,7 @@ async def plain(server, path=""):
         yield socket
 
 
-def test_a_message_comes_back_and_goes_to_everyone(options):
+def test_message_is_delivered_to_all_including_its_sender(options):
     async def main(server):
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob, plain(server) as cid:
             said = await ann.say("你好", tag="t-1")
@@ -57,7 +57,7 @@ def test_a_message_comes_back_and_goes_to_everyone(options):
     go(main, options)
 
 
-def test_everyone_sees_one_order_and_each_sender_its_own(options):
+def test_all_clients_receive_one_order(options):
     count = 150
 
     async def main(server):
@@ -93,7 +93,7 @@ def test_everyone_sees_one_order_and_each_sender_its_own(options):
     go(main, options)
 
 
-def test_the_same_tag_is_said_once(options):
+def test_repeated_tag_is_published_once(options):
     async def main(server):
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
             # Without waiting, so the first one may still be pending.
@@ -107,7 +107,7 @@ def test_the_same_tag_is_said_once(options):
     go(main, options)
 
 
-def test_a_session_outlives_its_connection(options):
+def test_session_outlives_its_connection(options):
     async def main(server):
         async with rich(server, "Ann") as ann:
             known = {"session": ann.welcome["session"]}
@@ -119,7 +119,7 @@ def test_a_session_outlives_its_connection(options):
     go(main, options)
 
 
-def test_the_same_tag_of_two_members_is_two_messages(options):
+def test_equal_tags_of_two_members_are_two_messages(options):
     async def main(server):
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob, rich(server, "Cid") as cid:
             assert ann.welcome["member"] != bob.welcome["member"]
@@ -141,7 +141,7 @@ def test_the_same_tag_of_two_members_is_two_messages(options):
     go(main, options)
 
 
-def test_who_comes_back_gets_what_was_missed(options):
+def test_resume_delivers_missed_messages(options):
     async def main(server):
         async with rich(server, "Ann", "tea") as ann:
             async with rich(server, "Bob", "tea") as bob:
@@ -164,7 +164,7 @@ def test_who_comes_back_gets_what_was_missed(options):
     go(main, options)
 
 
-def test_rooms_are_entered_and_left_while_others_talk(options):
+def test_members_join_and_leave_while_others_publish(options):
     """Every client sees a gapless part of the room's log: the welcome's messages and those that follow."""
     async def main(server):
         is_over = asyncio.Event()

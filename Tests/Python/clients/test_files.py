@@ -37,7 +37,7 @@ def site(tmp_path):
         yield server, root
 
 
-def test_what_is_there(site):
+def test_files_are_served(site):
     server, _ = site
     assert get(server, "/")[2] == b"index"
     assert get(server, "/index.html?x=1")[2] == b"index"
@@ -54,7 +54,7 @@ def test_what_is_there(site):
     "/..%5coutside.txt", "/%252e%252e/outside.txt", "/%c0%ae%c0%ae/outside.txt", "/index.html/",
     "//etc/passwd", "/out/../outside.txt", "/" + "x" * 900,
 ], ids=lambda path: path[:40])
-def test_what_is_not_served(site, path):
+def test_unserved_paths_get_404(site, path):
     server, _ = site
     status, _, body = get(server, path)
     assert status == 404 and b"not for you" not in body
@@ -67,7 +67,7 @@ def test_what_is_not_served(site, path):
     ("a.webmanifest", "application/manifest+json"), ("a.wasm", "application/wasm"), ("a.woff2", "font/woff2"),
     ("a.json", "application/json"), ("a.txt", "text/plain; charset=utf-8"), ("a.unknown", "application/octet-stream"),
 ])
-def test_types(site, name, kind):
+def test_content_types(site, name, kind):
     server, root = site
     (root / name).write_bytes(b"content")
     status, headers, body = get(server, "/" + name)
@@ -76,7 +76,7 @@ def test_types(site, name, kind):
     assert headers["x-frame-options"] == "deny" and headers["referrer-policy"] == "no-referrer"
 
 
-def test_a_browser_that_has_the_file_asks_whether_it_has_changed(site):
+def test_cached_file_is_revalidated(site):
     server, root = site
     _, headers, _ = get(server, "/")
     assert "must-revalidate" in headers["cache-control"]

@@ -36,7 +36,7 @@ class Visitors:
 
 
 @pytest.mark.parametrize("loops", [1, 3])
-def test_a_port_is_handed_over(loops):
+def test_handover_accepts_before_old_server_exits(loops):
     times, count = 5, 8
 
     async def main():
@@ -69,7 +69,7 @@ def test_a_port_is_handed_over(loops):
     assert fates["reset"] <= times, fates
 
 
-def test_both_must_want_it():
+def test_handover_needs_the_option_on_both_servers():
     with confab("--reuse-port", "--loops", 1) as server:
         result = run("--port", server.port)
         assert result.returncode == 1 and "another program listens" in result.stderr

@@ -47,7 +47,7 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize("durability", ["normal", "full"])
-def test_rooms_are_there_after_a_restart(file, durability):
+def test_history_survives_restart(file, durability):
     options = ("--history", file, "--durability", durability)
 
     async def before(server):
@@ -86,7 +86,7 @@ async def count_of(server, room, last):
         assert eve.welcome["last"] == last
 
 
-def test_a_killed_server_loses_nothing_that_was_delivered(file):
+def test_killed_server_loses_no_delivered_message(file):
     """Kills the server at random moments. With --durability full every delivered message is kept with its id."""
     heard, epochs = {}, set()
 
@@ -142,7 +142,7 @@ def test_a_killed_server_loses_nothing_that_was_delivered(file):
     assert rows(file, "PRAGMA integrity_check") == [("ok",)]
 
 
-def test_numbers_are_not_given_twice_when_messages_are_lost(file):
+def test_offsets_are_not_reused_after_lost_messages(file):
     """By default a killed server may have delivered unwritten messages. Their ids must not be used for others."""
     async def talk(server, known):
         async with rich(server, "Ann", history=0, **known) as ann:
@@ -162,7 +162,7 @@ def test_numbers_are_not_given_twice_when_messages_are_lost(file):
 
 @pytest.mark.parametrize("durability", ["normal", "full"])
 @pytest.mark.parametrize("what", ["the database", "everything"])
-def test_an_older_file_that_is_put_back_is_another_numbering(file, tmp_path, durability, what):
+def test_restored_older_file_starts_a_new_epoch(file, tmp_path, durability, what):
     """The messages since the backup are lost. Their ids are not used for other messages."""
     async def talk(server, text, count):
         async with rich(server, "Ann", history=0) as ann:
@@ -193,7 +193,7 @@ def test_an_older_file_that_is_put_back_is_another_numbering(file, tmp_path, dur
         assert go(talk(server, "next", 1)) == [epoch, last + 1]
 
 
-def test_rooms_that_are_left_at_once_lose_nothing(file):
+def test_rooms_left_at_once_lose_no_message(file):
     """Their messages may arrive before the file has opened the rooms."""
     options = ("--history", file, "--max-total-history-bytes", 1, "--max-message-rate", 0, "--max-event-rate", 0)
 
@@ -224,7 +224,7 @@ def test_rooms_that_are_left_at_once_lose_nothing(file):
     assert [text for text, in rows(file, query.format("left"))] == before + [f"visit {number}" for number in range(100)]
 
 
-def test_what_is_kept_is_bounded(file):
+def test_history_is_limited(file):
     async def fill(server):
         async with websockets.connect(server.ws + "many") as plain:
             for number in range(1000):
@@ -263,7 +263,7 @@ def test_what_is_kept_is_bounded(file):
 
 
 @pytest.mark.memory
-def test_rooms_that_everyone_has_left_take_little_memory(file):
+def test_empty_rooms_use_little_memory(file):
     """The memory for their history is bounded, and their former members use none."""
     async def visit(server, room):
         async with rich(server, "Ann", room), websockets.connect(server.ws + room, compression=None) as plain:
@@ -286,7 +286,7 @@ def test_rooms_that_everyone_has_left_take_little_memory(file):
 
 @pytest.mark.parametrize("durability", ["normal", "full"])
 @pytest.mark.memory
-def test_small_messages_that_wait_take_little_memory(file, durability):
+def test_small_pending_messages_use_little_memory(file, durability):
     """The messages arrive faster than they are written: reading from their sender is paused."""
     count = 400_000
     with confab("--history", file, "--durability", durability, "--max-message-rate", 0, "--max-history-messages", 100) as server:
@@ -302,7 +302,7 @@ def test_small_messages_that_wait_take_little_memory(file, durability):
             assert most - before < (32 if durability == "normal" else 15) << 20
 
 
-def test_the_file_is_bounded(file):
+def test_file_size_is_limited(file):
     async def fill(server):
         for room in range(60):
             async with websockets.connect(server.ws + f"room/{room}") as plain:
@@ -342,7 +342,7 @@ FULL_DISK = ("--max-event-rate", 0, "--max-history-bytes", "8MiB")
 
 
 @pytest.mark.parametrize("durability", ["normal", "full"])
-def test_a_full_disk_is_no_end(file, durability):
+def test_full_disk_does_not_stop_the_server(file, durability):
     """The chat continues in memory, logs an error, and writes the messages when there is space again."""
     admin = f"127.0.0.1:{free_port()}"
     options = ("--history", file, "--durability", durability, *FULL_DISK)
@@ -375,7 +375,7 @@ def test_a_full_disk_is_no_end(file, durability):
 
 @pytest.mark.parametrize("durability", ["normal", "full"])
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_numbers_are_not_given_twice_after_a_full_disk(file, durability, end):
+def test_offsets_are_not_reused_after_a_full_disk(file, durability, end):
     options = ("--history", file, "--durability", durability, *FULL_DISK)
 
     async def look(server, known):
@@ -399,7 +399,7 @@ def test_numbers_are_not_given_twice_after_a_full_disk(file, durability, end):
         go(look(server, stored))
 
 
-def test_a_file_that_cannot_be_used_is_an_error(tmp_path, file):
+def test_unusable_file_is_an_error(tmp_path, file):
     text = tmp_path / "text"
     text.write_text("this is no database" * 100)
     for name, reason in (

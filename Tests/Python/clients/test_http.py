@@ -33,7 +33,7 @@ def site(tmp_path):
 
 # Names that are a prefix of a name that libwebsockets knows: it would lose the next header.
 @pytest.mark.parametrize("name", ["X-Auth", "Auth", "X", "If", "User", "Sec-WebSocket", "Accept-L", "P"])
-def test_header_behind_one_that_libwebsockets_misreads_is_regarded(server, name):
+def test_header_after_one_that_libwebsockets_misreads_is_read(server, name):
     evil = {name: "1", "Origin": "https://evil.example"}
     assert request(server.port, handshake(**evil))[0] == 403
     assert request(server.port, head({name: "1"} | GET))[0] == 200
@@ -87,7 +87,7 @@ def test_authority_of_the_target_precedes_the_host_header():
 
 
 @pytest.mark.parametrize("name", ["a b+c.txt", "a&b;c=d.txt", "a%20b.txt", "群.txt", "a?b#c.txt", "a\\b.txt", "a'b\"c|^[].txt"])
-def test_names_of_files_are_their_bytes(site, name):
+def test_file_names_are_compared_as_bytes(site, name):
     server, root = site
     (root / name).write_text("content")
     path = "/" + "".join(f"%{byte:02X}" for byte in name.encode())
@@ -133,7 +133,7 @@ def test_requests_byte_by_byte(server):
 @pytest.mark.parametrize("version, options, stays", [
     ("1.0", None, False), ("1.0", "Keep-Alive", True), ("1.1", None, True), ("1.1", "TE, close", False), ("1.1", "Close", False),
 ])
-def test_connection_stays_as_it_says(server, version, options, stays):
+def test_connection_persists_as_its_response_says(server, version, options, stays):
     with RawClient(server.port) as client:
         client.send(get(line=f"GET {{}} HTTP/{version}", Connection=options))
         assert client.answer()[1]["connection"] == ("keep-alive" if stays else "close")
@@ -154,7 +154,7 @@ def test_half_closed_client_gets_the_body(site, path, status):
         assert answer[0] == status and len(answer[2]) == int(answer[1]["content-length"])
 
 
-def test_refusal_of_a_large_post_is_received(server):
+def test_rejected_large_post_gets_its_response(server):
     with RawClient(server.port) as client:
         client.send(head(GET | {"Content-Length": "30000000"}, "POST / HTTP/1.1") + bytes(30_000_000))
         assert client.answer()[0] == 405
@@ -162,7 +162,7 @@ def test_refusal_of_a_large_post_is_received(server):
 
 
 @pytest.mark.parametrize("target", ["/", "*", "/nothing"])
-def test_options_are_answered(server, target):
+def test_options_request_gets_allowed_methods(server, target):
     status, headers, _ = request(server.port, get(target, "OPTIONS {} HTTP/1.1"))
     assert (status, headers["allow"]) == (204, "GET, HEAD, OPTIONS")
 
@@ -201,7 +201,7 @@ def test_validators(site):
     assert request(server.port, get(If_None_Match=tag))[::2] == (200, b"other")
 
 
-def test_file_that_gets_shorter_ends_the_answer_and_nothing_else(site):
+def test_truncated_file_drops_only_its_response(site):
     server, root = site
     with RawClient(server.port, receive_buffer=4096) as slow, RawClient(server.port) as other:
         other.open()
@@ -216,7 +216,7 @@ def test_file_that_gets_shorter_ends_the_answer_and_nothing_else(site):
         assert other.frame() == (1, b"hello")
 
 
-def test_download_ends_before_the_server_does(site):
+def test_stopping_server_finishes_downloads(site):
     server, root = site
     with RawClient(server.port, receive_buffer=4096) as client:
         client.send(get("/big.bin"))
@@ -228,7 +228,7 @@ def test_download_ends_before_the_server_does(site):
     assert server.process.wait(10) == 0
 
 
-def test_waiting_for_requests_does_not_hold_up_the_end(site):
+def test_idle_http_connections_do_not_delay_stopping(site):
     server, _ = site
     with RawClient(server.port) as silent, RawClient(server.port) as kept:
         kept.send(get())

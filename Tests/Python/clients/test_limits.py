@@ -16,7 +16,7 @@ from support.raw_client import RawClient, frame, handshake, head, request
 GET = {"Host": "localhost"}
 
 
-def test_one_connection_too_many_gets_503_until_another_leaves():
+def test_connection_over_the_limit_gets_503_until_another_leaves():
     with confab("--max-connections", 3, "--loops", 2) as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(RawClient(server.port)) for _ in range(3)]
         for client in clients:
@@ -32,13 +32,13 @@ def test_one_connection_too_many_gets_503_until_another_leaves():
             pytest.fail("the place of one who has left is not given to another")
 
 
-def test_the_limit_of_files_is_what_connections_need():
+def test_descriptor_limit_is_raised_for_connections():
     with confab("--max-connections", 100) as server:
         limits = pathlib.Path(f"/proc/{server.process.pid}/limits").read_text()
     assert re.search(r"Max open files +356 ", limits), limits
 
 
-def test_one_address_gets_429_and_others_get_in():
+def test_address_over_its_limit_gets_429():
     with confab("--max-connections-per-address", 2, "--limit-loopback") as server, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(RawClient(server.port)).open()
@@ -47,13 +47,13 @@ def test_one_address_gets_429_and_others_get_in():
         assert request(server.port, handshake(), host="::1")[0] == 101
 
 
-def test_this_machine_is_exempt_unless_it_is_told_otherwise():
+def test_loopback_is_exempt_unless_limited():
     with confab("--max-connections-per-address", 1) as server, contextlib.ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(RawClient(server.port)).open()
 
 
-def test_more_new_connections_a_second_wait():
+def test_accept_rate_is_limited():
     with confab("--max-accept-rate", 20, "--loops", 1, "--limit-loopback") as server:
         start = time.monotonic()
         for _ in range(40):
@@ -62,7 +62,7 @@ def test_more_new_connections_a_second_wait():
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x", head(GET)[:-2]], ids=["none", "some", "most"])
-def test_a_request_that_does_not_come_in_time_gets_408(sent):
+def test_late_request_gets_408(sent):
     with confab("--handshake-timeout", 0.3) as server:
         with RawClient(server.port) as client:
             start = time.monotonic()
@@ -73,7 +73,7 @@ def test_a_request_that_does_not_come_in_time_gets_408(sent):
             assert 0.25 < time.monotonic() - start < 3
 
 
-def test_a_byte_now_and_then_does_not_prolong_it():
+def test_single_bytes_do_not_extend_the_handshake_timeout():
     with confab("--handshake-timeout", 0.5) as server:
         with RawClient(server.port) as client:
             start = time.monotonic()
@@ -88,7 +88,7 @@ def test_a_byte_now_and_then_does_not_prolong_it():
             assert 0.4 < time.monotonic() - start < 3
 
 
-def test_who_has_shaken_hands_may_stay():
+def test_upgraded_connection_has_no_handshake_timeout():
     with confab("--handshake-timeout", 0.2) as server:
         async def main():
             async with websockets.connect(server.ws) as client:
@@ -98,7 +98,7 @@ def test_who_has_shaken_hands_may_stay():
         asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_silence_is_answered_with_a_ping_and_then_the_end():
+def test_idle_client_is_pinged_then_dropped():
     with confab("--ping-interval", 0.5, "--idle-timeout", 2) as server:
         with RawClient(server.port) as silent, RawClient(server.port) as answering:
             silent.open()
@@ -116,7 +116,7 @@ def test_silence_is_answered_with_a_ping_and_then_the_end():
             assert one == (1, b"hello")
 
 
-def test_a_server_that_was_held_up_asks_before_it_cuts_off():
+def test_suspended_server_pings_before_dropping_clients():
     with confab("--ping-interval", 0.5, "--idle-timeout", 2) as server:
         with RawClient(server.port) as asked, RawClient(server.port) as answering, RawClient(server.port) as silent:
             for client in asked, answering, silent:
@@ -140,7 +140,7 @@ def test_a_server_that_was_held_up_asks_before_it_cuts_off():
 @pytest.mark.parametrize("options, expected", [
     (["--max-message-rate", 100], "messageRate"), (["--max-byte-rate", "1KiB"], "byteRate"),
 ])
-def test_who_sends_too_fast_is_read_more_slowly_and_loses_nothing(options, expected):
+def test_fast_sender_is_throttled_without_loss(options, expected):
     """Sends 300 messages: 100 at once, the other 200 at 100 a second."""
     with confab("--limit-loopback", *options, "--log-level", "info") as server:
         async def main():
@@ -157,7 +157,7 @@ def test_who_sends_too_fast_is_read_more_slowly_and_loses_nothing(options, expec
         assert expected in server.errors
 
 
-def test_every_ping_is_answered_and_too_many_more_slowly():
+def test_fast_pings_are_throttled_and_all_answered():
     pings = [f"{number}".encode() for number in range(300)]
     with confab("--limit-loopback", "--max-ping-rate", 100, "--log-level", "info") as server:
         with RawClient(server.port) as client:
@@ -170,7 +170,7 @@ def test_every_ping_is_answered_and_too_many_more_slowly():
         assert "pingRate" in server.errors
 
 
-def test_a_room_too_many_gets_503():
+def test_room_over_the_limit_gets_503():
     with confab("--max-rooms", 2) as server:
         async def main():
             async with websockets.connect(server.ws), websockets.connect(server.ws + "tea"):
@@ -183,7 +183,7 @@ def test_a_room_too_many_gets_503():
 
 
 @pytest.mark.parametrize("length, code", [(1 << 20, None), ((1 << 20) + 1, 1009), (1 << 40, 1009), ((1 << 63) - 1, 1009)])
-def test_a_frame_that_claims_too_much_is_refused_at_once(server, length, code):
+def test_oversized_frame_is_rejected_by_its_header(server, length, code):
     with RawClient(server.port) as client:
         client.open()
         before = server.memory()
@@ -193,14 +193,14 @@ def test_a_frame_that_claims_too_much_is_refused_at_once(server, length, code):
         assert server.memory() - before < 1 << 20
 
 
-def test_a_length_that_the_protocol_does_not_allow_ends_the_connection(server):
+def test_invalid_frame_length_is_a_protocol_error(server):
     with RawClient(server.port) as client:
         client.open()
         client.send(b"\x82\xff" + b"\xff" * 8 + b"\x12\x34\x56\x78")
         assert client.close_code() in (None, 1002, 1009)
 
 
-def test_empty_fragments_count():
+def test_empty_fragments_are_limited():
     with confab("--max-fragments", 1000) as server, RawClient(server.port) as client:
         client.open()
         client.send(frame(1, final=False) + frame(0, final=False) * 998 + frame(0, b"end"))
@@ -209,7 +209,7 @@ def test_empty_fragments_count():
         assert client.close_code() == 1008
 
 
-def test_messages_that_are_not_whole_are_limited_all_together():
+def test_total_of_unfinished_messages_is_limited():
     with confab("--max-unfinished-bytes", "1MiB", "--loops", 1) as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(RawClient(server.port)) for _ in range(5)]
         for client in clients[:3]:
@@ -228,7 +228,7 @@ def test_messages_that_are_not_whole_are_limited_all_together():
         assert clients[4].frame()[0] == 2
 
 
-def test_a_peer_that_does_not_close_is_cut_off():
+def test_peer_without_closing_handshake_is_dropped():
     with confab("--max-fragments", 1, "--close-timeout", 0.3) as server, RawClient(server.port) as client:
         client.open()
         client.send(frame(1, b"a", final=False) + frame(0, b"b"))

@@ -23,7 +23,7 @@ def log_of(*options):
         return server.errors
 
 
-def test_json_is_an_object_a_line():
+def test_json_log_has_one_object_per_line():
     refused, closed = map(json.loads, log_of("--log-format", "json").removesuffix("\n").split("\n"))
     for event in [refused, closed]:
         time = datetime.datetime.fromisoformat(event["time"])
@@ -36,7 +36,7 @@ def test_json_is_an_object_a_line():
     assert (closed["reason"], closed["message"]) == ("messageTooBig", "more than 100 bytes")
 
 
-def test_text_is_a_line_with_its_fields_first():
+def test_text_log_has_fields_before_the_message():
     refused, closed = log_of().removesuffix("\n").split("\n")
     head = r"[0-9-]{10}T[0-9:]{8}\.\d{3}Z notice confab "
     assert re.fullmatch(head + r"path=/ peer=127\.0\.0\.1:\d+ reason=originNotAllowed: .*evil.*", refused)
@@ -44,7 +44,7 @@ def test_text_is_a_line_with_its_fields_first():
     assert refused.isprintable()
 
 
-def test_how_many_lines_are_left_out_is_a_number():
+def test_suppressed_lines_are_counted():
     with confab("--log-format", "json") as server:
         for _ in range(30):
             assert request(server.port, handshake(Origin="http://evil.example"))[0] == 403
@@ -61,7 +61,7 @@ def test_how_many_lines_are_left_out_is_a_number():
         assert len(events) + sum(event.get("leftOut", 0) for event in events) == 31
 
 
-def test_the_path_is_one_word():
+def test_logged_path_has_no_spaces():
     with confab("--log-level", "info") as server:
         assert request(server.port, b"GET /a%20reason=x:%22 HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 404
         server.stop()

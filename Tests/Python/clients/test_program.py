@@ -18,7 +18,7 @@ def get(address):
         return response.status, dict(response.headers), response.read()
 
 
-def test_help_tells_every_option():
+def test_help_lists_every_option():
     for arguments in (["--help"], ["help", "serve"]):
         result = run(*arguments)
         assert result.returncode == 0 and result.stderr == ""
@@ -36,7 +36,7 @@ def test_help_tells_every_option():
     (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
     (["--log-level", "loud"], "loud"),
 ])
-def test_what_is_wrong_is_told_in_one_line(arguments, names):
+def test_startup_error_is_one_line(arguments, names):
     result = run("serve", *arguments)
     assert result.returncode not in (0, None)
     assert result.stdout == ""
@@ -44,14 +44,14 @@ def test_what_is_wrong_is_told_in_one_line(arguments, names):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_port_that_is_taken(server):
+def test_taken_port_is_an_error(server):
     result = run("--port", server.port)
     assert result.returncode == 1
     assert result.stderr == (
         f"confab: another program listens on http://127.0.0.1:{server.port}/; stop it, or choose another port\n")
 
 
-def test_it_listens_on_this_machine_only_and_on_both_addresses(server):
+def test_default_listener_is_loopback_with_both_families(server):
     for host in ("127.0.0.1", "[::1]"):
         assert get(f"http://{host}:{server.port}/")[0] == 200
     with pytest.raises(OSError):
@@ -59,7 +59,7 @@ def test_it_listens_on_this_machine_only_and_on_both_addresses(server):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_it_gracefully(number):
+def test_signal_stops_gracefully(number):
     with confab() as server:
         async def main():
             async with websockets.connect(server.ws) as client:
@@ -72,7 +72,7 @@ def test_a_signal_stops_it_gracefully(number):
         assert server.errors == ""
 
 
-def test_a_client_that_does_not_answer_does_not_keep_it():
+def test_unresponsive_client_does_not_delay_stopping():
     with confab("--stop-timeout", "0.2") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(
@@ -95,7 +95,7 @@ def test_sizes_have_units():
         asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_the_page_is_found_from_any_folder(tmp_path):
+def test_page_is_found_from_any_working_directory(tmp_path):
     with confab(cwd=tmp_path) as server:
         status, headers, page = get(server.http)
         assert status == 200 and headers["content-type"] == "text/html; charset=utf-8"
@@ -108,7 +108,7 @@ def test_the_page_is_found_from_any_folder(tmp_path):
             assert get(server.http + name.decode())[0] == 200
 
 
-def test_a_folder_of_ones_own(tmp_path):
+def test_web_root_replaces_the_page(tmp_path):
     (tmp_path / "index.html").write_text("<p>mine</p>")
     with confab("--web-root", tmp_path) as server:
         assert get(server.http)[2] == b"<p>mine</p>"
@@ -124,7 +124,7 @@ def test_logs_go_to_standard_error():
 
 
 @pytest.mark.parametrize("host", ["localhost", "twice", None])
-def test_names_are_listened_on_without_ipv6(host, tmp_path):
+def test_host_name_works_without_ipv6(host, tmp_path):
     """A hosts file may name ::1 on a machine without IPv6, as in containers, or an address twice."""
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 localhost\n::1 localhost\n127.0.0.1 twice\n127.0.0.1 twice\n")

@@ -40,7 +40,7 @@ TEXT = "aé€😀".encode()
 
 @pytest.mark.parametrize("between", [b"", frame(10, b"\xff\xfe"), frame(0, final=False), frame(9, b"\xe2")],
                          ids=["nothing", "pongs", "empty fragments", "pings"])
-def test_characters_may_be_cut_by_fragments(client, between):
+def test_fragments_may_split_characters(client, between):
     pieces = [frame(0 if index else 1, bytes([byte]), final=False) for index, byte in enumerate(TEXT)]
     client.send(between.join(pieces) + frame(0))
     while (one := client.frame()) == (10, b"\xe2"):
@@ -59,7 +59,7 @@ def test_characters_may_be_cut_by_fragments(client, between):
     # The error must come at once, not at the end of the message.
     frame(1, b"fine", final=False) + frame(0, b"\xff", final=False),
 ], ids=["cut", "cut, empty end", "cut by a letter", "rest", "overlong", "surrogate", "too high", "early"])
-def test_text_that_is_not_utf8_is_heard_by_nobody(client, witness, frames):
+def test_invalid_utf8_is_not_broadcast(client, witness, frames):
     client.send(frames + frame(1, b"next"))
     assert client.close_code() == 1007
     assert heard(witness) == []
@@ -67,7 +67,7 @@ def test_text_that_is_not_utf8_is_heard_by_nobody(client, witness, frames):
 
 # Pings and pongs
 
-def test_pongs_that_nobody_asked_for_do_nothing(client):
+def test_unsolicited_pongs_are_ignored(client):
     client.send(frame(10) + frame(1, b"one") + frame(10, b"\xff\xfe\xfd") + frame(1, b"two") + frame(10, b"x" * 125))
     assert client.frame() == (1, b"one")
     assert client.frame() == (1, b"two")
@@ -76,13 +76,13 @@ def test_pongs_that_nobody_asked_for_do_nothing(client):
 
 
 @pytest.mark.parametrize("count", [2, 3, 100])
-def test_each_ping_of_a_segment_is_answered(client, count):
+def test_each_ping_of_a_segment_gets_a_pong(client, count):
     pings = [f"{number}".encode() for number in range(count)]
     client.send(b"".join(frame(9, ping) for ping in pings))
     assert [client.frame() for _ in pings] == [(10, ping) for ping in pings]
 
 
-def test_pings_and_messages_of_a_segment_and_the_close_behind_them(client):
+def test_segment_of_pings_messages_and_close_is_processed_in_order(client):
     client.send(frame(1, b"1") + frame(9, b"a") + frame(2, b"2") + frame(9, b"b") + frame(1, b"3") + close(1000))
     frames = list(client.messages())
     assert [one for one in frames if one[0] in (1, 2)] == [(1, b"1"), (2, b"2"), (1, b"3")]
@@ -90,7 +90,7 @@ def test_pings_and_messages_of_a_segment_and_the_close_behind_them(client):
     assert frames[-1] == (8, struct.pack("!H", 1000)) and len(frames) == 6
 
 
-def test_pings_between_the_fragments_of_a_message(client):
+def test_pings_between_fragments_get_pongs(client):
     client.send(frame(1, b"one ", final=False) + frame(9, b"a") + frame(0, b"two ", final=False) + frame(9, b"b")
                 + frame(0, b"three"))
     frames = [client.frame() for _ in range(3)]
@@ -98,7 +98,7 @@ def test_pings_between_the_fragments_of_a_message(client):
     assert frames.index((10, b"a")) < frames.index((10, b"b"))
 
 
-def test_a_ping_that_is_too_long_ends_the_connection(client, witness):
+def test_long_ping_is_a_protocol_error(client, witness):
     """RFC 6455 requires 1002; libwebsockets 4.1 sends no close frame."""
     client.send(frame(9, b"x" * 126) + frame(1, b"next"))
     assert client.close_code() in (None, 1002)
@@ -121,7 +121,7 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("frames", FORBIDDEN.values(), ids=FORBIDDEN)
-def test_what_is_forbidden_is_answered_with_1002(client, frames):
+def test_protocol_violation_is_closed_with_1002(client, frames):
     client.send(frames + frame(1, b"next"))
     assert client.close_code() == 1002
 
@@ -130,14 +130,14 @@ def test_what_is_forbidden_is_answered_with_1002(client, frames):
     (frame(1, b"\xff") + frame(9, b"x"), 1007), (frame(8, b"x") + frame(9, b"xx"), 1002),
     (frame(1, b"\xff") + close(46036), 1007),
 ], ids=["ping", "ping behind a close", "close"])
-def test_what_comes_behind_does_not_change_the_answer(client, frames, code):
+def test_data_after_a_violation_does_not_change_the_close_code(client, frames, code):
     """lws buffers data behind a ping until the pong is sent, and parses it while its close frame is pending."""
     client.send(frame(9, b"a" * 125) + frames)
     assert client.close_code() == code
 
 
 @pytest.mark.parametrize("frames, code", [(frame(3), 1002), (frame(1, b"\xff"), 1007)], ids=["opcode", "UTF-8"])
-def test_what_was_said_before_is_heard_by_everyone(client, witness, frames, code):
+def test_messages_before_a_violation_are_broadcast(client, witness, frames, code):
     client.send(frame(1, b"before") + frames + frame(1, b"after"))
     assert client.frame() == (1, b"before")
     assert client.close_code() == code
@@ -147,7 +147,7 @@ def test_what_was_said_before_is_heard_by_everyone(client, witness, frames, code
 @pytest.mark.parametrize("data", [
     b"\x81\x05hello", b"\x81\xfe\x00\x05\0\0\0\0hello", b"\x81\xff\0\0\0\0\0\0\0\x05\0\0\0\0hello",
 ], ids=["not masked", "length in 16 bits", "length in 64 bits"])
-def test_what_libwebsockets_lets_through(client, data):
+def test_violations_that_libwebsockets_accepts_are_rejected(client, data):
     """RFC 6455, sections 5.1 and 5.2, forbids them. libwebsockets 4.1 accepts them as messages, which is harmless."""
     client.send(data + frame(1, b"next"))
     assert client.frame() == (1, b"hello")
@@ -164,13 +164,13 @@ def test_what_libwebsockets_lets_through(client, data):
     (struct.pack("!H", 1000) + b"\xff", 1007),
     (struct.pack("!H", 1000) + b"a\xc3", 1007),
 ])
-def test_the_answer_to_a_close(client, payload, code):
+def test_close_frame_is_answered_with_its_code(client, payload, code):
     client.send(frame(8, payload))
     assert client.close_code() == code
 
 
 @pytest.mark.parametrize("code", [1012, 1013, 1014])
-def test_the_answer_to_registered_codes(client, code):
+def test_registered_close_codes_are_answered(client, code):
     """libwebsockets 4.1 does not know these codes."""
     client.send(close(code))
     assert client.close_code() in (code, 1002)
@@ -180,13 +180,13 @@ def test_the_answer_to_registered_codes(client, code):
     close(1000, b"bye") + frame(1, b"too late") + close(1001),
     frame(1, b"half", final=False) + close(1000, b"bye"),
 ], ids=["message and close behind it", "within a message"])
-def test_nothing_is_heard_behind_a_close(client, witness, frames):
+def test_data_after_a_close_frame_is_ignored(client, witness, frames):
     client.send(frames)
     assert list(client.messages()) == [(8, struct.pack("!H", 1000) + b"bye")]
     assert heard(witness) == []
 
 
-def test_a_long_message_and_a_close_at_once(server, witness):
+def test_long_message_before_a_close_frame_is_delivered(server, witness):
     """The other members receive all of it. The sender does not read: it gets what the kernel takes, then the reply to
     its close. If libwebsockets still had a part of a frame to write, it ends the connection instead."""
     message = b"z" * (1 << 20)
@@ -201,7 +201,7 @@ def test_a_long_message_and_a_close_at_once(server, witness):
         assert message.startswith(b"".join(payload for _, _, payload in fragments))
 
 
-def test_a_pong_comes_to_one_who_reads_later(server, witness):
+def test_pong_waits_for_a_client_that_reads_late(server, witness):
     message = b"z" * (1 << 20)
     with RawClient(server.port, receive_buffer=4096) as client:
         client.open()
@@ -212,7 +212,7 @@ def test_a_pong_comes_to_one_who_reads_later(server, witness):
 
 
 @pytest.mark.parametrize("count, statuses", [(1, [101]), (5, [101]), (50, [101, 431])])
-def test_extensions_that_it_does_not_know(server, count, statuses):
+def test_unknown_extensions_are_declined(server, count, statuses):
     """libwebsockets 4.1 would end the connection if the header has 255 bytes."""
     answer = request(server.port, handshake(
         Sec_WebSocket_Extensions=", ".join(f"x-{number}; a=1; b" for number in range(count))))

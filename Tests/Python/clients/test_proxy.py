@@ -59,7 +59,7 @@ def dropped(server, client):
     (v2(rest=b"\x04\x00\x10" + b"x" * 16), "192.0.2.1:4242"), (v2(rest=b"\x20" + b"x" * 4083), "192.0.2.1:4242"),
     (V1, "192.0.2.1:4242"), (b"PROXY TCP6 2001:db8::1 ::1 65535 80\r\n", "[2001:db8::1]:65535"),
 ], ids=["IPv4", "IPv6", "IPv4 in IPv6", "TLVs", "much of them", "version 1", "version 1, IPv6"])
-def test_the_client_is_who_the_header_says(header, peer):
+def test_proxy_header_sets_the_client_address(header, peer):
     with confab(*TRUST, "--proxy-protocol") as server:
         assert refused_as(server, header=header) == peer
 
@@ -68,13 +68,13 @@ def test_the_client_is_who_the_header_says(header, peer):
     v2(command=0x20), SIGNATURE + b"\x20\0\0\0", SIGNATURE + b"\x21\0\0\0", unix(), b"PROXY UNKNOWN\r\n",
     b"PROXY UNKNOWN ffff::1 ffff::1 1 2\r\n",
 ], ids=["LOCAL", "LOCAL without address", "no address", "AF_UNIX", "unknown", "unknown, with addresses"])
-def test_a_proxy_that_tells_no_address_is_the_client(header):
+def test_proxy_header_without_address_keeps_the_proxys(header):
     with confab(*TRUST, "--proxy-protocol") as server:
         assert refused_as(server, header=header).startswith(f"{PROXY}:")
 
 
 @pytest.mark.parametrize("header", [v2(rest=b"\x04\0\x01x"), V1], ids=["version 2", "version 1"])
-def test_a_header_in_pieces_and_all_at_once_with_what_follows(header):
+def test_proxy_header_is_read_in_pieces_and_with_following_data(header):
     with confab(*TRUST, "--proxy-protocol") as server:
         with Client(server.port) as client, Client(server.port) as other:
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,41 +100,41 @@ BAD = {
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD.keys())
-def test_what_is_no_header_ends_the_connection(data):
+def test_invalid_proxy_header_drops_the_connection(data):
     with confab(*TRUST, "--proxy-protocol") as server, Client(server.port) as client:
         client.send(data)
         dropped(server, client)
 
 
 @pytest.mark.parametrize("data", [b"", v2()[:5], v2()[:20], V1[:9]], ids=["none", "a start", "most", "a word"])
-def test_a_header_that_does_not_come_ends_the_connection(data):
+def test_missing_proxy_header_times_out(data):
     with confab(*TRUST, "--proxy-protocol", "--handshake-timeout", 0.3) as server, Client(server.port) as client:
         client.send(data)
         dropped(server, client)
 
 
-def test_the_time_for_a_request_begins_before_the_header():
+def test_handshake_timeout_includes_the_proxy_header():
     with confab(*TRUST, "--proxy-protocol", "--handshake-timeout", 0.5) as server, Client(server.port) as client:
         client.send(v2())
         assert client.answer()[0] == 408
         assert "peer=192.0.2.1:4242 reason=handshakeTimeout" in server.said()
 
 
-def test_a_proxy_that_goes_before_its_header_has_come():
+def test_proxy_may_disconnect_before_its_header():
     with confab(*TRUST, "--proxy-protocol") as server, Client(server.port) as client:
         client.send(v2()[:15])
         client.socket.shutdown(socket.SHUT_WR)
         dropped(server, client)
 
 
-def test_the_server_stops_while_headers_are_awaited():
+def test_server_stops_while_proxy_headers_are_pending():
     with confab(*TRUST, "--proxy-protocol") as server, Client(server.port) as client:
         client.send(v2()[:15])
         refused_as(server, header=v2())
         assert server.stop() == 0
 
 
-def test_others_may_not_say_who_they_are():
+def test_proxy_header_of_untrusted_client_is_rejected():
     with confab(*TRUST, "--proxy-protocol") as server:
         # A client that is not a trusted proxy needs no header.
         assert refused_as(server, source="127.0.0.8", X_Forwarded_For="192.0.2.1").startswith("127.0.0.8:")
@@ -146,7 +146,7 @@ def test_others_may_not_say_who_they_are():
         assert "peer=192.0.2.1" not in server.said()
 
 
-def test_the_header_comes_before_tls(tmp_path):
+def test_proxy_header_precedes_tls(tmp_path):
     certificate, key = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -161,7 +161,7 @@ def test_the_header_comes_before_tls(tmp_path):
         assert "peer=192.0.2.1:4242" in server.said()
 
 
-def test_limits_by_address_are_those_of_the_client():
+def test_limits_by_address_use_the_clients_address():
     with confab(*TRUST, "--proxy-protocol", "--max-connections-per-address", 2) as server:
         with contextlib.ExitStack() as stack:
             def connect(header):
@@ -214,18 +214,18 @@ def test_requests_without_forwarded_address_count_for_the_proxy():
             assert connect("192.0.2.1") == 101
 
 
-def test_the_last_of_several_headers_is_the_one_that_the_proxy_has_added():
+def test_last_forwarded_header_counts():
     with confab(*TRUST) as server:
         two = "6.6.6.6\r\nX-Other: 1\r\nx-forwarded-for: 192.0.2.1"
         assert refused_as(server, X_Forwarded_For=two) == "192.0.2.1"
 
 
-def test_forwarded_is_not_looked_at():
+def test_forwarded_header_is_ignored():
     with confab(*TRUST) as server:
         assert refused_as(server, Forwarded="for=192.0.2.1").startswith(f"{PROXY}:")
 
 
-def test_who_is_forwarded_counts_by_address_and_each_request_for_itself():
+def test_forwarded_requests_count_by_client_address():
     with confab(*TRUST, "--max-connections-per-address", 1) as server, contextlib.ExitStack() as stack:
         def connect(address):
             client = stack.enter_context(Client(server.port))
@@ -253,7 +253,7 @@ def test_kept_alive_requests_count_once(tmp_path):
             assert client.answer()[0] == 200
 
 
-def test_rates_are_for_forwarded_clients_though_the_proxy_is_on_this_machine():
+def test_rates_apply_to_forwarded_clients_of_local_proxy():
     with confab(*TRUST, "--max-message-rate", 10, "--log-level", "info") as server, Client(server.port) as client:
         client.open(X_Forwarded_For="192.0.2.1")
         client.send(frame(1, b"x") * 50)
@@ -267,6 +267,6 @@ def test_rates_are_for_forwarded_clients_though_the_proxy_is_on_this_machine():
     (["--trusted-proxy", "proxy.example"], "'proxy.example' is not an address"),
     (["--proxy-protocol"], "--proxy-protocol needs --trusted-proxy"),
 ])
-def test_what_is_wrong(arguments, reason):
+def test_invalid_proxy_options_are_errors(arguments, reason):
     result = run("check", *arguments)
     assert result.returncode == 1 and reason in result.stderr

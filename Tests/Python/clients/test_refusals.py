@@ -168,7 +168,7 @@ def test_each_reason_is_counted_and_logged(reason, tmp_path):
         assert f"reason={reason}" in server.said()
 
 
-def test_no_reason_is_without_a_test():
+def test_each_reason_has_a_test():
     admin = f"127.0.0.1:{free_port()}"
     with confab("--admin", admin):
         assert set(counts(admin)) == set(REASONS) | OF_PROGRAMS

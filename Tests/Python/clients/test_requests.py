@@ -57,7 +57,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("data, status, reason", REFUSED, ids=[f"{status} {reason}" for _, status, reason in REFUSED])
-def test_what_is_refused(server, data, status, reason):
+def test_invalid_requests_are_rejected(server, data, status, reason):
     answer, headers, body = request(server.port, data)
     assert answer == status
     assert reason in body.decode() and body.count(b"\n") == 1
@@ -74,7 +74,7 @@ def test_what_is_refused(server, data, status, reason):
 
 @pytest.mark.parametrize("offer", ["soap", "v12.stomp, v11.stomp", "chat.v1_b-2", "x" * 200, "a,b", "a , b", "1.2"])
 @pytest.mark.parametrize("extensions", [None, "permessage-deflate"])
-def test_who_offers_only_unknown_subprotocols_goes_on_without(server, offer, extensions):
+def test_unknown_subprotocols_are_declined(server, offer, extensions):
     with RawClient(server.port) as client:
         headers = client.open(Sec_WebSocket_Protocol=offer, Sec_WebSocket_Extensions=extensions)
         assert "sec-websocket-protocol" not in headers
@@ -93,7 +93,7 @@ def test_head_has_no_body(server):
         assert text.startswith(b"HTTP/1.1 404") and text.endswith(b"\r\n\r\n")
 
 
-def test_headers_beyond_the_limit_are_refused_before_they_have_all_come(server):
+def test_headers_over_the_limit_are_rejected_early(server):
     for headers in ({f"X-{number}": "x" * 100 for number in range(5000)}, {"X": "x" * 100_000}):
         assert request(server.port, head(GET | headers))[0] == 431
     assert request(server.port, head(GET))[0] == 200
@@ -113,28 +113,28 @@ def test_headers_beyond_the_limit_are_refused_before_they_have_all_come(server):
     ("", "localhost", True),
     ("http://", "localhost", False),
 ])
-def test_origins_while_listening_on_this_machine_only(server, origin, host, is_let_in):
+def test_loopback_listener_accepts_only_local_origins(server, origin, host, is_let_in):
     status, _, body = request(server.port, handshake(Origin=origin, Host=host))
     assert status == (101 if is_let_in else 403)
     if not is_let_in and origin:
         assert f"--allow-origin {origin}".encode() in body
 
 
-def test_origins_that_are_added():
+def test_allowed_origins_are_accepted():
     with confab("--allow-origin", "https://app.example.com") as server:
         for origin in ("https://app.example.com", "https://APP.example.com:443", "http://localhost"):
             assert request(server.port, handshake(Origin=origin))[0] == 101
         assert request(server.port, handshake(Origin="http://app.example.com"))[0] == 403
 
 
-def test_every_origin_and_no_origin():
+def test_wildcard_origin_and_required_origin():
     with confab("--allow-origin", "*", "--require-origin") as server:
         assert request(server.port, handshake(Origin="https://any.example"))[0] == 101
         status, _, body = request(server.port, handshake())
         assert status == 403 and b"--require-origin" in body
 
 
-def test_hosts():
+def test_allowed_hosts():
     with confab("--allow-host", "chat.example.org", "--allow-host", "localhost") as server:
         assert request(server.port, handshake(Host="Chat.Example.Org:8080"))[0] == 101
         assert request(server.port, head({"Host": "localhost"}))[0] == 200
@@ -143,7 +143,7 @@ def test_hosts():
             assert status == 403 and b"--allow-host other.example" in body
 
 
-def test_logs_hold_no_control_characters_and_are_few(server):
+def test_logged_data_is_escaped_and_rate_limited(server):
     for _ in range(50):
         assert request(server.port, handshake(Origin="http://x\x1b[31m\x07evil"))[0] == 403
     server.stop()
@@ -152,7 +152,7 @@ def test_logs_hold_no_control_characters_and_are_few(server):
     assert all(character.isprintable() for line in lines for character in line)
 
 
-def test_an_upgrade_on_a_kept_alive_connection_after_the_page(server):
+def test_upgrade_on_a_persistent_connection(server):
     """CVE-2025-11677: libwebsockets 4.1.6 passes on a pointer to freed memory for unknown upgrades."""
     for upgrade in ("anything", "h2c", "websocket", "x" * 3000):
         with RawClient(server.port) as client:
@@ -163,7 +163,7 @@ def test_an_upgrade_on_a_kept_alive_connection_after_the_page(server):
     assert request(server.port, handshake())[0] == 101
 
 
-def test_messages_in_one_piece_with_the_handshake_are_received(server):
+def test_messages_in_the_segment_of_the_handshake_are_received(server):
     with RawClient(server.port) as client:
         client.send(handshake() + frame(2, bytes(300)) + frame(1, b"the end"))
         assert client.answer()[0] == 101

@@ -22,14 +22,14 @@ def plain(server, path=""):
     return websockets.connect(server.ws + path, compression=None, max_size=None, max_queue=None)
 
 
-def test_the_examples_of_the_documents_are_what_the_schema_says():
+def test_documented_events_match_the_schema():
     examples = re.findall(r"^```json (client|server)\n(.*?)^```", (DOCUMENTS / "Protocol.md").read_text(), re.M | re.S)
     assert len(examples) > 12
     for side, text in examples:
         check(side, text)
 
 
-def test_one_comes_in_and_is_heard(server):
+def test_member_joins_and_its_message_is_delivered(server):
     async def main():
         async with rich(server, "Ann", "tea") as ann, rich(server, "Bob", "tea") as bob:
             assert ann.welcome["room"] == "/tea" and ann.welcome["people"] == ["Ann"] and ann.welcome["count"] == 1
@@ -45,7 +45,7 @@ def test_one_comes_in_and_is_heard(server):
     go(main())
 
 
-def test_the_subprotocol_is_asked_for(server):
+def test_subprotocol_is_negotiated(server):
     async def main():
         async with websockets.connect(server.ws, subprotocols=["other", "chat.confab.v1"]) as client:
             assert client.subprotocol == "chat.confab.v1"
@@ -56,7 +56,7 @@ def test_the_subprotocol_is_asked_for(server):
     go(main())
 
 
-def test_plain_and_rich_clients_hear_each_other(server):
+def test_plain_and_rich_clients_receive_each_others_messages(server):
     async def main():
         async with plain(server) as one, rich(server, "Ann") as ann, plain(server) as two:
             said = await ann.say("你好\nhi")
@@ -81,7 +81,7 @@ def test_plain_and_rich_clients_hear_each_other(server):
 
 
 @pytest.mark.parametrize("loops", [1, 2])
-def test_one_order_for_plain_and_rich(loops):
+def test_plain_and_rich_clients_receive_one_order(loops):
     count = 150
 
     async def main(server, stack):
@@ -122,7 +122,7 @@ def test_one_order_for_plain_and_rich(loops):
         go(run(server))
 
 
-def test_compression(server):
+def test_rich_clients_may_use_compression(server):
     async def main():
         async with open_rich(server, compression="deflate") as ann, rich(server, "Bob") as bob:
             await ann.hello("Ann")
@@ -134,7 +134,7 @@ def test_compression(server):
     go(main())
 
 
-def test_a_tag_is_said_once(server):
+def test_repeated_tag_is_published_once(server):
     async def main():
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
             first = await ann.say("once", "tag")
@@ -148,7 +148,7 @@ def test_a_tag_is_said_once(server):
     go(main())
 
 
-def test_a_tag_is_forgotten_with_its_message():
+def test_tag_expires_with_its_message():
     async def main(server):
         async with rich(server, "Ann") as ann:
             first = await ann.say("once", "tag")
@@ -160,7 +160,7 @@ def test_a_tag_is_forgotten_with_its_message():
         go(main(server))
 
 
-def test_what_is_wrong_gets_an_error_and_nothing_is_lost_silently():
+def test_invalid_event_gets_an_error():
     async def main(server):
         async with open_rich(server) as client, rich(server, "Bob") as bob:
             async def wrong(code, event, **members):
@@ -203,7 +203,7 @@ MALFORMED = ["", "x", "null", "[]", "{}", '{"type":5}', '{"type":"hello"}', '{"t
              '{"type":"hello","name":' + "[" * 100_000]
 
 
-def test_ten_malformed_events_are_the_end(server):
+def test_ten_malformed_events_close_the_connection(server):
     async def main():
         async with rich(server, "Bob") as bob, open_rich(server) as client:
             with pytest.raises(websockets.ConnectionClosed) as caught:
@@ -219,7 +219,7 @@ def test_ten_malformed_events_are_the_end(server):
 
 @pytest.mark.parametrize("text", ["x" * 4000, "語" * 4000, "👍🏽" * 2000, "e\u0301" * 4000],
                          ids=["one unit", "three bytes", "an emoji of two", "two for a character"])
-def test_long_texts(server, text):
+def test_text_over_the_limit_is_rejected(server, text):
     async def main():
         async with rich(server, "Ann") as ann:
             assert (await ann.say(text))["text"] == text
@@ -230,14 +230,14 @@ def test_long_texts(server, text):
 @pytest.mark.parametrize("text, said", [
     ("a\r\nb\x00\x1b[1m\x85\tc", "a\nb[1m\tc"), ("\u0430\u202e\u200b", "\u0430\u202e\u200b"),
 ])
-def test_control_characters_are_taken_out(server, text, said):
+def test_control_characters_are_removed(server, text, said):
     async def main():
         async with rich(server, "Ann") as ann:
             assert (await ann.say(text))["text"] == said
     go(main())
 
 
-def test_a_character_has_no_more_bytes_than_it_may(server):
+def test_bytes_per_character_are_limited(server):
     async def main():
         async with rich(server, "Ann") as ann:
             assert (await ann.say("e" + "\u0301" * 31_000))["type"] == "message"
@@ -246,7 +246,7 @@ def test_a_character_has_no_more_bytes_than_it_may(server):
 
 
 @pytest.mark.parametrize("member", ["text", "other"])
-def test_event_that_is_longer_than_a_legal_one_is_rejected_unread(server, member):
+def test_oversized_event_is_rejected_unparsed(server, member):
     async def main():
         async with rich(server, "Ann") as ann:
             limit = 51 * 4000 + 8192
@@ -257,7 +257,7 @@ def test_event_that_is_longer_than_a_legal_one_is_rejected_unread(server, member
     go(main())
 
 
-def test_a_large_event_counts_as_several(server):
+def test_large_event_counts_as_several(server):
     async def main():
         async with rich(server, "Ann") as ann:
             for number in range(4):
@@ -269,7 +269,7 @@ def test_a_large_event_counts_as_several(server):
     go(main())
 
 
-def test_the_rate_is_limited(server):
+def test_event_rate_is_limited(server):
     async def main():
         async with rich(server, "Ann") as ann:
             for number in range(40):
@@ -286,7 +286,7 @@ def test_the_rate_is_limited(server):
     go(main())
 
 
-def test_renames_have_a_rate_of_their_own(server):
+def test_renames_have_a_separate_rate_limit(server):
     async def main():
         async with rich(server, "Ann") as ann:
             for number in range(10):
@@ -301,7 +301,7 @@ def test_renames_have_a_rate_of_their_own(server):
     go(main())
 
 
-def test_rooms_are_apart(server):
+def test_rooms_are_isolated(server):
     async def main():
         async with rich(server, "Ann", "red") as red, rich(server, "Ann", "blue") as blue:
             assert red.welcome["room"] == "/red" and blue.welcome["room"] == "/blue"

@@ -28,7 +28,7 @@ def ids(event):
     return [message["id"] for message in event["messages"]]
 
 
-def test_newcomers_get_the_newest_messages(server):
+def test_joining_member_gets_the_newest_messages(server):
     async def main():
         await fill(server, "", 120)
         for members, expected in (
@@ -41,7 +41,7 @@ def test_newcomers_get_the_newest_messages(server):
     go(main())
 
 
-def test_a_room_of_the_plain_protocol_alone_has_no_history(server):
+def test_plain_only_room_has_no_history(server):
     async def main():
         async with websockets.connect(server.ws) as client:
             await client.send("before")
@@ -58,7 +58,7 @@ def test_a_room_of_the_plain_protocol_alone_has_no_history(server):
     go(main())
 
 
-def test_older_messages_page_by_page():
+def test_older_messages_are_paged():
     async def main(server):
         await fill(server, "", 250)
         async with rich(server, "Ann") as ann:
@@ -87,7 +87,7 @@ def test_older_messages_page_by_page():
         go(main(server))
 
 
-def test_pages_are_no_larger_than_they_may(server):
+def test_page_size_is_limited(server):
     async def main():
         await fill(server, "", 10, "x" * 60_000)
         async with rich(server, "Ann") as ann:
@@ -100,7 +100,7 @@ def test_pages_are_no_larger_than_they_may(server):
     go(main())
 
 
-def test_large_pages_count_for_the_rate(server):
+def test_large_pages_count_towards_the_rate_limit(server):
     async def main():
         await fill(server, "", 4, "x" * 60_000)
         async with rich(server, "Ann", history=0) as ann:
@@ -113,7 +113,7 @@ def test_large_pages_count_for_the_rate(server):
     go(main())
 
 
-def test_who_comes_back_hears_what_was_said_meanwhile(server):
+def test_resume_delivers_missed_messages(server):
     async def main():
         async with rich(server, "Bob") as bob:
             async with rich(server, "Ann") as ann:
@@ -127,7 +127,7 @@ def test_who_comes_back_hears_what_was_said_meanwhile(server):
     go(main())
 
 
-def test_what_cannot_be_resumed_is_a_gap():
+def test_failed_resume_reports_a_gap():
     async def main(server):
         await fill(server, "", 300)
         async with rich(server, "Bob") as bob:
@@ -190,7 +190,7 @@ class Visitor:
 
 
 @pytest.mark.parametrize("loops", [1, 2])
-def test_exactly_once_while_others_talk_all_the_time(loops):
+def test_resume_is_exactly_once_while_others_publish(loops):
     async def talk(server, number, is_over):
         async with open_rich(server) as client:
             await client.hello(f"talker {number}", history=0)
@@ -225,7 +225,7 @@ def test_exactly_once_while_others_talk_all_the_time(loops):
         go(main(server), 120)
 
 
-def test_a_room_stays_with_its_history_until_its_place_is_needed():
+def test_empty_room_keeps_history_until_evicted():
     async def main(server):
         async def visit(path):
             async with rich(server, "Ann", path) as ann:
@@ -250,7 +250,7 @@ def test_a_room_stays_with_its_history_until_its_place_is_needed():
         go(main(server))
 
 
-def test_a_room_without_history_goes_with_the_last():
+def test_room_without_history_is_removed_with_its_last_member():
     async def main(server):
         async with rich(server, "Ann") as ann:
             await ann.say("x")
@@ -268,7 +268,7 @@ def test_a_room_without_history_goes_with_the_last():
 
 
 @pytest.mark.memory
-def test_the_memory_of_all_rooms_is_bounded():
+def test_history_memory_of_all_rooms_is_limited():
     async def main(server):
         await fill(server, "first", 5, "x" * 100_000)
         before = server.memory()
@@ -283,7 +283,7 @@ def test_the_memory_of_all_rooms_is_bounded():
         go(main(server))
 
 
-def test_a_client_that_has_heard_more_than_the_server_waits_for_that(server):
+def test_resume_ahead_of_the_server_waits(server):
     async def main():
         async with rich(server, "Ann") as ann, open_rich(server) as bob:
             last = (await ann.say("1"))["id"]
@@ -309,7 +309,7 @@ def test_a_client_that_has_heard_more_than_the_server_waits_for_that(server):
     go(main())
 
 
-def test_what_rich_clients_get_of_plain_messages_is_bounded(server):
+def test_plain_messages_are_truncated_for_rich_clients(server):
     """A control character takes six bytes in JSON."""
     async def main():
         async with rich(server, "Ann") as ann, websockets.connect(server.ws, compression=None) as plain:

@@ -28,7 +28,7 @@ async def closed(client):
     ("  Ann \t\n Lee ", "Ann Lee"), ("Zoe\u0308", "Zoë"), ("李雷", "李雷"), ("👩‍🚀", "👩‍🚀"), ("❤️", "❤️"),
     ("می‌خواهم", "می‌خواهم"), ("x" * 32, "x" * 32), ("語" * 32, "語" * 32), ("👩‍🚀" * 11, "👩‍🚀" * 11),
 ])
-def test_names_are_put_in_order(server, name, expected):
+def test_names_are_normalized(server, name, expected):
     async def main():
         async with rich(server, name) as client:
             assert client.welcome["name"] == expected and client.welcome["people"] == [expected]
@@ -40,7 +40,7 @@ def test_names_are_put_in_order(server, name, expected):
     "", "   ", "\u200b", "a\u202eb", "a\u2067b", "\ufeff", "a\x00b", "a\x7fb", "\ue000", "\u3164", "\u0301", "a\u200db",
     "x" * 33, "語" * 33, "👩‍🚀" * 12, "a" + "\u0301" * 70, "x" * 100_000,
 ])
-def test_names_that_deceive_or_are_too_long_are_refused(server, name):
+def test_deceptive_and_long_names_are_rejected(server, name):
     async def main():
         async with open_rich(server) as client:
             assert (await client.error("hello", name=name))["code"] == "nameInvalid"
@@ -49,7 +49,7 @@ def test_names_that_deceive_or_are_too_long_are_refused(server, name):
     go(main())
 
 
-def test_how_long_a_name_may_be_is_settable():
+def test_name_length_limit_is_an_option():
     async def main(server, limit):
         async with rich(server, "x" * limit) as one, open_rich(server) as two:
             assert one.welcome["limits"]["name"] == limit
@@ -64,7 +64,7 @@ def test_how_long_a_name_may_be_is_settable():
     ("Ann", "aNN"), ("Zoë", "zoe\u0308"), ("Straße", "STRASSE"), ("Ann", "An\u200cn"), ("Ann", " Ann "), ("❤", "❤\ufe0f"),
     ("x" * 32, "X" * 32),
 ])
-def test_a_name_belongs_to_one(server, one, other):
+def test_taken_name_is_rejected(server, one, other):
     async def main():
         async with rich(server, one), open_rich(server) as client:
             error = await client.error("hello", name=other)
@@ -80,7 +80,7 @@ def test_a_name_belongs_to_one(server, one, other):
     go(main())
 
 
-def test_proposals_lead_to_a_name(server):
+def test_proposed_name_is_free(server):
     async def main():
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(rich(server, "Ann"))
@@ -93,7 +93,7 @@ def test_proposals_lead_to_a_name(server):
     go(main())
 
 
-def test_a_name_can_be_changed(server):
+def test_member_can_rename(server):
     async def main():
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
             while "Bob" not in (await bob.until("presence"))["joined"]:
@@ -111,7 +111,7 @@ def test_a_name_can_be_changed(server):
     go(main())
 
 
-def test_a_session_takes_the_name_over():
+def test_session_takes_over_its_name():
     async def main(server):
         async with rich(server, "Bob") as bob, contextlib.AsyncExitStack() as stack:
             old = await stack.enter_async_context(rich(server, "Ann"))
@@ -133,7 +133,7 @@ def test_a_session_takes_the_name_over():
         go(main(server))
 
 
-def test_many_take_over_at_once_and_one_is_left():
+def test_concurrent_takeovers_leave_one_connection():
     async def main(server):
         async with rich(server, "Ann") as first, contextlib.AsyncExitStack() as stack:
             session = first.welcome["session"]
@@ -154,7 +154,7 @@ def test_many_take_over_at_once_and_one_is_left():
         go(main(server))
 
 
-def test_a_session_can_take_another_name_along(server):
+def test_session_takeover_may_rename(server):
     async def main():
         async with rich(server, "Bob") as bob, rich(server, "Ann") as ann, open_rich(server) as again:
             session = ann.welcome["session"]
@@ -169,7 +169,7 @@ def test_a_session_can_take_another_name_along(server):
     go(main())
 
 
-def test_other_sessions_are_of_no_use(server):
+def test_wrong_session_does_not_take_over_a_name(server):
     async def main():
         async with rich(server, "Ann") as ann, rich(server, "Eve") as eve, open_rich(server) as client:
             session = ann.welcome["session"]
@@ -184,7 +184,7 @@ def test_other_sessions_are_of_no_use(server):
     go(main())
 
 
-def test_a_session_of_the_clients_own_is_kept(server):
+def test_session_chosen_by_client_is_kept(server):
     """A client that missed its welcome comes back with its own session and gets its name."""
     async def main():
         own = secrets.token_hex(24)

@@ -38,7 +38,7 @@ class Crowd:
             await self.hear()
 
 
-def test_who_comes_and_goes(server):
+def test_presence_reports_joins_leaves_and_renames(server):
     async def main():
         async with rich(server, "Ann") as ann:
             crowd = Crowd(ann)
@@ -56,7 +56,7 @@ def test_who_comes_and_goes(server):
     go(main())
 
 
-def test_who_goes_without_a_word_is_gone(server):
+def test_presence_reports_leave_of_dropped_connection(server):
     async def main():
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
             crowd = Crowd(ann)
@@ -67,7 +67,7 @@ def test_who_goes_without_a_word_is_gone(server):
 
 
 @pytest.mark.parametrize("loops", [1, 2])
-def test_three_hundred_come_at_once(loops):
+def test_three_hundred_joins_are_merged_into_few_events(loops):
     names = [f"guest {number}" for number in range(300)]
 
     async def main(server):
@@ -96,7 +96,7 @@ def test_three_hundred_come_at_once(loops):
         go(main(server), seconds=180)
 
 
-def test_those_who_flap_are_told_as_they_are():
+def test_presence_reports_final_state_of_flapping_members():
     async def main(server):
         async with rich(server, "Ann") as ann:
             crowd = Crowd(ann)
@@ -121,7 +121,7 @@ def test_those_who_flap_are_told_as_they_are():
         go(main(server))
 
 
-def test_writing_is_told_once_in_a_while(server):
+def test_typing_events_are_rate_limited(server):
     async def main():
         async with rich(server, "Ann") as ann, rich(server, "Bob") as bob, websockets.connect(server.ws) as page:
             for _ in range(5):

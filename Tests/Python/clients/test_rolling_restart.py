@@ -115,7 +115,7 @@ def options(request):
             yield ("--nats", one.url)
 
 
-def test_a_rolling_restart_loses_nothing(options):
+def test_rolling_restart_loses_no_message(options):
     admins = [free_port() for _ in range(SERVERS)]
     servers = []
 

@@ -22,7 +22,7 @@ TEXT = 15_000
 
 
 @pytest.mark.memory
-def test_a_room_that_is_left_keeps_its_history_and_little_else():
+def test_empty_room_keeps_little_more_than_its_history():
     with confab("--loops", 1) as server:
         async def visit(path):
             """Opens a reader for each form of the room's log: both compression windows, and uncompressed."""
@@ -51,7 +51,7 @@ def test_a_room_that_is_left_keeps_its_history_and_little_else():
 NARROW = ClientPerMessageDeflateFactory(server_max_window_bits=9)
 
 
-def test_who_comes_and_goes_does_not_have_the_history_read_each_time(tmp_path):
+def test_rejoining_does_not_read_the_history_again(tmp_path):
     """SQLite caches 2 MB of a file. The room has more."""
     with confab("--history", tmp_path / "chat.db", "--max-message-rate", 0, "--max-byte-rate", 0,
                 "--max-history-bytes", "8MiB") as server:
@@ -68,7 +68,7 @@ def test_who_comes_and_goes_does_not_have_the_history_read_each_time(tmp_path):
         asyncio.run(asyncio.wait_for(main(), 30))
 
 
-def test_rooms_that_are_in_a_file_are_given_up_for_others(tmp_path):
+def test_stored_rooms_are_evicted_for_others(tmp_path):
     """The history of a removed room stays in the file."""
     with confab("--history", tmp_path / "chat.db", "--max-rooms", 2, "--max-total-history-bytes", "100KiB") as server:
         async def main():

@@ -54,7 +54,7 @@ def manager(request, tmp_path):
         yield manager
 
 
-def test_it_tells_what_it_is_at(manager, tmp_path):
+def test_service_manager_gets_ready_reloading_and_stopping(manager, tmp_path):
     certificate, key = make_certificate(tmp_path)
     with confab("--tls-cert", certificate, "--tls-key", key, "--drain", 600, **manager.environment()) as server:
         assert manager.hear() == "READY=1"
@@ -68,12 +68,12 @@ def test_it_tells_what_it_is_at(manager, tmp_path):
         assert server.end() == 0
 
 
-def test_it_says_that_it_is_alive(manager):
+def test_watchdog_is_notified(manager):
     with confab("--loops", 2, **manager.environment(WATCHDOG_USEC="200000")):
         assert [manager.hear() for _ in range(4)] == ["READY=1"] + ["WATCHDOG=1"] * 3
 
 
-def test_a_process_that_hangs_is_not_alive(manager):
+def test_stalled_loop_stops_watchdog_notifications(manager):
     with confab(**manager.environment(WATCHDOG_USEC="200000")) as server:
         assert [manager.hear() for _ in range(2)] == ["READY=1", "WATCHDOG=1"]
         server.process.send_signal(signal.SIGSTOP)
@@ -85,14 +85,14 @@ def test_a_process_that_hangs_is_not_alive(manager):
         assert manager.hear() == "WATCHDOG=1"
 
 
-def test_another_process_is_watched(manager):
+def test_watchdog_of_another_process_is_ignored(manager):
     with confab(**manager.environment(WATCHDOG_USEC="1", WATCHDOG_PID="1")) as server:
         assert manager.hear() == "READY=1"
         server.stop()
         assert manager.hear() == "STOPPING=1"
 
 
-def test_a_manager_that_is_not_there_does_no_harm():
+def test_missing_notify_socket_is_ignored():
     for name in ("/nowhere/notify", "@", "x" * 200):
         with confab(env=os.environ | {"NOTIFY_SOCKET": name}):
             pass
@@ -113,7 +113,7 @@ def given(*sockets, **variables):
 
 
 @pytest.mark.parametrize("loops", [1, 3])
-def test_sockets_are_taken_over(loops):
+def test_inherited_sockets_are_used(loops):
     with listener() as one, listener(socket.AF_INET6, "::1") as other:
         with confab("--loops", loops, **given(one, other)) as server:
             assert server.port == one.getsockname()[1]
@@ -125,7 +125,7 @@ def test_sockets_are_taken_over(loops):
                 assert [client.recv(10) for client in everybody] == ["hello"] * 8
 
 
-def test_an_address_of_ipv4_is_one_on_a_socket_for_both_too():
+def test_ipv4_clients_of_dual_stack_socket_have_ipv4_addresses():
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both:
         options = "--limit-loopback", "--max-connections-per-address", 2
         with confab(*options, **given(both)) as server, contextlib.ExitStack() as clients:
@@ -140,7 +140,7 @@ def test_an_address_of_ipv4_is_one_on_a_socket_for_both_too():
 
 
 @pytest.mark.parametrize("drain", [0, 1])
-def test_who_connects_while_no_server_runs_waits_for_the_next(drain):
+def test_clients_wait_in_inherited_socket_for_next_server(drain):
     with listener() as given_one:
         port = given_one.getsockname()[1]
         with RawClient(port) as early:
@@ -157,12 +157,12 @@ def test_who_connects_while_no_server_runs_waits_for_the_next(drain):
                 assert late.answer()[0] == 101
 
 
-def test_sockets_of_another_process_are_not_taken():
+def test_inherited_sockets_of_another_process_are_ignored():
     with listener() as one, confab(**given(one, LISTEN_PID="1")) as server:
         assert server.port != one.getsockname()[1]
 
 
-def test_what_is_no_listening_socket_is_an_error(tmp_path):
+def test_inherited_descriptor_must_be_a_listening_socket(tmp_path):
     with socket.socket() as idle, socket.socket(socket.AF_UNIX) as local:
         local.bind(str(tmp_path / "socket"))
         local.listen()

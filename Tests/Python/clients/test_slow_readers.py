@@ -79,7 +79,7 @@ async def say(server, count):
     return longest
 
 
-def test_a_reader_that_pauses_gets_every_byte():
+def test_paused_reader_gets_every_byte():
     with confab("--max-backlog", "16MiB", "--send-buffer", "64KiB") as server:
         reader = Reader(server.port)
         asyncio.run(asyncio.wait_for(say(server, 200), 60))
@@ -90,7 +90,7 @@ def test_a_reader_that_pauses_gets_every_byte():
 
 
 @pytest.mark.memory
-def test_a_reader_beyond_the_backlog_is_closed_with_1013_and_holds_up_nobody():
+def test_slow_reader_is_closed_with_1013_and_delays_no_other():
     with confab("--max-backlog", "1MiB", "--send-buffer", "64KiB") as server:
         readers = [Reader(server.port) for _ in range(20)]
         before = server.memory()
@@ -105,7 +105,7 @@ def test_a_reader_beyond_the_backlog_is_closed_with_1013_and_holds_up_nobody():
             reader.close()
 
 
-def test_one_message_larger_than_the_backlog_limit_evicts_nobody():
+def test_single_message_over_backlog_limit_evicts_no_client():
     with confab("--max-backlog", "64KiB", "--max-message-size", "8MiB", "--send-buffer", "64KiB") as server:
         reader = Reader(server.port)
 
@@ -154,7 +154,7 @@ def test_client_that_writes_before_it_reads_gets_its_echo():
         writer.close()
 
 
-def test_client_far_behind_is_not_read_until_it_reads():
+def test_reading_pauses_for_client_far_behind():
     """The client writes 40 MiB in all and reads slowly at the same time: its own echo never evicts it."""
     with confab("--max-backlog", "1MiB", "--send-buffer", "64KiB", "--limit-loopback", "--max-byte-rate", "0",
                 "--max-message-rate", "0") as server:
@@ -175,7 +175,7 @@ def test_client_far_behind_is_not_read_until_it_reads():
         client.close()
 
 
-def test_total_backlog_is_bounded_for_all_rooms_together():
+def test_total_backlog_of_all_rooms_is_limited():
     """16 rooms, each with a client that never reads. 4 MiB are sent in each, and 16 MiB may be kept in all."""
     admin = f"127.0.0.1:{free_port()}"
     with confab("--admin", admin, "--max-total-backlog", "16MiB", "--send-buffer", "64KiB", "--limit-loopback", "--max-byte-rate", "0",
@@ -201,7 +201,7 @@ def test_total_backlog_is_bounded_for_all_rooms_together():
             reader.close()
 
 
-def test_silent_rooms_make_room_for_others():
+def test_backlog_of_silent_rooms_is_freed_for_others():
     """Clients that have stopped reading are evicted when memory is short, even if their rooms are silent."""
     admin = f"127.0.0.1:{free_port()}"
     with confab("--admin", admin, "--max-backlog", "8MiB", "--max-total-backlog", "8MiB", "--send-buffer", "64KiB",
@@ -224,7 +224,7 @@ def test_silent_rooms_make_room_for_others():
             reader.close()
 
 
-def test_a_slow_reader_that_makes_progress_is_not_idle():
+def test_slow_reader_with_progress_is_not_idle():
     options = ("--idle-timeout", 2, "--ping-interval", 1, "--send-buffer", "4KiB", "--no-compression")
     with confab(*options) as server, contextlib.closing(Reader(server.port)) as slow:
         size = 400_000
@@ -244,7 +244,7 @@ def test_a_slow_reader_that_makes_progress_is_not_idle():
         assert time.monotonic() - start > 4
 
 
-def test_a_reader_that_makes_no_progress_is_idle():
+def test_reader_without_progress_is_idle():
     admin = f"127.0.0.1:{free_port()}"
     options = ("--idle-timeout", 2, "--ping-interval", 1, "--send-buffer", "4KiB", "--no-compression", "--admin", admin)
     with confab(*options) as server, contextlib.closing(Reader(server.port)):

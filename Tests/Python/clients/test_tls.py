@@ -50,7 +50,7 @@ def get(server, context):
 
 
 @pytest.mark.parametrize("compression", [None, "deflate"])
-def test_the_page_and_the_chat(server, files, compression):
+def test_page_and_chat_work_over_tls(server, files, compression):
     context = trust(files[0])
     assert get(server, context).startswith(b"HTTP/1.1 200 OK\r\n")
 
@@ -66,7 +66,7 @@ def test_the_page_and_the_chat(server, files, compression):
     asyncio.run(asyncio.wait_for(main(), 30))
 
 
-def test_a_slow_reader_gets_everything(files):
+def test_slow_reader_gets_every_message(files):
     messages = [bytes([number]) * 50_000 for number in range(100)]
 
     async def main(server):
@@ -82,7 +82,7 @@ def test_a_slow_reader_gets_everything(files):
         asyncio.run(asyncio.wait_for(main(server), 30))
 
 
-def test_without_tls_pages_are_redirected_and_the_rest_is_refused(server, files):
+def test_cleartext_page_request_is_redirected_and_others_rejected(server, files):
     status, headers, _ = request(server.port, head({"Host": "localhost:1234"}, "GET /a%20b/%E7%BE%A4?x=1&y=%20 HTTP/1.1"))
     assert (status, headers["location"]) == (308, "https://localhost:1234/a%20b/%E7%BE%A4?x=1&y=%20")
     status, _, body = request(server.port, handshake())
@@ -92,7 +92,7 @@ def test_without_tls_pages_are_redirected_and_the_rest_is_refused(server, files)
     assert get(server, trust(files[0])).startswith(b"HTTP/1.1 200")
 
 
-def test_http_2_is_not_spoken(server, files):
+def test_http_2_is_not_negotiated(server, files):
     context = trust(files[0])
     context.set_alpn_protocols(["h2", "http/1.1"])
     with encrypted(server, context) as client:
@@ -102,14 +102,14 @@ def test_http_2_is_not_spoken(server, files):
 
 
 @pytest.mark.parametrize("version, is_spoken", [("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)])
-def test_versions(server, files, version, is_spoken):
+def test_only_tls_1_2_and_1_3_are_accepted(server, files, version, is_spoken):
     result = subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-CAfile", files[0], "-verify_return_error",
          "-cipher", "DEFAULT@SECLEVEL=0", version], input=b"", capture_output=True, timeout=20)
     assert (result.returncode == 0) == is_spoken
 
 
-def test_a_peer_of_tls_1_2_cannot_renegotiate(server, files):
+def test_tls_1_2_renegotiation_is_rejected(server, files):
     with subprocess.Popen(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-CAfile", files[0], "-tls1_2"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
@@ -120,7 +120,7 @@ def test_a_peer_of_tls_1_2_cannot_renegotiate(server, files):
 @pytest.mark.parametrize("data", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(508), b"\x16" * 5000,
                                   bytes(100), b"\x80\x2e\x01\x00\x02" + bytes(40)],
                          ids=["nothing", "half a hello", "one type", "zeros", "SSL 2"])
-def test_garbage_in_place_of_a_handshake(server, files, data):
+def test_garbage_handshake_is_dropped(server, files, data):
     with RawClient(server.port) as client:
         with contextlib.suppress(OSError):
             client.send(data)
@@ -130,7 +130,7 @@ def test_garbage_in_place_of_a_handshake(server, files, data):
     assert get(server, trust(files[0])).startswith(b"HTTP/1.1 200")
 
 
-def test_a_handshake_that_does_not_end_is_cut_off(files):
+def test_unfinished_tls_handshake_times_out(files):
     with confab("--tls-cert", files[0], "--tls-key", files[1], "--handshake-timeout", 0.3) as server:
         with RawClient(server.port) as client:
             client.send(b"\x16\x03\x01\x02\x00\x01\x00")
@@ -160,7 +160,7 @@ def await_subject(server, expected):
     pytest.fail("the certificate is not the new one")
 
 
-def test_a_new_certificate_without_dropping_anybody(files, tmp_path):
+def test_certificate_reload_keeps_connections(files, tmp_path):
     certificate, key = tmp_path / "now.pem", tmp_path / "now-key.pem"
     certificate.write_bytes(files[0].read_bytes())
     key.write_bytes(files[1].read_bytes())
@@ -183,7 +183,7 @@ def test_a_new_certificate_without_dropping_anybody(files, tmp_path):
             assert old.recv(4096) == b"\x81\x0astill here"
 
 
-def test_a_new_certificate_with_another_kind_of_key(files, tmp_path):
+def test_certificate_reload_may_change_the_key_type(files, tmp_path):
     pair = tmp_path / "now.pem", tmp_path / "now-key.pem"
     rsa = make_certificate(tmp_path, name="rsa", key_type=["rsa:2048"])
     with contextlib.ExitStack() as stack:
@@ -199,7 +199,7 @@ def test_a_new_certificate_with_another_kind_of_key(files, tmp_path):
                 assert get(server, trust(new[0])).startswith(b"HTTP/1.1 200")
 
 
-def test_a_new_certificate_is_used_by_all_loops_once_it_is_logged(files, tmp_path):
+def test_all_loops_use_new_certificate_once_it_is_logged(files, tmp_path):
     pair = tmp_path / "now.pem", tmp_path / "now-key.pem"
     pairs = [files, make_certificate(tmp_path, name="new")]
     for source, target in zip(files, pair):
@@ -232,7 +232,7 @@ def issue(folder, name, issuer=None, *, is_authority=False):
     return certificate, key
 
 
-def test_the_whole_chain_is_sent(tmp_path):
+def test_full_certificate_chain_is_sent(tmp_path):
     root = issue(tmp_path, "root", is_authority=True)
     middle = issue(tmp_path, "middle", root, is_authority=True)
     leaf = issue(tmp_path, "leaf", middle)
@@ -259,7 +259,7 @@ def made_for_later(folder):
     return certificate, key
 
 
-def test_what_is_wrong_with_the_files_is_said_at_the_start(files, tmp_path):
+def test_invalid_certificate_files_stop_the_start(files, tmp_path):
     other = make_certificate(tmp_path, name="other")
     expired = make_certificate(tmp_path, name="expired", days=-1)
     locked = tmp_path / "locked.pem"
@@ -300,7 +300,7 @@ GET = {"Host": "localhost"}
 # libwebsockets takes the header after one of these for a part of its name.
 @pytest.mark.parametrize("name", ["X-Auth", "Auth", "X", "If", "User", "Accept-L", "P"])
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
-def test_headers_that_libwebsockets_misreads_are_refused(server, files, name, end):
+def test_headers_that_libwebsockets_misreads_are_rejected(server, files, name, end):
     for lost in ({"Origin": "https://evil.example"}, {"Content-Length": "5"}, {"X-Anything": "1"}):
         data = handshake(**{name: "1"} | lost).replace(b"\r\n", end)
         status, _, body = answers(server, files[0], data)[0]
@@ -309,7 +309,7 @@ def test_headers_that_libwebsockets_misreads_are_refused(server, files, name, en
         assert answers(server, files[0], page)[0][0] == 400, lost
 
 
-def test_headers_that_libwebsockets_does_not_know_are_read(server, files):
+def test_headers_unknown_to_libwebsockets_are_read(server, files):
     # Lengths, and offsets in the table of libwebsockets, that look like line ends.
     for length in (1, 9, 10, 13, 2560, 2570, 3338):
         headers = {"X-Other": "x" * length, "Other": "a:b", "Z" * 10: "x" * 10, "Z" * 13: "y" * 13}
@@ -318,12 +318,12 @@ def test_headers_that_libwebsockets_does_not_know_are_read(server, files):
 
 
 @pytest.mark.parametrize("path, status", [("/r&d", 400), ("/r;d", 400), ("/r%26d", 101), ("/?a&b;c", 101)])
-def test_paths_that_libwebsockets_cuts_are_refused(server, files, path, status):
+def test_paths_that_libwebsockets_truncates_are_rejected(server, files, path, status):
     data = handshake().replace(b"GET / ", f"GET {path} ".encode())
     assert answers(server, files[0], data)[0][0] == status
 
 
-def test_more_offers_than_libwebsockets_takes_are_refused(server, files):
+def test_more_offers_than_libwebsockets_parses_are_rejected(server, files):
     for offers, status in [({"Sec_WebSocket_Extensions": ", ".join(["permessage-deflate"] * 20)}, 431),
                            ({"Sec_WebSocket_Protocol": "x" * 200}, 431), ({"Sec_WebSocket_Protocol": "1.2"}, 400)]:
         assert answers(server, files[0], handshake(**offers))[0][0] == status
@@ -352,7 +352,7 @@ def test_files_have_validators(files, tmp_path):
         assert answers(server, files[0], head(GET, "OPTIONS / HTTP/1.1"))[0][0] == 204
 
 
-def test_file_that_gets_shorter_ends_the_answer_and_nothing_else(files, tmp_path):
+def test_truncated_file_drops_only_its_response(files, tmp_path):
     (tmp_path / "big.bin").write_bytes(bytes(3 << 20))
     with confab("--tls-cert", files[0], "--tls-key", files[1], "--web-root", tmp_path, "--loops", 1) as server:
         with Encrypted(server, files[0]) as slow, Encrypted(server, files[0]) as other:

@@ -23,7 +23,7 @@ def open_at(server, address, path="", **options):
     return websockets.connect(server.ws + path, max_size=None, max_queue=None, local_addr=(address, 0), **options)
 
 
-def test_messages_that_are_put_off_come_in_order():
+def test_deferred_messages_keep_their_order():
     """Sends compressed, whole, fragmented and small messages: all arrive, in order."""
     sent = []
     for number in range(60):
@@ -46,7 +46,7 @@ def test_messages_that_are_put_off_come_in_order():
         asyncio.run(asyncio.wait_for(main(server), 60))
 
 
-def test_one_address_takes_its_share_of_a_loop():
+def test_one_address_gets_its_share_of_a_loop():
     async def main(server):
         async def flood(number):
             async with open_at(server, "127.0.0.1", f"{number}") as socket:
@@ -108,7 +108,7 @@ def server_time(server):
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def test_a_message_that_is_put_off_is_checked():
+def test_deferred_message_is_validated():
     with confab(*LIMITED, "--log-level", "info") as server, RawClient(server.port, timeout=30) as client:
         headers = client.open(Sec_WebSocket_Extensions="permessage-deflate")
         assert "permessage-deflate" in headers["sec-websocket-extensions"]

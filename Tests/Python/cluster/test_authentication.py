@@ -51,7 +51,7 @@ def is_refused(*options, reason="NATS cannot be reached: "):
         return server.said()
 
 
-def test_tls_and_passwords(tmp_path):
+def test_tls_with_passwords(tmp_path):
     certificate, key = make_certificate(tmp_path)
     other, _ = make_certificate(tmp_path, name="other")
     password = secrets.token_hex(8)
@@ -67,7 +67,7 @@ def test_tls_and_passwords(tmp_path):
             assert password not in is_refused(*wrong)
 
 
-def test_certificates_of_clients(tmp_path):
+def test_client_certificates(tmp_path):
     certificate, key = make_certificate(tmp_path)
     own, own_key = make_certificate(tmp_path, name="confab")
     other, other_key = make_certificate(tmp_path, name="other")
@@ -79,7 +79,7 @@ def test_certificates_of_clients(tmp_path):
         is_refused(*options, "--nats-cert", other, "--nats-key", other_key)
 
 
-def test_files_of_credentials(tmp_path):
+def test_credentials_files(tmp_path):
     operator = Operator()
     own = write_credentials(tmp_path / "own.creds", operator.account)
     other = write_credentials(tmp_path / "other.creds", Party(nkeys.PREFIX_BYTE_ACCOUNT))
@@ -91,7 +91,7 @@ def test_files_of_credentials(tmp_path):
         is_refused(*options, "--nats-creds", other, reason="NATS cannot be reached: Authorization Violation")
 
 
-def test_what_the_article_on_clusters_allows_is_enough(tmp_path):
+def test_documented_permissions_are_enough(tmp_path):
     article = (ROOT / "Sources/ConfabChat/ConfabChat.docc/Cluster.md").read_text()
     allowed = re.search(r"A server needs permission to subscribe to (.*?), and to publish to (.*?)\.\n", article, re.DOTALL)
     subscribe, publish = (json.dumps(re.findall("`(.*?)`", list)) for list in allowed.groups())

@@ -33,7 +33,7 @@ async def until_ready(port, status=200):
         await asyncio.sleep(0.05)
 
 
-def test_a_server_starts_without_a_broker_and_waits_for_it():
+def test_server_starts_without_a_broker():
     port, admin = free_port(), free_port()
     with confab("--nats", f"nats://127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}") as server, \
             tempfile.TemporaryDirectory() as folder:
@@ -63,7 +63,7 @@ def test_a_server_starts_without_a_broker_and_waits_for_it():
         go(main())
 
 
-def test_who_sends_is_not_read_while_the_broker_is_away():
+def test_senders_are_paused_while_the_broker_is_away():
     with broker() as one, confab("--nats", one.url, "--max-message-rate", 0, "--max-byte-rate", 0) as server:
         async def main():
             async with websockets.connect(server.ws, compression=None, max_queue=None) as plain:
@@ -83,7 +83,7 @@ def test_who_sends_is_not_read_while_the_broker_is_away():
         go(main())
 
 
-def test_messages_that_wait_are_bounded_however_many_connections_they_come_from():
+def test_pending_messages_of_all_connections_are_limited():
     with broker() as one, confab("--nats", one.url, "--max-waiting-bytes", "1MiB", "--max-message-rate", 0) as server:
         async def main():
             # The room is open before the broker stops.
@@ -105,7 +105,7 @@ def test_messages_that_wait_are_bounded_however_many_connections_they_come_from(
         go(main())
 
 
-def test_acknowledgements_that_get_lost():
+def test_lost_acknowledgements_do_not_repeat_messages():
     """Messages that the broker stored without the server knowing are not published twice."""
     async def main(server, network):
         is_over = asyncio.Event()
@@ -148,7 +148,7 @@ def test_acknowledgements_that_get_lost():
         go(main(server, network))
 
 
-def test_the_same_tag_of_two_members_is_two_messages():
+def test_equal_tags_of_two_members_are_two_messages():
     with broker() as one, confab("--nats", one.url, "--max-event-rate", 0) as first, confab(
             "--nats", one.url, "--max-event-rate", 0) as second:
         async def main():
@@ -164,7 +164,7 @@ def test_the_same_tag_of_two_members_is_two_messages():
         go(main())
 
 
-def test_a_member_says_the_same_tag_at_two_servers_once():
+def test_tag_sent_to_two_servers_is_published_once():
     with broker() as one, confab("--nats", one.url, "--max-event-rate", 0) as first, confab(
             "--nats", one.url, "--max-event-rate", 0) as second:
         async def main():
@@ -183,7 +183,7 @@ def test_a_member_says_the_same_tag_at_two_servers_once():
         go(main())
 
 
-def test_what_is_said_just_before_leaving_is_heard():
+def test_messages_sent_just_before_leaving_are_delivered():
     with broker() as one, confab("--nats", one.url) as server:
         async def main():
             for number in range(10):
@@ -195,7 +195,7 @@ def test_what_is_said_just_before_leaving_is_heard():
         go(main())
 
 
-def test_a_tag_that_the_room_has_forgotten_is_answered():
+def test_expired_tag_is_acknowledged():
     with broker() as one, confab("--nats", one.url, "--max-history-messages", 2, "--max-event-rate", 0) as server:
         async def main():
             async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
@@ -210,7 +210,7 @@ def test_a_tag_that_the_room_has_forgotten_is_answered():
         go(main())
 
 
-def test_a_used_tag_with_another_text_is_another_message():
+def test_used_tag_with_another_text_is_a_new_message():
     with broker() as one, confab("--nats", one.url, "--max-history-messages", 2, "--max-event-rate", 0) as server:
         async def main():
             async with rich(server, "Ann") as ann, rich(server, "Bob") as bob:
@@ -223,7 +223,7 @@ def test_a_used_tag_with_another_text_is_another_message():
         go(main())
 
 
-def test_a_message_that_the_broker_does_not_take_is_refused():
+def test_message_rejected_by_the_broker_gets_an_error():
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write("max_payload: 10000\n")
         file.flush()
@@ -253,7 +253,7 @@ async def closed_with_1012(client):
 
 @pytest.mark.parametrize("options, size", [
     (["--max-history-messages", 20], 1), (["--nats-max-bytes", "200KiB", "--max-message-size", "64KiB"], 3900)])
-def test_messages_deleted_while_a_server_was_away_are_a_gap(options, size):
+def test_messages_deleted_during_disconnection_are_a_gap(options, size):
     options = ["--max-event-rate", 0, *options]
     with broker() as one, Network(one) as network, confab("--nats", one.url, *options) as near, confab(
             "--nats", f"nats://127.0.0.1:{network.port}", *options) as far:
@@ -282,7 +282,7 @@ def test_messages_deleted_while_a_server_was_away_are_a_gap(options, size):
         go(main())
 
 
-def test_messages_said_while_a_server_was_away_are_heard():
+def test_messages_published_during_disconnection_are_delivered():
     """The room is full afterwards, without a gap."""
     options = ["--max-event-rate", 0, "--max-history-messages", 20]
     with broker() as one, Network(one) as network, confab("--nats", one.url, *options) as near, confab(
@@ -302,7 +302,7 @@ def test_messages_said_while_a_server_was_away_are_heard():
         go(main())
 
 
-def test_an_older_state_of_the_broker_begins_another_epoch():
+def test_restored_older_stream_starts_a_new_epoch():
     """The stream is ahead of the server again when the server reads it."""
     with tempfile.TemporaryDirectory() as folder:
         one = Broker(folder).wait()
@@ -336,7 +336,7 @@ def test_an_older_state_of_the_broker_begins_another_epoch():
             one.stop()
 
 
-def test_a_server_that_stops_complains_of_nothing():
+def test_stopping_logs_no_error():
     with broker() as one, confab("--nats", one.url, "--log-level", "warning") as server:
         is_let_in(server)
         assert server.stop() == 0
@@ -350,7 +350,7 @@ def is_let_in(server):
     go(main())
 
 
-def test_a_stream_that_is_for_something_else_is_not_used():
+def test_foreign_stream_is_rejected():
     with broker() as one:
         config = b'{"name":"CONFAB","subjects":["other"],"num_replicas":1,"storage":"file","max_msgs_per_subject":-1}'
         assert "error" not in one.request("$JS.API.STREAM.CREATE.CONFAB", config)
@@ -365,7 +365,7 @@ def test_a_stream_that_is_for_something_else_is_not_used():
                 time.sleep(0.05)
 
 
-def test_when_the_stream_is_another_one_everyone_comes_again():
+def test_replaced_stream_makes_clients_reconnect():
     with broker() as one, confab("--nats", one.url) as server:
         async def main():
             async with rich(server, "Ann") as ann, websockets.connect(server.ws, compression=None) as plain:
@@ -385,7 +385,7 @@ def test_when_the_stream_is_another_one_everyone_comes_again():
         go(main())
 
 
-def test_options_that_cannot_be(tmp_path):
+def test_invalid_nats_options_are_errors(tmp_path):
     for options, words in (
         (("--nats", "nats://localhost", "--history", tmp_path / "x"), "cannot be used together"),
         (("--nats-stream", "X"), "needs --nats"),
@@ -399,6 +399,6 @@ def test_options_that_cannot_be(tmp_path):
         assert done.returncode != 0 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_a_password_is_not_shown():
+def test_password_is_not_logged():
     told = run("check", "--nats", "nats://confab:secret@localhost:4222").stdout
     assert "nats = nats://...@localhost:4222" in told and "secret" not in told

@@ -79,7 +79,7 @@ def go(world, disturb):
 
 
 @pytest.mark.parametrize("count", [2, 3] if LONG else [2])
-def test_a_server_dies(count):
+def test_killed_server_loses_no_message(count):
     with broker() as one:
         world = World([one.url], count)
         go(world, world.restart_server)
@@ -102,7 +102,7 @@ def clustered():
         yield brokers, World([one.url for one in brokers], 3, replicas=3)
 
 
-def test_the_leader_of_the_stream_dies():
+def test_killed_stream_leader_loses_no_message():
     with clustered() as (brokers, world):
         async def disturb():
             victim = await asyncio.to_thread(leader, brokers)

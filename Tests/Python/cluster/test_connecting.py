@@ -21,7 +21,7 @@ def plain(server, path="", **options):
     return websockets.connect(server.ws + path, compression=None, max_queue=None, **options)
 
 
-def test_first_clients_of_rooms_on_two_fresh_servers_hear_each_other():
+def test_first_clients_on_two_new_servers_receive_each_others_messages():
     async def meet(servers, room):
         ann, bob = await asyncio.gather(*(plain(server, room) for server in servers))
         try:
@@ -42,7 +42,7 @@ def test_first_clients_of_rooms_on_two_fresh_servers_hear_each_other():
         go(main((first, second)))
 
 
-def test_clients_that_join_a_busy_room_at_another_server_hear_what_follows():
+def test_joining_a_busy_room_at_another_server_misses_no_message():
     async def main(first, second):
         async with plain(first) as talker:
             said, is_over = 0, False
@@ -72,7 +72,7 @@ def test_clients_that_join_a_busy_room_at_another_server_hear_what_follows():
         go(main(first, second))
 
 
-def test_clients_are_told_why_they_cannot_connect_while_the_broker_is_away():
+def test_clients_get_503_while_the_broker_is_unreachable():
     with confab("--nats", f"nats://127.0.0.1:{free_port()}", "--handshake-timeout", 1) as server:
         async def main():
             start = time.monotonic()
@@ -85,7 +85,7 @@ def test_clients_are_told_why_they_cannot_connect_while_the_broker_is_away():
         go(main())
 
 
-def test_clients_that_come_before_the_broker_are_let_in_when_it_comes(tmp_path):
+def test_waiting_clients_are_upgraded_when_the_broker_starts(tmp_path):
     port = free_port()
     with confab("--nats", f"nats://127.0.0.1:{port}", "--handshake-timeout", 30) as server:
         async def main():
@@ -104,7 +104,7 @@ def test_clients_that_come_before_the_broker_are_let_in_when_it_comes(tmp_path):
         go(main())
 
 
-def test_clients_that_leave_before_the_room_is_open_leave_nothing(tmp_path):
+def test_clients_that_leave_an_opening_room_leave_no_state(tmp_path):
     port = free_port()
     with confab("--nats", f"nats://127.0.0.1:{port}", "--max-rooms", 3, "--handshake-timeout", 2) as server:
         for number in range(3):

@@ -33,7 +33,7 @@ async def until_present(client, names, count):
         number = event["count"]
 
 
-def test_people_of_all_servers_are_there(servers):
+def test_presence_includes_all_servers(servers):
     first, second = servers
 
     async def main():
@@ -55,7 +55,7 @@ def test_people_of_all_servers_are_there(servers):
     go(main())
 
 
-def test_names_are_unique_on_all_servers(servers):
+def test_names_are_unique_across_servers(servers):
     first, second = servers
 
     async def main():
@@ -68,7 +68,7 @@ def test_names_are_unique_on_all_servers(servers):
     go(main())
 
 
-def test_a_session_goes_on_at_another_server(servers):
+def test_session_resumes_at_another_server(servers):
     first, second = servers
 
     async def main():
@@ -109,7 +109,7 @@ async def back_people(server):
         return visitor.welcome["people"]
 
 
-def test_those_of_a_server_that_is_gone_are_gone():
+def test_members_of_a_dead_server_leave():
     with broker() as one, confab("--nats", one.url) as first, confab("--nats", one.url) as second:
         async def main():
             async with rich(first, "Ann") as ann, rich(second, "Bob") as bob:
@@ -124,7 +124,7 @@ def test_those_of_a_server_that_is_gone_are_gone():
         go(main())
 
 
-def test_a_server_that_ends_says_so():
+def test_stopping_server_announces_its_leaves():
     """Otherwise the others would wait for 10 seconds, because it may be a pause."""
     with broker() as one, confab("--nats", one.url) as first, confab("--nats", one.url) as second:
         async def main():

@@ -34,12 +34,12 @@ def lines(text):
 
 
 @pytest.mark.parametrize("block", blocks())
-def test_what_is_shown_is_part_of_a_program(block):
+def test_shown_code_is_part_of_an_example(block):
     programs = [*(ROOT / "Tests/Examples").glob("*/*.swift"), *(ROOT / "Tests/C/Embed").glob("*.c")]
     assert any(lines(block) in lines(program.read_text()) for program in programs)
 
 
-def test_the_package_that_is_shown_can_be_read(tmp_path):
+def test_shown_package_manifest_is_valid(tmp_path):
     text = (ROOT / "Sources/Confab/Confab.docc/EmbedInSwift.md").read_text()
     manifest, = (block for block in re.findall(r"^```swift\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
                  if "PackageDescription" in block)
@@ -50,7 +50,7 @@ def test_the_package_that_is_shown_can_be_read(tmp_path):
     assert told.returncode == 0 and "ConfabChat" in told.stdout, told.stderr
 
 
-def test_what_the_header_shows_is_a_program():
+def test_code_in_the_header_compiles():
     text = (ROOT / "include/confab.h").read_text()
     shown = re.search(r"^ \*   confab_config config;\n.*?\n(?= \*\n \* \S)", text, re.MULTILINE | re.DOTALL)[0]
     program = "#include <confab.h>\n#include <stdio.h>\nint main(void) {\n" + re.sub(r"^ \* ?", "", shown, flags=re.M)
@@ -84,7 +84,7 @@ def example(name, **keywords):
 URL = "ws://localhost:8080/"
 
 
-def test_signals_stop_the_service_in_order():
+def test_signal_stops_the_service_gracefully():
     with example("Service") as program, connect(URL) as client:
         client.send("hello")
         assert client.recv(10) == "hello"
@@ -96,14 +96,14 @@ def test_signals_stop_the_service_in_order():
 
 
 @pytest.mark.parametrize("name", ["Echo", "Tasks"])
-def test_the_echo_servers(name):
+def test_echo_examples(name):
     with example(name), connect(URL) as one, connect(URL) as other:
         for client in [one, other]:
             client.send("hello")
             assert client.recv(10) == "hello"
 
 
-def test_the_chat():
+def test_chat_example():
     with example("Chat"), connect(URL) as one, connect(URL) as other:
         one.send("hello")
         assert [client.recv(10) for client in [one, other]] == ["hello", "hello"]
@@ -111,7 +111,7 @@ def test_the_chat():
             assert b"<html" in page.read()
 
 
-def test_the_chat_in_a_loop_of_the_programs_own():
+def test_own_loop_example():
     with example("OwnLoop", stdout=subprocess.PIPE, text=True) as program, connect(URL) as one, connect(URL) as other:
         for number in range(2):
             one.send(f"hello {number}")
@@ -119,14 +119,14 @@ def test_the_chat_in_a_loop_of_the_programs_own():
             assert program.stdout.readline() == "still here\n"
 
 
-def test_the_desk_beside_the_chat():
+def test_desk_example():
     with example("Desk"), connect(URL) as one:
         one.send("is anybody here?")
         assert one.recv(10) == "is anybody here?"
         assert re.fullmatch(r"question 1, of \d+ people", one.recv(10))
 
 
-def test_the_door():
+def test_door_example():
     with example("Door"):
         for headers, status in [({}, 401), ({"Authorization": "guess"}, 403)]:
             with pytest.raises(InvalidStatus) as refused, connect(URL, additional_headers=headers):
@@ -142,6 +142,6 @@ def test_the_door():
 
 
 @pytest.mark.parametrize("file, form", [(options.ARTICLE, options.article), (options.MANUAL, options.manual)])
-def test_options_are_those_of_the_help(file, form):
+def test_options_are_generated_from_the_help(file, form):
     """`make options` writes them."""
     assert file.read_text() == form(file.read_text(), options.sections(CONFAB))

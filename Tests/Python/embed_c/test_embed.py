@@ -44,7 +44,7 @@ def talk(program, *speeches, path="", **keywords):
 @pytest.mark.parametrize("compiler", [
     ["gcc", "-std=c99"], ["gcc", "-std=c17"], ["clang", "-std=c99"], ["g++", "-x", "c++", "-std=c++98"],
     ["clang++", "-x", "c++", "-std=c++20"]], ids=" ".join)
-def test_the_header_is_clean(tree, tmp_path, compiler):
+def test_header_compiles_without_warnings(tree, tmp_path, compiler):
     source = tmp_path / "alone.c"
     source.write_text('#include "confab.h"\n#include "confab.h"\nint main(void) { return CONFAB_OK; }\n')
     run(*compiler, *WARNINGS, "-Wstrict-prototypes" if "++" not in compiler[0] else "-Wold-style-cast",
@@ -52,7 +52,7 @@ def test_the_header_is_clean(tree, tmp_path, compiler):
 
 
 @pytest.mark.parametrize("which", range(len(COMPILERS)), ids=[compiler[0] for compiler in COMPILERS])
-def test_echo(tree, programs, which):
+def test_echo_server(tree, programs, which):
     with Program(tree, programs["echo"][which], 0) as program:
         assert talk(program, "hello", b"\0\xff", "", "x" * 100_000) == ["hello", b"\0\xff", "", "x" * 100_000]
     with Program(tree, programs["signals"][which], 0, under=VALGRIND if which == 0 else ()) as program:
@@ -60,7 +60,7 @@ def test_echo(tree, programs, which):
         program.end(signal.SIGTERM)
 
 
-def test_the_static_library(tree, tmp_path):
+def test_program_with_static_library(tree, tmp_path):
     built = tree.build(tmp_path, "signals", ["gcc", "-std=c99"], static=True)
     assert "libconfab" not in run("ldd", built)
     with Program(tree, built, 0) as program:
@@ -68,7 +68,7 @@ def test_the_static_library(tree, tmp_path):
         program.end(signal.SIGINT)
 
 
-def test_who_is_connected_hears_that_the_server_stops(tree, programs):
+def test_stopping_closes_clients_with_1001(tree, programs):
     with Program(tree, programs["signals"][0], 0) as program:
         async def main():
             async with websockets.connect(program.ws) as client:
@@ -80,7 +80,7 @@ def test_who_is_connected_hears_that_the_server_stops(tree, programs):
         program.end()
 
 
-def test_who_is_connected_is_told_to_move(tree, programs):
+def test_draining_notifies_clients_before_closing(tree, programs):
     with Program(tree, programs["signals"][0], 0, 1000) as program:
         async def main():
             async with websockets.connect(program.ws) as client:
@@ -95,7 +95,7 @@ def test_who_is_connected_is_told_to_move(tree, programs):
         program.end()
 
 
-def test_the_chat_in_a_loop_of_the_hosts_with_its_own_timer(tree, programs):
+def test_chat_runs_in_the_hosts_loop(tree, programs):
     with Program(tree, programs["chat"][0], 0, under=VALGRIND) as program:
         with urllib.request.urlopen(program.http) as response:
             assert b"<!DOCTYPE html>" in response.read()
@@ -151,7 +151,7 @@ def test_rooms_on_two_loops(tree, programs):
         assert said.endswith("10 accepted, 0 now\n"), said
 
 
-def test_misuse_is_told(tree, programs):
+def test_misuse_returns_errors(tree, programs):
     with Program(tree, programs["misuse"][0], under=VALGRIND) as program:
         async def main():
             async with websockets.connect(program.ws + "a%20b?flag&name=Zo%C3%AB") as client:
@@ -164,7 +164,7 @@ def test_misuse_is_told(tree, programs):
         assert program.end() == "all is told\n"
 
 
-def test_who_is_let_in_and_what_is_answered(tree, programs, tmp_path):
+def test_callback_authorizes_and_responds(tree, programs, tmp_path):
     certificate, key = make_certificate(tmp_path)
     (tmp_path / "hello.txt").write_text("hello")
     context = ssl.create_default_context(cafile=certificate)
@@ -204,7 +204,7 @@ def test_who_is_let_in_and_what_is_answered(tree, programs, tmp_path):
 
 
 @pytest.mark.parametrize("loops", [1, 2, 4])
-def test_members_hear_everything_that_other_threads_publish(tree, programs, loops):
+def test_members_receive_all_messages_of_other_threads(tree, programs, loops):
     with Program(tree, programs["relay"][0], loops) as program:
         joins_checker.check(program.port, rich=0, seconds=1.5, seed=time.monotonic_ns() % (1 << 31))
         program.close_input()
@@ -221,7 +221,7 @@ def test_loop_threads_have_names_and_block_signals(tree, programs):
         program.end()
 
 
-def test_child_of_fork_is_told_that_the_server_is_its_parents(tree, programs):
+def test_child_of_fork_gets_an_error(tree, programs):
     with Program(tree, programs["forked"][0]) as program:
         assert talk(program, "") == ["from the parent"]
         program.close_input()

@@ -24,7 +24,7 @@ def symbols(*options):
     return {line.split()[-1].split("@")[0] for line in run("nm", *options).splitlines() if line.split()[1:]}
 
 
-def test_everything_is_there(tree):
+def test_all_files_are_installed(tree):
     files = {str(path.relative_to(tree.files)) for path in tree.files.rglob("*") if path.is_file()}
     page = {f"share/confab/Page/{path.name}" for path in (ROOT / "Sources/ConfabPage/Page").iterdir()}
     assert files == page | {
@@ -33,7 +33,7 @@ def test_everything_is_there(tree):
         "share/man/man1/confab.1"}
 
 
-def test_nothing_knows_the_folder_that_stood_for_the_root(tree):
+def test_installed_files_do_not_contain_the_staging_folder(tree):
     destdir = str(tree.files)[:-len("/opt/confab")]
     for path in ("lib/pkgconfig/confab.pc", "lib/libconfab.so.0", "bin/confab"):
         assert destdir.encode() not in (tree.files / path).read_bytes()
@@ -42,46 +42,46 @@ def test_nothing_knows_the_folder_that_stood_for_the_root(tree):
     assert tree.pkg_config("--libs") == ["-L/opt/confab/lib", "-lconfab"]
 
 
-def test_the_libraries_show_the_headers_functions_only(tree):
+def test_libraries_export_only_the_headers_functions(tree):
     assert len(FUNCTIONS) > 30
     assert symbols("-D", "--defined-only", tree.files / "lib/libconfab.so.0") == FUNCTIONS
     assert symbols("-g", "--defined-only", tree.files / "lib/libconfab.a") == FUNCTIONS
 
 
-def test_the_service_runs_the_program(tree):
+def test_systemd_unit_runs_the_program(tree):
     unit = (tree.files / "lib/systemd/system/confab.service").read_text()
     assert "\nExecStart=/opt/confab/bin/confab serve " in unit and "/usr/local" not in unit
 
 
 @pytest.mark.parametrize("file", ["lib/libconfab.so.0", "bin/confab"])
-def test_no_swift_is_needed(tree, file):
+def test_program_runs_without_swift(tree, file):
     needed = run("ldd", tree.files / file)
     assert "swift" not in needed and "Foundation" not in needed and "not found" not in needed, needed
     assert (tree.files / file).stat().st_size < 20 << 20
 
 
-def test_its_name(tree):
+def test_shared_library_has_its_soname(tree):
     assert "Library soname: [libconfab.so.0]" in run("readelf", "-d", tree.files / "lib/libconfab.so.0")
 
 
-def test_the_program_finds_its_page(tree, monkeypatch):
-    monkeypatch.setattr("confab_process.CONFAB", tree.files / "bin" / "confab")
+def test_program_finds_its_page(tree, monkeypatch):
+    monkeypatch.setattr("support.confab_process.CONFAB", tree.files / "bin" / "confab")
     with confab(cwd="/") as server, urllib.request.urlopen(server.http) as response:
         assert b"<!DOCTYPE html>" in response.read()
     assert run(tree.files / "bin" / "confab", "--version", env=ENVIRONMENT).strip() == VERSION
 
 
-def test_the_manual_has_this_version(tree):
+def test_manual_has_the_programs_version(tree):
     assert f'"confab {VERSION}"' in (tree.files / "share/man/man1/confab.1").read_text()
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="there is no man")
-def test_the_manual_can_be_shown(tree):
+def test_manual_is_well_formed(tree):
     page = tree.files / "share/man/man1/confab.1"
     shown = run("man", "--warnings", "-l", page, env=ENVIRONMENT | {"LC_ALL": "C.UTF-8"}, stderr_too=True)
     assert "--max-message-size size" in shown and "warning: " not in shown
 
 
-def test_uninstall(tree):
+def test_uninstall_removes_all_files(tree):
     run("make", "-C", ROOT, "uninstall", f"PREFIX={tree.prefix}", f"DESTDIR={str(tree.files)[:-len('/opt/confab')]}")
     assert not [path for path in tree.files.rglob("*") if path.is_file()]

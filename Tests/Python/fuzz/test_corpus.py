@@ -10,5 +10,5 @@ CORPUS = pathlib.Path(__file__).parent / "corpus"
 
 
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*.session")), ids=lambda path: path.stem)
-def test_session(path):
+def test_server_survives_recorded_session(path):
     assert sockets.trouble(sessions.load(path.read_text())) == ""

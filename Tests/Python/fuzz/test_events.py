@@ -63,7 +63,7 @@ async def session(server, generator):
             assert closed.rcvd and closed.rcvd.code in (1008, 4001), f"{closed}; the server's log: {server.said()}"
 
 
-def test_spoilt_events():
+def test_server_survives_mutated_events():
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
 

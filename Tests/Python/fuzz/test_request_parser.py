@@ -124,7 +124,7 @@ def exception(raw, reference):
     return None
 
 
-def test_same_as_h11():
+def test_parser_agrees_with_h11():
     seed = int(os.environ.get("SEED", 1))
     r, end = random.Random(seed), time.monotonic() + float(os.environ.get("SECONDS", 5))
     seen = {"accepted": 0, "rejected": 0, "incomplete": 0}

@@ -1,6 +1,5 @@
 """A WebSocket and HTTP client on plain sockets, for data that well-behaved libraries don't send."""
 
-import os
 import socket
 import struct
 
@@ -128,8 +127,3 @@ def request(port, data, **keywords):
     with RawClient(port, **keywords) as client:
         client.send(data)
         return client.answer()
-
-
-def random_key():
-    import base64
-    return base64.b64encode(os.urandom(16)).decode()
