@@ -4,8 +4,10 @@
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTHON := $(CURDIR)/.build/python/bin/python
 PYTEST := $(PYTHON) -m pytest
-# Runs a package of Tests/Python as a program.
-PROGRAM := cd Tests/Python && $(PYTHON) -m
+# Tests that wait for events most of the time run side by side.
+SIDE_BY_SIDE := -n 4
+# Runs a suite of Tests/Python that is a program.
+RUN := cd Tests/Python && $(PYTHON) -m
 WSTEST := .build/autobahn/bin/wstest
 CONFAB := .build/release/confab
 SIMULATION := .build/release/Simulation
@@ -13,6 +15,7 @@ COMPARE := --package-path Sources/ConfabCompare --scratch-path .build/compare
 NATS_NEW := .build/nats-server-new
 ROUNDS ?= 40
 SECONDS ?= 60
+CORES := $(shell nproc 2>/dev/null || echo 2)
 FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 # Swift's backtraces can hang in programs with sanitizers.
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/C/lsan.txt
@@ -21,8 +24,9 @@ TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 export CONFAB_TESTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run build libraries options install uninstall compare conformance abuse cost fuzz soak sanitize docs test test-unit simulation simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak \
-  test-c test-conformance test-browser test-leaks test-abuse test-cost test-fuzz fuzzers format lint clean deps
+.PHONY: help run build libraries programs options install uninstall compare conformance abuse cost fuzz soak sanitize docs check test \
+  test-unit test-compare simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak test-c \
+  test-conformance test-browser test-leaks test-abuse test-cost test-fuzz test-docs fuzzers format lint clean tools deps
 
 # Lists the targets.
 help:
@@ -103,26 +107,36 @@ compare: build
 # Runs the whole Autobahn test suite.
 # ARGS="2.10 9.1.6" selects tests; WSTEST_PMD_MESSAGES=1000 sends as many messages as the original.
 conformance: build $(PYTHON) $(WSTEST)
-	$(PROGRAM) conformance $(ARGS)
+	$(RUN) conformance $(ARGS)
 
 # Attacks the server.
 # ARGS="--only ping-flood --seconds 60", or "--valgrind". `--help` lists the options.
 abuse: build $(PYTHON)
-	$(PROGRAM) abuse $(ARGS)
+	$(RUN) abuse $(ARGS)
 
 # Measures the cost of each client input, and the effect of the costliest on other clients.
 # ARGS="--only say", "--seconds 3". `--help` lists the options.
 cost: build $(PYTHON)
-	$(PROGRAM) cost $(ARGS)
+	$(RUN) cost $(ARGS)
+
+# Runs the tests that take a minute together, on a built tree.
+check: FAST := 1
+check: lint test-unit test-clients
 
 # Runs all tests, each of which is also a separate target.
-test: lint test-unit test-simulation docs test-clients test-joins test-cluster test-c test-conformance test-browser test-leaks test-abuse \
-  test-cost test-soak test-fuzz
+# First what must be built, then suites that wait for events most of the time, two side by side, then those that measure.
+test: lint
+	$(MAKE) tools
+	$(MAKE) -j2 --output-sync=target libraries fuzzers programs
+	$(MAKE) -j2 --output-sync=target $(addprefix --old-file=,build libraries programs) \
+	  test-unit test-clients test-cluster test-c test-conformance test-leaks test-simulation test-compare docs
+	$(MAKE) $(addprefix --old-file=,build libraries programs docs fuzzers) \
+	  test-docs test-browser test-joins test-abuse test-cost test-soak test-fuzz
 
 # Runs the unit tests, one at a time.
 # Their clients block, and Swift has only as many task threads as cores.
-test-unit: debug
-	swift test --skip-build --no-parallel --disable-xctest
+test-unit: deps
+	swift test --no-parallel --disable-xctest
 
 # Tests the comparison's load generator and report.
 test-compare: deps
@@ -130,13 +144,13 @@ test-compare: deps
 
 # Tests the data path on simulated loops, sockets and time.
 # Small worlds are searched exhaustively, random ones for a moment.
-test-simulation: simulation
+test-simulation: programs
 	$(SIMULATION) exhaustive
 	$(SIMULATION) random --seconds 10 --seed 1
 
 # Runs the simulation with the options in ARGS.
 # ARGS="random --seconds 3600", or "replay --seed 17". `--help` lists the options.
-simulate: simulation
+simulate: programs
 	$(SIMULATION) $(ARGS)
 
 # Removes each scheduling call in turn, and checks that the simulation notices.
@@ -144,32 +158,29 @@ simulate: simulation
 mutations: deps
 	python3 Tests/Python/simulation/mutations.py $(ARGS)
 
-# Builds the simulation.
-simulation: deps
-	swift build -c release --product Simulation
-
-# Builds the unit tests and the documentation's examples, with assertions.
-debug: deps
-	swift build --build-tests
+# Builds all programs: the server, the documentation's examples, the simulation and others of the tests.
+programs: deps
+	swift build -c release
 
 # Tests the server with real clients over sockets.
-test-clients: build debug $(PYTHON) .build/apt-nats-server .build/apt-nginx .build/apt-haproxy
-	$(PYTEST) Tests/Python/clients Tests/Python/fuzz
+# FAST=1 leaves out the slow tests.
+test-clients: programs $(PYTHON) .build/apt-nats-server .build/apt-nginx .build/apt-haproxy
+	$(PYTEST) $(SIDE_BY_SIDE) $(if $(FAST),-m "not slow") Tests/Python/clients Tests/Python/fuzz
 
 # Tests clients that join, stall, leave and vanish while messages are sent.
 # ARGS="--joins 10000" sets the joins of each kind of server, also "--loops 2", "--seed N". The checker is tested first.
 test-joins: build $(PYTHON)
 	$(PYTEST) Tests/Python/joins
-	$(PROGRAM) joins $(ARGS)
+	$(RUN) joins $(ARGS)
 
 # Runs a mixed load with faults.
 # ARGS="--minutes 5" shortens it.
 soak: build $(PYTHON)
-	$(PROGRAM) soak $(ARGS)
+	$(RUN) soak $(ARGS)
 
 # Runs the mixed load with faults for a moment.
 test-soak: build $(PYTHON)
-	$(PROGRAM) soak --minutes 0.3 --kill 7
+	$(RUN) soak --minutes 0.3 --kill 7
 
 # Kills a server with --history --durability full at a hundred random moments.
 test-kills: build $(PYTHON)
@@ -179,8 +190,8 @@ test-kills: build $(PYTHON)
 # LONG=1 takes many minutes. Debian 13's nats-server runs all tests, Debian 12's those of a single broker; LONG=1 runs the
 # rest, see Cluster.md.
 test-cluster: build $(PYTHON) .build/apt-nats-server $(NATS_NEW)
-	NATS_SERVER=$(CURDIR)/$(NATS_NEW) $(PYTEST) Tests/Python/cluster
-	$(PYTEST) $(if $(LONG),Tests/Python/cluster,Tests/Python/cluster/test_broker.py Tests/Python/cluster/test_connecting.py)
+	NATS_SERVER=$(CURDIR)/$(NATS_NEW) $(PYTEST) $(SIDE_BY_SIDE) Tests/Python/cluster
+	$(PYTEST) $(SIDE_BY_SIDE) $(if $(LONG),Tests/Python/cluster,Tests/Python/cluster/test_broker.py Tests/Python/cluster/test_connecting.py)
 
 # Tests C programs, built from an installed tree, under valgrind.
 test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
@@ -188,31 +199,31 @@ test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
 
 # Runs the Autobahn test suite in ten seconds.
 test-conformance: build $(PYTHON) $(WSTEST)
-	$(PROGRAM) conformance --short
+	$(RUN) conformance --short
 
 # Tests the page in Chromium.
 test-browser: build $(PYTHON) .build/apt-chromium
-	$(PYTEST) Tests/Python/browser
+	$(PYTEST) -n 2 -m "not alone" Tests/Python/browser
+	$(PYTEST) -m alone Tests/Python/browser
 
 # Starts and stops servers with live connections under valgrind.
-test-leaks: deps .build/apt-valgrind
-	swift build -c release --product LifecycleCheck
+test-leaks: programs .build/apt-valgrind
 	valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=9 \
 	  .build/release/LifecycleCheck $(ROUNDS)
 
 # Runs each attack of `make abuse` for a moment.
 test-abuse: build $(PYTHON)
-	$(PROGRAM) abuse --seconds 0.5 --again 2
+	$(RUN) abuse --seconds 0.5 --again 2
 
 # Runs the costliest inputs of `make cost` for a moment.
 test-cost: build $(PYTHON)
-	$(PROGRAM) cost --short --seconds 0.2
+	$(RUN) cost --short --seconds 0.2
 
 # Fuzzes for SECONDS: half coverage-guided parsers, half sockets under ASan.
 # Findings are stored in .build/fuzz.
 fuzz: fuzzers $(PYTHON)
 	swift build --scratch-path .build-asan --sanitize address --product confab
-	$(call play,-max_total_time=$$(($(SECONDS) / 2 / $(words $(FUZZERS)))))
+	$(call play,-max_total_time=$$(($(SECONDS) * $(CORES) / 2 / $(words $(FUZZERS)))))
 	cd Tests/Python && $(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTHON) -m fuzz.sockets --seconds $$(($(SECONDS) / 2))
 
 # Builds the coverage-guided fuzzers.
@@ -220,14 +231,13 @@ fuzzers: deps
 	swift build -c release --package-path Tests/Fuzz --scratch-path .build/fuzz --sanitize fuzzer \
 	  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
 
-# Runs each fuzzer, starting with the inputs of earlier findings.
+# Runs each fuzzer, one on each core, starting with the inputs of earlier findings.
 define play
-@for fuzzer in $(FUZZERS); do \
-  echo $$fuzzer; mkdir -p .build/fuzz/corpus/$$fuzzer; \
-  $(ASAN) FUZZER=$$fuzzer .build/fuzz/release/Fuzz $(1) -timeout=20 \
-    -artifact_prefix=.build/fuzz/$$fuzzer- .build/fuzz/corpus/$$fuzzer $$(ls -d Tests/Fuzz/corpus/$$fuzzer 2>/dev/null) \
-    > .build/fuzz/$$fuzzer.log 2>&1 || { grep -aE -A20 'Fatal error|ERROR|artifact' .build/fuzz/$$fuzzer.log; exit 1; }; \
-done
+@mkdir -p $(addprefix .build/fuzz/corpus/,$(FUZZERS))
+@printf '%s\n' $(FUZZERS) | xargs -P $(CORES) -I % sh -c 'echo %; \
+  $(ASAN) FUZZER=% .build/fuzz/release/Fuzz $(1) -timeout=20 \
+    -artifact_prefix=.build/fuzz/%- .build/fuzz/corpus/% $$(ls -d Tests/Fuzz/corpus/% 2>/dev/null) \
+    > .build/fuzz/%.log 2>&1 || { grep -aE -A20 "Fatal error|ERROR|artifact" .build/fuzz/%.log; exit 1; }'
 endef
 
 # Runs the coverage-guided fuzzers for a moment.
@@ -263,7 +273,7 @@ docs: deps
 	python3 Tests/Python/docs/links.py .build/docs
 
 # Compiles and runs the documentation's examples.
-test-docs: docs build debug $(PYTHON)
+test-docs: docs programs $(PYTHON)
 	$(PYTEST) Tests/Python/docs
 
 # Formats the Swift sources.
@@ -284,6 +294,9 @@ lint:
 # Removes the build products of Swift.
 clean:
 	swift package clean
+
+# Installs what the tests need, too: Debian packages, Python packages, a newer nats-server.
+tools: deps $(PYTHON) $(WSTEST) $(NATS_NEW) $(addprefix .build/apt-,chromium gcc g++ haproxy nats-server nginx valgrind)
 
 # Installs the Debian packages that a build needs.
 # On other systems install libwebsockets (with its libuv plugin), libuv and pkg-config beforehand.

@@ -40,6 +40,7 @@ def long_history():
         yield server, texts
 
 
+@pytest.mark.alone
 def test_five_thousand_messages_scroll_smoothly(long_history, person):
     server, texts = long_history
     ann = person().open(server, name="Ann")

@@ -41,6 +41,7 @@ def test_stalled_loop_makes_health_checks_fail_and_second_signal_ends_the_proces
     assert "the server has not stopped" in server.said()
 
 
+@pytest.mark.slow
 def test_unread_log_does_not_block_the_server():
     process = subprocess.Popen(
         [CONFAB, "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -181,6 +181,7 @@ def test_invalid_compression_is_closed_with_its_code(client, data, code):
     assert client.close_code() == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fragments", [1, 50])
 def test_decompression_bomb_is_rejected_before_inflation(server, client, fragments):
     before = server.memory()
@@ -202,6 +203,7 @@ def test_size_limit_applies_after_inflation(server, client):
     assert client.close_code() == 1009
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level, memory, strategy", [
     (6, 8, zlib.Z_DEFAULT_STRATEGY), (1, 1, zlib.Z_DEFAULT_STRATEGY), (9, 1, zlib.Z_DEFAULT_STRATEGY), (0, 1, zlib.Z_DEFAULT_STRATEGY),
     (6, 1, zlib.Z_HUFFMAN_ONLY), (6, 9, zlib.Z_FIXED), (6, 1, zlib.Z_FIXED), (1, 5, zlib.Z_RLE)])

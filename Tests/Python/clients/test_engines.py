@@ -57,6 +57,7 @@ def test_message_is_delivered_to_all_including_its_sender(options):
     go(main, options)
 
 
+@pytest.mark.slow
 def test_all_clients_receive_one_order(options):
     count = 150
 
@@ -164,6 +165,7 @@ def test_resume_delivers_missed_messages(options):
     go(main, options)
 
 
+@pytest.mark.slow
 def test_members_join_and_leave_while_others_publish(options):
     """Every client sees a gapless part of the room's log: the welcome's messages and those that follow."""
     async def main(server):

@@ -1,7 +1,6 @@
 """The mount serves the folder's files with the right type, and nothing else."""
 
 import os
-import pathlib
 import subprocess
 
 import pytest

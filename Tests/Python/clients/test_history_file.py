@@ -86,6 +86,7 @@ async def count_of(server, room, last):
         assert eve.welcome["last"] == last
 
 
+@pytest.mark.slow
 def test_killed_server_loses_no_delivered_message(file):
     """Kills the server at random moments. With --durability full every delivered message is kept with its id."""
     heard, epochs = {}, set()
@@ -262,6 +263,7 @@ def test_history_is_limited(file):
     assert rows(file, "SELECT count(*) FROM messages") == [(1,)]
 
 
+@pytest.mark.slow
 @pytest.mark.memory
 def test_empty_rooms_use_little_memory(file):
     """The memory for their history is bounded, and their former members use none."""
@@ -284,6 +286,7 @@ def test_empty_rooms_use_little_memory(file):
         go(visits(server))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["normal", "full"])
 @pytest.mark.memory
 def test_small_pending_messages_use_little_memory(file, durability):
@@ -302,6 +305,7 @@ def test_small_pending_messages_use_little_memory(file, durability):
             assert most - before < (32 if durability == "normal" else 15) << 20
 
 
+@pytest.mark.slow
 def test_file_size_is_limited(file):
     async def fill(server):
         for room in range(60):
@@ -341,6 +345,7 @@ async def until_said(server, text):
 FULL_DISK = ("--max-event-rate", 0, "--max-history-bytes", "8MiB")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["normal", "full"])
 def test_full_disk_does_not_stop_the_server(file, durability):
     """The chat continues in memory, logs an error, and writes the messages when there is space again."""
@@ -373,6 +378,7 @@ def test_full_disk_does_not_stop_the_server(file, durability):
     assert rows(file, "PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["normal", "full"])
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_offsets_are_not_reused_after_a_full_disk(file, durability, end):

@@ -80,6 +80,7 @@ def test_plain_and_rich_clients_receive_each_others_messages(server):
     go(main())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loops", [1, 2])
 def test_plain_and_rich_clients_receive_one_order(loops):
     count = 150

@@ -127,6 +127,7 @@ def test_resume_delivers_missed_messages(server):
     go(main())
 
 
+@pytest.mark.slow
 def test_failed_resume_reports_a_gap():
     async def main(server):
         await fill(server, "", 300)
@@ -189,6 +190,7 @@ class Visitor:
                 client.socket.transport.abort()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loops", [1, 2])
 def test_resume_is_exactly_once_while_others_publish(loops):
     async def talk(server, number, is_over):
@@ -267,6 +269,7 @@ def test_room_without_history_is_removed_with_its_last_member():
         go(main(server))
 
 
+@pytest.mark.slow
 @pytest.mark.memory
 def test_history_memory_of_all_rooms_is_limited():
     async def main(server):
@@ -283,6 +286,7 @@ def test_history_memory_of_all_rooms_is_limited():
         go(main(server))
 
 
+@pytest.mark.slow
 def test_resume_ahead_of_the_server_waits(server):
     async def main():
         async with rich(server, "Ann") as ann, open_rich(server) as bob:

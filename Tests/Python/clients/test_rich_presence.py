@@ -66,6 +66,7 @@ def test_presence_reports_leave_of_dropped_connection(server):
     go(main())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loops", [1, 2])
 def test_three_hundred_joins_are_merged_into_few_events(loops):
     names = [f"guest {number}" for number in range(300)]

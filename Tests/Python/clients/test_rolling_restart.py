@@ -115,6 +115,7 @@ def options(request):
             yield ("--nats", one.url)
 
 
+@pytest.mark.slow
 def test_rolling_restart_loses_no_message(options):
     admins = [free_port() for _ in range(SERVERS)]
     servers = []

@@ -21,6 +21,7 @@ def bytes_read(server):
 TEXT = 15_000
 
 
+@pytest.mark.slow
 @pytest.mark.memory
 def test_empty_room_keeps_little_more_than_its_history():
     with confab("--loops", 1) as server:

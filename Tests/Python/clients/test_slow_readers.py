@@ -105,6 +105,7 @@ def test_slow_reader_is_closed_with_1013_and_delays_no_other():
             reader.close()
 
 
+@pytest.mark.slow
 def test_single_message_over_backlog_limit_evicts_no_client():
     with confab("--max-backlog", "64KiB", "--max-message-size", "8MiB", "--send-buffer", "64KiB") as server:
         reader = Reader(server.port)
@@ -154,6 +155,7 @@ def test_client_that_writes_before_it_reads_gets_its_echo():
         writer.close()
 
 
+@pytest.mark.slow
 def test_reading_pauses_for_client_far_behind():
     """The client writes 40 MiB in all and reads slowly at the same time: its own echo never evicts it."""
     with confab("--max-backlog", "1MiB", "--send-buffer", "64KiB", "--limit-loopback", "--max-byte-rate", "0",
@@ -224,6 +226,7 @@ def test_backlog_of_silent_rooms_is_freed_for_others():
             reader.close()
 
 
+@pytest.mark.slow
 def test_slow_reader_with_progress_is_not_idle():
     options = ("--idle-timeout", 2, "--ping-interval", 1, "--send-buffer", "4KiB", "--no-compression")
     with confab(*options) as server, contextlib.closing(Reader(server.port)) as slow:

@@ -183,6 +183,7 @@ def test_certificate_reload_keeps_connections(files, tmp_path):
             assert old.recv(4096) == b"\x81\x0astill here"
 
 
+@pytest.mark.slow
 def test_certificate_reload_may_change_the_key_type(files, tmp_path):
     pair = tmp_path / "now.pem", tmp_path / "now-key.pem"
     rsa = make_certificate(tmp_path, name="rsa", key_type=["rsa:2048"])
@@ -199,6 +200,7 @@ def test_certificate_reload_may_change_the_key_type(files, tmp_path):
                 assert get(server, trust(new[0])).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.slow
 def test_all_loops_use_new_certificate_once_it_is_logged(files, tmp_path):
     pair = tmp_path / "now.pem", tmp_path / "now-key.pem"
     pairs = [files, make_certificate(tmp_path, name="new")]
@@ -232,6 +234,7 @@ def issue(folder, name, issuer=None, *, is_authority=False):
     return certificate, key
 
 
+@pytest.mark.slow
 def test_full_certificate_chain_is_sent(tmp_path):
     root = issue(tmp_path, "root", is_authority=True)
     middle = issue(tmp_path, "middle", root, is_authority=True)
@@ -259,6 +262,7 @@ def made_for_later(folder):
     return certificate, key
 
 
+@pytest.mark.slow
 def test_invalid_certificate_files_stop_the_start(files, tmp_path):
     other = make_certificate(tmp_path, name="other")
     expired = make_certificate(tmp_path, name="expired", days=-1)

@@ -65,7 +65,7 @@ def example(name, **keywords):
     with contextlib.suppress(ConnectionRefusedError), RawClient(8080):
         pytest.fail("something else listens on port 8080, which the examples need")
     process = subprocess.Popen(
-        ["stdbuf", "-oL", ROOT / ".build/debug" / f"Example{name}"], stderr=subprocess.DEVNULL, **keywords)
+        ["stdbuf", "-oL", ROOT / ".build/release" / f"Example{name}"], stderr=subprocess.DEVNULL, **keywords)
     try:
         deadline = time.monotonic() + 20
         while True:

@@ -15,7 +15,7 @@ import h11
 
 from support.confab_process import ROOT
 
-PROGRAM = ROOT / ".build/debug/ParseRequests"
+PROGRAM = ROOT / ".build/release/ParseRequests"
 
 METHODS = [b"GET"] * 6 + [b"HEAD", b"OPTIONS", b"POST", b"get", b"M-SEARCH", b"G ET", b""]
 TARGETS = [b"/", b"/tea", b"/a%20b?x=1&y", b"/c++", b"/r&d", b"/r;d", b"/a/../b", b"/%2e%2e/x", b"//a//b", b"/?", b"/a?b?c",
