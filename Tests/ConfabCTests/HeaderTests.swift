@@ -35,7 +35,7 @@ struct HeaderTests {
     return header[start..<end].split(whereSeparator: \.isWhitespace).filter { $0 != "*" }.joined(separator: " ")
   }
 
-  @Test func everyLimitHasItsFieldWithTheSameDefault() throws {
+  @Test func everyLimitHasAFieldWithItsDefault() throws {
     try check(Configuration.limits, Configuration())
     // A chat made in C keeps its history in memory, so it has no pending messages.
     try check(ChatOptions.limits.filter { $0.name != "maxWaitingBytes" }, ChatOptions())
@@ -74,7 +74,7 @@ struct HeaderTests {
     }
   }
 
-  @Test func everyFunctionSaysWhoMayCallIt() throws {
+  @Test func everyFunctionDocumentsItsThread() throws {
     var functions = 0
     for match in header.matches(of: /\nCONFAB_API [^(]*?(confab_\w+)\(/) {
       // Two functions may share a comment.
@@ -86,7 +86,7 @@ struct HeaderTests {
     #expect(functions > 40)
   }
 
-  @Test func everyRefusalHasItsNumber() throws {
+  @Test func everyRefusalHasANumber() throws {
     var names: [Int32: String] = [:]
     for match in header.matches(of: /CONFAB_REFUSAL_(\w+) = (\d+)/) {
       let words = match.output.1.lowercased().split(separator: "_")

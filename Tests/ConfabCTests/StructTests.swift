@@ -13,7 +13,7 @@ private struct Grown: SizedStruct {
 
 /// Programs compiled with an older header pass a smaller struct.
 struct StructTests {
-  @Test func whatAnOldProgramDoesNotKnowOfIsNotWritten() throws {
+  @Test func writesOnlyFieldsThatAnOldProgramKnows() throws {
     var target = Grown(size: 0, old: 0, new: 77)
     try unsafe Grown.write(Grown(), to: &target, 16)
     #expect((target.size, target.old, target.new) == (16, 1, 77))
@@ -21,7 +21,7 @@ struct StructTests {
     #expect((target.size, target.old, target.new) == (24, 1, 2))
   }
 
-  @Test func whatAnOldProgramDoesNotSayIsTheDefault() throws {
+  @Test func fieldsMissingInAnOldProgramHaveTheirDefaults() throws {
     var source = Grown(size: 16, old: 5, new: 77)
     let read = try unsafe Grown.read(&source)
     #expect((read.old, read.new) == (5, 2))
@@ -29,7 +29,7 @@ struct StructTests {
     #expect(try unsafe Grown.read(&source).new == 77)
   }
 
-  @Test(arguments: [-1, 0, 8, 15, 17, 23, 25, Int.max]) func noOtherSizeIsTaken(size: Int) {
+  @Test(arguments: [-1, 0, 8, 15, 17, 23, 25, Int.max]) func rejectsOtherSizes(size: Int) {
     var target = Grown(size: 24, old: 5, new: 6)
     #expect(throws: Failure.self) { try unsafe Grown.write(Grown(), to: &target, size) }
     #expect((target.old, target.new) == (5, 6))

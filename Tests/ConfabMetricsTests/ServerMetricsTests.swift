@@ -6,7 +6,7 @@ import MetricsTestKit
 import Testing
 
 struct ServerMetricsTests {
-  @Test func whatTheServerHasDoneIsToldUntilItsTaskIsCancelled() async throws {
+  @Test func reportsMetricsUntilItsTaskIsCancelled() async throws {
     let metrics = TestMetrics()
     let server = try Chat().makeServer(Configuration(port: 0))
     try server.start()

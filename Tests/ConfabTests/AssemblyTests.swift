@@ -10,7 +10,7 @@ struct AssemblyTests {
     return Assembly.Limits(configuration)
   }
 
-  @Test func joinsFragmentsOfTheFirstOnesKind() throws {
+  @Test func joinsFragmentsWithTheKindOfTheFirst() throws {
     let assembly = Assembly(.text)
     try add(assembly, "群".utf8.dropLast())
     try add(assembly, "群".utf8.suffix(1), isFinal: true)
@@ -18,7 +18,7 @@ struct AssemblyTests {
     #expect(assembly.kind == .text)
   }
 
-  @Test func refusesTooManyBytesBeforeTheyCome() throws {
+  @Test func rejectsTooManyBytesBeforeTheyArrive() throws {
     let assembly = Assembly(.binary)
     try add(assembly, Array(repeating: 0, count: 60), remaining: 40)
     #expect(throws: AssemblyError.tooBig) { try add(assembly, [0], remaining: 40) }
@@ -26,13 +26,13 @@ struct AssemblyTests {
     #expect(throws: AssemblyError.tooBig) { try add(claimed, [0], remaining: .max) }
   }
 
-  @Test func refusesTooManyFragmentsEmptyOnesIncluded() throws {
+  @Test func rejectsTooManyFragmentsIncludingEmptyOnes() throws {
     let assembly = Assembly(.binary)
     for _ in 0..<3 { try add(assembly, []) }
     #expect(throws: AssemblyError.tooManyFragments) { try add(assembly, []) }
   }
 
-  @Test func refusesTextThatIsNotUtf8() throws {
+  @Test func rejectsInvalidUtf8() throws {
     let assembly = Assembly(.text)
     #expect(throws: AssemblyError.notUtf8) { try add(assembly, [0xFF]) }
     let truncated = Assembly(.text)

@@ -41,7 +41,7 @@ import Testing
     for try await message in connection.messages { try await connection.send(message) }
   }
 
-  @Test(arguments: [1, 2]) func messagesGoThereAndBack(loops: Int) async throws {
+  @Test(arguments: [1, 2]) func echoesMessages(loops: Int) async throws {
     try await withServer({ $0.loops = loops }) {
       try await echo($0)
     } _: { server in
@@ -60,7 +60,7 @@ import Testing
     }
   }
 
-  @Test func aSlowConsumerMakesItsClientWait() async throws {
+  @Test func slowConsumerPausesItsClient() async throws {
     let (go, start) = AsyncStream.makeStream(of: Void.self)
     let (totals, end) = AsyncStream.makeStream(of: Int.self)
     try await withServer { connection in
@@ -85,7 +85,7 @@ import Testing
     }
   }
 
-  @Test func sendingWaitsForAClientThatDoesNotRead() async throws {
+  @Test func sendWaitsForASlowClient() async throws {
     let (stalled, stall) = AsyncStream.makeStream(of: Void.self)
     let mark = 20_000
     try await withServer({
@@ -116,7 +116,7 @@ import Testing
     }
   }
 
-  @Test func theEndIsTold() async throws {
+  @Test func messagesEndWithTheCloseCode() async throws {
     let ends = AsyncStream.makeStream(of: String.self)
     try await withServer { connection in
       do {
@@ -136,7 +136,7 @@ import Testing
     }
   }
 
-  @Test func whatNobodyRefersToIsClosed() async throws {
+  @Test func unreferencedConnectionIsClosed() async throws {
     try await withServer { connection in
       for try await message in connection.messages where message.text == "go" { return }
     } _: { server in
@@ -171,7 +171,7 @@ import Testing
 
   enum Obstacle: CaseIterable { case cancellation, vanishing, reset, stop }
 
-  @Test(arguments: Obstacle.allCases) func whoWaitsToSendIsToldWhenItCannotBe(obstacle: Obstacle) async throws {
+  @Test(arguments: Obstacle.allCases) func pendingSendFailsWhenTheConnectionCloses(obstacle: Obstacle) async throws {
     let (stalled, stall) = AsyncStream.makeStream(of: Task<any Error, Never>.self)
     try await withServer({
       $0.sendBufferSize = 8192
@@ -211,7 +211,7 @@ import Testing
     }
   }
 
-  @Test func whoWaitsForConnectionsCanBeCancelledAndTheNextOneGetsThem() async throws {
+  @Test func cancelledWaitForConnectionsLeavesThemForTheNext() async throws {
     try await serving { server in
       let first = Task { try await server.connections.first { _ in true } }
       first.cancel()
@@ -270,7 +270,7 @@ import Testing
     await #expect(throws: ConfabError.self) { try await connection.onLoop { _ in } }
   }
 
-  @Test func whoIsNotTakenIsNotReadAndEndsWithTheServer() async throws {
+  @Test func unacceptedConnectionIsNotReadAndEndsWithTheServer() async throws {
     let server = try makeServer()
     try server.start()
     let waiting = Task { try await server.connections.first { _ in false } }

@@ -77,14 +77,14 @@ private final class Door: Handler {
     """
   }
 
-  @Test func whoIsAcceptedBringsItsContext() async throws {
+  @Test func acceptedConnectionHasItsContext() async throws {
     try await withDoor { server, _ in
       let client = try RawClient(port: server.port, headers: ["X-Token: ann"])
       #expect(try client.receive() == .text("hello Ann"))
     }
   }
 
-  @Test func whoIsRefusedGetsStatusHeadersAndBody() async throws {
+  @Test func rejectedClientGetsStatusHeadersAndBody() async throws {
     try await withDoor { server, _ in
       let client = try RawClient(port: server.port, request: request("bob", port: server.port))
       #expect(client.response.hasPrefix("HTTP/1.1 401 Unauthorized\r\n"))
@@ -94,7 +94,7 @@ private final class Door: Handler {
     }
   }
 
-  @Test func theAnswerWaitsForWhatIsAsked() async throws {
+  @Test func responseWaitsForAuthorization() async throws {
     let (asked, continuation) = AsyncStream.makeStream(of: String.self)
     let answer = Mutex<CheckedContinuation<Authorization, Never>?>(nil)
     try await withDoor(ask: { token in
@@ -127,7 +127,7 @@ private final class Door: Handler {
     }
   }
 
-  @Test func whatIsAskedMayRefuseOrAskAgain() async throws {
+  @Test func authorizationMayRejectOrContinue() async throws {
     try await withDoor(ask: { token in
       token == "no" ? .refuse(Response(status: 402, "pay first\n")) : .ask { .accept(context: User("Later")) }
     }) { server, _ in
@@ -140,7 +140,7 @@ private final class Door: Handler {
     }
   }
 
-  @Test func whoIsNotAnsweredInTimeIsTurnedAway() async throws {
+  @Test func unansweredAuthorizationTimesOut() async throws {
     let (cancelled, continuation) = AsyncStream.makeStream(of: Void.self)
     try await withDoor(
       { $0.handshakeTimeout = .milliseconds(100) },
@@ -158,7 +158,7 @@ private final class Door: Handler {
     }
   }
 
-  @Test func whoGoesMeanwhileIsForgotten() async throws {
+  @Test func clientMayDisconnectDuringAuthorization() async throws {
     let (asked, continuation) = AsyncStream.makeStream(of: Void.self)
     let release = AsyncStream.makeStream(of: Void.self)
     try await withDoor(ask: { _ in
@@ -184,14 +184,14 @@ private final class Door: Handler {
     }
   }
 
-  @Test func answersWithoutContentHaveNoLength() {
+  @Test func responsesWithoutContentHaveNoLength() {
     let text = String(decoding: Response(status: 204, "x").bytes(), as: UTF8.self)
     #expect(text.hasPrefix("HTTP/1.1 204 No Content\r\n"))
     #expect(!text.contains("Content-Length"))
     #expect(text.hasSuffix("\r\n\r\n"))
   }
 
-  @Test func dataBeforeTheAnswerIsRefused() async throws {
+  @Test func dataBeforeTheResponseIsRejected() async throws {
     try await withDoor(ask: { _ in
       try? await Task.sleep(for: .seconds(3600))
       return .accept()
@@ -204,7 +204,7 @@ private final class Door: Handler {
     }
   }
 
-  @Test func stoppingRefusesThoseWhoWait() async throws {
+  @Test func stoppingRejectsPendingAuthorizations() async throws {
     let (asked, continuation) = AsyncStream.makeStream(of: Void.self)
     try await withDoor(ask: { _ in
       continuation.yield()
@@ -220,7 +220,7 @@ private final class Door: Handler {
     }
   }
 
-  @Test func whoIsLetInWhileTheServerDrainsIsToldToMove() async throws {
+  @Test func clientAcceptedDuringDrainingIsNotified() async throws {
     let (asked, continuation) = AsyncStream.makeStream(of: Void.self)
     let release = AsyncStream.makeStream(of: Void.self)
     try await withDoor(
@@ -244,7 +244,7 @@ private final class Door: Handler {
     }
   }
 
-  @Test(arguments: ["GET", "HEAD"]) func aHandlerAnswersRequestsForPages(method: String) async throws {
+  @Test(arguments: ["GET", "HEAD"]) func handlerRespondsToPageRequests(method: String) async throws {
     try await withDoor { server, _ in
       let client = try RawClient(port: server.port, request: "\(method) /hello?a=b%20c HTTP/1.1\r\nHost: a\r\n\r\n")
       #expect(client.response.hasPrefix("HTTP/1.1 200 OK\r\n"))

@@ -4,12 +4,12 @@ import Testing
 
 struct CloseCodeTests {
   /// RFC 6455, section 7.4, and IANA's WebSocket Close Code Number Registry.
-  @Test func onlyCodesThatMayBeSentAreSendable() {
+  @Test func onlyValidCodesAreSendable() {
     let sendable = (0...UInt16.max).filter { CloseCode(rawValue: $0).isSendable }
     #expect(sendable == Array(1000...1003) + Array(1007...1014) + Array(3000...4999))
   }
 
-  @Test func reasonsAreCutBetweenCharacters() {
+  @Test func reasonsAreTruncatedBetweenCharacters() {
     #expect("short".prefix(utf8Count: 123) == "short")
     let long = String(repeating: "群", count: 50)
     #expect(long.prefix(utf8Count: 123) == String(repeating: "群", count: 41))

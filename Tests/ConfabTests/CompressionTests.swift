@@ -17,11 +17,11 @@ struct CompressionTests {
     ("Permessage-Deflate", nil),
     ("", nil),
   ])
-  func theFirstOfferThatCanBeAcceptedIs(_ offers: String, _ expected: Compression?) {
+  func acceptsTheFirstSupportedOffer(_ offers: String, _ expected: Compression?) {
     #expect(Compression(offers: offers) == expected)
   }
 
-  @Test func theOfferThatLwsTakesIsTheFirstWithParametersOrTheLast() {
+  @Test func lwsTakesTheFirstOfferWithParametersOrTheLast() {
     func taken(_ header: String) -> [Int]? { Upgrade.takenOffer(in: header).map { [$0.index, $0.end] } }
     #expect(taken("permessage-deflate") == [0, 18])
     #expect(taken("permessage-deflate, other; x, permessage-deflate; y=1, permessage-deflate") == [1, 53])
@@ -36,7 +36,7 @@ struct CompressionTests {
     Message(.binary, bytes.span).deflated(compression)
   }
 
-  @Test(arguments: Compression.allCases) func messagesComeBack(_ compression: Compression) throws {
+  @Test(arguments: Compression.allCases) func inflatesWhatItDeflates(_ compression: Compression) throws {
     let inflater = Inflater()
     for count in [200, 1000, 16_384, 16_385, text.count] {
       let bytes = Array(text[..<count])
@@ -47,7 +47,7 @@ struct CompressionTests {
     }
   }
 
-  @Test func whatWouldNotBeShorterIsSentAsItIs() {
+  @Test func doesNotCompressWhatWouldGrow() {
     var random = SystemRandomNumberGenerator()
     let noise = (0..<5000).map { _ in UInt8.random(in: 0...255, using: &random) }
     #expect(deflated(noise) == nil)
@@ -55,7 +55,7 @@ struct CompressionTests {
     #expect(deflated(short) == nil)
   }
 
-  @Test func everyCutIsNoticedAndHarmsNothing() throws {
+  @Test func detectsEveryTruncation() throws {
     let bytes = Array(text[..<500])
     let payload = try #require(deflated(bytes))
     let inflater = Inflater()

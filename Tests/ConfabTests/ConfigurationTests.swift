@@ -8,7 +8,7 @@ struct ConfigurationTests {
   }
 
   /// Every error names the setting and the value.
-  @Test func errorsNameWhatIsWrong() {
+  @Test func errorsNameTheSetting() {
     func expect(_ message: String, _ change: (inout Configuration) -> Void) {
       var configuration = Configuration()
       change(&configuration)
@@ -45,7 +45,7 @@ struct ConfigurationTests {
     #expect(throws: Never.self) { try configuration.validate() }
   }
 
-  @Test func aFolderThatIsNotThereIsAnError() {
+  @Test func missingFolderIsAnError() {
     var configuration = Configuration(port: 0)
     configuration.mounts = [Mount(directory: "/no/such/folder")]
     #expect(
@@ -53,7 +53,7 @@ struct ConfigurationTests {
     ) { try Server(configuration) { _ in Silent() } }
   }
 
-  @Test func aPortThatIsTakenIsAnError() throws {
+  @Test func takenPortIsAnError() throws {
     let first = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }
     for loops in [1, 2] {
       var configuration = Configuration(host: "127.0.0.1", port: first.port)
@@ -66,7 +66,7 @@ struct ConfigurationTests {
     }
   }
 
-  @Test func anyPortIsOneThatIsFreeOnEveryAddress() throws {
+  @Test func portZeroIsFreeOnEveryAddress() throws {
     var taken = Configuration(host: "::1", port: 0)
     taken.loops = 1
     let others = try (0..<400).map { _ in try ListeningSockets(taken) }
@@ -79,7 +79,7 @@ struct ConfigurationTests {
     }
   }
 
-  @Test func aHostThatIsUnknownIsAnError() {
+  @Test func unknownHostIsAnError() {
     #expect(throws: ConfabError.self) { try Server(Configuration(host: "no.such.host.invalid")) { _ in Silent() } }
   }
 }

@@ -6,7 +6,7 @@ import Testing
 
 /// Tests the events and calls of the thin layer, over real sockets.
 @Suite(.serialized) struct ConnectionTests {
-  @Test func eventsComeInOrderAndCloseExactlyOnce() async throws {
+  @Test func eventsAreOrderedAndCloseIsDeliveredOnce() async throws {
     try await withServer { server, events in
       let client = try RawClient(port: server.port, path: "/a%20room?x=1&&y=a%26b")
       #expect(await events.next() == .opened(path: "/a room", query: ["x=1", "y=a&b"], subprotocol: nil))
@@ -27,7 +27,7 @@ import Testing
     }
   }
 
-  @Test func theRequestTellsWhereItComesFrom() async throws {
+  @Test func requestHasTheClientsAddress() async throws {
     final class Asker: Handler {
       let answer: AsyncStream<[String?]>.Continuation
       init(_ answer: AsyncStream<[String?]>.Continuation) { self.answer = answer }
@@ -60,7 +60,7 @@ import Testing
     await server.waitUntilStopped()
   }
 
-  @Test func aClientThatVanishesIsClosedAbnormally() async throws {
+  @Test func vanishedClientIsClosedAbnormally() async throws {
     try await withServer { server, events in
       for reset in [true, false] {
         let client = try RawClient(port: server.port)
@@ -71,7 +71,7 @@ import Testing
     }
   }
 
-  @Test func theServerClosesWithCodeAndReasonBehindWhatItHasSent() async throws {
+  @Test func closeFollowsSentMessagesWithCodeAndReason() async throws {
     let states = Mutex<[Connection.ReadyState]>([])
     let kept = Mutex<Connection?>(nil)
     try await withServer(onMessage: { _, connection in
@@ -105,7 +105,7 @@ import Testing
     #expect(states.withLock { $0 } == [.open, .closing, .closed])
   }
 
-  @Test func aPeerThatDoesNotAnswerTheCloseFrameIsCutOff() async throws {
+  @Test func peerWithoutClosingHandshakeIsDropped() async throws {
     try await withServer({ $0.closeTimeout = .milliseconds(200) }, onMessage: { _, connection in connection.close() }) {
       server, events in
       let client = try RawClient(port: server.port)
@@ -145,7 +145,7 @@ import Testing
       ([RawClient.frame(8, [0xFF, 0xFF])], 1002),
       ([RawClient.frame(8, [0x03, 0xE8, 0xFF])], 1007),
     ] as [([[UInt8]], Int)])
-  func whatBreaksTheRulesIsClosedWithTheRightCode(_ frames: [[UInt8]], _ code: Int) async throws {
+  func protocolViolationsCloseWithTheirCode(_ frames: [[UInt8]], _ code: Int) async throws {
     try await withServer({
       $0.maxMessageSize = 1000
       $0.maxFragments = 5
@@ -161,7 +161,7 @@ import Testing
     }
   }
 
-  @Test func sendTellsOfTheBacklogAndDrainedFollows() async throws {
+  @Test func sendReportsBacklogAndDrainedFollows() async throws {
     let results = Mutex<[Connection.SendResult]>([])
     try await withServer(
       {
@@ -188,7 +188,7 @@ import Testing
     #expect(results.withLock { $0 } == [.queued, .backlogged, .backlogged, .backlogged, .backlogged])
   }
 
-  @Test func whatIsSentInDrainedArrivesEvenBeforeAClose() async throws {
+  @Test func messagesSentInDrainedArriveBeforeAClose() async throws {
     final class Streamer: Handler {
       private var rounds = 0
       func opened(_ connection: Connection, request: Request) { send(to: connection) }
@@ -236,7 +236,7 @@ import Testing
     }
   }
 
-  @Test func aHandlerStopsReadingAndGoesOn() async throws {
+  @Test func handlerPausesAndResumesReading() async throws {
     try await withServer(
       onOpen: { $0.pauseReading() },
       onMessage: { text, connection in

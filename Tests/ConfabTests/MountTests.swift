@@ -11,7 +11,7 @@ private final class Own: Handler {
 }
 
 @Suite struct MountTests {
-  @Test func severalFoldersAndAHandlerServeBesideEachOther() async throws {
+  @Test func foldersAndAHandlerServeDifferentPaths() async throws {
     let root = FileManager.default.temporaryDirectory.appendingPathComponent("mounts-\(UInt64.random(in: 0 ... .max))")
     defer { try? FileManager.default.removeItem(at: root) }
     var mounts: [Mount] = []

@@ -21,7 +21,7 @@ struct OriginTests {
     ("http://app.example.com", "chat.example.org", false),
     ("http://chat.example.org", "", false),
   ])
-  func listeningOnEveryAddressPagesOfTheSameHostAreLetIn(_ origin: String, _ host: String, isLetIn: Bool) {
+  func publicListenerAcceptsPagesOfItsHost(_ origin: String, _ host: String, isLetIn: Bool) {
     let policy = OriginPolicy(
       allowed: ["https://app.example.com"], isRequired: false, listensOnLoopbackOnly: false)
     // An empty string stands for a missing header.
@@ -36,13 +36,13 @@ struct OriginTests {
     ("http://127.0.0.256", false), ("http://localhost.example.org", false), ("http://127.0.0.1:99999", false),
     ("http://user@localhost", false), ("javascript://localhost/", false),
   ])
-  func listeningOnThisMachineOnlyItsPagesAreLetIn(_ origin: String, isLetIn: Bool) {
+  func loopbackListenerAcceptsPagesOfThisMachine(_ origin: String, isLetIn: Bool) {
     let policy = OriginPolicy(allowed: [], isRequired: true, listensOnLoopbackOnly: true)
     #expect(policy.admits(origin: origin, host: "localhost") == isLetIn)
     #expect(!policy.admits(origin: nil, host: "localhost"))
   }
 
-  @Test func authoritiesHaveAHostAndPerhapsAPort() throws {
+  @Test func parsesAuthorityWithOptionalPort() throws {
     for (text, host, port) in [
       ("example.org", "example.org", nil), ("EXAMPLE.org:80", "example.org", 80), ("[::1]:1", "[::1]", 1),
       ("[::1]", "[::1]", nil),
@@ -55,7 +55,7 @@ struct OriginTests {
   @Test(arguments: [
     "", ":80", "a b", "a:", "a:b", "a:65536", "a:-1", "a:+1", "[::1", "[::1]x", "a/b", "a@b", "a:1:2", "ä", "\u{212A}",
   ])
-  func whatIsNoAuthority(_ text: String) {
+  func rejectsInvalidAuthority(_ text: String) {
     #expect(Authority(text) == nil)
   }
 }

@@ -28,7 +28,7 @@ struct ProxyTests {
     (header(0x20, 0x11, [192, 0, 2, 1, 10, 0, 0, 1, 1, 2, 0, 80]), "nobody"),
     (header(0x21, 0x00, []), "nobody"),
   ])
-  func nothingBehindTheHeaderIsRead(_ bytes: [UInt8], _ client: String) {
+  func readsNothingAfterTheHeader(_ bytes: [UInt8], _ client: String) {
     for size in [1, 5, 16, 10_000] {
       let found = read(bytes + Array("GET / HTTP/1.1\r\n".utf8), inPiecesOf: size)
       #expect(found == (client, bytes.count))
@@ -36,7 +36,7 @@ struct ProxyTests {
     for count in 0..<bytes.count { #expect(read(Array(bytes[..<count]), inPiecesOf: 7) == ("needs more", count)) }
   }
 
-  @Test func whatIsWrongIsSeenAtOnce() {
+  @Test func rejectsInvalidHeaderAtTheFirstWrongByte() {
     #expect(read(Array("GET / HTTP/1.1\r\n".utf8), inPiecesOf: 1).1 == 1)
     #expect(read(header(0x31, 0x11, []), inPiecesOf: 100).0 == "version and command are 49")
     #expect(read(header(0x21, 0x11, [1, 2, 3]), inPiecesOf: 100).0 == "too short for its addresses")
@@ -64,7 +64,7 @@ struct ProxyTests {
     #expect(trusted.client(forwardedFor: "192.0.2.9, \(list), 10.0.0.1") == nil || list == ",")
   }
 
-  @Test func networksHaveTheAddressesThatBeginLikeThem() {
+  @Test func networkContainsAddressesWithItsPrefix() {
     func contains(_ range: String, _ address: String) -> Bool? {
       AddressRange(range).map { $0.contains(SocketAddress(numeric: address, port: 1)!) }
     }
@@ -80,7 +80,7 @@ struct ProxyTests {
     }
   }
 
-  @Test func latenciesHaveTheirBuckets() {
+  @Test func latenciesAreCountedInBuckets() {
     var latency = Latency()
     latency.note(100_000, count: 2)
     latency.note(100_001, count: 1)

@@ -3,7 +3,7 @@ import Testing
 @testable import Confab
 
 struct RateMeterTests {
-  @Test func aSecondsWorthMayComeAtOnceAndThenAtTheRate() {
+  @Test func allowsABurstOfOneSecondThenTheRate() {
     var bucket = TokenBucket(rate: 100, now: 5000)
     for _ in 0..<100 {
       let wait = bucket.take(1, now: 5000)
@@ -22,7 +22,7 @@ struct RateMeterTests {
     #expect(wait == 10)
   }
 
-  @Test func zeroIsNoLimit() {
+  @Test func zeroMeansUnlimited() {
     var bucket = TokenBucket(rate: 0, now: 0)
     let wait = bucket.take(1 << 40, now: 0)
     #expect(wait == 0)
@@ -37,7 +37,7 @@ struct RateMeterTests {
     #expect(meter.readableAt == 100)
   }
 
-  @Test func theRateThatIsExceededIsTold() {
+  @Test func reportsTheExceededRate() {
     var configuration = Configuration()
     (configuration.maxMessageRate, configuration.maxByteRate, configuration.maxPingRate) = (2, 1000, 1)
     let meter = RateMeter(configuration, now: 0)

@@ -2,7 +2,7 @@ import Confab
 import Testing
 
 struct RoomsTests {
-  @Test func aRoomIsThereWhileSomebodyIsInIt() throws {
+  @Test func roomExistsWhileItHasMembers() throws {
     let rooms = Rooms(limit: 2)
     #expect(rooms["tea"] == nil)
     let tea = try #require(rooms.enter("tea"))
@@ -16,7 +16,7 @@ struct RoomsTests {
     #expect(rooms.enter("water") != nil)
   }
 
-  @Test func zeroIsNoLimit() {
+  @Test func zeroMeansUnlimited() {
     let rooms = Rooms(limit: 0)
     #expect((0..<1000).allSatisfy { rooms.enter("\($0)") != nil })
   }

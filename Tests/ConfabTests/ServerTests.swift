@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 @Suite(.serialized) struct ServerTests {
-  @Test func stoppingTellsEveryoneAndEndsEveryThread() async throws {
+  @Test func stoppingClosesAllClientsAndEndsAllThreads() async throws {
     let clients = Mutex(0)
     var port = 0
     try await withServer({ $0.loops = 2 }) { server, events in
@@ -31,7 +31,7 @@ import Testing
     #expect(throws: RawClient.Failure.self) { try RawClient(port: port) }
   }
 
-  @Test func stoppingDoesNotWaitForThoseWhoDoNotAnswer() async throws {
+  @Test func stoppingDoesNotWaitForUnresponsiveClients() async throws {
     try await withServer({ $0.stopTimeout = .milliseconds(100) }) { server, events in
       let client = try RawClient(port: server.port)
       #expect(await events.next() == opened)
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test func stoppingAgainCanOnlyBeSooner() async throws {
+  @Test func stoppingAgainOnlyShortensTheTime() async throws {
     try await withServer({ $0.stopTimeout = .seconds(600) }) { server, events in
       let client = try RawClient(port: server.port)
       #expect(await events.next() == opened)
@@ -55,7 +55,7 @@ import Testing
     }
   }
 
-  @Test func whoIsCutOffAtTheEndHasNotClosedCleanly() async throws {
+  @Test func clientsDroppedByStoppingCloseUncleanly() async throws {
     try await withServer { server, events in
       let client = try RawClient(port: server.port)
       #expect(await events.next() == opened)
@@ -68,7 +68,7 @@ import Testing
     }
   }
 
-  @Test func drainingTellsEachWhenToGoAndClosesThemOneAfterTheOther() async throws {
+  @Test func drainingNotifiesAndClosesClientsInTurn() async throws {
     try await withServer({ $0.drainTime = .milliseconds(800) }) { server, events in
       let clients = try (0..<4).map { _ in try RawClient(port: server.port) }
       for _ in clients { #expect(await events.next() == opened) }
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test func drainingEndsWhenStoppingIsToBeSooner() async throws {
+  @Test func earlierStopEndsDraining() async throws {
     try await withServer({ $0.drainTime = .seconds(600) }) { server, events in
       let client = try RawClient(port: server.port)
       #expect(await events.next() == opened)
@@ -100,14 +100,14 @@ import Testing
     }
   }
 
-  @Test func aServerThatNobodyIsInHasNothingToDrain() async throws {
+  @Test func serverWithoutClientsDrainsAtOnce() async throws {
     try await withServer({ ($0.drainTime, $0.loops) = (.seconds(600), 2) }) { server, _ in
       server.stop()
       await server.waitUntilStopped()
     }
   }
 
-  @Test func aServerRunsOnce() async throws {
+  @Test func serverStartsOnlyOnce() async throws {
     try await withServer { server, _ in
       #expect(throws: ConfabError(.alreadyStarted, "the server has been started before; make a new one")) {
         try server.start()
@@ -123,7 +123,7 @@ import Testing
     try await run.value
   }
 
-  @Test func aServiceGroupStopsIt() async throws {
+  @Test func serviceGroupStopsTheServer() async throws {
     let server = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }
     let group = ServiceGroup(services: [server], logger: Logger(label: "test"))
     let run = Task { try await group.run() }
@@ -133,12 +133,12 @@ import Testing
     #expect(!server.isReady)
   }
 
-  @Test func aServerThatIsNeverStartedLetsGoOfItsPort() throws {
+  @Test func unstartedServerReleasesItsPort() throws {
     let port = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }.port
     _ = try Server(Configuration(host: "127.0.0.1", port: port)) { _ in Silent() }
   }
 
-  @Test func jobsRunOnTheLoopInTheirOrder() async throws {
+  @Test func jobsRunOnTheLoopInOrder() async throws {
     try await withServer { server, _ in
       let loop = server.loops[0]
       #expect(!loop.isCurrent)
@@ -176,7 +176,7 @@ import Testing
     ),
     ("GET /nothing/here HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
   ])
-  func whatIsNoHandshakeGetsAnHttpStatus(_ request: String, _ status: String) async throws {
+  func otherRequestsGetAnHttpStatus(_ request: String, _ status: String) async throws {
     try await withServer { server, events in
       let refused = try RawClient(port: server.port, request: request)
       #expect(refused.response.split(separator: " ").dropFirst().first == Substring(status))

@@ -14,14 +14,14 @@ struct TrapTests {
     return server
   }
 
-  @Test func aLoopIsAskedOnItsThreadOnly() async {
+  @Test func loopTrapsOnAnotherThread() async {
     await #expect(processExitsWith: .failure) {
       let server = try TrapTests.makeServer()
       _ = server.loops[0].connectionCount
     }
   }
 
-  @Test func aConnectionIsUsedOnItsThreadOnly() async {
+  @Test func connectionTrapsOnAnotherThread() async {
     await #expect(processExitsWith: .failure) {
       let server = try TrapTests.makeServer()
       let client = try RawClient(port: server.port)
@@ -33,7 +33,7 @@ struct TrapTests {
     }
   }
 
-  @Test func oneTaskWaitsForMessages() async {
+  @Test func secondTaskThatWaitsForMessagesTraps() async {
     await #expect(processExitsWith: .failure) {
       let server = try TrapTests.makeServer()
       let client = try RawClient(port: server.port)
@@ -47,7 +47,7 @@ struct TrapTests {
   }
 
   /// The same calls without misuse: only the misuse ends the other processes.
-  @Test func withoutAMistakeNothingEnds() async {
+  @Test func correctUseDoesNotTrap() async {
     await #expect(processExitsWith: .success) {
       let server = try TrapTests.makeServer()
       let client = try RawClient(port: server.port)

@@ -7,7 +7,7 @@ struct Utf8ValidatorTests {
     "", "plain", "κόσμε", "群聊消息", "👩‍👩‍👧‍👦", "\u{10FFFF}\u{0}\u{7F}\u{80}\u{7FF}\u{800}\u{FFFF}\u{10000}",
     String(repeating: "a", count: 1000) + "é" + String(repeating: "b", count: 37),
   ])
-  func acceptsTextHoweverItIsCut(_ text: String) {
+  func acceptsTextSplitAnywhere(_ text: String) {
     let bytes = Array(text.utf8)
     for cut in 0...bytes.count {
       #expect(verdict(bytes[..<cut], bytes[cut...]) == .complete)
@@ -22,13 +22,13 @@ struct Utf8ValidatorTests {
       [0xF5, 0x80, 0x80, 0x80], [0x80], [0xBF], [0xC3, 0x28], [0xE2, 0x82, 0x28], [0xFE], [0xFF],
       Array(repeating: 0x61, count: 40) + [0xFF] + Array(repeating: 0x61, count: 40),
     ] as [[UInt8]])
-  func refusesWhatIsNot(_ bytes: [UInt8]) {
+  func rejectsInvalidText(_ bytes: [UInt8]) {
     for cut in 0...bytes.count {
       #expect(verdict(bytes[..<cut], bytes[cut...]) == .refused)
     }
   }
 
-  @Test func seesTextThatEndsInsideACharacter() {
+  @Test func detectsTextThatEndsInsideACharacter() {
     for cut in 1...3 {
       #expect(verdict(Array("🎉".utf8)[..<cut]) == .incomplete)
     }

@@ -20,7 +20,7 @@ struct ReportTests {
   }
 
   @Test(arguments: [([], 0), ([3], 3), ([5, 1, 9], 5), ([4, 1, 2, 8], 3)] as [([Double], Double)])
-  func theMedianIsTheMiddle(_ values: [Double], _ median: Double) { #expect(values.median == median) }
+  func medianIsTheMiddleValue(_ values: [Double], _ median: Double) { #expect(values.median == median) }
 
   /// Rounds are compared pairwise, so noise that affects both servers in a round cancels out.
   @Test func ratiosAreMediansOfTheRounds() {
@@ -31,7 +31,7 @@ struct ReportTests {
     #expect(report.table.contains("| Confab | 3.00 | 1.00 – 10.00 |"))
   }
 
-  @Test func theTableTellsOfWrongDeliveries() {
+  @Test func tableMarksWrongDeliveries() {
     var measurements = report(["Confab": [1, 1], "peer": [1, 1]]).measurements
     measurements[0].isRight = false
     let table = Report(scenarios: [scenario], servers: ["Confab", "peer"], measurements: measurements).table
@@ -39,7 +39,7 @@ struct ReportTests {
     #expect(table.contains("| 2/2 |"))
   }
 
-  @Test func theChartIsWellFormedXML() throws {
+  @Test func chartIsWellFormedXML() throws {
     let chart = Chart(report(["Confab": [1], "peer": [2]]))
     #expect(chart.svg.hasPrefix("<svg"))
     #expect(try XMLNode.isWellFormed(chart.svg))

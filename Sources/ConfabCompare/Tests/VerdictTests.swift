@@ -24,7 +24,7 @@ struct VerdictTests {
       (.closeReason, [0x88, 0x83, 0, 0, 0, 0, 0x03, 0xE8, 0xFF]),
       (.text, [0x81, 0x81, 0, 0, 0, 0, 0xFF]),
     ] as [(Violation, [UInt8])])
-  func eachViolationIsSeen(_ violation: Violation, _ bytes: [UInt8]) {
+  func detectsEachViolation(_ violation: Violation, _ bytes: [UInt8]) {
     #expect(judge(bytes, limit: 1000).violation == violation)
   }
 

@@ -38,7 +38,7 @@ struct RequestParserTests {
     #expect(throws: RequestError("more than 90 bytes of headers", .headersTooLarge)) { try parse(text, limit: 90) }
   }
 
-  @Test func readsOneAfterTheOther() throws {
+  @Test func readsPipelinedRequests() throws {
     var parser = RequestParser(limit: 1000)
     let requests = "\r\nGET /1 HTTP/1.0\n\nHEAD http://h:1/2?q HTTP/1.1\r\nHost: other\r\n\r\nrest"
     var paths: [String?] = []
@@ -69,7 +69,7 @@ struct RequestParserTests {
       ("Content-Length:\r\n", nil),
       ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", nil), ("Transfer-Encoding: gzip, chunked\r\n", nil),
     ] as [(String, HttpRequest.Body?)])
-  func tellsTheBody(_ fields: String, _ body: HttpRequest.Body?) throws {
+  func reportsTheBodyLength(_ fields: String, _ body: HttpRequest.Body?) throws {
     let request = try #require(try parse("GET / HTTP/1.1\r\nHost: a\r\n\(fields)\r\n"))
     #expect((try? request.body()) == body)
   }

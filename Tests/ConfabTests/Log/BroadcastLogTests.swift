@@ -10,7 +10,7 @@ struct BroadcastLogTests {
     #expect(log.end == 100 * 19)
   }
 
-  @Test func aCursorReadsWhatIsAppendedAfterIt() {
+  @Test func cursorReadsWhatIsAppendedAfterIt() {
     let log = BroadcastLog()
     let form = log.form(nil)
     log.append(.text, Array("before".utf8))
@@ -22,7 +22,7 @@ struct BroadcastLogTests {
     form.remove(cursor)
   }
 
-  @Test func readersThatLagShareTheBytes() {
+  @Test func laggingReadersShareTheBytes() {
     let log = BroadcastLog()
     let form = log.form(nil)
     let cursors = (0..<1000).map { _ in form.makeCursor() }
@@ -34,7 +34,7 @@ struct BroadcastLogTests {
     #expect(log.retained == 0)
   }
 
-  @Test func aLimitStopsReadingBetweenMessages() {
+  @Test func limitStopsReadingBetweenMessages() {
     let log = BroadcastLog()
     let form = log.form(nil)
     let cursor = form.makeCursor()
@@ -46,7 +46,7 @@ struct BroadcastLogTests {
     form.remove(cursor)
   }
 
-  @Test func aSliceIsOneWrite() {
+  @Test func sliceIsOneWrite() {
     let log = BroadcastLog()
     let form = log.form(nil)
     var cursor = form.makeCursor()
@@ -61,7 +61,7 @@ struct BroadcastLogTests {
     form.remove(cursor)
   }
 
-  @Test func readersAreToldWithinAppend() {
+  @Test func readersAreNotifiedWithinAppend() {
     let (log, reader) = (BroadcastLog(), Reader())
     let form = log.form(nil)
     form.remove(form.add(reader).cursor)
@@ -78,7 +78,7 @@ struct BroadcastLogTests {
     #expect(reader.count == 2)
   }
 
-  @Test func aReaderThatComesLaterIsToldToo() {
+  @Test func laterReaderIsNotified() {
     let (log, first, second) = (BroadcastLog(), Reader(), Reader())
     let form = log.form(nil)
     form.remove(form.add(first).cursor)
@@ -88,7 +88,7 @@ struct BroadcastLogTests {
     #expect((first.count, second.count) == (2, 1))
   }
 
-  @Test func messagesWhoseOrderNobodyKeepsAreAppendedUntilSomebodyDoes() {
+  @Test func unorderedMessagesAreAppendedUntilAnOrderExists() {
     let log = BroadcastLog()
     let form = log.form(nil)
     let message = OwnedMessage("a")
@@ -114,7 +114,7 @@ struct BroadcastLogTests {
     func logRelieved() { relieved += 1 }
   }
 
-  @Test func aLogIsPressedWhileAReaderLags() {
+  @Test func logHasPressureWhileAReaderLags() {
     let log = BroadcastLog()
     let form = log.form(nil)
     let (fast, slow) = (Lagging(), Lagging())
@@ -134,7 +134,7 @@ struct BroadcastLogTests {
     #expect(!log.isPressed && slow.relieved == 1 && fast.relieved == 1)
   }
 
-  @Test func aReaderThatIsAloneOrLeavesDoesNotKeepTheLogPressed() {
+  @Test func singleOrLeavingReaderEndsThePressure() {
     let log = BroadcastLog()
     let (one, other) = (Lagging(), Lagging())
     // The readers are in another form. Its pressure counts for the log.
@@ -156,7 +156,7 @@ struct BroadcastLogTests {
   /// Cursors are added, lag, are copied and removed in random order between appends. Every cursor must read exactly the
   /// bytes from its start, and the log must keep no segment before the slowest one.
   @Test(arguments: 0..<30)
-  func everyCursorReadsExactlyTheBytesFromWhereItBegan(_ seed: UInt64) {
+  func everyCursorReadsAllBytesFromItsStart(_ seed: UInt64) {
     struct Reader {
       var cursor: Cursor
       let start: Int

@@ -3,7 +3,7 @@ import Testing
 @testable import Confab
 
 struct BurstTests {
-  @Test func aTurnThatBroughtNothingEndsTheBurst() {
+  @Test func turnWithoutEventsEndsTheBurst() {
     var burst = Burst()
     var answers = [burst.goesOn()]
     burst.note(10)
@@ -13,7 +13,7 @@ struct BurstTests {
 
   /// A turn reads at most five times before it writes, however much there is to read.
   @Test(arguments: [1, 1000, 100_000])
-  func oneTurnReadsUpToALimit(_ size: Int) {
+  func oneTurnPollsUpToALimit(_ size: Int) {
     var burst = Burst()
     var turns = 0
     repeat {

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct ContextTests {
   /// The program that embeds the server may open files while the server stops.
-  @Test func endingClosesNoDescriptorOfAnother() throws {
+  @Test func destroyingAContextClosesOnlyItsDescriptors() throws {
     for _ in 0..<20 {
       let uv = try UvLoop()
       let context = try Context(Configuration(), nil, on: uv)

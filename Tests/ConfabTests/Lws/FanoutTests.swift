@@ -5,7 +5,7 @@ import Testing
 
 /// Tests logs with members, over real sockets.
 @Suite(.serialized) struct FanoutTests {
-  @Test func everyMemberGetsEveryMessageInOneOrder() async throws {
+  @Test func everyMemberReceivesEveryMessageInOneOrder() async throws {
     for loops in [1, 3] {
       let log = BroadcastLog()
       try await withServer(
@@ -45,7 +45,7 @@ import Testing
     }
   }
 
-  @Test func whatIsSentToOneKeepsItsPlaceAmongWhatIsSaidToAll() async throws {
+  @Test func sentMessagesKeepTheirOrderAmongBroadcasts() async throws {
     let log = BroadcastLog()
     // Enough bytes to fill the socket, so that the connection must continue by itself.
     try await withServer(
@@ -74,7 +74,7 @@ import Testing
     #expect(log.retained == 0)
   }
 
-  @Test func joiningBeginsWhereItHappensInTheTurn() async throws {
+  @Test func memberReceivesFromItsJoinOnWithinATurn() async throws {
     let log = BroadcastLog()
     try await withServer(onMessage: { _, connection in
       log.append(Message(.text, Array("before".utf8).span))
@@ -92,7 +92,7 @@ import Testing
     }
   }
 
-  @Test func closingStillDeliversWhatWasSaidBefore() async throws {
+  @Test func closeDeliversEarlierMessages() async throws {
     let log = BroadcastLog()
     try await withServer(
       { $0.sendBufferSize = 16_384 }, onOpen: { $0.join(log) },
@@ -112,7 +112,7 @@ import Testing
 
   /// Leaving and closing keep no more for a stalled reader than the limit allows.
   @Test(arguments: [false, true])
-  func aReaderThatStallsGetsNoMoreByLeavingOrClosing(_ closes: Bool) async throws {
+  func stalledReaderGetsNoMoreByLeavingOrClosing(_ closes: Bool) async throws {
     let (log, other) = (BroadcastLog(), BroadcastLog())
     try await withServer(
       {

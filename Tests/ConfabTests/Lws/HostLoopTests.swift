@@ -60,7 +60,7 @@ private final class Echo: Handler {
 @Suite struct HostLoopTests {
   private let configuration = Configuration(host: "127.0.0.1", port: 0)
 
-  @Test func aServerLivesInALoopOfSomebodyElsesBesideItsTimer() async throws {
+  @Test func serverRunsInTheHostsLoopBesideItsTimer() async throws {
     let host = Host()
     var configuration = configuration
     configuration.loops = 4
@@ -93,7 +93,7 @@ private final class Echo: Handler {
     #expect(throws: RawClient.Failure.self) { try RawClient(port: server.port) }
   }
 
-  @Test func theHostWaitsWhileThereIsNothingToDo() async throws {
+  @Test func hostSleepsWhileTheServerIsIdle() async throws {
     let host = Host()
     host.measureIdleTime()
     let server = try unsafe Server(configuration, onUvLoop: UnsafeMutableRawPointer(host.loop)) { _ in Echo() }
@@ -113,7 +113,7 @@ private final class Echo: Handler {
     #expect(host.idleTime > .milliseconds(50))
   }
 
-  @Test func aServerThatIsNeverStartedLeavesNothingInTheLoop() throws {
+  @Test func unstartedServerLeavesNothingInTheLoop() throws {
     let host = Host()
     _ = try unsafe Server(configuration, onUvLoop: UnsafeMutableRawPointer(host.loop)) { _ in Echo() }
     host.run()

@@ -27,7 +27,7 @@ private actor Desk {
 }
 
 @Suite struct JobsTests {
-  @Test func anActorOnTheLoopCallsItsConnections() async throws {
+  @Test func actorOnTheLoopCallsItsConnections() async throws {
     let (connections, continuation) = AsyncStream.makeStream(of: Connection.self)
     try await withServer(onOpen: { continuation.yield($0) }) { server, _ in
       let client = try RawClient(port: server.port)
@@ -40,7 +40,7 @@ private actor Desk {
     }
   }
 
-  @Test func aTaskCanPreferTheLoop() async throws {
+  @Test func taskMayPreferTheLoop() async throws {
     try await withServer { server, _ in
       let loop = server.loops[0]
       await Task(executorPreference: loop) { #expect(loop.isCurrent) }.value
@@ -63,7 +63,7 @@ private actor Desk {
     #expect(await survivor.said.count == 101)
   }
 
-  @Test func actorsOfALoopThatNeverRuns() async throws {
+  @Test func actorsOfALoopThatNeverRunsStillRun() async throws {
     var server: Server? = try Server(Configuration(host: "127.0.0.1", port: 0)) { _ in Silent() }
     let desk = Desk(server!.loops[0])
     async let isCurrent = desk.note("before the end")
@@ -72,7 +72,7 @@ private actor Desk {
     #expect(await desk.note("after it"))
   }
 
-  @Test func jobsWithATimeComeInItsOrder() async throws {
+  @Test func timedJobsRunInOrder() async throws {
     try await withServer { server, _ in
       let loop = server.loops[0]
       let order = Mutex<[Int]>([])

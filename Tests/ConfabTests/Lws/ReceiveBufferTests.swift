@@ -5,7 +5,7 @@ import Testing
 
 struct ReceiveBufferTests {
   /// Fails when libwebsockets renames these buffers: memory per connection would then rise.
-  @Test func connectionsHaveTheirsThere() async throws {
+  @Test func everyConnectionHasAReceiveBuffer() async throws {
     try await withServer { server, _ in
       let clients = try (0..<64).map { _ in try RawClient(port: server.port) }
       // lws allocates the buffer after the handshake: a connection that gets a pong has one.
