@@ -66,7 +66,6 @@ let documentation: [Package.Dependency] =
 
 let package = Package(
   name: "confab",
-  platforms: [.macOS(.v26)],
   products: [
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
@@ -88,7 +87,7 @@ let package = Package(
     .systemLibrary(
       name: "CLibwebsockets",
       pkgConfig: "libwebsockets",
-      providers: [.apt(["libwebsockets-dev"]), .brew(["libwebsockets", "libuv"])]
+      providers: [.apt(["libwebsockets-dev"])]
     ),
     .target(
       name: "Confab",
@@ -100,7 +99,7 @@ let package = Package(
       swiftSettings: settings
     ),
     .systemLibrary(
-      name: "CUtf8proc", providers: [.apt(["libutf8proc-dev"]), .brew(["utf8proc"])]
+      name: "CUtf8proc", providers: [.apt(["libutf8proc-dev"])]
     ),
     .target(
       name: "ConfabChat",
@@ -109,14 +108,14 @@ let package = Package(
     ),
     // Only ConfabNats needs libnats.
     .systemLibrary(
-      name: "CNats", pkgConfig: "libnats", providers: [.apt(["libnats-dev"]), .brew(["cnats"])]
+      name: "CNats", providers: [.apt(["libnats-dev"])]
     ),
     .target(
       name: "ConfabNats",
       dependencies: ["CNats", "ConfabChat", .product(name: "Logging", package: "swift-log")],
       swiftSettings: settings
     ),
-    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
+    .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .target(
       name: "ConfabSQLite",
       dependencies: ["Confab", "ConfabChat", "CSQLite", .product(name: "Logging", package: "swift-log")],

@@ -60,6 +60,30 @@ static inline int shim_deflate_init(z_stream *stream, int level, int windowBits)
 /* A macro that combines two options, which Swift does not import. */
 enum { shim_ALLOW_NON_SSL_ON_SSL_PORT = LWS_SERVER_OPTION_ALLOW_NON_SSL_ON_SSL_PORT };
 
+/* File operations of libwebsockets whose open function is the server's. The function has another parameter since 4.4. */
+struct shim_file_operations {
+    struct lws_plat_file_ops operations; /* first, because lws has the address of this member */
+    void *owner;
+    lws_fop_fd_t (*open)(const struct shim_file_operations *, const char *name, lws_fop_flags_t flags);
+};
+
+#if LWS_LIBRARY_VERSION_NUMBER >= 4004000
+static inline lws_fop_fd_t shim_open_file(const struct lws_plat_file_ops *operations, const struct lws_plat_file_ops *all,
+                                          const char *name, const char *path, lws_fop_flags_t *flags)
+{
+    (void)all;
+#else
+static inline lws_fop_fd_t shim_open_file(const struct lws_plat_file_ops *operations, const char *name, const char *path,
+                                          lws_fop_flags_t *flags)
+{
+#endif
+    const struct shim_file_operations *table = (const struct shim_file_operations *)operations;
+    (void)path;
+    return table->open(table, name, *flags);
+}
+
+static inline void shim_set_open(struct shim_file_operations *table) { table->operations.open = shim_open_file; }
+
 /* A macro that Swift does not import. */
 enum { shim_PRE = LWS_PRE };
 

@@ -26,26 +26,12 @@ struct LwsFile {
 /// The file operations of lws's mounts. They are lws's own, except that opening returns a file that is open already,
 /// and that a read of no bytes fails. Otherwise lws would retry for ever when a file has become shorter.
 @safe final class FileOperations {
-  @safe private struct Table {
-    /// First, because lws has the address of this member.
-    var operations: lws_plat_file_ops
-    let context: UnsafeMutableRawPointer
-  }
-  private let table: UnsafeMutablePointer<Table>
+  private let table: UnsafeMutablePointer<shim_file_operations>
 
   /// `owner` must outlive the operations.
   init(of context: OpaquePointer, owner: Context) {
     var operations = unsafe lws_get_fops(context).pointee
     unsafe operations.next = nil
-    unsafe operations.open = { operations, name, _, flags in
-      let table = unsafe UnsafeRawPointer(operations!).assumingMemoryBound(to: Table.self)
-      let context = unsafe Unmanaged<Context>.fromOpaque(table.pointee.context).takeUnretainedValue()
-      guard let file = context.exchange.fileToOpen else { return nil }
-      // A folder: lws comes again with the name of its index, and takes the type from that.
-      let isFolder = unsafe name!.advanced(by: max(1, strlen(name!)) - 1).pointee == CChar(UInt8(ascii: "/"))
-      let descriptor = unsafe isFolder ? Glibc.open("/", O_RDONLY | O_CLOEXEC) : file.take()
-      return unsafe makeFile(descriptor, operations!, flags!.pointee)
-    }
     unsafe operations.read = { file, amount, buffer, length in
       let count = unsafe read(file!.pointee.fd, buffer, Int(length))
       unsafe amount!.pointee = lws_filepos_t(max(0, count))
@@ -55,7 +41,18 @@ struct LwsFile {
     }
     unsafe table = .allocate(capacity: 1)
     unsafe table.initialize(
-      to: Table(operations: operations, context: Unmanaged.passUnretained(owner).toOpaque()))
+      to: shim_file_operations(operations: operations, owner: Unmanaged.passUnretained(owner).toOpaque()) {
+        table, name, flags in
+        let context = unsafe Unmanaged<Context>.fromOpaque(table!.pointee.owner).takeUnretainedValue()
+        guard let file = context.exchange.fileToOpen else { return nil }
+        // A folder: lws comes again with the name of its index, and takes the type from that.
+        let end = unsafe name!.advanced(by: max(1, strlen(name!)) - 1).pointee
+        let isFolder = end == CChar(UInt8(ascii: "/"))
+        let descriptor = unsafe isFolder ? Glibc.open("/", O_RDONLY | O_CLOEXEC) : file.take()
+        return unsafe makeFile(
+          descriptor, UnsafeRawPointer(table!).assumingMemoryBound(to: lws_plat_file_ops.self), flags)
+      })
+    unsafe shim_set_open(table)
     unsafe lws_set_fops(context, UnsafeRawPointer(table).assumingMemoryBound(to: lws_plat_file_ops.self))
   }
 
