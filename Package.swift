@@ -78,6 +78,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     // Only for ConfabMetrics.
     .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
@@ -103,7 +104,9 @@ let package = Package(
     ),
     .target(
       name: "ConfabChat",
-      dependencies: ["Confab", "ConfabPage", "CUtf8proc"],
+      dependencies: [
+        "Confab", "ConfabPage", "CUtf8proc", .product(name: "DequeModule", package: "swift-collections"),
+      ],
       swiftSettings: settings
     ),
     // Only ConfabNats needs libnats.
@@ -112,7 +115,10 @@ let package = Package(
     ),
     .target(
       name: "ConfabNats",
-      dependencies: ["CNats", "ConfabChat", .product(name: "Logging", package: "swift-log")],
+      dependencies: [
+        "CNats", "ConfabChat", .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: settings
     ),
     .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),

@@ -290,7 +290,7 @@ typedef struct confab_config {
    * whole seconds, up to 100 years, 0 means no limit. Default: 0 s. */
   int64_t max_history_age_ms;
   /* Number of recent messages that the chat sends to a client that joins. A number, 0 to 100. Default: 50. */
-  int64_t newcomer_messages;
+  int64_t join_messages;
   /* Maximum length of a text in the chat's rich protocol, in grapheme clusters. The sender of a longer text gets the
    * error textTooLong. A number, 1 to 2^24. Default: 4000. */
   int64_t max_text_length;

@@ -74,7 +74,7 @@ private var chatSettings: [Setting<ChatOptions>] {
   unsafe [
     .number(\.max_rooms, \.maxRooms), .number(\.max_history_messages, \.maxHistoryMessages),
     .number(\.max_history_bytes, \.maxHistoryBytes), .milliseconds(\.max_history_age_ms, \.maxHistoryAge),
-    .number(\.max_total_history_bytes, \.maxTotalHistoryBytes), .number(\.newcomer_messages, \.newcomerMessages),
+    .number(\.max_total_history_bytes, \.maxTotalHistoryBytes), .number(\.join_messages, \.joinMessages),
     .number(\.max_text_length, \.maxTextLength), .number(\.max_name_length, \.maxNameLength),
     .number(\.max_event_rate, \.maxEventRate),
     .number(\.max_event_burst, \.maxEventBurst),

@@ -108,10 +108,10 @@ struct ChatLimitOptions: ParsableArguments {
   var maxHistoryAge = Seconds(chatDefaults.maxHistoryAge)
   @Option(help: .chatLimit("maxTotalHistoryBytes", "size"))
   var maxTotalHistoryBytes = ByteCount(chatDefaults.maxTotalHistoryBytes)
-  @Option(help: .chatLimit("maxWaitingBytes", "size"))
-  var maxWaitingBytes = ByteCount(chatDefaults.maxWaitingBytes)
-  @Option(help: .chatLimit("newcomerMessages", "count"))
-  var newcomerMessages = chatDefaults.newcomerMessages
+  @Option(help: .chatLimit("maxPendingBytes", "size"))
+  var maxPendingBytes = ByteCount(chatDefaults.maxPendingBytes)
+  @Option(help: .chatLimit("joinMessages", "count"))
+  var joinMessages = chatDefaults.joinMessages
   @Option(help: .chatLimit("maxTextLength", "count"))
   var maxTextLength = chatDefaults.maxTextLength
   @Option(help: .chatLimit("maxNameLength", "count"))

@@ -13,7 +13,7 @@ struct Metrics {
     add("history_bytes", .gauge, "Memory for the history of all rooms.", Double(chat.historyBytes))
     add(
       "history_kept", .gauge, "0 while the file of --history cannot be written, otherwise 1.",
-      chat.engine.isKept ? 1 : 0)
+      chat.engine.isStored ? 1 : 0)
     head("refusals_total", .counter, "Rejected requests, closed connections and slowed-down clients, by reason.")
     for refusal in Refusal.allCases {
       text += "confab_refusals_total{reason=\"\(refusal.rawValue)\"} \(statistics.refusals[refusal] ?? 0)\n"

@@ -23,7 +23,7 @@ public final class Chat: Sendable {
   /// Engine that assigns offsets to messages.
   public let engine: any Engine
   let rooms: ChatRooms
-  private let waitingBytes: WaitingBytes
+  private let pendingBytes: PendingBytes
   let errors = ErrorCounts()
 
   /// Creates an empty chat.
@@ -32,14 +32,14 @@ public final class Chat: Sendable {
   ///   - options: limits of the chat.
   ///   - engine: assigns offsets to messages and stores them. Its creator shuts it down after the server has stopped.
   public convenience init(options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine()) {
-    self.init(options: options, engine: engine, linger: .seconds(60))
+    self.init(options: options, engine: engine, vacantRoomTimeout: .seconds(60))
   }
 
-  /// - Parameter linger: how long vacant rooms stay if the engine has their history.
-  init(options: ChatOptions, engine: any Engine, linger: Duration) {
+  /// - Parameter vacantRoomTimeout: how long vacant rooms stay if the engine has their history.
+  init(options: ChatOptions, engine: any Engine, vacantRoomTimeout: Duration) {
     (self.options, self.engine) = (options, engine)
-    rooms = ChatRooms(options, engine, linger: linger)
-    waitingBytes = WaitingBytes(limit: options.maxWaitingBytes)
+    rooms = ChatRooms(options, engine, vacantRoomTimeout: vacantRoomTimeout)
+    pendingBytes = PendingBytes(limit: options.maxPendingBytes)
   }
 
   /// Whether messages are delivered now. Otherwise they are pending until the ``engine`` is back.
@@ -83,8 +83,10 @@ public final class Chat: Sendable {
   /// Number of errors sent to clients of the rich protocol, by code, see <doc:Protocol>. It includes all codes.
   public var errorCounts: [String: Int] { errors.counts }
 
-  /// Returns the sender of messages from `connection`; nil if the engine assigns offsets at once.
-  func sender(_ connection: Connection) -> Sender? { engine.isShared ? Sender(connection, waitingBytes) : nil }
+  /// Returns the quota of a connection for pending messages; nil if the engine assigns offsets at once.
+  func quota(_ connection: Connection) -> PublisherQuota? {
+    engine.isShared ? PublisherQuota(connection, pendingBytes) : nil
+  }
 }
 
 extension CloseCode {

@@ -25,10 +25,10 @@ public struct ChatOptions: Equatable, Sendable {
   /// senders of these messages until the messages are published; no message is lost. From 16 MiB above it, messages of
   /// other clients are rejected. In the rich protocol, the client gets the error `rateLimited`. In the plain protocol,
   /// its connection is closed with 1013.
-  public var maxWaitingBytes = 64 << 20
+  public var maxPendingBytes = 64 << 20
   /// Number of recent messages that a joining client gets, 0 to 100, unless it requests another number. The default is
   /// 50.
-  public var newcomerMessages = 50
+  public var joinMessages = 50
   /// Maximum length of a text in the rich protocol, in characters (grapheme clusters). A text may also have at most 16
   /// bytes of UTF-8 for each character of this limit. The default is 4,000. A longer text gets the error `textTooLong`.
   public var maxTextLength = 4000
@@ -79,7 +79,7 @@ public struct ChatOptions: Equatable, Sendable {
       "maxTotalHistoryBytes", .bytes(\.maxTotalHistoryBytes, 0...(1 << 40)), "Memory for the history of all rooms",
       "Empty rooms are removed first, then the oldest messages are deleted"),
     Limit(
-      "maxWaitingBytes", .bytes(\.maxWaitingBytes, 0...(1 << 40)),
+      "maxPendingBytes", .bytes(\.maxPendingBytes, 0...(1 << 40)),
       "Memory for messages that are waiting for the disk or the broker",
       """
       Above the limit, reading from the senders of these messages pauses until the messages are published. From 16 MiB \
@@ -87,7 +87,7 @@ public struct ChatOptions: Equatable, Sendable {
       """
     ),
     Limit(
-      "newcomerMessages", .count(\.newcomerMessages, 0...History.maxPage),
+      "joinMessages", .count(\.joinMessages, 0...History.maxPage),
       "Number of recent messages that a joining client gets",
       "The client can request older ones"),
     Limit(

@@ -9,7 +9,7 @@ struct Delivery {
   let number: Int
   /// Number of messages after this one in the stream.
   let pending: Int
-  let post: PlacedPost
+  let publication: Publication
   /// Time at which the stream stored it: nanoseconds since 1970.
   let time: Int64
   /// The publisher's identifier of the message, `Nats-Msg-Id`.
@@ -25,22 +25,24 @@ extension Delivery {
     let first = tokens.count == 9 ? 5 : 7
     guard tokens.count >= 9, tokens.count > first + 3, tokens[1] == "ACK", let id = Int(tokens[first]),
       let number = Int(tokens[first + 1]), let nanoseconds = Int64(tokens[first + 2]),
-      let pending = Int(tokens[first + 3]), Place.ids.contains(id), Place.times.contains(nanoseconds / 1_000_000),
+      let pending = Int(tokens[first + 3]), Position.offsets.contains(id),
+      Position.times.contains(nanoseconds / 1_000_000),
       Delivery.counts.contains(number), Delivery.counts.contains(pending)
     else { return nil }
-    let place = Place(id: id, at: nanoseconds / 1_000_000)
+    let position = Position(offset: id, time: nanoseconds / 1_000_000)
     self.init(
-      consumer: tokens[first - 2], number: number, pending: pending, post: PlacedPost(Post(message), at: place),
+      consumer: tokens[first - 2], number: number, pending: pending,
+      publication: Publication(Draft(message), at: position),
       time: nanoseconds, id: message.headers[Delivery.idHeader])
   }
 
   /// Counts of messages that a stream can have.
-  private static let counts = 0...Place.ids.upperBound
+  private static let counts = 0...Position.offsets.upperBound
 
   static let idHeader = "Nats-Msg-Id"
 }
 
-extension Post {
+extension Draft {
   private static let kindHeader = "Confab-Kind"
   private static let nameHeader = "Confab-Name"
   private static let memberHeader = "Confab-Member"
@@ -56,20 +58,21 @@ extension Post {
 
   /// Returns the headers that it is stored with.
   func headers(id: String) -> [(String, String)] {
-    var headers = [(Delivery.idHeader, id), (Post.kindHeader, kind == .text ? "text" : "binary")]
-    if let name { headers.append((Post.nameHeader, Subject.escaped(name))) }
-    if let member { headers.append((Post.memberHeader, member.text)) }
-    if let tag { headers.append((Post.tagHeader, tag)) }
+    var headers = [(Delivery.idHeader, id), (Draft.kindHeader, kind == .text ? "text" : "binary")]
+    if let name { headers.append((Draft.nameHeader, Subject.escaped(name))) }
+    if let member { headers.append((Draft.memberHeader, member.text)) }
+    if let tag { headers.append((Draft.tagHeader, tag)) }
     return headers
   }
 
   /// Parses a stored message. Programs other than the chat's servers may publish too; their valid UTF-8 becomes text.
   fileprivate init(_ message: NatsMessage) {
     let isText =
-      message.headers[Post.kindHeader].map { $0 == "text" } ?? (String(validating: message.bytes, as: UTF8.self) != nil)
+      message.headers[Draft.kindHeader].map { $0 == "text" }
+      ?? (String(validating: message.bytes, as: UTF8.self) != nil)
     self.init(
       kind: isText ? .text : .binary, bytes: message.bytes,
-      name: message.headers[Post.nameHeader].map(Subject.unescaped),
-      member: message.headers[Post.memberHeader].flatMap { Member($0) }, tag: message.headers[Post.tagHeader])
+      name: message.headers[Draft.nameHeader].map(Subject.unescaped),
+      member: message.headers[Draft.memberHeader].flatMap { Member($0) }, tag: message.headers[Draft.tagHeader])
   }
 }

@@ -1,78 +1,79 @@
 internal import ConfabChat
 internal import Logging
 
-/// Effects to apply outside the lock, in this order: send to the broker, call rooms, call senders, log.
+/// Effects to apply outside the lock, in this order: send to the broker, call rooms, release quotas, log.
 struct Effects {
-  struct Publication {
+  struct OutgoingMessage {
     let subject: String
     var reply: String?
     var headers: [(String, String)] = []
     var bytes: [UInt8] = []
-    /// Number of the message, for a message of a sender.
+    /// Number of the message, for a message of a client.
     var number: Int?
   }
 
   enum Action {
-    case publish(Publication)
+    case publish(OutgoingMessage)
     case subscribe(String)
     case unsubscribe(String)
   }
 
   enum Call {
-    case opened(any RoomSink, Kept)
-    case placed(any RoomSink, [PlacedPost])
-    case refused(any RoomSink, [Post])
-    case available(any RoomSink, Bool)
+    case opened(any RoomDelegate, RoomSnapshot)
+    case published(any RoomDelegate, [Publication])
+    case rejected(any RoomDelegate, [Draft])
+    case available(any RoomDelegate, Bool)
     /// Queries the presence of a room, to publish it.
-    case attendance(any RoomSink, Int, unless: Int)
-    case attended(any RoomSink, String, Attendance)
-    case typed(any RoomSink, String)
+    case queryPresence(any RoomDelegate, Int, unless: Int)
+    case remotePresence(any RoomDelegate, String, ServerPresence)
+    case typed(any RoomDelegate, String)
 
     /// Calls the room. `publish` gets a room's presence and its version, if the presence has changed.
-    func perform(publish: (_ room: Int, Attendance, _ version: Int) -> Void) {
+    func perform(publish: (_ room: Int, ServerPresence, _ version: Int) -> Void) {
       switch self {
-      case .opened(let sink, let kept): sink.opened(kept)
-      case .placed(let sink, let posts): sink.placed(posts)
-      case .refused(let sink, let posts): sink.refused(posts)
-      case .available(let sink, let isAvailable): sink.availabilityChanged(isAvailable)
-      case .attendance(let sink, let room, let version):
-        if let (attendance, version) = sink.attendance(unless: version) { publish(room, attendance, version) }
-      case .attended(let sink, let server, let attendance): sink.attended(server, attendance)
-      case .typed(let sink, let name): sink.typed(name)
+      case .opened(let room, let snapshot): room.opened(snapshot)
+      case .published(let room, let publications): room.published(publications)
+      case .rejected(let room, let drafts): room.rejected(drafts)
+      case .available(let room, let isAvailable): room.availabilityChanged(isAvailable)
+      case .queryPresence(let room, let number, let version):
+        if let (presence, version) = room.presence(unless: version) { publish(number, presence, version) }
+      case .remotePresence(let room, let server, let presence): room.presenceChanged(on: server, to: presence)
+      case .typed(let room, let name): room.typed(name)
       }
     }
   }
 
   var actions: [Action] = []
   var calls: [Call] = []
-  var settled: [(Sender?, Int)] = []
+  /// Sizes of messages that are not pending any more.
+  var settled: [(PublisherQuota?, Int)] = []
   /// Whether another iteration is due within a moment.
-  var isToLookAgain = false
+  var needsAnotherRun = false
   var logs: [(Logger.Level, String)] = []
   /// Index of a room's last call, if that call publishes messages, so that more can be added to it.
-  private var placed: [Int: Int] = [:]
+  private var publishedCalls: [Int: Int] = [:]
 
   mutating func publish(
     _ subject: String, reply: String? = nil, headers: [(String, String)] = [], bytes: [UInt8] = [], number: Int? = nil
   ) {
     actions.append(
-      .publish(Publication(subject: subject, reply: reply, headers: headers, bytes: bytes, number: number)))
+      .publish(OutgoingMessage(subject: subject, reply: reply, headers: headers, bytes: bytes, number: number)))
   }
 
-  mutating func opened(_ kept: Kept, _ room: Int, _ sink: any RoomSink) {
-    placed[room] = nil
-    calls.append(.opened(sink, kept))
+  mutating func opened(_ snapshot: RoomSnapshot, _ room: Int, _ delegate: any RoomDelegate) {
+    publishedCalls[room] = nil
+    calls.append(.opened(delegate, snapshot))
   }
 
-  mutating func placed(_ post: PlacedPost, _ room: Int, _ sink: any RoomSink) {
-    if let index = placed[room], case .placed(let sink, var posts) = calls[index] {
+  mutating func published(_ publication: Publication, _ room: Int, _ delegate: any RoomDelegate) {
+    if let index = publishedCalls[room], case .published(let delegate, var publications) = calls[index] {
       // Moved out briefly to avoid a copy.
-      calls[index] = .available(sink, true)
-      posts.append(post)
-      calls[index] = .placed(sink, posts)
+      calls[index] = .available(delegate, true)
+      publications.append(publication)
+      calls[index] = .published(delegate, publications)
     } else {
-      placed[room] = calls.count
-      calls.append(.placed(sink, [post]))
+      publishedCalls[room] = calls.count
+      calls.append(.published(delegate, [publication]))
     }
   }
 }

@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// A message has its offset when the stream has stored it, and is delivered when it has come back from there. While the
 /// broker is unreachable, messages are pending; they are sent when it is back. Each message is in the stream once, and
-/// messages of one sender keep their order, even if some are sent again. The article Cluster of ConfabChat lists which
+/// messages of one connection keep their order, even if some are sent again. The article Cluster of ConfabChat lists which
 /// failures lose messages.
 ///
 /// ```swift
@@ -27,7 +27,7 @@ public final class JetStreamEngine: Engine {
   private let queue = DispatchQueue(label: "confab.nats")
   /// Queue for connecting, which may take seconds.
   private let connecting = DispatchQueue(label: "confab.nats.connect")
-  private let state: Mutex<EngineState>
+  private let state: Mutex<JetStreamState>
   private let link = Mutex<Link?>(nil)
 
   private struct Link {
@@ -36,7 +36,7 @@ public final class JetStreamEngine: Engine {
   }
 
   private struct Inputs {
-    var waiting: [Input] = []
+    var pending: [Input] = []
     var isAwake = false
     /// Whether inputs were taken that the state may not have yet.
     var areTaken = false
@@ -44,12 +44,13 @@ public final class JetStreamEngine: Engine {
   }
 
   /// Interval of the checks for timeouts.
-  private static let tick = DispatchTimeInterval.milliseconds(250)
-  private static let moment = DispatchTimeInterval.milliseconds(20)
+  private static let tickInterval = DispatchTimeInterval.milliseconds(250)
+  /// Delay before rooms are checked again that other servers have not reported yet.
+  private static let openDelay = DispatchTimeInterval.milliseconds(20)
   /// Delay before the next connection attempt, after a failure or after libnats has given up.
-  private static let pause = DispatchTimeInterval.seconds(1)
+  private static let reconnectDelay = DispatchTimeInterval.seconds(1)
   /// Maximum time that a shutdown waits for pending messages.
-  private static let farewell = Duration.seconds(3)
+  private static let shutdownTimeout = Duration.seconds(3)
 
   /// Starts to connect in the background, and retries until it succeeds, because the brokers may be unreachable.
   ///
@@ -57,26 +58,26 @@ public final class JetStreamEngine: Engine {
   public init(_ options: JetStreamOptions) throws(JetStreamError) {
     try options.validate()
     self.options = options
-    state = Mutex(EngineState(options))
+    state = Mutex(JetStreamState(options))
     connecting.async { [weak self] in self?.connect() }
-    queue.async { [weak self] in self?.look() }
+    queue.async { [weak self] in self?.tick() }
   }
 
   public var isAvailable: Bool { isReachable.load(ordering: .relaxed) }
 
-  public func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder {
-    let order = JetStreamOrder(self, rooms.add(1, ordering: .relaxed).newValue)
-    take(.open(order.room, room, sink))
-    return order
+  public func open(_ room: String, _ delegate: any RoomDelegate) -> any EngineRoom {
+    let engineRoom = JetStreamRoom(self, rooms.add(1, ordering: .relaxed).newValue)
+    take(.open(engineRoom.number, room, delegate))
+    return engineRoom
   }
 
   public func shutdown() async {
     // Informs the other servers that this one has no members any more.
     take(.closeAll)
-    let end = ContinuousClock.now + JetStreamEngine.farewell
+    let end = ContinuousClock.now + JetStreamEngine.shutdownTimeout
     while ContinuousClock.now < end, !isIdle { try? await Task.sleep(for: .milliseconds(20)) }
     inputs.withLock { $0.isOver = true }
-    let count = state.withLock { $0.outbox.messages.count }
+    let count = state.withLock { $0.publishQueue.messages.count }
     if count > 0 { options.logger.warning("\(count) messages were not stored") }
     // OpenSSL must not be in use when the process exits, and a connection attempt may last some more seconds.
     await withCheckedContinuation { done in connecting.async { done.resume() } }
@@ -89,13 +90,13 @@ public final class JetStreamEngine: Engine {
   }
 
   private var isIdle: Bool {
-    inputs.withLock { $0.waiting.isEmpty && !$0.areTaken } && state.withLock(\.outbox.isEmpty)
+    inputs.withLock { $0.pending.isEmpty && !$0.areTaken } && state.withLock(\.publishQueue.isEmpty)
   }
 
   /// Adds an input, which is handled soon.
   func take(_ input: Input) {
     let isAsleep = inputs.withLock { inputs in
-      inputs.waiting.append(input)
+      inputs.pending.append(input)
       defer { inputs.isAwake = true }
       return !inputs.isAwake
     }
@@ -106,7 +107,7 @@ public final class JetStreamEngine: Engine {
 
   private func connect() {
     guard !inputs.withLock(\.isOver) else { return }
-    do throws(NatsConnection.Failure) {
+    do throws(NatsError) {
       let connection = try NatsConnection(options) { [weak self] in self?.take(.event($0)) }
       let inbox = state.withLock(\.inbox) + ".>"
       let subscriptions = [inbox: try connection.subscribe(inbox)]
@@ -119,28 +120,28 @@ public final class JetStreamEngine: Engine {
   }
 
   private func connectLater() {
-    connecting.asyncAfter(deadline: .now() + JetStreamEngine.pause) { [weak self] in self?.connect() }
+    connecting.asyncAfter(deadline: .now() + JetStreamEngine.reconnectDelay) { [weak self] in self?.connect() }
   }
 
   // MARK: On the queue
 
   /// Checks for timeouts periodically.
-  private func look() {
+  private func tick() {
     guard !inputs.withLock(\.isOver) else { return }
     perform { state, effects in
       let now = ContinuousClock.now
       state.tick(now, &effects)
       state.send(now, &effects)
     }
-    queue.asyncAfter(deadline: .now() + JetStreamEngine.tick) { [weak self] in self?.look() }
+    queue.asyncAfter(deadline: .now() + JetStreamEngine.tickInterval) { [weak self] in self?.tick() }
   }
 
   private func run() {
     let inputs = inputs.withLock { inputs in
       inputs.isAwake = false
-      let waiting = exchange(&inputs.waiting, with: [])
+      let pending = exchange(&inputs.pending, with: [])
       inputs.areTaken = true
-      return inputs.isOver ? [] : waiting
+      return inputs.isOver ? [] : pending
     }
     perform { state, effects in
       let now = ContinuousClock.now
@@ -152,11 +153,11 @@ public final class JetStreamEngine: Engine {
   }
 
   /// Changes the state, and applies the effects.
-  private func perform(_ change: (inout EngineState, inout Effects) -> Void) {
+  private func perform(_ change: (inout JetStreamState, inout Effects) -> Void) {
     var effects = Effects()
     state.withLock { state in
       change(&state, &effects)
-      state.tellAvailability(&effects)
+      state.reportAvailability(&effects)
       isReachable.store(state.isAvailable, ordering: .relaxed)
     }
     link.withLock { link in
@@ -164,10 +165,10 @@ public final class JetStreamEngine: Engine {
         for action in effects.actions { perform(action, connection, &link!.subscriptions) }
       }
     }
-    for call in effects.calls { call.perform { take(.attendance($0, $1, $2)) } }
-    for (sender, count) in effects.settled { sender?.settled(count) }
-    if effects.isToLookAgain {
-      queue.asyncAfter(deadline: .now() + JetStreamEngine.moment) { [weak self] in self?.run() }
+    for call in effects.calls { call.perform { take(.presence($0, $1, $2)) } }
+    for (quota, count) in effects.settled { quota?.release(count) }
+    if effects.needsAnotherRun {
+      queue.asyncAfter(deadline: .now() + JetStreamEngine.openDelay) { [weak self] in self?.run() }
     }
     for (level, text) in effects.logs { options.logger.log(level: level, "\(text)") }
   }
@@ -176,7 +177,7 @@ public final class JetStreamEngine: Engine {
     _ action: Effects.Action, _ connection: NatsConnection,
     _ subscriptions: inout [String: NatsConnection.Subscription]
   ) {
-    do throws(NatsConnection.Failure) {
+    do throws(NatsError) {
       switch action {
       case .subscribe(let subject): subscriptions[subject] = try connection.subscribe(subject)
       case .unsubscribe(let subject): subscriptions[subject] = nil
@@ -190,21 +191,21 @@ public final class JetStreamEngine: Engine {
   }
 }
 
-/// The order of one room in the stream.
-private final class JetStreamOrder: RoomOrder {
-  let room: Int
+/// A room of the stream.
+private final class JetStreamRoom: EngineRoom {
+  let number: Int
   private let engine: JetStreamEngine
 
-  init(_ engine: JetStreamEngine, _ room: Int) { (self.engine, self.room) = (engine, room) }
+  init(_ engine: JetStreamEngine, _ number: Int) { (self.engine, self.number) = (engine, number) }
 
-  func place(_ post: () -> Post, from sender: Sender?) -> Place? {
-    engine.take(.place(room, post(), sender, from: sender?.id ?? 0))
+  func publish(_ draft: () -> Draft, _ quota: PublisherQuota?) -> Position? {
+    engine.take(.publish(number, draft(), quota, publisher: quota?.id ?? 0))
     return nil
   }
 
-  func typing(_ name: String) { engine.take(.typing(room, name)) }
+  func typing(_ name: String) { engine.take(.typing(number, name)) }
 
-  func attendanceChanged() { engine.take(.attendanceChanged(room)) }
+  func presenceChanged() { engine.take(.presenceChanged(number)) }
 
-  func close() { engine.take(.close(room)) }
+  func close() { engine.take(.close(number)) }
 }

@@ -57,7 +57,7 @@ public struct JetStreamOptions: Sendable {
   /// Checks that the options are valid and their files are readable. It does not contact the brokers.
   public func validate() throws(JetStreamError) {
     if let problem = problems.first { throw JetStreamError(description: problem.message()) }
-    do throws(NatsConnection.Failure) {
+    do throws(NatsError) {
       try NatsConnection.check(self)
     } catch {
       throw JetStreamError(description: "NATS: \(error)")

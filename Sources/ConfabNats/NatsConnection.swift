@@ -19,26 +19,6 @@ final class NatsConnection: Sendable {
     case message(NatsMessage)
   }
 
-  /// Error of a libnats call, with its reason.
-  struct Failure: Error, CustomStringConvertible {
-    let status: natsStatus
-    let description: String
-
-    /// Whether the server rejects the message for its size.
-    var isTooLarge: Bool { status == NATS_MAX_PAYLOAD }
-
-    /// - Parameter status: result of the previous libnats call on this thread.
-    fileprivate init(_ status: natsStatus) {
-      self.status = status
-      let text = unsafe nats_GetLastError(nil) ?? natsStatus_GetText(status)
-      let words = unsafe text.map { unsafe String(cString: $0) } ?? "error \(status.rawValue) of libnats"
-      // "(conn.c:1905): Authorization Violation" begins with a position in libnats's source.
-      let parts = words.parts(separatedBy: " ", maxSplits: 1)
-      let hasPlace = parts.count == 2 && parts[0].begins(with: "(") && parts[0].ends(with: "):")
-      description = hasPlace ? String(parts[1]) : words
-    }
-  }
-
   /// Context of libnats's callbacks. It is retained once for the connection, until its closed callback, and once for
   /// each subscription, until its completion.
   private final class Receiver: Sendable {
@@ -57,7 +37,7 @@ final class NatsConnection: Sendable {
   /// Connects, and blocks until the connection is established.
   ///
   /// - Parameter take: called on threads of libnats, one for messages and another for all other events.
-  init(_ server: JetStreamOptions, take: @escaping @Sendable (Event) -> Void) throws(Failure) {
+  init(_ server: JetStreamOptions, take: @escaping @Sendable (Event) -> Void) throws(NatsError) {
     receiver = Receiver(take)
     let options = try unsafe NatsConnection.options(server)
     defer { unsafe natsOptions_Destroy(options) }
@@ -82,7 +62,7 @@ final class NatsConnection: Sendable {
     let status = unsafe natsConnection_Connect(&connection, options)
     guard let connection = unsafe connection, status == NATS_OK else {
       unsafe Unmanaged<Receiver>.fromOpaque(closure).release()
-      throw Failure(status)
+      throw NatsError(status)
     }
     unsafe self.connection = connection
   }
@@ -91,7 +71,7 @@ final class NatsConnection: Sendable {
   var maxPayload: Int { unsafe Int(natsConnection_GetMaxPayload(connection)) }
 
   /// Checks the options as far as possible without a server.
-  static func check(_ server: JetStreamOptions) throws(Failure) { unsafe natsOptions_Destroy(try options(server)) }
+  static func check(_ server: JetStreamOptions) throws(NatsError) { unsafe natsOptions_Destroy(try options(server)) }
 
   deinit { unsafe natsConnection_Destroy(connection) }
 
@@ -105,7 +85,7 @@ final class NatsConnection: Sendable {
     deinit { unsafe natsSubscription_Destroy(subscription) }
   }
 
-  func subscribe(_ subject: String) throws(Failure) -> Subscription {
+  func subscribe(_ subject: String) throws(NatsError) -> Subscription {
     // Released by libnats's last callback.
     let closure = unsafe Unmanaged.passRetained(receiver).toOpaque()
     var subscription: OpaquePointer?
@@ -117,7 +97,7 @@ final class NatsConnection: Sendable {
       }, closure)
     guard status == NATS_OK, let subscription = unsafe subscription else {
       unsafe Unmanaged<Receiver>.fromOpaque(closure).release()
-      throw Failure(status)
+      throw NatsError(status)
     }
     unsafe natsSubscription_SetPendingLimits(subscription, -1, -1)
     unsafe natsSubscription_SetOnCompleteCB(
@@ -130,7 +110,7 @@ final class NatsConnection: Sendable {
   /// Sends a message, or adds it to libnats's buffer.
   func publish(
     _ subject: String, reply: String? = nil, headers: [(String, String)] = [], bytes: [UInt8] = []
-  ) throws(Failure) {
+  ) throws(NatsError) {
     var message: OpaquePointer?
     var status = unsafe bytes.withUnsafeBytes { bytes in
       unsafe natsMsg_Create(
@@ -139,13 +119,13 @@ final class NatsConnection: Sendable {
     defer { unsafe natsMsg_Destroy(message) }
     for (key, value) in headers where status == NATS_OK { unsafe status = natsMsgHeader_Set(message, key, value) }
     if status == NATS_OK { unsafe status = natsConnection_PublishMsg(connection, message) }
-    if status != NATS_OK { throw Failure(status) }
+    if status != NATS_OK { throw NatsError(status) }
   }
 
-  private static func options(_ server: JetStreamOptions) throws(Failure) -> OpaquePointer {
+  private static func options(_ server: JetStreamOptions) throws(NatsError) -> OpaquePointer {
     var created: OpaquePointer?
     var status = unsafe natsOptions_Create(&created)
-    guard let options = unsafe created else { throw Failure(status) }
+    guard let options = unsafe created else { throw NatsError(status) }
     func set(_ function: (OpaquePointer) -> natsStatus) {
       if status == NATS_OK { unsafe status = function(options) }
     }
@@ -176,11 +156,31 @@ final class NatsConnection: Sendable {
     // Delivers messages of all subscriptions on one thread.
     unsafe set { unsafe natsOptions_UseGlobalMessageDelivery($0, true) }
     if status != NATS_OK {
-      let failure = Failure(status)
+      let failure = NatsError(status)
       unsafe natsOptions_Destroy(options)
       throw failure
     }
     return unsafe options
+  }
+}
+
+/// Error of a libnats call, with its reason.
+struct NatsError: Error, CustomStringConvertible {
+  let status: natsStatus
+  let description: String
+
+  /// Whether the server rejects the message for its size.
+  var isTooLarge: Bool { status == NATS_MAX_PAYLOAD }
+
+  /// - Parameter status: result of the previous libnats call on this thread.
+  fileprivate init(_ status: natsStatus) {
+    self.status = status
+    let text = unsafe nats_GetLastError(nil) ?? natsStatus_GetText(status)
+    let words = unsafe text.map { unsafe String(cString: $0) } ?? "error \(status.rawValue) of libnats"
+    // "(conn.c:1905): Authorization Violation" begins with a position in libnats's source.
+    let parts = words.parts(separatedBy: " ", maxSplits: 1)
+    let hasLocation = parts.count == 2 && parts[0].begins(with: "(") && parts[0].ends(with: "):")
+    description = hasLocation ? String(parts[1]) : words
   }
 }
 

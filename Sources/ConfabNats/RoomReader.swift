@@ -12,7 +12,7 @@ struct RoomReader {
   /// Interval of a consumer's heartbeats while it has no messages.
   static let heartbeat = Duration.seconds(3)
   /// Time without a message or heartbeat after which a consumer counts as lost.
-  static let patience = Duration.seconds(7)
+  static let consumerTimeout = Duration.seconds(7)
   /// Minimum per-room limit of a stream for detecting deletions. Smaller rooms are always full, so that fullness is
   /// meaningless.
   static let leastRoomLimit = 100
@@ -20,7 +20,7 @@ struct RoomReader {
   enum Phase: Equatable {
     /// The consumer will be created at or after the instant.
     case waiting(Instant)
-    case asked(Instant)
+    case requested(Instant)
     /// The consumer exists and delivers stored messages.
     case replaying
     /// The consumer delivers new messages.
@@ -32,9 +32,9 @@ struct RoomReader {
   private(set) var generation = 0
   /// Whether the room has got its snapshot. Until then messages are collected.
   private(set) var isOpened = false
-  private(set) var kept: [PlacedPost] = []
+  private(set) var collected: [Publication] = []
   /// Offset of the newest message; 0 if there is none.
-  private(set) var last = 0
+  private(set) var lastOffset = 0
   /// Offset up to which all of the room's messages have been read: that of the newest one, or a higher one up to which
   /// a consumer has found no others.
   private(set) var position = 0
@@ -54,7 +54,7 @@ struct RoomReader {
   private var count = 0
   /// Number of messages that existed when the consumer was created.
   private var target: Int?
-  private var heardAt: Instant
+  private var receivedAt: Instant
   private var liveAt: Instant
   /// Number of unanswered requests for the consumer.
   private var attempts = 0
@@ -69,7 +69,7 @@ struct RoomReader {
   var start: Int? { isOpened ? mark?.number : nil }
 
   init(at instant: Instant) {
-    (phase, heardAt, liveAt, known) = (.waiting(instant), instant, instant, (0, instant))
+    (phase, receivedAt, liveAt, known) = (.waiting(instant), instant, instant, (0, instant))
   }
 
   /// Schedules the consumer to be recreated.
@@ -78,7 +78,7 @@ struct RoomReader {
     generation += 1
     (count, target, front, held) = (0, nil, nil, [])
     isJoined = !isOpened
-    if !isOpened { (kept, last, position, mark) = ([], deleted, deleted, nil) }
+    if !isOpened { (collected, lastOffset, position, mark) = ([], deleted, deleted, nil) }
   }
 
   /// Ignores the consumer from now on. A consumer that was disconnected continues after messages that were deleted
@@ -92,37 +92,39 @@ struct RoomReader {
   }
 
   /// Resets the position, because another stream replaces the lost one. Reading starts when the consumer is recreated.
-  mutating func forget() {
+  mutating func reset() {
     isOpened = false
     (known.last, position, deleted) = (0, 0, 0)
   }
 
   /// Handles that messages before an offset may have been deleted before they were read.
-  private mutating func miss(before number: Int) -> Step {
+  private mutating func recordMissed(before number: Int) -> Step {
     isOpened = false
     (known.last, deleted) = (0, number - 1)
     return .missed
   }
 
-  mutating func ask(now: Instant) {
-    phase = .asked(now)
+  mutating func request(now: Instant) {
+    phase = .requested(now)
     attempts += 1
-    (heardAt, known.since) = (now, now)
+    (receivedAt, known.since) = (now, now)
   }
 
   /// Handles the confirmation of the consumer.
   mutating func made(_ info: ConsumerInfo, now: Instant) -> Step {
     // Invalid counts from the broker must not overflow.
-    target = [info.num_pending, info.delivered.consumer_seq].reduce(0) { $0 + max(0, min($1, Place.ids.upperBound)) }
-    heardAt = now
+    target = [info.num_pending, info.delivered.consumer_seq].reduce(0) {
+      $0 + max(0, min($1, Position.offsets.upperBound))
+    }
+    receivedAt = now
     attempts = 0
     if phase != .live { phase = .replaying }
     guard info.delivered.consumer_seq == 0 else { return .taken }
-    let before = min(info.delivered.stream_seq, Place.ids.upperBound)
+    let before = min(info.delivered.stream_seq, Position.offsets.upperBound)
     front = before + 1
     if !isOpened { position = max(position, before) }
     if isJoined { return .taken }
-    return before > position ? miss(before: before + 1) : .taken
+    return before > position ? recordMissed(before: before + 1) : .taken
   }
 
   /// Returns the messages that were held until the confirmation of the consumer.
@@ -137,7 +139,7 @@ struct RoomReader {
     /// Hold it until the consumer is confirmed.
     case held
     /// Recreate the consumer: messages that it sent before this one are missing.
-    case hole
+    case gap
     /// Read and open the room again: messages before this one may have been deleted.
     case missed
     /// Begin another epoch: another message had its offset.
@@ -145,15 +147,15 @@ struct RoomReader {
   }
 
   mutating func take(_ delivery: Delivery, limit: Int, roomLimit: Int, now: Instant) -> Step {
-    guard delivery.number == count + 1 else { return .hole }
+    guard delivery.number == count + 1 else { return .gap }
     count = delivery.number
-    heardAt = now
+    receivedAt = now
     return accept(delivery, limit: limit, roomLimit: roomLimit)
   }
 
   /// Handles a message in the order of the stream.
   mutating func accept(_ delivery: Delivery, limit: Int, roomLimit: Int) -> Step {
-    let id = delivery.post.place.id
+    let id = delivery.publication.position.offset
     let mark = Mark(number: id, time: delivery.time)
     if !isJoined {
       switch join(delivery, mark, roomLimit) {
@@ -165,13 +167,13 @@ struct RoomReader {
     if !isOpened, id <= deleted { return .known }
     // The room is full at this message: those directly before it may have been deleted while the consumer was behind.
     if roomLimit >= RoomReader.leastRoomLimit, delivery.pending + 1 >= roomLimit, id > position + 1 {
-      if isOpened { return miss(before: id) }
-      kept = []
+      if isOpened { return recordMissed(before: id) }
+      collected = []
     }
-    (last, position, self.mark) = (max(last, id), max(position, id), mark)
+    (lastOffset, position, self.mark) = (max(lastOffset, id), max(position, id), mark)
     if !isOpened {
-      kept.append(delivery.post)
-      if kept.count > 2 * limit { kept.removeFirst(kept.count - limit) }
+      collected.append(delivery.publication)
+      if collected.count > 2 * limit { collected.removeFirst(collected.count - limit) }
     }
     return .taken
   }
@@ -191,20 +193,20 @@ struct RoomReader {
     }
     let isFull = max(target, delivery.number + delivery.pending) >= roomLimit
     if let own = self.mark, let front, front <= own.number, !isFull { return .renumbered }
-    return isFull || front == nil ? miss(before: mark.number) : .taken
+    return isFull || front == nil ? recordMissed(before: mark.number) : .taken
   }
 
   /// Handles a heartbeat: the number of messages sent, and the offset up to which the consumer has looked for others.
   mutating func beat(_ sent: Int, upTo number: Int, now: Instant) -> Step {
-    heardAt = now
-    guard sent == count else { return sent > count ? .hole : .taken }
+    receivedAt = now
+    guard sent == count else { return sent > count ? .gap : .taken }
     if target != nil { target = count }
     if !isJoined, let front {
       // The newest message must exist unless it was deleted. Messages between it and the position must not exist.
       if let mark, front <= mark.number { return number < mark.number ? .taken : .renumbered }
       isJoined = number >= position
     }
-    if isJoined { position = max(position, min(number, Place.ids.upperBound)) }
+    if isJoined { position = max(position, min(number, Position.offsets.upperBound)) }
     return .taken
   }
 
@@ -213,21 +215,21 @@ struct RoomReader {
     guard phase != .live, pending == 0 || target.map({ count >= $0 }) == true else { return false }
     (phase, liveAt) = (.live, now)
     // Messages that are still missing have been deleted.
-    known.last = last
+    known.last = lastOffset
     return true
   }
 
   /// Returns the newest `limit` stored messages. Later messages are new.
-  mutating func open(limit: Int) -> [PlacedPost] {
-    defer { kept = [] }
+  mutating func open(limit: Int) -> [Publication] {
+    defer { collected = [] }
     isOpened = true
-    return Array(kept.suffix(limit))
+    return Array(collected.suffix(limit))
   }
 
   /// Records that the stream has a message with this offset.
   mutating func know(_ number: Int, now: Instant) {
     if number > known.last {
-      if known.last <= last { known.since = now }
+      if known.last <= lastOffset { known.since = now }
       known.last = number
     }
   }
@@ -240,8 +242,9 @@ struct RoomReader {
     switch phase {
     case .waiting: false
     // A cluster that has just lost a server may assign the consumer to that server and not answer.
-    case .asked(let instant): now - instant > .seconds(1 << min(attempts - 1, 3))
-    case .replaying, .live: now - heardAt > RoomReader.patience || known.last > last && now - known.since > .seconds(2)
+    case .requested(let instant): now - instant > .seconds(1 << min(attempts - 1, 3))
+    case .replaying, .live:
+      now - receivedAt > RoomReader.consumerTimeout || known.last > lastOffset && now - known.since > .seconds(2)
     }
   }
 }

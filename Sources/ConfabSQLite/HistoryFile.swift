@@ -14,7 +14,7 @@ final class HistoryFile {
   /// Whether messages are on the disk before they are delivered.
   private let keepsAll: Bool
   private let selectRoom, selectMessages, renumberRoom, writeRoom, insertMessage, writeRun: Statement
-  private let trim, trimAge, oldestRoom, forgetRoom, forgetMessages, forgetFrom: Statement
+  private let trim, trimAge, oldestRoom, deleteRoom, deleteMessages, deleteFrom: Statement
   private let savepoint, release, rollback: Statement
   private(set) var run: Int
   /// Number of the last transaction that has written messages.
@@ -37,7 +37,7 @@ final class HistoryFile {
   /// Number of offsets that a new epoch skips, so that offsets rise even for clients that ignore the epoch.
   private static let jump = 1_000_000
   /// Valid numbers of transactions and last offsets of rooms.
-  private static let numbers = 0...Place.ids.upperBound
+  private static let numbers = 0...Position.offsets.upperBound
 
   /// Opens a file, and creates it if necessary.
   ///
@@ -89,9 +89,9 @@ final class HistoryFile {
     // no gap.
     trimAge = try database.prepare(
       "DELETE FROM messages WHERE room = ?1 AND id <= (SELECT max(id) FROM messages WHERE room = ?1 AND at < ?2)")
-    forgetMessages = try database.prepare("DELETE FROM messages WHERE room = ?")
-    forgetFrom = try database.prepare("DELETE FROM messages WHERE room = ? AND id >= ?")
-    forgetRoom = try database.prepare("DELETE FROM rooms WHERE id = ?")
+    deleteMessages = try database.prepare("DELETE FROM messages WHERE room = ?")
+    deleteFrom = try database.prepare("DELETE FROM messages WHERE room = ? AND id >= ?")
+    deleteRoom = try database.prepare("DELETE FROM rooms WHERE id = ?")
     oldestRoom = try database.prepare("SELECT id FROM rooms ORDER BY at LIMIT 1")
     savepoint = try database.prepare("SAVEPOINT room")
     release = try database.prepare("RELEASE room")
@@ -131,43 +131,45 @@ final class HistoryFile {
 
   /// Reads a room's snapshot; nil if the room has never been written. Messages with invalid offsets or times are left
   /// out and counted.
-  func read(_ room: String) throws(DatabaseError) -> (kept: Kept, unusable: Int)? {
+  func read(_ room: String) throws(DatabaseError) -> (snapshot: RoomSnapshot, unusable: Int)? {
     var found: (epoch: String, last: Int, run: Int)?
     try selectRoom.rows(.text(room)) { found = ($0.text(0) ?? "", $0.int(1), $0.int(2)) }
     guard var found else { return nil }
     let isUsable = HistoryFile.numbers.contains(found.last)
     if found.run != run || !isUsable {
-      let last = isUsable ? found.last + HistoryFile.jump : Kept.unknown.last
-      found = (Kept.nothing.epoch, last, run)
+      let last = isUsable ? found.last + HistoryFile.jump : RoomSnapshot.unreadable.lastOffset
+      found = (RoomSnapshot.empty.epoch, last, run)
       // If this write fails, the next read assigns another epoch.
       try? renumberRoom.run(.text(room), .text(found.epoch), .int(found.last), .int(run))
     }
-    var (posts, unusable) = ([PlacedPost](), 0)
+    var (publications, unusable) = ([Publication](), 0)
     try selectMessages.rows(.text(room)) { row in
       let (id, at) = (row.int(0), row.int(1))
-      guard Place.ids.contains(id), id <= found.last, Place.times.contains(Int64(at)) else { return unusable += 1 }
-      let post = Post(
+      guard Position.offsets.contains(id), id <= found.last, Position.times.contains(Int64(at)) else {
+        return unusable += 1
+      }
+      let draft = Draft(
         kind: Message.Kind(rawValue: UInt8(truncatingIfNeeded: row.int(2))) ?? .text, bytes: row.bytes(3),
         name: row.text(4), member: row.number(6).map { Member(number: UInt64(bitPattern: Int64($0))) }, tag: row.text(5)
       )
-      posts.append(PlacedPost(post, at: Place(id: id, at: Int64(at))))
+      publications.append(Publication(draft, at: Position(offset: id, time: Int64(at))))
     }
-    return (Kept(epoch: found.epoch, last: found.last, posts: posts), unusable)
+    return (RoomSnapshot(epoch: found.epoch, lastOffset: found.last, publications: publications), unusable)
   }
 
-  /// Writes all pages in one transaction. Returns those that failed, with the reason. Afterwards the others are on the
+  /// Writes all batches in one transaction. Returns those that failed, with the reason. Afterwards the others are on the
   /// disk or, if `keepsAll` is false, in the system's cache.
-  func write(_ pages: [Page]) throws(DatabaseError) -> [(page: Page, error: DatabaseError)] {
-    var failed: [(page: Page, error: DatabaseError)] = []
+  func write(_ batches: [RoomBatch]) throws(DatabaseError) -> [(batch: RoomBatch, error: DatabaseError)] {
+    var failed: [(batch: RoomBatch, error: DatabaseError)] = []
     try database.transaction { () throws(DatabaseError) in
-      for page in pages {
+      for batch in batches {
         try savepoint.run()
         do throws(DatabaseError) {
-          try write(page)
+          try write(batch)
         } catch {
           // Some errors, such as a full disk, have ended the whole transaction.
           guard database.isInTransaction else { throw error }
-          failed.append((page, error))
+          failed.append((batch, error))
           try rollback.run()
         }
         try release.run()
@@ -179,28 +181,28 @@ final class HistoryFile {
     return failed
   }
 
-  private func write(_ page: Page) throws(DatabaseError) {
-    guard let first = page.posts.first?.place, let last = page.posts.last?.place else { return }
+  private func write(_ batch: RoomBatch) throws(DatabaseError) {
+    guard let first = batch.publications.first?.position, let last = batch.publications.last?.position else { return }
     var room = 0
     try writeRoom.rows(
-      .text(page.room), .text(page.numbering.epoch), .int(last.id), .int(page.numbering.run), .int(Int(last.at))
+      .text(batch.room), .text(batch.epoch.name), .int(last.offset), .int(batch.epoch.run), .int(Int(last.time))
     ) { room = $0.int(0) }
     // Offsets of messages that could not be read have been assigned again.
-    try forgetFrom.run(.int(room), .int(page.replaces ? 0 : first.id))
-    for placed in page.posts {
-      let (place, post) = (placed.place, placed.post)
+    try deleteFrom.run(.int(room), .int(batch.replaces ? 0 : first.offset))
+    for publication in batch.publications {
+      let (position, draft) = (publication.position, publication.draft)
       try insertMessage.run(
-        .int(room), .int(place.id), .int(Int(place.at)), .int(Int(post.kind.rawValue)), .blob(post.bytes),
-        .text(post.name), .text(post.tag), .number(post.member.map { Int(Int64(bitPattern: $0.number)) }))
-      unmeasured += post.bytes.count + 64
+        .int(room), .int(position.offset), .int(Int(position.time)), .int(Int(draft.kind.rawValue)), .blob(draft.bytes),
+        .text(draft.name), .text(draft.tag), .number(draft.member.map { Int(Int64(bitPattern: $0.number)) }))
+      unmeasured += draft.bytes.count + 64
     }
     // Runs only now and then, because it reads all of the room's messages.
-    untrimmed[page.room, default: 63] += page.posts.count
-    guard untrimmed[page.room, default: 0] >= 64 else { return }
+    untrimmed[batch.room, default: 63] += batch.publications.count
+    guard untrimmed[batch.room, default: 0] >= 64 else { return }
     if untrimmed.count > 10_000 { untrimmed.removeAll() }
-    untrimmed[page.room] = 0
+    untrimmed[batch.room] = 0
     try trim.run(.int(room), .int(retention.messages), .int(retention.bytes))
-    if retention.age > 0 { try trimAge.run(.int(room), .int(Int(last.at) - retention.age * 1000)) }
+    if retention.age > 0 { try trimAge.run(.int(room), .int(Int(last.time) - retention.age * 1000)) }
   }
 
   /// Deletes the rooms with the oldest last message, if the file is too large.
@@ -211,8 +213,8 @@ final class HistoryFile {
       var room: Int?
       try oldestRoom.rows { room = $0.int(0) }
       guard let room else { return }
-      try forgetMessages.run(.int(room))
-      try forgetRoom.run(.int(room))
+      try deleteMessages.run(.int(room))
+      try deleteRoom.run(.int(room))
     }
   }
 
@@ -242,56 +244,9 @@ final class HistoryFile {
   }
 }
 
-extension Kept {
+extension RoomSnapshot {
   /// Snapshot of a room that cannot be read. Its last offset is above all that the room can have used.
-  static var unknown: Kept { Kept(epoch: nothing.epoch, last: Int(WallClock.milliseconds), posts: []) }
-}
-
-/// Epoch of a room's offsets, and its run.
-struct Numbering {
-  let epoch: String
-  /// Run of the file in which the epoch continues.
-  let run: Int
-}
-
-/// Messages to write for one room.
-struct Page {
-  let room: String
-  var numbering: Numbering
-  private(set) var posts: [PlacedPost] = []
-  private(set) var bytes = 0
-  /// Whether the page replaces all written messages, because its own first messages were dropped.
-  private(set) var replaces = false
-
-  static let overhead = 256
-
-  init(room: String, _ numbering: Numbering) { (self.room, self.numbering) = (room, numbering) }
-
-  /// Snapshot made from the page alone.
-  var kept: Kept { Kept(epoch: numbering.epoch, last: posts.last?.place.id ?? 0, posts: posts) }
-
-  mutating func append(_ page: Page) {
-    posts += page.posts
-    bytes += page.bytes
-    if page.replaces { replaces = true }
-  }
-
-  mutating func append(_ placed: PlacedPost) {
-    posts.append(placed)
-    bytes += placed.post.bytes.count + Page.overhead
-  }
-
-  /// Drops the oldest messages, if there are more than twice as many as the room's limits allow.
-  mutating func trim(messages: Int, bytes limit: Int) {
-    guard posts.count > 2 * max(1, messages) || bytes > 2 * limit && posts.count > 1 else { return }
-    var first = posts.endIndex - 1
-    var kept = posts[first].post.bytes.count + Page.overhead
-    while first > 0, posts.count - first < messages {
-      let size = posts[first - 1].post.bytes.count + Page.overhead
-      guard kept + size <= limit else { break }
-      (first, kept) = (first - 1, kept + size)
-    }
-    posts.removeFirst(first)
-    (bytes, replaces) = (kept, true)
+  static var unreadable: RoomSnapshot {
+    RoomSnapshot(epoch: empty.epoch, lastOffset: Int(WallClock.milliseconds), publications: [])
   }
 }

@@ -13,7 +13,7 @@ internal import Synchronization
 ///
 /// A separate thread writes the messages in batches. For each room it stores the newest messages, within the history
 /// limits of the chat's options. If the file cannot be written, because the disk is full for example, an error is
-/// logged, ``isKept`` is false, and the chat continues from memory. Unwritten messages are written as soon as possible:
+/// logged, ``isStored`` is false, and the chat continues from memory. Unwritten messages are written as soon as possible:
 /// the newest ones of each room, up to 64 MiB in all.
 public final class SQLiteEngine: Engine {
   /// Time at which a message is on the disk.
@@ -28,17 +28,17 @@ public final class SQLiteEngine: Engine {
 
   public let isShared = true
   public let isAvailable = true
-  public var isKept: Bool { !writer.isFailing.load(ordering: .relaxed) }
+  public var isStored: Bool { !writer.isFailing.load(ordering: .relaxed) }
 
   private let durability: Durability
   /// Schedules work on the queue after a delay.
   private let schedule: Schedule
-  private let jobs = Mutex(Jobs())
-  private let writer: Writer
+  private let pending = Mutex(PendingTasks())
+  private let writer: HistoryWriter
 
   /// Pending work of the queue.
-  private struct Jobs {
-    var list: [Job] = []
+  private struct PendingTasks {
+    var list: [WriterTask] = []
     /// Number of bytes of messages to write, including overhead.
     var bytes = 0
     var due = Due.never
@@ -88,7 +88,7 @@ public final class SQLiteEngine: Engine {
       messages: options.maxHistoryMessages, bytes: options.maxHistoryBytes,
       age: Int(options.maxHistoryAge.components.seconds), total: maxFileSize)
     do throws(DatabaseError) {
-      writer = Writer(
+      writer = HistoryWriter(
         try HistoryFile(file, retention, keepsAll: durability == .full, hook), retention,
         maxUnwrittenBytes: maxUnwrittenBytes, logger)
     } catch {
@@ -97,10 +97,10 @@ public final class SQLiteEngine: Engine {
     }
   }
 
-  public func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder {
-    let order = Order(room, sink, self)
-    submit(.open(order), .now)
-    return order
+  public func open(_ room: String, _ delegate: any RoomDelegate) -> any EngineRoom {
+    let room = SQLiteRoom(room, delegate, self)
+    submit(.open(room), .now)
+    return room
   }
 
   public func shutdown() async {
@@ -115,32 +115,32 @@ public final class SQLiteEngine: Engine {
   /// Writes everything and closes the file. On the queue.
   func end() {
     work()
-    jobs.withLock { $0.isEnded = true }
+    pending.withLock { $0.isEnded = true }
     writer.finish()
   }
 
-  private func submit(_ job: Job, _ due: Due) { jobs.withLock { add(job, due, &$0) } }
+  private func submit(_ task: WriterTask, _ due: Due) { pending.withLock { add(task, due, &$0) } }
 
-  /// Schedules the writing of a message. Returns its offset; nil if it is pending.
-  private func write(_ post: Post, _ order: Order, _ sender: Sender?) -> Place? {
-    jobs.withLock { jobs in
-      let waits = durability == .full || order.isWaiting || jobs.bytes > SQLiteEngine.maxBytes
-      let place = waits ? order.wait() : order.next()
-      jobs.bytes += post.bytes.count + SQLiteEngine.overhead
-      add(.write(order, post, place, sender), durability == .full ? .now : .soon, &jobs)
-      return place
+  /// Schedules the writing of a message. Returns its position; nil if it is pending.
+  func write(_ draft: Draft, _ room: SQLiteRoom, _ quota: PublisherQuota?) -> Position? {
+    pending.withLock { pending in
+      let waits = durability == .full || room.hasPending || pending.bytes > SQLiteEngine.maxBytes
+      let position = waits ? room.addPending() : room.nextPosition()
+      pending.bytes += draft.bytes.count + SQLiteEngine.overhead
+      add(.write(room, draft, position, quota), durability == .full ? .now : .soon, &pending)
+      return position
     }
   }
 
-  private func add(_ job: Job, _ due: Due, _ jobs: inout Jobs) {
-    if jobs.isEnded { return }
-    jobs.list.append(job)
-    switch (jobs.due, due) {
+  private func add(_ task: WriterTask, _ due: Due, _ pending: inout PendingTasks) {
+    if pending.isEnded { return }
+    pending.list.append(task)
+    switch (pending.due, due) {
     case (.never, .soon):
-      jobs.due = due
+      pending.due = due
       schedule(SQLiteEngine.interval) { self.work() }
     case (.never, .now), (.soon, .now):
-      jobs.due = due
+      pending.due = due
       schedule(.never) { self.work() }
     default: break
     }
@@ -148,65 +148,11 @@ public final class SQLiteEngine: Engine {
 
   /// Does all pending work. On the queue.
   private func work() {
-    let list = jobs.withLock { jobs in
-      defer { jobs = Jobs(isEnded: jobs.isEnded) }
-      return jobs.list
+    let list = pending.withLock { pending in
+      defer { pending = PendingTasks(isEnded: pending.isEnded) }
+      return pending.list
     }
     writer.work(list)
     if writer.takeRetry() { schedule(SQLiteEngine.retryInterval) { self.submit(.retry, .now) } }
-  }
-
-  /// The order of one room.
-  final class Order: RoomOrder {
-    let room: String
-    private let engine: SQLiteEngine
-    /// Nil when the room is closed.
-    private let sink: Mutex<(any RoomSink)?>
-    private let known = Mutex(Numbering(epoch: "", run: 0))
-    private let last = Atomic(0)
-    /// Number of messages that get their offset when they are written; one more until the room is open. While it is not
-    /// 0, messages get no offset earlier.
-    private let waiting = Atomic(1)
-
-    init(_ room: String, _ sink: any RoomSink, _ engine: SQLiteEngine) {
-      (self.room, self.engine) = (room, engine)
-      self.sink = Mutex(sink)
-    }
-
-    fileprivate var isWaiting: Bool { waiting.load(ordering: .acquiring) > 0 }
-
-    fileprivate func wait() -> Place? {
-      waiting.add(1, ordering: .relaxed)
-      return nil
-    }
-
-    /// Returns the next offset. If messages are pending, only the writer calls it.
-    func next() -> Place { Place(id: last.add(1, ordering: .relaxed).newValue, at: WallClock.milliseconds) }
-
-    func place(_ post: () -> Post, from sender: Sender?) -> Place? { engine.write(post(), self, sender) }
-
-    func close() { sink.withLock { $0 = nil } }
-
-    // On the queue.
-
-    var numbering: Numbering { known.withLock { $0 } }
-
-    func opened(_ kept: Kept, run: Int) {
-      known.withLock { $0 = Numbering(epoch: kept.epoch, run: run) }
-      last.store(kept.last, ordering: .relaxed)
-      waiting.subtract(1, ordering: .releasing)
-      sink.withLock { $0 }?.opened(kept)
-    }
-
-    /// Continues in another epoch.
-    func renumber(_ numbering: Numbering) {
-      known.withLock { $0 = numbering }
-      sink.withLock { $0 }?.renumbered(numbering.epoch)
-    }
-
-    func placed(_ posts: [PlacedPost]) {
-      sink.withLock { $0 }?.placed(posts)
-      waiting.subtract(posts.count, ordering: .releasing)
-    }
   }
 }

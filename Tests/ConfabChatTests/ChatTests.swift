@@ -8,12 +8,12 @@ struct ChatTests {
   /// Opens ten rooms with ten messages each.
   private func fill(_ chat: Chat) -> [Room] {
     let rooms = (0..<10).map { chat.rooms.enter("/\($0)") }
-    rooms.forEach { $0.record() }
+    rooms.forEach { $0.keepOrder() }
     for room in rooms { for _ in 0..<10 { say(in: room) } }
     return rooms
   }
 
-  private func say(in room: Room) { room.say(Message(.text, Array(String(repeating: "x", count: 936).utf8).span)) }
+  private func say(in room: Room) { room.publish(Message(.text, Array(String(repeating: "x", count: 936).utf8).span)) }
 
   @Test func theHistoriesOfAllRoomsAreBounded() {
     let unlimited = Chat()
@@ -43,27 +43,27 @@ struct ChatTests {
 
   @Test func a_room_that_is_left_counts_for_the_budget() {
     var options = ChatOptions()
-    options.maxTotalHistoryBytes = 20 * Room.vacantOverhead
+    options.maxTotalHistoryBytes = 20 * RoomState.vacantOverhead
     let chat = Chat(options: options)
     let visited = chat.rooms.enter("/visited")
-    visited.record()
-    visited.say(Message(.text, [65].span))
+    visited.keepOrder()
+    visited.publish(Message(.text, [65].span))
     let own = chat.historyBytes
     for number in 0..<100 {
       let room = chat.rooms.enter("/\(number)")
-      room.record()
-      room.say(Message(.text, [65].span))
+      room.keepOrder()
+      room.publish(Message(.text, [65].span))
       chat.rooms.leave(room)
       #expect(chat.historyBytes <= options.maxTotalHistoryBytes)
       // An occupied room counts only its messages.
       if number == 5 {
         let before = chat.historyBytes
-        #expect(chat.rooms.enter("/5") === room && chat.historyBytes == before - Room.vacantOverhead - 2)
+        #expect(chat.rooms.enter("/5") === room && chat.historyBytes == before - RoomState.vacantOverhead - 2)
         chat.rooms.leave(room)
         #expect(chat.historyBytes == before)
       }
     }
-    #expect(chat.historyBytes > 15 * Room.vacantOverhead && visited.hasHistory && own < 200)
+    #expect(chat.historyBytes > 15 * RoomState.vacantOverhead && visited.hasHistory && own < 200)
   }
 
   @Test func roomsWithHistoryStayUntilTheirPlaceIsNeeded() {
@@ -72,20 +72,20 @@ struct ChatTests {
     let chat = Chat(options: options)
     let (one, two) = (chat.rooms.enter("/1"), chat.rooms.enter("/2"))
     // A room keeps a history only after a rich client has joined.
-    one.say(Message(.text, [64].span))
+    one.publish(Message(.text, [64].span))
     #expect(!one.hasHistory)
-    one.record()
-    one.say(Message(.text, [65].span))
-    #expect(!chat.rooms.hasPlace(for: "/3"))
+    one.keepOrder()
+    one.publish(Message(.text, [65].span))
+    #expect(!chat.rooms.hasCapacity(for: "/3"))
     chat.rooms.leave(one)
     chat.rooms.leave(two)
-    #expect(chat.occupancy.isEmpty && chat.rooms.hasPlace(for: "/3"))
+    #expect(chat.occupancy.isEmpty && chat.rooms.hasCapacity(for: "/3"))
     #expect(chat.rooms.enter("/1") === one && chat.rooms.enter("/2") !== two)
     #expect(chat.historyBytes > 0)
     chat.rooms.leave(one)
     _ = chat.rooms.enter("/3")
     #expect(chat.occupancy == ["/2": 1, "/3": 1])
-    #expect(!chat.rooms.hasPlace(for: "/1"))
+    #expect(!chat.rooms.hasCapacity(for: "/1"))
   }
 
   @Test func aServerOfTheChatSpeaksTheSubprotocol() throws {
@@ -94,8 +94,8 @@ struct ChatTests {
     let server = try Chat().makeServer(configuration)
     #expect(server.configuration.subprotocols == ["other", Chat.subprotocol])
     var options = ChatOptions()
-    options.newcomerMessages = 101
-    #expect(throws: ConfabError(.invalidConfiguration, "newcomerMessages must be 0 to 100, not 101")) {
+    options.joinMessages = 101
+    #expect(throws: ConfabError(.invalidConfiguration, "joinMessages must be 0 to 100, not 101")) {
       try Chat(options: options).makeServer(configuration)
     }
   }

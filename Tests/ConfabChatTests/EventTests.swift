@@ -157,10 +157,12 @@ struct EventTests {
     #expect(
       text(
         MessageEvent(
-          at: Place(id: 1, at: 2), from: "Ann", member: Member(number: 10), tag: "t", text: "a/b\n\u{1}\"你好😀"))
+          at: Position(offset: 1, time: 2), from: "Ann", member: Member(number: 10), tag: "t", text: "a/b\n\u{1}\"你好😀"))
         == #"{"at":2,"from":"Ann","id":1,"member":"000000000000000a","tag":"t","text":"a/b\n\u0001\"你好😀","type":"message"}"#
     )
-    #expect(text(MessageEvent(at: Place(id: 1, at: 2), binary: 3)) == #"{"at":2,"binary":3,"id":1,"type":"message"}"#)
+    #expect(
+      text(MessageEvent(at: Position(offset: 1, time: 2), binary: 3)) == #"{"at":2,"binary":3,"id":1,"type":"message"}"#
+    )
     #expect(text(TypingEvent(name: "Ann")) == #"{"name":"Ann","type":"typing"}"#)
     #expect(
       text(ErrorEvent(.nameTaken, "no", proposal: "Ann2"))

@@ -22,10 +22,11 @@ struct ReadMessage: Decodable {
 
 extension History {
   fileprivate mutating func append(
-    _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at place: Place
+    _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at position: Position
   ) {
     append(
-      MessageEvent(at: place, message, from: name, member: member, tag: tag).json, member: member, tag: tag, at: place)
+      MessageEvent(at: position, message, from: name, member: member, tag: tag).json, member: member, tag: tag,
+      at: position)
   }
 
   fileprivate mutating func say(
@@ -33,7 +34,7 @@ extension History {
   ) {
     append(
       Message(.text, Array(text.utf8).span), name: name, member: tag == nil ? nil : member, tag: tag,
-      at: Place(id: last + 1, at: at))
+      at: Position(offset: lastOffset + 1, time: at))
   }
 
   fileprivate func id(of tag: String, _ member: Member = ann) -> Int? {
@@ -51,9 +52,9 @@ extension History {
 struct HistoryTests {
   @Test func messagesAreKeptAsTheyWere() throws {
     var history = History(maxMessages: 10, maxBytes: 10_000)
-    #expect(history.isEmpty && history.last == 0 && history.oldest == 1 && history.bytes == 0)
+    #expect(history.isEmpty && history.lastOffset == 0 && history.oldestOffset == 1 && history.bytes == 0)
     history.say("你好", at: 5)
-    history.append(Message(.binary, [1, 2, 3].span), at: Place(id: 2, at: 6))
+    history.append(Message(.binary, [1, 2, 3].span), at: Position(offset: 2, time: 6))
     history.say("hi", tag: "t-1", from: "李", at: 7)
     history.say("")
     let messages = history.messages(after: 0)
@@ -68,8 +69,8 @@ struct HistoryTests {
   func expiry_leaves_no_hole_when_the_clock_was_set_back(_ time: Int64, _ oldest: Int) {
     var history = History(maxMessages: 10, maxBytes: 10_000)
     for at in [100, 200, 50, 60, 300] as [Int64] { history.say("x", at: at) }
-    history.forget(olderThan: time)
-    #expect(history.oldest == oldest && history.isWhole(after: oldest - 1) && !history.isWhole(after: oldest - 2))
+    history.drop(olderThan: time)
+    #expect(history.oldestOffset == oldest && history.isWhole(after: oldest - 1) && !history.isWhole(after: oldest - 2))
     #expect(history.messages(after: 0).map(\.id) == Array(oldest..<6))
   }
 
@@ -83,7 +84,7 @@ struct HistoryTests {
     history.say("three", tag: "t2", of: ann, from: "Ann")
     #expect(history.id(of: "t", ann) == nil && history.id(of: "t", bob) == 2 && history.id(of: "t2", ann) == 3)
     // Messages kept by older versions have a tag but no member.
-    history.append(Message(.text, [65].span), name: "Ann", tag: "t3", at: Place(id: 4, at: 0))
+    history.append(Message(.text, [65].span), name: "Ann", tag: "t3", at: Position(offset: 4, time: 0))
     #expect(history.id(of: "t3") == nil && history.messages(after: 3).map(\.tag) == ["t3"])
   }
 
@@ -92,9 +93,9 @@ struct HistoryTests {
     var history = History(maxMessages: limit, maxBytes: 1 << 20)
     for number in 1...3000 {
       history.say("\(number)", tag: "\(number)")
-      #expect(history.last == number && history.oldest == max(1, number - limit + 1))
+      #expect(history.lastOffset == number && history.oldestOffset == max(1, number - limit + 1))
     }
-    #expect(history.texts(after: 0, count: 1) == ["\(history.oldest)"])
+    #expect(history.texts(after: 0, count: 1) == ["\(history.oldestOffset)"])
     #expect(history.id(of: "3000") == 3000)
     #expect(history.id(of: "\(3000 - limit)") == nil)
     // Dropped messages are freed in chunks of 256.
@@ -107,19 +108,19 @@ struct HistoryTests {
     var random = SystemRandomNumberGenerator()
     for number in 1...5000 {
       history.say(String(repeating: "x", count: Int.random(in: 0...[10, 100, 3000].randomElement(using: &random)!)))
-      #expect(history.bytes <= limit && history.last == number)
+      #expect(history.bytes <= limit && history.lastOffset == number)
       #expect(history.isEmpty == (history.bytes == 0))
     }
     // Most of the memory is used.
     if limit > 50_000 { #expect(history.bytes > limit * 3 / 4) }
-    #expect(history.texts(after: 0).count == min(100, history.last + 1 - history.oldest))
+    #expect(history.texts(after: 0).count == min(100, history.lastOffset + 1 - history.oldestOffset))
   }
 
   @Test func aMessageThatIsTooLargeIsNotKept() {
     var history = History(maxMessages: 10, maxBytes: 1000)
     history.say("first")
     history.say(String(repeating: "x", count: 1000))
-    #expect(history.isEmpty && history.last == 2 && history.bytes == 0)
+    #expect(history.isEmpty && history.lastOffset == 2 && history.bytes == 0)
     history.say("third")
     #expect(history.ids(before: .max) == [3])
   }
@@ -128,14 +129,14 @@ struct HistoryTests {
     var history = History(maxMessages: 0, maxBytes: 1000)
     history.say("a")
     history.say("b", tag: "t")
-    #expect(history.isEmpty && history.oldest == 3 && history.bytes == 0)
+    #expect(history.isEmpty && history.oldestOffset == 3 && history.bytes == 0)
     #expect(history.id(of: "t") == nil && history.texts(after: 0) == [])
   }
 
   @Test func pages() {
     var history = History(maxMessages: 500, maxBytes: 1 << 20)
     for number in 1...700 { history.say("\(number)") }
-    #expect(history.oldest == 201)
+    #expect(history.oldestOffset == 201)
     #expect(history.ids(before: .max, count: 3) == [698, 699, 700])
     #expect(history.ids(before: 300, count: 3) == [297, 298, 299])
     #expect(history.ids(before: 203, count: 3) == [201, 202] && !history.page(before: 203, count: 3).more)
@@ -170,12 +171,12 @@ struct HistoryTests {
     let text = String(repeating: piece, count: 3000)
     let message = OwnedMessage(text)
     for limit in 990...1010 {
-      let json = MessageEvent(at: Place(id: 1, at: 2), message.message, maxTextBytes: limit).json
+      let json = MessageEvent(at: Position(offset: 1, time: 2), message.message, maxTextBytes: limit).json
       let read = try #require(ReadMessage(json))
       #expect(read.textBytes == text.utf8.count && json.count <= limit + 100 && json.count > limit - 20)
       #expect(text.utf8.starts(with: try #require(read.text).utf8))
     }
-    let whole = MessageEvent(at: Place(id: 1, at: 2), message.message, maxTextBytes: 6 * text.utf8.count).json
+    let whole = MessageEvent(at: Position(offset: 1, time: 2), message.message, maxTextBytes: 6 * text.utf8.count).json
     let read = try #require(ReadMessage(whole))
     #expect(read.text == text && read.textBytes == nil)
   }
@@ -184,9 +185,9 @@ struct HistoryTests {
     var history = History(maxMessages: 1000, maxBytes: 1 << 20)
     for number in 1...1000 { history.say("\(number)", tag: "\(number)") }
     let bytes = history.bytes
-    history.forget(1000)
-    #expect(history.bytes <= bytes - 1000 && !history.isEmpty && history.last == 1000)
-    history.forget(.max)
+    history.drop(1000)
+    #expect(history.bytes <= bytes - 1000 && !history.isEmpty && history.lastOffset == 1000)
+    history.drop(.max)
     #expect(history.isEmpty && history.bytes == 0)
     history.say("next")
     #expect(history.ids(before: .max) == [1001])
@@ -199,9 +200,10 @@ struct HistoryOfAnEngineTests {
     var history = History(maxMessages: limit, maxBytes: 1 << 20)
     for number in 1...1000 {
       history.append(
-        Message(.text, Array("\(number)".utf8).span), member: ann, tag: "\(number)", at: Place(id: number * 7, at: 0))
+        Message(.text, Array("\(number)".utf8).span), member: ann, tag: "\(number)",
+        at: Position(offset: number * 7, time: 0))
     }
-    #expect(history.last == 7000 && history.oldest == (1001 - limit) * 7)
+    #expect(history.lastOffset == 7000 && history.oldestOffset == (1001 - limit) * 7)
     #expect(history.ids(before: 6999, count: 2) == [6986, 6993] && history.ids(before: 6994, count: 1) == [6993])
     #expect(history.texts(after: 6986) == ["999", "1000"] && history.texts(after: 6985, count: 1) == ["998"])
     #expect(history.id(of: "999") == 6993 && history.id(of: "\(1000 - limit)") == nil)
@@ -212,31 +214,32 @@ struct HistoryOfAnEngineTests {
   @Test func whatIsTooOldIsForgotten() {
     var history = History(maxMessages: 1000, maxBytes: 1 << 20)
     for number in 1...600 { history.say("\(number)", at: Int64(number)) }
-    history.forget(olderThan: 1)
-    #expect(history.oldest == 1)
-    history.forget(olderThan: 500)
-    #expect(history.oldest == 500 && history.isWhole(after: 499) && !history.isWhole(after: 498))
+    history.drop(olderThan: 1)
+    #expect(history.oldestOffset == 1)
+    history.drop(olderThan: 500)
+    #expect(history.oldestOffset == 500 && history.isWhole(after: 499) && !history.isWhole(after: 498))
     let bytes = history.bytes
-    history.forget(olderThan: 601)
-    #expect(history.isEmpty && history.bytes < bytes && history.last == 600 && history.oldest == 601)
+    history.drop(olderThan: 601)
+    #expect(history.isEmpty && history.bytes < bytes && history.lastOffset == 600 && history.oldestOffset == 601)
     history.say("next", at: 700)
     #expect(history.ids(before: .max) == [601])
   }
 
   @Test func whatHasBeenKeptComesBack() {
-    let posts = [4, 9, 11].map { id in
-      PlacedPost(
-        Post(kind: .text, bytes: Array("\(id)".utf8), name: "Ann", member: ann, tag: "t\(id)"), at: Place(id: id, at: 5)
+    let publications = [4, 9, 11].map { id in
+      Publication(
+        Draft(kind: .text, bytes: Array("\(id)".utf8), name: "Ann", member: ann, tag: "t\(id)"),
+        at: Position(offset: id, time: 5)
       )
     }
     var history = History(maxMessages: 2, maxBytes: 1 << 20)
-    history.restore(Kept(epoch: "e", last: 20, posts: posts))
-    #expect(history.ids(before: .max) == [9, 11] && history.last == 20 && history.id(of: "t9") == 9)
+    history.restore(RoomSnapshot(epoch: "e", lastOffset: 20, publications: publications))
+    #expect(history.ids(before: .max) == [9, 11] && history.lastOffset == 20 && history.id(of: "t9") == 9)
     #expect(history.isWhole(after: 4) && !history.isWhole(after: 3))
     var empty = History(maxMessages: 2, maxBytes: 1 << 20)
-    empty.restore(Kept(epoch: "e", last: 20, posts: []))
-    #expect(empty.isEmpty && empty.isWhole(after: 20) && !empty.isWhole(after: 19) && empty.oldest == 21)
-    empty.restore(Kept(epoch: "e", last: 0, posts: []))
+    empty.restore(RoomSnapshot(epoch: "e", lastOffset: 20, publications: []))
+    #expect(empty.isEmpty && empty.isWhole(after: 20) && !empty.isWhole(after: 19) && empty.oldestOffset == 21)
+    empty.restore(RoomSnapshot(epoch: "e", lastOffset: 0, publications: []))
     #expect(empty.isWhole(after: 0))
   }
 }
@@ -261,13 +264,14 @@ struct RoomTableTests {
     var rooms = RoomTable<String>()
     for name in ["a", "b", "c"] { _ = rooms.enter(name) { name } }
     #expect(
-      !rooms.hasPlace(for: "d", limit: 3) && rooms.hasPlace(for: "a", limit: 3) && rooms.hasPlace(for: "d", limit: 0))
+      !rooms.hasCapacity(for: "d", limit: 3) && rooms.hasCapacity(for: "a", limit: 3)
+        && rooms.hasCapacity(for: "d", limit: 0))
     for name in ["b", "a", "c"] { rooms.leave(name) { _ in true } }
     // "b" is entered and left again, so it is the latest.
     _ = rooms.enter("b") { "another" }
     rooms.leave("b") { _ in true }
-    #expect(rooms.hasPlace(for: "d", limit: 3))
-    #expect(rooms.makePlace(for: "a", limit: 3) == nil && rooms.makePlace(for: "d", limit: 3) == "a")
+    #expect(rooms.hasCapacity(for: "d", limit: 3))
+    #expect(rooms.evict(for: "a", limit: 3) == nil && rooms.evict(for: "d", limit: 3) == "a")
     _ = rooms.enter("d") { "d" }
     #expect(rooms.count == 3 && rooms.removeVacant() == "c" && rooms.removeVacant() == "b")
     #expect(rooms.removeVacant() == nil && rooms.occupancy == ["d": 1])
@@ -279,7 +283,7 @@ struct RoomTableTests {
     rooms.leave("b") { _ in true }
     let between = ContinuousClock.now
     rooms.leave("a") { _ in true }
-    #expect(rooms.removeVacant(leftBefore: between) == "b" && rooms.removeVacant(leftBefore: between) == nil)
+    #expect(rooms.removeVacant(vacantBefore: between) == "b" && rooms.removeVacant(vacantBefore: between) == nil)
     #expect(rooms.hasVacancy && rooms.removeVacant() == "a" && !rooms.hasVacancy)
   }
 

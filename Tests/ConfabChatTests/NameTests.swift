@@ -64,12 +64,12 @@ struct TextTests {
 
   @Test(arguments: ["", " ", "\n\t ", "\u{3000}", "\u{200B}\u{FEFF}", "\u{0}\u{7}"])
   func blankTextsAreNone(_ text: String) {
-    #expect(throws: Text.Refusal.empty) { try Text(text, limit: 10) }
+    #expect(throws: Text.Invalid.empty) { try Text(text, limit: 10) }
   }
 
   @Test(arguments: [String(repeating: "x", count: 11), "e" + String(repeating: "\u{301}", count: 80)])
   func longTextsAreRefused(_ text: String) {
-    #expect(throws: Text.Refusal.tooLong) { try Text(text, limit: 10) }
+    #expect(throws: Text.Invalid.tooLong) { try Text(text, limit: 10) }
   }
 
   @Test func tags() {

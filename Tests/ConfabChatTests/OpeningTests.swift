@@ -8,31 +8,31 @@ import Testing
 /// Checks that clients are connected only once their room is open.
 @Suite(.timeLimit(.minutes(1))) struct OpeningTests {
   /// An engine that opens rooms on request and publishes at once.
-  private final class Gate: Engine {
+  private final class HeldEngine: Engine {
     let isShared = true
     let isAvailable = false
     let names: AsyncStream<String>
     private let opening: AsyncStream<String>.Continuation
-    private let sinks = Mutex<[any RoomSink]>([])
+    private let delegates = Mutex<[any RoomDelegate]>([])
 
     init() { (names, opening) = AsyncStream.makeStream() }
 
-    private final class Order: RoomOrder {
+    private final class TestRoom: EngineRoom {
       private let last = Atomic(0)
 
-      func place(_ post: () -> Post, from sender: Sender?) -> Place? {
-        Place(id: last.add(1, ordering: .relaxed).newValue, at: 0)
+      func publish(_ draft: () -> Draft, _ quota: PublisherQuota?) -> Position? {
+        Position(offset: last.add(1, ordering: .relaxed).newValue, time: 0)
       }
       func close() {}
     }
 
-    func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder {
-      sinks.withLock { $0.append(sink) }
+    func open(_ room: String, _ delegate: any RoomDelegate) -> any EngineRoom {
+      delegates.withLock { $0.append(delegate) }
       opening.yield(room)
-      return Order()
+      return TestRoom()
     }
 
-    func openAll() { for sink in sinks.withLock({ $0 }) { sink.opened(.nothing) } }
+    func openAll() { for delegate in delegates.withLock({ $0 }) { delegate.opened(.empty) } }
 
     func shutdown() async {}
   }
@@ -50,15 +50,15 @@ import Testing
 
   private func withServer(
     handshakeTimeout: Duration = .seconds(10), porter: Bool = false,
-    _ body: (Server, Chat, Gate) async throws -> Void
+    _ body: (Server, Chat, HeldEngine) async throws -> Void
   ) async throws {
-    let gate = Gate()
-    let chat = Chat(engine: gate)
+    let engine = HeldEngine()
+    let chat = Chat(engine: engine)
     var configuration = Configuration(port: 0)
     configuration.handshakeTimeout = handshakeTimeout
     let server = try chat.makeServer(configuration) { porter ? Porter(chat.handler(on: $0)) : chat.handler(on: $0) }
     try server.start()
-    try await body(server, chat, gate)
+    try await body(server, chat, engine)
     server.stop()
     await server.waitUntilStopped()
     #expect(chat.occupancy.isEmpty)
@@ -76,12 +76,12 @@ import Testing
   }
 
   @Test func theHandshakeIsAnsweredWhenTheRoomIsOpen() async throws {
-    try await withServer { server, chat, gate in
+    try await withServer { server, chat, engine in
       let clients = [try comer(server.port), try comer(server.port)]
-      var names = gate.names.makeAsyncIterator()
+      var names = engine.names.makeAsyncIterator()
       #expect(await names.next() == "/a")
       #expect(!clients[0].hasSomething && !clients[1].hasSomething)
-      gate.openAll()
+      engine.openAll()
       let heard = try await blocking {
         for client in clients { try client.readHead() }
         try clients[0].send("x")
@@ -95,7 +95,7 @@ import Testing
   }
 
   @Test func whenItTakesTooLongTheClientIsToldWhy() async throws {
-    try await withServer(handshakeTimeout: .milliseconds(300)) { server, chat, gate in
+    try await withServer(handshakeTimeout: .milliseconds(300)) { server, chat, engine in
       let client = try comer(server.port)
       let reason = try await blocking {
         try client.readHead()
@@ -108,9 +108,9 @@ import Testing
   }
 
   @Test func whoeverWaitsIsLetGoWhenTheServerStops() async throws {
-    try await withServer { server, chat, gate in
+    try await withServer { server, chat, engine in
       let client = try comer(server.port)
-      var names = gate.names.makeAsyncIterator()
+      var names = engine.names.makeAsyncIterator()
       #expect(await names.next() == "/a")
       server.stop()
       try await blocking { try client.readHead() }
@@ -120,14 +120,14 @@ import Testing
   }
 
   @Test func whoIsAcceptedByAnotherHandlerIsReadWhenTheRoomIsOpen() async throws {
-    try await withServer(porter: true) { server, chat, gate in
+    try await withServer(porter: true) { server, chat, engine in
       let (client, gone) = try await blocking {
         (try RawClient(port: server.port, path: "/a"), try RawClient(port: server.port, path: "/a"))
       }
       try client.send("early")
       gone.hangUp(reset: true)
       #expect(chat.occupancy == ["/a": 2])
-      gate.openAll()
+      engine.openAll()
       let heard = try await blocking { try client.receive() }
       #expect(heard == .text("early"))
       while chat.occupancy != ["/a": 1] { await Task.yield() }

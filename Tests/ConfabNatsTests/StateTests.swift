@@ -15,55 +15,55 @@ struct SubjectTests {
   func whatNobodyHasEscapedStays(text: String) { #expect(Subject.unescaped(text) == text) }
 }
 
-struct OutboxTests {
-  private static func message(_ id: String, room: Int = 1) -> Outbox.Message {
-    Outbox.Message(room: room, subject: "s", id: id, post: Post(kind: .text, bytes: []), sender: nil, senderID: 0)
+struct PublishQueueTests {
+  private static func message(_ id: String, room: Int = 1) -> PendingDraft {
+    PendingDraft(room: room, subject: "s", id: id, draft: Draft(kind: .text, bytes: []), quota: nil, publisherID: 0)
   }
 
-  private func ids(_ outbox: inout Outbox, isOpen: (Int) -> Bool = { _ in true }) -> [String] {
-    outbox.take(now: .now, isOpen: isOpen).map(\.message.id)
+  private func ids(_ queue: inout PublishQueue, isOpen: (Int) -> Bool = { _ in true }) -> [String] {
+    queue.take(now: .now, isOpen: isOpen).map(\.message.id)
   }
 
   @Test func oneMessageOfASenderIsOnItsWay() {
-    var outbox = Outbox()
-    for id in ["a", "b", "c"] { outbox.append(Self.message(id)) }
-    #expect(ids(&outbox) == ["a"])
-    #expect(ids(&outbox) == [])
-    let settled = [outbox.settle(id: "a"), outbox.settle(id: "a")].map { $0 != nil }
+    var queue = PublishQueue()
+    for id in ["a", "b", "c"] { queue.append(Self.message(id)) }
+    #expect(ids(&queue) == ["a"])
+    #expect(ids(&queue) == [])
+    let settled = [queue.settle(id: "a"), queue.settle(id: "a")].map { $0 != nil }
     #expect(settled == [true, false])
-    #expect(ids(&outbox) == ["b"])
-    outbox.putBackAll()
-    #expect(ids(&outbox) == ["b"])
+    #expect(ids(&queue) == ["b"])
+    queue.resendAll()
+    #expect(ids(&queue) == ["b"])
   }
 
   @Test func whatAnotherServerHasSentIsNotSent() {
-    var outbox = Outbox()
-    for id in ["a", "b", "c"] { outbox.append(Self.message(id)) }
-    _ = outbox.settle(id: "b")
-    #expect(ids(&outbox) == ["a"])
-    _ = outbox.settle(id: "a")
-    #expect(ids(&outbox) == ["c"])
-    _ = outbox.settle(id: "c")
-    #expect(outbox.isEmpty)
+    var queue = PublishQueue()
+    for id in ["a", "b", "c"] { queue.append(Self.message(id)) }
+    _ = queue.settle(id: "b")
+    #expect(ids(&queue) == ["a"])
+    _ = queue.settle(id: "a")
+    #expect(ids(&queue) == ["c"])
+    _ = queue.settle(id: "c")
+    #expect(queue.isEmpty)
   }
 
   @Test func whatWaitsForItsRoomIsNotOvertaken() {
-    var outbox = Outbox()
-    outbox.append(Self.message("a", room: 1))
-    outbox.append(Self.message("b", room: 2))
-    #expect(ids(&outbox, isOpen: { $0 == 2 }) == [])
-    outbox.wake(room: 2)
-    #expect(ids(&outbox) == [])
-    outbox.wake(room: 1)
-    #expect(ids(&outbox) == ["a"])
-    outbox.wake(room: 1)
-    #expect(ids(&outbox) == [])
+    var queue = PublishQueue()
+    queue.append(Self.message("a", room: 1))
+    queue.append(Self.message("b", room: 2))
+    #expect(ids(&queue, isOpen: { $0 == 2 }) == [])
+    queue.wake(room: 2)
+    #expect(ids(&queue) == [])
+    queue.wake(room: 1)
+    #expect(ids(&queue) == ["a"])
+    queue.wake(room: 1)
+    #expect(ids(&queue) == [])
   }
 }
 
 struct MessageIDTests {
   private func id(_ text: String, _ tag: String? = "t", member: UInt64 = 1, room: String = "r") -> String? {
-    Post(kind: .text, bytes: Array(text.utf8), name: "Ann", member: Member(number: member), tag: tag).id(in: room)
+    Draft(kind: .text, bytes: Array(text.utf8), name: "Ann", member: Member(number: member), tag: tag).id(in: room)
   }
 
   @Test func a_message_said_again_has_the_same_id() {
@@ -82,7 +82,7 @@ struct RoomReaderTests {
   private func delivery(_ id: Int, number: Int, pending: Int = 0, time: Int64? = nil) -> Delivery {
     Delivery(
       consumer: "c", number: number, pending: pending,
-      post: PlacedPost(Post(kind: .text, bytes: []), at: Place(id: id, at: 0)),
+      publication: Publication(Draft(kind: .text, bytes: []), at: Position(offset: id, time: 0)),
       time: time ?? Int64(id), id: nil)
   }
 
@@ -104,7 +104,7 @@ struct RoomReaderTests {
   @Test(arguments: [(Int.min, -1), (-1, Int.min), (.max, .max), (.min, .max)])
   func counts_that_no_stream_has_do_not_overflow(pending: Int, sent: Int) {
     var reader = RoomReader(at: .now)
-    reader.ask(now: .now)
+    reader.request(now: .now)
     let info = ConsumerInfo(num_pending: pending, delivered: .init(consumer_seq: sent, stream_seq: pending))
     #expect(made(info, &reader) == .taken)
   }
@@ -112,7 +112,7 @@ struct RoomReaderTests {
   /// A room that is open and has been read up to these messages.
   private func reader(upTo ids: [Int]) -> RoomReader {
     var reader = RoomReader(at: .now)
-    reader.ask(now: .now)
+    reader.request(now: .now)
     _ = made(info(ids.count), &reader)
     for (index, id) in ids.enumerated() { _ = take(id, index + 1, pending: ids.count - index - 1, &reader) }
     _ = reader.catchUp(pending: 0, now: .now)
@@ -122,7 +122,7 @@ struct RoomReaderTests {
 
   @Test func anEmptyRoomIsOpenAtOnce() {
     var reader = RoomReader(at: .now)
-    reader.ask(now: .now)
+    reader.request(now: .now)
     let step = made(info(0), &reader)
     let hasCaughtUp = reader.catchUp(pending: nil, now: .now)
     let kept = reader.open(limit: 10)
@@ -131,7 +131,7 @@ struct RoomReaderTests {
 
   @Test func itIsReadToItsEndAndTheNewestAreKept() {
     var reader = RoomReader(at: .now)
-    reader.ask(now: .now)
+    reader.request(now: .now)
     _ = made(info(30), &reader)
     #expect(reader.phase == .replaying)
     for number in 1...30 {
@@ -140,7 +140,7 @@ struct RoomReaderTests {
       #expect(step == .taken && hasCaughtUp == (number == 30))
     }
     let kept = reader.open(limit: 5)
-    #expect(kept.map(\.place.id) == [260, 270, 280, 290, 300] && reader.last == 300)
+    #expect(kept.map(\.position.offset) == [260, 270, 280, 290, 300] && reader.lastOffset == 300)
   }
 
   @Test func aHoleIsSeenAndItIsReadAgainFromThere() {
@@ -148,9 +148,9 @@ struct RoomReaderTests {
     let steps = [
       take(7, 1, &reader), take(9, 3, &reader), reader.beat(2, upTo: 9, now: .now), reader.beat(1, upTo: 7, now: .now),
     ]
-    #expect(steps == [.taken, .hole, .hole, .taken])
+    #expect(steps == [.taken, .gap, .gap, .taken])
     reader.restart(at: .now)
-    #expect(reader.last == 7 && reader.isOpened && reader.generation == 1 && reader.start == 7)
+    #expect(reader.lastOffset == 7 && reader.isOpened && reader.generation == 1 && reader.start == 7)
     let again = [made(info(2, from: 7), &reader), take(7, 1, pending: 1, &reader), take(9, 2, &reader)]
     #expect(again == [.taken, .known, .taken])
   }
@@ -162,7 +162,7 @@ struct RoomReaderTests {
     let steps = [made(info(Self.roomLimit, from: 7), &full), take(20, 1, pending: Self.roomLimit - 1, &full)]
     #expect(steps == [.taken, .missed] && !full.isOpened)
     full.restart(at: .now)
-    #expect(full.start == nil && full.last == 19)
+    #expect(full.start == nil && full.lastOffset == 19)
     // Deleted by age or size, with or without remaining messages.
     for count in [0, 1] {
       var old = reader(upTo: [7])
@@ -198,7 +198,7 @@ struct RoomReaderTests {
     reader.restart(at: .now)
     let steps = [take(20, 1, pending: 1, &reader), take(21, 2, &reader), made(info(2, from: 9), &reader)]
     #expect(steps == [.held, .held, .missed])
-    #expect(reader.release().map(\.post.place.id) == [20, 21])
+    #expect(reader.release().map(\.publication.position.offset) == [20, 21])
   }
 
   @Test func another_message_under_a_number_is_noticed() {
@@ -243,16 +243,16 @@ struct RoomReaderTests {
     let step = take(300, 2, pending: Self.roomLimit - 1, &open)
     #expect(step == .missed)
     var new = RoomReader(at: .now)
-    new.ask(now: .now)
+    new.request(now: .now)
     _ = made(info(Self.roomLimit), &new)
     let steps = [take(1, 1, pending: Self.roomLimit - 1, &new), take(50, 2, pending: Self.roomLimit - 1, &new)]
-    #expect(steps == [.taken, .taken] && new.kept.map(\.place.id) == [50])
+    #expect(steps == [.taken, .taken] && new.collected.map(\.position.offset) == [50])
   }
 
   @Test func aConsumerThatFallsSilentIsLost() {
     var reader = RoomReader(at: .now)
     let now = ContinuousClock.now
-    reader.ask(now: now)
+    reader.request(now: now)
     _ = reader.made(info(0), now: now)
     #expect(!reader.isLost(now: now + .seconds(6)) && reader.isLost(now: now + .seconds(8)))
     // The stream has a message that the consumer does not deliver.
@@ -261,56 +261,58 @@ struct RoomReaderTests {
   }
 }
 
-struct OthersTests {
+struct RemotePresenceTests {
   private func name(_ text: String) -> Name { Name(text, limit: 32)! }
 
-  private func attendance(_ people: [(String, Session, Int)], count: Int? = nil) -> Attendance {
-    let people = people.map { Attendance.Person(name($0.0), $0.1, visits: $0.2) }
-    return Attendance(people: people, count: count ?? people.count)
+  private func presence(_ people: [(String, Session, Int)], count: Int? = nil) -> ServerPresence {
+    let people = people.map { MemberPresence(name($0.0), $0.1, connectionNumber: $0.2) }
+    return ServerPresence(members: people, count: count ?? people.count)
   }
 
   @Test func counts_that_no_server_has_do_not_overflow() {
-    var others = Others(room: "/")
-    for server in ["one", "two", "three"] { others.update(server, attendance([], count: .max)) }
-    #expect(others.count > 0)
-    others.update("one", attendance([], count: .min))
-    #expect(others.count > 0)
+    var remote = RemotePresence(room: "/")
+    for server in ["one", "two", "three"] { remote.update(server, presence([], count: .max)) }
+    #expect(remote.count > 0)
+    remote.update("one", presence([], count: .min))
+    #expect(remote.count > 0)
   }
 
   @Test func whoIsAtTwoServersIsWhereTheNewestConnectionIs() {
-    var others = Others(room: "/")
+    var remote = RemotePresence(room: "/")
     let session = Session(in: "/")
-    others.update("one", attendance([("Ann", session, 1)], count: 3))
-    others.update("two", attendance([("Anna", session, 2)]))
-    #expect(Array(others.names.keys) == [name("Anna")] && others.count == 3 && others.person(session)?.visits == 2)
-    #expect(others.isTaken(name("anna"), exceptBy: nil) && !others.isTaken(name("anna"), exceptBy: session.member))
-    others.update("two", .none)
-    #expect(Array(others.names.keys) == [name("Ann")] && others.count == 3)
-    others.update("one", .none)
-    #expect(others.names.isEmpty && others.count == 0)
+    remote.update("one", presence([("Ann", session, 1)], count: 3))
+    remote.update("two", presence([("Anna", session, 2)]))
+    #expect(
+      Array(remote.names.keys) == [name("Anna")] && remote.count == 3
+        && remote.member(with: session)?.connectionNumber == 2)
+    #expect(remote.isTaken(name("anna"), exceptBy: nil) && !remote.isTaken(name("anna"), exceptBy: session.member))
+    remote.update("two", .none)
+    #expect(Array(remote.names.keys) == [name("Ann")] && remote.count == 3)
+    remote.update("one", .none)
+    #expect(remote.names.isEmpty && remote.count == 0)
   }
   /// After updates in any order, the state is that of the last ones.
   @Test func updates_add_up() {
     let sessions = (0..<6).map { _ in Session(in: "/") }
     for _ in 0..<300 {
-      var (others, told) = (Others(room: "/"), [String: Attendance]())
+      var (remote, told) = (RemotePresence(room: "/"), [String: ServerPresence]())
       for _ in 0..<20 {
         let server = ["one", "two", "three"].randomElement()!
         let people = sessions.filter { _ in .random() }.map { session in
           (["Ann", "ANN", "Bob", "Cid"].randomElement()!, session, Int.random(in: 1...1000))
         }
-        let before = Set(others.names.keys)
-        told[server] = attendance(people, count: people.count + Int.random(in: 0...2))
-        let change = others.update(server, told[server]!)
-        #expect(change.names == before.symmetricDifference(others.names.keys))
-        var anew = Others(room: "/")
-        for (server, attendance) in told { anew.update(server, attendance) }
-        #expect(others.names == anew.names && others.count == anew.count)
+        let before = Set(remote.names.keys)
+        told[server] = presence(people, count: people.count + Int.random(in: 0...2))
+        let difference = remote.update(server, told[server]!)
+        #expect(difference.names == before.symmetricDifference(remote.names.keys))
+        var anew = RemotePresence(room: "/")
+        for (server, presence) in told { anew.update(server, presence) }
+        #expect(remote.names == anew.names && remote.count == anew.count)
         for session in sessions {
-          #expect(others.has(session.member) == anew.has(session.member))
-          #expect(others.person(session)?.visits == anew.person(session)?.visits)
+          #expect(remote.has(session.member) == anew.has(session.member))
+          #expect(remote.member(with: session)?.connectionNumber == anew.member(with: session)?.connectionNumber)
           for text in ["Ann", "Bob", "Cid"] {
-            let isTaken = others.isTaken(name(text), exceptBy: session.member)
+            let isTaken = remote.isTaken(name(text), exceptBy: session.member)
             #expect(isTaken == anew.isTaken(name(text), exceptBy: session.member))
           }
         }
@@ -319,43 +321,43 @@ struct OthersTests {
   }
 }
 
-struct NeighbourhoodTests {
-  private final class Sink: RoomSink {
-    func opened(_ kept: Kept) {}
-    func renumbered(_ epoch: String) {}
-    func placed(_ posts: [PlacedPost]) {}
-    func refused(_ posts: [Post]) {}
+struct PresenceExchangeTests {
+  private final class TestRoom: RoomDelegate {
+    func opened(_ snapshot: RoomSnapshot) {}
+    func epochChanged(_ epoch: String) {}
+    func published(_ publications: [Publication]) {}
+    func rejected(_ drafts: [Draft]) {}
     func availabilityChanged(_ isAvailable: Bool) {}
-    func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? { nil }
-    func attended(_ server: String, _ attendance: Attendance) {}
+    func presence(unless version: Int) -> (presence: ServerPresence, version: Int)? { nil }
+    func presenceChanged(on server: String, to presence: ServerPresence) {}
     func typed(_ name: String) {}
   }
 
   @Test func only_rooms_with_news_are_asked() {
-    var neighbourhood = Neighbourhood("me", prefix: "p")
+    var presenceExchange = PresenceExchange("me", prefix: "p")
     var now = ContinuousClock.now
     var effects = Effects()
-    for number in 0..<100 { neighbourhood.open(number, "room\(number)", Sink(), &effects) }
+    for number in 0..<100 { presenceExchange.open(number, "room\(number)", TestRoom(), &effects) }
     func tick(after delay: Duration = .milliseconds(250)) -> (asked: [Int], told: Int) {
       now += delay
       var effects = Effects()
-      neighbourhood.tick(now, &effects)
-      let asked = effects.calls.compactMap { if case .attendance(_, let number, _) = $0 { number } else { nil } }
+      presenceExchange.tick(now, &effects)
+      let asked = effects.calls.compactMap { if case .queryPresence(_, let number, _) = $0 { number } else { nil } }
       return (asked, effects.actions.count)
     }
     #expect(tick().asked == Array(0..<100))
     for number in 0..<100 {
-      neighbourhood.tell(number, number < 10 ? Attendance(people: [], count: 1) : .none, 1, now, &effects)
+      presenceExchange.report(number, number < 10 ? ServerPresence(members: [], count: 1) : .none, 1, now, &effects)
     }
     #expect(tick() == ([], 0))
-    neighbourhood.changed(3)
-    neighbourhood.changed(50)
-    neighbourhood.changed(1000)
+    presenceExchange.changed(3)
+    presenceExchange.changed(50)
+    presenceExchange.changed(1000)
     #expect(tick() == ([3, 50], 0))
     // Known members are reported again without a query.
     #expect(tick(after: .seconds(4)) == ([], 10))
     #expect(tick(after: .seconds(4)) == ([], 10))
-    neighbourhood.close(5, &effects)
+    presenceExchange.close(5, &effects)
     #expect(tick(after: .seconds(4)) == ([], 9))
   }
 }

@@ -25,9 +25,9 @@ final class Faults: Sendable {
   let state = Mutex(State())
   let folder: String
   /// Whether everything delivered is on the disk. Called when the process is killed.
-  private let isKept: @Sendable () -> Bool
+  private let isStored: @Sendable () -> Bool
 
-  init(_ folder: String, isKept: @escaping @Sendable () -> Bool) { (self.folder, self.isKept) = (folder, isKept) }
+  init(_ folder: String, isStored: @escaping @Sendable () -> Bool) { (self.folder, self.isStored) = (folder, isStored) }
 
   var isDead: Bool { state.withLock { $0.remains != nil } }
 
@@ -64,7 +64,7 @@ final class Faults: Sendable {
 
   /// Kills the process: only what the system has of its files remains.
   func kill(_ state: inout State) {
-    state.wasKept = isKept()
+    state.wasKept = isStored()
     let remains = "\(folder)-\(UInt32.random(in: 0 ... .max))"
     try? FileManager.default.copyItem(atPath: folder, toPath: remains)
     // The mark would detect a copy, but this copy stands for the original.

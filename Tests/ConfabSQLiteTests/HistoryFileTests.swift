@@ -42,13 +42,15 @@ struct HistoryFileTests {
       for sql in HistoryFileTests.first { try old.run(sql.replacing("'hello'", with: "CAST('hello' AS BLOB)")) }
       for _ in 0..<2 {
         let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
-        let kept = try #require(try file.read("/tea")?.kept)
-        #expect(kept.posts.map(\.place) == [Place(id: 1, at: 5), Place(id: 3, at: 7)])
-        #expect(kept.posts.map(\.post.bytes) == [Array("hello".utf8), [0, 255]])
-        #expect(kept.posts.map(\.post.tag) == ["t-1", nil] && kept.posts.map(\.post.name) == ["Ann", nil])
-        #expect(kept.posts.allSatisfy { $0.post.member == nil })
+        let snapshot = try #require(try file.read("/tea")?.snapshot)
+        #expect(snapshot.publications.map(\.position) == [Position(offset: 1, time: 5), Position(offset: 3, time: 7)])
+        #expect(snapshot.publications.map(\.draft.bytes) == [Array("hello".utf8), [0, 255]])
+        #expect(
+          snapshot.publications.map(\.draft.tag) == ["t-1", nil]
+            && snapshot.publications.map(\.draft.name) == ["Ann", nil])
+        #expect(snapshot.publications.allSatisfy { $0.draft.member == nil })
         // The last server may have delivered more, so the epoch changes.
-        #expect(kept.epoch != "old" && kept.last > 3)
+        #expect(snapshot.epoch != "old" && snapshot.lastOffset > 3)
         try file.finish()
       }
     }
@@ -57,17 +59,19 @@ struct HistoryFileTests {
   @Test func whatIsWrittenIsRead() throws {
     try withFolder { folder in
       let ann = Member(number: .max)
-      let post = Post(kind: .text, bytes: Array("你好".utf8), name: "Ann", member: ann, tag: "t")
+      let draft = Draft(kind: .text, bytes: Array("你好".utf8), name: "Ann", member: ann, tag: "t")
       var (epoch, last) = ("e", 0)
       for number in 1...3 {
         let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
-        var page = Page(room: "/'tea", Numbering(epoch: epoch, run: file.run))
-        page.append(PlacedPost(post, at: Place(id: last + 1, at: 5)))
-        #expect(try file.write([page]).isEmpty)
-        let kept = try #require(try file.read("/'tea")?.kept)
-        #expect(kept.posts.count == number && kept.posts.allSatisfy { $0.post.member == ann && $0.post.tag == "t" })
-        #expect(kept.epoch == "e" && kept.last == number)
-        (epoch, last) = (kept.epoch, kept.last)
+        var batch = RoomBatch(room: "/'tea", RoomEpoch(name: epoch, run: file.run))
+        batch.append(Publication(draft, at: Position(offset: last + 1, time: 5)))
+        #expect(try file.write([batch]).isEmpty)
+        let snapshot = try #require(try file.read("/'tea")?.snapshot)
+        #expect(
+          snapshot.publications.count == number
+            && snapshot.publications.allSatisfy { $0.draft.member == ann && $0.draft.tag == "t" })
+        #expect(snapshot.epoch == "e" && snapshot.lastOffset == number)
+        (epoch, last) = (snapshot.epoch, snapshot.lastOffset)
         // After this the process may be killed: everything is on the disk.
         try file.allow(isWhole: true)
       }
@@ -82,28 +86,33 @@ struct HistoryFileTests {
         try faults.step(step)
       }
       let pages = (1...3).map { number in
-        var page = Page(room: "/\(number)", Numbering(epoch: "e", run: file.run))
-        page.append(PlacedPost(Post(kind: .text, bytes: [UInt8(number)]), at: Place(id: 1, at: 5)))
-        return page
+        var batch = RoomBatch(room: "/\(number)", RoomEpoch(name: "e", run: file.run))
+        batch.append(Publication(Draft(kind: .text, bytes: [UInt8(number)]), at: Position(offset: 1, time: 5)))
+        return batch
       }
-      #expect(try file.write(pages).map(\.page.room) == ["/2"])
-      #expect(try file.read("/1")?.kept.last == 1 && file.read("/2") == nil && file.read("/3")?.kept.last == 1)
+      #expect(try file.write(pages).map(\.batch.room) == ["/2"])
+      #expect(
+        try file.read("/1")?.snapshot.lastOffset == 1 && file.read("/2") == nil
+          && file.read("/3")?.snapshot.lastOffset == 1)
     }
   }
 
   @Test func pageKeepsTheNewestOfTooMany() {
-    var page = Page(room: "/", Numbering(epoch: "e", run: 1))
+    var batch = RoomBatch(room: "/", RoomEpoch(name: "e", run: 1))
     for number in 1...1000 {
-      page.append(PlacedPost(Post(kind: .text, bytes: [1]), at: Place(id: number, at: 0)))
-      page.trim(messages: 10, bytes: 1 << 20)
-      #expect(page.posts.last?.place.id == number && page.posts.count >= min(10, number) && page.posts.count <= 20)
-      #expect(page.bytes == page.posts.count * (Page.overhead + 1) && page.replaces == (number > 20))
+      batch.append(Publication(Draft(kind: .text, bytes: [1]), at: Position(offset: number, time: 0)))
+      batch.trim(messages: 10, bytes: 1 << 20)
+      #expect(
+        batch.publications.last?.position.offset == number && batch.publications.count >= min(10, number)
+          && batch.publications.count <= 20)
+      #expect(batch.bytes == batch.publications.count * (RoomBatch.overhead + 1) && batch.replaces == (number > 20))
     }
-    page.trim(messages: 10, bytes: 1000)
-    #expect(page.posts.map(\.place.id) == [998, 999, 1000])
-    page.append(PlacedPost(Post(kind: .text, bytes: [UInt8](repeating: 1, count: 5000)), at: Place(id: 1001, at: 0)))
-    page.trim(messages: 10, bytes: 1000)
-    #expect(page.posts.map(\.place.id) == [1001])
+    batch.trim(messages: 10, bytes: 1000)
+    #expect(batch.publications.map(\.position.offset) == [998, 999, 1000])
+    batch.append(
+      Publication(Draft(kind: .text, bytes: [UInt8](repeating: 1, count: 5000)), at: Position(offset: 1001, time: 0)))
+    batch.trim(messages: 10, bytes: 1000)
+    #expect(batch.publications.map(\.position.offset) == [1001])
   }
 }
 
@@ -125,14 +134,17 @@ struct DamagedHistoryTests {
       for round in 0..<3 {
         if round == 1 { try Database(file: "\(folder)/chat.db", nil).run(sql) }
         let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
-        let kept = try file.read("/tea")?.kept ?? .nothing
-        #expect(kept.last >= 3 * round && kept.posts.allSatisfy { 1...kept.last ~= $0.place.id })
-        var page = Page(room: "/tea", Numbering(epoch: kept.epoch, run: file.run))
+        let snapshot = try file.read("/tea")?.snapshot ?? .empty
+        #expect(
+          snapshot.lastOffset >= 3 * round
+            && snapshot.publications.allSatisfy { 1...snapshot.lastOffset ~= $0.position.offset })
+        var batch = RoomBatch(room: "/tea", RoomEpoch(name: snapshot.epoch, run: file.run))
         for number in 1...3 {
-          page.append(PlacedPost(Post(kind: .text, bytes: [65]), at: Place(id: kept.last + number, at: 5)))
+          batch.append(
+            Publication(Draft(kind: .text, bytes: [65]), at: Position(offset: snapshot.lastOffset + number, time: 5)))
         }
-        #expect(try file.write([page]).isEmpty)
-        #expect(try file.read("/tea")?.kept.last == kept.last + 3)
+        #expect(try file.write([batch]).isEmpty)
+        #expect(try file.read("/tea")?.snapshot.lastOffset == snapshot.lastOffset + 3)
         try file.allow(isWhole: true)
       }
     }
@@ -144,17 +156,18 @@ struct DamagedHistoryTests {
       let now = WallClock.milliseconds
       for room in ["/now", "/later"] {
         let file = try HistoryFile("\(folder)/chat.db", room == "/now" ? aged : retention, keepsAll: true)
-        var page = Page(room: room, Numbering(epoch: "e", run: file.run))
+        var batch = RoomBatch(room: room, RoomEpoch(name: "e", run: file.run))
         for number in 1...100 {
           let seconds: Int64 = number <= 20 ? 1000 : number <= 60 ? -200 : 0
-          page.append(PlacedPost(Post(kind: .text, bytes: [65]), at: Place(id: number, at: now + seconds * 1000)))
+          batch.append(
+            Publication(Draft(kind: .text, bytes: [65]), at: Position(offset: number, time: now + seconds * 1000)))
         }
-        #expect(try file.write([page]).isEmpty)
+        #expect(try file.write([batch]).isEmpty)
         try file.allow(isWhole: true)
       }
       let file = try HistoryFile("\(folder)/chat.db", aged, keepsAll: true)
-      #expect(try file.read("/now")?.kept.posts.map(\.place.id) == Array(61...100))
-      #expect(try file.read("/later")?.kept.posts.map(\.place.id) == Array(61...100))
+      #expect(try file.read("/now")?.snapshot.publications.map(\.position.offset) == Array(61...100))
+      #expect(try file.read("/later")?.snapshot.publications.map(\.position.offset) == Array(61...100))
     }
   }
 

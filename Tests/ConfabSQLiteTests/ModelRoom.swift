@@ -5,74 +5,78 @@ import Synchronization
 @testable import ConfabChat
 
 /// A model of `Room` for the engine, without connections.
-final class ModelRoom: RoomSink, @unchecked Sendable {
+final class ModelRoom: RoomDelegate, @unchecked Sendable {
   // @unchecked: the simulation has one thread.
 
   let name: String
   private unowned let world: World
-  private var order: (any RoomOrder)?
+  private var engineRoom: (any EngineRoom)?
   /// Messages sent before the room opened, nil once it is open.
-  private var unopened: [Post]? = []
+  private var unopened: [Draft]? = []
   private(set) var epoch = ""
   private(set) var history = History(maxMessages: 100_000, maxBytes: 1 << 30)
 
   init(_ name: String, _ world: World, _ engine: any Engine) {
     (self.name, self.world) = (name, world)
-    order = engine.open(name, self)
+    engineRoom = engine.open(name, self)
   }
 
   var isOpen: Bool { unopened == nil }
 
   func say(_ text: String) {
-    let post = Post(
+    let draft = Draft(
       kind: .text, bytes: Array(text.utf8), name: "Ann", member: Member(number: 1), tag: text.filter(\.isNumber))
-    if unopened != nil { unopened?.append(post) } else { place(post) }
+    if unopened != nil { unopened?.append(draft) } else { publish(draft) }
   }
 
-  private func place(_ post: Post) {
-    if let place = order?.place({ post }, from: nil) { deliver(PlacedPost(post, at: place)) }
+  private func publish(_ draft: Draft) {
+    if let position = engineRoom?.publish({ draft }, nil) { deliver(Publication(draft, at: position)) }
   }
 
   func close() {
-    let posts = unopened ?? []
+    let drafts = unopened ?? []
     if unopened != nil { unopened = [] }
-    for post in posts { _ = order?.place({ post }, from: nil) }
-    order?.close()
+    for draft in drafts { _ = engineRoom?.publish({ draft }, nil) }
+    engineRoom?.close()
   }
 
-  func opened(_ kept: Kept) {
+  func opened(_ snapshot: RoomSnapshot) {
     if world.isDead { return }
-    epoch = kept.epoch
+    epoch = snapshot.epoch
     history = History(maxMessages: 100_000, maxBytes: 1 << 30)
-    history.restore(kept)
-    world.opened(self, kept)
-    let posts = unopened ?? []
+    history.restore(snapshot)
+    world.opened(self, snapshot)
+    let drafts = unopened ?? []
     unopened = nil
-    for post in posts { place(post) }
+    for draft in drafts { publish(draft) }
   }
 
-  func refused(_ posts: [Post]) {}
+  func rejected(_ drafts: [Draft]) {}
 
-  func renumbered(_ epoch: String) {
+  func epochChanged(_ epoch: String) {
     if world.isDead { return }
     self.epoch = epoch
     world.renumbered(self)
   }
 
-  func placed(_ posts: [PlacedPost]) {
+  func published(_ publications: [Publication]) {
     if world.isDead { return }
-    for placed in posts { deliver(placed) }
+    for publication in publications { deliver(publication) }
   }
 
-  private func deliver(_ placed: PlacedPost) {
-    world.require(placed.place.id > history.last, "\(name): \(placed.place.id) after \(history.last)")
-    history.append(MessageEvent(placed).json, member: placed.post.member, tag: placed.post.tag, at: placed.place)
-    world.delivered(self, placed)
+  private func deliver(_ publication: Publication) {
+    world.require(
+      publication.position.offset > history.lastOffset,
+      "\(name): \(publication.position.offset) after \(history.lastOffset)")
+    history.append(
+      MessageEvent(publication).json, member: publication.draft.member, tag: publication.draft.tag,
+      at: publication.position)
+    world.delivered(self, publication)
   }
 
   /// Returns what a client gets when it resumes, nil if it gets a gap.
   func missed(_ epoch: String, after: Int) -> [Int: String]? {
-    guard epoch == self.epoch, after <= history.last, history.isWhole(after: after) else { return nil }
+    guard epoch == self.epoch, after <= history.lastOffset, history.isWhole(after: after) else { return nil }
     var (found, last) = ([Int: String](), after)
     while true {
       let page = history.page(after: last, count: 100)
@@ -90,7 +94,7 @@ final class ModelRoom: RoomSink, @unchecked Sendable {
   }
 
   func availabilityChanged(_ isAvailable: Bool) {}
-  func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? { nil }
-  func attended(_ server: String, _ attendance: Attendance) {}
+  func presence(unless version: Int) -> (presence: ServerPresence, version: Int)? { nil }
+  func presenceChanged(on server: String, to presence: ServerPresence) {}
   func typed(_ name: String) {}
 }

@@ -36,14 +36,14 @@ final class World: @unchecked Sendable {
   /// Messages that were delivered when they were sent, by epoch and id.
   private var said: [Numbering: [Int: String]] = [:]
   /// The positions of clients that have left.
-  private var known: [String: Set<Position>] = [:]
+  private var known: [String: Set<ResumePoint>] = [:]
   /// The epoch that each room must still have, with all of its messages.
   private var expected: [String: String] = [:]
   private(set) var problem: String?
   private(set) var log: [String] = []
   private(set) var steps = 0
 
-  private struct Position: Hashable {
+  private struct ResumePoint: Hashable {
     let epoch: String
     let after: Int
   }
@@ -161,7 +161,7 @@ final class World: @unchecked Sendable {
     } catch {
       problem = "does not start: \(error)"
     }
-    kept.withLock { $0 = { [weak engine] in engine?.isKept ?? true } }
+    kept.withLock { $0 = { [weak engine] in engine?.isStored ?? true } }
   }
 
   private func stop() {
@@ -175,7 +175,7 @@ final class World: @unchecked Sendable {
     if isDead { return }
     engine?.end()
     if isDead { return }
-    if !isLeft || engine?.isKept != true { expected = [:] }
+    if !isLeft || engine?.isStored != true { expected = [:] }
     forget()
     if Int.random(in: 0..<3, using: &random) == 0 { putBackupBack() }
     start()
@@ -236,16 +236,18 @@ final class World: @unchecked Sendable {
   private func expect(_ room: ModelRoom) {
     let numbering = Numbering(room: room.name, epoch: room.epoch)
     expected[room.name] = said[numbering] != nil && !givesUp ? room.epoch : nil
-    known[room.name, default: []].insert(Position(epoch: room.epoch, after: room.history.last))
+    known[room.name, default: []].insert(ResumePoint(epoch: room.epoch, after: room.history.lastOffset))
   }
 
-  func opened(_ room: ModelRoom, _ kept: Kept) {
-    note("\(room.name) is open: \(kept.epoch), \(kept.last), \(kept.posts.map(\.place.id))")
-    for placed in kept.posts { see(room, placed) }
+  func opened(_ room: ModelRoom, _ snapshot: RoomSnapshot) {
+    note(
+      "\(room.name) is open: \(snapshot.epoch), \(snapshot.lastOffset), \(snapshot.publications.map(\.position.offset))"
+    )
+    for publication in snapshot.publications { see(room, publication) }
     let isHurt = faults.state.withLock { $0.hurt.remove(room.name) != nil || $0.hasMarkFailed }
     if let epoch = expected.removeValue(forKey: room.name), !isHurt {
-      require(epoch == kept.epoch, "\(room.name) was \(epoch), is \(kept.epoch)")
-      let ids = Set(kept.posts.map(\.place.id))
+      require(epoch == snapshot.epoch, "\(room.name) was \(epoch), is \(snapshot.epoch)")
+      let ids = Set(snapshot.publications.map(\.position.offset))
       let lost = (said[Numbering(room: room.name, epoch: epoch)] ?? [:]).keys.filter { !ids.contains($0) }
       require(lost.isEmpty, "\(room.name) has lost \(lost.sorted())")
     }
@@ -254,20 +256,21 @@ final class World: @unchecked Sendable {
 
   func renumbered(_ room: ModelRoom) {
     note("\(room.name) goes on as \(room.epoch)")
-    for (id, text) in room.missed(room.epoch, after: room.history.oldest - 1) ?? [:] { see(room, id, text) }
+    for (id, text) in room.missed(room.epoch, after: room.history.oldestOffset - 1) ?? [:] { see(room, id, text) }
   }
 
-  func delivered(_ room: ModelRoom, _ placed: PlacedPost) {
-    see(room, placed)
+  func delivered(_ room: ModelRoom, _ publication: Publication) {
+    see(room, publication)
     let numbering = Numbering(room: room.name, epoch: room.epoch)
-    said[numbering, default: [:]][placed.place.id] = String(decoding: placed.post.bytes, as: UTF8.self)
+    said[numbering, default: [:]][publication.position.offset] = String(
+      decoding: publication.draft.bytes, as: UTF8.self)
     if Int.random(in: 0..<3, using: &random) == 0 {
-      known[room.name, default: []].insert(Position(epoch: room.epoch, after: placed.place.id))
+      known[room.name, default: []].insert(ResumePoint(epoch: room.epoch, after: publication.position.offset))
     }
   }
 
-  private func see(_ room: ModelRoom, _ placed: PlacedPost) {
-    see(room, placed.place.id, String(decoding: placed.post.bytes, as: UTF8.self))
+  private func see(_ room: ModelRoom, _ publication: Publication) {
+    see(room, publication.position.offset, String(decoding: publication.draft.bytes, as: UTF8.self))
   }
 
   private func see(_ room: ModelRoom, _ id: Int, _ text: String) {

@@ -9,20 +9,20 @@ public final class MemoryEngine: Engine {
   /// Creates an engine.
   public init() {}
 
-  public func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder {
-    sink.opened(.nothing)
-    return Order()
+  public func open(_ room: String, _ delegate: any RoomDelegate) -> any EngineRoom {
+    delegate.opened(.empty)
+    return MemoryRoom()
   }
 
   public func shutdown() async {}
+}
 
-  private final class Order: RoomOrder {
-    private let last = Atomic(0)
+private final class MemoryRoom: EngineRoom {
+  private let lastOffset = Atomic(0)
 
-    func place(_ post: () -> Post, from sender: Sender?) -> Place? {
-      Place(id: last.add(1, ordering: .relaxed).newValue, at: WallClock.milliseconds)
-    }
-
-    func close() {}
+  func publish(_ draft: () -> Draft, _ quota: PublisherQuota?) -> Position? {
+    Position(offset: lastOffset.add(1, ordering: .relaxed).newValue, time: WallClock.milliseconds)
   }
+
+  func close() {}
 }

@@ -33,29 +33,29 @@ struct MessageEvent: ServerEvent {
   var maxTextBytes = Int.max
 
   init(
-    at place: Place, from: String? = nil, member: Member? = nil, tag: String? = nil, text: String? = nil,
+    at position: Position, from: String? = nil, member: Member? = nil, tag: String? = nil, text: String? = nil,
     binary: Int? = nil
   ) {
-    (self.id, self.at) = (place.id, place.at)
+    (self.id, self.at) = (position.offset, position.time)
     (self.from, self.member, self.tag, self.text, self.binary) = (from, member, tag, text, binary)
   }
 
   init(
-    at place: Place, _ message: Message, from: String? = nil, member: Member? = nil, tag: String? = nil,
+    at position: Position, _ message: Message, from: String? = nil, member: Member? = nil, tag: String? = nil,
     maxTextBytes: Int = .max
   ) {
     let isText = message.kind == .text
     self.init(
-      at: place, from: from, member: member, tag: tag, text: isText ? String(message) : nil,
+      at: position, from: from, member: member, tag: tag, text: isText ? String(message) : nil,
       binary: isText ? nil : message.bytes.count)
     self.maxTextBytes = maxTextBytes
   }
 
-  init(_ placed: PlacedPost, maxTextBytes: Int = .max) {
-    let post = placed.post
+  init(_ publication: Publication, maxTextBytes: Int = .max) {
+    let draft = publication.draft
     self.init(
-      at: placed.place, Message(post.kind, post.bytes.span), from: post.name, member: post.member, tag: post.tag,
-      maxTextBytes: maxTextBytes)
+      at: publication.position, Message(draft.kind, draft.bytes.span), from: draft.name, member: draft.member,
+      tag: draft.tag, maxTextBytes: maxTextBytes)
   }
 
   /// Returns the maximum size as JSON of a text from a client of the rich protocol. It has at most 16 bytes for each
@@ -96,6 +96,11 @@ struct WelcomeEvent: ServerEvent {
     let name: Int
     let rate: Int
     let burst: Int
+
+    init(_ options: ChatOptions) {
+      (text, name) = (options.maxTextLength, options.maxNameLength)
+      (rate, burst) = (options.maxEventRate, options.maxEventBurst)
+    }
   }
 
   func write(to object: inout JSONWriter) {

@@ -3,13 +3,13 @@ struct Text {
   /// Maximum bytes of UTF-8 for each character of the limit, because a character can have any number of accents.
   static let maxBytesPerCharacter = 16
 
-  enum Refusal: Error { case empty, tooLong }
+  enum Invalid: Error { case empty, tooLong }
 
   /// The text without control characters other than newlines and tabs.
   let text: String
 
   /// - Parameter limit: maximum number of characters, which are grapheme clusters (Unicode Standard Annex 29).
-  init(_ text: String, limit: Int) throws(Refusal) {
+  init(_ text: String, limit: Int) throws(Invalid) {
     let cleaned = text.hasControls ? text.withoutControls : text
     guard cleaned.utf8.count <= limit * Text.maxBytesPerCharacter else { throw .tooLong }
     guard !cleaned.unicodeScalars.allSatisfy(\.isBlank) else { throw .empty }

@@ -3,230 +3,196 @@ internal import Synchronization
 
 /// A room: its messages, in one order for all members, and its members.
 ///
-/// The room's ``RoomOrder`` assigns an offset to each message, under the room's lock. The message then goes to the
-/// history and to both logs, at once or in ``placed(_:)`` if the engine takes longer. So readers of the plain and of
-/// the rich protocol see one order on all event loops. Each form of a message is made once, and only if it has readers.
+/// The engine assigns an offset to each message, under the room's lock. The message then goes to the history and to
+/// both logs, at once or in ``published(_:)`` if the engine takes longer. So readers of the plain and of the rich
+/// protocol see one order on all event loops. Each form of a message is made once, and only if it has readers.
+///
+/// ``RoomState`` has the rules. This class adds the lock, and does what must not happen under it.
 ///
 /// Any thread, except for functions that take a connection: call those on the connection's loop.
 final class Room: Sendable {
   let name: String
   let options: ChatOptions
+  /// The rooms of the chat.
+  weak let rooms: ChatRooms?
 
-  let budget: HistoryBudget
-  private let makeSpace: @Sendable (Room) -> Void
-  /// Maximum size of a text for readers of the rich protocol, see ``MessageEvent``.
-  let maxTextBytes: Int
-  /// Messages for readers of the plain protocol.
-  let plainLog = BroadcastLog()
-  /// Events for members of the rich protocol.
-  let richLog = BroadcastLog()
-  let state: Mutex<State>
+  private let budget: HistoryBudget
+  private let logs = RoomLogs()
+  private let state: Mutex<RoomState>
 
-  struct State {
-    /// Assigns the offsets; nil while the room is being made.
-    var order: (any RoomOrder)?
-    /// Actions to call when the engine has opened the room, by waiting visit; nil once it is open.
-    var waiting: [ObjectIdentifier: @Sendable () -> Void]? = [:]
-    var isAvailable = true
-    /// Epoch of the offsets. A returning client may find another room of the same name.
-    var epoch = ""
-    var history: History
-    /// Tags of pending messages, with the connections that have sent them.
-    var waitingTags: [MemberTag: Connection] = [:]
-    var people: People<Connection>
-    /// Connections of the plain protocol.
-    var plain: [ObjectIdentifier: Connection] = [:]
-    /// Connections that have messages that the room does not have yet. Their welcome waits for these.
-    var ahead: [(after: Int, connection: Connection)] = []
-    var presence = Presence()
-    /// Time of the next presence event; nil if none is pending.
-    var presenceDue: ContinuousClock.Instant?
-    /// Version that rises when a member joins, leaves or is renamed.
-    var attendanceVersion = 0
-    /// Whether the engine has been notified of the change since its last query.
-    var isAttendanceChangeTold = false
-    /// Whether the room has no visits, so that its memory is counted in the budget.
-    var isVacant = false
-
-    var count: Int { people.count + plain.count + people.otherCount }
+  init(name: String, options: ChatOptions, budget: HistoryBudget, engine: any Engine, rooms: ChatRooms? = nil) {
+    (self.name, self.options, self.budget, self.rooms) = (name, options, budget, rooms)
+    state = Mutex(RoomState(name: name, options, logs, budget, isAvailable: engine.isAvailable))
+    let engineRoom = engine.open(name, self)
+    let sendPresence: @Sendable (EventLoop) -> Void = { [weak self] in self?.sendPresence(on: $0) }
+    state.withLock { $0.attach(engineRoom, sendPresence: sendPresence) }
+    if engine.isShared { keepOrder() }
   }
 
-  init(
-    name: String, options: ChatOptions, budget: HistoryBudget, engine: any Engine,
-    makeSpace: @escaping @Sendable (Room) -> Void
-  ) {
-    (self.name, self.options, self.budget, self.makeSpace) = (name, options, budget, makeSpace)
-    maxTextBytes = MessageEvent.maxTextBytes(textLimit: options.maxTextLength)
-    let history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
-    state = Mutex(State(isAvailable: engine.isAvailable, history: history, people: People(room: name)))
-    let order = engine.open(name, self)
-    state.withLock { $0.order = order }
-    if engine.isShared { record() }
-  }
+  deinit { budget.add(-state.withLock(\.budgetedBytes)) }
 
-  deinit { budget.add(-state.withLock { $0.history.bytes + ($0.isVacant ? vacantBytes : 0) }) }
-
-  /// Maximum memory of a vacant room beside its history: the room, its logs and tables.
-  static let vacantOverhead = 4 << 10
-  private var vacantBytes: Int { Room.vacantOverhead + name.utf8.count }
-
-  /// Marks the room as vacant when its last visit has ended, or as occupied again.
-  func setVacant(_ isVacant: Bool) {
-    state.withLock { state in
-      guard state.isVacant != isVacant else { return }
-      state.isVacant = isVacant
-      budget.add(isVacant ? vacantBytes : -vacantBytes)
-      if isVacant { state.history.shrink() }
-    }
-  }
-
-  /// Reduces the histories to the budget, after this one may have grown.
-  func keepWithinBudget() {
-    if budget.excess > 0 { makeSpace(self) }
-  }
-
-  /// Closes the room, which has no visits and gets no more.
+  /// Closes the room, which has no references and gets no more.
   func close() {
     setVacant(false)
-    state.withLock(\.order)?.close()
+    state.withLock(\.engine)?.close()
   }
 
   // MARK: Opening
 
   /// Whether the engine has opened the room, so that messages are delivered.
-  var isOpen: Bool { state.withLock { $0.waiting == nil } }
+  var isOpen: Bool { state.withLock(\.isOpen) }
 
-  /// Calls `action` once, on any thread, when the room is open or the visit stops waiting for that.
-  func whenOpen(_ visit: ObjectIdentifier, _ action: @escaping @Sendable () -> Void) {
-    let isOpen = state.withLock { state in
-      state.waiting?[visit] = action
-      return state.waiting == nil
-    }
-    if isOpen { action() }
+  /// Calls `action` once, on any thread, when the room is open or its owner stops waiting for that.
+  func whenOpen(_ owner: ObjectIdentifier, _ action: @escaping @Sendable () -> Void) {
+    if !state.withLock({ $0.addOpenAction(owner, action) }) { action() }
   }
 
-  func stopWaiting(_ visit: ObjectIdentifier) { state.withLock { $0.waiting?.removeValue(forKey: visit) }?() }
+  func stopWaiting(_ owner: ObjectIdentifier) { state.withLock { $0.removeOpenAction(owner) }?() }
 
   /// Starts to get offsets and to keep history, because a client uses the rich protocol or the engine is shared.
-  func record() { plainLog.keepOrder() }
+  func keepOrder() { logs.plain.keepOrder() }
+
+  // MARK: Memory
 
   /// Whether the room has stored messages.
-  var hasHistory: Bool { state.withLock { !$0.history.isEmpty } }
+  var hasHistory: Bool { state.withLock(\.hasHistory) }
+
+  /// Marks the room as vacant when its last reference is released, or as occupied again.
+  func setVacant(_ isVacant: Bool) { state.withLock { $0.setVacant(isVacant) } }
 
   /// Drops old messages, until `count` bytes are free or none is left.
-  func forget(_ count: Int) {
-    state.withLock { state in tally(&state) { $0.history.forget(count) } }
-  }
+  func drop(_ count: Int) { state.withLock { $0.drop(count) } }
 
-  /// Changes the history, and updates the budget.
-  func tally<Result>(_ state: inout State, _ body: (inout State) -> Result) -> Result {
-    let bytes = state.history.bytes
-    defer { budget.add(state.history.bytes - bytes) }
-    return body(&state)
-  }
-
-  /// Drops expired messages.
-  func expire(_ state: inout State) {
-    let age = options.maxHistoryAge
-    if age > .zero {
-      tally(&state) { $0.history.forget(olderThan: WallClock.milliseconds - age.components.seconds * 1000) }
-    }
-  }
-
-  // MARK: The order
-
-  /// Stores a message with its offset, and appends it to the logs that have readers.
-  func append(
-    _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at place: Place,
-    _ forms: BroadcastLog.CompressedForms?, _ state: inout State
-  ) {
-    let speaker = MemberTag(member, tag).flatMap { state.waitingTags.removeValue(forKey: $0) }
-    guard place.id > state.history.last else {
-      // The message had its offset before, and the room has dropped it.
-      guard let speaker else { return }
-      let json = json(message, name, member, tag, at: place)
-      speaker.loop.execute { speaker.send(Message(.text, json.span)) }
-      return
-    }
-    expire(&state)
-    let isRead = !state.people.isEmpty
-    let json = isRead || options.maxHistoryMessages > 0 ? json(message, name, member, tag, at: place) : []
-    tally(&state) { $0.history.append(json, member: member, tag: tag, at: place) }
-    if let name {
-      if !state.plain.isEmpty {
-        let form = PlainProtocol.form(of: message, from: name, at: place.at)
-        plainLog.append(Message(.text, form.span))
-      }
-    } else {
-      plainLog.append(message, compressed: forms)
-    }
-    if isRead { richLog.append(Message(.text, json.span)) }
-  }
-
-  private func json(
-    _ message: Message, _ name: String?, _ member: Member?, _ tag: String?, at place: Place
-  ) -> [UInt8] {
-    MessageEvent(at: place, message, from: name, member: member, tag: tag, maxTextBytes: maxTextBytes).json
-  }
-
-  func append(_ placed: PlacedPost, _ forms: BroadcastLog.CompressedForms?, _ state: inout State) {
-    let post = placed.post
-    append(
-      Message(post.kind, post.bytes.span), name: post.name, member: post.member, tag: post.tag, at: placed.place, forms,
-      &state)
+  /// Reduces the histories to the budget, after this one may have grown.
+  func keepWithinBudget() {
+    if budget.excess > 0 { rooms?.makeSpace(for: self) }
   }
 
   // MARK: The plain protocol
 
   /// Adds a connection of the plain protocol, which reads messages from now on.
-  func admit(_ connection: Connection) {
-    state.withLock { state in
-      state.plain[ObjectIdentifier(connection)] = connection
-      connection.join(plainLog)
-      countChanged(&state, connection.loop)
-    }
-  }
+  func add(_ connection: Connection) { state.withLock { $0.add(connection) } }
 
   /// Removes a connection of the plain protocol.
-  func leave(_ connection: Connection) {
-    state.withLock { state in
-      state.plain[ObjectIdentifier(connection)] = nil
-      if state.plain.isEmpty { state.plain = [:] }
-      countChanged(&state, connection.loop)
-    }
-  }
+  func remove(_ connection: Connection) { state.withLock { $0.remove(connection) } }
 
   /// Publishes a message of the plain protocol to all members, including the sender.
   ///
-  /// - Parameter sender: nil if the engine is not shared.
-  func say(_ message: Message, from sender: Sender? = nil) {
-    let forms = plainLog.compressedForms(of: message)
-    if plainLog.appendUnlessOrdered(message, compressed: forms) { return }
-    let waits = state.withLock { state in
-      guard let place = state.order?.place({ Post(message) }, from: sender) else { return true }
-      append(message, at: place, forms, &state)
-      return false
-    }
-    if waits { sender?.began(message.bytes.count) }
+  /// - Parameter quota: nil if the engine is not shared.
+  func publish(_ message: Message, _ quota: PublisherQuota? = nil) {
+    let forms = logs.plain.compressedForms(of: message)
+    if logs.plain.appendUnlessOrdered(message, compressed: forms) { return }
+    let isPending = state.withLock { $0.publish(message, forms, quota) }
+    if isPending { quota?.charge(message.bytes.count) }
     keepWithinBudget()
   }
+
+  // MARK: The rich protocol
+  //
+  // Events from a replaced connection are ignored; it is about to be closed.
+
+  /// Maximum time that a client waits for messages that it has and the room does not have yet.
+  static let catchUpTimeout = Duration.seconds(5)
+
+  struct NameTaken: Error {
+    let proposal: String?
+  }
+
+  /// Whether the room has all messages that a client has. If not, the connection's ``RichConnection`` resumes when it
+  /// does.
+  func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
+    state.withLock { $0.hasCaughtUp(with: hello, connection) }
+  }
+
+  /// Stops the connection's waiting for messages.
+  func stopWaiting(_ connection: Connection) { state.withLock { $0.stopWaiting(connection) } }
+
+  /// Adds a client by name and sends the welcome; messages published afterwards follow it. Nil if a newer connection has
+  /// the client's session: then this one is closed.
+  func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> Member? {
+    let join = try state.withLock { state throws(NameTaken) in try state.welcome(hello, as: name, connection) }
+    (join == nil ? connection : join?.replaced)?.closeReplaced()
+    return join?.session.member
+  }
+
+  /// Renames a member, and confirms that to its connection.
+  func rename(_ member: Member, to name: Name, _ connection: Connection) throws(NameTaken) {
+    try state.withLock { state throws(NameTaken) in try state.rename(member, to: name, connection) }
+  }
+
+  /// Removes a member, unless the connection has been replaced.
+  func leave(_ member: Member, _ connection: Connection) { state.withLock { $0.leave(member, connection) } }
+
+  /// Publishes a message of the rich protocol to all members, including the sender. If the room still has a message of
+  /// the member with the tag, returns that message instead.
+  func publish(
+    _ text: Text, tag: Tag, from member: Member, _ connection: Connection, _ quota: PublisherQuota?
+  ) -> ArraySlice<UInt8>? {
+    let bytes = Array(text.text.utf8)
+    let result = state.withLock { $0.publish(bytes, tag: tag, from: member, connection, quota) }
+    switch result {
+    case .alreadyPublished(let json): return json
+    case .pending: quota?.charge(bytes.count)
+    case .published, .alreadyPending, nil: break
+    }
+    keepWithinBudget()
+    return nil
+  }
+
+  /// Informs all members of the rich protocol that a user is typing.
+  func typing(_ member: Member, _ connection: Connection) { state.withLock { $0.typing(member, connection) } }
+
+  /// Returns a page of the history; nil if the requested messages have been dropped.
+  func page(_ request: ClientEvent.HistoryRequest) -> HistoryEvent? { state.withLock { $0.page(request) } }
+
+  /// Number of members on all servers.
+  var memberCount: Int { state.withLock(\.memberCount) }
+
+  private func sendPresence(on loop: EventLoop) { state.withLock { $0.sendPresence(on: loop) } }
 }
 
-extension BroadcastLog {
-  func append(_ event: some ServerEvent) {
-    let json = event.json
-    append(Message(.text, json.span))
+// Calls from the engine.
+extension Room: RoomDelegate {
+  func opened(_ snapshot: RoomSnapshot) {
+    let (actions, isMade) = state.withLock { ($0.restore(snapshot), $0.engine != nil) }
+    for action in actions { action() }
+    // ChatRooms.enter does this for a new room.
+    if isMade { keepWithinBudget() }
+  }
+
+  func epochChanged(_ epoch: String) { state.withLock { $0.begin(epoch: epoch) } }
+
+  func published(_ publications: [Publication]) {
+    let forms = publications.map { publication in
+      let draft = publication.draft
+      return draft.name == nil ? logs.plain.compressedForms(of: Message(draft.kind, draft.bytes.span)) : nil
+    }
+    state.withLock { $0.append(publications, forms) }
+    keepWithinBudget()
+  }
+
+  func rejected(_ drafts: [Draft]) { state.withLock { $0.reject(drafts) } }
+
+  func availabilityChanged(_ isAvailable: Bool) { state.withLock { $0.setAvailable(isAvailable) } }
+
+  func presence(unless version: Int) -> (presence: ServerPresence, version: Int)? {
+    state.withLock { $0.report(unless: version) }
+  }
+
+  func presenceChanged(on server: String, to presence: ServerPresence) {
+    for connection in state.withLock({ $0.update(server, presence) }) { connection.closeReplaced() }
+  }
+
+  func typed(_ name: String) {
+    guard let name = Name(name, limit: Name.greatestLimit) else { return }
+    state.withLock { $0.typed(name) }
   }
 }
 
 extension Connection {
   /// Closes the connection, because another one has replaced it.
-  func giveWay() {
+  fileprivate func closeReplaced() {
     loop.execute { self.close(.replaced, reason: "replaced by another connection") }
-  }
-
-  func comeAgain() {
-    loop.execute { self.close(.serviceRestart, reason: "room restarted") }
   }
 
   func send(_ event: some ServerEvent) {

@@ -1,9 +1,11 @@
-/// The rooms of a chat, by name. A vacant room may stay until its place is needed.
+internal import DequeModule
+
+/// The rooms of a chat, by name. A vacant room may stay until another one needs its place in the limit.
 struct RoomTable<Room> {
-  private struct Entry {
+  private struct Slot {
     let room: Room
-    var people = 0
-    /// Rising number of its last departure; nil while the room is occupied.
+    var references = 0
+    /// Rising number of the release of its last reference; nil while the room is occupied.
     var vacantSince: Int?
   }
 
@@ -13,74 +15,75 @@ struct RoomTable<Room> {
     let at: ContinuousClock.Instant
   }
 
-  private var entries: [String: Entry] = [:]
-  /// Vacant rooms in the order of their departures, and some that have been entered again since.
-  private(set) var vacancies: ArraySlice<Vacancy> = []
+  private var slots: [String: Slot] = [:]
+  /// Vacant rooms in the order of their last releases, and some that have been entered again since.
+  private(set) var vacancies: Deque<Vacancy> = []
   private var vacantCount = 0
-  private var departures = 0
+  private var releases = 0
 
-  var count: Int { entries.count }
+  var count: Int { slots.count }
+  var rooms: [Room] { slots.values.map(\.room) }
 
-  /// Occupied rooms, with their number of visits.
-  var occupancy: [String: Int] { entries.filter { $0.value.people > 0 }.mapValues(\.people) }
+  /// Occupied rooms, with their number of references.
+  var occupancy: [String: Int] { slots.filter { $0.value.references > 0 }.mapValues(\.references) }
 
   /// Whether the room exists, or fits within `limit`.
-  func hasPlace(for name: String, limit: Int) -> Bool {
-    limit == 0 || count < limit || vacantCount > 0 || entries[name] != nil
+  func hasCapacity(for name: String, limit: Int) -> Bool {
+    limit == 0 || count < limit || vacantCount > 0 || slots[name] != nil
   }
 
   var hasVacancy: Bool { vacantCount > 0 }
 
-  /// Removes a vacant room, if the one of this name needs its place.
-  mutating func makePlace(for name: String, limit: Int) -> Room? {
-    limit > 0 && count >= limit && entries[name] == nil ? removeVacant() : nil
+  /// Removes a vacant room, if the one of this name would exceed the limit.
+  mutating func evict(for name: String, limit: Int) -> Room? {
+    limit > 0 && count >= limit && slots[name] == nil ? removeVacant() : nil
   }
 
-  /// Adds a visit.
+  /// Counts a reference.
   mutating func enter(_ name: String, make: () -> Room) -> Room {
-    if entries[name] == nil { entries[name] = Entry(room: make()) }
-    if entries[name]?.vacantSince != nil { vacantCount -= 1 }
-    entries[name]?.vacantSince = nil
-    entries[name]?.people += 1
-    guard let room = entries[name]?.room else { preconditionFailure("room \(name) is there") }
+    if slots[name] == nil { slots[name] = Slot(room: make()) }
+    if slots[name]?.vacantSince != nil { vacantCount -= 1 }
+    slots[name]?.vacantSince = nil
+    slots[name]?.references += 1
+    guard let room = slots[name]?.room else { preconditionFailure("room \(name) is there") }
     return room
   }
 
-  /// Removes a visit. A room without visits stays if it `isKept`, and is returned otherwise.
+  /// Releases a reference. A room without references stays if `stays` is true for it, and is returned otherwise.
   @discardableResult
-  mutating func leave(_ name: String, isKept: (Room) -> Bool) -> Room? {
-    guard var entry = entries[name] else { return nil }
-    entry.people -= 1
-    if entry.people == 0 {
-      guard isKept(entry.room) else {
-        entries[name] = nil
-        return entry.room
+  mutating func leave(_ name: String, stays: (Room) -> Bool) -> Room? {
+    guard var slot = slots[name] else { return nil }
+    slot.references -= 1
+    if slot.references == 0 {
+      guard stays(slot.room) else {
+        slots[name] = nil
+        return slot.room
       }
-      departures += 1
-      entry.vacantSince = departures
+      releases += 1
+      slot.vacantSince = releases
       vacantCount += 1
-      vacancies.append(Vacancy(name: name, since: departures, at: .now))
+      vacancies.append(Vacancy(name: name, since: releases, at: .now))
     }
-    entries[name] = entry
-    if vacancies.count > 2 * vacantCount + 16 { vacancies = vacancies.filter(isVacant)[...] }
+    slots[name] = slot
+    if vacancies.count > 2 * vacantCount + 16 { vacancies = Deque(vacancies.filter(isVacant)) }
     return nil
   }
 
-  /// Removes the room that has been vacant longest, if it was left before `time`; nil if there is none.
-  mutating func removeVacant(leftBefore time: ContinuousClock.Instant? = nil) -> Room? {
+  /// Removes the room that has been vacant longest, if it has been vacant since before `time`; nil if there is none.
+  mutating func removeVacant(vacantBefore time: ContinuousClock.Instant? = nil) -> Room? {
     while let first = vacancies.first {
-      guard let entry = entries[first.name], isVacant(first) else {
+      guard let slot = slots[first.name], isVacant(first) else {
         vacancies.removeFirst()
         continue
       }
       if let time, first.at >= time { return nil }
       vacancies.removeFirst()
-      entries[first.name] = nil
+      slots[first.name] = nil
       vacantCount -= 1
-      return entry.room
+      return slot.room
     }
     return nil
   }
 
-  private func isVacant(_ vacancy: Vacancy) -> Bool { entries[vacancy.name]?.vacantSince == vacancy.since }
+  private func isVacant(_ vacancy: Vacancy) -> Bool { slots[vacancy.name]?.vacantSince == vacancy.since }
 }

@@ -17,8 +17,8 @@ final class SimulatedBroker {
 
     /// Whether a publication is this message. A message that was lost with a state of the stream may be stored again
     /// with the same number and text, but at another time.
-    func matches(_ post: PlacedPost) -> Bool {
-      post.place == Place(id: number, at: Int64(at / 1_000_000)) && post.post.bytes == bytes
+    func matches(_ publication: Publication) -> Bool {
+      publication.position == Position(offset: number, time: Int64(at / 1_000_000)) && publication.draft.bytes == bytes
     }
   }
 

@@ -37,7 +37,7 @@ final class SimulatedLink {
 
   func unsubscribe(_ subject: String) { subscriptions.remove(subject) }
 
-  func publish(_ publication: Effects.Publication) {
+  func publish(_ publication: Effects.OutgoingMessage) {
     let headers = Dictionary(publication.headers) { $1 }
     let message = NatsMessage(
       subject: publication.subject, reply: publication.reply ?? "", headers: headers, bytes: publication.bytes)

@@ -2,7 +2,7 @@
 @testable import ConfabNats
 
 /// A room of a server. It compares its calls with the stream.
-final class SimulatedRoom: RoomSink, @unchecked Sendable {
+final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
   // @unchecked, because a simulation has one thread.
   let world: World
   unowned let server: SimulatedServer
@@ -25,7 +25,7 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   /// Number of members to report to other servers, and its version.
   var people = 0
   var version = 0
-  private(set) var others: [String: Int] = [:]
+  private(set) var remote: [String: Int] = [:]
 
   init(_ world: World, _ server: SimulatedServer, _ name: String, _ number: Int) {
     (self.world, self.server, self.name, self.number) = (world, server, name, number)
@@ -48,65 +48,65 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   /// Returns all messages of the room in a state of the stream, oldest first.
   private func messages(_ state: Int) -> [SimulatedBroker.Stored] { world.broker.streams[state].rooms[subject] ?? [] }
 
-  func opened(_ kept: Kept) {
-    world.trace("\(label) is opened, of \(kept.epoch), up to \(kept.last)")
-    if epoch == kept.epoch {
-      let streams = world.broker.states(of: kept.epoch).map { world.broker.streams[$0] }
+  func opened(_ snapshot: RoomSnapshot) {
+    world.trace("\(label) is opened, of \(snapshot.epoch), up to \(snapshot.lastOffset)")
+    if epoch == snapshot.epoch {
+      let streams = world.broker.states(of: snapshot.epoch).map { world.broker.streams[$0] }
       let hasMissed = streams.contains { stream in
         stream.first() > last || stream.kept(subject).first.map { $0.number > last } ?? true
       }
       world.require(hasMissed, "\(label) was opened again without missed messages")
-      world.require(kept.last >= last, "\(label) had \(last), and was opened again with \(kept.last)")
+      world.require(snapshot.lastOffset >= last, "\(label) had \(last), and was opened again with \(snapshot.lastOffset)")
     } else {
       heard = [:]
     }
-    let states = world.broker.states(of: kept.epoch)
-    guard let state = states.last(where: { matches(kept, $0) }) else {
-      return world.fail("\(label) is opened with \(kept.posts.map(\.place.id)), which no state of the stream has had")
+    let states = world.broker.states(of: snapshot.epoch)
+    guard let state = states.last(where: { matches(snapshot, $0) }) else {
+      return world.fail("\(label) is opened with \(snapshot.publications.map(\.position.offset)), which no state of the stream has had")
     }
     let messages = messages(state)
-    let end = messages.firstIndex { $0.number > kept.last } ?? messages.count
-    newest = kept.posts.isEmpty ? nil : messages[end - 1].at
-    unknown = kept.posts.isEmpty ? max(0, (world.broker.streams[state].deleted[subject] ?? 0) - end) : 0
-    (epoch, last, self.state) = (kept.epoch, kept.last, state)
-    for post in kept.posts { hear(post) }
+    let end = messages.firstIndex { $0.number > snapshot.lastOffset } ?? messages.count
+    newest = snapshot.publications.isEmpty ? nil : messages[end - 1].at
+    unknown = snapshot.publications.isEmpty ? max(0, (world.broker.streams[state].deleted[subject] ?? 0) - end) : 0
+    (epoch, last, self.state) = (snapshot.epoch, snapshot.lastOffset, state)
+    for publication in snapshot.publications { hear(publication) }
   }
 
   /// Whether the snapshot can come from a state of the stream: it has all stored messages, without gaps.
-  private func matches(_ kept: Kept, _ state: Int) -> Bool {
-    let messages = messages(state).filter { $0.number <= kept.last }
+  private func matches(_ snapshot: RoomSnapshot, _ state: Int) -> Bool {
+    let messages = messages(state).filter { $0.number <= snapshot.lastOffset }
     // Messages that the room had before may be left out when it is opened again.
-    let known = epoch == kept.epoch ? last : 0
-    let there = world.broker.streams[state].kept(subject).filter { known < $0.number && $0.number <= kept.last }
+    let known = epoch == snapshot.epoch ? last : 0
+    let there = world.broker.streams[state].kept(subject).filter { known < $0.number && $0.number <= snapshot.lastOffset }
     let limit = world.options.maxMessagesPerRoom
-    guard kept.posts.count >= min(there.count, limit), kept.posts.count <= min(messages.count, limit) else {
+    guard snapshot.publications.count >= min(there.count, limit), snapshot.publications.count <= min(messages.count, limit) else {
       return false
     }
-    let expected = messages.suffix(kept.posts.count)
-    return (kept.posts.isEmpty || kept.last == expected.last?.number)
-      && zip(kept.posts, expected).allSatisfy { $1.matches($0) }
+    let expected = messages.suffix(snapshot.publications.count)
+    return (snapshot.publications.isEmpty || snapshot.lastOffset == expected.last?.number)
+      && zip(snapshot.publications, expected).allSatisfy { $1.matches($0) }
   }
 
-  func renumbered(_ epoch: String) {}
+  func epochChanged(_ epoch: String) {}
 
-  func placed(_ posts: [PlacedPost]) {
+  func published(_ publications: [Publication]) {
     world.require(isOpen, "\(label) gets messages when it is not open")
-    for post in posts {
-      let id = post.place.id
-      if id > last { follow(post) }
-      hear(post)
+    for publication in publications {
+      let id = publication.position.offset
+      if id > last { follow(publication) }
+      hear(publication)
     }
   }
 
   /// Finds the next message in the current state of the stream, or in an older state that was restored and has the same
   /// earlier messages.
-  private func follow(_ post: PlacedPost) {
-    let id = post.place.id
+  private func follow(_ publication: Publication) {
+    let id = publication.position.offset
     for next in world.broker.states(of: epoch ?? "") where next >= state {
       let messages = messages(next)
       let start = messages.firstIndex { $0.number > last } ?? messages.count
       guard newest == nil || start > 0 && messages[start - 1].at == newest else { continue }
-      let message = messages.dropFirst(start).prefix(unknown + 1).first { $0.matches(post) }
+      let message = messages.dropFirst(start).prefix(unknown + 1).first { $0.matches(publication) }
       guard let message else { continue }
       return (last, newest, unknown, state) = (id, message.at, 0, next)
     }
@@ -119,21 +119,21 @@ final class SimulatedRoom: RoomSink, @unchecked Sendable {
   }
 
   /// Checks that each number belongs to one message.
-  private func hear(_ post: PlacedPost) {
-    let bytes = heard.updateValue(post.post.bytes, forKey: post.place.id) ?? post.post.bytes
-    world.require(bytes == post.post.bytes, "\(label) gets a different message as \(post.place.id) than before")
+  private func hear(_ publication: Publication) {
+    let bytes = heard.updateValue(publication.draft.bytes, forKey: publication.position.offset) ?? publication.draft.bytes
+    world.require(bytes == publication.draft.bytes, "\(label) gets a different message as \(publication.position.offset) than before")
   }
 
-  func refused(_ posts: [Post]) { server.refused(posts) }
+  func rejected(_ drafts: [Draft]) { server.rejected(drafts) }
 
   func availabilityChanged(_ isAvailable: Bool) { self.isAvailable = isAvailable }
 
-  func attendance(unless version: Int) -> (attendance: Attendance, version: Int)? {
-    self.version == version ? nil : (Attendance(people: [], count: people), self.version)
+  func presence(unless version: Int) -> (presence: ServerPresence, version: Int)? {
+    self.version == version ? nil : (ServerPresence(members: [], count: people), self.version)
   }
 
-  func attended(_ server: String, _ attendance: Attendance) {
-    others[server] = attendance.count > 0 ? attendance.count : nil
+  func presenceChanged(on server: String, to presence: ServerPresence) {
+    remote[server] = presence.count > 0 ? presence.count : nil
   }
 
   func typed(_ name: String) {}

@@ -7,7 +7,7 @@ import ConfabChat
 final class SimulatedServer {
   let world: World
   let name: String
-  var state: EngineState
+  var state: JetStreamState
   private(set) var link: SimulatedLink!
   private var inputs: [Input] = []
   private var isAwake = false
@@ -22,7 +22,7 @@ final class SimulatedServer {
 
   init(_ world: World, _ name: String) {
     (self.world, self.name) = (world, name)
-    state = EngineState(world.options, instance: world.chance.next(), now: world.instant)
+    state = JetStreamState(world.options, instance: world.chance.next(), now: world.instant)
     link = SimulatedLink(world, self)
     link.comeBack(after: 0...0.5)
     look()
@@ -54,13 +54,13 @@ final class SimulatedServer {
   /// Sends a message to an open room.
   func say(_ text: String, of sender: UInt64, tag: String?, in room: SimulatedRoom) {
     if text.utf8.count > world.broker.maxPayload { tooLarge[text] = room } else { given.append(text) }
-    let post = Post(kind: .text, bytes: Array(text.utf8), name: tag == nil ? nil : "Ann", tag: tag)
-    take(.place(room.number, post, nil, from: sender))
+    let draft = Draft(kind: .text, bytes: Array(text.utf8), name: tag == nil ? nil : "Ann", tag: tag)
+    take(.publish(room.number, draft, nil, publisher: sender))
   }
 
-  func refused(_ posts: [Post]) {
-    for post in posts {
-      let text = String(decoding: post.bytes, as: UTF8.self)
+  func rejected(_ drafts: [Draft]) {
+    for draft in drafts {
+      let text = String(decoding: draft.bytes, as: UTF8.self)
       world.require(tooLarge.removeValue(forKey: text) != nil, "\(name) refuses \(text.prefix(20))")
     }
   }
@@ -98,15 +98,15 @@ final class SimulatedServer {
     world.timeline.schedule(after: .milliseconds(250)) { [self] in if !isOver { look() } }
   }
 
-  private func perform(_ change: (inout EngineState, inout Effects) -> Void) {
+  private func perform(_ change: (inout JetStreamState, inout Effects) -> Void) {
     if isOver { return }
-    let before = state.outbox.messages
+    let before = state.publishQueue.messages
     var effects = Effects()
     change(&state, &effects)
-    state.tellAvailability(&effects)
-    for (number, message) in before.sorted(by: { $0.key < $1.key }) where state.outbox.messages[number] == nil {
-      let text = String(decoding: message.post.bytes, as: UTF8.self)
-      let isStored = world.broker.hasStored(message.post.bytes) || text.utf8.count > world.broker.maxPayload
+    state.reportAvailability(&effects)
+    for (number, message) in before.sorted(by: { $0.key < $1.key }) where state.publishQueue.messages[number] == nil {
+      let text = String(decoding: message.draft.bytes, as: UTF8.self)
+      let isStored = world.broker.hasStored(message.draft.bytes) || text.utf8.count > world.broker.maxPayload
       world.require(isStored, "\(name) counts \(text) as stored, but it is not")
     }
     for action in effects.actions {
@@ -121,8 +121,8 @@ final class SimulatedServer {
         }
       }
     }
-    for call in effects.calls { call.perform { take(.attendance($0, $1, $2)) } }
+    for call in effects.calls { call.perform { take(.presence($0, $1, $2)) } }
     for (_, text) in effects.logs { world.trace("\(name) logs: \(text)") }
-    if effects.isToLookAgain { world.timeline.schedule(after: .milliseconds(20)) { [self] in if !isOver { run() } } }
+    if effects.needsAnotherRun { world.timeline.schedule(after: .milliseconds(20)) { [self] in if !isOver { run() } } }
   }
 }

@@ -38,21 +38,21 @@ import Testing
         subject: subject, reply: "", headers: [Delivery.idHeader: text], bytes: Array(text.utf8))
       broker.received(message, from: server.link)
     }
-    func place(_ id: Int, _ text: String, at time: Int64) -> PlacedPost {
-      PlacedPost(Post(kind: .text, bytes: Array(text.utf8)), at: Place(id: id, at: time))
+    func publication(_ id: Int, _ text: String, at time: Int64) -> Publication {
+      Publication(Draft(kind: .text, bytes: Array(text.utf8)), at: Position(offset: id, time: time))
     }
     let room = SimulatedRoom(world, server, "tea", 1)
     publish("$JS.API.STREAM.CREATE.CONFAB")
-    room.opened(Kept(epoch: "stream0", last: 0, posts: []))
+    room.opened(RoomSnapshot(epoch: "stream0", lastOffset: 0, publications: []))
     publish("confab.room.tea", "hello")
     broker.stop()
     broker.putBack()
     #expect(broker.streams.map(\.last) == [1, 0])
     broker.start(anew: false)
     for text in ["hello", "again"] { publish("confab.room.tea", text) }
-    room.placed([place(1, "hello", at: isLostMessageKnown ? 1 : 2)])
+    room.published([publication(1, "hello", at: isLostMessageKnown ? 1 : 2)])
     #expect(world.failure == nil)
-    room.placed([place(2, "again", at: 3)])
+    room.published([publication(2, "again", at: 3)])
     #expect((world.failure != nil) == isLostMessageKnown)
   }
 

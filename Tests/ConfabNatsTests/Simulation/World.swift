@@ -13,7 +13,7 @@ struct Faults: OptionSet, CaseIterable {
   static let brokerRestarts = Faults(rawValue: 4)
   /// The brokers have no majority for a while.
   static let noMajority = Faults(rawValue: 8)
-  /// One server's broker loses contact to the others.
+  /// One server's broker loses contact to the remote.
   static let partitions = Faults(rawValue: 16)
   /// A disk is lost.
   static let newStreams = Faults(rawValue: 32)
@@ -72,7 +72,7 @@ final class World {
     broker = SimulatedBroker(self)
   }
 
-  var instant: EngineState.Instant { start + timeline.now }
+  var instant: JetStreamState.Instant { start + timeline.now }
   var links: [SimulatedLink] { (servers + dead).map(\.link) }
   /// Whether to lose a message.
   var isUnlucky: Bool { isTroubled && faults.contains(.losses) && chance.hits(0.02) }
@@ -129,7 +129,7 @@ final class World {
       if let room = chance.pick(server.sortedRooms) {
         room.people = Int.random(in: 0...3, using: &chance)
         room.version += 1
-        server.take(.attendanceChanged(room.number))
+        server.take(.presenceChanged(room.number))
       }
     case ..<32:
       if let room = chance.pick(server.sortedRooms), room.isOpen {
@@ -216,22 +216,23 @@ final class World {
     for server in servers {
       let state = server.state
       require(state.phase == .ready && state.isAvailable, "\(server.name) is not available")
-      require(state.outbox.isEmpty, "\(server.name) has \(state.outbox.messages.count) messages")
+      require(state.publishQueue.isEmpty, "\(server.name) has \(state.publishQueue.messages.count) messages")
       require(state.rooms.count == server.rooms.count, "\(server.name) has kept \(state.rooms.count) rooms")
       require(
-        state.caughtUp.isEmpty && state.asked.isEmpty, "\(server.name) opens \(state.asked), has read \(state.caughtUp)"
+        state.caughtUp.isEmpty && state.requested.isEmpty,
+        "\(server.name) opens \(state.requested), has read \(state.caughtUp)"
       )
       for room in server.sortedRooms {
         require(room.isOpen, "\(server.name) has not opened \(room.name)")
         require(room.isOfNewestStream, "\(server.name)'s \(room.name) belongs to an old stream")
         require(room.isUpToDate, "\(server.name)'s \(room.name) has stopped at \(room.last)")
         require(room.isAvailable, "\(server.name)'s \(room.name) is not available")
-        let others = servers.compactMap { other -> (String, Int)? in
+        let remote = servers.compactMap { other -> (String, Int)? in
           guard other !== server, let there = other.rooms[room.name], there.people > 0 else { return nil }
           return (other.instance, there.people)
         }
         require(
-          room.others == Dictionary(uniqueKeysWithValues: others),
+          room.remote == Dictionary(uniqueKeysWithValues: remote),
           "\(server.name) is wrong about who is in \(room.name)")
       }
       require(server.tooLarge.isEmpty, "\(server.name) has not refused \(server.tooLarge.count) messages")

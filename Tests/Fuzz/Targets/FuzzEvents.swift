@@ -46,7 +46,9 @@ private func checkText(_ text: String) {
   guard let once = try? Text(text, limit: 100) else { return }
   require(1...100 ~= once.text.count && once.text.utf8.count <= 1600, "'\(once.text)' is too long")
   require((try? Text(once.text, limit: 100))?.text == once.text, "'\(once.text)' is cleaned twice")
-  let json = MessageEvent(at: Place(id: 1, at: 2), from: "a", member: Member(number: 1), tag: "b", text: once.text).json
+  let json = MessageEvent(
+    at: Position(offset: 1, time: 2), from: "a", member: Member(number: 1), tag: "b", text: once.text
+  ).json
   let read = try? JSONDecoder().decode([String: JSONMember].self, from: Data(json))
   require(read?["text"]?.text?.utf8.elementsEqual(once.text.utf8) ?? false, "'\(once.text)' is written otherwise")
 }

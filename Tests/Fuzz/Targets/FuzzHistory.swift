@@ -16,7 +16,7 @@ private struct Model {
   let maxMessages: Int
   let maxBytes: Int
   var history: History
-  /// All messages; a message's index is its id less 1.
+  /// All messages; a message's index is its offset less 1.
   var said: [(member: Member?, tag: String?, size: Int, isText: Bool)] = []
 
   init(maxMessages: Int, maxBytes: Int) {
@@ -33,7 +33,7 @@ private struct Model {
     case 4: say(.text, bytes, Member(number: UInt64(input.index(below: 2))), tag: "tag\(input.index(below: 15))")
     case 5:
       let (before, count) = (history.bytes, Int(input.byte()) * 1000)
-      history.forget(count)
+      history.drop(count)
       require(history.bytes <= max(0, before - count), "\(history.bytes) of \(before) less \(count)")
     case 6: ask(before: edge(&input), count: input.index(below: 120))
     default: ask(after: edge(&input), count: input.index(below: 120))
@@ -43,21 +43,23 @@ private struct Model {
 
   mutating func say(_ kind: Message.Kind, _ bytes: [UInt8], _ member: Member? = nil, tag: String? = nil) {
     said.append((member, tag, bytes.count, kind == .text))
-    let place = Place(id: said.count, at: Int64(history.last))
+    let position = Position(offset: said.count, time: Int64(history.lastOffset))
     let event = MessageEvent(
-      at: place, Message(kind, bytes.span), from: tag.map { _ in "Ann" }, member: member, tag: tag)
-    history.append(event.json, member: member, tag: tag, at: place)
-    require(history.last == said.count, "\(history.last) for message \(said.count)")
+      at: position, Message(kind, bytes.span), from: tag.map { _ in "Ann" }, member: member, tag: tag)
+    history.append(event.json, member: member, tag: tag, at: position)
+    require(history.lastOffset == said.count, "\(history.lastOffset) for message \(said.count)")
     if maxMessages > 0 && bytes.count + 300 <= maxBytes { require(!history.isEmpty, "the newest message is not kept") }
   }
 
   func edge(_ input: inout Input) -> Int {
-    let id = input.element(of: [Int.min, 0, history.oldest - 1, history.oldest, history.last, history.last + 1, .max])
+    let id = input.element(of: [
+      Int.min, 0, history.oldestOffset - 1, history.oldestOffset, history.lastOffset, history.lastOffset + 1, .max,
+    ])
     return 1...100_000 ~= id ? id + input.index(below: 3) : id
   }
 
   func check() {
-    let kept = history.last + 1 - history.oldest
+    let kept = history.lastOffset + 1 - history.oldestOffset
     require(0...maxMessages ~= kept, "\(kept) messages are kept")
     require(
       history.bytes <= maxBytes && (history.bytes > 0 || kept == 0), "\(history.bytes) bytes for \(kept) messages")
@@ -67,7 +69,7 @@ private struct Model {
       let newest = said.lastIndex { $0.member == member && $0.tag == tag.text }.map { $0 + 1 } ?? 0
       require(
         history.message(with: tag, of: member).map { ReadMessage($0).id } ?? 0
-          == (newest >= history.oldest ? newest : 0),
+          == (newest >= history.oldestOffset ? newest : 0),
         "\(tag.text) is not \(newest)")
     }
   }
@@ -76,20 +78,22 @@ private struct Model {
     let (page, more) = history.page(before: id, count: count)
     let messages = page.map { ReadMessage($0) }
     check(messages, count: count)
-    let end = min(max(id, history.oldest), history.last + 1)
+    let end = min(max(id, history.oldestOffset), history.lastOffset + 1)
     require(
-      messages.last.map { $0.id == end - 1 } ?? (count == 0 || end == history.oldest), "\(messages.count) before \(id)")
-    require(more == ((messages.first?.id ?? end) > history.oldest), "more before \(id): \(more)")
+      messages.last.map { $0.id == end - 1 } ?? (count == 0 || end == history.oldestOffset),
+      "\(messages.count) before \(id)")
+    require(more == ((messages.first?.id ?? end) > history.oldestOffset), "more before \(id): \(more)")
   }
 
   func ask(after id: Int, count: Int) {
     let (page, more) = history.page(after: id, count: count)
     let messages = page.map { ReadMessage($0) }
     check(messages, count: count)
-    let start = id >= history.last ? history.last + 1 : max(id + 1, history.oldest)
+    let start = id >= history.lastOffset ? history.lastOffset + 1 : max(id + 1, history.oldestOffset)
     require(
-      messages.first.map { $0.id == start } ?? (count == 0 || start > history.last), "\(messages.count) after \(id)")
-    require(more == ((messages.last?.id ?? start - 1) < history.last), "more after \(id): \(more)")
+      messages.first.map { $0.id == start } ?? (count == 0 || start > history.lastOffset),
+      "\(messages.count) after \(id)")
+    require(more == ((messages.last?.id ?? start - 1) < history.lastOffset), "more after \(id): \(more)")
   }
 
   /// Checks that a page's messages are in order and unchanged.
@@ -98,7 +102,7 @@ private struct Model {
     require(
       messages.count < 2 || messages.reduce(0) { $0 + ($1.text?.utf8.count ?? 0) } <= History.maxPageBytes, "too large")
     for (index, message) in messages.enumerated() {
-      require(message.id == messages[0].id + index && message.id >= history.oldest, "id \(message.id)")
+      require(message.id == messages[0].id + index && message.id >= history.oldestOffset, "id \(message.id)")
       let (member, tag, size, isText) = said[message.id - 1]
       require(
         message.at == message.id - 1 && message.member == member?.text && message.tag == tag,

@@ -36,15 +36,17 @@ private func live(_ input: inout Input) throws {
   if input.flag() { try Data(input.bytes(120)).write(to: URL(filePath: "\(path)-delivered")) }
   for _ in 0..<2 {
     let file = try HistoryFile(path, retention, keepsAll: keepsAll)
-    let kept = try file.read("/")?.kept ?? .nothing
+    let snapshot = try file.read("/")?.snapshot ?? .empty
     var history = History(maxMessages: input.element(of: [0, 1, 100]), maxBytes: input.element(of: [0, 100, 1 << 20]))
-    history.restore(kept)
-    require(history.last == kept.last && kept.last >= 0, "the last one is \(history.last), not \(kept.last)")
-    for event in history.page(before: .max, count: 100).messages { require(!event.isEmpty, "no event") }
-    var page = Page(room: "/", Numbering(epoch: kept.epoch, run: file.run))
-    page.append(PlacedPost(Post(kind: .text, bytes: [65]), at: Place(id: kept.last + 1, at: 5)))
-    require(try file.write([page]).isEmpty, "cannot be written")
-    require(try file.read("/")?.kept.last == kept.last + 1, "what was written is not there")
+    history.restore(snapshot)
+    require(
+      history.lastOffset == snapshot.lastOffset && snapshot.lastOffset >= 0,
+      "the last one is \(history.lastOffset), not \(snapshot.lastOffset)")
+    for event in history.batch(before: .max, count: 100).messages { require(!event.isEmpty, "no event") }
+    var batch = RoomBatch(room: "/", RoomEpoch(name: snapshot.epoch, run: file.run))
+    batch.append(Publication(Draft(kind: .text, bytes: [65]), at: Position(offset: snapshot.lastOffset + 1, time: 5)))
+    require(try file.write([batch]).isEmpty, "cannot be written")
+    require(try file.read("/")?.snapshot.lastOffset == snapshot.lastOffset + 1, "what was written is not there")
     try file.allow(isWhole: true)
     try file.finish()
   }

@@ -13,7 +13,7 @@ func fuzzStream(_ input: inout Input) {
 }
 
 private struct Server {
-  private var state: EngineState
+  private var state: JetStreamState
   private var now = ContinuousClock.now
   private let room: Room
   private let inbox: String
@@ -22,8 +22,8 @@ private struct Server {
     var options = ChatOptions()
     (options.maxHistoryMessages, options.maxNameLength) = (historyLimit, nameLimit)
     room = Room(
-      name: "/", options: options, budget: HistoryBudget(limit: 1 << 20), engine: MemoryEngine(), makeSpace: { _ in })
-    state = EngineState(JetStreamOptions(urls: ["nats://localhost"]), instance: 1, now: now)
+      name: "/", options: options, budget: HistoryBudget(limit: 1 << 20), engine: MemoryEngine())
+    state = JetStreamState(JetStreamOptions(urls: ["nats://localhost"]), instance: 1, now: now)
     inbox = state.inbox
     handle(.open(1, "/", room))
     handle(.event(.connected(maxPayload: 1 << 20)))
@@ -35,7 +35,7 @@ private struct Server {
     case 1:
       now += .milliseconds(Int(input.byte()) * 40)
       change { $0.tick($1, &$2) }
-    case 2: handle(.place(1, Post(kind: .text, bytes: [65], tag: "t\(input.index(below: 4))"), nil, from: 1))
+    case 2: handle(.publish(1, Draft(kind: .text, bytes: [65], tag: "t\(input.index(below: 4))"), nil, publisher: 1))
     case 3: look()
     default: handle(.event(.message(message(&input))))
     }
@@ -43,11 +43,11 @@ private struct Server {
 
   private mutating func handle(_ input: ConfabNats.Input) { change { $0.handle(input, now: $1, &$2) } }
 
-  private mutating func change(_ body: (inout EngineState, ContinuousClock.Instant, inout Effects) -> Void) {
+  private mutating func change(_ body: (inout JetStreamState, ContinuousClock.Instant, inout Effects) -> Void) {
     var effects = Effects()
     body(&state, now, &effects)
     state.send(now, &effects)
-    state.tellAvailability(&effects)
+    state.reportAvailability(&effects)
     for call in effects.calls { call.perform { _, _, _ in } }
   }
 
@@ -100,7 +100,7 @@ private struct Server {
       let page = room.page(.init(before: request.0, after: request.1, count: 100))
       require(page.map { !$0.json.isEmpty } ?? true, "a page without bytes")
     }
-    let count = room.state.withLock(\.count)
-    require(0...1 << 40 ~= count, "\(count) people")
+    let count = room.memberCount
+    require(0...1 << 40 ~= count, "\(count) members")
   }
 }

@@ -84,7 +84,7 @@ def test_senders_are_paused_while_the_broker_is_away():
 
 
 def test_pending_messages_of_all_connections_are_limited():
-    with broker() as one, confab("--nats", one.url, "--max-waiting-bytes", "1MiB", "--max-message-rate", 0) as server:
+    with broker() as one, confab("--nats", one.url, "--max-pending-bytes", "1MiB", "--max-message-rate", 0) as server:
         async def main():
             # The room is open before the broker stops.
             async with rich(server, "Ann") as ann:

@@ -5,7 +5,7 @@ import Testing
 
 @testable import ConfabChat
 
-struct LingerTests {
+struct VacantRoomTests {
   /// An engine without messages that reports when rooms are opened and closed.
   private final class Ledger: Engine {
     let isShared = true
@@ -15,22 +15,22 @@ struct LingerTests {
 
     init() { (entries, write) = AsyncStream.makeStream() }
 
-    private final class Order: RoomOrder {
+    private final class TestRoom: EngineRoom {
       private let whenClosed: @Sendable () -> Void
       private let last = Atomic(0)
 
       init(_ whenClosed: @escaping @Sendable () -> Void) { self.whenClosed = whenClosed }
 
-      func place(_ post: () -> Post, from sender: Sender?) -> Place? {
-        Place(id: last.add(1, ordering: .relaxed).newValue, at: 0)
+      func publish(_ draft: () -> Draft, _ quota: PublisherQuota?) -> Position? {
+        Position(offset: last.add(1, ordering: .relaxed).newValue, time: 0)
       }
       func close() { whenClosed() }
     }
 
-    func open(_ room: String, _ sink: any RoomSink) -> any RoomOrder {
+    func open(_ room: String, _ delegate: any RoomDelegate) -> any EngineRoom {
       write.yield("+\(room)")
-      sink.opened(.nothing)
-      return Order { [write] in write.yield("-\(room)") }
+      delegate.opened(.empty)
+      return TestRoom { [write] in write.yield("-\(room)") }
     }
 
     func shutdown() async {}
@@ -38,7 +38,7 @@ struct LingerTests {
 
   @Test func aRoomThatIsLeftIsClosedWhenNobodyHasComeBackForAWhile() async throws {
     let ledger = Ledger()
-    let chat = Chat(options: ChatOptions(), engine: ledger, linger: .milliseconds(100))
+    let chat = Chat(options: ChatOptions(), engine: ledger, vacantRoomTimeout: .milliseconds(100))
     let server = try chat.makeServer(Configuration(port: 0))
     try server.start()
     let port = server.port
@@ -67,16 +67,16 @@ struct LingerTests {
     let ledger = Ledger()
     var options = ChatOptions()
     options.maxRooms = 2
-    let chat = Chat(options: options, engine: ledger, linger: .seconds(3600))
+    let chat = Chat(options: options, engine: ledger, vacantRoomTimeout: .seconds(3600))
     for name in ["/a", "/b", "/c"] { chat.rooms.leave(chat.rooms.enter(name)) }
-    #expect(chat.rooms.hasPlace(for: "/d") && chat.occupancy.isEmpty)
+    #expect(chat.rooms.hasCapacity(for: "/d") && chat.occupancy.isEmpty)
     let stays = chat.rooms.enter("/c")
     #expect(chat.rooms.enter("/c") === stays)
   }
 
   @Test(.timeLimit(.minutes(1))) func theyAreClosedWithTheChat() async {
     let ledger = Ledger()
-    var chat: Chat? = Chat(options: ChatOptions(), engine: ledger, linger: .seconds(3600))
+    var chat: Chat? = Chat(options: ChatOptions(), engine: ledger, vacantRoomTimeout: .seconds(3600))
     if let chat { chat.rooms.leave(chat.rooms.enter("/a")) }
     chat = nil
     var entries = ledger.entries.makeAsyncIterator()

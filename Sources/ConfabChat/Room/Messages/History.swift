@@ -1,9 +1,10 @@
 internal import Confab
+internal import DequeModule
 
 /// The newest messages of a room, each stored as the JSON of its ``MessageEvent``. The JSON is made once, so the
 /// counted bytes are those in memory and on the wire, and a page is a copy of them.
 ///
-/// Messages have an internal `index` without gaps, because ids may have gaps. Messages over the limits are dropped, the
+/// Messages have an internal `index` without gaps, because offsets may have gaps. Messages over the limits are dropped, the
 /// oldest first. The limit of bytes drops a chunk at a time.
 struct History {
   /// Maximum overhead of a message beside its bytes.
@@ -16,7 +17,7 @@ struct History {
   private let maxMessages: Int
   private let maxBytes: Int
   /// Full chunks, ordered and without gaps.
-  private var chunks: [Chunk] = []
+  private var chunks: Deque<Chunk> = []
   /// The newest chunk, to which messages are appended.
   private var open = Chunk(first: 1)
   /// Index of each message with a tag, by the hash of member and tag. Hashes may collide.
@@ -26,11 +27,11 @@ struct History {
   private var isInOrderOfTime = true
   private var lastTime = Int64.min
   private var oldestIndex = 1
-  /// The id of the newest dropped message, or 0.
-  private var forgotten = 0
+  /// Offset of the newest dropped message, or 0.
+  private var lastDropped = 0
 
-  /// The id of the newest message; 0 without messages.
-  private(set) var last = 0
+  /// Offset of the newest message; 0 without messages.
+  private(set) var lastOffset = 0
   /// Number of bytes used.
   private(set) var bytes = 0
 
@@ -38,8 +39,8 @@ struct History {
 
   var isEmpty: Bool { oldestIndex > lastIndex }
 
-  /// The id of the oldest stored message; ``last`` + 1 without messages.
-  var oldest: Int { isEmpty ? last + 1 : place(oldestIndex).id }
+  /// Offset of the oldest stored message; ``lastOffset`` + 1 without messages.
+  var oldestOffset: Int { isEmpty ? lastOffset + 1 : position(oldestIndex).offset }
 
   /// A range of messages. Its memory is freed when all of them are dropped.
   private struct Chunk {
@@ -48,29 +49,29 @@ struct History {
 
     /// Index of the first message.
     let first: Int
-    var entries: [Entry] = []
+    var messages: [StoredMessage] = []
     var bytes: [UInt8] = []
 
     /// Index after the last message.
-    var end: Int { first + entries.count }
+    var end: Int { first + messages.count }
     /// Number of bytes used, including overhead.
-    var size: Int { bytes.count + entries.count * History.overhead }
+    var size: Int { bytes.count + messages.count * History.overhead }
 
-    func entry(_ index: Int) -> Entry { entries[index - first] }
+    func message(_ index: Int) -> StoredMessage { messages[index - first] }
 
     /// Frees spare capacity.
     mutating func shrink() {
-      if entries.capacity > entries.count + entries.count / 4 { entries = entries.withoutSpareCapacity }
+      if messages.capacity > messages.count + messages.count / 4 { messages = messages.withoutSpareCapacity }
       if bytes.capacity > bytes.count + bytes.count / 4 { bytes = bytes.withoutSpareCapacity }
     }
 
     func bytes(_ index: Int) -> ArraySlice<UInt8> {
-      bytes[(index > first ? entry(index - 1).end : 0)..<entry(index).end]
+      bytes[(index > first ? message(index - 1).end : 0)..<message(index).end]
     }
   }
 
-  private struct Entry {
-    let place: Place
+  private struct StoredMessage {
+    let position: Position
     /// End of the message's bytes: member and tag, if it has both, then the JSON.
     let end: Int
     let tagCount: UInt8
@@ -92,13 +93,13 @@ struct History {
   // MARK: Appending
 
   /// Appends a message, whose offset must be above all others.
-  mutating func append(_ json: [UInt8], member: Member? = nil, tag: String? = nil, at place: Place) {
-    last = place.id
-    guard maxMessages > 0 else { return forgotten = last }
-    if open.entries.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
+  mutating func append(_ json: [UInt8], member: Member? = nil, tag: String? = nil, at position: Position) {
+    lastOffset = position.offset
+    guard maxMessages > 0 else { return lastDropped = lastOffset }
+    if open.messages.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
     if isEmpty { (isInOrderOfTime, lastTime) = (true, .min) }
-    if place.at < lastTime { isInOrderOfTime = false }
-    lastTime = place.at
+    if position.time < lastTime { isInOrderOfTime = false }
+    lastTime = position.time
     lastIndex += 1
     let size = open.bytes.count
     var tagCount: UInt8 = 0
@@ -109,29 +110,30 @@ struct History {
       tagCount = count
     }
     open.bytes += json
-    open.entries.append(Entry(place: place, end: open.bytes.count, tagCount: tagCount))
+    open.messages.append(StoredMessage(position: position, end: open.bytes.count, tagCount: tagCount))
     bytes += open.bytes.count - size + History.overhead
-    if lastIndex - oldestIndex >= maxMessages { forget(before: lastIndex + 1 - maxMessages) }
-    while bytes > maxBytes { forgetChunk() }
+    if lastIndex - oldestIndex >= maxMessages { drop(before: lastIndex + 1 - maxMessages) }
+    while bytes > maxBytes { dropChunk() }
   }
 
   /// Begins with an engine's snapshot.
-  mutating func restore(_ kept: Kept, maxTextBytes: Int = .max) {
-    (last, forgotten) = (kept.last, (kept.posts.first?.place.id ?? kept.last + 1) - 1)
-    for placed in kept.posts {
-      let event = MessageEvent(placed, maxTextBytes: maxTextBytes)
-      append(event.json, member: event.member, tag: event.tag, at: placed.place)
+  mutating func restore(_ snapshot: RoomSnapshot, maxTextBytes: Int = .max) {
+    let first = snapshot.publications.first?.position.offset ?? snapshot.lastOffset + 1
+    (lastOffset, lastDropped) = (snapshot.lastOffset, first - 1)
+    for publication in snapshot.publications {
+      let event = MessageEvent(publication, maxTextBytes: maxTextBytes)
+      append(event.json, member: event.member, tag: event.tag, at: publication.position)
     }
-    last = max(last, kept.last)
+    lastOffset = max(lastOffset, snapshot.lastOffset)
   }
 
   /// Begins another chunk, with the capacity that the full one needed.
   private mutating func seal() {
-    if open.entries.isEmpty { return }
+    if open.messages.isEmpty { return }
     open.shrink()
     chunks.append(open)
     var next = Chunk(first: lastIndex + 1)
-    next.entries.reserveCapacity(open.entries.count)
+    next.messages.reserveCapacity(open.messages.count)
     next.bytes.reserveCapacity(min(open.bytes.count, 2 * Chunk.maxBytes))
     open = next
   }
@@ -142,37 +144,37 @@ struct History {
   // MARK: Dropping
 
   /// Drops the oldest messages, until at least `count` bytes are free or no message is left.
-  mutating func forget(_ count: Int) {
+  mutating func drop(_ count: Int) {
     let goal = bytes - count
-    while bytes > max(goal, 0) { forgetChunk() }
+    while bytes > max(goal, 0) { dropChunk() }
   }
 
   /// Drops the messages before a time, in milliseconds since 1970.
-  mutating func forget(olderThan time: Int64) {
+  mutating func drop(olderThan time: Int64) {
     if isEmpty { return }
     // Messages before an expired one are dropped with it.
     let end =
       isInOrderOfTime
-      ? firstIndex { $0.at >= time }
-      : ((oldestIndex...lastIndex).last { place($0).at < time }.map { $0 + 1 } ?? oldestIndex)
-    if end > oldestIndex { forget(before: end) }
+      ? firstIndex { $0.time >= time }
+      : ((oldestIndex...lastIndex).last { position($0).time < time }.map { $0 + 1 } ?? oldestIndex)
+    if end > oldestIndex { drop(before: end) }
   }
 
-  private mutating func forget(before index: Int) {
-    forgotten = place(index - 1).id
+  private mutating func drop(before index: Int) {
+    lastDropped = position(index - 1).offset
     oldestIndex = index
-    while (chunks.first?.end ?? open.end) <= oldestIndex, bytes > 0 { forgetChunk() }
+    while (chunks.first?.end ?? open.end) <= oldestIndex, bytes > 0 { dropChunk() }
   }
 
-  private mutating func forgetChunk() {
+  private mutating func dropChunk() {
     let chunk = chunks.isEmpty ? open : chunks.removeFirst()
     if chunk.first == open.first { open = Chunk(first: lastIndex + 1) }
     for index in chunk.first..<chunk.end {
       if let key = key(of: index, in: chunk)?.hashValue, tags[key] == index { tags[key] = nil }
     }
     bytes -= chunk.size
-    if chunk.end > oldestIndex, let entry = chunk.entries.last {
-      (oldestIndex, forgotten) = (chunk.end, entry.place.id)
+    if chunk.end > oldestIndex, let message = chunk.messages.last {
+      (oldestIndex, lastDropped) = (chunk.end, message.position.offset)
     }
   }
 
@@ -185,19 +187,19 @@ struct History {
     return self.key(of: index, in: chunk(of: index)) == key ? json(index) : nil
   }
 
-  /// Whether all messages after `id` are stored.
-  func isWhole(after id: Int) -> Bool { id >= forgotten }
+  /// Whether all messages after `offset` are stored.
+  func isWhole(after offset: Int) -> Bool { offset >= lastDropped }
 
-  /// Returns the oldest messages after `id` that fit on a page, and whether there are more after them.
-  func page(after id: Int, count: Int) -> Page {
-    let first = firstIndex { $0.id > id }
+  /// Returns the oldest messages after `offset` that fit on a page, and whether there are more after them.
+  func page(after offset: Int, count: Int) -> Page {
+    let first = firstIndex { $0.offset > offset }
     let end = first + fitting(count, of: first..<lastIndex + 1)
     return ((first..<end).map(json), end <= lastIndex)
   }
 
-  /// Returns the newest messages before `id` that fit on a page, oldest first, and whether there are more before them.
-  func page(before id: Int, count: Int) -> Page {
-    let end = firstIndex { $0.id >= id }
+  /// Returns the newest messages before `offset` that fit on a page, oldest first, and whether there are more before them.
+  func page(before offset: Int, count: Int) -> Page {
+    let end = firstIndex { $0.offset >= offset }
     let first = end - fitting(count, of: (oldestIndex..<end).reversed())
     return ((first..<end).map(json), first > oldestIndex)
   }
@@ -214,32 +216,34 @@ struct History {
 
   /// Returns the index of the first stored message for which the predicate is true; the index after the last one if
   /// there is none. The predicate must be false for all messages before it and true for all after it.
-  private func firstIndex(where isBehind: (Place) -> Bool) -> Int {
-    var (low, high) = (oldestIndex, lastIndex + 1)
-    while low < high {
-      let middle = (low + high) / 2
-      if isBehind(place(middle)) { high = middle } else { low = middle + 1 }
-    }
-    return low
+  private func firstIndex(where isBehind: (Position) -> Bool) -> Int {
+    (oldestIndex..<lastIndex + 1).firstInSorted { isBehind(position($0)) }
   }
 
   private func chunk(of index: Int) -> Chunk {
-    if index >= open.first { return open }
-    var (low, high) = (0, chunks.count - 1)
-    while low < high {
-      let middle = (low + high) / 2
-      if chunks[middle].end <= index { low = middle + 1 } else { high = middle }
-    }
-    return chunks[low]
+    index >= open.first ? open : chunks[chunks.indices.firstInSorted { chunks[$0].end > index }]
   }
 
-  private func place(_ index: Int) -> Place { chunk(of: index).entry(index).place }
+  private func position(_ index: Int) -> Position { chunk(of: index).message(index).position }
 
-  private func key(of index: Int, in chunk: Chunk) -> MemberTag? { chunk.entry(index).key(in: chunk.bytes(index)) }
+  private func key(of index: Int, in chunk: Chunk) -> MemberTag? { chunk.message(index).key(in: chunk.bytes(index)) }
 
   private func json(_ index: Int) -> ArraySlice<UInt8> {
     let chunk = chunk(of: index)
-    return chunk.bytes(index).dropFirst(chunk.entry(index).keyCount)
+    return chunk.bytes(index).dropFirst(chunk.message(index).keyCount)
+  }
+}
+
+extension Range<Int> {
+  /// Returns the first number for which the predicate is true; the end if there is none. The predicate must be false for
+  /// all numbers before it and true for all after it. Binary search.
+  fileprivate func firstInSorted(where predicate: (Int) -> Bool) -> Int {
+    var (low, high) = (lowerBound, upperBound)
+    while low < high {
+      let middle = (low + high) / 2
+      if predicate(middle) { high = middle } else { low = middle + 1 }
+    }
+    return low
   }
 }
 

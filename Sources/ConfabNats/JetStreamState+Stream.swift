@@ -1,11 +1,12 @@
+internal import DequeModule
 internal import Logging
 
 // The stream is looked up on each connection, and created if it does not exist.
-extension EngineState {
+extension JetStreamState {
   mutating func lookForStream(_ now: Instant, _ effects: inout Effects) {
     phase = .asking(now)
     // Messages are sent only after the rooms have been read, see ``send(_:_:)``.
-    outbox.putBackAll()
+    publishQueue.resendAll()
     effects.publish("$JS.API.STREAM.INFO.\(options.stream)", reply: "\(inbox).stream")
   }
 
@@ -59,11 +60,11 @@ extension EngineState {
         epoch = "\(info.created) \(instance) \(lossCount)"
       }
       created = info.created
-      for number in rooms.keys { rooms[number]?.reader.forget() }
+      for number in rooms.keys { rooms[number]?.reader.reset() }
     }
     phase = .ready
     warnedAt = nil
-    asked = []
+    requested = []
     opening = []
     for number in rooms.keys.sorted() { restart(number, at: now, &effects) }
     effects.logs.append((.notice, "found the stream \(options.stream), created \(info.created)"))

@@ -3,38 +3,38 @@
 ///
 /// A name is in only one list of an event. An event is true whatever the client knows already: a client that was just
 /// welcomed may get names that it knows.
-struct Presence {
+struct PresenceChanges {
   /// Maximum number of names in one list of an event. The rest follows in the next event.
   static let maxNames = 50
   /// Maximum number of pending names. Beyond it, only the total count is reported.
-  static let maxWaiting = 1000
+  static let maxPending = 1000
 
-  private enum Change {
+  private enum NameChange {
     /// A member of the name has joined or left.
     case membership
     case renamedTo(Name)
     /// The new name's entry of a rename.
     case renamedFrom(Name)
   }
-  private var changes: [Name: Change] = [:]
+  private var changes: [Name: NameChange] = [:]
   /// Whether a member without a name has joined or left.
   private var isCountChanged = false
 
   /// Whether an event is pending.
-  var hasNews: Bool { isCountChanged || !changes.isEmpty }
+  var hasChanges: Bool { isCountChanged || !changes.isEmpty }
 
   mutating func countChanged() { isCountChanged = true }
 
   /// Whether `count` more names may be pending. Otherwise the total count is reported.
-  private mutating func hasRoom(for count: Int) -> Bool {
-    guard changes.count + count > Presence.maxWaiting else { return true }
+  private mutating func hasCapacity(for count: Int) -> Bool {
+    guard changes.count + count > PresenceChanges.maxPending else { return true }
     isCountChanged = true
     return false
   }
 
   /// Records that a member of the name has joined or left.
   mutating func changed(_ name: Name) {
-    guard changes[name] != nil || hasRoom(for: 1) else { return }
+    guard changes[name] != nil || hasCapacity(for: 1) else { return }
     // A second change splits an earlier rename into a leave and a join.
     switch changes[name] {
     case .renamedTo(let other), .renamedFrom(let other): changes[other] = .membership
@@ -45,7 +45,7 @@ struct Presence {
 
   mutating func renamed(_ old: Name, to new: Name) {
     if changes[old] == nil && changes[new] == nil {
-      guard hasRoom(for: 2) else { return }
+      guard hasCapacity(for: 2) else { return }
       changes[old] = .renamedTo(new)
       changes[new] = .renamedFrom(old)
     } else {
@@ -62,9 +62,11 @@ struct Presence {
     isCountChanged = false
     for (name, change) in changes {
       switch change {
-      case .membership where isPresent(name) && event.joined.count < Presence.maxNames: event.joined.append(name.text)
-      case .membership where !isPresent(name) && event.left.count < Presence.maxNames: event.left.append(name.text)
-      case .renamedTo(let new) where event.renamed.count < Presence.maxNames:
+      case .membership where isPresent(name) && event.joined.count < PresenceChanges.maxNames:
+        event.joined.append(name.text)
+      case .membership where !isPresent(name) && event.left.count < PresenceChanges.maxNames:
+        event.left.append(name.text)
+      case .renamedTo(let new) where event.renamed.count < PresenceChanges.maxNames:
         event.renamed.append([name.text, new.text])
         changes[new] = nil
       default: continue

@@ -1,14 +1,15 @@
 internal import Confab
 internal import ConfabChat
+internal import DequeModule
 
 // Each room has its own consumer. After an error the consumer is recreated at the room's position.
-extension EngineState {
+extension JetStreamState {
   /// Recreates the consumer of a room at its position.
   mutating func restart(_ number: Int, at instant: Instant, _ effects: inout Effects) {
     guard let room = rooms[number] else { return }
     deleteConsumer(number, room.reader.generation, &effects)
     rooms[number]?.reader.restart(at: instant)
-    asked.remove(number)
+    requested.remove(number)
     opening.append(number)
   }
 
@@ -38,14 +39,14 @@ extension EngineState {
   mutating func makeReaders(_ now: Instant, _ effects: inout Effects) {
     guard phase == .ready else { return }
     var later: [Int] = []
-    while asked.count < EngineState.maxOpening, let number = opening.popFirst() {
+    while requested.count < JetStreamState.maxOpening, let number = opening.popFirst() {
       guard let room = rooms[number], case .waiting(let instant) = room.reader.phase else { continue }
       guard instant <= now else {
         later.append(number)
         continue
       }
-      rooms[number]?.reader.ask(now: now)
-      asked.insert(number)
+      rooms[number]?.reader.request(now: now)
+      requested.insert(number)
       let name = consumer(number, room.reader.generation)
       let delivery = delivery(number, room.reader.generation)
       effects.actions.append(.subscribe(delivery))
@@ -63,14 +64,14 @@ extension EngineState {
   }
 
   mutating func made(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    asked.remove(number)
+    requested.remove(number)
     switch Api.decode(message, as: ConsumerInfo.self) {
     case .success(let info):
       guard let generation = rooms[number]?.reader.generation else { return }
       let step = rooms[number]?.reader.made(info, now: now)
       for delivery in rooms[number]?.reader.release() ?? [] where step == .taken && isReader(number, generation) {
         let limit = options.maxMessagesPerRoom
-        accepted(
+        received(
           number, delivery, rooms[number]!.reader.accept(delivery, limit: limit, roomLimit: roomLimit), now, &effects)
       }
       if isReader(number, generation) { progress(number, step, nil, now, &effects) }
@@ -97,15 +98,17 @@ extension EngineState {
     else { return }
     let limit = options.maxMessagesPerRoom
     let step = rooms[number]!.reader.take(delivery, limit: limit, roomLimit: roomLimit, now: now)
-    accepted(number, delivery, step, now, &effects)
+    received(number, delivery, step, now, &effects)
   }
 
-  private mutating func accepted(
+  private mutating func received(
     _ number: Int, _ delivery: Delivery, _ step: RoomReader.Step, _ now: Instant, _ effects: inout Effects
   ) {
     if step == .taken || step == .known, let room = rooms[number] {
-      if let id = delivery.id, let message = outbox.settle(id: id) { settled(message, &effects) }
-      if step == .taken, room.reader.isOpened, let sink = room.sink { effects.placed(delivery.post, number, sink) }
+      if let id = delivery.id, let message = publishQueue.settle(id: id) { settled(message, &effects) }
+      if step == .taken, room.reader.isOpened, let delegate = room.delegate {
+        effects.published(delivery.publication, number, delegate)
+      }
     }
     progress(number, step, delivery.pending, now, &effects)
   }
@@ -114,7 +117,7 @@ extension EngineState {
     _ number: Int, _ step: RoomReader.Step?, _ pending: Int?, _ now: Instant, _ effects: inout Effects
   ) {
     switch step {
-    case .hole: restart(number, at: now, &effects)
+    case .gap: restart(number, at: now, &effects)
     case .missed:
       warn(
         "messages have been deleted from the stream before they were read: clients of the room are closed", now,
@@ -131,26 +134,27 @@ extension EngineState {
   /// Handles that a room has been read completely. The consumer may not have been confirmed yet, because that response
   /// can get lost.
   private mutating func wasRead(_ number: Int) {
-    asked.remove(number)
+    requested.remove(number)
     caughtUp.insert(number)
-    outbox.wake(room: number)
+    publishQueue.wake(room: number)
   }
 
   /// Opens rooms that have been read, after other servers have had time to report their members.
   mutating func openRooms(_ now: Instant, _ effects: inout Effects) {
-    neighbourhood.ask(now, &effects)
-    for number in caughtUp.sorted() where rooms[number]?.sink == nil || neighbourhood.hasAsked(number, now) {
+    presenceExchange.requestReports(now, &effects)
+    for number in caughtUp.sorted() where rooms[number]?.delegate == nil || presenceExchange.hasRequested(number, now) {
       caughtUp.remove(number)
       openRoom(number, &effects)
     }
-    effects.isToLookAgain = !caughtUp.isEmpty
+    effects.needsAnotherRun = !caughtUp.isEmpty
   }
 
   mutating func openRoom(_ number: Int, _ effects: inout Effects) {
     guard let room = rooms[number], room.reader.phase == .live, !room.reader.isOpened, let epoch else { return }
     let limit = options.maxMessagesPerRoom
-    let posts = rooms[number]?.reader.open(limit: limit) ?? []
-    guard let sink = room.sink else { return }
-    effects.opened(Kept(epoch: epoch, last: room.reader.last, posts: posts), number, sink)
+    let publications = rooms[number]?.reader.open(limit: limit) ?? []
+    guard let delegate = room.delegate else { return }
+    effects.opened(
+      RoomSnapshot(epoch: epoch, lastOffset: room.reader.lastOffset, publications: publications), number, delegate)
   }
 }

@@ -1,49 +1,49 @@
 internal import Confab
 internal import Synchronization
 
-/// A connection that sends messages. It bounds the messages whose offset is pending.
+/// Quota of one connection for messages whose offset is pending.
 ///
 /// Reading from the connection is paused while more than 64 KiB of its messages are pending, counting 256 bytes of
 /// overhead for each, or while any of them is pending and the messages of the whole chat exceed
-/// ``ChatOptions/maxWaitingBytes``. A paused connection resumes when at most 32 KiB of its messages are pending and the
+/// ``ChatOptions/maxPendingBytes``. A paused connection resumes when at most 32 KiB of its messages are pending and the
 /// chat is within its limit, or when none is pending. TCP slows the client down meanwhile, and no message is lost.
 /// Other connections may have read messages by then. These add at most 16 MiB; further ones are rejected. Any thread.
-public final class Sender: Sendable {
+public final class PublisherQuota: Sendable {
   private static let maxBytes = 64 << 10
   private static let overhead = 256
 
   /// Identifier, unique in the process.
   public let id: UInt64
   private let connection: Connection
-  private let waitingBytes: WaitingBytes
+  private let total: PendingBytes
   private let state = Mutex((bytes: 0, isPaused: false))
 
-  init(_ connection: Connection, _ waitingBytes: WaitingBytes) {
-    (id, self.connection, self.waitingBytes) = (connection.id, connection, waitingBytes)
+  init(_ connection: Connection, _ total: PendingBytes) {
+    (id, self.connection, self.total) = (connection.id, connection, total)
   }
 
   /// Whether so many bytes are pending that a message of a connection without pending messages is rejected.
-  var isRefused: Bool { waitingBytes.isFull && state.withLock { $0.bytes == 0 } }
+  var isExhausted: Bool { total.isFull && state.withLock { $0.bytes == 0 } }
 
   /// Adds a pending message of `count` bytes. On the connection's loop.
-  func began(_ count: Int) {
-    let total = waitingBytes.add(count + Sender.overhead)
+  func charge(_ count: Int) {
+    let total = total.add(count + PublisherQuota.overhead)
     let isPaused = state.withLock { state in
-      state.bytes += count + Sender.overhead
+      state.bytes += count + PublisherQuota.overhead
       if state.isPaused { return false }
-      state.isPaused = state.bytes > Sender.maxBytes || total > waitingBytes.limit
+      state.isPaused = state.bytes > PublisherQuota.maxBytes || total > self.total.limit
       return state.isPaused
     }
     if isPaused { connection.pauseReading() }
   }
 
   /// Removes a pending message of `count` bytes.
-  public func settled(_ count: Int) {
-    let total = waitingBytes.add(-count - Sender.overhead)
+  public func release(_ count: Int) {
+    let total = total.add(-count - PublisherQuota.overhead)
     let isRelieved = state.withLock { state in
-      state.bytes -= count + Sender.overhead
-      guard state.isPaused, state.bytes <= Sender.maxBytes / 2 else { return false }
-      state.isPaused = state.bytes > 0 && total > waitingBytes.limit
+      state.bytes -= count + PublisherQuota.overhead
+      guard state.isPaused, state.bytes <= PublisherQuota.maxBytes / 2 else { return false }
+      state.isPaused = state.bytes > 0 && total > self.total.limit
       return !state.isPaused
     }
     guard isRelieved else { return }
@@ -55,7 +55,7 @@ public final class Sender: Sendable {
 }
 
 /// Number of bytes of all pending messages of a chat.
-final class WaitingBytes: Sendable {
+final class PendingBytes: Sendable {
   /// Allowance for messages already read when the limit is reached.
   private static let slack = 16 << 20
 
@@ -64,7 +64,7 @@ final class WaitingBytes: Sendable {
 
   init(limit: Int) { self.limit = limit }
 
-  var isFull: Bool { count.load(ordering: .relaxed) > limit + WaitingBytes.slack }
+  var isFull: Bool { count.load(ordering: .relaxed) > limit + PendingBytes.slack }
 
   /// Returns the new total.
   func add(_ count: Int) -> Int { self.count.add(count, ordering: .relaxed).newValue }

@@ -1,0 +1,21 @@
+internal import Confab
+
+/// What a chat does for one connection, by its protocol. It is the connection's context. Loop thread only.
+///
+/// A class instead of a protocol, because a cast of the context to a protocol takes three times as long, and each
+/// message needs one.
+class ChatConnection {
+  private let reference: RoomReference
+  final var room: Room { reference.room }
+
+  init(_ reference: consuming RoomReference) { self.reference = reference }
+
+  /// Handles a message of the client.
+  func received(_ message: Message, from connection: Connection) {}
+
+  /// Handles that the server will close the connection.
+  func moving(_ connection: Connection, after delay: Duration) {}
+
+  /// Removes the connection from the room.
+  func closed(_ connection: Connection) {}
+}

@@ -1,0 +1,23 @@
+internal import Confab
+
+/// A connection of the plain protocol, see ``PlainProtocol``.
+final class PlainConnection: ChatConnection {
+  /// Nil if the engine is not shared.
+  private let quota: PublisherQuota?
+
+  /// Adds the connection to its room.
+  init(_ connection: Connection, in reference: consuming RoomReference, _ quota: PublisherQuota?) {
+    self.quota = quota
+    super.init(reference)
+    room.add(connection)
+  }
+
+  override func received(_ message: Message, from connection: Connection) {
+    if let quota, quota.isExhausted {
+      return connection.close(.tryAgainLater, reason: "too many messages are waiting")
+    }
+    room.publish(message, quota)
+  }
+
+  override func closed(_ connection: Connection) { room.remove(connection) }
+}

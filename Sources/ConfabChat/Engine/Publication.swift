@@ -1,0 +1,75 @@
+public import Confab
+
+/// A message before it has an offset.
+public struct Draft: Sendable {
+  /// Message kind of the plain protocol. Messages of the rich protocol are text.
+  public let kind: Message.Kind
+  /// Its payload.
+  public let bytes: [UInt8]
+  /// Name of the sender; nil for the plain protocol.
+  public let name: String?
+  /// The sending client; nil for the plain protocol.
+  public let member: Member?
+  /// The client's own identifier of the message: 1 to 64 ASCII letters, digits, - and _. While the room keeps a
+  /// message, it has no second one of the same member and tag.
+  public let tag: String?
+
+  /// Creates a draft. Text that is not UTF-8 becomes binary, and invalid names and tags are dropped, because engines
+  /// read them from files and streams.
+  public init(kind: Message.Kind, bytes: [UInt8], name: String? = nil, member: Member? = nil, tag: String? = nil) {
+    self.kind = kind == .text && !Message.isText(bytes.span) ? .binary : kind
+    (self.bytes, self.member) = (bytes, member)
+    self.name = name.flatMap { 1...Name.maxBytes ~= $0.utf8.count ? $0 : nil }
+    self.tag = tag.flatMap { Tag($0)?.text }
+  }
+
+  /// Creates a draft of the plain protocol.
+  init(_ message: Message) { self.init(kind: message.kind, bytes: [UInt8](message)) }
+}
+
+/// Position of a message in a room's order, and its time.
+public struct Position: Sendable, Hashable {
+  /// Offset, from 1. It is above that of all earlier messages. There may be gaps.
+  public let offset: Int
+  /// Time at which the message got its offset: milliseconds since 1970, UTC.
+  public let time: Int64
+
+  /// Creates a position.
+  public init(offset: Int, time: Int64) { (self.offset, self.time) = (offset, time) }
+
+  /// Valid offsets: those that JSON numbers represent exactly.
+  package static let offsets = 1...1 << 53
+  /// Valid times, up to the year 9999.
+  package static let times: Range<Int64> = 0..<253_402_300_800_000
+}
+
+/// A message with its offset.
+public struct Publication: Sendable {
+  /// The offset and time.
+  public let position: Position
+  /// The message.
+  public let draft: Draft
+
+  /// Creates a publication.
+  public init(_ draft: Draft, at position: Position) { (self.draft, self.position) = (draft, position) }
+}
+
+/// Snapshot of a room that an engine restores.
+public struct RoomSnapshot: Sendable {
+  /// Epoch of the offsets. It changes when offsets may be assigned again.
+  public let epoch: String
+  /// Offset of the newest message that the room has ever had; 0 without messages.
+  public let lastOffset: Int
+  /// The newest messages, oldest first, without gaps.
+  public let publications: [Publication]
+
+  /// An empty room with a new, random epoch.
+  package static var empty: RoomSnapshot {
+    RoomSnapshot(epoch: String(UInt64.random(in: .min ... .max), radix: 36), lastOffset: 0, publications: [])
+  }
+
+  /// Creates a snapshot.
+  public init(epoch: String, lastOffset: Int, publications: [Publication]) {
+    (self.epoch, self.lastOffset, self.publications) = (epoch, lastOffset, publications)
+  }
+}

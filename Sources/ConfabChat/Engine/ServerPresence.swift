@@ -1,0 +1,41 @@
+/// The members of a room on one of the servers that share it.
+public struct ServerPresence: Sendable, Equatable, Codable {
+  /// Maximum number of ``members``. Further members are only counted.
+  public static let maxMembers = 1000
+
+  /// The members of the rich protocol.
+  public let members: [MemberPresence]
+  /// Number of all members, including those of the plain protocol.
+  public let count: Int
+
+  /// An empty room.
+  public static let none = ServerPresence(members: [], count: 0)
+
+  init(members: [MemberPresence], count: Int) { (self.members, self.count) = (members, count) }
+
+  // The names between servers.
+  private enum CodingKeys: String, CodingKey {
+    case members = "people"
+    case count
+  }
+}
+
+/// A member with a name, as its server reports it.
+public struct MemberPresence: Sendable, Equatable, Codable {
+  /// The name.
+  public let name: String
+  /// Secret that proves to any server that a client is this member. Only servers may see it.
+  public let session: String
+  /// Number that rises with each connection of the member. The server with the highest number has the newest connection.
+  public let connectionNumber: Int
+
+  init(_ name: Name, _ session: Session, connectionNumber: Int) {
+    (self.name, self.session, self.connectionNumber) = (name.text, session.text, connectionNumber)
+  }
+
+  // The names between servers.
+  private enum CodingKeys: String, CodingKey {
+    case name, session
+    case connectionNumber = "visits"
+  }
+}

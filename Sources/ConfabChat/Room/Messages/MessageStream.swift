@@ -1,0 +1,233 @@
+internal import Confab
+
+/// The messages of a room: published ones, which it stores and delivers in one order, and pending ones, for which it
+/// knows the publisher.
+struct MessageStream {
+  private let options: ChatOptions
+  private let logs: RoomLogs
+  private let budget: HistoryBudget
+  /// Maximum size of a text for readers of the rich protocol, see ``MessageEvent``.
+  private let maxTextBytes: Int
+  /// Assigns the offsets; nil while the room is being made.
+  private(set) var engine: (any EngineRoom)?
+  /// Epoch of the offsets. A returning client may find another room of the same name.
+  private(set) var epoch = ""
+  private var history: History
+  /// Tags of pending messages, with the connections that have sent them.
+  private var pendingTags: [MemberTag: Connection] = [:]
+  /// Connections whose client has messages that the room does not have yet. Their welcome waits for these.
+  private var waiting: [(after: Int, connection: Connection)] = []
+
+  init(_ options: ChatOptions, _ logs: RoomLogs, _ budget: HistoryBudget) {
+    (self.options, self.logs, self.budget) = (options, logs, budget)
+    maxTextBytes = MessageEvent.maxTextBytes(textLimit: options.maxTextLength)
+    history = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
+  }
+
+  mutating func attach(_ engine: any EngineRoom) { self.engine = engine }
+
+  // MARK: Publishing
+
+  /// Publishes a message of the plain protocol. Returns whether it is pending.
+  mutating func publish(
+    _ message: Message, _ forms: BroadcastLog.CompressedForms?, _ quota: PublisherQuota?, to audience: Audience
+  ) -> Bool {
+    guard let position = engine?.publish({ Draft(message) }, quota) else { return true }
+    append(message, at: position, forms, to: audience)
+    return false
+  }
+
+  enum PublishResult {
+    case published
+    case pending
+    /// The connection has sent the message before, and it is pending.
+    case alreadyPending
+    /// The room has the message already, with this JSON.
+    case alreadyPublished(ArraySlice<UInt8>)
+  }
+
+  /// Publishes a message of the rich protocol.
+  mutating func publish(
+    _ bytes: [UInt8], tag: Tag, from member: Member, named name: Name, _ connection: Connection,
+    _ quota: PublisherQuota?, to audience: Audience
+  ) -> PublishResult {
+    if let json = history.message(with: tag, of: member) { return .alreadyPublished(json) }
+    // The message is sent when it gets its offset.
+    let key = MemberTag(member: member, tag: tag.text)
+    guard pendingTags.updateValue(connection, forKey: key) == nil else { return .alreadyPending }
+    let draft = { Draft(kind: .text, bytes: bytes, name: name.text, member: member, tag: tag.text) }
+    guard let position = engine?.publish(draft, quota) else { return .pending }
+    let message = Message(.text, bytes.span)
+    append(message, name: name.text, member: member, tag: tag.text, at: position, nil, to: audience)
+    return .published
+  }
+
+  /// Adds a publication of the engine.
+  mutating func append(_ publication: Publication, _ forms: BroadcastLog.CompressedForms?, to audience: Audience) {
+    let draft = publication.draft
+    append(
+      Message(draft.kind, draft.bytes.span), name: draft.name, member: draft.member, tag: draft.tag,
+      at: publication.position, forms, to: audience)
+  }
+
+  /// Stores a message with its offset, and appends it to the logs that have readers.
+  private mutating func append(
+    _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at position: Position,
+    _ forms: BroadcastLog.CompressedForms?, to audience: Audience
+  ) {
+    let publisher = MemberTag(member, tag).flatMap { pendingTags.removeValue(forKey: $0) }
+    guard position.offset > history.lastOffset else {
+      // The message had its offset before, and the room has dropped it.
+      guard let publisher else { return }
+      let json = json(message, name, member, tag, position)
+      publisher.loop.execute { publisher.send(Message(.text, json.span)) }
+      return
+    }
+    expire()
+    let isNeeded = audience.hasRich || options.maxHistoryMessages > 0
+    let event = isNeeded ? json(message, name, member, tag, position) : []
+    tally { $0.append(event, member: member, tag: tag, at: position) }
+    if let name {
+      if audience.hasPlain {
+        let form = PlainProtocol.form(of: message, from: name, at: position.time)
+        logs.plain.append(Message(.text, form.span))
+      }
+    } else {
+      logs.plain.append(message, compressed: forms)
+    }
+    if audience.hasRich { logs.rich.append(Message(.text, event.span)) }
+  }
+
+  private func json(
+    _ message: Message, _ name: String?, _ member: Member?, _ tag: String?, _ position: Position
+  ) -> [UInt8] {
+    MessageEvent(at: position, message, from: name, member: member, tag: tag, maxTextBytes: maxTextBytes).json
+  }
+
+  /// Informs the connections whose messages the engine has rejected.
+  mutating func reject(_ drafts: [Draft]) {
+    for key in drafts.compactMap({ MemberTag($0.member, $0.tag) }) {
+      guard let connection = pendingTags.removeValue(forKey: key) else { continue }
+      connection.loop.execute { (connection.context as? RichConnection)?.rejected(key.tag, connection) }
+    }
+  }
+
+  // MARK: Epochs
+
+  /// Begins with an engine's snapshot.
+  mutating func restore(_ snapshot: RoomSnapshot) {
+    // Pending messages may be in the snapshot, or may be lost.
+    pendingTags = [:]
+    let empty = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
+    tally { [maxTextBytes] history in
+      history = empty
+      history.restore(snapshot, maxTextBytes: maxTextBytes)
+    }
+    expire()
+    begin(epoch: snapshot.epoch)
+  }
+
+  mutating func begin(epoch: String) {
+    self.epoch = epoch
+    resumeWaiting { _ in true }
+  }
+
+  // MARK: Waiting
+
+  /// Whether the room has all messages that a client has. If not, the connection's ``RichConnection`` resumes when it
+  /// does: the client's previous server may be ahead of this one.
+  mutating func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
+    guard let after = hello.after, hello.epoch == epoch, after > history.lastOffset else { return true }
+    waiting.append((after, connection))
+    return false
+  }
+
+  mutating func stopWaiting(_ connection: Connection) { waiting.removeAll { $0.connection === connection } }
+
+  /// Resumes the connections whose messages the room has.
+  mutating func resumeCaughtUp() {
+    if waiting.isEmpty { return }
+    let lastOffset = history.lastOffset
+    resumeWaiting { $0 <= lastOffset }
+  }
+
+  private mutating func resumeWaiting(where isReady: (_ after: Int) -> Bool) {
+    waiting.removeAll { after, connection in
+      guard isReady(after) else { return false }
+      connection.loop.execute { (connection.context as? RichConnection)?.resume(connection) }
+      return true
+    }
+  }
+
+  // MARK: Reading
+
+  var lastOffset: Int { history.lastOffset }
+  /// Offset of the oldest stored message.
+  var oldestOffset: Int { history.oldestOffset }
+
+  struct Missed {
+    let messages: [ArraySlice<UInt8>]
+    var more = false
+    /// Whether messages that the client has missed are not stored any more.
+    var hasGap = false
+  }
+
+  /// Returns the messages that a returning client has missed. For other clients, or if those are dropped, returns the
+  /// newest messages.
+  mutating func missed(_ hello: ClientEvent.Hello) -> Missed {
+    expire()
+    if let epoch = hello.epoch, let after = hello.after {
+      if epoch == self.epoch && after <= history.lastOffset && history.isWhole(after: after) {
+        let page = history.page(after: after, count: History.maxPage)
+        return Missed(messages: page.messages, more: page.more)
+      }
+    }
+    let page = history.page(before: .max, count: hello.history ?? options.joinMessages)
+    return Missed(messages: page.messages, hasGap: hello.epoch != nil && hello.after != nil)
+  }
+
+  /// Returns a page of the history; nil if the requested messages have been dropped.
+  mutating func page(_ request: ClientEvent.HistoryRequest) -> HistoryEvent? {
+    expire()
+    let count = request.count ?? options.joinMessages
+    if let after = request.after, !history.isWhole(after: after) { return nil }
+    let page =
+      request.after.map { history.page(after: $0, count: count) }
+      ?? history.page(before: request.before ?? .max, count: count)
+    return HistoryEvent(
+      messages: page.messages, oldest: history.oldestOffset, before: request.before, after: request.after,
+      more: page.more)
+  }
+
+  // MARK: Memory
+
+  /// Memory of the history in bytes, which the budget includes.
+  var bytes: Int { history.bytes }
+  var isEmpty: Bool { history.isEmpty }
+
+  /// Drops old messages, until `count` bytes are free or none is left.
+  mutating func drop(_ count: Int) { tally { $0.drop(count) } }
+
+  /// Frees the spare capacity of the newest messages.
+  mutating func shrink() { history.shrink() }
+
+  /// Drops expired messages.
+  private mutating func expire() {
+    let age = options.maxHistoryAge
+    if age > .zero { tally { $0.drop(olderThan: WallClock.milliseconds - age.components.seconds * 1000) } }
+  }
+
+  /// Changes the history, and updates the budget.
+  private mutating func tally(_ body: (inout History) -> Void) {
+    let bytes = history.bytes
+    body(&history)
+    budget.add(history.bytes - bytes)
+  }
+}
+
+extension BroadcastLog {
+  func append(_ event: some ServerEvent) {
+    let json = event.json
+    append(Message(.text, json.span))
+  }
+}

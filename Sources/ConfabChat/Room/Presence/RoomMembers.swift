@@ -1,0 +1,158 @@
+internal import Confab
+
+/// The members with a name in a room: on this server, each with its connection, and on other servers.
+struct RoomMembers<Connection: AnyObject> {
+  struct LocalMember {
+    var name: Name
+    let session: Session
+    var connection: Connection
+    /// Number that rises with each connection of the member.
+    var connectionNumber: Int
+  }
+  private let room: String
+  private var local: [Member: LocalMember] = [:]
+  /// Members by the unique key of their name.
+  private var membersByKey: [String: Member] = [:]
+  private var remote: RemotePresence
+  /// Members here that another server still reports, because they have just moved.
+  private var moved: Set<Member> = []
+
+  init(room: String) { (self.room, remote) = (room, RemotePresence(room: room)) }
+
+  /// Number of members on this server.
+  var count: Int { local.count }
+  /// Whether this server has no members.
+  var isEmpty: Bool { local.isEmpty }
+
+  var connections: some Sequence<Connection> { local.values.lazy.map(\.connection) }
+
+  /// Number of members on other servers, except those that have just moved here.
+  var remoteCount: Int { remote.count - moved.count }
+
+  /// Returns at most `limit` names of all servers, in no order.
+  func names(_ limit: Int) -> [String] {
+    let here = local.values.prefix(limit).map(\.name.text)
+    return here + remote.names.keys.lazy.filter { !isHere($0) }.map(\.text).prefix(limit - here.count)
+  }
+
+  func isPresent(_ name: Name) -> Bool { isHere(name) || remote.names[name] != nil }
+
+  private func isHere(_ name: Name) -> Bool { membersByKey[name.key].flatMap { local[$0] }?.name == name }
+
+  /// Returns the member that `connection` belongs to; nil if another connection has replaced it.
+  func member(_ member: Member, of connection: Connection) -> LocalMember? {
+    local[member].flatMap { $0.connection === connection ? $0 : nil }
+  }
+
+  /// Whether another member has the name.
+  private func isTaken(_ name: Name, exceptBy member: Member?) -> Bool {
+    membersByKey[name.key].map { $0 != member } ?? remote.isTaken(name, exceptBy: member)
+  }
+
+  /// Returns the connection of the member with this session; nil if there is none.
+  func connection(of session: Session) -> Connection? {
+    local[session.member].flatMap { $0.session.isSame(as: session) ? $0.connection : nil }
+  }
+
+  /// How a client has joined.
+  struct Join {
+    let session: Session
+    /// The member's previous connection, now replaced.
+    var replaced: Connection?
+    /// The member's previous name, if it was different.
+    var oldName: Name?
+    /// Whether the member was in the room, here or on another server.
+    var isReturning = false
+  }
+
+  /// Adds a client, or replaces the connection with the same session. Nil if the name is taken.
+  ///
+  /// An unused session becomes the client's own. A session made by the server would be lost if the welcome that
+  /// contains it were lost, and the client would then find its own name taken.
+  mutating func join(_ name: Name, as connection: Connection, session: Session?) -> Join? {
+    if let session, let member = local[session.member], member.session.isSame(as: session) {
+      guard let old = rename(session.member, to: name) else { return nil }
+      local[session.member]?.connection = connection
+      local[session.member]?.connectionNumber = RoomMembers.connectionNumber(after: member.connectionNumber)
+      return Join(
+        session: member.session, replaced: member.connection, oldName: old == name ? nil : old, isReturning: true)
+    }
+    let elsewhere = session.flatMap { remote.member(with: $0) }
+    guard !isTaken(name, exceptBy: elsewhere?.session.member) else { return nil }
+    let own = session.flatMap { local[$0.member] == nil && !remote.has($0.member) ? $0 : nil }
+    let session = elsewhere?.session ?? own ?? Session(in: room)
+    local[session.member] = LocalMember(
+      name: name, session: session, connection: connection,
+      connectionNumber: RoomMembers.connectionNumber(after: elsewhere?.connectionNumber ?? 0))
+    membersByKey[name.key] = session.member
+    updateMoved(session)
+    let oldName = elsewhere.flatMap { $0.name == name ? nil : $0.name }
+    return Join(session: session, oldName: oldName, isReturning: elsewhere != nil)
+  }
+
+  /// The time is included, so that a server that missed an older connection still gives the newest one the highest
+  /// number.
+  private static func connectionNumber(after last: Int) -> Int {
+    max(min(last, .max - 1) + 1, Int(WallClock.milliseconds))
+  }
+
+  /// Applies another server's report. Returns the names that have joined or left, and the replaced connections of
+  /// members that have moved to that server.
+  mutating func update(_ server: String, _ presence: ServerPresence) -> (changed: Set<Name>, replaced: [Connection]) {
+    let difference = remote.update(server, presence)
+    var replaced: [Connection] = []
+    for member in difference.members {
+      guard let here = local[member] else { continue }
+      updateMoved(here.session)
+      guard let there = remote.member(with: here.session), there.connectionNumber > here.connectionNumber else {
+        continue
+      }
+      remove(member, here.name)
+      replaced.append(here.connection)
+    }
+    return (difference.names.filter { !isHere($0) }, replaced)
+  }
+
+  /// Records whether a member of this server is also on another one.
+  private mutating func updateMoved(_ session: Session) {
+    if remote.member(with: session) != nil { moved.insert(session.member) } else { moved.remove(session.member) }
+  }
+
+  private mutating func remove(_ member: Member, _ name: Name) {
+    local[member] = nil
+    membersByKey[name.key] = nil
+    moved.remove(member)
+    // Frees the memory with the last member.
+    if local.isEmpty { (local, membersByKey) = ([:], [:]) }
+  }
+
+  /// The members reported to other servers.
+  var report: [MemberPresence] {
+    local.values.prefix(ServerPresence.maxMembers).map {
+      MemberPresence($0.name, $0.session, connectionNumber: $0.connectionNumber)
+    }
+  }
+
+  /// Renames a member and returns its old name; nil if another member has the name.
+  mutating func rename(_ member: Member, to name: Name) -> Name? {
+    guard let old = local[member]?.name, !isTaken(name, exceptBy: member) else { return nil }
+    membersByKey[old.key] = nil
+    membersByKey[name.key] = member
+    local[member]?.name = name
+    return old
+  }
+
+  /// Removes the member that `connection` belongs to, and returns its name; nil if there is none.
+  mutating func leave(_ member: Member, _ connection: Connection) -> Name? {
+    guard let leaving = self.member(member, of: connection) else { return nil }
+    remove(member, leaving.name)
+    return leaving.name
+  }
+
+  /// Returns a free name similar to the taken one.
+  func proposal(for name: Name) -> Name? {
+    // If many numbers are taken, random ones find a free name faster than counting does.
+    let numbers = Array(2...9) + [99, 999, 9999, 999_999].map { Int.random(in: 10...$0) }
+    return numbers.lazy.compactMap { name.numbered($0) }.first { !isTaken($0, exceptBy: nil) }
+  }
+}

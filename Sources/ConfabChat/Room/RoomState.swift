@@ -1,0 +1,175 @@
+internal import Confab
+
+/// State of a room, under its lock: its messages and its presence, and what concerns both.
+struct RoomState {
+  private let name: String
+  private let options: ChatOptions
+  private let logs: RoomLogs
+  private let budget: HistoryBudget
+  private var stream: MessageStream
+  private var presence: RoomPresence
+  /// Actions to call when the engine has opened the room, by their owner; nil once it is open.
+  private var openActions: [ObjectIdentifier: @Sendable () -> Void]? = [:]
+  private var isAvailable: Bool
+  /// Whether the room has no references, so that its memory is counted in the budget.
+  private var isVacant = false
+
+  init(name: String, _ options: ChatOptions, _ logs: RoomLogs, _ budget: HistoryBudget, isAvailable: Bool) {
+    (self.name, self.options, self.logs, self.budget) = (name, options, logs, budget)
+    stream = MessageStream(options, logs, budget)
+    presence = RoomPresence(room: name, logs.rich)
+    self.isAvailable = isAvailable
+  }
+
+  mutating func attach(_ engine: any EngineRoom, sendPresence: @escaping @Sendable (EventLoop) -> Void) {
+    stream.attach(engine)
+    presence.attach(engine, sendEvent: sendPresence)
+  }
+
+  var engine: (any EngineRoom)? { stream.engine }
+
+  // MARK: Opening
+
+  var isOpen: Bool { openActions == nil }
+
+  /// Adds an action to call when the room is open. Returns false if it is open already.
+  mutating func addOpenAction(_ owner: ObjectIdentifier, _ action: @escaping @Sendable () -> Void) -> Bool {
+    openActions?[owner] = action
+    return !isOpen
+  }
+
+  mutating func removeOpenAction(_ owner: ObjectIdentifier) -> (@Sendable () -> Void)? {
+    openActions?.removeValue(forKey: owner)
+  }
+
+  /// Begins with the engine's snapshot. Returns the actions to call, because the room is open.
+  mutating func restore(_ snapshot: RoomSnapshot) -> [@Sendable () -> Void] {
+    if isOpen { closeConnections() }
+    stream.restore(snapshot)
+    defer { openActions = nil }
+    return openActions.map { Array($0.values) } ?? []
+  }
+
+  mutating func begin(epoch: String) {
+    if isOpen && stream.epoch != epoch { closeConnections() }
+    stream.begin(epoch: epoch)
+  }
+
+  /// Closes clients that have missed messages, or know offsets that may be assigned again.
+  private func closeConnections() {
+    for connection in presence.connections {
+      connection.loop.execute { connection.close(.serviceRestart, reason: "room restarted") }
+    }
+  }
+
+  mutating func setAvailable(_ isAvailable: Bool) {
+    guard self.isAvailable != isAvailable else { return }
+    self.isAvailable = isAvailable
+    if presence.audience.hasRich { logs.rich.append(AvailabilityEvent(available: isAvailable)) }
+  }
+
+  // MARK: Members
+
+  /// Adds a connection of the plain protocol, which reads messages from now on.
+  mutating func add(_ connection: Connection) {
+    connection.join(logs.plain)
+    presence.add(connection)
+  }
+
+  var memberCount: Int { presence.count }
+
+  mutating func remove(_ connection: Connection) { presence.remove(connection) }
+
+  /// Adds a client by name and sends the welcome; messages appended afterwards follow it. Nil if a newer connection has
+  /// the client's session.
+  mutating func welcome(
+    _ hello: ClientEvent.Hello, as name: Name, _ connection: Connection
+  ) throws(Room.NameTaken) -> RoomMembers<Connection>.Join? {
+    let session = hello.session.flatMap { Session($0, in: self.name) }
+    guard let join = try presence.join(name, session, connection) else { return nil }
+    connection.join(logs.rich)
+    let missed = stream.missed(hello)
+    connection.send(
+      WelcomeEvent(
+        room: self.name, name: name.text, member: join.session.member, session: join.session.text,
+        epoch: stream.epoch, last: stream.lastOffset, oldest: stream.oldestOffset,
+        people: presence.names(WelcomeEvent.maxPeople), count: presence.count, messages: missed.messages,
+        more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.Limits(options)))
+    if !isAvailable { connection.send(AvailabilityEvent(available: false)) }
+    return join
+  }
+
+  /// Renames a member, and confirms that to its connection.
+  mutating func rename(_ member: Member, to name: Name, _ connection: Connection) throws(Room.NameTaken) {
+    if try presence.rename(member, to: name, connection) { connection.send(RenamedEvent(name: name.text)) }
+  }
+
+  mutating func leave(_ member: Member, _ connection: Connection) { presence.leave(member, connection) }
+
+  func typing(_ member: Member, _ connection: Connection) { presence.typing(member, connection) }
+
+  /// Informs the members on this server that a user on another one is typing.
+  func typed(_ name: Name) { if presence.audience.hasRich { logs.rich.append(TypingEvent(name: name.text)) } }
+
+  mutating func report(unless version: Int) -> (presence: ServerPresence, version: Int)? {
+    presence.report(unless: version)
+  }
+
+  mutating func update(_ server: String, _ remote: ServerPresence) -> [Connection] { presence.update(server, remote) }
+
+  mutating func sendPresence(on loop: EventLoop) { presence.sendEvent(on: loop) }
+
+  // MARK: Messages
+
+  /// Publishes a message of the plain protocol. Returns whether it is pending.
+  mutating func publish(_ message: Message, _ forms: BroadcastLog.CompressedForms?, _ quota: PublisherQuota?) -> Bool {
+    stream.publish(message, forms, quota, to: presence.audience)
+  }
+
+  /// Publishes a message of the rich protocol. Nil if another connection has replaced this one.
+  mutating func publish(
+    _ bytes: [UInt8], tag: Tag, from member: Member, _ connection: Connection, _ quota: PublisherQuota?
+  ) -> MessageStream.PublishResult? {
+    guard let name = presence.name(of: member, connection) else { return nil }
+    return stream.publish(
+      bytes, tag: tag, from: member, named: name, connection, quota, to: presence.audience)
+  }
+
+  mutating func append(_ publications: [Publication], _ forms: [BroadcastLog.CompressedForms?]) {
+    for (publication, forms) in zip(publications, forms) {
+      stream.append(publication, forms, to: presence.audience)
+    }
+    stream.resumeCaughtUp()
+  }
+
+  mutating func reject(_ drafts: [Draft]) { stream.reject(drafts) }
+
+  mutating func page(_ request: ClientEvent.HistoryRequest) -> HistoryEvent? { stream.page(request) }
+
+  mutating func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
+    stream.hasCaughtUp(with: hello, connection)
+  }
+
+  mutating func stopWaiting(_ connection: Connection) { stream.stopWaiting(connection) }
+
+  // MARK: Memory
+
+  /// Whether the room has stored messages.
+  var hasHistory: Bool { !stream.isEmpty }
+
+  mutating func drop(_ count: Int) { stream.drop(count) }
+
+  /// Maximum memory of a vacant room beside its history: the room, its logs and tables.
+  static let vacantOverhead = 4 << 10
+  private var vacantBytes: Int { RoomState.vacantOverhead + name.utf8.count }
+
+  mutating func setVacant(_ isVacant: Bool) {
+    guard self.isVacant != isVacant else { return }
+    self.isVacant = isVacant
+    budget.add(isVacant ? vacantBytes : -vacantBytes)
+    if isVacant { stream.shrink() }
+  }
+
+  /// Memory that the budget includes for the room.
+  var budgetedBytes: Int { stream.bytes + (isVacant ? vacantBytes : 0) }
+}

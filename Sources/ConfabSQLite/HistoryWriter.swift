@@ -1,0 +1,230 @@
+internal import Confab
+internal import ConfabChat
+internal import Logging
+internal import Synchronization
+
+/// Work for the thread of the file.
+enum WriterTask {
+  /// Opens a room with its stored messages.
+  case open(SQLiteRoom)
+  /// Writes a message. Without a position it then gets one and is delivered, and its quota is released.
+  case write(SQLiteRoom, Draft, Position?, PublisherQuota?)
+  /// Retries failed writes.
+  case retry
+}
+
+/// Reads and writes the file for the rooms. On the queue only.
+final class HistoryWriter: @unchecked Sendable {
+  // @unchecked, because the engine calls it on its queue only.
+
+  private let file: HistoryFile
+  private let retention: HistoryFile.Retention
+  private let logger: Logger
+  /// Whether writes are failing. Any thread.
+  let isFailing = Atomic(false)
+  /// Unwritten messages by room. Later messages of the room are written after them.
+  private var unwritten: [String: RoomBatch] = [:]
+  private var unwrittenBytes = 0
+  /// Whether unwritten messages were dropped, and no write has succeeded since.
+  private var hasDropped = false
+  private var isRetryDue = false
+  private var errorLoggedAt: ContinuousClock.Instant?
+
+  /// Maximum size of unwritten messages. Beyond it they are dropped, and all epochs end when their rooms are read
+  /// again.
+  private let maxUnwrittenBytes: Int
+  /// Maximum number of messages in a transaction, which bounds the delay of pending messages.
+  private static let maxBatch = 5000
+
+  init(_ file: HistoryFile, _ retention: HistoryFile.Retention, maxUnwrittenBytes: Int, _ logger: Logger) {
+    (self.file, self.retention, self.maxUnwrittenBytes, self.logger) = (file, retention, maxUnwrittenBytes, logger)
+  }
+
+  func work(_ tasks: [WriterTask]) {
+    var batch = WriteBatch()
+    for task in tasks {
+      switch task {
+      case .open(let room):
+        write(&batch)
+        open(room)
+      case .write(let room, let draft, let position, let quota):
+        batch.add(draft, position, room, quota)
+        if batch.count == HistoryWriter.maxBatch { write(&batch) }
+      case .retry:
+        write(&batch)
+        isRetryDue = false
+        retry()
+      }
+    }
+    write(&batch)
+  }
+
+  /// Whether to schedule a retry. True once for each retry.
+  func takeRetry() -> Bool {
+    if isRetryDue || unwritten.isEmpty && !hasDropped { return false }
+    isRetryDue = true
+    return true
+  }
+
+  // MARK: Reading
+
+  private func open(_ room: SQLiteRoom) {
+    let batch = unwritten[room.name]
+    do throws(DatabaseError) {
+      room.opened(try snapshot(of: room.name) ?? .empty, run: batch?.epoch.run ?? file.run)
+    } catch {
+      logError("cannot read the history of a room, which starts empty", error)
+      room.opened(batch?.snapshot ?? .unreadable, run: batch?.epoch.run ?? file.run)
+    }
+  }
+
+  /// Returns the stored and the unwritten messages of a room; nil if it has none.
+  private func snapshot(of room: String) throws(DatabaseError) -> RoomSnapshot? {
+    guard let batch = unwritten[room] else { return try writtenSnapshot(of: room) }
+    guard !batch.replaces, let written = try writtenSnapshot(of: room), written.epoch == batch.epoch.name else {
+      return batch.snapshot
+    }
+    return RoomSnapshot(
+      epoch: written.epoch, lastOffset: batch.snapshot.lastOffset,
+      publications: written.publications + batch.publications)
+  }
+
+  private func writtenSnapshot(of room: String) throws(DatabaseError) -> RoomSnapshot? {
+    guard let (snapshot, unusable) = try file.read(room) else { return nil }
+    if unusable > 0 {
+      let reason = DatabaseError("\(unusable) messages have invalid offsets or times and are left out")
+      logError("the history of \(room.withoutControls) is damaged", reason)
+    }
+    return snapshot
+  }
+
+  // MARK: Writing
+
+  private func write(_ batch: inout WriteBatch) {
+    guard batch.count > 0 else { return }
+    // Messages of a room are written in their order.
+    var failed = batch.rooms.filter { unwritten[$0.room] != nil }
+    failed += write(batch.rooms.filter { unwritten[$0.room] == nil })
+    allow(&failed, batch.engineRooms)
+    for batch in failed { retain(batch) }
+    updateFailing()
+    batch.deliver()
+    batch = WriteBatch()
+  }
+
+  /// Returns the batches that could not be written.
+  private func write(_ batches: [RoomBatch]) -> [RoomBatch] {
+    guard !batches.isEmpty || hasDropped else { return [] }
+    do throws(DatabaseError) {
+      let failures = try file.write(batches)
+      hasDropped = false
+      return failures.map { failure in
+        logError("cannot write the history of a room, which continues from memory", failure.error)
+        return failure.batch
+      }
+    } catch {
+      logError("cannot write the history, the chat continues from memory", error)
+      return batches
+    }
+  }
+
+  /// Records on the disk that unwritten messages will be delivered. If that fails too, their rooms continue in new
+  /// epochs, which are not on the disk.
+  private func allow(_ batches: inout [RoomBatch], _ engineRooms: [String: SQLiteRoom]) {
+    guard !batches.isEmpty else { return }
+    do throws(DatabaseError) {
+      try file.allow(isWhole: false)
+    } catch {
+      logError("cannot write the history or its delivery mark, the chat continues from memory in new epochs", error)
+      for index in batches.indices where unwritten[batches[index].room] == nil {
+        guard let room = engineRooms[batches[index].room] else { continue }
+        room.begin(RoomEpoch(name: RoomSnapshot.empty.epoch, run: file.run))
+        batches[index].epoch = room.epoch
+      }
+    }
+  }
+
+  private func retain(_ batch: RoomBatch) {
+    unwrittenBytes -= unwritten[batch.room]?.bytes ?? 0
+    unwritten[batch.room, default: RoomBatch(room: batch.room, batch.epoch)].append(batch)
+    unwritten[batch.room]?.trim(messages: retention.messages, bytes: retention.bytes)
+    unwrittenBytes += unwritten[batch.room]?.bytes ?? 0
+    guard unwrittenBytes > maxUnwrittenBytes else { return }
+    logger.error("dropped \(unwrittenBytes) bytes of messages that could not be written to the history")
+    (unwritten, unwrittenBytes, hasDropped) = ([:], 0, true)
+    file.beginRun()
+  }
+
+  private func retry() {
+    if unwritten.isEmpty { _ = write([]) }
+    var rooms = unwritten.keys.sorted(by: >)
+    while !rooms.isEmpty {
+      var (batches, count) = ([RoomBatch](), 0)
+      while count < HistoryWriter.maxBatch, let batch = rooms.popLast().flatMap({ unwritten[$0] }) {
+        batches.append(batch)
+        count += batch.publications.count
+      }
+      let failed = write(batches)
+      for batch in batches { unwrittenBytes -= unwritten.removeValue(forKey: batch.room)?.bytes ?? 0 }
+      for batch in failed { retain(batch) }
+      // Further writes would probably fail too. A single failing room may be the only one.
+      if failed.count == batches.count && batches.count > 1 { break }
+    }
+    updateFailing()
+  }
+
+  /// Updates whether writes are failing.
+  private func updateFailing() {
+    if !unwritten.isEmpty || hasDropped { return isFailing.store(true, ordering: .relaxed) }
+    // A mark that still covers too much costs a gap at the next start.
+    do throws(DatabaseError) { try file.allow(isWhole: true) } catch {
+      logError("cannot write the delivery mark", error)
+    }
+    guard isFailing.exchange(false, ordering: .relaxed) else { return }
+    logger.notice("the history is being written again")
+    errorLoggedAt = nil
+  }
+
+  private func logError(_ what: String, _ error: DatabaseError) {
+    if let errorLoggedAt, errorLoggedAt + .seconds(10) > .now { return }
+    errorLoggedAt = .now
+    logger.error("\(what): \(error)")
+  }
+
+  func finish() {
+    if !unwritten.isEmpty || hasDropped { retry() }
+    guard unwritten.isEmpty && !hasDropped else { return }
+    do throws(DatabaseError) { try file.finish() } catch { logError("cannot close the history", error) }
+  }
+}
+
+/// Messages that are written together.
+private struct WriteBatch {
+  private(set) var rooms: [RoomBatch] = []
+  private var indices: [String: Int] = [:]
+  private(set) var engineRooms: [String: SQLiteRoom] = [:]
+  private var pending: [(room: SQLiteRoom, publication: Publication, quota: PublisherQuota?)] = []
+  private(set) var count = 0
+
+  mutating func add(_ draft: Draft, _ position: Position?, _ room: SQLiteRoom, _ quota: PublisherQuota?) {
+    let publication = Publication(draft, at: position ?? room.nextPosition())
+    if let index = indices[room.name] {
+      rooms[index].append(publication)
+    } else {
+      indices[room.name] = rooms.count
+      engineRooms[room.name] = room
+      rooms.append(RoomBatch(room: room.name, room.epoch))
+      rooms[rooms.endIndex - 1].append(publication)
+    }
+    if position == nil { pending.append((room, publication, quota)) }
+    count += 1
+  }
+
+  /// Delivers the pending messages to the rooms, and releases their quotas.
+  func deliver() {
+    for (_, messages) in Dictionary(grouping: pending, by: { ObjectIdentifier($0.room) }) {
+      messages.first?.room.published(messages.map(\.publication))
+    }
+    for (_, publication, quota) in pending { quota?.release(publication.draft.bytes.count) }
+  }
+}
