@@ -3,7 +3,7 @@ internal import Confab
 internal import Synchronization
 
 /// The target of a `confab_authorization`: a decision that the program makes, within its callback or later.
-@safe final class Decision: Sendable {
+@safe final class PendingAuthorization: Sendable {
   private enum State {
     case open
     case made(Authorization)
@@ -35,7 +35,7 @@ internal import Synchronization
             case .made(let authorization):
               state = .done
               return authorization
-            case .awaited, .done: return Decision.nobodyWaits
+            case .awaited, .done: return PendingAuthorization.notWaiting
             }
             return nil
           }
@@ -47,23 +47,23 @@ internal import Synchronization
           if case .awaited(let continuation) = state { return continuation }
           return nil
         }
-        continuation?.resume(returning: Decision.nobodyWaits)
+        continuation?.resume(returning: PendingAuthorization.notWaiting)
       }
     }
   }
 
-  private static let nobodyWaits = Authorization.refuse(Response(status: 503, ""))
+  private static let notWaiting = Authorization.refuse(Response(status: 503, ""))
 
   /// Makes the decision and releases the program's reference.
-  static func decide(_ handle: OpaquePointer?, _ authorization: Authorization) throws(Failure) {
+  static func decide(_ handle: OpaquePointer?, _ authorization: Authorization) throws(CError) {
     guard let handle = unsafe handle else { throw .argument("the authorization is NULL") }
-    let decision = unsafe Unmanaged<Decision>.fromOpaque(UnsafeRawPointer(handle))
+    let decision = unsafe Unmanaged<PendingAuthorization>.fromOpaque(UnsafeRawPointer(handle))
     try unsafe decision.takeUnretainedValue().origin.checked()
     let (isMade, continuation) = unsafe decision.takeUnretainedValue().make(authorization)
-    guard let isMade else { throw Failure(CONFAB_ERROR_STATE, "the authorization has been decided already") }
+    guard let isMade else { throw CError(CONFAB_ERROR_STATE, "the authorization has been decided already") }
     unsafe decision.release()
     continuation?.resume(returning: authorization)
-    if !isMade { throw Failure(CONFAB_ERROR_CLOSED, "the client is not waiting any more") }
+    if !isMade { throw CError(CONFAB_ERROR_CLOSED, "the client is not waiting any more") }
   }
 
   /// Stores or delivers the decision. Returns whether the client is still waiting, nil if a decision had been made
@@ -87,7 +87,7 @@ internal import Synchronization
 /// Reads the arguments of a response.
 func response(
   _ status: Int32, _ headers: UnsafePointer<UnsafePointer<CChar>?>?, _ body: UnsafeRawPointer?, _ length: Int
-) throws(Failure) -> Response {
+) throws(CError) -> Response {
   guard (200...599).contains(status) else { throw .argument("status must be 200 to 599, not \(status)") }
   guard (0...1 << 30).contains(length) else { throw .argument("length must be at most 2^30") }
   guard unsafe body != nil || length == 0 else { throw .argument("body is NULL") }
@@ -112,8 +112,9 @@ public func confab_accept(
   _ authorization: OpaquePointer?, _ userPointer: UnsafeMutableRawPointer?,
   _ release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
 ) -> Int32 {
-  result { () throws(Failure) in
-    try unsafe Decision.decide(authorization, .accept(context: Peer(userPointer: userPointer, release: release)))
+  result { () throws(CError) in
+    try unsafe PendingAuthorization.decide(
+      authorization, .accept(context: ConnectionContext(userPointer: userPointer, release: release)))
   }
 }
 
@@ -122,8 +123,8 @@ public func confab_refuse(
   _ authorization: OpaquePointer?, _ status: Int32, _ headers: UnsafePointer<UnsafePointer<CChar>?>?,
   _ body: UnsafeRawPointer?, _ length: Int
 ) -> Int32 {
-  result { () throws(Failure) in
-    try unsafe Decision.decide(authorization, .refuse(response(status, headers, body, length)))
+  result { () throws(CError) in
+    try unsafe PendingAuthorization.decide(authorization, .refuse(response(status, headers, body, length)))
   }
 }
 
@@ -132,7 +133,7 @@ public func confab_respond(
   _ request: OpaquePointer?, _ status: Int32, _ headers: UnsafePointer<UnsafePointer<CChar>?>?,
   _ body: UnsafeRawPointer?, _ length: Int
 ) -> Int32 {
-  result { () throws(Failure) in
+  result { () throws(CError) in
     let request = try unsafe RequestView.of(request)
     try request.answer(unsafe response(status, headers, body, length))
   }

@@ -5,10 +5,10 @@ internal import Confab
 @safe final class CallbackHandler: Handler {
   private let callbacks: confab_callbacks
   private let userData: UnsafeMutableRawPointer?
-  private unowned let host: Host
+  private unowned let host: HostedServer
   private let loop: EventLoop
 
-  init(_ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?, host: Host, on loop: EventLoop) {
+  init(_ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?, host: HostedServer, on loop: EventLoop) {
     self.callbacks = callbacks
     unsafe self.userData = userData
     (self.host, self.loop) = (host, loop)
@@ -17,7 +17,8 @@ internal import Confab
   func authorize(_ request: borrowing Request) -> Authorization {
     guard let authorize = unsafe callbacks.authorize else { return .accept() }
     let view = RequestView(request, on: loop)
-    return unsafe Decision().ask { decision in unsafe view.lend { unsafe authorize(decision, $0, userData) } }
+    return unsafe PendingAuthorization().ask { decision in unsafe view.lend { unsafe authorize(decision, $0, userData) }
+    }
   }
 
   func response(to request: borrowing Request) -> Response? {
@@ -28,9 +29,9 @@ internal import Confab
   }
 
   func opened(_ connection: Connection, request: Request) {
-    let peer = connection.peer ?? Peer()
-    peer.host = host
-    connection.context = peer
+    let context = connection.programContext ?? ConnectionContext()
+    context.host = host
+    connection.context = context
     guard let opened = unsafe callbacks.opened else { return }
     unsafe RequestView(request, on: loop).lend { unsafe opened(connection.handle, $0, userData) }
   }
@@ -58,8 +59,8 @@ internal import Confab
         unsafe closed(connection.handle, Int32(close.code.rawValue), $0, close.isClean ? 1 : 0, userData)
       }
     }
-    guard let peer = connection.peer else { return }
-    if let room = peer.room { host.rooms?.leave(room) }
-    (peer.room, peer.host) = (nil, nil)
+    guard let context = connection.programContext else { return }
+    if let room = context.room { host.rooms?.leave(room) }
+    (context.room, context.host) = (nil, nil)
   }
 }

@@ -4,12 +4,12 @@ internal import ConfabChat
 
 @c @implementation
 public func confab_config_init(_ config: UnsafeMutablePointer<confab_config>?, _ size: Int) -> Int32 {
-  result { () throws(Failure) in try unsafe confab_config.write(.defaults, to: config, size) }
+  result { () throws(CError) in try unsafe confab_config.write(.defaults, to: config, size) }
 }
 
 @c @implementation
 public func confab_mount_init(_ mount: UnsafeMutablePointer<confab_mount>?, _ size: Int) -> Int32 {
-  result { () throws(Failure) in
+  result { () throws(CError) in
     var defaults = unsafe confab_mount()
     unsafe defaults.path = constant("/")
     unsafe defaults.index = constant("index.html")
@@ -19,11 +19,11 @@ public func confab_mount_init(_ mount: UnsafeMutablePointer<confab_mount>?, _ si
 
 @c @implementation
 public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callbacks>?, _ size: Int) -> Int32 {
-  result { () throws(Failure) in try unsafe confab_callbacks.write(confab_callbacks(), to: callbacks, size) }
+  result { () throws(CError) in try unsafe confab_callbacks.write(confab_callbacks(), to: callbacks, size) }
 }
 
 /// Maps a member of the struct to a setting of ``Configuration`` or ``ChatOptions``.
-@unsafe private enum Setting<Settings> {
+@unsafe private enum ConfigField<Settings> {
   case flag(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Settings, Bool>)
   case small(WritableKeyPath<confab_config, Int32>, WritableKeyPath<Settings, Int>)
   case number(WritableKeyPath<confab_config, Int64>, WritableKeyPath<Settings, Int>)
@@ -50,7 +50,7 @@ public func confab_callbacks_init(_ callbacks: UnsafeMutablePointer<confab_callb
   }
 }
 
-private var serverSettings: [Setting<Configuration>] {
+private var serverSettings: [ConfigField<Configuration>] {
   unsafe [
     .small(\.port, \.port), .small(\.loops, \.loops),
     .flag(\.offers_compression, \.offersCompression), .flag(\.requires_origin, \.requiresOrigin),
@@ -70,7 +70,7 @@ private var serverSettings: [Setting<Configuration>] {
   ]
 }
 
-private var chatSettings: [Setting<ChatOptions>] {
+private var chatSettings: [ConfigField<ChatOptions>] {
   unsafe [
     .number(\.max_rooms, \.maxRooms), .number(\.max_history_messages, \.maxHistoryMessages),
     .number(\.max_history_bytes, \.maxHistoryBytes), .milliseconds(\.max_history_age_ms, \.maxHistoryAge),
@@ -99,7 +99,7 @@ extension confab_config {
   }
 
   /// Returns the server's settings in this struct.
-  func configuration(_ log: LogTarget) throws(Failure) -> Configuration {
+  func configuration(_ log: LogTarget) throws(CError) -> Configuration {
     var configuration = Configuration()
     unsafe serverSettings.forEach { unsafe $0.read(self, to: &configuration) }
     if unsafe host != nil { configuration.host = try unsafe string(host, "host") }
@@ -114,13 +114,13 @@ extension confab_config {
     configuration.allowedHosts = try unsafe strings(allowed_hosts, "an allowed host")
     configuration.trustedProxies = try unsafe strings(trusted_proxies, "a trusted proxy")
     guard unsafe (0...1 << 30).contains(max_rooms) else {
-      throw unsafe Failure(CONFAB_ERROR_CONFIGURATION, "max_rooms must be 0 to 1073741824, not \(max_rooms)")
+      throw unsafe CError(CONFAB_ERROR_CONFIGURATION, "max_rooms must be 0 to 1073741824, not \(max_rooms)")
     }
     configuration.logger = try unsafe logger(log)
     return configuration
   }
 
-  private func readMounts() throws(Failure) -> [Mount] {
+  private func readMounts() throws(CError) -> [Mount] {
     let count = unsafe mount_count
     guard (0...256).contains(count) else { throw .argument("mount_count must be 0 to 256, not \(count)") }
     guard unsafe mount_count > 0 else { return [] }

@@ -2,11 +2,11 @@ internal import CConfab
 internal import Confab
 
 /// The context of a connection.
-@safe final class Peer: @unchecked Sendable {
+@safe final class ConnectionContext: @unchecked Sendable {
   // @unchecked: once the connection is open, it is used on the loop's thread only.
 
   /// Nil before the connection is open, and after it is closed.
-  var host: Host?
+  var host: HostedServer?
   /// The room of the connection.
   var room: Rooms.Room?
   /// The program's pointer.
@@ -29,7 +29,7 @@ internal import Confab
 // A `confab_connection` is the address of a Connection. The loop keeps the connection alive until it is closed; after
 // that, the program's references from confab_connection_retain() do.
 extension Connection {
-  static func of(_ handle: OpaquePointer?) throws(Failure) -> Connection {
+  static func of(_ handle: OpaquePointer?) throws(CError) -> Connection {
     guard let handle = unsafe handle else { throw .argument("the connection is NULL") }
     let connection = unsafe Unmanaged<Connection>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
     try connection.loop.origin.checked()
@@ -39,10 +39,10 @@ extension Connection {
   var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
 
   /// Returns the connection of a handle. Throws on other threads than its loop's.
-  static func current(_ handle: OpaquePointer?) throws(Failure) -> Connection {
+  static func current(_ handle: OpaquePointer?) throws(CError) -> Connection {
     let connection = try unsafe of(handle)
     guard connection.loop.isCurrent else {
-      throw Failure(
+      throw CError(
         CONFAB_ERROR_THREAD,
         "the connection must be used on the thread of loop \(connection.loop.index): use confab_execute()")
     }
@@ -50,21 +50,21 @@ extension Connection {
   }
 
   /// Returns the connection of a handle. Throws on other threads than its loop's, and if the connection is not open.
-  static func open(_ handle: OpaquePointer?) throws(Failure) -> Connection {
+  static func open(_ handle: OpaquePointer?) throws(CError) -> Connection {
     let connection = try unsafe current(handle)
     guard connection.readyState == .open else { throw closed }
     return connection
   }
 
-  static let closed = Failure(CONFAB_ERROR_CLOSED, "the connection is closing or closed")
+  static let closed = CError(CONFAB_ERROR_CLOSED, "the connection is closing or closed")
 
-  var peer: Peer? { context as? Peer }
+  var programContext: ConnectionContext? { context as? ConnectionContext }
 }
 
 /// Reads the arguments of a message, which is borrowed during the call.
 private func message<Value>(
-  _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int, _ use: (borrowing Message) throws(Failure) -> Value
-) throws(Failure) -> Value {
+  _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int, _ use: (borrowing Message) throws(CError) -> Value
+) throws(CError) -> Value {
   guard let kind = UInt8(exactly: kind).flatMap(Message.Kind.init) else {
     throw .argument("kind must be CONFAB_TEXT or CONFAB_BINARY, not \(kind)")
   }
@@ -77,13 +77,13 @@ private func message<Value>(
 @c @implementation
 public func confab_send(_ connection: OpaquePointer?, _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int) -> Int32
 {
-  result { () throws(Failure) in
+  result { () throws(CError) in
     let connection = try unsafe Connection.open(connection)
     switch try unsafe message(kind, data, length, { connection.send(copy $0) }) {
     case .queued: return CONFAB_OK.rawValue
     case .backlogged: return Int32(CONFAB_BACKLOGGED)
     case .dropped:
-      throw Failure(
+      throw CError(
         CONFAB_ERROR_CLOSED, "more than max_backlog bytes would be queued: the connection is closed with 1013")
     }
   }
@@ -91,7 +91,7 @@ public func confab_send(_ connection: OpaquePointer?, _ kind: Int32, _ data: Uns
 
 @c @implementation
 public func confab_close(_ connection: OpaquePointer?, _ code: Int32, _ reason: UnsafePointer<CChar>?) -> Int32 {
-  result { () throws(Failure) in
+  result { () throws(CError) in
     let connection = try unsafe Connection.open(connection)
     guard let code = UInt16(exactly: code).map(CloseCode.init), code.isSendable else {
       throw .argument("close code \(code) must not be sent (RFC 6455, section 7.4)")
@@ -102,73 +102,73 @@ public func confab_close(_ connection: OpaquePointer?, _ code: Int32, _ reason: 
 
 @c @implementation
 public func confab_pause(_ connection: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in try unsafe Connection.open(connection).pauseReading() }
+  result { () throws(CError) in try unsafe Connection.open(connection).pauseReading() }
 }
 
 @c @implementation
 public func confab_resume(_ connection: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in try unsafe Connection.open(connection).resumeReading() }
+  result { () throws(CError) in try unsafe Connection.open(connection).resumeReading() }
 }
 
 @c @implementation
 public func confab_connection_backlog(_ connection: OpaquePointer?) -> Int64 {
-  result { () throws(Failure) in Int64(try unsafe Connection.current(connection).bufferedAmount) }
+  result { () throws(CError) in Int64(try unsafe Connection.current(connection).bufferedAmount) }
 }
 
 @c @implementation
 public func confab_connection_set_user_pointer(
   _ connection: OpaquePointer?, _ pointer: UnsafeMutableRawPointer?
 ) -> Int32 {
-  result { () throws(Failure) in unsafe try Connection.current(connection).peer?.userPointer = pointer }
+  result { () throws(CError) in unsafe try Connection.current(connection).programContext?.userPointer = pointer }
 }
 
 @c @implementation
 public func confab_connection_user_pointer(_ connection: OpaquePointer?) -> UnsafeMutableRawPointer? {
-  unsafe value(or: nil) { () throws(Failure) in unsafe try Connection.current(connection).peer?.userPointer }
+  unsafe value(or: nil) { () throws(CError) in unsafe try Connection.current(connection).programContext?.userPointer }
 }
 
 @c @implementation
 public func confab_connection_server(_ connection: OpaquePointer?) -> OpaquePointer? {
-  unsafe value(or: nil) { () throws(Failure) in
-    guard let host = try unsafe Connection.current(connection).peer?.host else { throw Connection.closed }
+  unsafe value(or: nil) { () throws(CError) in
+    guard let host = try unsafe Connection.current(connection).programContext?.host else { throw Connection.closed }
     return unsafe host.handle
   }
 }
 
 @c @implementation
 public func confab_connection_id(_ connection: OpaquePointer?) -> UInt64 {
-  value(or: 0) { () throws(Failure) in try unsafe Connection.of(connection).id }
+  value(or: 0) { () throws(CError) in try unsafe Connection.of(connection).id }
 }
 
 @c @implementation
 public func confab_connection_loop(_ connection: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in Int32(try unsafe Connection.of(connection).loop.index) }
+  result { () throws(CError) in Int32(try unsafe Connection.of(connection).loop.index) }
 }
 
 @c @implementation
 public func confab_connection_retain(_ connection: OpaquePointer?) -> Int32 {
   // The program's reference, see confab_connection_release().
-  result { () throws(Failure) in _ = unsafe Unmanaged.passRetained(try Connection.of(connection)) }
+  result { () throws(CError) in _ = unsafe Unmanaged.passRetained(try Connection.of(connection)) }
 }
 
 @c @implementation
 public func confab_connection_release(_ connection: OpaquePointer?) -> Int32 {
   // The reference from confab_connection_retain().
-  result { () throws(Failure) in unsafe Unmanaged.passUnretained(try Connection.of(connection)).release() }
+  result { () throws(CError) in unsafe Unmanaged.passUnretained(try Connection.of(connection)).release() }
 }
 
 // MARK: Rooms
 
 @c @implementation
 public func confab_join(_ connection: OpaquePointer?, _ room: UnsafePointer<CChar>?) -> Int32 {
-  result { () throws(Failure) in
+  result { () throws(CError) in
     let connection = try unsafe Connection.open(connection)
     let name = try unsafe string(room, "room")
-    guard let peer = connection.peer, let rooms = peer.host?.rooms else { throw Connection.closed }
-    if peer.room?.name == name { return }
-    guard let room = rooms.enter(name) else { throw Failure(CONFAB_ERROR_ROOMS, "the limit max_rooms is reached") }
-    let left = peer.room
-    peer.room = room
+    guard let context = connection.programContext, let rooms = context.host?.rooms else { throw Connection.closed }
+    if context.room?.name == name { return }
+    guard let room = rooms.enter(name) else { throw CError(CONFAB_ERROR_ROOMS, "the limit max_rooms is reached") }
+    let left = context.room
+    context.room = room
     connection.join(room.log)
     if let left { rooms.leave(left) }
     guard connection.readyState == .open else { throw Connection.closed }
@@ -177,12 +177,12 @@ public func confab_join(_ connection: OpaquePointer?, _ room: UnsafePointer<CCha
 
 @c @implementation
 public func confab_leave(_ connection: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in
+  result { () throws(CError) in
     let connection = try unsafe Connection.open(connection)
-    guard let peer = connection.peer, let room = peer.room else { return }
+    guard let context = connection.programContext, let room = context.room else { return }
     connection.leave()
-    peer.room = nil
-    peer.host?.rooms?.leave(room)
+    context.room = nil
+    context.host?.rooms?.leave(room)
   }
 }
 
@@ -190,9 +190,9 @@ public func confab_leave(_ connection: OpaquePointer?) -> Int32 {
 public func confab_publish(
   _ server: OpaquePointer?, _ room: UnsafePointer<CChar>?, _ kind: Int32, _ data: UnsafeRawPointer?, _ length: Int
 ) -> Int32 {
-  result { () throws(Failure) in
-    guard let rooms = try unsafe Host.of(server).rooms else {
-      throw Failure(CONFAB_ERROR_STATE, "the server is a chat, which has its own rooms")
+  result { () throws(CError) in
+    guard let rooms = try unsafe HostedServer.of(server).rooms else {
+      throw CError(CONFAB_ERROR_STATE, "the server is a chat, which has its own rooms")
     }
     let name = try unsafe string(room, "room")
     try unsafe message(kind, data, length) { rooms[name]?.log.append(copy $0) }

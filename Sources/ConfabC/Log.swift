@@ -18,7 +18,7 @@ final class LogTarget: Sendable {
     function = Mutex(target)
   }
 
-  var isThere: Bool { function.withLock { $0 != nil } }
+  var isSet: Bool { function.withLock { $0 != nil } }
 
   /// Returns when no call is running. No call begins afterwards.
   func end() { function.withLock { $0 = nil } }
@@ -52,13 +52,13 @@ private struct LogFunction: LogHandler {
 }
 
 extension confab_config {
-  func logger(_ target: LogTarget) throws(Failure) -> Logger {
+  func logger(_ target: LogTarget) throws(CError) -> Logger {
     guard unsafe (CONFAB_LOG_TRACE.rawValue...CONFAB_LOG_NONE.rawValue).contains(UInt32(bitPattern: log_level)) else {
-      throw unsafe Failure(CONFAB_ERROR_CONFIGURATION, "log_level must be 0 to 7, not \(log_level)")
+      throw unsafe CError(CONFAB_ERROR_CONFIGURATION, "log_level must be 0 to 7, not \(log_level)")
     }
     guard unsafe log_level < levels.count else { return Logger(label: "confab") { _ in SwiftLogNoOpLogHandler() } }
     var logger = Logger(label: "confab") { label in
-      if target.isThere { return LogFunction(target: target) }
+      if target.isSet { return LogFunction(target: target) }
       return StreamLogHandler.standardError(label: label)
     }
     logger.logLevel = unsafe levels[Int(log_level)]

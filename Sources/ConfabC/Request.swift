@@ -25,21 +25,21 @@ internal import Glibc
     unsafe strings = []
   }
 
-  static func of(_ handle: OpaquePointer?) throws(Failure) -> RequestView {
+  static func of(_ handle: OpaquePointer?) throws(CError) -> RequestView {
     guard let handle = unsafe handle else { throw .argument("the request is NULL") }
     let view = unsafe Unmanaged<RequestView>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
     try view.loop.origin.checked()
     guard view.loop.isCurrent else {
-      throw Failure(CONFAB_ERROR_THREAD, "a request must be used on the thread of its callback")
+      throw CError(CONFAB_ERROR_THREAD, "a request must be used on the thread of its callback")
     }
     return view
   }
 
   func with<Value>(_ read: (borrowing Request) -> Value) -> Value { read(Request(source)) }
 
-  func answer(_ response: Response) throws(Failure) {
+  func answer(_ response: Response) throws(CError) {
     guard isAnswerable, self.response == nil else {
-      throw Failure(CONFAB_ERROR_STATE, "only a request of the callback `http` can be answered, and only once")
+      throw CError(CONFAB_ERROR_STATE, "only a request of the callback `http` can be answered, and only once")
     }
     self.response = response
   }
@@ -54,7 +54,7 @@ internal import Glibc
 private func requested(
   _ handle: OpaquePointer?, _ read: (borrowing Request) -> String?
 ) -> UnsafePointer<CChar>? {
-  unsafe value(or: nil) { () throws(Failure) in unsafe try RequestView.of(handle).string(read) }
+  unsafe value(or: nil) { () throws(CError) in unsafe try RequestView.of(handle).string(read) }
 }
 
 @c @implementation
@@ -64,7 +64,7 @@ public func confab_request_path(_ request: OpaquePointer?) -> UnsafePointer<CCha
 
 @c @implementation
 public func confab_request_query(_ request: OpaquePointer?, _ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
-  unsafe value(or: nil) { () throws(Failure) in
+  unsafe value(or: nil) { () throws(CError) in
     let name = try unsafe string(name, "name")
     return try unsafe RequestView.of(request).string { $0[query: name] }
   }
@@ -72,7 +72,7 @@ public func confab_request_query(_ request: OpaquePointer?, _ name: UnsafePointe
 
 @c @implementation
 public func confab_request_header(_ request: OpaquePointer?, _ name: UnsafePointer<CChar>?) -> UnsafePointer<CChar>? {
-  unsafe value(or: nil) { () throws(Failure) in
+  unsafe value(or: nil) { () throws(CError) in
     let name = try unsafe string(name, "name")
     return try unsafe RequestView.of(request).string { $0[header: name] }
   }
@@ -90,5 +90,5 @@ public func confab_request_remote_host(_ request: OpaquePointer?) -> UnsafePoint
 
 @c @implementation
 public func confab_request_remote_port(_ request: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in Int32(try unsafe RequestView.of(request).with { $0.remotePort }) }
+  result { () throws(CError) in Int32(try unsafe RequestView.of(request).with { $0.remotePort }) }
 }

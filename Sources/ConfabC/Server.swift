@@ -6,8 +6,8 @@ public func confab_create(
   _ config: UnsafePointer<confab_config>?, _ callbacks: UnsafePointer<confab_callbacks>?,
   _ userData: UnsafeMutableRawPointer?, _ server: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
-  unsafe create(server) { () throws(Failure) in
-    try unsafe Host(
+  unsafe create(server) { () throws(CError) in
+    try unsafe HostedServer(
       confab_config.read(config, defaults: .defaults), confab_callbacks.read(callbacks), userData)
   }
 }
@@ -16,15 +16,15 @@ public func confab_create(
 public func confab_chat_create(
   _ config: UnsafePointer<confab_config>?, _ server: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
-  unsafe create(server) { () throws(Failure) in
-    try unsafe Host(chat: confab_config.read(config, defaults: .defaults))
+  unsafe create(server) { () throws(CError) in
+    try unsafe HostedServer(chat: confab_config.read(config, defaults: .defaults))
   }
 }
 
 private func create(
-  _ server: UnsafeMutablePointer<OpaquePointer?>?, _ make: () throws(Failure) -> Host
+  _ server: UnsafeMutablePointer<OpaquePointer?>?, _ make: () throws(CError) -> HostedServer
 ) -> Int32 {
-  result { () throws(Failure) in
+  result { () throws(CError) in
     guard let server = unsafe server else { throw .argument("the pointer to the server is NULL") }
     unsafe server.pointee = nil
     unsafe try make().give(to: server)
@@ -33,24 +33,24 @@ private func create(
 
 @c @implementation
 public func confab_start(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in try unsafe Host.of(server).start() }
+  result { () throws(CError) in try unsafe HostedServer.of(server).start() }
 }
 
 @c @implementation
 public func confab_run(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in
-    try unsafe Host.of(server).run()
+  result { () throws(CError) in
+    try unsafe HostedServer.of(server).run()
   }
 }
 
 @c @implementation
 public func confab_stop(_ server: OpaquePointer?, _ deadline: Int64) -> Int32 {
-  result { () throws(Failure) in try unsafe Host.of(server).stop(deadline: deadline) }
+  result { () throws(CError) in try unsafe HostedServer.of(server).stop(deadline: deadline) }
 }
 
 @c @implementation
 public func confab_wait(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in try unsafe Host.of(server).wait() }
+  result { () throws(CError) in try unsafe HostedServer.of(server).wait() }
 }
 
 @c @implementation
@@ -58,8 +58,8 @@ public func confab_when_stopped(
   _ server: OpaquePointer?, _ job: (@convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Void)?,
   _ argument: UnsafeMutableRawPointer?
 ) -> Int32 {
-  result { () throws(Failure) in
-    let host = try unsafe Host.of(server)
+  result { () throws(CError) in
+    let host = try unsafe HostedServer.of(server)
     guard let job = unsafe job else { throw .argument("job is NULL") }
     // nonisolated(unsafe): the program is responsible for its pointer, and keeps it valid.
     nonisolated(unsafe) let argument = unsafe argument
@@ -69,10 +69,10 @@ public func confab_when_stopped(
 
 @c @implementation
 public func confab_destroy(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in
-    let host = try unsafe Host.of(server)
+  result { () throws(CError) in
+    let host = try unsafe HostedServer.of(server)
     try host.end()
-    // The program's reference, see Host.give(to:).
+    // The program's reference, see HostedServer.give(to:).
     unsafe Unmanaged.passUnretained(host).release()
   }
 }
@@ -82,8 +82,8 @@ public func confab_execute(
   _ server: OpaquePointer?, _ loop: Int32,
   _ job: (@convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Void)?, _ argument: UnsafeMutableRawPointer?
 ) -> Int32 {
-  result { () throws(Failure) in
-    let host = try unsafe Host.of(server)
+  result { () throws(CError) in
+    let host = try unsafe HostedServer.of(server)
     guard host.server.loops.indices.contains(Int(loop)) else {
       throw .argument("loop must be 0 to \(host.server.loops.count - 1), not \(loop)")
     }
@@ -91,30 +91,30 @@ public func confab_execute(
     nonisolated(unsafe) let (server, argument) = unsafe (server, argument)
     guard let job = unsafe job else { throw .argument("job is NULL") }
     guard host.server.loops[Int(loop)].execute({ unsafe job(server, argument) }) else {
-      throw Failure(CONFAB_ERROR_CLOSED, "loop \(loop) has ended: the job is not run")
+      throw CError(CONFAB_ERROR_CLOSED, "loop \(loop) has ended: the job is not run")
     }
   }
 }
 
 @c @implementation
 public func confab_reload_certificate(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in
-    let host = try unsafe Host.of(server)
-    do throws(ConfabError) { try host.server.reloadCertificate() } catch { throw Failure(error) }
+  result { () throws(CError) in
+    let host = try unsafe HostedServer.of(server)
+    do throws(ConfabError) { try host.server.reloadCertificate() } catch { throw CError(error) }
   }
 }
 
 @c @implementation
 public func confab_server_port(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in Int32(try unsafe Host.of(server).server.port) }
+  result { () throws(CError) in Int32(try unsafe HostedServer.of(server).server.port) }
 }
 
 @c @implementation
 public func confab_server_url(_ server: OpaquePointer?) -> UnsafePointer<CChar>? {
-  unsafe value(or: nil) { () throws(Failure) in try unsafe Host.of(server).url.map { unsafe UnsafePointer($0) } }
+  unsafe value(or: nil) { () throws(CError) in try unsafe HostedServer.of(server).url.map { unsafe UnsafePointer($0) } }
 }
 
 @c @implementation
 public func confab_server_loops(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(Failure) in Int32(try unsafe Host.of(server).server.loops.count) }
+  result { () throws(CError) in Int32(try unsafe HostedServer.of(server).server.loops.count) }
 }

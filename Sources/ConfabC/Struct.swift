@@ -17,22 +17,22 @@ extension SizedStruct {
   static var earlierSizes: [Int] { [] }
   private static var sizes: [Int] { earlierSizes + [MemoryLayout<Self>.stride] }
 
-  private static func check(_ size: Int) throws(Failure) {
+  private static func check(_ size: Int) throws(CError) {
     guard sizes.contains(size) else {
-      throw Failure(
+      throw CError(
         CONFAB_ERROR_SIZE,
         "\(size) is not the size of \(Self.self), which is \(sizes.last!) bytes in confab.h \(CONFAB_VERSION): "
           + "its init function must be called first, with sizeof")
     }
   }
 
-  private static var null: Failure { .argument("the \(Self.self) is NULL") }
+  private static var null: CError { .argument("the \(Self.self) is NULL") }
 
   /// Writes the members of `value` that the caller's struct has, which is `size` bytes long. If the size is wrong, sets
   /// the struct's size to 0, which all other functions reject.
-  static func write(_ value: Self, to target: UnsafeMutablePointer<Self>?, _ size: Int) throws(Failure) {
+  static func write(_ value: Self, to target: UnsafeMutablePointer<Self>?, _ size: Int) throws(CError) {
     guard let target = UnsafeMutableRawPointer(target) else { throw null }
-    do throws(Failure) {
+    do throws(CError) {
       try check(size)
     } catch {
       if size >= MemoryLayout<Int>.size { unsafe target.storeBytes(of: 0, as: Int.self) }
@@ -44,7 +44,7 @@ extension SizedStruct {
   }
 
   /// Reads the caller's struct. Members that it does not have are those of `defaults`.
-  static func read(_ source: UnsafePointer<Self>?, defaults: Self = Self()) throws(Failure) -> Self {
+  static func read(_ source: UnsafePointer<Self>?, defaults: Self = Self()) throws(CError) -> Self {
     guard let source = unsafe UnsafeRawPointer(source) else { throw null }
     let size = unsafe source.load(as: Int.self)
     try check(size)

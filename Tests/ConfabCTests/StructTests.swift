@@ -31,9 +31,9 @@ struct StructTests {
 
   @Test(arguments: [-1, 0, 8, 15, 17, 23, 25, Int.max]) func rejectsOtherSizes(size: Int) {
     var target = Grown(size: 24, old: 5, new: 6)
-    #expect(throws: Failure.self) { try unsafe Grown.write(Grown(), to: &target, size) }
+    #expect(throws: CError.self) { try unsafe Grown.write(Grown(), to: &target, size) }
     #expect((target.old, target.new) == (5, 6))
     target.size = size
-    #expect(throws: Failure.self) { try unsafe Grown.read(&target) }
+    #expect(throws: CError.self) { try unsafe Grown.read(&target) }
   }
 }

@@ -4,7 +4,7 @@ internal import ConfabChat
 internal import Glibc
 
 /// An error of a function of the header: its result and the text for `confab_last_error()`.
-struct Failure: Error {
+struct CError: Error {
   let code: confab_error
   let message: String
 
@@ -22,7 +22,7 @@ struct Failure: Error {
       case .forked: CONFAB_ERROR_FORKED
       default: CONFAB_ERROR_ENGINE
       }
-    self.init(code, Failure.settings.reduce(error.message) { $0.replacing($1.swift, with: $1.c) })
+    self.init(code, CError.settings.reduce(error.message) { $0.replacing($1.swift, with: $1.c) })
   }
 
   /// Names of settings in Swift's error messages, with their names in the header.
@@ -37,18 +37,18 @@ struct Failure: Error {
       return (name, ["_timeout", "_interval", "_time", "_age"].contains(where: c.hasSuffix) ? c + "_ms" : c)
     }
 
-  static func argument(_ message: String) -> Failure { Failure(CONFAB_ERROR_ARGUMENT, message) }
+  static func argument(_ message: String) -> CError { CError(CONFAB_ERROR_ARGUMENT, message) }
 }
 
 extension OriginProcess {
-  func checked() throws(Failure) {
-    do throws(ConfabError) { try check() } catch { throw Failure(error) }
+  func checked() throws(CError) {
+    do throws(ConfabError) { try check() } catch { throw CError(error) }
   }
 }
 
 /// Returns the result of `body`, or the code of its failure.
-func result<Number: SignedInteger>(_ body: () throws(Failure) -> Number) -> Number {
-  do throws(Failure) {
+func result<Number: SignedInteger>(_ body: () throws(CError) -> Number) -> Number {
+  do throws(CError) {
     return try body()
   } catch {
     LastError.set(error.message)
@@ -56,16 +56,16 @@ func result<Number: SignedInteger>(_ body: () throws(Failure) -> Number) -> Numb
   }
 }
 
-func result(_ body: () throws(Failure) -> Void) -> Int32 {
-  result { () throws(Failure) in
+func result(_ body: () throws(CError) -> Void) -> Int32 {
+  result { () throws(CError) in
     try body()
     return CONFAB_OK.rawValue
   }
 }
 
 /// Returns the result of `body`, or `none` if it fails.
-func value<Value>(or none: Value, _ body: () throws(Failure) -> Value) -> Value {
-  do throws(Failure) {
+func value<Value>(or none: Value, _ body: () throws(CError) -> Value) -> Value {
+  do throws(CError) {
     return try body()
   } catch {
     LastError.set(error.message)
@@ -100,14 +100,14 @@ func constant(_ text: StaticString) -> UnsafePointer<CChar> {
 }
 
 /// Reads a C string. Throws if it is NULL or not UTF-8.
-func string(_ text: UnsafePointer<CChar>?, _ name: String) throws(Failure) -> String {
+func string(_ text: UnsafePointer<CChar>?, _ name: String) throws(CError) -> String {
   guard let text = unsafe text else { throw .argument("\(name) is NULL") }
   guard let string = unsafe String(validatingCString: text) else { throw .argument("\(name) is not UTF-8") }
   return string
 }
 
 /// Reads an array of C strings that ends with NULL.
-func strings(_ list: UnsafePointer<UnsafePointer<CChar>?>?, _ name: String) throws(Failure) -> [String] {
+func strings(_ list: UnsafePointer<UnsafePointer<CChar>?>?, _ name: String) throws(CError) -> [String] {
   var strings: [String] = []
   guard let list = unsafe list else { return strings }
   while let text = unsafe list[strings.count] { strings.append(try unsafe string(text, name)) }

@@ -6,7 +6,7 @@ internal import Glibc
 internal import Synchronization
 
 /// The target of a `confab_server`. The program owns it from `confab_create()` to `confab_destroy()`.
-@safe final class Host: @unchecked Sendable {
+@safe final class HostedServer: @unchecked Sendable {
   // @unchecked: variables are set before other threads have the object, or are atomic.
 
   private(set) var server: Server!
@@ -22,7 +22,7 @@ internal import Synchronization
   /// A server for a program's callbacks.
   init(
     _ config: confab_config, _ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?
-  ) throws(Failure) {
+  ) throws(CError) {
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
     rooms = unsafe Rooms(limit: Int(config.max_rooms))
@@ -35,7 +35,7 @@ internal import Synchronization
   }
 
   /// A chat.
-  init(chat config: confab_config) throws(Failure) {
+  init(chat config: confab_config) throws(CError) {
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
     rooms = nil
@@ -45,7 +45,7 @@ internal import Synchronization
 
   private func listen(
     _ config: confab_config, _ chat: Chat? = nil, _ makeHandler: @escaping @Sendable (EventLoop) -> any Handler
-  ) throws(Failure) {
+  ) throws(CError) {
     var configuration = try unsafe config.configuration(log)
     do throws(ConfabError) {
       if let chat {
@@ -58,7 +58,7 @@ internal import Synchronization
         server = try Server(configuration, handler: makeHandler)
       }
     } catch {
-      throw Failure(error)
+      throw CError(error)
     }
     unsafe url = strdup(server.addresses[0].url)
   }
@@ -67,22 +67,22 @@ internal import Synchronization
 
   // MARK: Running
 
-  func start() throws(Failure) {
+  func start() throws(CError) {
     // Before the start: callbacks may already need it.
     isStarted.store(true, ordering: .releasing)
-    do throws(ConfabError) { try server.start() } catch { throw Failure(error) }
+    do throws(ConfabError) { try server.start() } catch { throw CError(error) }
   }
 
-  func run() throws(Failure) {
+  func run() throws(CError) {
     if isOnHostLoop {
-      throw Failure(CONFAB_ERROR_STATE, "the server uses uv_loop: call confab_start(), and run the loop")
+      throw CError(CONFAB_ERROR_STATE, "the server uses uv_loop: call confab_start(), and run the loop")
     }
     isStarted.store(true, ordering: .releasing)
-    do throws(ConfabError) { try server.startOnThisThread() } catch { throw Failure(error) }
+    do throws(ConfabError) { try server.startOnThisThread() } catch { throw CError(error) }
     try wait()
   }
 
-  func stop(deadline: Int64) throws(Failure) {
+  func stop(deadline: Int64) throws(CError) {
     guard (-1...86_400_000).contains(deadline) else {
       throw .argument("deadline_ms must be -1 to 86400000, not \(deadline)")
     }
@@ -90,7 +90,7 @@ internal import Synchronization
   }
 
   /// Returns when every loop has ended.
-  func wait() throws(Failure) {
+  func wait() throws(CError) {
     try checkStarted()
     try checkThread()
     let ended = DispatchSemaphore(value: 0)
@@ -98,19 +98,19 @@ internal import Synchronization
     ended.wait()
   }
 
-  func whenStopped(_ body: @escaping @Sendable () -> Void) throws(Failure) {
+  func whenStopped(_ body: @escaping @Sendable () -> Void) throws(CError) {
     try checkStarted()
     server.whenStopped(body)
   }
 
-  private func checkStarted() throws(Failure) {
+  private func checkStarted() throws(CError) {
     guard isStarted.load(ordering: .acquiring) else {
-      throw Failure(CONFAB_ERROR_STATE, "the server has not been started")
+      throw CError(CONFAB_ERROR_STATE, "the server has not been started")
     }
   }
 
   /// Stops the server and ends the log, before the program's reference is released.
-  func end() throws(Failure) {
+  func end() throws(CError) {
     if isStarted.load(ordering: .acquiring) {
       try checkThread()
       server.stop()
@@ -119,9 +119,9 @@ internal import Synchronization
     log.end()
   }
 
-  private func checkThread() throws(Failure) {
+  private func checkThread() throws(CError) {
     guard server.isRunning, let loop = server.loops.first(where: \.isCurrent) else { return }
-    throw Failure(
+    throw CError(
       CONFAB_ERROR_THREAD,
       "loop \(loop.index) would wait for its own end: use confab_stop() and confab_when_stopped()")
   }
@@ -129,9 +129,9 @@ internal import Synchronization
   // MARK: Pointers
 
   /// Returns the object of a handle, borrowed from the program.
-  static func of(_ handle: OpaquePointer?) throws(Failure) -> Host {
+  static func of(_ handle: OpaquePointer?) throws(CError) -> HostedServer {
     guard let handle = unsafe handle else { throw .argument("the server is NULL") }
-    let host = unsafe Unmanaged<Host>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    let host = unsafe Unmanaged<HostedServer>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
     try host.server.origin.checked()
     return host
   }

@@ -42,8 +42,8 @@ public func confab_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
 public func confab_server_statistics(
   _ server: OpaquePointer?, _ statistics: UnsafeMutablePointer<confab_statistics>?, _ size: Int
 ) -> Int32 {
-  result { () throws(Failure) in
-    let now = try unsafe Host.of(server).server.statistics
+  result { () throws(CError) in
+    let now = try unsafe HostedServer.of(server).server.statistics
     var value = confab_statistics()
     (value.connections, value.accepted, value.messages) = (
       Int64(now.connections), Int64(now.accepted), Int64(now.messages)
@@ -71,7 +71,7 @@ let refusals: [Refusal] = [
   .authorizationTimeout, .badProxyHeader,
 ]
 
-private func refusal(_ reason: Int32) throws(Failure) -> Int {
+private func refusal(_ reason: Int32) throws(CError) -> Int {
   guard refusals.indices.contains(Int(reason)) else {
     throw .argument("reason must be 0 to \(refusals.count - 1), not \(reason)")
   }
@@ -80,13 +80,13 @@ private func refusal(_ reason: Int32) throws(Failure) -> Int {
 
 @c @implementation
 public func confab_server_refusals(_ server: OpaquePointer?, _ reason: Int32) -> Int64 {
-  result { () throws(Failure) in
+  result { () throws(CError) in
     let refusal = refusals[try refusal(reason)]
-    return Int64(try unsafe Host.of(server).server.statistics.refusals[refusal] ?? 0)
+    return Int64(try unsafe HostedServer.of(server).server.statistics.refusals[refusal] ?? 0)
   }
 }
 
 @c @implementation
 public func confab_refusal_name(_ reason: Int32) -> UnsafePointer<CChar>? {
-  unsafe value(or: nil) { () throws(Failure) in unsafe refusalNames[try refusal(reason)] }
+  unsafe value(or: nil) { () throws(CError) in unsafe refusalNames[try refusal(reason)] }
 }
