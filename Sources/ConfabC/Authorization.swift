@@ -3,7 +3,7 @@ internal import Confab
 internal import Synchronization
 
 /// The target of a `confab_authorization`: a decision that the program makes, within its callback or later.
-@safe final class PendingAuthorization: Sendable {
+@safe final class ProgramDecision: Sendable {
   private enum State {
     case open
     case made(Authorization)
@@ -35,7 +35,7 @@ internal import Synchronization
             case .made(let authorization):
               state = .done
               return authorization
-            case .awaited, .done: return PendingAuthorization.notWaiting
+            case .awaited, .done: return ProgramDecision.notWaiting
             }
             return nil
           }
@@ -47,7 +47,7 @@ internal import Synchronization
           if case .awaited(let continuation) = state { return continuation }
           return nil
         }
-        continuation?.resume(returning: PendingAuthorization.notWaiting)
+        continuation?.resume(returning: ProgramDecision.notWaiting)
       }
     }
   }
@@ -57,7 +57,7 @@ internal import Synchronization
   /// Makes the decision and releases the program's reference.
   static func decide(_ handle: OpaquePointer?, _ authorization: Authorization) throws(CError) {
     guard let handle = unsafe handle else { throw .argument("the authorization is NULL") }
-    let decision = unsafe Unmanaged<PendingAuthorization>.fromOpaque(UnsafeRawPointer(handle))
+    let decision = unsafe Unmanaged<ProgramDecision>.fromOpaque(UnsafeRawPointer(handle))
     try unsafe decision.takeUnretainedValue().origin.checked()
     let (isMade, continuation) = unsafe decision.takeUnretainedValue().make(authorization)
     guard let isMade else { throw CError(CONFAB_ERROR_STATE, "the authorization has been decided already") }
@@ -113,7 +113,7 @@ public func confab_accept(
   _ release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
 ) -> Int32 {
   result { () throws(CError) in
-    try unsafe PendingAuthorization.decide(
+    try unsafe ProgramDecision.decide(
       authorization, .accept(context: ConnectionContext(userPointer: userPointer, release: release)))
   }
 }
@@ -124,7 +124,7 @@ public func confab_refuse(
   _ body: UnsafeRawPointer?, _ length: Int
 ) -> Int32 {
   result { () throws(CError) in
-    try unsafe PendingAuthorization.decide(authorization, .refuse(response(status, headers, body, length)))
+    try unsafe ProgramDecision.decide(authorization, .refuse(response(status, headers, body, length)))
   }
 }
 

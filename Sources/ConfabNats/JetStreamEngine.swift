@@ -7,8 +7,8 @@ internal import Synchronization
 ///
 /// A message has its offset when the stream has stored it, and is delivered when it has come back from there. While the
 /// broker is unreachable, messages are pending; they are sent when it is back. Each message is in the stream once, and
-/// messages of one connection keep their order, even if some are sent again. The article Cluster of ConfabChat lists which
-/// failures lose messages.
+/// messages of one connection keep their order, even if some are sent again. The article Cluster of ConfabChat lists
+/// which failures lose messages.
 ///
 /// ```swift
 /// let engine = try JetStreamEngine(JetStreamOptions(urls: ["nats://localhost:4222"]))

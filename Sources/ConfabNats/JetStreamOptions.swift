@@ -123,6 +123,6 @@ public struct JetStreamOptions: Sendable {
 
 /// Reason why a ``JetStreamEngine`` cannot be created.
 public struct JetStreamError: Error, CustomStringConvertible {
-  /// One line for people.
+  /// One line for operators.
   public let description: String
 }

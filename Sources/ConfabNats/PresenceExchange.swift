@@ -3,8 +3,8 @@ internal import ConfabChat
 internal import DequeModule
 internal import FoundationEssentials
 
-/// Exchange of presence with the other servers. Each server publishes changes, and its full state every few seconds. It counts as gone if
-/// nothing arrives from it for a while. Presence uses core NATS, not a stream.
+/// Exchange of presence with the other servers. Each server publishes changes, and its full state every few seconds. It
+/// counts as gone if nothing arrives from it for a while. Presence uses core NATS, not a stream.
 struct PresenceExchange {
   typealias Instant = ContinuousClock.Instant
 

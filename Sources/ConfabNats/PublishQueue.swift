@@ -1,8 +1,8 @@
 internal import ConfabChat
 internal import DequeModule
 
-/// Messages without an acknowledgement. At most one message of each publisher is in flight, which keeps their order even
-/// if some are sent again.
+/// Messages without an acknowledgement. At most one message of each publisher is in flight, which keeps their order
+/// even if some are sent again.
 struct PublishQueue {
   typealias Instant = ContinuousClock.Instant
 
@@ -28,8 +28,8 @@ struct PublishQueue {
     if queues[publisher]?.first == next { ready.insert(publisher) }
   }
 
-  /// Takes the messages to send now: of publishers with none in flight, in rooms for which `isOpen` is true. Publishers in
-  /// other rooms are checked again after ``wake(room:)``.
+  /// Takes the messages to send now: of publishers with none in flight, in rooms for which `isOpen` is true. Publishers
+  /// in other rooms are checked again after ``wake(room:)``.
   mutating func take(now: Instant, isOpen: (Int) -> Bool) -> [(number: Int, message: PendingDraft)] {
     var taken: [(Int, PendingDraft)] = []
     for publisher in exchange(&ready, with: []).sorted() {

@@ -91,24 +91,24 @@ struct DatabaseError: Error, CustomStringConvertible {
 
   deinit { unsafe sqlite3_finalize(handle) }
 
-  enum Value {
+  enum Argument {
     case int(Int)
     case number(Int?)
     case text(String?)
     case blob([UInt8])
   }
 
-  func run(_ values: Value...) throws(DatabaseError) { try run(values) { _ in } }
+  func run(_ arguments: Argument...) throws(DatabaseError) { try run(arguments) { _ in } }
 
   /// Calls `body` with each row.
-  func rows(_ values: Value..., body: (Row) -> Void) throws(DatabaseError) { try run(values, body) }
+  func rows(_ arguments: Argument..., body: (Row) -> Void) throws(DatabaseError) { try run(arguments, body) }
 
-  private func run(_ values: [Value], _ body: (Row) -> Void) throws(DatabaseError) {
+  private func run(_ arguments: [Argument], _ body: (Row) -> Void) throws(DatabaseError) {
     defer {
       unsafe sqlite3_reset(handle)
       unsafe sqlite3_clear_bindings(handle)
     }
-    for (index, value) in values.enumerated() { try bind(value, Int32(index + 1)) }
+    for (index, value) in arguments.enumerated() { try bind(value, Int32(index + 1)) }
     while true {
       if let willStep = database.willStep { try willStep(sql) }
       let result = unsafe sqlite3_step(handle)
@@ -125,7 +125,7 @@ struct DatabaseError: Error, CustomStringConvertible {
     return unsafe text.map { unsafe String(cString: $0) } ?? ""
   }
 
-  private func bind(_ value: Value, _ index: Int32) throws(DatabaseError) {
+  private func bind(_ value: Argument, _ index: Int32) throws(DatabaseError) {
     // SQLITE_TRANSIENT: SQLite copies the bytes.
     let transient = unsafe unsafeBitCast(-1, to: sqlite3_destructor_type.self)
     let result =

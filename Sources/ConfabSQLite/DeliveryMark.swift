@@ -7,7 +7,7 @@ internal import Glibc
 /// an older copy or because the disk was full. The mark is written before such a message is delivered. It is
 /// overwritten in place, which works on a full disk.
 @safe struct DeliveryMark: ~Copyable {
-  struct Value: Equatable {
+  struct Contents: Equatable {
     /// Run of the database to which the mark belongs, see ``HistoryFile``.
     let run: Int
     /// Number of the last delivered transaction; `Int.max` if any message may have been delivered.
@@ -50,7 +50,7 @@ internal import Glibc
 
   /// Reads the mark. Nil if it is unreadable, or a copy of a running server's mark, because messages may have been
   /// delivered since then.
-  func read() -> Value? {
+  func read() -> Contents? {
     var bytes = [UInt8](repeating: 0, count: DeliveryMark.size)
     guard unsafe pread(descriptor, &bytes, bytes.count, 0) == bytes.count else { return nil }
     let numbers = bytes.split(separator: UInt8(ascii: " ")).compactMap { digits in
@@ -58,7 +58,7 @@ internal import Glibc
         ? Int(String(decoding: digits, as: UTF8.self)) : nil
     }
     guard numbers.count == DeliveryMark.numbers else { return nil }
-    let value = Value(run: numbers[0], transaction: numbers[1], changed: numbers[2])
+    let value = Contents(run: numbers[0], transaction: numbers[1], changed: numbers[2])
     if value.changed != 0 { return value }
     guard let status = DeliveryMark.status(of: descriptor) else { return nil }
     let isOriginal = numbers[3] == status.inode && status.changed / 1_000_000 - numbers[4] < DeliveryMark.maxDelay
@@ -68,7 +68,7 @@ internal import Glibc
   /// Overwrites the mark.
   ///
   /// - Parameter isLasting: whether the mark must survive a failure of the machine.
-  func write(_ value: Value, isLasting: Bool) throws(DatabaseError) {
+  func write(_ value: Contents, isLasting: Bool) throws(DatabaseError) {
     try willWrite?("delivery mark")
     let numbers = [value.run, value.transaction, value.changed, inode, Int(WallClock.milliseconds)]
     let bytes = Array(numbers.map(DeliveryMark.text).joined(separator: " ").utf8)

@@ -157,8 +157,8 @@ final class HistoryFile {
     return (RoomSnapshot(epoch: found.epoch, lastOffset: found.last, publications: publications), unusable)
   }
 
-  /// Writes all batches in one transaction. Returns those that failed, with the reason. Afterwards the others are on the
-  /// disk or, if `keepsAll` is false, in the system's cache.
+  /// Writes all batches in one transaction. Returns those that failed, with the reason. Afterwards the others are on
+  /// the disk or, if `keepsAll` is false, in the system's cache.
   func write(_ batches: [RoomBatch]) throws(DatabaseError) -> [(batch: RoomBatch, error: DatabaseError)] {
     var failed: [(batch: RoomBatch, error: DatabaseError)] = []
     try database.transaction { () throws(DatabaseError) in

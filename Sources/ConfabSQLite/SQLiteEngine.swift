@@ -13,8 +13,8 @@ internal import Synchronization
 ///
 /// A separate thread writes the messages in batches. For each room it stores the newest messages, within the history
 /// limits of the chat's options. If the file cannot be written, because the disk is full for example, an error is
-/// logged, ``isStored`` is false, and the chat continues from memory. Unwritten messages are written as soon as possible:
-/// the newest ones of each room, up to 64 MiB in all.
+/// logged, ``isStored`` is false, and the chat continues from memory. Unwritten messages are written as soon as
+/// possible: the newest ones of each room, up to 64 MiB in all.
 public final class SQLiteEngine: Engine {
   /// Time at which a message is on the disk.
   public enum Durability: String, Sendable, CaseIterable {

@@ -6,14 +6,16 @@ import Testing
 
 struct ChatTests {
   /// Opens ten rooms with ten messages each.
-  private func fill(_ chat: Chat) -> [Room] {
+  private func fill(_ chat: Chat) -> [ChatRoom] {
     let rooms = (0..<10).map { chat.rooms.enter("/\($0)") }
     rooms.forEach { $0.keepOrder() }
     for room in rooms { for _ in 0..<10 { say(in: room) } }
     return rooms
   }
 
-  private func say(in room: Room) { room.publish(Message(.text, Array(String(repeating: "x", count: 936).utf8).span)) }
+  private func say(in room: ChatRoom) {
+    room.publish(Message(.text, Array(String(repeating: "x", count: 936).utf8).span))
+  }
 
   @Test func theHistoriesOfAllRoomsAreBounded() {
     let unlimited = Chat()

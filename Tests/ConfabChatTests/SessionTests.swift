@@ -37,38 +37,3 @@ struct SessionTests {
     #expect(Session(text, in: "/") == nil)
   }
 }
-
-struct EventRateTests {
-  private let start = ContinuousClock.now
-
-  @Test func aBurstAndThenARate() {
-    var rate = EventRate(rate: 10, burst: 3, now: start)
-    for _ in 0..<3 { #expect(rate.take(now: start) == nil) }
-    #expect(rate.take(now: start) == 100)
-    #expect(rate.take(now: start + .milliseconds(60)) == 40)
-    #expect(rate.take(now: start + .milliseconds(101)) == nil)
-    #expect(rate.take(now: start + .seconds(3600)) == nil)
-    for _ in 0..<2 { #expect(rate.take(now: start + .seconds(3600)) == nil) }
-    #expect(rate.take(now: start + .seconds(3600)) != nil)
-  }
-
-  @Test func answersCostMore() {
-    var rate = EventRate(rate: 10, burst: 3, now: start)
-    #expect(rate.take(now: start) == nil)
-    rate.charge(8)
-    #expect(rate.take(now: start) == 700)
-  }
-
-  @Test func zeroIsNoLimitAndTheClockMayStandStill() {
-    var minutely = EventRate(rate: 30, per: .seconds(60), burst: 1, now: start)
-    #expect(minutely.take(now: start) == nil && minutely.take(now: start + .seconds(1)) == 1000)
-    #expect(minutely.take(now: start + .seconds(2)) == nil)
-    var rate = EventRate(rate: 0, burst: 1, now: start)
-    for _ in 0..<1000 { #expect(rate.take(now: start) == nil) }
-    rate.charge(1000)
-    #expect(rate.take(now: start) == nil)
-    var slow = EventRate(rate: 1, burst: 1, now: start)
-    #expect(slow.take(now: start - .seconds(5)) == nil)
-    #expect(slow.take(now: start - .seconds(5)) == 1000)
-  }
-}

@@ -188,8 +188,8 @@ struct DeliveryMarkTests {
     try withFolder { folder in
       let mark = try DeliveryMark(file: "\(folder)/mark", nil)
       for (value, isKnown) in [
-        (DeliveryMark.Value(run: 1, transaction: 2), false),
-        (DeliveryMark.Value(run: 1, transaction: 2, changed: 3), true),
+        (DeliveryMark.Contents(run: 1, transaction: 2), false),
+        (DeliveryMark.Contents(run: 1, transaction: 2, changed: 3), true),
       ] {
         try mark.write(value, isLasting: true)
         let copy = "\(folder)/\(UUID())"
@@ -205,7 +205,7 @@ struct DeliveryMarkTests {
       let mark = try DeliveryMark(file: "\(folder)/mark", nil)
       #expect(mark.read() == nil)
       for value in [(1, 2, 3), (.max, .max, .max), (0, 0, 0)].map({
-        DeliveryMark.Value(run: $0, transaction: $1, changed: $2)
+        DeliveryMark.Contents(run: $0, transaction: $1, changed: $2)
       }) {
         try mark.write(value, isLasting: true)
         #expect(mark.read() == value)

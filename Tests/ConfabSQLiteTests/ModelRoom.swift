@@ -4,7 +4,7 @@ import Synchronization
 
 @testable import ConfabChat
 
-/// A model of `Room` for the engine, without connections.
+/// A model of `ChatRoom` for the engine, without connections.
 final class ModelRoom: RoomDelegate, @unchecked Sendable {
   // @unchecked: the simulation has one thread.
 

@@ -3,31 +3,6 @@ import Testing
 @testable import Confab
 
 struct RateMeterTests {
-  @Test func allowsABurstOfOneSecondThenTheRate() {
-    var bucket = TokenBucket(rate: 100, now: 5000)
-    for _ in 0..<100 {
-      let wait = bucket.take(1, now: 5000)
-      #expect(wait == 0)
-    }
-    var wait = bucket.take(1, now: 5000)
-    #expect(wait == 10)
-    wait = bucket.take(1, now: 5020)
-    #expect(wait == 0)
-    wait = bucket.take(400, now: 5020)
-    #expect(wait == 4000)
-    // Unused capacity is limited to one second's worth.
-    wait = bucket.take(100, now: 100_000)
-    #expect(wait == 0)
-    wait = bucket.take(1, now: 100_000)
-    #expect(wait == 10)
-  }
-
-  @Test func zeroMeansUnlimited() {
-    var bucket = TokenBucket(rate: 0, now: 0)
-    let wait = bucket.take(1 << 40, now: 0)
-    #expect(wait == 0)
-  }
-
   @Test func a_fragment_counts_as_eight_kilobytes_at_least() {
     var configuration = Configuration()
     (configuration.maxMessageRate, configuration.maxByteRate) = (0, 80 << 10)

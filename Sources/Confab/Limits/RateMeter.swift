@@ -1,28 +1,3 @@
-/// A token bucket that holds at most one second's tokens. Data that has arrived already may overdraw it.
-struct TokenBucket {
-  private let rate: Int
-  /// The available tokens; negative when the bucket is overdrawn.
-  private var tokens: Double
-  private var at: UInt64
-
-  /// - Parameters:
-  ///   - rate: tokens per second; 0 means no limit.
-  ///   - now: the current time in milliseconds.
-  init(rate: Int, now: UInt64) {
-    self.rate = rate
-    tokens = Double(rate)
-    at = now
-  }
-
-  /// Takes `count` tokens. Returns for how many milliseconds the bucket is overdrawn.
-  mutating func take(_ count: Int, now: UInt64) -> UInt64 {
-    if rate == 0 { return 0 }
-    tokens = min(Double(rate), tokens + Double(now - at) * Double(rate) / 1000) - Double(count)
-    at = now
-    return tokens >= 0 ? 0 : UInt64((-tokens * 1000 / Double(rate)).rounded(.up))
-  }
-}
-
 /// The rates of one client, measured against the limits of the ``Configuration``.
 final class RateMeter {
   private var messages: TokenBucket

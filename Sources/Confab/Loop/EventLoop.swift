@@ -100,7 +100,7 @@ public final class EventLoop: @unchecked Sendable {
   package var handshakeTimeout: Duration { configuration.handshakeTimeout }
 
   /// Time in milliseconds, as of the beginning of the turn.
-  var now: UInt64 { uv.now }
+  package var now: UInt64 { uv.now }
 
   func preconditionCurrent() {
     precondition(uv.isCurrent, "not on the thread of event loop \(index): use EventLoop.execute")

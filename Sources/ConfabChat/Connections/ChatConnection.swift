@@ -1,12 +1,12 @@
 internal import Confab
 
-/// What a chat does for one connection, by its protocol. It is the connection's context. Loop thread only.
+/// Context of a chat's connection, which handles its calls by its protocol. Loop thread only.
 ///
 /// A class instead of a protocol, because a cast of the context to a protocol takes three times as long, and each
 /// message needs one.
 class ChatConnection {
   private let reference: RoomReference
-  final var room: Room { reference.room }
+  final var room: ChatRoom { reference.room }
 
   init(_ reference: consuming RoomReference) { self.reference = reference }
 

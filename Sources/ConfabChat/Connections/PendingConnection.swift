@@ -3,7 +3,7 @@ internal import Synchronization
 
 /// A connection in its handshake, which waits until its room is open. Any thread.
 final class PendingConnection: Sendable {
-  private let room: Room
+  private let room: ChatRoom
   private let loop: EventLoop
   /// Nil once the reference has been taken.
   private let reference: Mutex<RoomReference?>

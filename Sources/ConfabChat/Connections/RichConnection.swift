@@ -1,7 +1,7 @@
 internal import Confab
 
-/// A connection of the rich protocol, `chat.confab.v1`. It handles the client's events, see Protocol.md in this module's
-/// documentation.
+/// A connection of the rich protocol, `chat.confab.v1`. It handles the client's events, see Protocol.md in this
+/// module's documentation.
 final class RichConnection: ChatConnection {
   /// Number of malformed events after which a connection is closed with 1008.
   static let maxMalformed = 10
@@ -13,6 +13,8 @@ final class RichConnection: ChatConnection {
   static let responseBytesPerEvent = 32 << 10
   /// Maximum number of renames at once, see ``ChatOptions/maxRenameRate``.
   static let renameBurst = 10
+  /// Tokens of a rename: the limit is per minute, that of the bucket per second.
+  private static let renameCost = 60
 
   /// Delay in ms after which a client should retry while too many messages are pending.
   private static let fullRetry = 1000
@@ -26,8 +28,8 @@ final class RichConnection: ChatConnection {
   private var hasWaited = false
   /// The client's member, after the welcome.
   private var member: Member?
-  private var rate: EventRate
-  private var renameRate: EventRate
+  private var rate: TokenBucket
+  private var renameRate: TokenBucket
   private let maxBytes: Int
   private var malformed = 0
   /// `ref` of the current event, for errors about it.
@@ -38,10 +40,10 @@ final class RichConnection: ChatConnection {
     (self.quota, self.errors) = (quota, errors)
     let options = reference.room.options
     maxBytes = ClientEvent.maxBytes(textLimit: options.maxTextLength)
-    let now = ContinuousClock.now
-    rate = EventRate(rate: options.maxEventRate, burst: options.maxEventBurst, now: now)
-    renameRate = EventRate(
-      rate: options.maxRenameRate, per: .seconds(60), burst: RichConnection.renameBurst, now: now)
+    let now = reference.loop.now
+    rate = TokenBucket(rate: options.maxEventRate, burst: options.maxEventBurst, now: now)
+    renameRate = TokenBucket(
+      rate: options.maxRenameRate, burst: RichConnection.renameBurst * RichConnection.renameCost, now: now)
     super.init(reference)
     room.keepOrder()
   }
@@ -72,8 +74,9 @@ final class RichConnection: ChatConnection {
       return sendError(ErrorEvent(.textTooLong, "event too long: at most \(maxBytes) bytes"), connection)
     }
     // Charged before it is parsed.
-    let retryAfter = rate.take(now: .now)
-    if retryAfter == nil { rate.charge(message.bytes.count / RichConnection.bytesPerEvent) }
+    let now = connection.loop.now
+    let retryAfter = rate.takeIfAvailable(1, now: now).map { Int($0) }
+    if retryAfter == nil { rate.take(message.bytes.count / RichConnection.bytesPerEvent, now: now) }
     guard message.kind == .text, let event = ClientEvent([UInt8](message), ref: &ref) else {
       return countMalformed(connection)
     }
@@ -110,7 +113,9 @@ final class RichConnection: ChatConnection {
   private func wait(with message: Message, _ connection: Connection) {
     waiting = [OwnedMessage(message)]
     connection.pauseReading()
-    connection.loop.execute(after: Room.catchUpTimeout) { (connection.context as? RichConnection)?.resume(connection) }
+    connection.loop.execute(after: ChatRoom.catchUpTimeout) {
+      (connection.context as? RichConnection)?.resume(connection)
+    }
   }
 
   private func countMalformed(_ connection: Connection, tag: String? = nil) {
@@ -128,7 +133,7 @@ final class RichConnection: ChatConnection {
       return sendError(ErrorEvent(.alreadyIntroduced, "hello already sent: use rename"), connection)
     }
     guard let name = Name(hello.name, limit: room.options.maxNameLength) else { return rejectName(connection) }
-    do throws(Room.NameTaken) {
+    do throws(ChatRoom.NameTaken) {
       member = try room.welcome(hello, as: name, connection)
     } catch {
       reject(error, connection)
@@ -136,11 +141,11 @@ final class RichConnection: ChatConnection {
   }
 
   private func rename(_ rename: ClientEvent.Rename, _ member: Member, _ connection: Connection) {
-    if let retryAfter = renameRate.take(now: .now) {
-      return sendError(ErrorEvent(.rateLimited, "too many renames", retryAfter: retryAfter), connection)
+    if let retryAfter = renameRate.takeIfAvailable(RichConnection.renameCost, now: connection.loop.now) {
+      return sendError(ErrorEvent(.rateLimited, "too many renames", retryAfter: Int(retryAfter)), connection)
     }
     guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return rejectName(connection) }
-    do throws(Room.NameTaken) {
+    do throws(ChatRoom.NameTaken) {
       try room.rename(member, to: name, connection)
     } catch {
       reject(error, connection)
@@ -152,7 +157,7 @@ final class RichConnection: ChatConnection {
     sendError(ErrorEvent(.nameInvalid, text), connection)
   }
 
-  private func reject(_ error: Room.NameTaken, _ connection: Connection) {
+  private func reject(_ error: ChatRoom.NameTaken, _ connection: Connection) {
     sendError(ErrorEvent(.nameTaken, "name taken", proposal: error.proposal), connection)
   }
 
@@ -203,6 +208,6 @@ final class RichConnection: ChatConnection {
     }
     let json = page.json
     connection.send(Message(.text, json.span))
-    rate.charge(json.count / RichConnection.responseBytesPerEvent)
+    rate.take(json.count / RichConnection.responseBytesPerEvent, now: connection.loop.now)
   }
 }

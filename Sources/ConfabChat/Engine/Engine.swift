@@ -1,8 +1,8 @@
 /// Assigns offsets to the messages of rooms, and stores them. ``Chat`` uses this process's memory by default.
 ///
 /// A room publishes each message through its ``EngineRoom``. An engine that knows the offset at once returns it. An
-/// engine that needs a disk or a broker passes the publication to the room's ``RoomDelegate`` later. A room's log contains
-/// publications in the order of their offsets, so all readers see one order.
+/// engine that needs a disk or a broker passes the publication to the room's ``RoomDelegate`` later. A room's log
+/// contains publications in the order of their offsets, so all readers see one order.
 ///
 /// Any thread may call an engine.
 public protocol Engine: Sendable {
@@ -16,9 +16,9 @@ public protocol Engine: Sendable {
   /// Whether messages are stored. If they are not, because a disk is full for example, they are still delivered.
   var isStored: Bool { get }
 
-  /// Opens a room. The engine calls ``RoomDelegate/opened(_:)`` before this returns, or later, when it has been reached.
-  /// Until then the room admits no clients and passes on no messages. An engine that is not shared opens a room before
-  /// this returns, and assigns offsets at once.
+  /// Opens a room. The engine calls ``RoomDelegate/opened(_:)`` before this returns, or later, when it has been
+  /// reached. Until then the room admits no clients and passes on no messages. An engine that is not shared opens a
+  /// room before this returns, and assigns offsets at once.
   ///
   /// The engine keeps `delegate` until ``EngineRoom/close()``. A room is not opened again before that.
   func open(_ room: String, _ delegate: any RoomDelegate) -> any EngineRoom

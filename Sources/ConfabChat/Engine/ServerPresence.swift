@@ -26,7 +26,8 @@ public struct MemberPresence: Sendable, Equatable, Codable {
   public let name: String
   /// Secret that proves to any server that a client is this member. Only servers may see it.
   public let session: String
-  /// Number that rises with each connection of the member. The server with the highest number has the newest connection.
+  /// Number that rises with each connection of the member. The server with the highest number has the newest
+  /// connection.
   public let connectionNumber: Int
 
   init(_ name: Name, _ session: Session, connectionNumber: Int) {

@@ -33,7 +33,7 @@ enum ClientEvent {
     let name: String
   }
 
-  private enum Name: Int, CaseIterable {
+  private enum Key: Int, CaseIterable {
     case type, name, session, epoch, after, history, tag, text, before, count, ref
 
     static let all = allCases.map { Array("\($0)".utf8) }
@@ -55,13 +55,13 @@ enum ClientEvent {
   ///
   /// - Parameter ref: set to the event's `ref` if that is a valid tag, so that errors about the event can return it.
   init?(_ bytes: [UInt8], ref: inout String?) {
-    guard let object = JSONObject<Name>(bytes, names: Name.all) else { return nil }
+    guard let object = JSONObject<Key>(bytes, names: Key.all) else { return nil }
     ref = (try? object.text(.ref)).flatMap { Tag($0)?.text }
     do throws(WrongJSONType) { try self.init(object) } catch { return nil }
   }
 
-  private init(_ object: JSONObject<Name>) throws(WrongJSONType) {
-    func required(_ name: Name) throws(WrongJSONType) -> String {
+  private init(_ object: JSONObject<Key>) throws(WrongJSONType) {
+    func required(_ name: Key) throws(WrongJSONType) -> String {
       guard let text = try object.text(name) else { throw WrongJSONType() }
       return text
     }

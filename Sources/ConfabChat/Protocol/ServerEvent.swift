@@ -89,9 +89,9 @@ struct WelcomeEvent: ServerEvent {
   let messages: [ArraySlice<UInt8>]
   let more: Bool
   let gap: Bool
-  let limits: Limits
+  let limits: ClientLimits
 
-  struct Limits {
+  struct ClientLimits {
     let text: Int
     let name: Int
     let rate: Int

@@ -15,12 +15,12 @@ final class ChatRooms: Sendable {
   private let state = Mutex(State())
 
   private struct State {
-    var table = RoomTable<Room>()
+    var table = RoomTable<ChatRoom>()
     /// Time of the next sweep of vacant rooms; nil if there are none.
     var sweepDue: ContinuousClock.Instant?
 
     /// Closes the room that has been vacant longest, if that was before `time`; nil if there is none.
-    mutating func closeVacant(vacantBefore time: ContinuousClock.Instant? = nil) -> Room? {
+    mutating func closeVacant(vacantBefore time: ContinuousClock.Instant? = nil) -> ChatRoom? {
       let room = table.removeVacant(vacantBefore: time)
       room?.close()
       return room
@@ -49,11 +49,11 @@ final class ChatRooms: Sendable {
   }
 
   /// Counts a reference to a room, which is opened if necessary.
-  func enter(_ name: String) -> Room {
+  func enter(_ name: String) -> ChatRoom {
     let room = state.withLock { state in
       state.table.evict(for: name, limit: options.maxRooms)?.close()
       return state.table.enter(name) {
-        Room(name: name, options: options, budget: budget, engine: engine, rooms: self)
+        ChatRoom(name: name, options: options, budget: budget, engine: engine, rooms: self)
       }
     }
     room.setVacant(false)
@@ -62,7 +62,7 @@ final class ChatRooms: Sendable {
   }
 
   /// Releases a reference to a room.
-  func leave(_ room: Room) {
+  func leave(_ room: ChatRoom) {
     state.withLock { state in
       state.table.leave(room.name) { room in
         guard engine.isShared || room.hasHistory else { return false }
@@ -74,13 +74,13 @@ final class ChatRooms: Sendable {
   }
 
   /// Releases a reference to a room, and schedules the closing of vacant rooms on the loop.
-  func leave(_ room: Room, on loop: EventLoop) {
+  func leave(_ room: ChatRoom, on loop: EventLoop) {
     leave(room)
     sweepLater(on: loop)
   }
 
   /// Reduces the histories to the budget: first those of vacant rooms, then that of `room`.
-  func makeSpace(for room: Room) {
+  func makeSpace(for room: ChatRoom) {
     while budget.excess > 0, let vacant = state.withLock({ $0.closeVacant() }) { vacant.drop(.max) }
     room.drop(budget.excess)
   }

@@ -84,7 +84,7 @@ struct RoomState {
   /// the client's session.
   mutating func welcome(
     _ hello: ClientEvent.Hello, as name: Name, _ connection: Connection
-  ) throws(Room.NameTaken) -> RoomMembers<Connection>.Join? {
+  ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
     let session = hello.session.flatMap { Session($0, in: self.name) }
     guard let join = try presence.join(name, session, connection) else { return nil }
     connection.join(logs.rich)
@@ -94,13 +94,13 @@ struct RoomState {
         room: self.name, name: name.text, member: join.session.member, session: join.session.text,
         epoch: stream.epoch, last: stream.lastOffset, oldest: stream.oldestOffset,
         people: presence.names(WelcomeEvent.maxPeople), count: presence.count, messages: missed.messages,
-        more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.Limits(options)))
+        more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.ClientLimits(options)))
     if !isAvailable { connection.send(AvailabilityEvent(available: false)) }
     return join
   }
 
   /// Renames a member, and confirms that to its connection.
-  mutating func rename(_ member: Member, to name: Name, _ connection: Connection) throws(Room.NameTaken) {
+  mutating func rename(_ member: Member, to name: Name, _ connection: Connection) throws(ChatRoom.NameTaken) {
     if try presence.rename(member, to: name, connection) { connection.send(RenamedEvent(name: name.text)) }
   }
 

@@ -15,13 +15,13 @@ func fuzzStream(_ input: inout Input) {
 private struct Server {
   private var state: JetStreamState
   private var now = ContinuousClock.now
-  private let room: Room
+  private let room: ChatRoom
   private let inbox: String
 
   init(historyLimit: Int, nameLimit: Int) {
     var options = ChatOptions()
     (options.maxHistoryMessages, options.maxNameLength) = (historyLimit, nameLimit)
-    room = Room(
+    room = ChatRoom(
       name: "/", options: options, budget: HistoryBudget(limit: 1 << 20), engine: MemoryEngine())
     state = JetStreamState(JetStreamOptions(urls: ["nats://localhost"]), instance: 1, now: now)
     inbox = state.inbox

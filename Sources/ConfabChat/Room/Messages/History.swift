@@ -4,8 +4,8 @@ internal import DequeModule
 /// The newest messages of a room, each stored as the JSON of its ``MessageEvent``. The JSON is made once, so the
 /// counted bytes are those in memory and on the wire, and a page is a copy of them.
 ///
-/// Messages have an internal `index` without gaps, because offsets may have gaps. Messages over the limits are dropped, the
-/// oldest first. The limit of bytes drops a chunk at a time.
+/// Messages have an internal `index` without gaps, because offsets may have gaps. Messages over the limits are dropped,
+/// the oldest first. The limit of bytes drops a chunk at a time.
 struct History {
   /// Maximum overhead of a message beside its bytes.
   static let overhead = 64
@@ -197,7 +197,8 @@ struct History {
     return ((first..<end).map(json), end <= lastIndex)
   }
 
-  /// Returns the newest messages before `offset` that fit on a page, oldest first, and whether there are more before them.
+  /// Returns the newest messages before `offset` that fit on a page, oldest first, and whether there are more before
+  /// them.
   func page(before offset: Int, count: Int) -> Page {
     let end = firstIndex { $0.offset >= offset }
     let first = end - fitting(count, of: (oldestIndex..<end).reversed())
@@ -235,8 +236,8 @@ struct History {
 }
 
 extension Range<Int> {
-  /// Returns the first number for which the predicate is true; the end if there is none. The predicate must be false for
-  /// all numbers before it and true for all after it. Binary search.
+  /// Returns the first number for which the predicate is true; the end if there is none. The predicate must be false
+  /// for all numbers before it and true for all after it. Binary search.
   fileprivate func firstInSorted(where predicate: (Int) -> Bool) -> Int {
     var (low, high) = (lowerBound, upperBound)
     while low < high {

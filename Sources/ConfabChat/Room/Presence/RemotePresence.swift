@@ -10,7 +10,7 @@ struct RemotePresence {
     /// Members by the text of their session, so that each session is parsed once.
     var members: [String: (report: MemberPresence, session: Session)] = [:]
   }
-  /// What an update has changed.
+  /// Changes made by an update.
   struct Difference {
     /// Names that have joined or left.
     var names: Set<Name> = []

@@ -66,7 +66,7 @@ struct RoomPresence {
   /// its replacement.
   mutating func join(
     _ name: Name, _ session: Session?, _ connection: Connection
-  ) throws(Room.NameTaken) -> RoomMembers<Connection>.Join? {
+  ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
     if let session, let other = members.connection(of: session), other.id > connection.id { return nil }
     guard let join = members.join(name, as: connection, session: session) else { throw nameTaken(name) }
     informEngine()
@@ -79,7 +79,7 @@ struct RoomPresence {
   /// Renames a member. Returns whether the connection still belongs to it.
   mutating func rename(
     _ member: Member, to name: Name, _ connection: Connection
-  ) throws(Room.NameTaken) -> Bool {
+  ) throws(ChatRoom.NameTaken) -> Bool {
     guard members.member(member, of: connection) != nil else { return false }
     guard let old = members.rename(member, to: name) else { throw nameTaken(name) }
     if old == name { return true }
@@ -89,8 +89,8 @@ struct RoomPresence {
     return true
   }
 
-  private func nameTaken(_ name: Name) -> Room.NameTaken {
-    Room.NameTaken(proposal: members.proposal(for: name)?.text)
+  private func nameTaken(_ name: Name) -> ChatRoom.NameTaken {
+    ChatRoom.NameTaken(proposal: members.proposal(for: name)?.text)
   }
 
   /// Removes a member, unless the connection has been replaced.

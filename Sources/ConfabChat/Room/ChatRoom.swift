@@ -10,7 +10,7 @@ internal import Synchronization
 /// ``RoomState`` has the rules. This class adds the lock, and does what must not happen under it.
 ///
 /// Any thread, except for functions that take a connection: call those on the connection's loop.
-final class Room: Sendable {
+final class ChatRoom: Sendable {
   let name: String
   let options: ChatOptions
   /// The rooms of the chat.
@@ -107,8 +107,8 @@ final class Room: Sendable {
   /// Stops the connection's waiting for messages.
   func stopWaiting(_ connection: Connection) { state.withLock { $0.stopWaiting(connection) } }
 
-  /// Adds a client by name and sends the welcome; messages published afterwards follow it. Nil if a newer connection has
-  /// the client's session: then this one is closed.
+  /// Adds a client by name and sends the welcome; messages published afterwards follow it. Nil if a newer connection
+  /// has the client's session: then this one is closed.
   func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> Member? {
     let join = try state.withLock { state throws(NameTaken) in try state.welcome(hello, as: name, connection) }
     (join == nil ? connection : join?.replaced)?.closeReplaced()
@@ -152,7 +152,7 @@ final class Room: Sendable {
 }
 
 // Calls from the engine.
-extension Room: RoomDelegate {
+extension ChatRoom: RoomDelegate {
   func opened(_ snapshot: RoomSnapshot) {
     let (actions, isMade) = state.withLock { ($0.restore(snapshot), $0.engine != nil) }
     for action in actions { action() }
