@@ -56,13 +56,15 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
         stream.first() > last || stream.kept(subject).first.map { $0.number > last } ?? true
       }
       world.require(hasMissed, "\(label) was opened again without missed messages")
-      world.require(snapshot.lastOffset >= last, "\(label) had \(last), and was opened again with \(snapshot.lastOffset)")
+      world.require(
+        snapshot.lastOffset >= last, "\(label) had \(last), and was opened again with \(snapshot.lastOffset)")
     } else {
       heard = [:]
     }
     let states = world.broker.states(of: snapshot.epoch)
     guard let state = states.last(where: { matches(snapshot, $0) }) else {
-      return world.fail("\(label) is opened with \(snapshot.publications.map(\.position.offset)), which no state of the stream has had")
+      return world.fail(
+        "\(label) is opened with \(snapshot.publications.map(\.position.offset)), which no state of the stream has had")
     }
     let messages = messages(state)
     let end = messages.firstIndex { $0.number > snapshot.lastOffset } ?? messages.count
@@ -77,9 +79,13 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
     let messages = messages(state).filter { $0.number <= snapshot.lastOffset }
     // Messages that the room had before may be left out when it is opened again.
     let known = epoch == snapshot.epoch ? last : 0
-    let there = world.broker.streams[state].kept(subject).filter { known < $0.number && $0.number <= snapshot.lastOffset }
+    let there = world.broker.streams[state].kept(subject).filter {
+      known < $0.number && $0.number <= snapshot.lastOffset
+    }
     let limit = world.options.maxMessagesPerRoom
-    guard snapshot.publications.count >= min(there.count, limit), snapshot.publications.count <= min(messages.count, limit) else {
+    guard snapshot.publications.count >= min(there.count, limit),
+      snapshot.publications.count <= min(messages.count, limit)
+    else {
       return false
     }
     let expected = messages.suffix(snapshot.publications.count)
@@ -120,8 +126,11 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
 
   /// Checks that each number belongs to one message.
   private func hear(_ publication: Publication) {
-    let bytes = heard.updateValue(publication.draft.bytes, forKey: publication.position.offset) ?? publication.draft.bytes
-    world.require(bytes == publication.draft.bytes, "\(label) gets a different message as \(publication.position.offset) than before")
+    let bytes =
+      heard.updateValue(publication.draft.bytes, forKey: publication.position.offset) ?? publication.draft.bytes
+    world.require(
+      bytes == publication.draft.bytes,
+      "\(label) gets a different message as \(publication.position.offset) than before")
   }
 
   func rejected(_ drafts: [Draft]) { server.rejected(drafts) }
