@@ -286,6 +286,7 @@ lint:
 	python3 Tests/Python/docs/links.py
 	swift format lint --strict -r Package.swift Sources Tests
 	python3 Tests/Python/lint/layers.py
+	python3 Tests/Python/lint/walks.py
 	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 	! grep -rlE 'import (CLibwebsockets|Glibc)' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabSQLite/DeliveryMark|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 	! grep -rnE '(has(Prefix|Suffix)\(|contains\("|(split|index)\((separator|of): "|[a-z]Index\(of: "|firstRange\(|components\()' \

@@ -4,12 +4,17 @@ internal import CLibwebsockets
 // begins when the loop's turn ends, so that everything that one turn has received is written at once.
 //
 //   socket -> lws -> confabCallback (LWS_CALLBACK_RECEIVE)     here
-//     -> Connection.receive -> Message                         Receive.swift
+//     -> Connection.receive -> Message                         Connection/Receive.swift
 //     -> Handler.received                                      the chat, or the embedder's handler
-//     -> BroadcastLog.append                                   ../Log
-//   [the turn ends: EventLoop.endTurn]                         EventLoop.swift
-//     -> Fanout.flush -> lws_write                             Fanout.swift: members that keep up
-//     -> Connection.writeBacklog -> lws_write                  Backlog.swift: members that lag, own messages
+//     -> BroadcastLog.append -> FrameLog.append                Log/
+//     -> Fanout.logGrew -> EventLoop.schedule                  Loop/Fanout.swift, on each loop that has members
+//   [all sockets have been read: EventLoop.endTurn]            Loop/EventLoop.swift
+//     -> Turn.write                                            Loop/Turn.swift
+//     -> Fanout.flush -> Socket.write -> lws_write             Loop/Fanout.swift: members that keep up
+//     -> Connection.writeBacklog -> Socket.write               Connection/Writing.swift: members that lag, own messages
+//   [a socket was full, and takes output again: LWS_CALLBACK_SERVER_WRITEABLE]
+//     -> Connection.becameWritable -> writeBacklog             Connection/Closing.swift
+//     -> Fanout.resume                                         the member is in the group again
 
 /// The callback of libwebsockets. For most reasons, a result other than 0 ends the connection.
 func confabCallback(
