@@ -11,7 +11,7 @@ import zlib
 
 import websockets
 
-from support.confab_process import confab
+from support.confab_process import ROOT, confab
 from support.raw_client import RawClient, frame
 
 LIMITED = ("--limit-loopback", "--loops", 1, "--max-byte-rate", 0, "--max-message-rate", 0,
@@ -75,12 +75,11 @@ def test_one_address_gets_its_share_of_a_loop():
 
 
 def test_deliveries_to_a_room_count_for_the_address_of_their_senders():
-    attacker = pathlib.Path(__file__).parents[1] / "Cost" / "attacker.py"
     kind = "64 bytes, delivered to a rich client"
     with confab("--limit-loopback", "--loops", 1) as server:
         with subprocess.Popen(
-                [sys.executable, attacker, str(server.port), str(SECONDS), "200", kind],
-                stdout=subprocess.PIPE, text=True) as process:
+                [sys.executable, "-m", "cost.attacker", str(server.port), str(SECONDS), "200", kind],
+                cwd=ROOT / "Tests" / "Python", stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline() == "ready\n"
             begun = server_time(server)
             assert process.stdout.readline() == "done\n"
