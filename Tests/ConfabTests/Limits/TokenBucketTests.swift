@@ -3,7 +3,7 @@ import Testing
 @testable import Confab
 
 struct TokenBucketTests {
-  @Test func a_full_bucket_has_tokens_for_one_second() {
+  @Test func allowsABurstOfOneSecondThenTheRate() {
     var bucket = TokenBucket(rate: 100, now: 5000)
     for _ in 0..<100 {
       let wait = bucket.take(1, now: 5000)
@@ -22,14 +22,14 @@ struct TokenBucketTests {
     #expect(wait == 10)
   }
 
-  @Test func rate_zero_means_no_limit() {
+  @Test func zeroMeansUnlimited() {
     var bucket = TokenBucket(rate: 0, now: 0)
     let wait = bucket.take(1 << 40, now: 0)
     let refused = bucket.takeIfAvailable(1 << 40, now: 0)
     #expect(wait == 0 && refused == nil)
   }
 
-  @Test func tokens_are_available_up_to_the_burst_and_then_at_the_rate() {
+  @Test func givesTokensUpToTheBurstThenAtTheRate() {
     var bucket = TokenBucket(rate: 10, burst: 3, now: 0)
     var waits = (0..<4).map { _ in bucket.takeIfAvailable(1, now: 0) }
     #expect(waits == [nil, nil, nil, 100])
@@ -37,14 +37,14 @@ struct TokenBucketTests {
     #expect(waits == [40, nil, nil, nil, nil, 100])
   }
 
-  @Test func an_overdrawn_bucket_has_no_tokens_until_it_is_refilled() {
+  @Test func givesNoTokensWhileOverdrawn() {
     var bucket = TokenBucket(rate: 10, burst: 3, now: 0)
     bucket.take(9, now: 0)
     let waits = [0, 699, 700].map { bucket.takeIfAvailable(1, now: $0) }
     #expect(waits == [700, 1, nil])
   }
 
-  @Test func several_tokens_are_taken_together_or_not_at_all() {
+  @Test func takesSeveralTokensTogetherOrNone() {
     // 30 a minute.
     var bucket = TokenBucket(rate: 30, burst: 60, now: 0)
     let waits = [0, 0, 1000, 2000].map { bucket.takeIfAvailable(60, now: $0) }
