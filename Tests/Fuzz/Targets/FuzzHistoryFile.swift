@@ -42,7 +42,7 @@ private func live(_ input: inout Input) throws {
     require(
       history.lastOffset == snapshot.lastOffset && snapshot.lastOffset >= 0,
       "the last one is \(history.lastOffset), not \(snapshot.lastOffset)")
-    for event in history.batch(before: .max, count: 100).messages { require(!event.isEmpty, "no event") }
+    for event in history.page(before: .max, count: 100).messages { require(!event.isEmpty, "no event") }
     var batch = RoomBatch(room: "/", RoomEpoch(name: snapshot.epoch, run: file.run))
     batch.append(Publication(Draft(kind: .text, bytes: [65]), at: Position(offset: snapshot.lastOffset + 1, time: 5)))
     require(try file.write([batch]).isEmpty, "cannot be written")
