@@ -74,7 +74,7 @@ typedef struct confab_server confab_server;
 /* A WebSocket connection to a client, from `opened` to `closed`. */
 typedef struct confab_connection confab_connection;
 
-/* A pending authorization of a client, from `authorize` to confab_accept() or confab_refuse(). */
+/* A pending authorization of a client, from `authorize` to confab_accept() or confab_reject(). */
 typedef struct confab_authorization confab_authorization;
 
 /* An HTTP request, valid during the callback that receives it. */
@@ -369,7 +369,7 @@ typedef struct confab_callbacks {
   /* sizeof(confab_callbacks), set by confab_callbacks_init(). */
   size_t size;
   /* Decides whether a client may connect. Called before `opened`, when the request has passed all checks of the server.
-   * Decide with confab_accept() or confab_refuse(), within the callback or later, from any thread. `authorization` is
+   * Decide with confab_accept() or confab_reject(), within the callback or later, from any thread. `authorization` is
    * valid until then. `request` is freed when the callback returns; its subprotocol is not known yet. NULL accepts
    * every client. */
   void (*authorize)(confab_authorization *authorization, const confab_request *request, void *user_data);
@@ -584,7 +584,7 @@ CONFAB_API int confab_accept(
 /* Rejects a client with an HTTP response, for instance with status 401 or 403. The arguments are those of
  * confab_respond(). Returns CONFAB_ERROR_CLOSED if the authorization is no longer pending, see confab_accept().
  * Afterwards, `authorization` is invalid, except after CONFAB_ERROR_ARGUMENT. Any thread. */
-CONFAB_API int confab_refuse(
+CONFAB_API int confab_reject(
     confab_authorization *authorization, int status, const char *const *headers, const void *body, size_t length);
 
 /* Answers a request within the callback `http`. `status` is 200 to 599. `headers` is NULL, or an array of alternating
@@ -637,77 +637,77 @@ typedef struct confab_statistics {
 CONFAB_API int confab_server_statistics(const confab_server *server, confab_statistics *statistics, size_t size);
 
 /* Reasons for which a server rejects a request, closes or drops a connection, or slows a client down. */
-typedef enum confab_refusal {
+typedef enum confab_rejection {
   /* 400: the request is malformed; the response and the log say what is wrong. */
-  CONFAB_REFUSAL_BAD_REQUEST = 0,
+  CONFAB_REJECTION_BAD_REQUEST = 0,
   /* 403: allowed_origins does not allow the origin. */
-  CONFAB_REFUSAL_ORIGIN_NOT_ALLOWED = 1,
+  CONFAB_REJECTION_ORIGIN_NOT_ALLOWED = 1,
   /* 403: allowed_hosts does not allow the host. */
-  CONFAB_REFUSAL_HOST_NOT_ALLOWED = 2,
+  CONFAB_REJECTION_HOST_NOT_ALLOWED = 2,
   /* 308 for a page, otherwise 400: the server uses TLS, and the request is not encrypted. */
-  CONFAB_REFUSAL_NOT_ENCRYPTED = 3,
+  CONFAB_REJECTION_NOT_ENCRYPTED = 3,
   /* 404: the path does not exist. */
-  CONFAB_REFUSAL_NOT_FOUND = 4,
+  CONFAB_REJECTION_NOT_FOUND = 4,
   /* 405: the method is not GET, HEAD or OPTIONS. */
-  CONFAB_REFUSAL_METHOD_NOT_ALLOWED = 5,
+  CONFAB_REJECTION_METHOD_NOT_ALLOWED = 5,
   /* 408: the request did not arrive within handshake_timeout_ms. */
-  CONFAB_REFUSAL_HANDSHAKE_TIMEOUT = 6,
+  CONFAB_REJECTION_HANDSHAKE_TIMEOUT = 6,
   /* 413: the request has a body. */
-  CONFAB_REFUSAL_BODY_NOT_ALLOWED = 7,
+  CONFAB_REJECTION_BODY_NOT_ALLOWED = 7,
   /* 414: the path is longer than max_path_length. */
-  CONFAB_REFUSAL_PATH_TOO_LONG = 8,
+  CONFAB_REJECTION_PATH_TOO_LONG = 8,
   /* 426: the version of the WebSocket protocol is not 13 (RFC 6455, section 4.4). */
-  CONFAB_REFUSAL_VERSION_NOT_SUPPORTED = 9,
+  CONFAB_REJECTION_VERSION_NOT_SUPPORTED = 9,
   /* 429: the address has max_connections_per_address connections. */
-  CONFAB_REFUSAL_TOO_MANY_FROM_ADDRESS = 10,
+  CONFAB_REJECTION_TOO_MANY_FROM_ADDRESS = 10,
   /* 431: the header section is larger than max_header_size. */
-  CONFAB_REFUSAL_HEADERS_TOO_LARGE = 11,
+  CONFAB_REJECTION_HEADERS_TOO_LARGE = 11,
   /* 503: the server has max_connections connections. */
-  CONFAB_REFUSAL_TOO_MANY_CONNECTIONS = 12,
+  CONFAB_REJECTION_TOO_MANY_CONNECTIONS = 12,
   /* `authorize` has rejected the client, with a status of its choice. */
-  CONFAB_REFUSAL_REFUSED_BY_HANDLER = 13,
+  CONFAB_REJECTION_REJECTED_BY_HANDLER = 13,
   /* No response: the client has disconnected before a complete request, or the TLS handshake is invalid. */
-  CONFAB_REFUSAL_NOT_UNDERSTOOD = 14,
+  CONFAB_REJECTION_NOT_UNDERSTOOD = 14,
   /* 1009: a message is larger than max_message_size. */
-  CONFAB_REFUSAL_MESSAGE_TOO_BIG = 15,
+  CONFAB_REJECTION_MESSAGE_TOO_BIG = 15,
   /* 1008: a message has more than max_fragments fragments. */
-  CONFAB_REFUSAL_TOO_MANY_FRAGMENTS = 16,
+  CONFAB_REJECTION_TOO_MANY_FRAGMENTS = 16,
   /* 1007: a text message or a close reason is not UTF-8. */
-  CONFAB_REFUSAL_NOT_UTF8 = 17,
+  CONFAB_REJECTION_NOT_UTF8 = 17,
   /* 1007: a compressed message cannot be inflated. */
-  CONFAB_REFUSAL_NOT_DEFLATE = 18,
+  CONFAB_REJECTION_NOT_DEFLATE = 18,
   /* 1002: the client has violated the WebSocket protocol. */
-  CONFAB_REFUSAL_PROTOCOL_ERROR = 19,
+  CONFAB_REJECTION_PROTOCOL_ERROR = 19,
   /* 1013: incomplete messages need more than max_unfinished_bytes. */
-  CONFAB_REFUSAL_TOO_MANY_UNFINISHED = 20,
+  CONFAB_REJECTION_TOO_MANY_UNFINISHED = 20,
   /* 1013: the backlog is larger than max_backlog, or max_total_backlog is used up. */
-  CONFAB_REFUSAL_TOO_FAR_BEHIND = 21,
+  CONFAB_REJECTION_TOO_FAR_BEHIND = 21,
   /* Dropped: the connection was idle for idle_timeout_ms. */
-  CONFAB_REFUSAL_IDLE = 22,
+  CONFAB_REJECTION_IDLE = 22,
   /* Dropped: the closing handshake took longer than close_timeout_ms. */
-  CONFAB_REFUSAL_CLOSE_TIMEOUT = 23,
+  CONFAB_REJECTION_CLOSE_TIMEOUT = 23,
   /* New connections wait, because they exceed max_accept_rate. */
-  CONFAB_REFUSAL_ACCEPT_RATE = 24,
+  CONFAB_REJECTION_ACCEPT_RATE = 24,
   /* Reading from a connection pauses, because it exceeds max_message_rate. */
-  CONFAB_REFUSAL_MESSAGE_RATE = 25,
+  CONFAB_REJECTION_MESSAGE_RATE = 25,
   /* Reading from a connection pauses, because it exceeds max_byte_rate. */
-  CONFAB_REFUSAL_BYTE_RATE = 26,
+  CONFAB_REJECTION_BYTE_RATE = 26,
   /* Reading from a connection pauses, because it exceeds max_ping_rate. */
-  CONFAB_REFUSAL_PING_RATE = 27,
+  CONFAB_REJECTION_PING_RATE = 27,
   /* 503: `authorize` was not decided within handshake_timeout_ms. */
-  CONFAB_REFUSAL_AUTHORIZATION_TIMEOUT = 28,
+  CONFAB_REJECTION_AUTHORIZATION_TIMEOUT = 28,
   /* No response: a trusted proxy has not sent a valid PROXY protocol header within handshake_timeout_ms, see
    * proxy_protocol. */
-  CONFAB_REFUSAL_BAD_PROXY_HEADER = 29
-} confab_refusal;
+  CONFAB_REJECTION_BAD_PROXY_HEADER = 29
+} confab_rejection;
 
 /* Returns the number of rejections, closed or dropped connections, and slow-downs for a reason from enum
- * confab_refusal. Any thread. */
-CONFAB_API int64_t confab_server_refusals(const confab_server *server, int reason);
+ * confab_rejection. Any thread. */
+CONFAB_API int64_t confab_server_rejections(const confab_server *server, int reason);
 
 /* Returns the name of a reason, as in the log; NULL if the reason does not exist. The string is a constant. Reasons are
  * numbered from 0 without gaps. Any thread. */
-CONFAB_API const char *confab_refusal_name(int reason);
+CONFAB_API const char *confab_rejection_name(int reason);
 
 #ifdef __cplusplus
 }

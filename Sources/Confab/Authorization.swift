@@ -3,7 +3,7 @@ public enum Authorization: Sendable {
   /// The client may connect. `context` is the initial ``Connection/context``, for instance the user.
   case accept(context: (any AnyObject & Sendable)? = nil)
   /// The client is rejected with this response.
-  case refuse(Response)
+  case reject(Response)
   /// The closure decides, in a task of its own, off the event loop, while the client waits. After
   /// ``Configuration/handshakeTimeout`` the client gets status 503 and the task is cancelled. The task is also
   /// cancelled when the server stops.

@@ -37,7 +37,7 @@ public struct Response: Equatable, Sendable {
 
   /// Returns the response as it is sent, without the body if `isHead`.
   func bytes(isHead: Bool = false) -> [UInt8] {
-    let phrase = Response.phrases[status] ?? (status < 400 ? "OK" : "Refused")
+    let phrase = Response.phrases[status] ?? (status < 400 ? "OK" : "Rejected")
     var lines = ["HTTP/1.1 \(status) \(phrase)", "Date: \(HttpDate.now.text)"]
     let names = Set(headers.keys.map { $0.lowercased() })
     for (name, value) in Response.defaults where !names.contains(name.lowercased()) {

@@ -28,7 +28,7 @@ public struct Statistics: Equatable, Sendable {
   /// loop count from the first of them on.
   public var deliveryLatency = Latency()
   /// The number of rejections, closes, drops and slowdowns by reason, without those that have not occurred.
-  public var refusals: [Refusal: Int] = [:]
+  public var rejections: [RejectionReason: Int] = [:]
 }
 
 extension Statistics {
@@ -47,7 +47,7 @@ extension Statistics {
     }
   }
 
-  /// All numbers except ``refusals`` and ``deliveryLatency``.
+  /// All numbers except ``rejections`` and ``deliveryLatency``.
   package static let metrics = [
     Metric("connections", "Current connections.") { Double($0.connections) },
     Metric("backlog_bytes", "Unread bytes of all clients that have not been handed to the kernel.") {
@@ -89,41 +89,41 @@ struct LogLimiter {
   }
 }
 
-/// Counts and logs refusals, with a ``LogLimiter`` for each reason, so that a flood of one reason does not hide the
+/// Counts and logs rejections, with a ``LogLimiter`` for each reason, so that a flood of one reason does not hide the
 /// others.
-final class RefusalLog: Sendable {
+final class RejectionLog: Sendable {
   private let logger: Logger
   private let state = Mutex(State())
   private struct State {
-    var counts: [Refusal: Int] = [:]
-    var limiters: [Refusal: LogLimiter] = [:]
+    var counts: [RejectionReason: Int] = [:]
+    var limiters: [RejectionReason: LogLimiter] = [:]
   }
 
   init(_ logger: Logger) { self.logger = logger }
 
-  var counts: [Refusal: Int] { state.withLock { $0.counts } }
+  var counts: [RejectionReason: Int] { state.withLock { $0.counts } }
 
-  /// Counts and logs a refusal. `peer`, `path` and `detail` may contain data from peers; non-printable characters are
+  /// Counts and logs a rejection. `peer`, `path` and `detail` may contain data from peers; non-printable characters are
   /// replaced here. Any thread.
   func note(
-    _ refusal: Refusal, _ peer: @autoclosure () -> String, path: @autoclosure () -> String? = nil,
+    _ reason: RejectionReason, _ peer: @autoclosure () -> String, path: @autoclosure () -> String? = nil,
     _ detail: @autoclosure () -> String
   ) {
-    let level = refusal.isRoutine ? Logger.Level.info : .notice
+    let level = reason.isRoutine ? Logger.Level.info : .notice
     let isLogged = level >= logger.logLevel
     let unsaid: Int? = state.withLock { state in
-      state.counts[refusal, default: 0] += 1
-      return isLogged ? state.limiters[refusal, default: LogLimiter()].admit() : nil
+      state.counts[reason, default: 0] += 1
+      return isLogged ? state.limiters[reason, default: LogLimiter()].admit() : nil
     }
     guard let unsaid else { return }
-    var metadata: Logger.Metadata = ["reason": "\(refusal.rawValue)", "peer": "\(peer().printable)"]
+    var metadata: Logger.Metadata = ["reason": "\(reason.rawValue)", "peer": "\(peer().printable)"]
     if let path = path() { metadata["path"] = "\(path.printable)" }
     if unsaid > 0 { metadata["leftOut"] = .stringConvertible(unsaid) }
     logger.log(level: level, "\(detail().printable)", metadata: metadata)
   }
 }
 
-extension Refusal {
+extension RejectionReason {
   /// Whether this is common and harmless.
   fileprivate var isRoutine: Bool {
     switch self {

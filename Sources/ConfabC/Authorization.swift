@@ -52,7 +52,7 @@ internal import Synchronization
     }
   }
 
-  private static let notWaiting = Authorization.refuse(Response(status: 503, ""))
+  private static let notWaiting = Authorization.reject(Response(status: 503, ""))
 
   /// Makes the decision and releases the program's reference.
   static func decide(_ handle: OpaquePointer?, _ authorization: Authorization) throws(CError) {
@@ -119,12 +119,12 @@ public func confab_accept(
 }
 
 @c @implementation
-public func confab_refuse(
+public func confab_reject(
   _ authorization: OpaquePointer?, _ status: Int32, _ headers: UnsafePointer<UnsafePointer<CChar>?>?,
   _ body: UnsafeRawPointer?, _ length: Int
 ) -> Int32 {
   result { () throws(CError) in
-    try unsafe ProgramDecision.decide(authorization, .refuse(response(status, headers, body, length)))
+    try unsafe ProgramDecision.decide(authorization, .reject(response(status, headers, body, length)))
   }
 }
 

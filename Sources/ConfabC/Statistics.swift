@@ -6,7 +6,7 @@ internal import Glibc
 
 // Never freed.
 private nonisolated(unsafe) let version = unsafe UnsafePointer(strdup(CONFAB_VERSION)!)
-private nonisolated(unsafe) let refusalNames = unsafe refusals.map { unsafe UnsafePointer(strdup($0.rawValue)!) }
+private nonisolated(unsafe) let rejectionNames = unsafe rejections.map { unsafe UnsafePointer(strdup($0.rawValue)!) }
 
 @c @implementation
 public func confab_version() -> UnsafePointer<CChar>? { unsafe version }
@@ -62,31 +62,31 @@ public func confab_server_statistics(
   }
 }
 
-/// The reasons in the order of `enum confab_refusal`. New ones are appended.
-let refusals: [Refusal] = [
+/// The reasons in the order of `enum confab_rejection`. New ones are appended.
+let rejections: [RejectionReason] = [
   .badRequest, .originNotAllowed, .hostNotAllowed, .notEncrypted, .notFound, .methodNotAllowed, .handshakeTimeout,
   .bodyNotAllowed, .pathTooLong, .versionNotSupported, .tooManyFromAddress, .headersTooLarge, .tooManyConnections,
-  .refusedByHandler, .notUnderstood, .messageTooBig, .tooManyFragments, .notUtf8, .notDeflate, .protocolError,
+  .rejectedByHandler, .notUnderstood, .messageTooBig, .tooManyFragments, .notUtf8, .notDeflate, .protocolError,
   .tooManyUnfinished, .tooFarBehind, .idle, .closeTimeout, .acceptRate, .messageRate, .byteRate, .pingRate,
   .authorizationTimeout, .badProxyHeader,
 ]
 
-private func refusal(_ reason: Int32) throws(CError) -> Int {
-  guard refusals.indices.contains(Int(reason)) else {
-    throw .argument("reason must be 0 to \(refusals.count - 1), not \(reason)")
+private func rejectionReason(_ reason: Int32) throws(CError) -> Int {
+  guard rejections.indices.contains(Int(reason)) else {
+    throw .argument("reason must be 0 to \(rejections.count - 1), not \(reason)")
   }
   return Int(reason)
 }
 
 @c @implementation
-public func confab_server_refusals(_ server: OpaquePointer?, _ reason: Int32) -> Int64 {
+public func confab_server_rejections(_ server: OpaquePointer?, _ reason: Int32) -> Int64 {
   result { () throws(CError) in
-    let refusal = refusals[try refusal(reason)]
-    return Int64(try unsafe HostedServer.of(server).server.statistics.refusals[refusal] ?? 0)
+    let reason = rejections[try rejectionReason(reason)]
+    return Int64(try unsafe HostedServer.of(server).server.statistics.rejections[reason] ?? 0)
   }
 }
 
 @c @implementation
-public func confab_refusal_name(_ reason: Int32) -> UnsafePointer<CChar>? {
-  unsafe value(or: nil) { () throws(CError) in unsafe refusalNames[try refusal(reason)] }
+public func confab_rejection_name(_ reason: Int32) -> UnsafePointer<CChar>? {
+  unsafe value(or: nil) { () throws(CError) in unsafe rejectionNames[try rejectionReason(reason)] }
 }

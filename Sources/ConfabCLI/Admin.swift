@@ -31,7 +31,7 @@ final class Admin: Handler {
   }
 
   func authorize(_ request: borrowing Request) -> Authorization {
-    .refuse(Response(status: 404, "this listener does not accept WebSocket connections\n"))
+    .reject(Response(status: 404, "this listener does not accept WebSocket connections\n"))
   }
 
   func response(to request: borrowing Request) -> Response? {

@@ -14,9 +14,9 @@ struct Metrics {
     add(
       "history_kept", .gauge, "0 while the file of --history cannot be written, otherwise 1.",
       chat.engine.isStored ? 1 : 0)
-    head("refusals_total", .counter, "Rejected requests, closed connections and slowed-down clients, by reason.")
-    for refusal in Refusal.allCases {
-      text += "confab_refusals_total{reason=\"\(refusal.rawValue)\"} \(statistics.refusals[refusal] ?? 0)\n"
+    head("rejections_total", .counter, "Rejected requests, closed connections and slowed-down clients, by reason.")
+    for reason in RejectionReason.allCases {
+      text += "confab_rejections_total{reason=\"\(reason.rawValue)\"} \(statistics.rejections[reason] ?? 0)\n"
     }
     head("chat_errors_total", .counter, "Errors sent to clients of the rich protocol, by code.")
     for (code, count) in chat.errorCounts.sorted(by: { $0.key < $1.key }) {

@@ -10,7 +10,7 @@ final class ChatHandler: Handler {
   /// Answers the handshake when the room is open, so that a connected client gets all messages.
   func authorize(_ request: borrowing Request) -> Authorization {
     guard chat.rooms.hasCapacity(for: request.room) else {
-      return .refuse(Response(status: 503, "too many rooms\n"))
+      return .reject(Response(status: 503, "too many rooms\n"))
     }
     let pending = self.pending(request.room)
     if pending.isOpen { return .accept(context: pending) }
@@ -20,7 +20,7 @@ final class ChatHandler: Handler {
       await pending.waitUntilOpen(within: timeout)
       if pending.isOpen { return .accept(context: pending) }
       let reason = chat.isAvailable ? "room not open in time" : "the broker cannot be reached"
-      return .refuse(Response(status: 503, reason + "\n"))
+      return .reject(Response(status: 503, reason + "\n"))
     }
   }
 

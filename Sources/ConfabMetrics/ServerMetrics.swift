@@ -10,7 +10,7 @@ public import ServiceLifecycle
 /// ```
 ///
 /// The names are those of the program's `/metrics` with the prefix `confab_`. Totals are counters, which get the
-/// increase since the last interval; other values are gauges. `confab_refusals_total` has the dimension `reason`.
+/// increase since the last interval; other values are gauges. `confab_rejections_total` has the dimension `reason`.
 /// `confab_delivery_latency` is a timer that gets the mean of the deliveries since the last interval, if there were
 /// any. `Statistics/deliveryLatency` has the histogram.
 public struct ServerMetrics: Service {
@@ -42,7 +42,7 @@ public struct ServerMetrics: Service {
 private struct Emitter {
   private let counters: [(metric: Statistics.Metric, counter: Counter)]
   private let gauges: [(metric: Statistics.Metric, gauge: Gauge)]
-  private let refusals: [(refusal: Refusal, counter: Counter)]
+  private let rejections: [(reason: RejectionReason, counter: Counter)]
   private let latency: Timer
   private var told = Statistics.none
 
@@ -53,8 +53,8 @@ private struct Emitter {
     gauges = Statistics.metrics.filter { !$0.isTotal }.map {
       ($0, Gauge(label: "confab_\($0.name)", dimensions: [], factory: factory))
     }
-    refusals = Refusal.allCases.map {
-      ($0, Counter(label: "confab_refusals_total", dimensions: [("reason", $0.rawValue)], factory: factory))
+    rejections = RejectionReason.allCases.map {
+      ($0, Counter(label: "confab_rejections_total", dimensions: [("reason", $0.rawValue)], factory: factory))
     }
     latency = Timer(label: "confab_delivery_latency", dimensions: [], factory: factory)
   }
@@ -62,8 +62,8 @@ private struct Emitter {
   mutating func tell(_ now: Statistics) {
     for (metric, gauge) in gauges { gauge.record(metric.value(now)) }
     for (metric, counter) in counters { counter.increment(by: Int(metric.value(now) - metric.value(told))) }
-    for (refusal, counter) in refusals {
-      let count = now.refusals[refusal, default: 0] - told.refusals[refusal, default: 0]
+    for (reason, counter) in rejections {
+      let count = now.rejections[reason, default: 0] - told.rejections[reason, default: 0]
       if count > 0 { counter.increment(by: count) }
     }
     let count = now.deliveryLatency.count - told.deliveryLatency.count

@@ -86,17 +86,17 @@ struct HeaderTests {
     #expect(functions > 40)
   }
 
-  @Test func everyRefusalHasANumber() throws {
+  @Test func everyRejectionHasANumber() throws {
     var names: [Int32: String] = [:]
-    for match in header.matches(of: /CONFAB_REFUSAL_(\w+) = (\d+)/) {
+    for match in header.matches(of: /CONFAB_REJECTION_(\w+) = (\d+)/) {
       let words = match.output.1.lowercased().split(separator: "_")
       names[Int32(match.output.2)!] = words[0] + words.dropFirst().map(\.capitalized).joined()
     }
-    #expect(names.count == Refusal.allCases.count)
-    for refusal in Refusal.allCases {
-      let number = try #require(names.first { $0.value == refusal.rawValue }?.key, "\(refusal) has no number")
-      let name = unsafe String(cString: confab_refusal_name(number))
-      #expect(name == refusal.rawValue)
+    #expect(names.count == RejectionReason.allCases.count)
+    for reason in RejectionReason.allCases {
+      let number = try #require(names.first { $0.value == reason.rawValue }?.key, "\(reason) has no number")
+      let name = unsafe String(cString: confab_rejection_name(number))
+      #expect(name == reason.rawValue)
     }
   }
 

@@ -68,7 +68,7 @@ struct TextTests {
   }
 
   @Test(arguments: [String(repeating: "x", count: 11), "e" + String(repeating: "\u{301}", count: 80)])
-  func longTextsAreRefused(_ text: String) {
+  func longTextsAreRejected(_ text: String) {
     #expect(throws: Text.Invalid.tooLong) { try Text(text, limit: 10) }
   }
 

@@ -103,7 +103,7 @@ import Testing
       }
       #expect(client.response.hasPrefix("HTTP/1.1 503 ") && reason == "the broker cannot be reached\n")
       while !chat.occupancy.isEmpty { await Task.yield() }
-      #expect(server.statistics.refusals == [.refusedByHandler: 1])
+      #expect(server.statistics.rejections == [.rejectedByHandler: 1])
     }
   }
 

@@ -24,7 +24,7 @@ struct ServerMetricsTests {
     #expect(try metrics.expectCounter("confab_messages_received_total").totalValue == 1)
     #expect(try metrics.expectCounter("confab_deliveries_total").totalValue == 1)
     #expect(try metrics.expectCounter("confab_connections_accepted_total").totalValue == 1)
-    #expect(try metrics.expectCounter("confab_refusals_total", [("reason", "idle")]).totalValue == 0)
+    #expect(try metrics.expectCounter("confab_rejections_total", [("reason", "idle")]).totalValue == 0)
     #expect(try metrics.expectGauge("confab_connections").lastValue == 0)
     #expect(try metrics.expectTimer("confab_delivery_latency").values.count == 1)
   }

@@ -65,7 +65,7 @@ package final class RawClient: @unchecked Sendable {
     let lines = ["GET \(path) HTTP/1.1"] + RawClient.handshake + headers
     try write(Array((request ?? lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
     if awaitsHead { try readHead() }
-    if request == nil && !response.hasPrefix("HTTP/1.1 101 ") { throw Failure(description: "refused: \(response)") }
+    if request == nil && !response.hasPrefix("HTTP/1.1 101 ") { throw Failure(description: "rejected: \(response)") }
   }
 
   deinit { hangUp() }

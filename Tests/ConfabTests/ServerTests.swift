@@ -178,8 +178,8 @@ import Testing
   ])
   func otherRequestsGetAnHttpStatus(_ request: String, _ status: String) async throws {
     try await withServer { server, events in
-      let refused = try RawClient(port: server.port, request: request)
-      #expect(refused.response.split(separator: " ").dropFirst().first == Substring(status))
+      let rejected = try RawClient(port: server.port, request: request)
+      #expect(rejected.response.split(separator: " ").dropFirst().first == Substring(status))
       _ = try RawClient(port: server.port)
       #expect(await events.next() == opened)
     }

@@ -127,7 +127,7 @@ private final class AsyncHandler: Handler {
   private static func wrap(_ authorization: Authorization) -> Authorization {
     switch authorization {
     case .accept(let context): .accept(context: Context(context))
-    case .refuse: authorization
+    case .reject: authorization
     case .ask(let ask): .ask { wrap(await ask()) }
     }
   }

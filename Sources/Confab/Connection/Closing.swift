@@ -79,8 +79,8 @@ extension Connection {
   }
 
   /// Closes the connection because of what the peer has sent. Returns false to end it with the close frame at once.
-  func fail(_ refusal: Refusal, _ code: CloseCode, _ reason: String) -> Bool {
-    note(refusal, reason)
+  func fail(_ rejection: RejectionReason, _ code: CloseCode, _ reason: String) -> Bool {
+    note(rejection, reason)
     writeBeforeClose()
     beginClose(code, reason: reason, discardingBacklog: true, patience: Connection.failureTimeout)
     return !sendCloseFrame()

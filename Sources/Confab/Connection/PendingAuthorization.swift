@@ -20,7 +20,7 @@ extension EventLoop {
     let pending = PendingAuthorization(request, answer: answer)
     let connection = add(socket, compression, .connecting, pending)
     handshakes.set(socket, now + configuration.handshakeTimeout.milliseconds)
-    if isStopping { return connection.refuseWhileStopping() }
+    if isStopping { return connection.rejectWhileStopping() }
     pending.task = Task {
       var authorization = await ask()
       while case .ask(let ask) = authorization, !Task.isCancelled { authorization = await ask() }
@@ -53,30 +53,30 @@ extension Connection {
         return socket.kill()
       }
       if reading.isPaused { loop.reads.resume(self) }
-    case .refuse(let response): refuse(response, .refusedByHandler, "status \(response.status)")
+    case .reject(let response): reject(response, .rejectedByHandler, "status \(response.status)")
     case .ask: break
     }
   }
 
   /// Rejects the client with 503, because the authorization has taken too long.
   func wasNotAuthorizedInTime() {
-    refuse(Response(status: 503, "not authorized in time\n"), .authorizationTimeout, "not authorized in time")
+    reject(Response(status: 503, "not authorized in time\n"), .authorizationTimeout, "not authorized in time")
   }
 
-  func refuseWhileStopping() {
-    refuse(Response(status: 503, "the server is stopping\n"), .refusedByHandler, "the server is stopping")
+  func rejectWhileStopping() {
+    reject(Response(status: 503, "the server is stopping\n"), .rejectedByHandler, "the server is stopping")
   }
 
   /// Rejects a client that has sent data before the handshake response (RFC 6455, section 4.1). Returns false, which
   /// ends the connection.
   func receivedTooEarly() -> Bool {
-    refuse(Response(status: 400, "data before the response\n"), .badRequest, "data before the handshake was answered")
+    reject(Response(status: 400, "data before the response\n"), .badRequest, "data before the handshake was answered")
     return false
   }
 
-  private func refuse(_ response: Response, _ refusal: Refusal, _ detail: String) {
+  private func reject(_ response: Response, _ reason: RejectionReason, _ detail: String) {
     guard let pending, let socket else { return }
-    loop.admission.refusals.note(refusal, socket.peer, path: pending.request.path, detail)
+    loop.admission.rejections.note(reason, socket.peer, path: pending.request.path, detail)
     loop.handshakes.end(socket)
     pending.task?.cancel()
     state = .closing

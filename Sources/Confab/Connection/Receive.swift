@@ -55,7 +55,7 @@ extension Connection {
       return true
     } catch {
       let failure = failure(error)
-      return fail(failure.refusal, failure.code, failure.reason)
+      return fail(failure.rejection, failure.code, failure.reason)
     }
   }
 
@@ -76,7 +76,7 @@ extension Connection {
       try finish(whole)
     } catch {
       let failure = failure(error)
-      note(failure.refusal, failure.reason)
+      note(failure.rejection, failure.reason)
       beginClose(
         failure.code, reason: failure.reason, discardingBacklog: false, patience: Connection.failureTimeout)
     }
@@ -118,16 +118,16 @@ extension Connection {
     if state == .connecting { loop.reads.stop(self) }
   }
 
-  private func slowDown(_ rate: Refusal) {
+  private func slowDown(_ rate: RejectionReason) {
     noteSlowed(rate)
     loop.reads.pause(self)
   }
 
-  func noteSlowed(_ rate: Refusal) {
+  func noteSlowed(_ rate: RejectionReason) {
     if !reading.isPaused { note(rate, "over its rate limit: read more slowly") }
   }
 
-  private func failure(_ error: AssemblyError) -> (refusal: Refusal, code: CloseCode, reason: String) {
+  private func failure(_ error: AssemblyError) -> (rejection: RejectionReason, code: CloseCode, reason: String) {
     let limits = loop.limits
     return switch error {
     case .tooBig: (.messageTooBig, .messageTooBig, "more than \(limits.maxMessageSize) bytes")

@@ -24,7 +24,7 @@ extension EventLoop {
       return connection.read()
     }
     guard let socket = handOver(socket, ticket, proxied) else {
-      admission.refusals.note(.notUnderstood, peer.endpoint, "has gone, or was dropped, before its TLS handshake")
+      admission.rejections.note(.notUnderstood, peer.endpoint, "has gone, or was dropped, before its TLS handshake")
       return admission.leave(ticket)
     }
     handshakes.set(socket, deadline)
@@ -33,7 +33,7 @@ extension EventLoop {
   /// Sends a response as far as the socket takes it at once, and closes the socket. With TLS nothing is sent, because
   /// the TLS handshake has not begun.
   func reject(_ socket: StreamSocket, _ peer: SocketAddress, _ rejection: Rejection) {
-    let response = refuse(rejection, peer, path: nil)
+    let response = reject(rejection, peer, path: nil)
     if configuration.tls == nil {
       _ = socket.send(response.bytes().span)
       socket.endWriting()
@@ -57,7 +57,7 @@ extension EventLoop {
     context.exchange.forget(socket)
     let client = proxied.remove(socket)
     if handshakes.end(socket) {
-      admission.refusals.note(
+      admission.rejections.note(
         .notUnderstood, client?.endpoint ?? "a peer", "has gone, or was dropped, without a whole request")
     }
   }

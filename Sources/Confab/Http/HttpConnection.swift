@@ -70,8 +70,8 @@ final class HttpConnection: @unchecked Sendable {
           continue
         }
       } catch {
-        let rejection = Rejection(error.refusal, error.detail)
-        return finish(loop.refuse(rejection, client, path: parser.path), isHead: parser.isHead)
+        let rejection = Rejection(error.reason, error.detail)
+        return finish(loop.reject(rejection, client, path: parser.path), isHead: parser.isHead)
       }
       if hasReceived { return wait(for: .input) }
       guard receive() else { return }
@@ -97,7 +97,7 @@ final class HttpConnection: @unchecked Sendable {
     case .nothingYet: wait(for: .input)
     case .ended:
       if isFirst || parser.hasBegun {
-        loop.admission.refusals.note(.notUnderstood, client.endpoint, "has gone without a whole request")
+        loop.admission.rejections.note(.notUnderstood, client.endpoint, "has gone without a whole request")
       }
       end()
     }
@@ -134,7 +134,7 @@ final class HttpConnection: @unchecked Sendable {
     do throws(Rejection) {
       if proxied != nil { try loop.identify(&proxied!, &ticket, forwardedFor: request.fields["x-forwarded-for"]) }
     } catch {
-      return finish(loop.refuse(error, client, path: request.target.path), isHead: isHead)
+      return finish(loop.reject(error, client, path: request.target.path), isHead: isHead)
     }
     let source = RequestSource(head: RequestHead(request, subprotocol: nil, address: client), lws: nil)
     let check = RequestCheck(loop: loop, source: source, client: client)
@@ -161,7 +161,7 @@ final class HttpConnection: @unchecked Sendable {
     guard let transfer = FileTransfer(file, isHead: isHead, to: self, on: loop) else {
       let rejection = Rejection(
         .tooManyConnections, "no descriptor is left for a file", headers: Rejection.retryLater)
-      return finish(loop.refuse(rejection, client, path: request.target.path), isHead: isHead)
+      return finish(loop.reject(rejection, client, path: request.target.path), isHead: isHead)
     }
     wait(for: .nothing)
     phase = .transferring(transfer)
@@ -177,7 +177,7 @@ final class HttpConnection: @unchecked Sendable {
     if case .ask = authorization, parser.hasBegun {
       let response = Response(status: 400, "data before the response\n")
       let rejection = Rejection(.badRequest, "data before the handshake was answered", response: response)
-      return finish(loop.refuse(rejection, client, path: source.head.path), isHead: false)
+      return finish(loop.reject(rejection, client, path: source.head.path), isHead: false)
     }
     poll?.close()
     loop.httpConnections.remove(self)
@@ -267,7 +267,7 @@ final class HttpConnection: @unchecked Sendable {
   /// Called when ``deadline`` has passed.
   func timedOut() {
     guard case .reading = phase, isFirst || parser.hasBegun else { return end() }
-    finish(loop.refuse(loop.lateRejection, client, path: parser.path), isHead: parser.isHead)
+    finish(loop.reject(loop.lateRejection, client, path: parser.path), isHead: parser.isHead)
   }
 
   /// Called when the server stops. Responses that have begun are still sent.
@@ -327,6 +327,6 @@ extension HttpConnection {
     guard case .transferring(let transfer) = phase else { return }
     transfer.end()
     let rejection = Rejection(.notFound, "the file could not be read")
-    finish(loop.refuse(rejection, client, path: nil), isHead: transfer.isHead)
+    finish(loop.reject(rejection, client, path: nil), isHead: transfer.isHead)
   }
 }

@@ -43,10 +43,10 @@ package struct HttpRequest: Sendable {
   }
 }
 
-/// Why a request header section is malformed. The client gets the status of `refusal`, 400 by default.
+/// Why a request header section is malformed. The client gets the status of `rejection`, 400 by default.
 package struct RequestError: Error, Equatable {
-  package let refusal: Refusal
+  package let reason: RejectionReason
   package let detail: String
 
-  init(_ detail: String, _ refusal: Refusal = .badRequest) { (self.detail, self.refusal) = (detail, refusal) }
+  init(_ detail: String, _ reason: RejectionReason = .badRequest) { (self.detail, self.reason) = (detail, reason) }
 }

@@ -46,7 +46,7 @@ final class ProxyHeaderReader {
 
   /// Drops the connection. The client is unknown, so nothing is answered.
   func fail(_ reason: String) {
-    loop.admission.refusals.note(.badProxyHeader, peer.endpoint, reason)
+    loop.admission.rejections.note(.badProxyHeader, peer.endpoint, reason)
     end()
   }
 

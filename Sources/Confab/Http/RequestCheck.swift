@@ -28,7 +28,7 @@ struct RequestCheck {
       if let response = loop.handler.response(to: request) { return .answer(response) }
       return .serve
     } catch {
-      return .answer(refuse(error))
+      return .answer(reject(error))
     }
   }
 
@@ -36,18 +36,18 @@ struct RequestCheck {
     try checkHandshake()
     try checkOrigin()
     let authorization = loop.handler.authorize(request)
-    if case .refuse(let response) = authorization {
-      throw Rejection(.refusedByHandler, "status \(response.status)", response: response)
+    if case .reject(let response) = authorization {
+      throw Rejection(.rejectedByHandler, "status \(response.status)", response: response)
     }
     return authorization
   }
 
   /// Counts and logs the rejection. Returns the response.
-  func refuse(_ rejection: Rejection) -> Response {
-    loop.refuse(rejection, client, path: http.target.path)
+  func reject(_ rejection: Rejection) -> Response {
+    loop.reject(rejection, client, path: http.target.path)
   }
 
-  func notFound() -> Response { refuse(Rejection(.notFound, "nothing is served at \(http.target.path)")) }
+  func notFound() -> Response { reject(Rejection(.notFound, "nothing is served at \(http.target.path)")) }
 
   func redirectToFolder() -> Response {
     let target = RequestTarget(authority: nil, path: http.target.path + "/", rawQuery: http.target.rawQuery)
@@ -100,7 +100,7 @@ struct RequestCheck {
   }
 
   private func body() throws(Rejection) -> HttpRequest.Body {
-    do throws(RequestError) { return try http.body() } catch { throw Rejection(error.refusal, error.detail) }
+    do throws(RequestError) { return try http.body() } catch { throw Rejection(error.reason, error.detail) }
   }
 
   /// Checks what an opening handshake must have (RFC 6455, section 4.2.1).

@@ -9,7 +9,7 @@ final class Admission: Sendable {
   private let descriptors: Int
   /// See ``Configuration/trustedProxies``.
   let trustedProxies: [AddressRange]
-  let refusals: RefusalLog
+  let rejections: RejectionLog
   private let total = Atomic(0)
   /// Descriptors that responses with files use, beside those of their connections.
   private let descriptorsOfFiles = Atomic(0)
@@ -21,7 +21,7 @@ final class Admission: Sendable {
     descriptors = descriptorsForConnections()
     limit = min(configuration.maxConnections, descriptors)
     trustedProxies = configuration.trustedProxies.compactMap { AddressRange($0) }
-    refusals = RefusalLog(configuration.logger)
+    rejections = RejectionLog(configuration.logger)
     if limit < configuration.maxConnections {
       // The default is not worth a warning: the operator has not asked for that number.
       let isAsked = configuration.maxConnections != Configuration().maxConnections
@@ -34,7 +34,7 @@ final class Admission: Sendable {
   var statistics: Statistics {
     Statistics(
       connections: total.load(ordering: .relaxed), accepted: accepted.load(ordering: .relaxed),
-      refusals: refusals.counts)
+      rejections: rejections.counts)
   }
 
   /// Whether the server has no connections of any kind.

@@ -8,7 +8,7 @@ public struct Limit<Settings>: Sendable {
   /// The effect of exceeding the limit.
   public let effect: String
   /// The reasons that are counted when the limit is exceeded, see ``Server/statistics``.
-  public let refusals: [Refusal]
+  public let rejections: [RejectionReason]
   /// Whether 0 means ``meaningOfZero``.
   public let canBeOff: Bool
   /// Meaning of 0 if ``canBeOff`` is true: "no limit", for example.
@@ -23,11 +23,12 @@ public struct Limit<Settings>: Sendable {
   }
 
   package init(
-    _ name: String, _ value: Value, _ subject: String, _ effect: String, _ refusals: Refusal..., canBeOff: Bool = false,
+    _ name: String, _ value: Value, _ subject: String, _ effect: String, _ rejections: RejectionReason...,
+    canBeOff: Bool = false,
     meaningOfZero: String = "no limit"
   ) {
     (self.name, self.value, self.subject, self.effect) = (name, value, subject, effect)
-    (self.refusals, self.canBeOff, self.meaningOfZero) = (refusals, canBeOff, meaningOfZero)
+    (self.rejections, self.canBeOff, self.meaningOfZero) = (rejections, canBeOff, meaningOfZero)
   }
 
   /// The option of the program: `--max-message-size` for `maxMessageSize`.

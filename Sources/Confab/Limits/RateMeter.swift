@@ -16,7 +16,7 @@ final class RateMeter {
   static let minFragment = 8 << 10
 
   /// Counts a piece of a message. Returns the rate that it exceeds, if any.
-  func takePiece(of count: Int, endsFragment: Bool = false, endsMessage: Bool, now: UInt64) -> Refusal? {
+  func takePiece(of count: Int, endsFragment: Bool = false, endsMessage: Bool, now: UInt64) -> RejectionReason? {
     let byBytes = bytes.take(endsFragment ? max(count, RateMeter.minFragment) : count, now: now)
     let byMessages = endsMessage ? messages.take(1, now: now) : 0
     readableAt = max(readableAt, now + max(byBytes, byMessages))
@@ -25,7 +25,7 @@ final class RateMeter {
   }
 
   /// Counts a ping. Returns the rate that it exceeds, if any.
-  func takePing(now: UInt64) -> Refusal? {
+  func takePing(now: UInt64) -> RejectionReason? {
     let wait = pings.take(1, now: now)
     readableAt = max(readableAt, now + wait)
     return wait > 0 ? .pingRate : nil

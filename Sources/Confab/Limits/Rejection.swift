@@ -1,18 +1,18 @@
 /// Why a request, or a connection without one, is rejected, and how it is answered.
 struct Rejection: Error {
-  let refusal: Refusal
+  let reason: RejectionReason
   let detail: String
-  /// The status of the response, unless the refusal has one.
+  /// The status of the response, unless the rejection has one.
   var status: Int?
   var headers: [String: String] = [:]
   /// The response, unless it is made from the detail.
   var response: Response?
 
   init(
-    _ refusal: Refusal, _ detail: String, status: Int? = nil, headers: [String: String] = [:],
+    _ reason: RejectionReason, _ detail: String, status: Int? = nil, headers: [String: String] = [:],
     response: Response? = nil
   ) {
-    (self.refusal, self.detail, self.status, self.headers) = (refusal, detail, status, headers)
+    (self.reason, self.detail, self.status, self.headers) = (reason, detail, status, headers)
     self.response = response
   }
 
@@ -22,12 +22,12 @@ struct Rejection: Error {
 
 extension EventLoop {
   /// Counts and logs why a request is rejected. Returns the response.
-  func refuse(_ rejection: Rejection, _ client: SocketAddress?, path: String?) -> Response {
-    admission.refusals.note(
-      rejection.refusal, client?.endpoint ?? "a peer that has gone", path: path, rejection.detail)
+  func reject(_ rejection: Rejection, _ client: SocketAddress?, path: String?) -> Response {
+    admission.rejections.note(
+      rejection.reason, client?.endpoint ?? "a peer that has gone", path: path, rejection.detail)
     return rejection.response
       ?? Response(
-        status: rejection.status ?? rejection.refusal.status ?? 400, headers: rejection.headers,
+        status: rejection.status ?? rejection.reason.status ?? 400, headers: rejection.headers,
         rejection.detail.printable + "\n")
   }
 

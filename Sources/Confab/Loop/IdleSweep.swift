@@ -97,7 +97,7 @@ extension Connection {
   }
 
   /// Counts and logs why the peer is rejected, closed or slowed down.
-  func note(_ refusal: Refusal, _ detail: @autoclosure () -> String) {
-    loop.admission.refusals.note(refusal, socket?.peer ?? "a peer that has gone", detail())
+  func note(_ reason: RejectionReason, _ detail: @autoclosure () -> String) {
+    loop.admission.rejections.note(reason, socket?.peer ?? "a peer that has gone", detail())
   }
 }

@@ -76,7 +76,7 @@ final class Listener {
     let wait = bucket.take(1, now: loop.now)
     guard wait > 0 else { return nil }
     let rate = loop.configuration.maxAcceptRate
-    loop.admission.refusals.note(.acceptRate, peer.endpoint, "more than \(rate) new connections a second")
+    loop.admission.rejections.note(.acceptRate, peer.endpoint, "more than \(rate) new connections a second")
     return .milliseconds(wait)
   }
 

@@ -49,7 +49,7 @@ extension EventLoop {
   }
 
   private func stop(_ connection: Connection) {
-    if connection.state == .connecting { return connection.refuseWhileStopping() }
+    if connection.state == .connecting { return connection.rejectWhileStopping() }
     connection.close(.goingAway, reason: "the server is stopping")
   }
 

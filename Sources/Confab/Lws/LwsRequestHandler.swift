@@ -26,7 +26,7 @@ internal import CLibwebsockets
     // lws has answered other upgrades with 403 already, and still makes this callback.
     guard let upgrade = unsafe wsi.header(WSI_TOKEN_UPGRADE), upgrade.lowercased() == "websocket" else {
       let rejection = Rejection(.badRequest, "the only upgrade supported is 'websocket'")
-      let response = loop.refuse(rejection, socket.client, path: nil)
+      let response = loop.reject(rejection, socket.client, path: nil)
       if unsafe wsi.header(WSI_TOKEN_UPGRADE)?.lowercased() == "h2c" { socket.answer(response) }
       return false
     }
@@ -65,7 +65,7 @@ internal import CLibwebsockets
     case .ask(let ask):
       guard let answer = headers.hold() else { return false }
       loop.open(socket, source.head, compression, answer, ask)
-    case .refuse: return false
+    case .reject: return false
     }
     return true
   }
@@ -112,11 +112,11 @@ internal import CLibwebsockets
   /// another protocol.
   func rejectUnknown() {
     loop.handshakes.end(socket)
-    answer(loop.refuse(RequestCheck.methodNotAllowed, socket.client, path: nil))
+    answer(loop.reject(RequestCheck.methodNotAllowed, socket.client, path: nil))
   }
 
   /// Answers a client that has not sent a whole request in time.
-  func rejectLate() { answer(loop.refuse(loop.lateRejection, socket.client, path: nil)) }
+  func rejectLate() { answer(loop.reject(loop.lateRejection, socket.client, path: nil)) }
 
   // MARK: -
 
@@ -146,7 +146,7 @@ internal import CLibwebsockets
       }
       return check
     } catch {
-      answer(loop.refuse(error, socket.client, path: nil))
+      answer(loop.reject(error, socket.client, path: nil))
       return nil
     }
   }

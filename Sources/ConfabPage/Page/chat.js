@@ -57,11 +57,11 @@ const listener = {
     showStatus();
   },
 
-  refused(code, proposal) {
+  rejected(code, proposal) {
     const wanted = conversation.isIn ? chosen : conversation.name;
     if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
     proposed = proposal;
-    entry.refuse(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
+    entry.reject(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
   },
 
   named(name) {
@@ -152,7 +152,7 @@ function enter() {
 function submitted(name) {
   chosen = name;
   if (!entry.isRename) return conversation.join(name);
-  if (!conversation.rename(name)) entry.refuse(words.unreachable);
+  if (!conversation.rename(name)) entry.reject(words.unreachable);
 }
 
 function send(text) {

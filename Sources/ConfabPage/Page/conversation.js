@@ -10,7 +10,7 @@ const mostAtOnce = 100;
 
 export class Conversation {
   /**
-   * `listener` has the methods `joined(welcome)`, `refused(code, proposal)`, `named(name)`, `connection(state)`,
+   * `listener` has the methods `joined(welcome)`, `rejected(code, proposal)`, `named(name)`, `connection(state)`,
    * `appended(messages, isNews)`, `prepended(messages)`, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
    * `unsent()` when the outbox has changed, `limited(tag)`, `held(isHeld)`.
    */
@@ -225,7 +225,7 @@ export class Conversation {
   failed({ code, tag, proposal, retryAfter = 1000 }) {
     if (tag && tag === this.inFlight) this.inFlight = undefined;
     if (code === "rateLimited") this.wait(retryAfter, tag);
-    else if (code === "nameTaken" || code === "nameInvalid") this.listener.refused(code, proposal);
+    else if (code === "nameTaken" || code === "nameInvalid") this.listener.rejected(code, proposal);
     else if (code === "historyGone") this.historyIsGone();
     else if (tag) {
       this.outbox.fail(tag, code);

@@ -15,13 +15,13 @@ export class Entry {
     find("form").addEventListener("submit", (event) => {
       event.preventDefault();
       const name = this.field.value.normalize("NFC").trim().replace(/\s+/gu, " ");
-      if (!name) return this.refuse(words.nameEmpty);
+      if (!name) return this.reject(words.nameEmpty);
       this.problem.textContent = "";
       this.wait(true);
       submitted(name);
     });
     this.field.addEventListener("input", () => {
-      this.refuse("");
+      this.reject("");
       this.showFace();
     });
     this.cancel.addEventListener("click", () => dialog.close());
@@ -45,7 +45,7 @@ export class Entry {
     this.dialog.setAttribute("closedby", isRename ? "closerequest" : "none");
     this.label();
     this.field.value = name;
-    this.refuse("");
+    this.reject("");
     this.showFace();
     this.wait(false);
     if (!this.isOpen) this.dialog.showModal();
@@ -61,7 +61,7 @@ export class Entry {
   }
 
   /** Shows what is wrong with the name, and a better one if there is one. */
-  refuse(problem, proposal) {
+  reject(problem, proposal) {
     this.problem.textContent = problem;
     this.field.ariaInvalid = String(problem !== "");
     this.wait(false);

@@ -13,21 +13,21 @@ static int released;
 
 static void release(void *pointer) { __sync_fetch_and_add((int *)pointer, 1); }
 
-static int refusals;
+static int rejections;
 
 static void note(int level, const char *line, void *user_data) {
-  CHECK(level == CONFAB_LOG_NOTICE && user_data == &refusals);
-  if (strstr(line, "peer=127.0.0.1:") && strstr(line, " reason=refusedByHandler: ")) refusals++;
+  CHECK(level == CONFAB_LOG_NOTICE && user_data == &rejections);
+  if (strstr(line, "peer=127.0.0.1:") && strstr(line, " reason=rejectedByHandler: ")) rejections++;
 }
 
 static void *decide(void *argument) {
   const char *name = (const char *)argument;
   const char *const bad[] = {"Bad Name", "value", NULL};
-  FAILS(confab_refuse(knocking, 200, bad, NULL, 0), CONFAB_ERROR_ARGUMENT, "is not a valid header");
+  FAILS(confab_reject(knocking, 200, bad, NULL, 0), CONFAB_ERROR_ARGUMENT, "is not a valid header");
   if (strcmp(name, "friend") == 0) {
     CHECK(confab_accept(knocking, &guest, release) == CONFAB_OK);
   } else {
-    CHECK(confab_refuse(knocking, 403, NULL, "not today\n", 10) == CONFAB_OK);
+    CHECK(confab_reject(knocking, 403, NULL, "not today\n", 10) == CONFAB_OK);
   }
   free(argument);
   return NULL;
@@ -49,10 +49,10 @@ static void authorize(confab_authorization *authorization, const confab_request 
     knocking = authorization;
     CHECK(pthread_create(&porter, NULL, decide, strcpy(copy, name)) == 0);
   } else {
-    FAILS(confab_refuse(authorization, 101, NULL, "", 0), CONFAB_ERROR_ARGUMENT, "status");
-    FAILS(confab_refuse(authorization, 401, challenge + 1, "", 0), CONFAB_ERROR_ARGUMENT, "'Bearer' has no value");
-    FAILS(confab_refuse(authorization, 401, NULL, NULL, 1), CONFAB_ERROR_ARGUMENT, "body is NULL");
-    CHECK(confab_refuse(authorization, 401, challenge, "who are you?\n", 13) == CONFAB_OK);
+    FAILS(confab_reject(authorization, 101, NULL, "", 0), CONFAB_ERROR_ARGUMENT, "status");
+    FAILS(confab_reject(authorization, 401, challenge + 1, "", 0), CONFAB_ERROR_ARGUMENT, "'Bearer' has no value");
+    FAILS(confab_reject(authorization, 401, NULL, NULL, 1), CONFAB_ERROR_ARGUMENT, "body is NULL");
+    CHECK(confab_reject(authorization, 401, challenge, "who are you?\n", 13) == CONFAB_OK);
   }
 }
 
@@ -78,7 +78,7 @@ static void opened(confab_connection *connection, const confab_request *request,
 static void stopped(confab_server *ended, void *argument) {
   CHECK(ended == server);
   FAILS(confab_accept(forgotten, &released, release), CONFAB_ERROR_CLOSED, "not waiting");
-  CHECK(confab_server_refusals(ended, CONFAB_REFUSAL_REFUSED_BY_HANDLER) == 3);
+  CHECK(confab_server_rejections(ended, CONFAB_REJECTION_REJECTED_BY_HANDLER) == 3);
   CHECK(confab_destroy(ended) == CONFAB_OK);
   pthread_mutex_unlock((pthread_mutex_t *)argument);
 }
@@ -106,26 +106,26 @@ int main(int argc, char **argv) {
   config.port = 0;
   config.loops = 1;
   config.log = note;
-  config.log_user_data = &refusals;
+  config.log_user_data = &rejections;
   confab_callbacks_init(&callbacks, sizeof callbacks);
   callbacks.authorize = authorize;
   callbacks.http = http;
   callbacks.opened = opened;
   FAILS(confab_accept(NULL, &released, release), CONFAB_ERROR_ARGUMENT, "NULL");
-  FAILS(confab_refuse(NULL, 403, NULL, NULL, 0), CONFAB_ERROR_ARGUMENT, "NULL");
+  FAILS(confab_reject(NULL, 403, NULL, NULL, 0), CONFAB_ERROR_ARGUMENT, "NULL");
   FAILS(confab_respond(NULL, 200, NULL, NULL, 0), CONFAB_ERROR_ARGUMENT, "NULL");
   CHECK(confab_create(&config, &callbacks, NULL, &server) == CONFAB_OK);
   printf("%s\n", confab_server_url(server));
   fflush(stdout);
   CHECK(confab_start(server) == CONFAB_OK);
   CHECK(confab_reload_certificate(server) == CONFAB_OK);
-  CHECK(strcmp(confab_refusal_name(CONFAB_REFUSAL_REFUSED_BY_HANDLER), "refusedByHandler") == 0);
+  CHECK(strcmp(confab_rejection_name(CONFAB_REJECTION_REJECTED_BY_HANDLER), "rejectedByHandler") == 0);
   while (getchar() != EOF) {}
   pthread_mutex_lock(&running);
   CHECK(confab_when_stopped(server, stopped, &running) == CONFAB_OK);
   CHECK(confab_stop(server, 100) == CONFAB_OK);
   pthread_mutex_lock(&running);
-  CHECK(refusals == 3);
+  CHECK(rejections == 3);
   CHECK(released == 2);
   return 0;
 }

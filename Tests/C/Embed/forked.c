@@ -26,7 +26,7 @@ static void try_server(void) {
   FORKED(confab_server_port(server));
   FORKED(confab_server_loops(server));
   FORKED(confab_server_statistics(server, &statistics, sizeof statistics));
-  FORKED(confab_server_refusals(server, 0));
+  FORKED(confab_server_rejections(server, 0));
   FAILS(confab_server_url(server), NULL, "child of fork()");
   FORKED(confab_destroy(server));
   CHECK(strcmp(confab_strerror(CONFAB_ERROR_FORKED), "called in a child of fork()") == 0);
@@ -68,7 +68,7 @@ static void child_of_loop(void *argument) {
 }
 
 static void child_that_decides(void *argument) {
-  FORKED(confab_refuse((confab_authorization *)argument, 403, NULL, NULL, 0));
+  FORKED(confab_reject((confab_authorization *)argument, 403, NULL, NULL, 0));
   FORKED(confab_accept((confab_authorization *)argument, NULL, NULL));
 }
 

@@ -130,7 +130,7 @@ static void null_pointers(void) {
   FAILS(confab_server_loops(NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_server_url(NULL), NULL, "the server is NULL");
   FAILS(confab_server_statistics(NULL, &statistics, sizeof statistics), CONFAB_ERROR_ARGUMENT, "the server is NULL");
-  FAILS(confab_server_refusals(NULL, 0), CONFAB_ERROR_ARGUMENT, "the server is NULL");
+  FAILS(confab_server_rejections(NULL, 0), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_send(NULL, CONFAB_TEXT, "", 0), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_close(NULL, 1000, ""), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_join(NULL, ""), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
@@ -151,7 +151,7 @@ static void null_pointers(void) {
   FAILS(confab_request_subprotocol(NULL), NULL, "the request is NULL");
   FAILS(confab_request_remote_host(NULL), NULL, "the request is NULL");
   FAILS(confab_request_remote_port(NULL), CONFAB_ERROR_ARGUMENT, "the request is NULL");
-  FAILS(confab_refusal_name(-1), NULL, "reason");
+  FAILS(confab_rejection_name(-1), NULL, "reason");
 }
 
 static void sizes(void) {

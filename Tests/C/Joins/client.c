@@ -110,7 +110,7 @@ static outcome take_message(client *one, const char *text, size_t length) {
 
 static outcome take_close(client *one, const char *payload, size_t length) {
   int code = length < 2 ? 1005 : (unsigned char)payload[0] << 8 | (unsigned char)payload[1];
-  if (code == 1013 && (one->has_stalled || one->may_be_refused)) return IS_EVICTED;
+  if (code == 1013 && (one->has_stalled || one->may_be_rejected)) return IS_EVICTED;
   if (code == 1000 && one->state == CLOSING) return HAS_LEFT;
   return client_fail(one, "was closed with %d %.*s", code, length > 2 ? (int)length - 2 : 0, payload + 2);
 }
@@ -128,7 +128,7 @@ outcome client_receive(client *one) {
   }
   one->heard_at = now;
   while ((opcode = ws_next(&one->ws, &payload, &length)) != WS_MORE) {
-    if (opcode == WS_FAILED && one->may_be_refused && strncmp(one->ws.problem, "HTTP/1.1 503 ", 13) == 0) return IS_REFUSED;
+    if (opcode == WS_FAILED && one->may_be_rejected && strncmp(one->ws.problem, "HTTP/1.1 503 ", 13) == 0) return IS_REJECTED;
     if (opcode == WS_FAILED) return client_fail(one, "%s", one->ws.problem);
     if (opcode == WS_CLOSE) return take_close(one, payload, length);
     if (opcode == WS_PING) ws_send(&one->ws, WS_PONG, payload, length);

@@ -11,7 +11,7 @@ typedef enum ending { LEAVES, VANISHES, RESETS, GIVES_UP } ending;
 /* In the order in which they end. */
 typedef enum role { VISITOR, SPEAKER, WITNESS } role;
 /* A client's state after an event. */
-typedef enum outcome { STAYS, HAS_LEFT, IS_EVICTED, IS_REFUSED, FAILS } outcome;
+typedef enum outcome { STAYS, HAS_LEFT, IS_EVICTED, IS_REJECTED, FAILS } outcome;
 
 typedef struct client {
   websocket ws;
@@ -19,7 +19,7 @@ typedef struct client {
   role role;
   state state;
   ending ending;
-  int is_rich, offers_deflate, may_be_refused, is_stalled, has_stalled, has_left;
+  int is_rich, offers_deflate, may_be_rejected, is_stalled, has_stalled, has_left;
   /* The messages that a visitor has yet to send, or the number that a speaker has sent. */
   int sayings;
   /* The id of the last message in the rich protocol. */

@@ -31,7 +31,7 @@ static double began, quiet_since, flows_until, flowed;
 static int members;
 static double members_until;
 static volatile sig_atomic_t is_asked_to_end;
-static struct { long refused, evicted, vanished, left, faults, settled; double longest; } totals;
+static struct { long rejected, evicted, vanished, left, faults, settled; double longest; } totals;
 
 static double seconds(void) {
   struct timespec time;
@@ -63,7 +63,7 @@ static void print_fault(client *one) {
 static void end(client *one, outcome outcome) {
   totals.left += outcome == HAS_LEFT;
   totals.evicted += outcome == IS_EVICTED;
-  totals.refused += outcome == IS_REFUSED;
+  totals.rejected += outcome == IS_REJECTED;
   one->has_left = outcome == HAS_LEFT;
   if (outcome == FAILS) print_fault(one);
   ws_free(&one->ws, one->ending == RESETS);
@@ -116,7 +116,7 @@ static client *connect_one(role role) {
     exit(2);
   }
   one->role = role;
-  one->may_be_refused = options.is_busy && role == VISITOR;
+  one->may_be_rejected = options.is_busy && role == VISITOR;
   one->stall_at = stall_at;
   one->leave_at = INFINITY;
   if (role == VISITOR) {
@@ -282,7 +282,7 @@ static int usage(void) {
   fprintf(stderr,
           "joins PORT [--room PATH] [--seed N] [--seconds N | --joins N] [--members N] [--speakers N] [--rate N]\n"
           "  [--stay SECONDS] [--rich PERCENT] [--patience SECONDS] [--faults N] [--busy 0|1]\n"
-          "--busy 1: the server may refuse clients with 503, and close them with 1013.\n");
+          "--busy 1: the server may reject clients with 503, and close them with 1013.\n");
   return 2;
 }
 
@@ -320,9 +320,9 @@ int main(int argc, char **argv) {
   run();
   printf(
       "seed %ld: %ld joins (plain %ld, deflate %ld, rich %ld, rich with deflate %ld) in %.1f s; %ld messages sent, %ld received; "
-      "%ld left, %ld vanished, %ld evicted, %ld refused; quiet %ld times, for at most %.0f ms; %ld faults\n",
+      "%ld left, %ld vanished, %ld evicted, %ld rejected; quiet %ld times, for at most %.0f ms; %ld faults\n",
       options.seed, all_joins(), counts.joins[0], counts.joins[1], counts.joins[2], counts.joins[3], seconds() - began,
-      counts.said, counts.heard, totals.left, totals.vanished, totals.evicted, totals.refused, totals.settled, totals.longest * 1e3,
+      counts.said, counts.heard, totals.left, totals.vanished, totals.evicted, totals.rejected, totals.settled, totals.longest * 1e3,
       totals.faults);
   return totals.faults != 0;
 }

@@ -61,7 +61,7 @@ final class SimulatedServer {
   func rejected(_ drafts: [Draft]) {
     for draft in drafts {
       let text = String(decoding: draft.bytes, as: UTF8.self)
-      world.require(tooLarge.removeValue(forKey: text) != nil, "\(name) refuses \(text.prefix(20))")
+      world.require(tooLarge.removeValue(forKey: text) != nil, "\(name) rejects \(text.prefix(20))")
     }
   }
 

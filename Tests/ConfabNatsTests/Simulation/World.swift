@@ -235,7 +235,7 @@ final class World {
           room.remote == Dictionary(uniqueKeysWithValues: remote),
           "\(server.name) is wrong about who is in \(room.name)")
       }
-      require(server.tooLarge.isEmpty, "\(server.name) has not refused \(server.tooLarge.count) messages")
+      require(server.tooLarge.isEmpty, "\(server.name) has not rejected \(server.tooLarge.count) messages")
       for text in server.given {
         require(broker.hasStored(Array(text.utf8)), "\(text), given to \(server.name), is lost")
       }

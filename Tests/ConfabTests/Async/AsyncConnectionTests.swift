@@ -236,16 +236,16 @@ import Testing
   @Test func contextRequestAndLoop() async throws {
     final class User: Sendable { let name = "Ann" }
     let server = try makeServer({ $0.subprotocols = ["chat"] }) { request in
-      request.path == "/private" ? .refuse(Response(status: 401, "no\n")) : .accept(context: User())
+      request.path == "/private" ? .reject(Response(status: 401, "no\n")) : .accept(context: User())
     }
     try server.start()
     let client = try RawClient(
       port: server.port, path: "/a?b&c=d=e&c=f", headers: ["Sec-WebSocket-Protocol: chat", "Origin: null"])
-    let refused = try RawClient(
+    let rejected = try RawClient(
       port: server.port,
       request: "GET /private HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
         + "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-    #expect(refused.response.hasPrefix("HTTP/1.1 401 "))
+    #expect(rejected.response.hasPrefix("HTTP/1.1 401 "))
     var connections = server.connections.makeAsyncIterator()
     let connection = try #require(try await connections.next())
     #expect((connection.context as? User)?.name == "Ann")

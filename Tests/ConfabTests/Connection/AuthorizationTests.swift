@@ -25,10 +25,10 @@ private final class Door: Handler {
     case "ann": return .accept(context: User("Ann"))
     case "bob":
       let response = Response(status: 401, headers: ["WWW-Authenticate": "Bearer"], "not you\n")
-      return .refuse(response)
+      return .reject(response)
     case let token?:
       return .ask { [ask] in await ask(token) }
-    case nil: return .refuse(Response(status: 403, "a token, please\n"))
+    case nil: return .reject(Response(status: 403, "a token, please\n"))
     }
   }
 
@@ -90,7 +90,7 @@ private final class Door: Handler {
       #expect(client.response.hasPrefix("HTTP/1.1 401 Unauthorized\r\n"))
       #expect(client.response.contains("\r\nWWW-Authenticate: Bearer\r\n"))
       #expect(try client.rest() == "not you\n")
-      #expect(server.statistics.refusals == [.refusedByHandler: 1])
+      #expect(server.statistics.rejections == [.rejectedByHandler: 1])
     }
   }
 
@@ -129,12 +129,12 @@ private final class Door: Handler {
 
   @Test func authorizationMayRejectOrContinue() async throws {
     try await withDoor(ask: { token in
-      token == "no" ? .refuse(Response(status: 402, "pay first\n")) : .ask { .accept(context: User("Later")) }
+      token == "no" ? .reject(Response(status: 402, "pay first\n")) : .ask { .accept(context: User("Later")) }
     }) { server, _ in
       let (no, yes) = (request("no", port: server.port), request("yes", port: server.port))
-      let refused = try await blocking { try RawClient(port: server.port, request: no) }
-      #expect(refused.response.hasPrefix("HTTP/1.1 402 "))
-      #expect(try refused.rest() == "pay first\n")
+      let rejected = try await blocking { try RawClient(port: server.port, request: no) }
+      #expect(rejected.response.hasPrefix("HTTP/1.1 402 "))
+      #expect(try rejected.rest() == "pay first\n")
       let accepted = try await blocking { try RawClient(port: server.port, request: yes) }
       #expect(try accepted.receive() == .text("hello Later"))
     }
@@ -152,7 +152,7 @@ private final class Door: Handler {
     ) { server, _ in
       let client = try RawClient(port: server.port, request: request("slow", port: server.port))
       #expect(client.response.hasPrefix("HTTP/1.1 503 "))
-      #expect(server.statistics.refusals == [.authorizationTimeout: 1])
+      #expect(server.statistics.rejections == [.authorizationTimeout: 1])
       var waits = cancelled.makeAsyncIterator()
       await waits.next()
     }

@@ -24,7 +24,7 @@ struct Utf8ValidatorTests {
     ] as [[UInt8]])
   func rejectsInvalidText(_ bytes: [UInt8]) {
     for cut in 0...bytes.count {
-      #expect(verdict(bytes[..<cut], bytes[cut...]) == .refused)
+      #expect(verdict(bytes[..<cut], bytes[cut...]) == .rejected)
     }
   }
 
@@ -48,7 +48,7 @@ struct Utf8ValidatorTests {
   }
 }
 
-private enum Verdict { case refused, incomplete, complete }
+private enum Verdict { case rejected, incomplete, complete }
 
 private func verdict(_ pieces: ArraySlice<UInt8>...) -> Verdict {
   var validator = Utf8Validator()
@@ -56,6 +56,6 @@ private func verdict(_ pieces: ArraySlice<UInt8>...) -> Verdict {
   let isAccepted = pieces.allSatisfy { validator.accept(Array($0).span) }
   let isValid = Utf8Validator.isValid(whole.span)
   #expect(isValid == (isAccepted && validator.isComplete), "a whole text is judged as its pieces are")
-  guard isAccepted else { return .refused }
+  guard isAccepted else { return .rejected }
   return validator.isComplete ? .complete : .incomplete
 }

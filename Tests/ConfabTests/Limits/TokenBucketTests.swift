@@ -25,8 +25,8 @@ struct TokenBucketTests {
   @Test func zeroMeansUnlimited() {
     var bucket = TokenBucket(rate: 0, now: 0)
     let wait = bucket.take(1 << 40, now: 0)
-    let refused = bucket.takeIfAvailable(1 << 40, now: 0)
-    #expect(wait == 0 && refused == nil)
+    let rejected = bucket.takeIfAvailable(1 << 40, now: 0)
+    #expect(wait == 0 && rejected == nil)
   }
 
   @Test func givesTokensUpToTheBurstThenAtTheRate() {

@@ -12,10 +12,10 @@ func user(of token: String) async -> User? { token == "secret" ? User("Ann") : n
 final class Door: Handler {
   func authorize(_ request: borrowing Request) -> Authorization {
     guard let token = request[header: "Authorization"] else {
-      return .refuse(Response(status: 401, headers: ["WWW-Authenticate": "Bearer"], "a token, please\n"))
+      return .reject(Response(status: 401, headers: ["WWW-Authenticate": "Bearer"], "a token, please\n"))
     }
     return .ask {
-      guard let user = await user(of: token) else { return .refuse(Response(status: 403, "not you\n")) }
+      guard let user = await user(of: token) else { return .reject(Response(status: 403, "not you\n")) }
       return .accept(context: user)
     }
   }

@@ -20,14 +20,14 @@ func fuzzAssembly(_ input: inout Input) {
     let isTooBig = whole.count > configuration.maxMessageSize || remaining > configuration.maxMessageSize - whole.count
     let expected: AssemblyError? =
       isTooBig ? .tooBig : ends > configuration.maxFragments ? .tooManyFragments : isWrong(whole, kind, isFinal)
-    let refusal = refused { () throws(AssemblyError) in
+    let reason = rejected { () throws(AssemblyError) in
       try assembly.add(piece.span, remaining: remaining, isFinal: isFinal, limits: limits)
     }
-    require(refusal == expected, "\(String(describing: refusal)) in place of \(String(describing: expected)): \(whole)")
-    if refusal == nil { require(assembly.bytes == whole, "\(assembly.bytes) in place of \(whole)") }
-    if refusal == nil && !isFinal { continue }
+    require(reason == expected, "\(String(describing: reason)) in place of \(String(describing: expected)): \(whole)")
+    if reason == nil { require(assembly.bytes == whole, "\(assembly.bytes) in place of \(whole)") }
+    if reason == nil && !isFinal { continue }
     if isFinal && expected != .tooManyFragments {
-      let alone = refused { () throws(AssemblyError) in
+      let alone = rejected { () throws(AssemblyError) in
         try Assembly.check(Message(kind, whole.span), limits: limits)
       }
       require(alone == expected, "in one piece \(String(describing: alone)): \(whole)")
@@ -36,7 +36,7 @@ func fuzzAssembly(_ input: inout Input) {
   }
 }
 
-private func refused(_ body: () throws(AssemblyError) -> Void) -> AssemblyError? {
+private func rejected(_ body: () throws(AssemblyError) -> Void) -> AssemblyError? {
   do throws(AssemblyError) {
     try body()
     return nil

@@ -11,7 +11,7 @@ func fuzzUtf8(_ input: inout Input) {
     let piece = input.bytes(1 + Int(generator >> 24) % 19)
     whole += piece
     let isAccepted = validator.accept(piece.span)
-    require(isAccepted == mayBecomeText(whole), "\(isAccepted ? "accepts" : "refuses") \(whole)")
+    require(isAccepted == mayBecomeText(whole), "\(isAccepted ? "accepts" : "rejects") \(whole)")
     guard isAccepted else { break }
     require(Utf8Validator.isValid(whole.span) == isText(whole), "at once something else: \(whole)")
     require(validator.isComplete == isText(whole), "\(validator.isComplete ? "complete" : "incomplete"): \(whole)")

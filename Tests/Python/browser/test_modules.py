@@ -168,7 +168,7 @@ FAKE = """
   const told = [];
   const listener = new Proxy({}, { get: (_, name) => (...values) => {
     if (name === "appended" || name === "prepended") told.push(`${name} ${values[0].map(({ id }) => id)}`);
-    else if (["gap", "edge", "refused", "limited", "held"].includes(name)) told.push([name, ...values].join(" ").trim());
+    else if (["gap", "edge", "rejected", "limited", "held"].includes(name)) told.push([name, ...values].join(" ").trim());
   } });
   const conversation = new Conversation("/test", new Outbox(`/test${Math.random()}`), listener);
   const message = (id, more = {}) => ({ type: "message", id, at: id, text: `${id}`, ...more });

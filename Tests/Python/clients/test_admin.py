@@ -36,7 +36,7 @@ def test_metrics_count_what_happens(admin):
             assert now["confab_deliveries_total",] == 6
             assert now["confab_sent_bytes_total",] == 6 * (2 + len("message 0"))
             assert now["confab_connections_accepted_total",] == 3
-            assert now["confab_refusals_total", "messageTooBig"] == 1
+            assert now["confab_rejections_total", "messageTooBig"] == 1
             assert now["confab_rooms",] == 1
             # No rich client is connected.
             assert now["confab_history_bytes",] == 0
@@ -75,8 +75,8 @@ def test_metrics_count_lagging_readers_until_closed(admin):
                     sent += 1 << 20
                 if size < 8 << 20:
                     now = await_metric("confab_backlog_bytes", least=5 << 20)
-                    assert now["confab_backlog_bytes",] < 7 << 20 and now["confab_refusals_total", "tooFarBehind"] == 0
-            await_metric("confab_refusals_total", "tooFarBehind", least=1)
+                    assert now["confab_backlog_bytes",] < 7 << 20 and now["confab_rejections_total", "tooFarBehind"] == 0
+            await_metric("confab_rejections_total", "tooFarBehind", least=1)
             deadline = time.monotonic() + 10
             while (now := metrics(admin))["confab_backlog_bytes",] > 0:
                 assert time.monotonic() < deadline, now

@@ -30,7 +30,7 @@ class Visitors:
                 assert await client.recv() == text
                 return "served"
         except ConnectionRefusedError:
-            return "refused"
+            return "rejected"
         except (OSError, EOFError, websockets.InvalidMessage):
             return "reset"
 
@@ -64,7 +64,7 @@ def test_handover_accepts_before_old_server_exits(loops):
     finally:
         server.stop()
     assert fates["served"] > 100
-    assert fates["refused"] == 0
+    assert fates["rejected"] == 0
     # The kernel resets connections that arrive between the last accept and the end of the old listener.
     assert fates["reset"] <= times, fates
 

@@ -24,24 +24,24 @@ def log_of(*options):
 
 
 def test_json_log_has_one_object_per_line():
-    refused, closed = map(json.loads, log_of("--log-format", "json").removesuffix("\n").split("\n"))
-    for event in [refused, closed]:
+    rejected, closed = map(json.loads, log_of("--log-format", "json").removesuffix("\n").split("\n"))
+    for event in [rejected, closed]:
         time = datetime.datetime.fromisoformat(event["time"])
         assert abs(time - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(seconds=30)
         assert re.fullmatch(r"[0-9-]{10}T[0-9:]{8}\.\d{3}Z", event["time"])
         assert (event["level"], event["logger"]) == ("notice", "confab")
         assert re.fullmatch(r"127\.0\.0\.1:\d+", event["peer"])
-    assert (refused["reason"], refused["path"]) == ("originNotAllowed", "/")
-    assert refused["message"].isprintable() and "\"\\ evil" in refused["message"]
+    assert (rejected["reason"], rejected["path"]) == ("originNotAllowed", "/")
+    assert rejected["message"].isprintable() and "\"\\ evil" in rejected["message"]
     assert (closed["reason"], closed["message"]) == ("messageTooBig", "more than 100 bytes")
 
 
 def test_text_log_has_fields_before_the_message():
-    refused, closed = log_of().removesuffix("\n").split("\n")
+    rejected, closed = log_of().removesuffix("\n").split("\n")
     head = r"[0-9-]{10}T[0-9:]{8}\.\d{3}Z notice confab "
-    assert re.fullmatch(head + r"path=/ peer=127\.0\.0\.1:\d+ reason=originNotAllowed: .*evil.*", refused)
+    assert re.fullmatch(head + r"path=/ peer=127\.0\.0\.1:\d+ reason=originNotAllowed: .*evil.*", rejected)
     assert re.fullmatch(head + r"peer=127\.0\.0\.1:\d+ reason=messageTooBig: more than 100 bytes", closed)
-    assert refused.isprintable()
+    assert rejected.isprintable()
 
 
 def test_suppressed_lines_are_counted():

@@ -38,7 +38,7 @@ def unix(command=0x21):
     return SIGNATURE + struct.pack("!BBH", command, 0x31, 216) + b"/run/proxy.sock".ljust(108, b"\0") * 2
 
 
-def refused_as(server, *, header=b"", source=PROXY, **changes):
+def rejected_as(server, *, header=b"", source=PROXY, **changes):
     """Returns the address that the log names when an origin is rejected."""
     before = len(server.said())
     with Client(server.port, source) as client:
@@ -61,7 +61,7 @@ def dropped(server, client):
 ], ids=["IPv4", "IPv6", "IPv4 in IPv6", "TLVs", "much of them", "version 1", "version 1, IPv6"])
 def test_proxy_header_sets_the_client_address(header, peer):
     with confab(*TRUST, "--proxy-protocol") as server:
-        assert refused_as(server, header=header) == peer
+        assert rejected_as(server, header=header) == peer
 
 
 @pytest.mark.parametrize("header", [
@@ -70,7 +70,7 @@ def test_proxy_header_sets_the_client_address(header, peer):
 ], ids=["LOCAL", "LOCAL without address", "no address", "AF_UNIX", "unknown", "unknown, with addresses"])
 def test_proxy_header_without_address_keeps_the_proxys(header):
     with confab(*TRUST, "--proxy-protocol") as server:
-        assert refused_as(server, header=header).startswith(f"{PROXY}:")
+        assert rejected_as(server, header=header).startswith(f"{PROXY}:")
 
 
 @pytest.mark.parametrize("header", [v2(rest=b"\x04\0\x01x"), V1], ids=["version 2", "version 1"])
@@ -130,14 +130,14 @@ def test_proxy_may_disconnect_before_its_header():
 def test_server_stops_while_proxy_headers_are_pending():
     with confab(*TRUST, "--proxy-protocol") as server, Client(server.port) as client:
         client.send(v2()[:15])
-        refused_as(server, header=v2())
+        rejected_as(server, header=v2())
         assert server.stop() == 0
 
 
 def test_proxy_header_of_untrusted_client_is_rejected():
     with confab(*TRUST, "--proxy-protocol") as server:
         # A client that is not a trusted proxy needs no header.
-        assert refused_as(server, source="127.0.0.8", X_Forwarded_For="192.0.2.1").startswith("127.0.0.8:")
+        assert rejected_as(server, source="127.0.0.8", X_Forwarded_For="192.0.2.1").startswith("127.0.0.8:")
         for header in [v2(), V1]:
             with Client(server.port, "127.0.0.8") as client:
                 client.send(header + handshake(Origin="https://evil.example"))
@@ -190,7 +190,7 @@ def test_limits_by_address_use_the_clients_address():
 ])
 def test_client_is_the_rightmost_address_that_is_not_a_trusted_proxy(forwarded, peer):
     with confab(*TRUST, "--trusted-proxy", "10.0.0.0/8") as server:
-        found = refused_as(server, X_Forwarded_For=forwarded)
+        found = rejected_as(server, X_Forwarded_For=forwarded)
         assert found == peer if peer else found.startswith(f"{PROXY}:")
 
 
@@ -217,12 +217,12 @@ def test_requests_without_forwarded_address_count_for_the_proxy():
 def test_last_forwarded_header_counts():
     with confab(*TRUST) as server:
         two = "6.6.6.6\r\nX-Other: 1\r\nx-forwarded-for: 192.0.2.1"
-        assert refused_as(server, X_Forwarded_For=two) == "192.0.2.1"
+        assert rejected_as(server, X_Forwarded_For=two) == "192.0.2.1"
 
 
 def test_forwarded_header_is_ignored():
     with confab(*TRUST) as server:
-        assert refused_as(server, Forwarded="for=192.0.2.1").startswith(f"{PROXY}:")
+        assert rejected_as(server, Forwarded="for=192.0.2.1").startswith(f"{PROXY}:")
 
 
 def test_forwarded_requests_count_by_client_address():

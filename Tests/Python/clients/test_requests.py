@@ -8,7 +8,7 @@ from support.raw_client import HANDSHAKE, RawClient, frame, handshake, head, req
 GET = {"Host": "localhost"}
 
 
-REFUSED = [
+REJECTED = [
     (handshake(Sec_WebSocket_Version="8"), 426, "version 13"),
     (handshake(Sec_WebSocket_Version=None), 426, "version 13"),
     (handshake(Sec_WebSocket_Key="short"), 400, "Sec-WebSocket-Key"),
@@ -56,7 +56,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("data, status, reason", REFUSED, ids=[f"{status} {reason}" for _, status, reason in REFUSED])
+@pytest.mark.parametrize("data, status, reason", REJECTED, ids=[f"{status} {reason}" for _, status, reason in REJECTED])
 def test_invalid_requests_are_rejected(server, data, status, reason):
     answer, headers, body = request(server.port, data)
     assert answer == status

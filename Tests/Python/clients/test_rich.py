@@ -280,10 +280,10 @@ def test_event_rate_is_limited(server):
                 event = await ann.next()
                 if event["type"] in ("message", "error"):
                     answers[event["tag"]] = event
-            refused = [event for event in answers.values() if event["type"] == "error"]
-            assert 15 <= len(refused) <= 21 and all(event["code"] == "rateLimited" for event in refused)
-            await asyncio.sleep(refused[-1]["retryAfter"] / 1000)
-            assert (await ann.say("later", refused[-1]["tag"]))["text"] == "later"
+            rejected = [event for event in answers.values() if event["type"] == "error"]
+            assert 15 <= len(rejected) <= 21 and all(event["code"] == "rateLimited" for event in rejected)
+            await asyncio.sleep(rejected[-1]["retryAfter"] / 1000)
+            assert (await ann.say("later", rejected[-1]["tag"]))["text"] == "later"
     go(main())
 
 

@@ -197,7 +197,7 @@ def test_total_backlog_of_all_rooms_is_limited():
         asyncio.run(asyncio.wait_for(main(), 60))
         now = metrics(admin)
         assert now["confab_backlog_bytes",] < 17 << 20
-        evicted = now["confab_refusals_total", "tooFarBehind"]
+        evicted = now["confab_rejections_total", "tooFarBehind"]
         assert 8 <= evicted < 16
         for reader in readers:
             reader.close()
@@ -221,7 +221,7 @@ def test_backlog_of_silent_rooms_is_freed_for_others():
         deadline = time.monotonic() + 20
         while (now := metrics(admin))["confab_backlog_bytes",] > 5 << 20:
             assert time.monotonic() < deadline, now
-        assert now["confab_refusals_total", "tooFarBehind"] >= 1
+        assert now["confab_rejections_total", "tooFarBehind"] >= 1
         for reader in readers:
             reader.close()
 

@@ -38,14 +38,14 @@ def is_let_in(*options):
         return server.said()
 
 
-def is_refused(*options, reason="NATS cannot be reached: "):
+def is_rejected(*options, reason="NATS cannot be reached: "):
     with confab(*options, "--handshake-timeout", 1) as server:
         async def wait():
             while reason not in server.said():
-                with pytest.raises(websockets.InvalidStatus) as refused:
+                with pytest.raises(websockets.InvalidStatus) as rejected:
                     async with open_rich(server):
                         pass
-                assert refused.value.response.status_code == 503
+                assert rejected.value.response.status_code == 503
         asyncio.run(asyncio.wait_for(wait(), 20))
         assert "connected" not in server.said()
         return server.said()
@@ -64,7 +64,7 @@ def test_tls_with_passwords(tmp_path):
             ("--nats", f"tls://confab:no@localhost:{one.port}", "--nats-ca", certificate),
             ("--nats", f"tls://confab:{password}@127.0.0.2:{one.port}", "--nats-ca", certificate),  # wrong host name
         ):
-            assert password not in is_refused(*wrong)
+            assert password not in is_rejected(*wrong)
 
 
 def test_client_certificates(tmp_path):
@@ -75,8 +75,8 @@ def test_client_certificates(tmp_path):
                                  f'ca_file: "{own}", verify: true }}\n') as one:
         options = "--nats", f"tls://localhost:{one.port}", "--nats-ca", certificate
         is_let_in(*options, "--nats-cert", own, "--nats-key", own_key)
-        is_refused(*options)
-        is_refused(*options, "--nats-cert", other, "--nats-key", other_key)
+        is_rejected(*options)
+        is_rejected(*options, "--nats-cert", other, "--nats-key", other_key)
 
 
 def test_credentials_files(tmp_path):
@@ -87,8 +87,8 @@ def test_credentials_files(tmp_path):
         options = "--nats", one.url
         said = is_let_in(*options, "--nats-creds", own)
         assert not any(line in said for line in own.read_text().splitlines() if line)
-        is_refused(*options, reason="NATS cannot be reached: Authorization Violation")
-        is_refused(*options, "--nats-creds", other, reason="NATS cannot be reached: Authorization Violation")
+        is_rejected(*options, reason="NATS cannot be reached: Authorization Violation")
+        is_rejected(*options, "--nats-creds", other, reason="NATS cannot be reached: Authorization Violation")
 
 
 def test_documented_permissions_are_enough(tmp_path):

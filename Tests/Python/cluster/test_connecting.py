@@ -76,11 +76,11 @@ def test_clients_get_503_while_the_broker_is_unreachable():
     with confab("--nats", f"nats://127.0.0.1:{free_port()}", "--handshake-timeout", 1) as server:
         async def main():
             start = time.monotonic()
-            with pytest.raises(websockets.InvalidStatus) as refused:
+            with pytest.raises(websockets.InvalidStatus) as rejected:
                 async with plain(server):
                     pass
-            assert refused.value.response.status_code == 503
-            assert refused.value.response.body == b"the broker cannot be reached\n"
+            assert rejected.value.response.status_code == 503
+            assert rejected.value.response.body == b"the broker cannot be reached\n"
             assert 0.5 < time.monotonic() - start < 3
         go(main())
 

@@ -129,9 +129,9 @@ def test_desk_example():
 def test_door_example():
     with example("Door"):
         for headers, status in [({}, 401), ({"Authorization": "guess"}, 403)]:
-            with pytest.raises(InvalidStatus) as refused, connect(URL, additional_headers=headers):
+            with pytest.raises(InvalidStatus) as rejected, connect(URL, additional_headers=headers):
                 pass
-            assert refused.value.response.status_code == status
+            assert rejected.value.response.status_code == status
         with connect(URL, additional_headers={"Authorization": "secret"}) as ann:
             ann.send("hello")
             assert ann.recv(10) == "Ann says: hello"

@@ -76,7 +76,7 @@ async def ping_flood(target):
         target.repeat(flood(reads), cases, at_once=4, rate=100, receive_buffer=8192) for reads in (True, False)))
 
 
-@attack("--max-rooms", 100, reason="refusedByHandler")
+@attack("--max-rooms", 100, reason="rejectedByHandler")
 async def rooms(target):
     """Opens a room with a long name for each connection."""
     numbers = iter(range(1 << 30))

@@ -89,6 +89,6 @@ async def tls_handshakes(target):
         Case("a record that is cut", lambda handshake: handshake.encrypted(OPEN)[:40], "end", "reset"),
         Case("a record that is wrong", lambda handshake: handshake.encrypted(OPEN)[:-1] + b"x", "end", "reset"),
         Case("plain text", lambda handshake: OPEN, "end", "reset"),
-        Case("a request that is refused", lambda handshake: handshake.encrypted(head({"Host": "a"}, "BREW / HTTP/1.1")),
+        Case("a request that is rejected", lambda handshake: handshake.encrypted(head({"Host": "a"}, "BREW / HTTP/1.1")),
              "end", "reset"),
     ], at_once=30, rate=60, reads=False)

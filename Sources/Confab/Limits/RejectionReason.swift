@@ -1,6 +1,6 @@
 /// Reasons for which the server rejects, closes, drops or slows down something. Each has a counter in
 /// ``Server/statistics``.
-public enum Refusal: String, CaseIterable, Sendable {
+public enum RejectionReason: String, CaseIterable, Sendable {
   // MARK: Requests, answered with a status (RFC 9110, section 15)
 
   /// 400: the request is malformed; the response and the log say what is wrong.
@@ -30,7 +30,7 @@ public enum Refusal: String, CaseIterable, Sendable {
   /// 503: ``Configuration/maxConnections``.
   case tooManyConnections
   /// The handler has rejected the client, with a status of its choice, see ``Handler/authorize(_:)``.
-  case refusedByHandler
+  case rejectedByHandler
   /// 503: the authorization was not decided within ``Configuration/handshakeTimeout``, see ``Authorization/ask(_:)``.
   case authorizationTimeout
   /// No response: the client has disconnected before a complete request, or the TLS handshake is invalid.
@@ -74,7 +74,7 @@ public enum Refusal: String, CaseIterable, Sendable {
   /// ``Configuration/maxPingRate``: reading from the connection pauses.
   case pingRate
 
-  /// The status of the response; nil if the refusal is not a response to a request.
+  /// The status of the response; nil if the rejection is not a response to a request.
   var status: Int? {
     switch self {
     case .badRequest, .notEncrypted: 400
@@ -87,7 +87,7 @@ public enum Refusal: String, CaseIterable, Sendable {
     case .versionNotSupported: 426
     case .tooManyFromAddress: 429
     case .headersTooLarge: 431
-    case .tooManyConnections, .refusedByHandler, .authorizationTimeout: 503
+    case .tooManyConnections, .rejectedByHandler, .authorizationTimeout: 503
     default: nil
     }
   }

@@ -119,7 +119,7 @@ REASONS = {
     "tooManyFromAddress": (["--max-connections-per-address", 2, "--limit-loopback"], joined_by(2, handshake(), 429)),
     "headersTooLarge": (["--max-header-size", "1KiB"], asks(handshake(Cookie="x" * 1000), 431)),
     "tooManyConnections": (["--max-connections", 2], joined_by(2, handshake(), 503)),
-    "refusedByHandler": (["--max-rooms", 1], joined_by(1, head(
+    "rejectedByHandler": (["--max-rooms", 1], joined_by(1, head(
         dict(line.split(": ") for line in handshake().decode().split("\r\n")[1:] if line), "GET /tea HTTP/1.1"), 503)),
     "notUnderstood": ([], goes(b"GET /")),
     "badProxyHeader": (["--trusted-proxy", "127.0.0.1", "--proxy-protocol"], is_dropped(b"GET / HTTP/1.1\r\n\r\n")),
@@ -143,7 +143,7 @@ OF_PROGRAMS = {"authorizationTimeout"}
 
 
 def counts(admin):
-    return {labels[1]: value for labels, value in metrics(admin).items() if labels[0] == "confab_refusals_total"}
+    return {labels[1]: value for labels, value in metrics(admin).items() if labels[0] == "confab_rejections_total"}
 
 
 @pytest.mark.parametrize("reason", REASONS)
