@@ -83,6 +83,9 @@ public final class Chat: Sendable {
   /// Number of errors sent to clients of the rich protocol, by code, see <doc:Protocol>. It includes all codes.
   public var errorCounts: [String: Int] { errors.counts }
 
+  /// Returns the quota of one call of the program; nil if the engine assigns offsets at once.
+  func programQuota() -> PublisherQuota? { engine.isShared ? PublisherQuota(pendingBytes) : nil }
+
   /// Returns the quota of a connection for pending messages; nil if the engine assigns offsets at once.
   func quota(_ connection: Connection) -> PublisherQuota? {
     engine.isShared ? PublisherQuota(connection, pendingBytes) : nil

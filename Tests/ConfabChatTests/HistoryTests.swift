@@ -38,7 +38,7 @@ extension History {
   }
 
   fileprivate func id(of tag: String, _ member: Member = ann) -> Int? {
-    Tag(tag).flatMap { message(with: $0, of: member) }.flatMap { ReadMessage($0)?.id }
+    MemberTag(member, tag).flatMap { message(with: $0) }.flatMap { ReadMessage($0.json)?.id }
   }
   fileprivate func messages(after id: Int, count: Int = 100) -> [ReadMessage] {
     page(after: id, count: count).messages.compactMap { ReadMessage($0) }

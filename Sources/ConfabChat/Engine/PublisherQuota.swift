@@ -1,7 +1,7 @@
 internal import Confab
 internal import Synchronization
 
-/// Quota of one connection for messages whose offset is pending.
+/// Quota of one connection, or of one call of the program, for messages whose offset is pending.
 ///
 /// Reading from the connection is paused while more than 64 KiB of its messages are pending, counting 256 bytes of
 /// overhead for each, or while any of them is pending and the messages of the whole chat exceed
@@ -14,13 +14,22 @@ public final class PublisherQuota: Sendable {
 
   /// Identifier, unique in the process.
   public let id: UInt64
-  private let connection: Connection
+  /// Nil for a call of the program, which waits by itself.
+  private let connection: Connection?
   private let total: PendingBytes
   private let state = Mutex((bytes: 0, isPaused: false))
 
   init(_ connection: Connection, _ total: PendingBytes) {
     (id, self.connection, self.total) = (connection.id, connection, total)
   }
+
+  /// The quota of one call of the program.
+  init(_ total: PendingBytes) {
+    (id, connection, self.total) = (PublisherQuota.programIDs.wrappingAdd(1, ordering: .relaxed).newValue, nil, total)
+  }
+
+  /// Above those of all connections.
+  private static let programIDs = Atomic<UInt64>(1 << 63)
 
   /// Whether so many bytes are pending that a message of a connection without pending messages is rejected.
   var isExhausted: Bool { total.isFull && state.withLock { $0.bytes == 0 } }
@@ -34,7 +43,7 @@ public final class PublisherQuota: Sendable {
       state.isPaused = state.bytes > PublisherQuota.maxBytes || total > self.total.limit
       return state.isPaused
     }
-    if isPaused { connection.pauseReading() }
+    if isPaused { connection?.pauseReading() }
   }
 
   /// Removes a pending message of `count` bytes.
@@ -46,7 +55,7 @@ public final class PublisherQuota: Sendable {
       state.isPaused = state.bytes > 0 && total > self.total.limit
       return !state.isPaused
     }
-    guard isRelieved else { return }
+    guard isRelieved, let connection else { return }
     connection.loop.execute { [self] in
       // More messages may have become pending meanwhile.
       if !state.withLock({ $0.isPaused }) { connection.resumeReading() }

@@ -131,13 +131,56 @@ final class ChatRoom: Sendable {
     let bytes = Array(text.text.utf8)
     let result = state.withLock { $0.publish(bytes, tag: tag, from: member, connection, quota) }
     switch result {
-    case .alreadyPublished(let json): return json
+    case .alreadyPublished(_, let json): return json
     case .pending: quota?.charge(bytes.count)
     case .published, .alreadyPending, nil: break
     }
     keepWithinBudget()
     return nil
   }
+
+  // MARK: The program
+
+  /// Publishes a message of the program. `done` is called once, on any thread.
+  func publish(
+    _ text: Text, tag: Tag, named name: Name, _ quota: PublisherQuota?,
+    _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
+  ) {
+    keepOrder()
+    let bytes = Array(text.text.utf8)
+    let (result, epoch) = state.withLock { state in
+      (state.publish(bytes, tag: tag, from: programMember, named: name, quota, done), state.epoch)
+    }
+    switch result {
+    case .alreadyPublished(let position, _): done(.success(StreamPosition(epoch: epoch, offset: position.offset)))
+    case .pending: quota?.charge(bytes.count)
+    // `done` has been called, or will be.
+    case .published, .alreadyPending: break
+    }
+    keepWithinBudget()
+  }
+
+  /// The member that sends the program's messages. It is the same on all servers, so that a key is used once.
+  private var programMember: Member {
+    Member(bytes: sha256(Array(("program" + name).utf8)).prefix(Member.byteCount))
+  }
+
+  /// Calls `wake` whenever there may be other messages. Returns the end of the room.
+  func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) -> StreamPosition {
+    keepOrder()
+    return state.withLock { $0.observe(observer, wake) }
+  }
+
+  func stopObserving(_ observer: ObjectIdentifier) { state.withLock { $0.stopObserving(observer) } }
+
+  /// Returns a page of the history for the program.
+  func page(after: StreamPosition?, before: StreamPosition?, count: Int) throws(ChatError) -> HistoryPage {
+    try state.withLock { state throws(ChatError) in try state.page(after: after, before: before, count: count) }
+  }
+
+  var memberList: MemberList { state.withLock(\.memberList) }
+
+  // MARK: The rich protocol's other events
 
   /// Informs all members of the rich protocol that a user is typing.
   func typing(_ member: Member, _ connection: Connection) { state.withLock { $0.typing(member, connection) } }

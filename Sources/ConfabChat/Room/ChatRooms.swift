@@ -79,6 +79,19 @@ final class ChatRooms: Sendable {
     sweepLater(on: loop)
   }
 
+  /// Releases the program's reference to a room, and schedules the closing of vacant rooms.
+  func leaveLater(_ room: ChatRoom) {
+    leave(room)
+    guard engine.isShared else { return }
+    Task { [weak self, vacantRoomTimeout] in
+      try? await Task.sleep(for: vacantRoomTimeout)
+      self?.closeVacant()
+    }
+  }
+
+  /// Returns a room that is there, without a reference to it.
+  func room(_ name: String) -> ChatRoom? { state.withLock { $0.table.room(name) } }
+
   /// Reduces the histories to the budget: first those of vacant rooms, then that of `room`.
   func makeSpace(for room: ChatRoom) {
     while budget.excess > 0, let vacant = state.withLock({ $0.closeVacant() }) { vacant.drop(.max) }
@@ -100,11 +113,13 @@ final class ChatRooms: Sendable {
   }
 
   private func sweep(on loop: EventLoop) {
-    let end = ContinuousClock.now - vacantRoomTimeout
-    state.withLock { state in
-      state.sweepDue = nil
-      while state.closeVacant(vacantBefore: end) != nil {}
-    }
+    state.withLock { $0.sweepDue = nil }
+    closeVacant()
     sweepLater(on: loop)
+  }
+
+  private func closeVacant() {
+    let end = ContinuousClock.now - vacantRoomTimeout
+    state.withLock { state in while state.closeVacant(vacantBefore: end) != nil {} }
   }
 }

@@ -27,6 +27,7 @@ struct RoomState {
   }
 
   var engine: (any EngineRoom)? { stream.engine }
+  var epoch: String { stream.epoch }
 
   // MARK: Opening
 
@@ -132,8 +133,32 @@ struct RoomState {
   ) -> MessageStream.PublishResult? {
     guard let name = presence.name(of: member, connection) else { return nil }
     return stream.publish(
-      bytes, tag: tag, from: member, named: name, connection, quota, to: presence.audience)
+      bytes, tag: tag, from: member, named: name, .connection(connection), quota, to: presence.audience)
   }
+
+  /// Publishes a message of the program. `done` is called with its position, when that is known.
+  mutating func publish(
+    _ bytes: [UInt8], tag: Tag, from member: Member, named name: Name, _ quota: PublisherQuota?,
+    _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
+  ) -> MessageStream.PublishResult {
+    stream.publish(bytes, tag: tag, from: member, named: name, .program([done]), quota, to: presence.audience)
+  }
+
+  mutating func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) -> StreamPosition {
+    stream.observe(observer, wake)
+  }
+
+  mutating func stopObserving(_ observer: ObjectIdentifier) { stream.stopObserving(observer) }
+
+  /// Returns a page of the history for the program.
+  mutating func page(after: StreamPosition?, before: StreamPosition?, count: Int) throws(ChatError) -> HistoryPage {
+    let page = try stream.page(after: after, before: before, count: count)
+    let end = stream.end
+    return HistoryPage(
+      messages: page.messages.compactMap { ChatMessage($0, epoch: end.epoch) }, hasMore: page.more, end: end)
+  }
+
+  var memberList: MemberList { MemberList(names: presence.names(.max), count: presence.count) }
 
   mutating func append(_ publications: [Publication], _ forms: [BroadcastLog.CompressedForms?]) {
     for (publication, forms) in zip(publications, forms) {

@@ -24,6 +24,8 @@ struct RoomTable<Room> {
   var count: Int { slots.count }
   var rooms: [Room] { slots.values.map(\.room) }
 
+  func room(_ name: String) -> Room? { slots[name]?.room }
+
   /// Occupied rooms, with their number of references.
   var occupancy: [String: Int] { slots.filter { $0.value.references > 0 }.mapValues(\.references) }
 

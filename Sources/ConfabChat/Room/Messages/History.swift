@@ -180,11 +180,10 @@ struct History {
 
   // MARK: Reading
 
-  /// Returns the JSON of the member's message with the tag; nil if there is none.
-  func message(with tag: Tag, of member: Member) -> ArraySlice<UInt8>? {
-    let key = MemberTag(member: member, tag: tag.text)
+  /// Returns the position and the JSON of the message with this key; nil if there is none.
+  func message(with key: MemberTag) -> (position: Position, json: ArraySlice<UInt8>)? {
     guard let index = tags[key.hashValue], index >= oldestIndex else { return nil }
-    return self.key(of: index, in: chunk(of: index)) == key ? json(index) : nil
+    return self.key(of: index, in: chunk(of: index)) == key ? (position(index), json(index)) : nil
   }
 
   /// Whether all messages after `offset` are stored.

@@ -13,8 +13,10 @@ struct MessageStream {
   /// Epoch of the offsets. A returning client may find another room of the same name.
   private(set) var epoch = ""
   private var history: History
-  /// Tags of pending messages, with the connections that have sent them.
-  private var pendingTags: [MemberTag: Connection] = [:]
+  /// Publishers of pending messages with a tag.
+  private var publishers: [MemberTag: Publisher] = [:]
+  /// Calls of the program that wait for messages.
+  private var observers: [ObjectIdentifier: @Sendable () -> Void] = [:]
   /// Connections whose client has messages that the room does not have yet. Their welcome waits for these.
   private var waiting: [(after: Int, connection: Connection)] = []
 
@@ -40,21 +42,24 @@ struct MessageStream {
   enum PublishResult {
     case published
     case pending
-    /// The connection has sent the message before, and it is pending.
+    /// The publisher has sent the message before, and it is pending.
     case alreadyPending
     /// The room has the message already, with this JSON.
-    case alreadyPublished(ArraySlice<UInt8>)
+    case alreadyPublished(Position, ArraySlice<UInt8>)
   }
 
-  /// Publishes a message of the rich protocol.
+  /// Publishes a message of the rich protocol, or of the program.
   mutating func publish(
-    _ bytes: [UInt8], tag: Tag, from member: Member, named name: Name, _ connection: Connection,
+    _ bytes: [UInt8], tag: Tag, from member: Member, named name: Name, _ publisher: Publisher,
     _ quota: PublisherQuota?, to audience: Audience
   ) -> PublishResult {
-    if let json = history.message(with: tag, of: member) { return .alreadyPublished(json) }
-    // The message is sent when it gets its offset.
     let key = MemberTag(member: member, tag: tag.text)
-    guard pendingTags.updateValue(connection, forKey: key) == nil else { return .alreadyPending }
+    if let (position, json) = history.message(with: key) { return .alreadyPublished(position, json) }
+    // The message is sent when it gets its offset.
+    if let earlier = publishers.updateValue(publisher, forKey: key) {
+      publishers[key] = publisher.joined(by: earlier)
+      return .alreadyPending
+    }
     let draft = { Draft(kind: .text, bytes: bytes, name: name.text, member: member, tag: tag.text) }
     guard let position = engine?.publish(draft, quota) else { return .pending }
     let message = Message(.text, bytes.span)
@@ -75,12 +80,14 @@ struct MessageStream {
     _ message: Message, name: String? = nil, member: Member? = nil, tag: String? = nil, at position: Position,
     _ forms: BroadcastLog.CompressedForms?, to audience: Audience
   ) {
-    let publisher = MemberTag(member, tag).flatMap { pendingTags.removeValue(forKey: $0) }
+    let publisher = MemberTag(member, tag).flatMap { publishers.removeValue(forKey: $0) }
+    publisher?.published(at: StreamPosition(epoch: epoch, offset: position.offset))
     guard position.offset > history.lastOffset else {
       // The message had its offset before, and the room has dropped it.
-      guard let publisher else { return }
-      let json = json(message, name, member, tag, position)
-      publisher.loop.execute { publisher.send(Message(.text, json.span)) }
+      if case .connection(let connection) = publisher {
+        let json = json(message, name, member, tag, position)
+        connection.loop.execute { connection.send(Message(.text, json.span)) }
+      }
       return
     }
     expire()
@@ -96,6 +103,7 @@ struct MessageStream {
       logs.plain.append(message, compressed: forms)
     }
     if audience.hasRich { logs.rich.append(Message(.text, event.span)) }
+    for observer in observers.values { observer() }
   }
 
   private func json(
@@ -107,8 +115,7 @@ struct MessageStream {
   /// Informs the connections whose messages the engine has rejected.
   mutating func reject(_ drafts: [Draft]) {
     for key in drafts.compactMap({ MemberTag($0.member, $0.tag) }) {
-      guard let connection = pendingTags.removeValue(forKey: key) else { continue }
-      connection.loop.execute { (connection.context as? RichConnection)?.rejected(key.tag, connection) }
+      publishers.removeValue(forKey: key)?.rejected(key.tag)
     }
   }
 
@@ -117,7 +124,7 @@ struct MessageStream {
   /// Begins with an engine's snapshot.
   mutating func restore(_ snapshot: RoomSnapshot) {
     // Pending messages may be in the snapshot, or may be lost.
-    pendingTags = [:]
+    let publishers = exchange(&self.publishers, with: [:])
     let empty = History(maxMessages: options.maxHistoryMessages, maxBytes: options.maxHistoryBytes)
     tally { [maxTextBytes] history in
       history = empty
@@ -125,11 +132,15 @@ struct MessageStream {
     }
     expire()
     begin(epoch: snapshot.epoch)
+    for (key, publisher) in publishers {
+      publisher.ended(at: history.message(with: key).map { StreamPosition(epoch: epoch, offset: $0.position.offset) })
+    }
   }
 
   mutating func begin(epoch: String) {
     self.epoch = epoch
     resumeWaiting { _ in true }
+    for observer in observers.values { observer() }
   }
 
   // MARK: Waiting
@@ -197,6 +208,34 @@ struct MessageStream {
     return HistoryEvent(
       messages: page.messages, oldest: history.oldestOffset, before: request.before, after: request.after,
       more: page.more)
+  }
+
+  // MARK: The program
+
+  /// The position of the newest message.
+  var end: StreamPosition { StreamPosition(epoch: epoch, offset: history.lastOffset) }
+
+  /// Calls `wake` whenever there may be other messages, with the room's lock held. Returns the end of the room.
+  mutating func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) -> StreamPosition {
+    observers[observer] = wake
+    return end
+  }
+
+  mutating func stopObserving(_ observer: ObjectIdentifier) { observers[observer] = nil }
+
+  /// Returns a page of the history.
+  mutating func page(
+    after: StreamPosition?, before: StreamPosition?, count: Int
+  ) throws(ChatError) -> (messages: [ArraySlice<UInt8>], more: Bool) {
+    expire()
+    guard (after?.epoch ?? epoch) == epoch, (before?.epoch ?? epoch) == epoch else {
+      throw ChatError(.epochChanged, "the numbering of the room has begun anew: the position is of another epoch")
+    }
+    guard let after else { return history.page(before: before?.offset ?? .max, count: count) }
+    guard history.isWhole(after: after.offset) else {
+      throw ChatError(.historyGone, "messages after \(after.offset) are not stored any more")
+    }
+    return history.page(after: after.offset, count: count)
   }
 
   // MARK: Memory

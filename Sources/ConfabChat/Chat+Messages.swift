@@ -1,0 +1,100 @@
+internal import Confab
+
+// The program's own messages. They take the way of a client's message: the engine assigns the offset, and all members
+// get them in one order.
+
+extension Chat {
+  /// Publishes a text to all members of a room, on all servers, and returns its position. Any thread.
+  ///
+  /// If the engine is shared, this returns when the message is stored. If the task is cancelled before, the message may
+  /// still be published.
+  ///
+  /// - Parameters:
+  ///   - text: 1 to ``ChatOptions/maxTextLength`` characters. Control characters other than newlines and tabs are removed.
+  ///   - room: the path of the room, such as `/tea`. The room is opened if necessary.
+  ///   - name: the name of the sender. It may be in use in the room: reserve it, if it must not be.
+  ///   - key: an identifier of the message, 1 to 64 ASCII letters, digits, - and _. While the room keeps a message of the
+  ///     program with this key, it has no second one: this returns the position of the first one.
+  @discardableResult
+  public func publish(
+    _ text: String, in room: String, as name: String, key: String? = nil
+  ) async throws(ChatError) -> StreamPosition {
+    let text = try checked(text)
+    guard let name = Name(name, limit: options.maxNameLength) else {
+      throw ChatError(.nameInvalid, "the name must have 1 to \(options.maxNameLength) visible characters")
+    }
+    guard let tag = Tag(key ?? String(UInt64.random(in: .min ... .max), radix: 36)) else {
+      throw ChatError(.keyInvalid, "the key must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _")
+    }
+    let reference = try await open(room)
+    let quota = programQuota()
+    if let quota, quota.isExhausted { throw ChatError(.tooManyPending, "too many messages are pending") }
+    let result = await withCheckedContinuation { done in
+      reference.room.publish(text, tag: tag, named: name, quota) { done.resume(returning: $0) }
+    }
+    return try result.get()
+  }
+
+  /// Returns a page of a room's history: the newest messages before `before`, the oldest ones after `after`, or the
+  /// newest ones. Any thread.
+  ///
+  /// - Parameters:
+  ///   - room: the path of the room. The room is opened if necessary.
+  ///   - count: maximum number of messages, at most 100. A page has at most 256 KiB, or one message.
+  public func history(
+    of room: String, after: StreamPosition? = nil, before: StreamPosition? = nil, count: Int = 50
+  ) async throws(ChatError) -> HistoryPage {
+    try await open(room).room.page(after: after, before: before, count: count)
+  }
+
+  /// The members of a room; none if no client of this server is in it. Any thread.
+  public func members(of room: String) -> MemberList {
+    rooms.room(room.composed)?.memberList ?? MemberList(names: [], count: 0)
+  }
+
+  /// The messages of a room after a position, and then new ones as they are published, in the order of their offsets.
+  /// Any thread.
+  ///
+  /// The sequence is a cursor in the room's history. If its reader stores the position of each message that it has
+  /// handled, and begins there after a restart, it handles each message at least once. A reader that lags so far that
+  /// the room does not have the next message any more gets the error ``ChatError/Code/historyGone``.
+  ///
+  /// ```swift
+  /// for try await message in chat.publications(in: "/tea", after: stored) {
+  ///   print(message.name ?? "plain client", message.text ?? "")
+  ///   stored = message.position
+  /// }
+  /// ```
+  ///
+  /// - Parameter position: nil begins with the next message.
+  public func publications(in room: String, after position: StreamPosition? = nil) -> Publications {
+    Publications(chat: self, room: room, after: position)
+  }
+
+  private func checked(_ text: String) throws(ChatError) -> Text {
+    do throws(Text.Invalid) {
+      return try Text(text, limit: options.maxTextLength)
+    } catch {
+      throw ChatError(
+        .textInvalid,
+        error == .empty ? "the text is empty" : "the text has more than \(options.maxTextLength) characters")
+    }
+  }
+
+  /// Returns a reference to a room, when it is open.
+  func open(_ path: String) async throws(ChatError) -> ProgramReference {
+    let name = path.composed
+    guard name.utf8.first == UInt8(ascii: "/"), name.utf8.count <= Chat.maxRoomLength else {
+      throw ChatError(.roomInvalid, "the room must be a path that begins with '/', of at most \(Chat.maxRoomLength) bytes")
+    }
+    guard rooms.hasCapacity(for: name) else { throw ChatError(.tooManyRooms, "there are too many rooms") }
+    let reference = ProgramReference(counted: rooms.enter(name))
+    guard await reference.waitUntilOpen(within: Chat.openTimeout) else {
+      throw ChatError(.unavailable, isAvailable ? "the room is not open in time" : "the engine cannot be reached")
+    }
+    return reference
+  }
+
+  private static let maxRoomLength = 1 << 10
+  private static let openTimeout = Duration.seconds(10)
+}

@@ -1,0 +1,38 @@
+/// An error of a call of ``Chat``.
+public struct ChatError: Error, CustomStringConvertible, Sendable {
+  /// The kinds of errors.
+  public enum Code: String, CaseIterable, Sendable {
+    /// The text is empty, or longer than ``ChatOptions/maxTextLength``.
+    case textInvalid
+    /// The name is empty, longer than ``ChatOptions/maxNameLength``, or has characters that a name must not have.
+    case nameInvalid
+    /// The key does not have 1 to 64 ASCII letters, digits, - and _.
+    case keyInvalid
+    /// The path does not begin with `/`, or is too long.
+    case roomInvalid
+    /// There are ``ChatOptions/maxRooms`` rooms, and all are occupied.
+    case tooManyRooms
+    /// Too many messages are pending, see ``ChatOptions/maxPendingBytes``. Try again later.
+    case tooManyPending
+    /// The engine cannot be reached.
+    case unavailable
+    /// The broker rejects the message, because it is too large.
+    case rejected
+    /// The engine has lost its state while the message was pending. It may have been stored. Publishing it again with
+    /// the same key does not store it twice.
+    case unknown
+    /// Messages after the position are not stored any more. Their readers have missed some of them.
+    case historyGone
+    /// The numbering of the room has begun anew, so the position is meaningless.
+    case epochChanged
+  }
+
+  /// The kind of the error.
+  public let code: Code
+  /// One sentence about the error.
+  public let message: String
+
+  init(_ code: Code, _ message: String) { (self.code, self.message) = (code, message) }
+
+  public var description: String { message }
+}

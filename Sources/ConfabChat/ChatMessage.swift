@@ -1,0 +1,64 @@
+/// Position of a message in a room: valid in one numbering of the room's messages, its epoch.
+public struct StreamPosition: Hashable, Codable, Sendable {
+  /// The epoch of the offset.
+  public let epoch: String
+  /// The offset of the message, from 1; 0 is the position before all messages.
+  public let offset: Int
+
+  /// A position that has been stored.
+  public init(epoch: String, offset: Int) { (self.epoch, self.offset) = (epoch, offset) }
+}
+
+/// A message of a room's history.
+public struct ChatMessage: Hashable, Sendable {
+  /// The position of the message.
+  public let position: StreamPosition
+  /// Time at which the message got its offset: milliseconds since 1970, UTC.
+  public let time: Int64
+  /// Name of the sender; nil for a plain client.
+  public let name: String?
+  /// The sender; nil for a plain client.
+  public let member: Member?
+  /// The sender's identifier of the message: the tag of a client, or the key of the program. Nil for a plain client.
+  public let key: String?
+  /// The text; nil for a binary message, whose content the history does not have. The history has only the beginning of
+  /// a text of a plain client that is longer than ``ChatOptions/maxTextLength`` allows: ``size`` is then larger.
+  public let text: String?
+  /// Size of the message in bytes.
+  public let size: Int
+
+  private enum Field: Int, CaseIterable { case at, binary, from, id, member, tag, text, textBytes }
+  private static let names = Field.allCases.map { Array("\($0)".utf8) }
+
+  /// Parses the JSON of a ``MessageEvent``.
+  init?(_ json: ArraySlice<UInt8>, epoch: String) {
+    guard let object = JSONObject<Field>(Array(json), names: ChatMessage.names),
+      let id = try? object.number(.id), let at = try? object.number(.at)
+    else { return nil }
+    position = StreamPosition(epoch: epoch, offset: id)
+    time = Int64(at)
+    name = (try? object.text(.from)) ?? nil
+    member = ((try? object.text(.member)) ?? nil).flatMap { Member($0) }
+    key = (try? object.text(.tag)) ?? nil
+    text = (try? object.text(.text)) ?? nil
+    size = ((try? object.number(.textBytes)) ?? nil) ?? ((try? object.number(.binary)) ?? nil) ?? text?.utf8.count ?? 0
+  }
+}
+
+/// A page of a room's history.
+public struct HistoryPage: Sendable {
+  /// The messages, oldest first.
+  public let messages: [ChatMessage]
+  /// Whether there are more messages in the requested direction.
+  public let hasMore: Bool
+  /// The position of the newest message that the room has ever had.
+  public let end: StreamPosition
+}
+
+/// The members of a room.
+public struct MemberList: Hashable, Sendable {
+  /// The names of the clients of the rich protocol on all servers, in no order.
+  public let names: [String]
+  /// Number of all members on all servers, including those of the plain protocol.
+  public let count: Int
+}

@@ -1,0 +1,36 @@
+internal import Confab
+
+/// The sender of a message whose offset is pending.
+enum Publisher {
+  /// A client of the rich protocol, which gets the message like every member.
+  case connection(Connection)
+  /// Calls of the program. Each is told the result once.
+  case program([@Sendable (Result<StreamPosition, ChatError>) -> Void])
+
+  /// Returns this publisher, which sends the message again, together with the earlier one.
+  func joined(by earlier: Publisher) -> Publisher {
+    guard case .program(let calls) = self, case .program(let earlier) = earlier else { return self }
+    return .program(earlier + calls)
+  }
+
+  func published(at position: StreamPosition) { end(.success(position)) }
+
+  /// The engine has lost its state. The message is at `position`, if it was stored.
+  func ended(at position: StreamPosition?) {
+    end(
+      position.map { .success($0) }
+        ?? .failure(ChatError(.unknown, "the engine has lost its state while the message was pending")))
+  }
+
+  /// The engine has rejected the message with this tag.
+  func rejected(_ tag: String) {
+    if case .connection(let connection) = self {
+      connection.loop.execute { (connection.context as? RichConnection)?.rejected(tag, connection) }
+    }
+    end(.failure(ChatError(.rejected, "the text is too long for the broker")))
+  }
+
+  private func end(_ result: Result<StreamPosition, ChatError>) {
+    if case .program(let calls) = self { for call in calls { call(result) } }
+  }
+}
