@@ -132,6 +132,9 @@ public struct Configuration: Sendable {
   /// High-water mark in bytes. ``Connection/send(_:)-(Message)`` returns ``Connection/SendResult/backlogged`` while the
   /// backlog of the connection is larger. The default is 64 KiB.
   public var backlogMark = 64 << 10
+  /// Bytes, for all members together, that a loop writes to logs' members before it does other work. Writing the default
+  /// of 4 MiB takes a few milliseconds. Each log gets at least one segment written.
+  package var maxTurnDelivery = 4 << 20
   /// Time for closing handshakes in ``Server/stop(within:)``. Connections are dropped afterwards. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
   /// Time over which ``Server/stop(within:)`` spreads the closing of connections, before ``stopTimeout``. See

@@ -16,6 +16,7 @@ final class World: @unchecked Sendable {
     var isChat = false
     var maxBacklog = 1 << 20
     var sendsBacklogMark = 64 << 10
+    var maxTurnDelivery = 4 << 20
   }
 
   /// A fault that was found.
@@ -72,6 +73,7 @@ final class World: @unchecked Sendable {
     configuration.listeningSockets = [listeners[loop]]
     configuration.maxBacklog = shape.maxBacklog
     configuration.backlogMark = shape.sendsBacklogMark
+    configuration.maxTurnDelivery = shape.maxTurnDelivery
     configuration.logger = Listening.logger
     do {
       let configuration = try chat?.configuration(from: configuration) ?? configuration

@@ -64,7 +64,7 @@ public final class EventLoop: @unchecked Sendable {
     self.uv = uv
     timers = TimerQueue(on: uv)
     sweepTimer = UvTimer(on: uv)
-    turn = Turn(on: uv)
+    turn = Turn(on: uv, maxDelivery: configuration.maxTurnDelivery)
     reads = ReadScheduler(on: uv)
     idleSweep = IdleSweep(configuration)
     work = WorkShares(configuration)

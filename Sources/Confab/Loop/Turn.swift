@@ -11,11 +11,10 @@ final class Turn {
   private var isPollingOnceMore = false
   /// Bytes that the fan-outs may still write in this turn, see ``Fanout/flush()``.
   private var deliveryBudget = 0
-  /// Bytes, for all members together, after which a loop does other work before it goes on. Writing them takes a few
-  /// milliseconds. Each log gets at least one segment written.
-  private static let maxDelivery = 4 << 20
+  /// See ``Configuration/maxTurnDelivery``.
+  private let maxDelivery: Int
 
-  init(on uv: UvLoop) { self.uv = uv }
+  init(on uv: UvLoop, maxDelivery: Int) { (self.uv, self.maxDelivery) = (uv, maxDelivery) }
 
   /// Schedules `fanout` to be written when the turn ends.
   func schedule(_ fanout: Fanout) { fanouts.append(fanout) }
@@ -48,7 +47,7 @@ final class Turn {
   /// Writes all pending data, once. Data that comes up meanwhile, from other loops or from handlers, is written after
   /// the sockets have been polled again, so that it cannot keep the loop from polling.
   func write() {
-    deliveryBudget = Turn.maxDelivery
+    deliveryBudget = maxDelivery
     swap(&fanouts, &currentFanouts)
     for fanout in currentFanouts { fanout.flush() }
     currentFanouts.removeAll(keepingCapacity: true)

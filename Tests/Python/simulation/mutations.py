@@ -22,10 +22,11 @@ PLATFORM = SOURCES + "Platform/"
 # Name, file, removed text, and replacement. Excluded are calls that a timer makes up for within 20 ms
 # (BroadcastLog.logRelieved), and libwebsockets' own requests for output when a socket is full.
 MUTATIONS = [
-    ("readers are notified of growth", LOG + "BroadcastLog.swift", "for entry in state.readers { entry.reader.logGrew() }", ""),
-    ("growth is notified again", LOG + "BroadcastLog.swift", "      state.isGrowthKnown = false\n      return (state.queue.end", "      return (state.queue.end"),
+    ("readers are notified of growth", LOG + "FrameLog.swift", "for entry in readers { entry.reader.logGrew() }", ""),
+    ("growth is notified again", LOG + "FrameLog.swift", "    isGrowthKnown = false\n    return (queue.end", "    return (queue.end"),
     ("growth schedules the fan-out", LOOP + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  func logRelieved", "  }\n\n  func logRelieved"),
     ("fan-out can be scheduled again", LOOP + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
+    ("the rest of a large batch is scheduled", LOOP + "Fanout.swift", "      if !isScheduled.exchange(true, ordering: .acquiring) { loop.schedule(self) }\n", ""),
     ("waiting members continue", LOOP + "Fanout.swift", "    resumeWaiting()\n", ""),
     ("waiting members are scheduled", LOOP + "Fanout.swift", "      loop.turn.schedule(connection)\n    }\n    waiting", "    }\n    waiting"),
     ("new members are admitted", LOOP + "Fanout.swift", "    resume(connection)\n  }", "  }"),
@@ -41,7 +42,7 @@ MUTATIONS = [
     ("dropped connections are read", LOOP + "ReadScheduler.swift", "    if reading.isPaused { readOn() }\n", ""),
     ("close frames ask for output", CONNECTION + "Writing.swift", "if writeBacklog(), state == .closing { requestWritable() }", "_ = writeBacklog()"),
     ("new work gets a turn", LOOP + "Turn.swift", "if !fanouts.isEmpty || !connections.isEmpty { uv.pollWithoutBlocking() }", ""),
-    ("other threads' growth is a job", LOOP + "EventLoop.swift", "if isCurrent { turn.schedule(fanout) } else { execute { self.turn.schedule(fanout) } }", "if isCurrent { turn.schedule(fanout) }"),
+    ("other threads' growth is a job", LOOP + "EventLoop.swift", "      execute { self.turn.schedule(fanout) }\n", ""),
     ("ended loops drop connections", LOOP + "ReadScheduler.swift", "    (paused, resumed) = ([], [])\n", ""),
     ("bursts are polled again", LOOP + "Turn.swift", "if isPollingOnceMore { uv.pollWithoutBlocking() }", ""),
     ("jobs wake the loop", LOOP + "Jobs.swift", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) { uv.wake() } }", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) {} }"),
