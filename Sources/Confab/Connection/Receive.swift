@@ -106,7 +106,8 @@ extension Connection {
   private func deliver(_ message: Message) {
     loop.counters.messages += 1
     loop.counters.receivedBytes += message.bytes.count
-    if let payer = loop.work.payer { membership.fanout?.payer = payer }
+    membership.fanout?.addOwner(loop.work.payer, message.bytes.count)
+    loop.work.payload = message.bytes.count
     loop.handler.received(message, from: self)
     let isPressed = membership.fanout?.form.log.isPressed ?? false
     if isPressed || isFarBehind { loop.reads.pause(self) }

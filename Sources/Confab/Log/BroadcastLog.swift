@@ -130,7 +130,10 @@ public final class BroadcastLog: Sendable {
   private func notePressure<Result>(of frames: inout FrameLog, _ body: (inout FrameLog) -> Result) -> Result {
     let wasPressed = frames.isPressed
     let result = body(&frames)
-    if frames.isPressed != wasPressed { pressedForms.add(wasPressed ? -1 : 1, ordering: .relaxed) }
+    if frames.isPressed != wasPressed {
+      pressedForms.add(wasPressed ? -1 : 1, ordering: .relaxed)
+      if wasPressed { frames.notifyRelieved() }
+    }
     return result
   }
 }

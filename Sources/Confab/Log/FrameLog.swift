@@ -77,10 +77,14 @@ struct FrameLog {
     let lag = queue.end - slowest
     if lag > limit {
       isPressed = true
-    } else if lag <= limit / 2 && isPressed {
+    } else if lag <= limit / 2 {
       isPressed = false
-      for entry in readers { entry.reader.logRelieved() }
     }
+  }
+
+  /// Notifies the readers that ``isPressed`` has become false.
+  func notifyRelieved() {
+    for entry in readers { entry.reader.logRelieved() }
   }
 
   // MARK: Cursors

@@ -112,7 +112,7 @@ public final class EventLoop: @unchecked Sendable {
   func schedule(_ fanout: Fanout) {
     if isCurrent {
       turn.schedule(fanout)
-      if let payer = work.payer { fanout.payer = payer }
+      fanout.addOwner(work.payer, work.payload)
     } else {
       execute { self.turn.schedule(fanout) }
     }
@@ -123,7 +123,7 @@ public final class EventLoop: @unchecked Sendable {
     for connection in connections.takeJustOpened() { connection.handshakeWasRead() }
     if turn.endsBeforePoll { endTurn() }
     reads.run()
-    work.willPoll()
+    work.endReceiving()
   }
 
   private func endTurn() {
@@ -132,6 +132,7 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private func writePending() {
+    work.endReceiving()
     turn.write()
     countOutboxes()
   }

@@ -25,9 +25,12 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Time at which it was last scheduled.
   private let scheduledAt = Atomic<UInt64>(0)
   private var isRetired = false
-  /// The address whose debt grows by the time of the next flush: the last one that has sent a message for it on this
-  /// loop. Over time, each address pays in proportion to its messages. Nil if all such addresses are exempt.
-  var payer: Int?
+  /// The addresses whose debts grow by the time of the next flush: those that have sent messages on this loop.
+  private var owners = DeliveryOwners()
+  /// The newest batch: what was appended before a flush, and may take several flushes to write.
+  private var batch = 0..<0
+  /// Number of messages of the batch, times members.
+  private var batchDeliveries = 0
 
   init(_ form: LogForm, on loop: EventLoop) {
     self.form = form
@@ -44,6 +47,9 @@ final class Fanout: LogReader, @unchecked Sendable {
     loop.schedule(self)
   }
 
+  /// Adds the sender of a message that may be in the next flush.
+  func addOwner(_ address: Int?, _ bytes: Int) { owners.add(address, bytes) }
+
   func logRelieved() {
     let loop = loop
     loop.execute { loop.reads.checkPaused() }
@@ -53,30 +59,34 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// written after other connections have had their turn.
   func flush() {
     if isRetired { return }
-    let payer = exchange(&self.payer, with: nil)
-    let start = payer == nil ? 0 : monotonicTime()
+    let start = owners.isEmpty ? 0 : monotonicTime()
     let since = scheduledAt.load(ordering: .relaxed)
     isScheduled.store(false, ordering: .releasing)
-    let newest = cursor.position
     let (end, count) = form.takeExtent()
     let fresh = count - counted
     loop.counters.deliveries += fresh * (group.count + apart.count)
+    batchDeliveries += fresh * group.count
     counted = count
+    if cursor.position >= batch.upperBound { batch = cursor.position..<end }
     while cursor.position < end {
       form.advance(&cursor, by: writeNext())
       if loop.turn.hasDeliveredEnough { break }
     }
     resumeWaiting()
-    if fresh > 0 || payer != nil {
+    if batchDeliveries > 0 || !owners.isEmpty {
       let now = monotonicTime()
-      loop.counters.latency.note(now &- since, count: fresh * group.count)
-      if let payer { loop.work.charge(payer, from: start, to: now) }
+      if !owners.isEmpty { loop.work.charge(owners, from: start, to: now) }
+      if cursor.position >= end {
+        loop.counters.latency.note(now &- since, count: batchDeliveries)
+        batchDeliveries = 0
+      }
     }
-    if cursor.position < end {
-      self.payer = payer
-      if !isScheduled.exchange(true, ordering: .acquiring) { loop.schedule(self) }
+    if cursor.position >= end {
+      owners.removeAll()
+    } else if !isScheduled.exchange(true, ordering: .acquiring) {
+      loop.turn.schedule(self)
     }
-    evict(behind: newest)
+    evict(behind: batch.lowerBound)
     form.note(self, at: cursor.position, limit: Fanout.maxLag)
     if group.isEmpty && apart.isEmpty { retire() }
   }
@@ -108,7 +118,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   }
 
   /// Evicts the members that are further behind than the current limit, even if nothing has been appended.
-  func evict() { evict(behind: cursor.position) }
+  func evict() { evict(behind: cursor.position < batch.upperBound ? batch.lowerBound : cursor.position) }
 
   /// Evicts the members that are further behind `newest`, the start of the newest batch, than the limit. So one message
   /// alone does not evict a client, however large it is.

@@ -9,6 +9,9 @@ struct WorkDebt {
   static let share = 0.25
   /// Time that may be taken at once, in nanoseconds.
   static let burst = 10_000_000.0
+  /// Maximum debt, in nanoseconds: paying it off takes a second. The time is that of a clock, so it includes time for
+  /// which the process was held up.
+  static let most = 250_000_000.0
 
   private var nanoseconds = 0.0
   private var at: UInt64
@@ -22,7 +25,7 @@ struct WorkDebt {
 
   mutating func add(_ count: UInt64, now: UInt64) {
     payOff(now: now)
-    nanoseconds += Double(count)
+    nanoseconds = min(nanoseconds + Double(count), WorkDebt.most)
   }
 
   /// Whether the debt is more than may be taken at once. The clock is read only if it was, when time was last added.
@@ -38,6 +41,42 @@ struct WorkDebt {
   }
 }
 
+/// The addresses whose messages are being delivered, by the bytes of their messages.
+struct DeliveryOwners {
+  /// Maximum number of addresses. The messages of others are not charged.
+  private static let most = 16
+
+  private var owners: [(address: Int, bytes: Int)] = []
+  /// Bytes of messages that are not charged.
+  private var freeBytes = 0
+
+  var isEmpty: Bool { owners.isEmpty }
+
+  /// Adds a message. `address` is nil if its sender is exempt.
+  mutating func add(_ address: Int?, _ bytes: Int) {
+    // A message of no bytes has a header.
+    let bytes = bytes + Frame.maxHeader
+    if let index = owners.firstIndex(where: { $0.address == address }) {
+      owners[index].bytes += bytes
+    } else if let address, owners.count < DeliveryOwners.most {
+      owners.append((address, bytes))
+    } else {
+      freeBytes += bytes
+    }
+  }
+
+  /// Calls `charge` with each address and its part of the time.
+  func split(_ nanoseconds: UInt64, _ charge: (_ address: Int, _ nanoseconds: UInt64) -> Void) {
+    let total = owners.reduce(freeBytes) { $0 + $1.bytes }
+    for (address, bytes) in owners { charge(address, UInt64(Double(nanoseconds) * Double(bytes) / Double(total))) }
+  }
+
+  mutating func removeAll() {
+    owners.removeAll(keepingCapacity: true)
+    freeBytes = 0
+  }
+}
+
 /// The time that addresses have taken on one loop.
 final class WorkShares {
   /// Whether addresses have limits.
@@ -46,7 +85,9 @@ final class WorkShares {
   private var debts: [Int: WorkDebt] = [:]
   /// The address whose message is being delivered to the handler; nil if it is exempt, or there is none.
   fileprivate(set) var payer: Int?
-  /// The connection whose work was measured last since the poll, and the end of that work.
+  /// Bytes of the message that is being delivered to the handler.
+  var payload = 0
+  /// The connection whose work was measured last, and the end of that work, unless the loop has done other work since.
   private var last: (connection: ObjectIdentifier, end: UInt64)?
 
   init(_ configuration: Configuration) { isOn = configuration.maxConnectionsPerAddress > 0 }
@@ -63,8 +104,15 @@ final class WorkShares {
   }
 
   /// Adds the time from `start` to `now` to the debt of `address`.
-  func charge(_ address: Int, from start: UInt64, to now: UInt64) {
+  private func charge(_ address: Int, from start: UInt64, to now: UInt64) {
     debts[address, default: WorkDebt(now: start)].add(now &- start, now: now)
+  }
+
+  /// Adds the time from `start` to `now` to the debts of `owners`.
+  func charge(_ owners: DeliveryOwners, from start: UInt64, to now: UInt64) {
+    owners.split(now &- start) { address, nanoseconds in
+      debts[address, default: WorkDebt(now: start)].add(nanoseconds, now: now)
+    }
   }
 
   /// Begins work for a connection. Returns its address, and the time; nil if it is exempt. Only lws's work for the same
@@ -83,8 +131,8 @@ final class WorkShares {
     last = (ObjectIdentifier(connection), now)
   }
 
-  /// Called before each poll, because the time of the poll is not work.
-  func willPoll() { last = nil }
+  /// Called before the loop does something else than to receive: it polls, or writes.
+  func endReceiving() { last = nil }
 
   /// Forgets the addresses that have paid off their debt.
   func forgetPaidDebts() {

@@ -14,6 +14,7 @@ import websockets
 
 from support.confab_process import confab, free_port
 from support.metrics import metrics
+from support.raw_client import RawClient
 
 PIECE = 60_000
 
@@ -118,6 +119,18 @@ def test_single_message_over_backlog_limit_evicts_no_client():
         asyncio.run(asyncio.wait_for(main(), 60))
         assert next(reader.messages()) == b"x" * (8 << 20)
         reader.close()
+
+
+def test_single_message_over_backlog_limit_evicts_no_member_of_a_large_room():
+    """The loop takes many turns to write 1 MiB to each of 60 members."""
+    options = ["--loops", 1, "--max-backlog", "128KiB", "--max-message-size", "8MiB", "--no-compression"]
+    with confab(*options) as server, contextlib.ExitStack() as stack:
+        members = [stack.enter_context(RawClient(server.port)) for _ in range(60)]
+        for member in members:
+            member.open()
+        members[0].send(frame(b"x" * (1 << 20)))
+        for member in members:
+            assert next(member.messages()) == (2, b"x" * (1 << 20))
 
 
 def test_burst_evicts_no_client_that_reads():

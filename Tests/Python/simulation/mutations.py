@@ -24,9 +24,9 @@ PLATFORM = SOURCES + "Platform/"
 MUTATIONS = [
     ("readers are notified of growth", LOG + "FrameLog.swift", "for entry in readers { entry.reader.logGrew() }", ""),
     ("growth is notified again", LOG + "FrameLog.swift", "    isGrowthKnown = false\n    return (queue.end", "    return (queue.end"),
-    ("growth schedules the fan-out", LOOP + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  func logRelieved", "  }\n\n  func logRelieved"),
+    ("growth schedules the fan-out", LOOP + "Fanout.swift", "    loop.schedule(self)\n  }\n\n  /// Adds", "  }\n\n  /// Adds"),
     ("fan-out can be scheduled again", LOOP + "Fanout.swift", "    isScheduled.store(false, ordering: .releasing)\n", ""),
-    ("the rest of a large batch is scheduled", LOOP + "Fanout.swift", "      if !isScheduled.exchange(true, ordering: .acquiring) { loop.schedule(self) }\n", ""),
+    ("the rest of a large batch is scheduled", LOOP + "Fanout.swift", "      loop.turn.schedule(self)\n    }\n    evict", "    }\n    evict"),
     ("waiting members continue", LOOP + "Fanout.swift", "    resumeWaiting()\n", ""),
     ("waiting members are scheduled", LOOP + "Fanout.swift", "      loop.turn.schedule(connection)\n    }\n    waiting", "    }\n    waiting"),
     ("new members are admitted", LOOP + "Fanout.swift", "    resume(connection)\n  }", "  }"),

@@ -4,7 +4,7 @@ internal import Confab
 enum Publisher {
   /// A client of the rich protocol, which gets the message like every member.
   case connection(Connection)
-  /// Calls of the program. Each is told the result once.
+  /// Calls of the program. Each gets the result once.
   case program([@Sendable (Result<StreamPosition, ChatError>) -> Void])
 
   /// Returns this publisher, which sends the message again, together with the earlier one.
