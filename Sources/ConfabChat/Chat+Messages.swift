@@ -85,7 +85,8 @@ extension Chat {
   func open(_ path: String) async throws(ChatError) -> ProgramReference {
     let name = path.composed
     guard name.utf8.first == UInt8(ascii: "/"), name.utf8.count <= Chat.maxRoomLength else {
-      throw ChatError(.roomInvalid, "the room must be a path that begins with '/', of at most \(Chat.maxRoomLength) bytes")
+      throw ChatError(
+        .roomInvalid, "the room must be a path that begins with '/', of at most \(Chat.maxRoomLength) bytes")
     }
     guard rooms.hasCapacity(for: name) else { throw ChatError(.tooManyRooms, "there are too many rooms") }
     let reference = ProgramReference(counted: rooms.enter(name))

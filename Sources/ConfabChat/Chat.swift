@@ -66,9 +66,10 @@ public final class Chat: Sendable {
     return configuration
   }
 
-  /// Returns the chat's handler for an event loop. It uses `Connection/context`.
+  /// Returns the chat's handler for an event loop. It leaves `Connection/context` to the application.
   ///
-  /// A custom handler that passes calls on to it must also pass on `Handler/authorize(_:)`. Then a client is connected
+  /// A custom handler that passes calls on to it must also pass on `Handler/authorize(_:)`, and may add its own context:
+  /// `chat.authorize(request).with(context: user)`. Then a client is connected
   /// when its room is open. Otherwise the first client of a room misses messages of others until then, and its own
   /// messages are pending.
   @Sendable

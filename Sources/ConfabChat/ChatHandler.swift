@@ -13,12 +13,12 @@ final class ChatHandler: Handler {
       return .reject(Response(status: 503, "too many rooms\n"))
     }
     let pending = self.pending(request.room)
-    if pending.isOpen { return .accept(context: pending) }
+    if pending.isOpen { return .accept(handlerState: pending) }
     // Shorter than the server's own timeout, so that the response has the reason.
     let timeout = loop.handshakeTimeout * 9 / 10
     return .ask { [chat] in
       await pending.waitUntilOpen(within: timeout)
-      if pending.isOpen { return .accept(context: pending) }
+      if pending.isOpen { return .accept(handlerState: pending) }
       let reason = chat.isAvailable ? "room not open in time" : "the broker cannot be reached"
       return .reject(Response(status: 503, reason + "\n"))
     }
@@ -31,14 +31,14 @@ final class ChatHandler: Handler {
   func opened(_ connection: Connection, request: Request) {
     let isRich = request.subprotocol == Chat.subprotocol
     // There is none if a custom handler has accepted the client without calling `authorize`.
-    let pending = connection.context as? PendingConnection ?? self.pending(request.room)
+    let pending = connection.handlerState as? PendingConnection ?? self.pending(request.room)
     if pending.isOpen { return chat.begin(connection, pending, isRich) }
-    connection.context = pending
+    connection.handlerState = pending
     connection.pauseReading()
     pending.whenOpen { [chat, loop, weak connection] in
       guard let connection else { return }
       loop.execute {
-        guard let pending = connection.context as? PendingConnection else { return }
+        guard let pending = connection.handlerState as? PendingConnection else { return }
         chat.begin(connection, pending, isRich)
         connection.resumeReading()
       }
@@ -46,19 +46,19 @@ final class ChatHandler: Handler {
   }
 
   func received(_ message: Message, from connection: Connection) {
-    (connection.context as? ChatConnection)?.received(message, from: connection)
+    (connection.handlerState as? ChatConnection)?.received(message, from: connection)
   }
 
   func moving(_ connection: Connection, after delay: Duration) {
-    (connection.context as? ChatConnection)?.moving(connection, after: delay)
+    (connection.handlerState as? ChatConnection)?.moving(connection, after: delay)
   }
 
   func closed(_ connection: Connection, _ close: Close) {
-    let chatConnection = connection.context as? ChatConnection
-    guard chatConnection != nil || connection.context is PendingConnection else { return }
+    let chatConnection = connection.handlerState as? ChatConnection
+    guard chatConnection != nil || connection.handlerState is PendingConnection else { return }
     chatConnection?.closed(connection)
     // Releases the room. A quota keeps a reference to the connection.
-    connection.context = nil
+    connection.handlerState = nil
   }
 }
 
@@ -72,7 +72,7 @@ extension Chat {
   fileprivate func begin(_ connection: Connection, _ pending: PendingConnection, _ isRich: Bool) {
     guard let reference = pending.takeReference() else { return }
     let quota = quota(connection)
-    connection.context =
+    connection.handlerState =
       isRich
       ? RichConnection(in: reference, quota, errors)
       : PlainConnection(connection, in: reference, quota)

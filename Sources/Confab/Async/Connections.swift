@@ -126,7 +126,7 @@ private final class AsyncHandler: Handler {
 
   private static func wrap(_ authorization: Authorization) -> Authorization {
     switch authorization {
-    case .accept(let context): .accept(context: Context(context))
+    case .accept(let acceptance): .accept(context: Context(acceptance.context))
     case .reject: authorization
     case .ask(let ask): .ask { wrap(await ask()) }
     }

@@ -18,6 +18,9 @@ public final class Connection: @unchecked Sendable {
     set { onLoop { storedContext = newValue } }
   }
   var storedContext: AnyObject?
+  /// The object of a handler of this package, a chat's for example, so that ``context`` is the application's. Loop
+  /// thread only. Released with the connection.
+  package var handlerState: AnyObject?
 
   // An idle connection consists of this object and lws's memory for it. The order of the members leaves no gaps. Each
   // part is changed only in the file that declares its type.
@@ -138,9 +141,11 @@ public final class Connection: @unchecked Sendable {
 extension EventLoop {
   /// Opens a connection for an upgrade that is being answered.
   func open(
-    _ socket: Socket, _ request: borrowing Request, _ compression: Compression?, _ context: (any AnyObject & Sendable)?
+    _ socket: Socket, _ request: borrowing Request, _ compression: Compression?, _ acceptance: Authorization.Acceptance
   ) {
-    opened(add(socket, compression, .open, context), request)
+    let connection = add(socket, compression, .open, acceptance.context)
+    connection.handlerState = acceptance.handlerState
+    opened(connection, request)
   }
 
   /// Calls the handler for a new connection.

@@ -37,10 +37,10 @@ extension Connection {
   fileprivate func wasAuthorized(_ authorization: Authorization) {
     guard let pending, let socket else { return }
     switch authorization {
-    case .accept(let context):
+    case .accept(let acceptance):
       loop.handshakes.end(socket)
       state = .open
-      storedContext = context
+      (storedContext, handlerState) = (acceptance.context, acceptance.handlerState)
       noteActivity()
       // Before the response: a client that has it must receive everything that is published from then on, on any loop.
       // The handler's own messages are written when the turn ends.

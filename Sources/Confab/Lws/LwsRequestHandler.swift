@@ -61,7 +61,7 @@ internal import CLibwebsockets
     }
     let source = upgrade.source(agreeingTo: unsafe wsi.subprotocol)
     switch upgrade.authorization {
-    case .accept(let context): loop.open(socket, Request(source), compression, context)
+    case .accept(let acceptance): loop.open(socket, Request(source), compression, acceptance)
     case .ask(let ask):
       guard let answer = headers.hold() else { return false }
       loop.open(socket, source.head, compression, answer, ask)

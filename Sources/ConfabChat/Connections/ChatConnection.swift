@@ -1,8 +1,8 @@
 internal import Confab
 
-/// Context of a chat's connection, which handles its calls by its protocol. Loop thread only.
+/// State of a chat's connection, which handles its calls by its protocol. Loop thread only.
 ///
-/// A class instead of a protocol, because a cast of the context to a protocol takes three times as long, and each
+/// A class instead of a protocol, because a cast of the state to a protocol takes three times as long, and each
 /// message needs one.
 class ChatConnection {
   private let reference: RoomReference

@@ -114,7 +114,7 @@ final class RichConnection: ChatConnection {
     waiting = [OwnedMessage(message)]
     connection.pauseReading()
     connection.loop.execute(after: ChatRoom.catchUpTimeout) {
-      (connection.context as? RichConnection)?.resume(connection)
+      (connection.handlerState as? RichConnection)?.resume(connection)
     }
   }
 

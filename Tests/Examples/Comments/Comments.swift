@@ -47,6 +47,15 @@ func serveTheChat() async throws {
   try await server.run()
 }
 
+func readOn(_ chat: Chat, after position: StreamPosition) async throws -> StreamPosition {
+  var stored = position
+  for try await message in chat.publications(in: "/tea", after: stored) {
+    print(message.name ?? "plain client", message.text ?? "")
+    stored = message.position
+  }
+  return stored
+}
+
 func tellMetrics(of server: Server, _ logger: Logger) async throws {
   let metrics = ServerMetrics(of: server, every: .seconds(10))
   try await ServiceGroup(services: [metrics, server], gracefulShutdownSignals: [.sigterm], logger: logger).run()

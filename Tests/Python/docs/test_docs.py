@@ -126,6 +126,22 @@ def test_desk_example():
         assert re.fullmatch(r"question 1, of \d+ people", one.recv(10))
 
 
+def test_host_example():
+    with example("Host"):
+        with pytest.raises(InvalidStatus) as rejected, connect(URL):
+            pass
+        assert rejected.value.response.status_code == 401
+        with connect(f"{URL}?token=secret") as client:
+            client.send("!members")
+            assert client.recv(10) == "!members"
+            assert client.recv(10).endswith("1 members")
+            client.send("!quit")
+            assert client.recv(10) == "!quit"
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(10)
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1000, "you asked for it")
+
+
 def test_door_example():
     with example("Door"):
         for headers, status in [({}, 401), ({"Authorization": "guess"}, 403)]:

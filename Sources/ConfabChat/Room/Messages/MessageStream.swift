@@ -165,7 +165,7 @@ struct MessageStream {
   private mutating func resumeWaiting(where isReady: (_ after: Int) -> Bool) {
     waiting.removeAll { after, connection in
       guard isReady(after) else { return false }
-      connection.loop.execute { (connection.context as? RichConnection)?.resume(connection) }
+      connection.loop.execute { (connection.handlerState as? RichConnection)?.resume(connection) }
       return true
     }
   }

@@ -25,7 +25,7 @@ enum Publisher {
   /// The engine has rejected the message with this tag.
   func rejected(_ tag: String) {
     if case .connection(let connection) = self {
-      connection.loop.execute { (connection.context as? RichConnection)?.rejected(tag, connection) }
+      connection.loop.execute { (connection.handlerState as? RichConnection)?.rejected(tag, connection) }
     }
     end(.failure(ChatError(.rejected, "the text is too long for the broker")))
   }
