@@ -16,8 +16,8 @@
  * OWNERSHIP. Arguments (structs, strings, bytes) belong to the caller; functions copy them before they return. Callback
  * arguments (requests, strings, bytes) belong to Confab and are freed when the callback returns: copy what you need
  * later. The caller owns a server from confab_create() to confab_destroy(). Confab owns connections. A connection
- * pointer is valid from `opened` until `closed` has returned; confab_connection_retain() keeps it valid for longer.
- * NULL is accepted for every argument: a function that needs a value returns an error.
+ * pointer is valid from `opened` until `closed` has returned; confab_connection_retain() keeps it valid for longer. Any
+ * pointer may be NULL: a function that needs it returns an error.
  *
  * ERRORS. On failure, functions that return int or int64_t do nothing and return a negative number from enum
  * confab_error. confab_strerror() describes the number. confab_last_error() describes the last failure in detail.
@@ -90,8 +90,8 @@ typedef enum confab_error {
   CONFAB_OK = 0,
   /* An argument is NULL or out of range. */
   CONFAB_ERROR_ARGUMENT = -1,
-  /* The size at the beginning of a struct is unknown. Call the init function, and use a library that is at least as new
-   * as the header. */
+  /* The size at the beginning of a struct is not one that this library knows. Call the init function, and use a library
+   * that is at least as new as the header. */
   CONFAB_ERROR_SIZE = -2,
   /* A member of confab_config has an invalid value. */
   CONFAB_ERROR_CONFIGURATION = -3,
@@ -120,9 +120,9 @@ typedef enum confab_error {
 /* Returns a short description of a result code. The string is a constant. Any thread. */
 CONFAB_API const char *confab_strerror(int code);
 
-/* Describes the last failure of a function of this header on the calling thread, in one sentence with the wrong value
- * and how to fix it. Returns "" if no function has failed. The string is valid until the next failure on this thread.
- * Any thread. */
+/* Describes the last failure of a function of this header on the calling thread, in one sentence that names the wrong
+ * value and the remedy. Returns "" if no function has failed. The string is valid until the next failure on this
+ * thread. Any thread. */
 CONFAB_API const char *confab_last_error(void);
 
 /* ----------------------------------------------------------------------------------------------------- Configuration */
@@ -136,7 +136,7 @@ typedef struct confab_mount {
   const char *path;
   /* Folder on disk. Required. */
   const char *directory;
-  /* File that is served for a request for a folder. Default: "index.html". */
+  /* File that is served when a folder is requested. Default: "index.html". */
   const char *index;
 } confab_mount;
 
@@ -165,7 +165,7 @@ typedef struct confab_config {
 
   /* Listening */
 
-  /* Host name or numeric address to listen on. "0.0.0.0" and "::" listen on all addresses. Default: NULL, this machine
+  /* Host name or numeric address to listen on. "0.0.0.0" and "::" listen on all addresses. Default: NULL, loopback
    * only: 127.0.0.1 and ::1, or whichever of them exists. */
   const char *host;
   /* TCP port, 0 to 65535. 0 picks a free port, see confab_server_port(). Default: 8080. */
@@ -187,13 +187,13 @@ typedef struct confab_config {
 
   /* Content */
 
-  /* Folders served over HTTP: an array of `mount_count` mounts, at most 256. The `size` of the first mount is the size
-   * of every mount. Default: none; confab_chat_create() then serves the chat's page at "/". */
+  /* Folders served over HTTP: an array of `mount_count` mounts, at most 256. All mounts must have the same `size`.
+   * Default: none; confab_chat_create() then serves the chat's page at "/". */
   const confab_mount *mounts;
   size_t mount_count;
   /* Subprotocols of the server (RFC 6455, section 1.9), ended by NULL: tokens of at most 62 bytes that do not begin
-   * with a digit. The server selects the first supported one of the client's list. A client that offers none of them is
-   * accepted without a subprotocol. Default: NULL, none. */
+   * with a digit. The server selects the first subprotocol in the client's list that it supports. A client that offers
+   * none of them is accepted without a subprotocol. Default: NULL, none. */
   const char *const *subprotocols;
   /* Whether messages of 128 bytes and more are compressed for clients that offer it (permessage-deflate, RFC 7692). A
    * message is compressed once for all of them. Default: 1. */
@@ -204,8 +204,8 @@ typedef struct confab_config {
   /* Web origins whose pages may connect, as browsers send them ("https://example.org"), ended by NULL. "*" allows every
    * origin. If the server listens on loopback only, pages from loopback, at any port, and pages opened from a file
    * ("null" or "file://") may also connect. Otherwise, pages from the host and port of the request may also connect.
-   * Other origins get status 403. Clients that send no origin, which are not browsers, are accepted unless
-   * requires_origin is set. Default: NULL, none. */
+   * Other origins get status 403. Non-browser clients send no origin; they are accepted unless requires_origin is set.
+   * Default: NULL, none. */
   const char *const *allowed_origins;
   /* Whether a client that sends no origin gets status 403. Default: 0. */
   int requires_origin;
@@ -221,18 +221,20 @@ typedef struct confab_config {
   /* Maximum number of fragments per message, including empty ones. A message with more closes the connection with 1008.
    * A number, 1 to 2^30. Default: 16384. */
   int64_t max_fragments;
-  /* Memory for incomplete messages of all connections; each event loop gets an equal share. A connection that needs
-   * more is closed with 1013. Bytes, 1 to 2^40. Default: 256 MiB. */
+  /* Maximum memory for incomplete messages of all connections; each event loop gets an equal share. A connection that
+   * would exceed it is closed with 1013. Bytes, 1 to 2^40. Default: 256 MiB. */
   int64_t max_unfinished_bytes;
-  /* Maximum backlog of a client: its unread messages, without the newest batch. A client that is further behind is
-   * closed with 1013; other clients are not delayed. The server pauses reading from a client whose backlog is more than
-   * half of the limit, so that a client is not evicted for its own messages. Bytes, 0 to 2^30. Default: 8 MiB. */
+  /* Maximum backlog of a client: the bytes accepted for it and not yet handed to the kernel, not counting what the
+   * current turn has added to its room. A client that is further behind is closed with 1013; other clients are not
+   * delayed. The server pauses reading from a client whose backlog is more than half of the limit, so that a client is
+   * not closed with 1013 for its own messages. Bytes, 0 to 2^30. Default: 8 MiB. */
   int64_t max_backlog;
-  /* Memory for all backlogs of the process. When less than max_backlog is left, each client's limit is the amount that
-   * is left, and clients further behind are closed with 1013. Bytes, 0 to 2^40. Default: 256 MiB. */
+  /* Maximum memory for all backlogs of the process, of all its servers. When less than max_backlog is left, the
+   * remaining amount becomes the limit of each client; clients beyond it are closed with 1013. Bytes, 0 to 2^40.
+   * Default: 256 MiB. */
   int64_t max_total_backlog;
-  /* Maximum number of connections on all event loops, never more than the process has file descriptors for. Further
-   * connections get status 503. A number, 1 to 2^30. Default: 16384. */
+  /* Maximum number of connections on all event loops, and at most as many as the process has file descriptors for.
+   * Further connections get status 503. A number, 1 to 2^30. Default: 16384. */
   int64_t max_connections;
   /* Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
    * 429. Clients on loopback are exempt, see limits_loopback. A number, 0 means no limit. Default: 256. */
@@ -240,9 +242,9 @@ typedef struct confab_config {
   /* Maximum number of new connections per second on all event loops. Further connections wait in the kernel's queue.
    * Clients on loopback are exempt. A number per second, 0 means no limit. Default: 1000. */
   int64_t max_accept_rate;
-  /* Maximum size of the request header section. Larger requests get status 431. With TLS, header names do not count,
-   * and headers that libwebsockets does not know by name have a limit of their own: twice this size. A connection above
-   * that is dropped without a response. Bytes, 1024 to 16384. Default: 8 KiB. */
+  /* Maximum size of the request header section. Larger requests get status 431. With TLS, header names are not counted.
+   * Headers unknown to libwebsockets have a separate limit: twice this size. A connection beyond it is dropped without
+   * a response. Bytes, 1024 to 16384. Default: 8 KiB. */
   int64_t max_header_size;
   /* Maximum length of the decoded request path. Longer paths get status 414. Bytes, 1 to 16384. Default: 1 KiB. */
   int64_t max_path_length;
@@ -260,18 +262,19 @@ typedef struct confab_config {
   /* Maximum number of pings per second from one connection. The server pauses reading from a faster client, as for
    * max_message_rate. A number per second, 0 means no limit. Default: 50. */
   int64_t max_ping_rate;
-  /* Idle time before the server sends a ping. Must be less than idle_timeout_ms. Milliseconds, up to a day, 0 means no
-   * pings. Default: 30 s. */
+  /* Time without activity before the server sends a ping. Must be less than idle_timeout_ms. Milliseconds, up to a day,
+   * 0 means no pings. Default: 30 s. */
   int64_t ping_interval_ms;
-  /* Time without activity after which a connection is dropped. Received data and pongs count as activity. So does sent
-   * data that the client acknowledges, if it was sent before the ping. Milliseconds, up to a day, 0 means no limit.
+  /* Time without activity after which a connection is dropped. Received data and pongs count as activity. An
+   * acknowledgement by TCP counts only for data sent before the ping. Milliseconds, up to a day, 0 means no limit.
    * Default: 60 s. */
   int64_t idle_timeout_ms;
   /* Time for a closing handshake: the client reads what was sent before the close frame, and answers the close frame.
    * The connection is dropped afterwards. Milliseconds, 0 to a day. Default: 5 s. */
   int64_t close_timeout_ms;
-  /* Whether the rate limits and max_connections_per_address apply to clients on loopback, too. They are exempt by
-   * default, because a proxy on this machine may connect for many clients. Default: 0. */
+  /* Whether max_connections_per_address and the rate limits, including max_accept_rate, apply to clients on loopback,
+   * too. They are exempt by default, because a proxy on the same machine may connect for many clients. The limits of
+   * the chat apply to all clients. Default: 0. */
   int limits_loopback;
   /* Maximum number of rooms, of the chat or of confab_join(). At the limit, the chat removes the room that has been
    * empty longest. If every room is occupied, a client that opens another one gets status 503. confab_join() returns
@@ -280,14 +283,14 @@ typedef struct confab_config {
   /* Maximum number of messages in the history of a room of the chat. The oldest messages are deleted. With 0, the chat
    * stores no messages. A number. Default: 1000. */
   int64_t max_history_messages;
-  /* Memory for the history of a room of the chat: the messages as JSON, plus 64 bytes for each. The oldest messages are
-   * deleted. Bytes. Default: 1 MiB. */
+  /* Maximum memory for the history of a room of the chat: the messages as JSON, plus 64 bytes for each. The oldest
+   * messages are deleted. Bytes. Default: 1 MiB. */
   int64_t max_history_bytes;
-  /* Memory for the history of all rooms of the chat. An empty room counts another 4 KiB and its name. Empty rooms are
-   * removed first, then the oldest messages are deleted. Bytes, up to 2^40. Default: 256 MiB. */
+  /* Maximum memory for the history of all rooms of the chat. An empty room counts another 4 KiB and its name. Empty
+   * rooms are removed first, then the oldest messages are deleted. Bytes, up to 2^40. Default: 256 MiB. */
   int64_t max_total_history_bytes;
-  /* Maximum age of a message in the history of a room of the chat. Older messages are deleted. Milliseconds, counted in
-   * whole seconds, up to 100 years, 0 means no limit. Default: 0 s. */
+  /* Maximum age of a message in the history of a room of the chat. Older messages are deleted. Milliseconds, rounded
+   * down to whole seconds, up to 100 years, 0 means no limit. Default: 0 s. */
   int64_t max_history_age_ms;
   /* Number of recent messages that the chat sends to a client that joins. A number, 0 to 100. Default: 50. */
   int64_t join_messages;
@@ -300,8 +303,8 @@ typedef struct confab_config {
   /* Maximum number of events per second from one client of the rich protocol. Further events get the error rateLimited.
    * A number per second, 0 means no limit. Default: 10. */
   int64_t max_event_rate;
-  /* Maximum number of events in one burst from a client of the rich protocol. Further events get the error rateLimited.
-   * A number, 1 or more. Default: 20. */
+  /* Maximum number of events at once from one client of the rich protocol, before max_event_rate applies. Further
+   * events get the error rateLimited. A number, 1 or more. Default: 20. */
   int64_t max_event_burst;
   /* Maximum number of renames per minute by one client of the rich protocol, at most 10 in one burst. Further renames
    * get the error rateLimited. A number per minute, 0 means no limit. Default: 60. */
@@ -309,11 +312,11 @@ typedef struct confab_config {
   /* High-water mark: confab_send() returns CONFAB_BACKLOGGED while the backlog of the connection is larger. Bytes.
    * Default: 64 KiB. */
   int64_t backlog_mark;
-  /* Time for closing handshakes when the server stops, see confab_stop(). Connections are dropped afterwards.
-   * Milliseconds, 0 to a day. Default: 5 s. */
+  /* Time after which a server that stops drops the connections that are still open, see confab_stop(). Each closing
+   * handshake also has close_timeout_ms. Milliseconds, 0 to a day. Default: 5 s. */
   int64_t stop_timeout_ms;
-  /* Time over which the server spreads the closing of connections when it stops, before stop_timeout_ms. See `moving`
-   * of confab_callbacks. Milliseconds, 0 to a day. Default: 0, all connections are closed at once. */
+  /* Time over which the server spreads the closing of connections when it stops; stop_timeout_ms begins afterwards. See
+   * `moving` of confab_callbacks. Milliseconds, 0 to a day. Default: 0, all connections are closed at once. */
   int64_t drain_time_ms;
   /* Size of the kernel's send buffer for each connection (SO_SNDBUF). It bounds the data that the kernel holds for a
    * client that does not read. Linux doubles the value, and limits it to net.core.wmem_max. 0 leaves the size to the
@@ -326,10 +329,10 @@ typedef struct confab_config {
   /* Minimum level of logged lines, from enum confab_log_level. Default: CONFAB_LOG_NOTICE. */
   int log_level;
   /* Function that receives log lines. A line is UTF-8 without a line break, and is freed when the function returns. It
-   * consists of its metadata, like "peer=192.0.2.1:4242 reason=messageTooBig: ", and a sentence. Lines caused by peers
-   * are limited to 10 per second per reason; non-printable characters in peer data are replaced. The function is called
-   * on any thread, one call at a time, until confab_destroy() has returned. It must not call functions of this header.
-   * Default: NULL, log lines go to standard error. */
+   * consists of its metadata, like "peer=192.0.2.1:4242 reason=messageTooBig: ", and a sentence. Lines caused by
+   * clients are limited to 10 per second per reason; non-printable characters in the data of clients are replaced. The
+   * function is called on any thread, one call at a time, until confab_destroy() has returned. It must not call
+   * functions of this header. Default: NULL, log lines go to standard error. */
   void (*log)(int level, const char *line, void *log_user_data);
   /* Argument for `log`. Default: NULL. */
   void *log_user_data;
@@ -339,8 +342,8 @@ typedef struct confab_config {
   /* Addresses ("192.0.2.1") and networks ("10.0.0.0/8") of trusted proxies, ended by NULL. For their connections, the
    * client's address comes from the PROXY header if proxy_protocol is set. Otherwise it is the rightmost address in
    * X-Forwarded-For that is not a trusted proxy. Limits, logs and requests use the client's address. A malformed
-   * X-Forwarded-For gets status 400. A request without the header counts for the proxy's address. From other addresses,
-   * the header is ignored. Default: NULL, none. */
+   * X-Forwarded-For gets status 400. A request without X-Forwarded-For counts for the proxy's address. From other
+   * addresses, the header is ignored. Default: NULL, none. */
   const char *const *trusted_proxies;
   /* Whether each connection of a trusted proxy must begin with a PROXY protocol header, version 1 or 2, before any TLS.
    * If a trusted proxy does not send a valid header within handshake_timeout_ms, the connection is dropped. Default:
@@ -363,23 +366,23 @@ typedef enum confab_kind {
 } confab_kind;
 
 /* The program's functions for events of connections. For each connection, the calls are: `opened` once, then any number
- * of `message` and `drained` and at most one `moving`, then `closed` once. They run one after the other on the loop's
- * thread. Any member may be NULL, which is the default. `user_data` is the argument of confab_create(). */
+ * of calls of `message` and `drained`, and at most one of `moving`, then `closed` once. They run one after the other on
+ * the loop's thread. Any member may be NULL, which is the default. `user_data` is the argument of confab_create(). */
 typedef struct confab_callbacks {
   /* sizeof(confab_callbacks), set by confab_callbacks_init(). */
   size_t size;
   /* Decides whether a client may connect. Called before `opened`, when the request has passed all checks of the server.
    * Decide with confab_accept() or confab_reject(), within the callback or later, from any thread. `authorization` is
-   * valid until then. `request` is freed when the callback returns; its subprotocol is not known yet. NULL accepts
-   * every client. */
+   * valid until you decide. `request` is freed when the callback returns; its subprotocol is not known yet. NULL
+   * accepts every client. */
   void (*authorize)(confab_authorization *authorization, const confab_request *request, void *user_data);
   /* Answers a GET or HEAD request that is not for a WebSocket: call confab_respond() within the callback. If the
    * callback returns without that call, the server answers with a file of confab_config.mounts. Use it for small
    * responses that are available at once. */
   void (*http)(const confab_request *request, void *user_data);
   /* A client has connected. `request` is its opening request, freed when the callback returns. `connection` is valid
-   * until `closed` has returned. With TLS, a request that was accepted after `authorize` had returned has only those
-   * headers that libwebsockets knows by name. */
+   * until `closed` has returned. If confab_accept() was called after `authorize` had returned, then with TLS the
+   * request has only those headers that libwebsockets knows by name. */
   void (*opened)(confab_connection *connection, const confab_request *request, void *user_data);
   /* A complete message has arrived: `length` bytes, 0 to max_message_size, of `kind` CONFAB_TEXT or CONFAB_BINARY.
    * `data` is never NULL and not zero-terminated. It is freed when the callback returns. */
@@ -387,9 +390,10 @@ typedef struct confab_callbacks {
   /* Called after confab_send() has returned CONFAB_BACKLOGGED, when all messages of the connection have been handed to
    * the kernel. */
   void (*drained)(confab_connection *connection, void *user_data);
-  /* The server is about to stop, and will close the connection with 1001, up to two seconds after `after_ms`. Ask the
-   * client to reconnect elsewhere by then. The time differs between connections, so that clients do not all reconnect
-   * at once. Until then the connection works as before. Called once, if confab_config.drain_time_ms is not 0. */
+  /* The server is about to stop, and will close the connection with 1001, between `after_ms` and two seconds later. Ask
+   * the client to reconnect elsewhere after `after_ms`. The time differs between connections, so that clients do not
+   * all reconnect at once. Until then the connection works as before. Called once, if confab_config.drain_time_ms is
+   * not 0. */
   void (*moving)(confab_connection *connection, int64_t after_ms, void *user_data);
   /* The connection is closed. `code` and `reason` are those of the close frame that began the closing handshake,
    * whichever side sent it. `reason` is UTF-8 of at most 123 bytes, empty if the frame had none, and is freed when the
@@ -428,10 +432,10 @@ CONFAB_API int confab_start(confab_server *server);
  * has confab_config.uv_loop; use confab_start() then. Any thread. */
 CONFAB_API int confab_run(confab_server *server);
 
-/* Begins to stop the server, and returns at once. The server accepts no new connections and closes all others with
- * 1001. Connections that are open after `deadline_ms` milliseconds, 0 to a day, are dropped. With -1, the closing is
- * spread over confab_config.drain_time_ms, and confab_config.stop_timeout_ms begins after that. A later call can only
- * shorten the time that is left. A server that has not been started stops as soon as it is started. Any thread. */
+/* Begins to stop the server, and returns at once. The server accepts no new connections, and closes the existing ones
+ * with 1001. Connections that are open after `deadline_ms` milliseconds, 0 to a day, are dropped. With -1, the closing
+ * is spread over confab_config.drain_time_ms, and confab_config.stop_timeout_ms begins after that. A later call can
+ * only shorten the time that is left. A server that has not been started stops as soon as it is started. Any thread. */
 CONFAB_API int confab_stop(confab_server *server, int64_t deadline_ms);
 
 /* Waits until the server has stopped: `closed` has been called for every connection, and every loop has ended. Returns
@@ -439,9 +443,9 @@ CONFAB_API int confab_stop(confab_server *server, int64_t deadline_ms);
  * CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_wait(confab_server *server);
 
-/* Calls `job(server, argument)` when the server has stopped, on the thread of the loop that ended last, or at once if
- * the server has stopped already. `job` may destroy the server. Returns CONFAB_ERROR_STATE if the server has not been
- * started. Any thread. */
+/* Calls `job(server, argument)` when the server has stopped, on the thread of the loop that ended last. If the server
+ * has stopped already, calls it on the current thread before it returns. `job` may destroy the server. Returns
+ * CONFAB_ERROR_STATE if the server has not been started. Any thread. */
 CONFAB_API int confab_when_stopped(
     confab_server *server, void (*job)(confab_server *server, void *argument), void *argument);
 
@@ -481,11 +485,12 @@ enum { CONFAB_BACKLOGGED = 1 };
 
 /* Sends a message to one client, after all messages that were published to its room before. `data` is copied: `length`
  * bytes, at most 2^30. `kind` is CONFAB_TEXT or CONFAB_BINARY. Returns CONFAB_OK or CONFAB_BACKLOGGED when the message
- * is queued. It is written after the callback or job has returned, or as soon as the client has read the messages
- * before it. Returns CONFAB_ERROR_CLOSED when the message is not sent, because the connection is closing or closed, or
- * because the queue would exceed max_backlog with it. In the latter case the connection is closed with 1013, and its
- * backlog is discarded. An empty queue accepts a message of any size. Because messages are only written after the
- * callback has returned, one callback must not send more than max_backlog in total. Loop thread. */
+ * is queued. It is written after the callback or job has returned, once the messages before it have been handed to the
+ * kernel. Returns CONFAB_ERROR_CLOSED when the message is not sent, because the connection is closing or closed, or
+ * because more than max_backlog bytes of messages for this client alone would not yet be handed to the kernel. In the
+ * latter case the connection is closed with 1013, and its backlog is discarded. If no such bytes are left, a message of
+ * any size is accepted. Because messages are only written after the callback has returned, one callback must not send
+ * more than max_backlog in total. Loop thread. */
 CONFAB_API int confab_send(confab_connection *connection, int kind, const void *data, size_t length);
 
 /* Begins the closing handshake (RFC 6455, section 7.1.2) once all earlier messages have been written. No more messages
@@ -537,8 +542,8 @@ CONFAB_API int confab_connection_release(confab_connection *connection);
  * available in the chat. Loop thread. */
 CONFAB_API int confab_join(confab_connection *connection, const char *room);
 
-/* Removes the connection from its room, if it is in one. Messages that were published before are still delivered. A
- * connection with more than max_backlog bytes of unread messages is closed with 1013. Loop thread. */
+/* Removes the connection from its room, if it is in one. Messages that were published before are still delivered.
+ * confab_leave() closes the connection with 1013 if its backlog is larger than max_backlog. Loop thread. */
 CONFAB_API int confab_leave(confab_connection *connection);
 
 /* Sends a message to all members of a room, on all loops. `data` is copied once: `length` bytes, at most 2^30. `kind`
@@ -552,8 +557,8 @@ CONFAB_API int confab_publish(confab_server *server, const char *room, int kind,
 /* These functions read a request during the callback that receives it. Strings are zero-terminated UTF-8, and are freed
  * when the callback returns. They are NULL on failure, or if the value does not exist. */
 
-/* Returns the percent-decoded path, which begins with '/' and has no ".", ".." or empty segments. Bytes that are not
- * UTF-8 stay percent-encoded. Loop thread. */
+/* Returns the percent-decoded path, which begins with '/' and has no "." or ".." segments and no "//". Bytes that are
+ * not UTF-8 stay percent-encoded. Loop thread. */
 CONFAB_API const char *confab_request_path(const confab_request *request);
 
 /* Returns the percent-decoded value of the first query parameter with that name; "" if the parameter has no value. Loop
@@ -616,8 +621,8 @@ typedef struct confab_statistics {
   int64_t deliveries;
   /* Bytes of sent messages, including frame headers, after compression. */
   int64_t sent_bytes;
-  /* Delay of the event loops in microseconds: the largest of the last seconds, or the current one if a loop is
-   * stalled. */
+  /* Delay of the event loops in microseconds: the largest recent one, or the current one if a loop is stalled. A delay
+   * counts a tenth less for each quarter of a second since. */
   int64_t loop_lag_us;
   /* Current delay of the most delayed event loop, in microseconds; 0 if all loops run in time. */
   int64_t loop_stall_us;
@@ -636,7 +641,8 @@ typedef struct confab_statistics {
 /* Fills in the statistics. `size` is sizeof *statistics. Any thread. */
 CONFAB_API int confab_server_statistics(const confab_server *server, confab_statistics *statistics, size_t size);
 
-/* Reasons for which a server rejects a request, closes or drops a connection, or slows a client down. */
+/* Reasons why a server rejects a request, closes or drops a connection, or slows a client down. The names of this
+ * header call all of these rejections. */
 typedef enum confab_rejection {
   /* 400: the request is malformed; the response and the log say what is wrong. */
   CONFAB_REJECTION_BAD_REQUEST = 0,
@@ -701,8 +707,7 @@ typedef enum confab_rejection {
   CONFAB_REJECTION_BAD_PROXY_HEADER = 29
 } confab_rejection;
 
-/* Returns the number of rejections, closed or dropped connections, and slow-downs for a reason from enum
- * confab_rejection. Any thread. */
+/* Returns the number of rejections for a reason from enum confab_rejection. Any thread. */
 CONFAB_API int64_t confab_server_rejections(const confab_server *server, int reason);
 
 /* Returns the name of a reason, as in the log; NULL if the reason does not exist. The string is a constant. Reasons are

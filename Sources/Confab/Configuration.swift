@@ -4,8 +4,8 @@ public import Logging
 public struct Configuration: Sendable {
   // MARK: Listening
 
-  /// Host name or numeric address to listen on. `0.0.0.0` and `::` listen on all addresses. The default is nil, this
-  /// machine only: 127.0.0.1 and ::1, or whichever of them exists.
+  /// Host name or numeric address to listen on. `0.0.0.0` and `::` listen on all addresses. The default is nil,
+  /// loopback only: 127.0.0.1 and ::1, or whichever of them exists.
   public var host: String?
   /// TCP port, 0 to 65,535. 0 picks a free port, see ``Server/port``. The default is 8080.
   public var port: Int
@@ -30,8 +30,9 @@ public struct Configuration: Sendable {
 
   /// Folders served over HTTP. The default is none.
   public var mounts: [Mount] = []
-  /// Subprotocols of the server (RFC 6455, section 1.9): tokens. The server selects the first supported one of the
-  /// client's list. A client that offers none of them is accepted without a subprotocol. The default is none.
+  /// Subprotocols of the server (RFC 6455, section 1.9): tokens. The server selects the first subprotocol in the
+  /// client's list that it supports. A client that offers none of them is accepted without a subprotocol. The default
+  /// is none.
   public var subprotocols: [String] = []
 
   /// Whether messages of ``Message/minCompressedSize`` bytes and more are compressed for clients that offer it
@@ -45,8 +46,8 @@ public struct Configuration: Sendable {
   /// Web origins whose pages may connect, as browsers send them (`https://example.org`). `*` allows every origin. If
   /// the server listens on loopback only, pages from loopback, at any port, and pages opened from a file (`null` or
   /// `file://`) may also connect. Otherwise, pages from the host and port of the request may also connect. Other
-  /// origins get status 403. Clients that send no origin, which are not browsers, are accepted unless
-  /// ``requiresOrigin`` is set. The default is none.
+  /// origins get status 403. Non-browser clients send no origin; they are accepted unless ``requiresOrigin`` is set.
+  /// The default is none.
   public var allowedOrigins: [String] = []
   /// Whether a client that sends no origin gets status 403. The default is false.
   public var requiresOrigin = false
@@ -57,8 +58,8 @@ public struct Configuration: Sendable {
   /// Addresses (`192.0.2.1`) and networks (`10.0.0.0/8`) of trusted proxies. For their connections, the client's
   /// address comes from the PROXY header if ``proxyProtocol`` is set. Otherwise it is the rightmost address in
   /// `X-Forwarded-For` that is not a trusted proxy. Limits, logs and ``Request/remoteHost`` use the client's address. A
-  /// malformed `X-Forwarded-For` gets status 400. A request without the header counts for the proxy's address. From
-  /// other addresses, the header is ignored. The default is none.
+  /// malformed `X-Forwarded-For` gets status 400. A request without `X-Forwarded-For` counts for the proxy's address.
+  /// From other addresses, the header is ignored. The default is none.
   public var trustedProxies: [String] = []
   /// Whether each connection of a trusted proxy must begin with a PROXY protocol header, version 1 or 2, before any
   /// TLS. If a trusted proxy does not send a valid header within ``handshakeTimeout``, the connection is dropped. The
@@ -73,21 +74,22 @@ public struct Configuration: Sendable {
   /// Maximum number of fragments per message, including empty ones. A message with more closes the connection with
   /// 1008. The default is 16,384.
   public var maxFragments = 16_384
-  /// Memory for incomplete messages of all connections, in bytes; each event loop gets an equal share. A connection
-  /// that needs more is closed with 1013. The default is 256 MiB.
+  /// Maximum memory for incomplete messages of all connections, in bytes; each event loop gets an equal share. A
+  /// connection that would exceed it is closed with 1013. The default is 256 MiB.
   public var maxUnfinishedBytes = 256 << 20
-  /// Maximum backlog of a client, in bytes: its unread messages, without the newest batch. A client that is further
-  /// behind is closed with 1013; other clients are not delayed. Clients of one log share the bytes, so the backlogs of
-  /// many clients take little more memory than one. The server pauses reading from a client whose backlog is more than
-  /// half of the limit, so that a client is not evicted for its own messages. The default is 8 MiB.
+  /// Maximum backlog of a client, in bytes: those accepted for it and not yet handed to the kernel, not counting what
+  /// the current turn has added to its log. A client that is further behind is closed with 1013; other clients are not
+  /// delayed. Clients of one log share the bytes, so the backlogs of many clients take little more memory than one. The
+  /// server pauses reading from a client whose backlog is more than half of the limit, so that a client is not closed
+  /// with 1013 for its own messages. The default is 8 MiB.
   public var maxBacklog = 8 << 20
-  /// Memory for all backlogs of the process, in bytes; all servers of the process count. When less than ``maxBacklog``
-  /// is left, each client's limit is the amount that is left, and clients further behind are closed with 1013. The
-  /// default is 256 MiB.
+  /// Maximum memory for all backlogs of the process, of all its servers, in bytes. When less than ``maxBacklog`` is
+  /// left, the remaining amount becomes the limit of each client; clients beyond it are closed with 1013. The default
+  /// is 256 MiB.
   public var maxTotalBacklog = 256 << 20
 
-  /// Maximum number of connections on all event loops, never more than the process has file descriptors for. Further
-  /// connections get status 503. The default is 16,384.
+  /// Maximum number of connections on all event loops, and at most as many as the process has file descriptors for.
+  /// Further connections get status 503. The default is 16,384.
   public var maxConnections = 16_384
   /// Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
   /// 429. Clients on loopback are exempt, see ``limitsLoopback``. The default is 256; 0 means no limit.
@@ -96,8 +98,8 @@ public struct Configuration: Sendable {
   /// Clients on loopback are exempt. The default is 1,000; 0 means no limit.
   public var maxAcceptRate = 1000
   /// Maximum size of the request header section in bytes. It also limits the number of headers. Larger requests get
-  /// status 431. The default is 8 KiB. With TLS, header names do not count, and headers that libwebsockets does not
-  /// know by name have a limit of their own: twice this size. A connection above that is dropped without a response.
+  /// status 431. The default is 8 KiB. With TLS, header names are not counted. Headers unknown to libwebsockets have a
+  /// separate limit: twice this size. A connection beyond it is dropped without a response.
   public var maxHeaderSize = 8 << 10
   /// Maximum length of the decoded request path in bytes. Longer paths get status 414. The default is 1 KiB.
   public var maxPathLength = 1 << 10
@@ -116,17 +118,18 @@ public struct Configuration: Sendable {
   /// Maximum number of pings per second from one connection. The server pauses reading from a faster client, as for
   /// ``maxMessageRate``. The default is 50; 0 means no limit.
   public var maxPingRate = 50
-  /// Idle time before the server sends a ping. Must be less than ``idleTimeout``. The default is 30 s; 0 means no
-  /// pings.
+  /// Time without activity before the server sends a ping. Must be less than ``idleTimeout``. The default is 30 s; 0
+  /// means no pings.
   public var pingInterval: Duration = .seconds(30)
-  /// Time without activity after which a connection is dropped. Received data and pongs count as activity. So does sent
-  /// data that the client acknowledges, if it was sent before the ping. The default is 60 s; 0 means no limit.
+  /// Time without activity after which a connection is dropped. Received data and pongs count as activity. An
+  /// acknowledgement by TCP counts only for data sent before the ping. The default is 60 s; 0 means no limit.
   public var idleTimeout: Duration = .seconds(60)
   /// Time for a closing handshake: the client reads what was sent before the close frame, and answers the close frame.
   /// The connection is dropped afterwards. The default is 5 s.
   public var closeTimeout: Duration = .seconds(5)
-  /// Whether the rate limits and ``maxConnectionsPerAddress`` apply to clients on loopback, too. They are exempt by
-  /// default, because a proxy on this machine may connect for many clients. The default is false.
+  /// Whether ``maxConnectionsPerAddress`` and the rate limits, including ``maxAcceptRate``, apply to clients on
+  /// loopback, too. They are exempt by default, because a proxy on the same machine may connect for many clients. The
+  /// default is false.
   public var limitsLoopback = false
 
   /// High-water mark in bytes. ``Connection/send(_:)-(Message)`` returns ``Connection/SendResult/backlogged`` while the
@@ -135,10 +138,11 @@ public struct Configuration: Sendable {
   /// Bytes, for all members together, that a loop writes to logs' members before it does other work. Writing the default
   /// of 4 MiB takes a few milliseconds. Each log gets at least one segment written.
   package var maxTurnDelivery = 4 << 20
-  /// Time for closing handshakes in ``Server/stop(within:)``. Connections are dropped afterwards. The default is 5 s.
+  /// Time after which ``Server/stop(within:)`` drops the connections that are still open. Each closing handshake also
+  /// has ``closeTimeout``. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
-  /// Time over which ``Server/stop(within:)`` spreads the closing of connections, before ``stopTimeout``. See
-  /// ``Handler/moving(_:after:)``. The default is 0: all connections are closed at once.
+  /// Time over which ``Server/stop(within:)`` spreads the closing of connections; ``stopTimeout`` begins afterwards.
+  /// See ``Handler/moving(_:after:)``. The default is 0: all connections are closed at once.
   public var drainTime: Duration = .zero
 
   // MARK: Memory
@@ -258,7 +262,7 @@ public struct Mount: Sendable {
   public var path: String
   /// Folder on disk.
   public var directory: String
-  /// File that is served for a request for a folder.
+  /// File that is served when a folder is requested.
   public var index: String
 
   /// Creates a mount of `directory` at `path`.

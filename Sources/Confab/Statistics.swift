@@ -16,7 +16,8 @@ public struct Statistics: Equatable, Sendable {
   public var deliveries = 0
   /// Bytes of sent messages, including frame headers, after compression.
   public var sentBytes = 0
-  /// Delay of the event loops: the largest of the last seconds, or the current one if a loop is stalled.
+  /// Delay of the event loops: the largest recent one, or the current one if a loop is stalled. A delay counts a tenth
+  /// less for each quarter of a second since.
   public var loopLag = Duration.zero
   /// Time since the most delayed event loop should have run; 0 if all have run in time.
   public var loopStall = Duration.zero

@@ -7,8 +7,8 @@ struct ConfabCommand: AsyncParsableCommand {
     commandName: "confab",
     abstract: "A group chat and WebSocket server.",
     discussion: """
-      'confab' without arguments serves the chat on http://localhost:8080/, for this machine only. 'confab serve \
-      --help' lists the options. 'serve' is the default command: 'confab --port 9000' is 'confab serve --port 9000'.
+      'confab' without arguments serves the chat on http://localhost:8080/, on loopback only. 'confab serve --help' \
+      lists the options. 'serve' is the default command: 'confab --port 9000' is 'confab serve --port 9000'.
       """,
     version: "0.1.0",
     subcommands: [Serve.self, Check.self],

@@ -9,21 +9,23 @@ import Logging
 struct EngineOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "SQLite file that stores the history, so that rooms survive a restart. (default: in memory)",
+      "SQLite file that stores the history, so that rooms survive a restart. (default: none)",
       valueName: "file"))
   var history: String?
 
   @Option(
     help: ArgumentHelp(
       """
-      When a message is written to the file: 'normal' within 100 ms of its delivery, 'full' before its delivery. While \
+      When a message is written to the file: 'normal' within 100 ms after its delivery, 'full' before its delivery. While \
       the file cannot be written, messages are delivered anyway.
       """, valueName: "mode"))
   var durability = SQLiteEngine.Durability.normal
 
   @Option(
     help: ArgumentHelp(
-      "Maximum size of the history file, at least 1MiB. The rooms that have been inactive longest are deleted.",
+      """
+      Maximum size of the history file, at least 1MiB. Beyond it, the rooms that have been inactive longest are deleted.
+      """,
       valueName: "size"))
   var maxHistoryFileSize = ByteCount(1 << 30)
 
@@ -32,7 +34,7 @@ struct EngineOptions: ParsableArguments {
       """
       URL of a NATS server that stores the history in JetStream, like nats://host:4222 or tls://host:4222. All Confab \
       servers that use the same stream form one chat. May be given several times, for the servers of a NATS cluster. \
-      (default: in memory)
+      (default: none)
       """,
       valueName: "url"))
   var nats: [NatsURL] = []

@@ -11,8 +11,8 @@ struct AccessOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       Web origin whose pages may connect, like https://example.org; '*' allows every origin. May be given several \
-      times. If the server listens on this machine only, pages from this machine may always connect; otherwise, pages \
-      from the host in the request may always connect. (default: none)
+      times. If the server listens on loopback only, pages from loopback and pages opened from a file may always \
+      connect. Otherwise, pages from the host and port of the request may always connect. (default: none)
       """,
       valueName: "origin"))
   var allowOrigin: [String] = []
@@ -87,7 +87,7 @@ struct LimitOptions: ParsableArguments {
 
   @Flag(
     inversion: .prefixedNo,
-    help: "Apply the rate limits and --max-connections-per-address to clients on this machine, too.")
+    help: "Apply --max-connections-per-address and the rate limits, including --max-accept-rate, to loopback, too.")
   var limitLoopback = false
 
   func apply(to configuration: inout Configuration) {

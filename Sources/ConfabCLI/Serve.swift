@@ -13,14 +13,14 @@ struct Serve: AsyncParsableCommand {
       the sender. Clients that request the subprotocol chat.confab.v1, like the chat page, use the rich protocol, which \
       has names, presence and history.
 
-      SIGINT and SIGTERM stop the server: it closes all connections with 1001 (going away), spread over --drain, and \
-      exits within --stop-timeout after that. A second signal stops it at once. The server notifies systemd of its \
+      SIGINT and SIGTERM stop the server: it closes all connections with 1001 (going away), spread over the time of \
+      --drain, and exits within --stop-timeout after that. A second signal stops it at once. The server notifies systemd of its \
       state (Type=notify). If systemd passes listening sockets, the server uses them instead of --host and --port.
 
       Sizes are in bytes or have a unit: 64KiB, 1MiB.
 
       Every option can also be set in the environment, for example --max-message-size as CONFAB_MAX_MESSAGE_SIZE, and \
-      in the file of --config. The command line takes precedence over the environment, and the environment over the \
+      in the file that --config names. The command line takes precedence over the environment, and the environment over the \
       file. 'confab check' prints the errors in the settings or, if there are none, all settings and their sources.
       """
   )

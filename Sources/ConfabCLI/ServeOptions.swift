@@ -15,7 +15,7 @@ struct ServeOptions: ParsableArguments {
       """, valueName: "file"))
   var config: String?
 
-  @Option(help: "Host name or address to listen on. (default: this machine only, 127.0.0.1 and ::1)")
+  @Option(help: "Host name or address to listen on. (default: loopback only, 127.0.0.1 and ::1)")
   var host: String?
 
   @Option(help: "Port to listen on; 0 picks a free one.")
@@ -72,7 +72,10 @@ struct ServeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Time for closing handshakes when the server stops. Connections are dropped afterwards.", valueName: "seconds"))
+      """
+      Time after which a server that stops drops the connections that are still open. It begins after --drain. Each \
+      closing handshake also has --close-timeout.
+      """, valueName: "seconds"))
   var stopTimeout = Seconds(defaults.stopTimeout)
 
   @Option(

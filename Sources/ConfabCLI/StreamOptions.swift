@@ -15,20 +15,20 @@ struct StreamOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Number of NATS servers that store each message: 1, 3 or 5. Applies only when the server creates the stream.",
+      "Number of NATS servers that store each message: 1, 3 or 5. Applies only when Confab creates the stream.",
       valueName: "count"))
   var natsReplicas = defaults.replicas
 
   @Option(
     help: ArgumentHelp(
       """
-      Maximum disk space of the stream. The oldest messages are deleted. Applies only when the server creates the \
-      stream. 0 means no limit.
+      Maximum disk space of the stream. The oldest messages are deleted. Applies only when Confab creates the stream. \
+      0 means no limit.
       """,
       valueName: "size"))
   var natsMaxBytes = ByteCount(defaults.maxBytes)
 
-  @Option(help: ArgumentHelp("NATS credentials file, with a JWT and the seed of its key.", valueName: "file"))
+  @Option(help: ArgumentHelp("NATS credentials file, with a JWT and the seed of the user's key.", valueName: "file"))
   var natsCreds: String?
 
   @Option(

@@ -13,8 +13,8 @@ public struct ChatOptions: Equatable, Sendable {
   /// Maximum memory of a room's history in bytes: the messages as JSON, plus 64 bytes for each. The default is 1
   /// MiB. The oldest messages are deleted.
   public var maxHistoryBytes = 1 << 20
-  /// Maximum age of a message in a room's history, in whole seconds. The default is 0, which means no limit. Older
-  /// messages are deleted when the next message arrives, or when a client joins or requests history.
+  /// Maximum age of a message in a room's history, rounded down to whole seconds. The default is 0, which means no
+  /// limit. Older messages are deleted when the next message arrives, or when a client joins or requests history.
   public var maxHistoryAge = Duration.zero
   /// Maximum memory of all histories in bytes. An empty room counts another 4 KiB and its name. The default is 256 MiB.
   /// Empty rooms are removed first, beginning with the room that has been empty longest. If that is not enough, the
@@ -39,8 +39,8 @@ public struct ChatOptions: Equatable, Sendable {
   /// Maximum number of events per second from one client of the rich protocol. The default is 10; 0 means no limit.
   /// Further events are ignored and get the error `rateLimited` with the delay before a retry.
   public var maxEventRate = 10
-  /// Maximum number of events in one burst from a client of the rich protocol. The default is 20. Further events get
-  /// the error `rateLimited`, see ``maxEventRate``.
+  /// Maximum number of events at once from one client of the rich protocol, before ``maxEventRate`` applies. The
+  /// default is 20. Further events get the error `rateLimited`.
   public var maxEventBurst = 20
   /// Maximum number of renames per minute by one client of the rich protocol, at most ten in one burst. The default is
   /// 60; 0 means no limit. Further renames are ignored and get the error `rateLimited` with the delay before a retry.
@@ -67,20 +67,21 @@ public struct ChatOptions: Equatable, Sendable {
       canBeOff: true),
     Limit(
       "maxHistoryMessages", .count(\.maxHistoryMessages, 0...many), "Maximum number of messages in a room's history",
-      "The oldest messages are deleted"),
+      "The oldest messages are deleted. 0 stores none"),
     Limit(
-      "maxHistoryBytes", .bytes(\.maxHistoryBytes, 0...many), "Memory for a room's history",
+      "maxHistoryBytes", .bytes(\.maxHistoryBytes, 0...many), "Maximum memory for a room's history",
       "The oldest messages are deleted"
     ),
     Limit(
       "maxHistoryAge", .time(\.maxHistoryAge, .zero...maxAge), "Maximum age of a message in a room's history",
       "Older messages are deleted", canBeOff: true),
     Limit(
-      "maxTotalHistoryBytes", .bytes(\.maxTotalHistoryBytes, 0...(1 << 40)), "Memory for the history of all rooms",
+      "maxTotalHistoryBytes", .bytes(\.maxTotalHistoryBytes, 0...(1 << 40)),
+      "Maximum memory for the history of all rooms",
       "Empty rooms are removed first, then the oldest messages are deleted"),
     Limit(
       "maxPendingBytes", .bytes(\.maxPendingBytes, 0...(1 << 40)),
-      "Memory for messages that are waiting for the disk or the broker",
+      "Maximum memory for messages that are waiting for the disk or the broker",
       """
       Above the limit, reading from the senders of these messages pauses until the messages are published. From 16 MiB \
       above it, messages of other clients are rejected
@@ -104,7 +105,7 @@ public struct ChatOptions: Equatable, Sendable {
       "Further events get the error rateLimited", canBeOff: true),
     Limit(
       "maxEventBurst", .count(\.maxEventBurst, 1...many),
-      "Maximum number of events in one burst from a client of the rich protocol",
+      "Maximum number of events at once from one client of the rich protocol, before the event rate applies",
       "Further events get the error rateLimited"),
     Limit(
       "maxRenameRate", .count(\.maxRenameRate, 0...many),

@@ -9,7 +9,7 @@ public struct Limit<Settings>: Sendable {
   public let effect: String
   /// The reasons that are counted when the limit is exceeded, see ``Server/statistics``.
   public let rejections: [RejectionReason]
-  /// Whether 0 means ``meaningOfZero``.
+  /// Whether 0 turns the limit off.
   public let canBeOff: Bool
   /// Meaning of 0 if ``canBeOff`` is true: "no limit", for example.
   package let meaningOfZero: String
@@ -93,13 +93,14 @@ extension Configuration {
       "A message with more closes the connection with 1008", .tooManyFragments),
     Limit(
       "maxUnfinishedBytes", .bytes(\.maxUnfinishedBytes, 1...(1 << 40)),
-      "Memory for incomplete messages of all connections", "A connection that needs more is closed with 1013",
+      "Maximum memory for incomplete messages of all connections",
+      "A connection that would exceed it is closed with 1013",
       .tooManyUnfinished),
     Limit(
       "maxBacklog", .bytes(\.maxBacklog, 0...many), "Maximum size of the unread messages of one client",
       "A client that is further behind is closed with 1013; other clients are not delayed", .tooFarBehind),
     Limit(
-      "maxTotalBacklog", .bytes(\.maxTotalBacklog, 0...(1 << 40)), "Memory for unread messages of all clients",
+      "maxTotalBacklog", .bytes(\.maxTotalBacklog, 0...(1 << 40)), "Maximum memory for unread messages of all clients",
       "The clients that are furthest behind are closed with 1013", .tooFarBehind),
     Limit(
       "maxConnections", .count(\.maxConnections, 1...many), "Maximum number of connections",
@@ -137,7 +138,7 @@ extension Configuration {
       "Reading from a faster client is slowed down to this rate",
       .pingRate, canBeOff: true),
     Limit(
-      "pingInterval", .time(\.pingInterval, .zero...day), "Idle time before the server sends a ping",
+      "pingInterval", .time(\.pingInterval, .zero...day), "Time without activity before the server sends a ping",
       "Must be less than the idle timeout", canBeOff: true, meaningOfZero: "no pings"),
     Limit(
       "idleTimeout", .time(\.idleTimeout, .zero...day),
