@@ -12,6 +12,7 @@ int main(int argc, char **argv) {
   confab_config config;
   confab_callbacks callbacks;
   confab_server *server;
+  int result;
 
   confab_config_init(&config, sizeof config);
   if (argc > 1) config.port = atoi(argv[1]);
@@ -23,5 +24,8 @@ int main(int argc, char **argv) {
   }
   puts(confab_server_url(server));
   fflush(stdout);
-  return confab_run(server);
+  result = confab_run(server);
+  if (result != CONFAB_OK) fprintf(stderr, "%s\n", confab_last_error());
+  confab_destroy(server);
+  return result == CONFAB_OK ? 0 : 1;
 }
