@@ -119,7 +119,7 @@ abuse: build $(PYTHON)
 cost: build $(PYTHON)
 	$(RUN) cost $(ARGS)
 
-# Runs the tests that take a minute together, on a built tree.
+# Runs the tests that take two minutes together, on a built tree.
 check: FAST := 1
 check: lint test-unit test-clients
 
