@@ -219,7 +219,7 @@ typedef struct confab_config {
    * not kept. Bytes, 1 to 2^30. Default: 1 MiB. */
   int64_t max_message_size;
   /* Maximum number of fragments per message, including empty ones. A message with more closes the connection with 1008.
-   * A number, 1 to 2^30. Default: 16384. */
+   * Range: 1 to 2^30. Default: 16384. */
   int64_t max_fragments;
   /* Maximum memory for incomplete messages of all connections; each event loop gets an equal share. A connection that
    * would exceed it is closed with 1013. Bytes, 1 to 2^40. Default: 256 MiB. */
@@ -234,13 +234,13 @@ typedef struct confab_config {
    * Default: 256 MiB. */
   int64_t max_total_backlog;
   /* Maximum number of connections on all event loops, and at most as many as the process has file descriptors for.
-   * Further connections get status 503. A number, 1 to 2^30. Default: 16384. */
+   * Further connections get status 503. Range: 1 to 2^30. Default: 16384. */
   int64_t max_connections;
   /* Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
-   * 429. Clients on loopback are exempt, see limits_loopback. A number, 0 means no limit. Default: 256. */
+   * 429. Clients on loopback are exempt, see limits_loopback. 0 means no limit. Default: 256. */
   int64_t max_connections_per_address;
   /* Maximum number of new connections per second on all event loops. Further connections wait in the kernel's queue.
-   * Clients on loopback are exempt. A number per second, 0 means no limit. Default: 1000. */
+   * Clients on loopback are exempt. 0 means no limit. Default: 1000. */
   int64_t max_accept_rate;
   /* Maximum size of the request header section. Larger requests get status 431. With TLS, header names are not counted.
    * Headers unknown to libwebsockets have a separate limit: twice this size. A connection beyond it is dropped without
@@ -252,15 +252,14 @@ typedef struct confab_config {
    * TLS handshake, it is dropped without a response. Milliseconds, 1 to a day. Default: 10 s. */
   int64_t handshake_timeout_ms;
   /* Maximum number of messages per second from one connection. The server pauses reading from a faster client, so that
-   * TCP slows the client down; no messages are lost. Clients on loopback are exempt. A number per second, 0 means no
-   * limit. Default: 500. */
+   * TCP slows the client down; no messages are lost. Clients on loopback are exempt. 0 means no limit. Default: 500. */
   int64_t max_message_rate;
   /* Maximum number of message bytes per second from one connection, after inflating. A fragment counts as at least 8
    * KiB. The server pauses reading from a faster client, as for max_message_rate. Bytes per second, 0 means no limit.
    * Default: 4 MiB. */
   int64_t max_byte_rate;
   /* Maximum number of pings per second from one connection. The server pauses reading from a faster client, as for
-   * max_message_rate. A number per second, 0 means no limit. Default: 50. */
+   * max_message_rate. 0 means no limit. Default: 50. */
   int64_t max_ping_rate;
   /* Time without activity before the server sends a ping. Must be less than idle_timeout_ms. Milliseconds, up to a day,
    * 0 means no pings. Default: 30 s. */
@@ -278,10 +277,10 @@ typedef struct confab_config {
   int limits_loopback;
   /* Maximum number of rooms, of the chat or of confab_join(). At the limit, the chat removes the room that has been
    * empty longest. If every room is occupied, a client that opens another one gets status 503. confab_join() returns
-   * CONFAB_ERROR_ROOMS at the limit. A number, 0 means no limit. Default: 10000. */
+   * CONFAB_ERROR_ROOMS at the limit. 0 means no limit. Default: 10000. */
   int64_t max_rooms;
   /* Maximum number of messages in the history of a room of the chat. The oldest messages are deleted. With 0, the chat
-   * stores no messages. A number. Default: 1000. */
+   * stores no messages. Default: 1000. */
   int64_t max_history_messages;
   /* Maximum memory for the history of a room of the chat: the messages as JSON, plus 64 bytes for each. The oldest
    * messages are deleted. Bytes. Default: 1 MiB. */
@@ -292,22 +291,22 @@ typedef struct confab_config {
   /* Maximum age of a message in the history of a room of the chat. Older messages are deleted. Milliseconds, rounded
    * down to whole seconds, up to 100 years, 0 means no limit. Default: 0 s. */
   int64_t max_history_age_ms;
-  /* Number of recent messages that the chat sends to a client that joins. A number, 0 to 100. Default: 50. */
+  /* Number of recent messages that the chat sends to a client that joins. Range: 0 to 100. Default: 50. */
   int64_t join_messages;
   /* Maximum length of a text in the chat's rich protocol, in grapheme clusters. The sender of a longer text gets the
-   * error textTooLong. A number, 1 to 2^24. Default: 4000. */
+   * error textTooLong. Range: 1 to 2^24. Default: 4000. */
   int64_t max_text_length;
   /* Maximum length of a name in the rich protocol, in grapheme clusters. A client that requests a longer name gets the
-   * error nameInvalid. A number, 1 to 256. Default: 32. */
+   * error nameInvalid. Range: 1 to 256. Default: 32. */
   int64_t max_name_length;
   /* Maximum number of events per second from one client of the rich protocol. Further events get the error rateLimited.
-   * A number per second, 0 means no limit. Default: 10. */
+   * 0 means no limit. Default: 10. */
   int64_t max_event_rate;
   /* Maximum number of events at once from one client of the rich protocol, before max_event_rate applies. Further
-   * events get the error rateLimited. A number, 1 or more. Default: 20. */
+   * events get the error rateLimited. Range: 1 or more. Default: 20. */
   int64_t max_event_burst;
   /* Maximum number of renames per minute by one client of the rich protocol, at most 10 in one burst. Further renames
-   * get the error rateLimited. A number per minute, 0 means no limit. Default: 60. */
+   * get the error rateLimited. 0 means no limit. Default: 60. */
   int64_t max_rename_rate;
   /* High-water mark: confab_send() returns CONFAB_BACKLOGGED while the backlog of the connection is larger. Bytes.
    * Default: 64 KiB. */

@@ -55,7 +55,8 @@ struct HeaderTests {
       let default_ = unit.isEmpty ? text : "\(number) \(unit.trimmingCharacters(in: .whitespaces))"
       #expect(comment.contains("Default: \(default_)"), "confab.h says of \(name): \(comment)")
       let isBytes = unit.hasSuffix("B")
-      #expect(comment.contains(unit == " s" ? "Milliseconds" : isBytes ? "Bytes" : "A number"), "unit of \(name)")
+      #expect(comment.contains("Milliseconds") == (unit == " s"), "unit of \(name)")
+      #expect(comment.contains("Bytes") == isBytes, "unit of \(name)")
       #expect(!limit.canBeOff || comment.contains("0 means"), "\(name) can be off")
       for code in limit.effect.matches(of: /\d{3,4}/) {
         #expect(comment.contains(code.output), "\(name): \(limit.effect)")
