@@ -87,7 +87,9 @@ struct LimitOptions: ParsableArguments {
 
   @Flag(
     inversion: .prefixedNo,
-    help: "Apply --max-connections-per-address and the rate limits, including --max-accept-rate, to loopback, too.")
+    help: """
+      Apply --max-connections-per-address and the rate limits, including --max-accept-rate, to clients on loopback, too.
+      """)
   var limitLoopback = false
 
   func apply(to configuration: inout Configuration) {

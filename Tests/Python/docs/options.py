@@ -13,8 +13,8 @@ ARTICLE = ROOT / "Sources/Confab/Confab.docc/Options.md"
 MANUAL = ROOT / "Sources/ConfabCLI/confab.1"
 
 # Defaults that depend on the machine.
-DEFAULTS = {"loops": "the cores, at most 4"}
-FIRST = "Options"
+DEFAULTS = {"loops": "the available cores, at most 4"}
+FIRST = "General"
 
 
 def options(program):
