@@ -2,6 +2,23 @@
 #ifndef CLIBWEBSOCKETS_SHIM_H
 #define CLIBWEBSOCKETS_SHIM_H
 
+/* A libwebsockets that Confab cannot use is named here. Otherwise the compiler would report a missing declaration. */
+#include <lws_config.h>
+#if LWS_LIBRARY_VERSION_NUMBER < 4001000
+#error "this libwebsockets is too old: install 4.1 or later (Debian and Ubuntu: libwebsockets-dev)"
+#endif
+#ifndef LWS_WITH_LIBUV
+#error "this libwebsockets was built without libuv: install one with -DLWS_WITH_LIBUV=ON (Debian: libwebsockets-dev)"
+#endif
+#if !defined(LWS_WITH_TLS) || defined(LWS_WITH_GNUTLS) || defined(LWS_WITH_MBEDTLS) || defined(LWS_WITH_BEARSSL) || \
+    defined(LWS_WITH_OPENHITLS) || defined(LWS_WITH_SCHANNEL) || defined(USE_WOLFSSL)
+#error "this libwebsockets was not built with OpenSSL: install one with -DLWS_WITH_SSL=ON and without -DLWS_WITH_GNUTLS, \
+-DLWS_WITH_MBEDTLS, and other TLS libraries (Debian and Ubuntu: libwebsockets-dev)"
+#endif
+#ifndef LWS_WITH_CUSTOM_HEADERS
+#error "this libwebsockets was built without custom headers: install one with -DLWS_WITH_CUSTOM_HEADERS=ON"
+#endif
+
 #include <fcntl.h>
 #include <libwebsockets.h>
 #include <netinet/in.h>
@@ -12,7 +29,10 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <zlib.h> /* compresses messages once for all readers */
-#include <uv.h> /* libwebsockets.h includes it only if lws was built with libuv: fail here, not at a symbol */
+#include <uv.h>
+#if UV_VERSION_MAJOR != 1
+#error "Confab reads the loop of libuv 1: install libuv 1 (Debian and Ubuntu: libuv1-dev)"
+#endif
 
 /* accept4 is declared under _GNU_SOURCE only, which a module cannot define for another one. Other systems use accept
  * and fcntl. */
@@ -59,6 +79,34 @@ static inline int shim_deflate_init(z_stream *stream, int level, int windowBits)
 
 /* A macro that combines two options, which Swift does not import. */
 enum { shim_ALLOW_NON_SSL_ON_SSL_PORT = LWS_SERVER_OPTION_ALLOW_NON_SSL_ON_SSL_PORT };
+
+/* Makes a context without two habits of newer versions. `info` is for its vhost afterwards.
+ *
+ * lws 5.0 checks the payload of text frames for UTF-8 by default, even if it is compressed. The option against that must
+ * not reach the vhost, where its bit is LWS_SERVER_OPTION_H2_PRIOR_KNOWLEDGE.
+ *
+ * An lws with secure streams looks for a captive portal: it resolves the name of a host on the internet, and sends it a
+ * request. The loop waits for the name. */
+static inline int shim_ignore_portal(struct lws_context *context) { (void)context; return 0; }
+static inline struct lws_context *shim_create_context(struct lws_context_creation_info *info)
+{
+    struct lws_context *context;
+    uint64_t options = info->options;
+#ifdef LWS_SERVER_OPTION_DISABLE_UTF8_VALIDATION
+    info->options |= LWS_SERVER_OPTION_DISABLE_UTF8_VALIDATION;
+#endif
+#ifdef LWS_WITH_SECURE_STREAMS
+    static const lws_system_ops_t operations = { .captive_portal_detect_request = shim_ignore_portal };
+    info->system_ops = &operations;
+#endif
+    context = lws_create_context(info);
+    info->options = options;
+    return context;
+}
+
+/* Whether lws was built with extensions. Its headers declare their functions in any case. */
+extern __typeof__(lws_set_extension_option) lws_set_extension_option __attribute__((weak));
+static inline int shim_has_extensions(void) { return lws_set_extension_option != NULL; }
 
 /* File operations of libwebsockets whose open function is the server's. The function has another parameter since 4.4. */
 struct shim_file_operations {
@@ -126,20 +174,46 @@ static inline struct shim_tcp shim_tcp_state(int socket)
 /* Makes lws report each change of a connection's poll events with LWS_CALLBACK_GET_THREAD_ID (lib/core-net/pollfd.c).
  * It does so once it knows its service thread, which it never asks for on libuv. The function that asks is exported for
  * lws's event libraries, but not in a header. It is weak, because other versions may not have it. uv_stop() keeps the
- * function from running the loop. */
+ * function from running the loop.
+ *
+ * It asks the first protocol of the first vhost. Since 4.5, and before that in builds with certain features, this is not
+ * the server's vhost but "system", whose protocols do not answer. `callback` answers for them meanwhile. */
 extern int _lws_plat_service_tsi(struct lws_context *, int, int) __attribute__((weak));
-static inline void shim_report_poll_changes(struct lws_context *context, uv_loop_t *loop)
+static inline struct lws_protocols *shim_first_system_protocol(struct lws_context *context)
 {
-    if (_lws_plat_service_tsi) {
-        uv_stop(loop);
-        _lws_plat_service_tsi(context, -1, 0);
-    }
+    static const char *const names[] = { "lws-async-dns", "lws-ntpclient", "lws-dhcp4client", "lws-dhcpclient", "lws-stdin" };
+    struct lws_vhost *vhost = lws_get_vhost_by_name(context, "system");
+    const struct lws_protocols *found = NULL;
+    for (size_t i = 0; vhost && !found && i < sizeof names / sizeof *names; i++)
+        found = lws_vhost_name_to_protocol(vhost, names[i]);
+    return (struct lws_protocols *)found; /* lws's own copy, which it allocates for each vhost */
+}
+static inline void shim_report_poll_changes(struct lws_context *context, uv_loop_t *loop, lws_callback_function *callback)
+{
+    struct lws_protocols *first;
+    lws_callback_function *own;
+    if (!_lws_plat_service_tsi) return;
+    first = shim_first_system_protocol(context);
+    own = first ? first->callback : NULL;
+    if (first) first->callback = callback;
+    uv_stop(loop);
+    _lws_plat_service_tsi(context, -1, 0);
+    if (first) first->callback = own;
 }
 
 /* Whether a libuv loop polls a descriptor for output. libuv has no API for this, and lws hides its handles. */
 static inline int shim_polls_output(const uv_loop_t *loop, int fd)
 {
     return fd >= 0 && (unsigned)fd < loop->nwatchers && loop->watchers[fd] && (loop->watchers[fd]->pevents & POLLOUT);
+}
+
+/* Whether shim_polls_output() works: the loop's table has a watcher for input where its descriptor says. A loop with a
+ * context always has one, which wakes it. */
+static inline int shim_sees_watchers(const uv_loop_t *loop)
+{
+    for (unsigned fd = 0; fd < loop->nwatchers; fd++)
+        if (loop->watchers[fd] && loop->watchers[fd]->fd == (int)fd && (loop->watchers[fd]->pevents & POLLIN)) return 1;
+    return 0;
 }
 
 /* Whether watchers have been started that the kernel does not know yet: the loop's next poll registers them

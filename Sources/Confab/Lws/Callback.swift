@@ -31,8 +31,12 @@ func confabCallback(
 
   case LWS_CALLBACK_GET_THREAD_ID:
     // The first call has a placeholder for a connection. It has no protocol, and nothing else of it may be read.
-    if unsafe Context.of(wsi!) != nil { unsafe Socket(wsi!).boundConnection?.pollEventsChanged() }
-    return 1
+    if unsafe Context.of(wsi!) != nil {
+      unsafe Socket(wsi!).boundConnection?.pollEventsChanged()
+    } else {
+      PollReports.wereTurnedOn()
+    }
+    return PollReports.threadID
 
   case LWS_CALLBACK_CONFIRM_EXTENSION_OKAY:
     return unsafe Context.of(wsi!)!.exchange.takesOffer(Socket(wsi!)) ? 0 : 1

@@ -1,5 +1,6 @@
 internal import CLibwebsockets
 internal import Glibc
+internal import Logging
 internal import Synchronization
 
 /// The libwebsockets context of one event loop, on its libuv loop. Its only vhost does not listen: sockets come from a
@@ -67,7 +68,7 @@ internal import Synchronization
     nonisolated(unsafe) var made: (context: OpaquePointer, vhost: OpaquePointer)?
     Context.making.withLock { _ in
       var request = unsafe request
-      guard let context = unsafe lws_create_context(&request) else { return }
+      guard let context = unsafe shim_create_context(&request) else { return }
       if let vhost = unsafe lws_create_vhost(context, &request) {
         unsafe made = unsafe (context, vhost)
       } else {
@@ -101,7 +102,12 @@ internal import Synchronization
     self.loop = loop
     // Unretained: the event loop owns this context.
     unsafe memory.owner.pointee = Unmanaged.passUnretained(self).toOpaque()
-    unsafe shim_report_poll_changes(context.pointee, uv.loop)
+    let reportsPolls = unsafe PollReports.turnOn(in: context.pointee!, uv)
+    if !reportsPolls {
+      loop.configuration.logger.warning(
+        "libwebsockets does not report pings: a client that sends several at once may get one pong for them",
+        metadata: ["libwebsockets": "\(LwsFeatures.version)"])
+    }
   }
 
   /// Returns the context of a connection; nil for sockets that lws opens for itself.

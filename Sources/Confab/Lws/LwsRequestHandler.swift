@@ -57,13 +57,13 @@ internal import CLibwebsockets
     let name = "Sec-WebSocket-Extensions: \(Compression.name)"
     let parameters = compression.map { "\(name)\($0.parameters)\r\n" } ?? ""
     guard headers.replace(subprotocol + (compression == nil ? "" : "\(name)\r\n"), by: parameters) else {
-      return false
+      return answerUnknownForm()
     }
     let source = upgrade.source(agreeingTo: unsafe wsi.subprotocol)
     switch upgrade.authorization {
     case .accept(let acceptance): loop.open(socket, Request(source), compression, acceptance)
     case .ask(let ask):
-      guard let answer = headers.hold() else { return false }
+      guard let answer = headers.hold() else { return answerUnknownForm() }
       loop.open(socket, source.head, compression, answer, ask)
     case .reject: return false
     }
@@ -162,6 +162,14 @@ internal import CLibwebsockets
     let decision = check.decide()
     if case .answer(let response) = decision { answer(response) }
     return decision
+  }
+
+  /// Answers a client whose upgrade lws was about to accept in a form that ``AnswerHeaders`` does not know. Returns
+  /// false, to end the connection.
+  private func answerUnknownForm() -> Bool {
+    let detail = "libwebsockets \(LwsFeatures.version) answers in a form that the server does not know"
+    answer(loop.reject(Rejection(.badRequest, detail, status: 500), socket.client, path: nil))
+    return false
   }
 
   private func answer(_ response: Response) { socket.answer(response, isHead: unsafe wsi.has(WSI_TOKEN_HEAD_URI)) }

@@ -37,6 +37,7 @@ struct lws_context {
     const struct lws_extension *extensions;
     sim_loop *loop;
     struct lws_vhost vhost;
+    uv__io_t pipe; /* that wakes the loop */
     struct lws_context **owner;
     bool reports_changes, is_awake, is_destroyed;
     int depth; /* within a service call */
@@ -65,7 +66,16 @@ struct lws_context *lws_create_context(const struct lws_context_creation_info *i
     context->loop = ((uv_loop_t *)info->foreign_loops[0])->data;
     context->loop->context = context;
     context->owner = info->pcontext;
+    context->pipe = (uv__io_t) { .fd = 0, .pevents = POLLIN };
+    context->loop->watchers[0] = &context->pipe;
     return context;
+}
+
+/* Older versions have no other vhost than the program's. */
+struct lws_vhost *lws_get_vhost_by_name(struct lws_context *context, const char *name)
+{
+    (void)context; (void)name;
+    return NULL;
 }
 
 struct lws_vhost *lws_create_vhost(struct lws_context *context, const struct lws_context_creation_info *info)
@@ -78,7 +88,9 @@ struct lws_vhost *lws_create_vhost(struct lws_context *context, const struct lws
 
 int _lws_plat_service_tsi(struct lws_context *context, int timeout, int thread)
 {
+    struct lws placeholder = { .context = context };
     (void)timeout; (void)thread;
+    context->protocols[0].callback(&placeholder, LWS_CALLBACK_GET_THREAD_ID, NULL, NULL, 0);
     context->reports_changes = true;
     return 0;
 }
@@ -132,7 +144,10 @@ void lws_context_destroy(struct lws_context *context)
         }
         return;
     }
-    if (context->loop) context->loop->context = NULL;
+    if (context->loop) {
+        context->loop->context = NULL;
+        context->loop->watchers[0] = NULL;
+    }
     *context->owner = NULL;
     free(context);
 }

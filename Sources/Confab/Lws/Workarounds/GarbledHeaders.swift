@@ -38,11 +38,12 @@ enum HeaderTables {
 }
 
 extension OpaquePointer {
-  /// Whether a name that lws has kept, of a header that it does not know, contains an end of line.
+  /// Whether a name that lws has kept, of a header that it does not know, contains an end of line. True if the table is
+  /// not found, so that every request is rejected if lws gives its memory another name.
   ///
   /// - Parameter pointer: the address of a header of the request, within lws's table.
   func hasGarbledHeader(near pointer: UnsafeRawPointer) -> Bool {
-    guard let table = unsafe HeaderTables.around(pointer), table.count > 2 else { return false }
+    guard let table = unsafe HeaderTables.around(pointer), table.count > 2 else { return true }
     for place in 1..<table.count - 1 where unsafe table[place] == UInt8(ascii: "\n") {
       let (before, after) = unsafe (table[place - 1], table[place + 1])
       // The lengths of names and values, which precede each name, may contain the same byte.

@@ -1,4 +1,5 @@
 internal import CLibwebsockets
+internal import Synchronization
 
 // Pings, which libwebsockets answers by itself, one pong at a time. It drops pings that arrive before the pong is sent
 // (lib/roles/ws/ops-ws.c, "DROP PING since one pending"). So reading stops at each ping until its pong is sent, and a
@@ -7,7 +8,33 @@ internal import CLibwebsockets
 // section 5.5.3, allows one).
 //
 // No callback reports a ping. The server sees that the loop polls the socket for output, although it has not asked for
-// that and the socket is not full: lws has a pong to send.
+// that and the socket is not full: lws has a pong to send. If lws does not report changes of poll events, or libuv's
+// table of watchers cannot be read, the server logs a warning, and lws's own behaviour stays.
+
+/// The reports of changed poll events.
+enum PollReports {
+  /// The answer to LWS_CALLBACK_GET_THREAD_ID, which makes lws report changes. It is the same on every thread, because
+  /// lws would wake its loop for a change on another one.
+  static let threadID: Int32 = 1
+  /// Number of contexts that report changes.
+  private static let count = Atomic(0)
+
+  /// Handles the first LWS_CALLBACK_GET_THREAD_ID of a context.
+  static func wereTurnedOn() { count.wrappingAdd(1, ordering: .relaxed) }
+
+  /// Turns the reports on. Returns false if lws has not asked for the thread, or if the loop's table of watchers cannot
+  /// be read.
+  static func turnOn(in context: OpaquePointer, _ uv: UvLoop) -> Bool {
+    let before = count.load(ordering: .relaxed)
+    unsafe shim_report_poll_changes(context, uv.loop) { _, reason, _, _, _ in
+      guard reason == LWS_CALLBACK_GET_THREAD_ID else { return 0 }
+      PollReports.wereTurnedOn()
+      return PollReports.threadID
+    }
+    let isTableReadable = unsafe shim_sees_watchers(uv.loop) != 0
+    return isTableReadable && count.load(ordering: .relaxed) != before
+  }
+}
 
 /// The state of a connection's output.
 struct Output {

@@ -1,0 +1,21 @@
+internal import CLibwebsockets
+internal import Logging
+
+/// What the loaded libwebsockets was built with. `shim.h` checks at build time what the server cannot do without.
+enum LwsFeatures {
+  /// The version of the loaded library.
+  static var version: String { unsafe String(cString: lws_get_library_version()) }
+
+  /// Returns the configuration without what this libwebsockets does not support.
+  static func supported(_ configuration: Configuration) -> Configuration {
+    guard configuration.offersCompression, shim_has_extensions() == 0 else { return configuration }
+    configuration.logger.warning(
+      """
+      messages are not compressed, because libwebsockets was built without extensions; install one with \
+      -DLWS_WITHOUT_EXTENSIONS=OFF, or turn compression off
+      """)
+    var supported = configuration
+    supported.offersCompression = false
+    return supported
+  }
+}
