@@ -64,6 +64,13 @@ let documentation: [Package.Dependency] =
   Context.environment["CONFAB_DOCS"] == nil
   ? [] : [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.0")]
 
+/// The parts of the program that need a C library of their own. Builds leave them out with `--disable-default-traits`.
+let traits: Set<Trait> = [
+  .trait(name: "NATS", description: "`confab serve --nats`, which needs libnats."),
+  .trait(name: "SQLite", description: "`confab serve --history`, which needs SQLite."),
+  .default(enabledTraits: ["NATS", "SQLite"]),
+]
+
 let package = Package(
   name: "confab",
   products: [
@@ -76,6 +83,7 @@ let package = Package(
     .library(name: "ConfabC", type: .static, targets: ["ConfabC"]),
     .executable(name: "confab", targets: ["ConfabCLI"]),
   ],
+  traits: traits,
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
@@ -149,7 +157,9 @@ let package = Package(
     .executableTarget(
       name: "ConfabCLI",
       dependencies: [
-        "Confab", "ConfabChat", "ConfabNats", "ConfabSQLite",
+        "CConfab", "Confab", "ConfabChat",
+        .target(name: "ConfabNats", condition: .when(traits: ["NATS"])),
+        .target(name: "ConfabSQLite", condition: .when(traits: ["SQLite"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),

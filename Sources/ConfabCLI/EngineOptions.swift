@@ -1,11 +1,17 @@
-public import ArgumentParser
+import ArgumentParser
 import Confab
 import ConfabChat
-import ConfabNats
-public import ConfabSQLite
 import Logging
 
-/// Options for the engine, which orders and stores messages.
+#if NATS
+  import ConfabNats
+#endif
+#if SQLite
+  import ConfabSQLite
+#endif
+
+/// Options for the engine, which orders and stores messages. Builds without a trait of the package have only the option
+/// that selects its engine, for the error.
 struct EngineOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -13,21 +19,9 @@ struct EngineOptions: ParsableArguments {
       valueName: "file"))
   var history: String?
 
-  @Option(
-    help: ArgumentHelp(
-      """
-      When a message is written to the file: 'normal' within 100 ms after its delivery, 'full' before its delivery. While \
-      the file cannot be written, messages are delivered anyway.
-      """, valueName: "mode"))
-  var durability = SQLiteEngine.Durability.normal
-
-  @Option(
-    help: ArgumentHelp(
-      """
-      Maximum size of the history file, at least 1MiB. Beyond it, the rooms that have been inactive longest are deleted.
-      """,
-      valueName: "size"))
-  var maxHistoryFileSize = ByteCount(1 << 30)
+  #if SQLite
+    @OptionGroup var file: HistoryFileOptions
+  #endif
 
   @Option(
     help: ArgumentHelp(
@@ -39,65 +33,63 @@ struct EngineOptions: ParsableArguments {
       valueName: "url"))
   var nats: [NatsURL] = []
 
-  @OptionGroup var stream: StreamOptions
+  #if NATS
+    @OptionGroup var stream: StreamOptions
+  #endif
 
   /// Returns the problems of these options, and of their combination with `configuration`.
   func problems(with configuration: Configuration) -> [Problem] {
-    var idle: [(String, String)] = []
-    if history == nil {
-      if durability != .normal { idle.append(("durability", "history")) }
-      if maxHistoryFileSize.bytes != 1 << 30 { idle.append(("maxHistoryFileSize", "history")) }
-    }
-    if nats.isEmpty { idle += stream.given.map { ($0, "nats") } }
-    var problems = idle.map { name, needed in Problem([name, needed]) { "\($0[0]) needs \($0[1])" } }
+    var problems: [Problem] = []
     if history != nil && !nats.isEmpty {
       problems.append(Problem(["nats", "history"]) { "\($0[0]) and \($0[1]) cannot be used together" })
     }
-    if maxHistoryFileSize.bytes < 1 << 20 {
-      problems.append(Problem(["maxHistoryFileSize"]) { "\($0[0]) must be at least 1MiB" })
-    }
-    if let history, let reason = reasonNotToWrite(history) {
-      problems.append(Problem(["history"]) { "\($0[0]): '\(history)' cannot be written: \(reason)" })
-    }
-    if nats.isEmpty { return problems }
-    return problems + streamProblems(configuration.maxMessageSize + JetStreamOptions.maxHeaderSize)
-  }
-
-  private func streamProblems(_ messageSize: Int) -> [Problem] {
-    let options = stream.options(nats, ChatOptions(), Logger(label: "confab"))
-    var problems = options.problems
-    if (1..<messageSize).contains(options.maxBytes) {
-      problems.append(
-        Problem(["maxBytes", "maxMessageSize"]) {
-          "\($0[0]) must be at least 8KiB more than \($0[1]): a larger message would be deleted at once"
-        })
-    }
-    guard problems.isEmpty else { return problems }
-    do throws(JetStreamError) {
-      try options.validate()
-    } catch {
-      return [Problem(["urls"]) { _ in error.description }]
-    }
-    return []
+    #if SQLite
+      problems += file.problems(for: history)
+    #else
+      if history != nil { problems.append(Problem(["history"]) { "\($0[0]): this build has no SQLite" }) }
+    #endif
+    #if NATS
+      problems += stream.problems(for: nats, configuration)
+    #else
+      if !nats.isEmpty { problems.append(Problem(["nats"]) { "\($0[0]): this build has no NATS client" }) }
+    #endif
+    return problems
   }
 
   /// Reduces the default maximum message size so that a message fits into NATS with its headers.
   func apply(to configuration: inout Configuration) {
-    if !nats.isEmpty && configuration.maxMessageSize == Configuration().maxMessageSize {
-      configuration.maxMessageSize -= JetStreamOptions.maxHeaderSize
-    }
+    #if NATS
+      if !nats.isEmpty && configuration.maxMessageSize == Configuration().maxMessageSize {
+        configuration.maxMessageSize -= JetStreamOptions.maxHeaderSize
+      }
+    #endif
   }
 
   func makeEngine(_ options: ChatOptions, maxMessageSize: Int, _ logger: Logger) throws -> any Engine {
-    if !nats.isEmpty {
-      var stream = stream.options(nats, options, logger)
-      stream.maxMessageSize = maxMessageSize
-      return try JetStreamEngine(stream)
-    }
-    guard let history else { return MemoryEngine() }
-    return try SQLiteEngine(
-      file: history, durability: durability, maxFileSize: maxHistoryFileSize.bytes, options: options, logger: logger)
+    #if NATS
+      if !nats.isEmpty {
+        var stream = stream.options(nats, options, logger)
+        stream.maxMessageSize = maxMessageSize
+        return try JetStreamEngine(stream)
+      }
+    #endif
+    #if SQLite
+      if let history { return try file.makeEngine(history, options, logger) }
+    #endif
+    return MemoryEngine()
   }
 }
 
-extension SQLiteEngine.Durability: ExpressibleByArgument {}
+/// The URL of a NATS server. A password in it is not shown.
+struct NatsURL: ExpressibleByArgument, CustomStringConvertible {
+  let text: String
+
+  /// Accepts any text, because the error for a rejected argument would show a password in it.
+  init?(argument: String) { text = argument }
+
+  #if NATS
+    var description: String { JetStreamOptions.withoutSecret(text) }
+  #else
+    var description: String { "nats" }
+  #endif
+}

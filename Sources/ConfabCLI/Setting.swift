@@ -1,6 +1,5 @@
 public import ArgumentParser
 import Confab
-import ConfabSQLite
 public import Logging
 
 /// A parsed option or flag. Its value may come from the command line, the environment or the file.
@@ -61,9 +60,6 @@ extension Seconds: Described { static var description: String { "a number of sec
 extension ListenAddress: Described { static var description: String { "a host and a port, like 127.0.0.1:9090" } }
 extension Logger.Level: Described {
   static var description: String { allCases.map(\.rawValue).joined(separator: ", ") }
-}
-extension SQLiteEngine.Durability: Described {
-  static var description: String { allCases.map(\.rawValue).joined(separator: " or ") }
 }
 extension LogFormat: Described { static var description: String { "text or json" } }
 extension Logger.Level: @retroactive ExpressibleByArgument {
