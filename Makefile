@@ -32,7 +32,7 @@ export CONFAB_TESTS := 1
 help:
 	@awk '/^# / { if (!text) text = substr($$0, 3); next } \
 	  text && match($$0, /^[a-z-]+:/) && !/^[a-z-]+:=/ { printf "%-18s %s\n", substr($$0, 1, RLENGTH - 1), text } \
-	  { text = "" }' Makefile
+	  { text = "" }' $(MAKEFILE_LIST)
 
 # Builds and runs the server, with the options in ARGS.
 run: build
@@ -45,6 +45,8 @@ build: deps
 # PREFIX is the installation path that the files contain; DESTDIR is a staging root in front of it.
 PREFIX ?= /usr/local
 DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 INTO = $(DESTDIR)$(PREFIX)
 LIBRARIES := .build/libraries
 VERSION = $(shell sed -n 's/^.define CONFAB_VERSION "\(.*\)"/\1/p' include/confab.h)
@@ -69,34 +71,41 @@ libraries: build
 	rm -f $(LIBRARIES)/libconfab.a
 	ar rcs $(LIBRARIES)/libconfab.a $(LIBRARIES)/confab.o
 	clang -shared -o $(LIBRARIES)/libconfab.so.0 -Wl,-soname,libconfab.so.0,--version-script,$(LIBRARIES)/versions \
-	  -Wl,--gc-sections,-z,defs,-z,nodelete,-s $(LIBRARIES)/confab.o $(SYSTEM_LIBRARIES)
+	  -Wl,--gc-sections,-z,defs,-z,nodelete,-z,now,-s $(LIBRARIES)/confab.o $(SYSTEM_LIBRARIES)
 	swiftc -static-stdlib -use-ld=lld -o $(LIBRARIES)/confab @.build/release/confab.product/Objects.LinkFileList \
-	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -s $(SYSTEM_LIBRARIES) -lsqlite3 -lnats \
+	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -z -Xlinker now -Xlinker -s $(SYSTEM_LIBRARIES) -lsqlite3 -lnats \
 	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
+	for shell in bash zsh fish; do $(LIBRARIES)/confab --generate-completion-script $$shell > $(LIBRARIES)/confab.$$shell; done
+	sed -i '1{/^#!/d}' $(LIBRARIES)/confab.bash
 
-# Installs the program, its page, manual and systemd units, and the C header and libraries.
+# Installs the program, its page, manual, completions and systemd units, and the C header and libraries.
 # For C there is a pkg-config file, too.
 install: libraries
-	install -d $(INTO)/bin $(INTO)/include $(INTO)/lib/pkgconfig $(INTO)/share/confab/Page $(INTO)/share/man/man1 \
+	install -d $(INTO)/bin $(INTO)/include $(DESTDIR)$(LIBDIR)/pkgconfig $(INTO)/share/confab/Page $(INTO)/share/man/man1 \
 	  $(INTO)/lib/systemd/system
 	install $(LIBRARIES)/confab $(INTO)/bin
 	install -m 644 Sources/ConfabPage/Page/* $(INTO)/share/confab/Page
-	install -m 644 Sources/ConfabCLI/confab.1 $(INTO)/share/man/man1
+	sed 's|@VERSION@|$(VERSION)|' Sources/ConfabCLI/confab.1 > $(INTO)/share/man/man1/confab.1
+	install -D -m 644 $(LIBRARIES)/confab.bash $(INTO)/share/bash-completion/completions/confab
+	install -D -m 644 $(LIBRARIES)/confab.fish $(INTO)/share/fish/vendor_completions.d/confab.fish
+	install -D -m 644 $(LIBRARIES)/confab.zsh $(DESTDIR)$(ZSH_COMPLETIONS)/_confab
 	install -m 644 Sources/ConfabCLI/confab.socket $(INTO)/lib/systemd/system
 	sed 's|/usr/local|$(PREFIX)|' Sources/ConfabCLI/confab.service > $(INTO)/lib/systemd/system/confab.service
-	chmod 644 $(INTO)/lib/systemd/system/confab.service
 	install -m 644 include/confab.h $(INTO)/include
-	install -m 644 $(LIBRARIES)/libconfab.a $(LIBRARIES)/libconfab.so.0 $(INTO)/lib
-	ln -sf libconfab.so.0 $(INTO)/lib/libconfab.so
-	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: confab' \
-	  'Description: A WebSocket and group-chat server, to embed' 'Version: $(VERSION)' 'Cflags: -I$${includedir}' \
-	  'Libs: -L$${libdir} -lconfab' 'Libs.private: $(SYSTEM_LIBRARIES)' > $(INTO)/lib/pkgconfig/confab.pc
+	install -m 644 $(LIBRARIES)/libconfab.a $(LIBRARIES)/libconfab.so.0 $(DESTDIR)$(LIBDIR)
+	ln -sf libconfab.so.0 $(DESTDIR)$(LIBDIR)/libconfab.so
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))' 'includedir=$${prefix}/include' '' \
+	  'Name: confab' 'Description: A WebSocket and group-chat server, to embed' 'Version: $(VERSION)' \
+	  'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lconfab' 'Libs.private: $(SYSTEM_LIBRARIES)' \
+	  > $(DESTDIR)$(LIBDIR)/pkgconfig/confab.pc
+	chmod 644 $(INTO)/share/man/man1/confab.1 $(INTO)/lib/systemd/system/confab.service $(DESTDIR)$(LIBDIR)/pkgconfig/confab.pc
 
 # Removes the installed files.
 uninstall:
 	rm -rf $(INTO)/bin/confab $(INTO)/share/confab $(INTO)/share/man/man1/confab.1 $(INTO)/include/confab.h \
-	  $(INTO)/lib/libconfab.a $(INTO)/lib/libconfab.so.0 $(INTO)/lib/libconfab.so $(INTO)/lib/pkgconfig/confab.pc \
-	  $(INTO)/lib/systemd/system/confab.service $(INTO)/lib/systemd/system/confab.socket
+	  $(INTO)/share/bash-completion/completions/confab $(INTO)/share/fish/vendor_completions.d/confab.fish \
+	  $(DESTDIR)$(ZSH_COMPLETIONS)/_confab $(addprefix $(DESTDIR)$(LIBDIR)/,libconfab.a libconfab.so.0 libconfab.so) \
+	  $(DESTDIR)$(LIBDIR)/pkgconfig/confab.pc $(addprefix $(INTO)/lib/systemd/system/confab.,service socket)
 
 # Compares Confab with the pure-Swift codec.
 # ARGS="--rounds 10", or "codecs" for what they accept. `--help` lists the options.

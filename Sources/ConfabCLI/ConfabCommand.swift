@@ -10,8 +10,8 @@ struct ConfabCommand: AsyncParsableCommand {
       'confab' without arguments serves the chat on http://localhost:8080/, on loopback only. 'confab serve --help' \
       lists the options. 'serve' is the default command: 'confab --port 9000' is 'confab serve --port 9000'.
       """,
-    version: "0.1.0",
-    subcommands: [Serve.self, Check.self],
+    version: Version.text,
+    subcommands: [Serve.self, Check.self, Health.self],
     defaultSubcommand: Serve.self
   )
 

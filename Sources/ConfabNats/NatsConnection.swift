@@ -1,4 +1,4 @@
-internal import Confab
+package import Confab
 internal import CNats
 internal import Glibc
 
@@ -161,6 +161,12 @@ final class NatsConnection: Sendable {
       throw failure
     }
     return unsafe options
+  }
+}
+
+extension LinkedLibrary {
+  package static var nats: LinkedLibrary {
+    LinkedLibrary(name: "libnats", version: unsafe String(cString: nats_GetVersion()))
   }
 }
 

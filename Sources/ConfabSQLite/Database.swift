@@ -1,5 +1,11 @@
 internal import CSQLite
-internal import Confab
+package import Confab
+
+extension LinkedLibrary {
+  package static var sqlite: LinkedLibrary {
+    LinkedLibrary(name: "SQLite", version: unsafe String(cString: sqlite3_libversion()))
+  }
+}
 
 /// A SQLite database, used by one thread at a time.
 @safe final class Database {

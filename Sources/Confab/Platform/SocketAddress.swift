@@ -224,6 +224,20 @@ struct SocketAddress: CustomStringConvertible {
     return descriptor
   }
 
+  /// Returns a blocking socket that is connected to this address. Connecting, sending and receiving fail after
+  /// `timeout`. Nil if it cannot connect; errno has the reason.
+  func connect(within timeout: Duration) -> StreamSocket? {
+    let connection = StreamSocket(
+      descriptor: socket(Int32(storage.ss_family), Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
+    guard connection.descriptor >= 0 else { return nil }
+    connection.setTimeout(timeout)
+    if unsafe withAddress({ unsafe Glibc.connect(connection.descriptor, $0, length) }) == 0 { return connection }
+    let reason = errno
+    connection.close()
+    errno = reason
+    return nil
+  }
+
   private func listenError(_ number: Int32) -> ConfabError {
     let url = description
     return switch number {

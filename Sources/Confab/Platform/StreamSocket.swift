@@ -38,6 +38,15 @@ struct StreamSocket {
   /// Sets the size of the send buffer, in bytes.
   func setSendBuffer(_ size: Int) { setOption(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(size)) }
 
+  /// Sets the time after which blocking operations fail.
+  func setTimeout(_ timeout: Duration) {
+    let (seconds, attoseconds) = timeout.components
+    var time = timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
+    for name in [SO_RCVTIMEO, SO_SNDTIMEO] {
+      unsafe _ = setsockopt(descriptor, SOL_SOCKET, name, &time, socklen_t(MemoryLayout<timeval>.size))
+    }
+  }
+
   /// Sends small writes at once.
   func disableNagle() { setOption(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
 

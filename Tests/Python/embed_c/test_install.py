@@ -30,7 +30,8 @@ def test_all_files_are_installed(tree):
     assert files == page | {
         "bin/confab", "include/confab.h", "lib/libconfab.a", "lib/libconfab.so", "lib/libconfab.so.0",
         "lib/pkgconfig/confab.pc", "lib/systemd/system/confab.service", "lib/systemd/system/confab.socket",
-        "share/man/man1/confab.1"}
+        "share/man/man1/confab.1", "share/bash-completion/completions/confab",
+        "share/fish/vendor_completions.d/confab.fish", "share/zsh/site-functions/_confab"}
 
 
 def test_installed_files_do_not_contain_the_staging_folder(tree):
@@ -68,7 +69,23 @@ def test_program_finds_its_page(tree, monkeypatch):
     monkeypatch.setattr("support.confab_process.CONFAB", tree.files / "bin" / "confab")
     with confab(cwd="/") as server, urllib.request.urlopen(server.http) as response:
         assert b"<!DOCTYPE html>" in response.read()
-    assert run(tree.files / "bin" / "confab", "--version", env=ENVIRONMENT).strip() == VERSION
+
+
+def test_version_lists_the_linked_libraries(tree):
+    lines = run(tree.files / "bin" / "confab", "--version", env=ENVIRONMENT).splitlines()
+    assert lines[0] == f"confab {VERSION}"
+    assert [line.split()[0] for line in lines[1:]] == ["libwebsockets", "OpenSSL", "libuv", "zlib", "SQLite", "libnats"]
+    for line in lines[1:]:
+        assert re.fullmatch(r"\w+ \d+\.\d+[\w.~-]*( \(--\w+\))?", line)
+
+
+def test_completions_complete_options(tree):
+    script = tree.files / "share/bash-completion/completions/confab"
+    shown = run("bash", "-c", f'. {script}; COMP_WORDS=(confab serve --max-m); COMP_CWORD=2; COMP_LINE="confab serve --max-m"; '
+                'COMP_POINT=${#COMP_LINE}; _confab confab --max-m serve; printf "%s\n" "${COMPREPLY[@]}"')
+    assert "--max-message-size" in shown.split()
+    for name in ("fish/vendor_completions.d/confab.fish", "zsh/site-functions/_confab"):
+        assert "max-message-size" in (tree.files / "share" / name).read_text()
 
 
 def test_manual_has_the_programs_version(tree):
