@@ -107,6 +107,8 @@ uninstall:
 	  $(DESTDIR)$(ZSH_COMPLETIONS)/_confab $(addprefix $(DESTDIR)$(LIBDIR)/,libconfab.a libconfab.so.0 libconfab.so) \
 	  $(DESTDIR)$(LIBDIR)/pkgconfig/confab.pc $(addprefix $(INTO)/lib/systemd/system/confab.,service socket)
 
+include .packaging/packages.mk
+
 # Compares Confab with the pure-Swift codec.
 # ARGS="--rounds 10", or "codecs" for what they accept. `--help` lists the options.
 compare: build
