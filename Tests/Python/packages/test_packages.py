@@ -82,7 +82,7 @@ def test_upgrade_keeps_settings_and_history(system, tmp_path):
     control = tmp_path / "newer/DEBIAN/control"
     control.write_text(re.sub(r"^(Version: .*)$", r"\1+1", control.read_text(), flags=re.M))
     newer = tmp_path / "confab_newer.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tmp_path / "newer", newer], check=True, capture_output=True)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "-b", tmp_path / "newer", newer], check=True, capture_output=True)
     history = system.folder / "var/lib/confab/chat.db"
     size = history.stat().st_size
     system.install(newer)
