@@ -1,7 +1,7 @@
 internal import CLibwebsockets
 internal import Logging
 
-/// What the loaded libwebsockets was built with. `shim.h` checks at build time what the server cannot do without.
+/// The features of the loaded libwebsockets. `shim.h` checks those that the server needs at build time.
 enum LwsFeatures {
   /// The version of the loaded library.
   static var version: String { unsafe String(cString: lws_get_library_version()) }

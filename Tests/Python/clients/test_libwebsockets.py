@@ -1,4 +1,4 @@
-"""What libwebsockets does by itself."""
+"""The behaviour of libwebsockets itself."""
 
 import subprocess
 
