@@ -30,6 +30,8 @@ final class Client {
   var isClosing = false
   /// Whether it must receive all expected messages.
   var isOwedAll = true
+  /// Whether its connection was closing at the end of the world.
+  var isFoundClosing = false
   /// The time when the server drops the connection, if it closes it and the client does not read.
   var closeDeadline: UInt64?
   /// The number of messages that it has sent, and that the handler has received.

@@ -195,6 +195,21 @@ final class World: @unchecked Sendable {
     elsewhere { _ = connection.loop.execute { [self] in send(to: client, connection, size: size) } }
   }
 
+  /// Closes a client's connection by another thread, from the client's loop.
+  func closeByExecuting(_ client: Client) {
+    guard let connection = client.connection else { return }
+    nonisolated(unsafe) let client = client
+    elsewhere {
+      _ = connection.loop.execute { [self] in
+        guard connection.readyState == .open else { return }
+        trace("close \(client.index)")
+        client.close(owingAll: true)
+        client.closeDeadline = sim_now() + 5000
+        connection.close()
+      }
+    }
+  }
+
   /// Stops a server.
   func stop(_ loop: Int, within timeout: Duration = .seconds(5)) {
     trace("stop \(loop) within \(timeout)")
@@ -354,7 +369,13 @@ final class World: @unchecked Sendable {
   /// Waits for more than the close timeout. All connections that were closing have ended then.
   private func awaitCloseTimeout() {
     settle(within: 200)
-    let closing = clients.filter { $0.closeDeadline != nil || $0.received()?.closeCode != nil }
+    for client in clients {
+      guard let connection = client.connection else { continue }
+      nonisolated(unsafe) let client = client
+      _ = connection.loop.execute { client.isFoundClosing = connection.readyState == .closing }
+    }
+    settle()
+    let closing = clients.filter(\.isFoundClosing)
     wait(6000)
     settle(within: 200)
     for client in closing where client.openedCount > client.closedCount {

@@ -104,7 +104,11 @@ extension Connection {
     ending = Ending(
       side: .peer, close: Close(code: code, reason: reason, isClean: true), patience: .zero, isFrameSent: true)
     discardBacklog()
-    guard let socket, !socket.isBlocked else { return true }
+    guard let socket, !socket.isBlocked else {
+      // A client that does not read must not keep the connection.
+      socket?.setTimer(loop.configuration.closeTimeout)
+      return true
+    }
     // The payload of a control frame has at most 125 bytes.
     _ = socket.write(([0x88, UInt8(payload.count)] + payload).span)
     return false
