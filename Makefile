@@ -24,7 +24,7 @@ TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 export CONFAB_TESTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run build libraries programs options install uninstall compare conformance abuse cost fuzz soak sanitize docs check test \
+.PHONY: help run build libraries programs options install uninstall compare conformance abuse cost fuzz matrix soak sanitize docs check test \
   test-unit test-compare simulate mutations test-simulation test-clients test-joins test-kills test-cluster test-soak test-c \
   test-conformance test-browser test-leaks test-abuse test-cost test-fuzz test-docs fuzzers format lint clean tools deps
 
@@ -216,6 +216,14 @@ test-conformance: build $(PYTHON) $(WSTEST)
 test-browser: build $(PYTHON) .build/apt-chromium
 	$(PYTEST) -n 2 -m "not alone" Tests/Python/browser
 	$(PYTEST) -m alone Tests/Python/browser
+
+# Builds and tests against other versions of libwebsockets, beside the system's.
+# LWS="/opt/lws-4.5.8 /opt/lws-5.0.0" are the prefixes that they are installed in; FAST=1 leaves out the slow tests. Prints
+# a line for each suite, and fetches nothing: run `make tools` before.
+matrix:
+	@test -n "$(LWS)" || { echo 'set LWS to the prefixes of libwebsockets: make matrix LWS="/opt/lws-5.0.0"'; exit 2; }
+	@test -x $(PYTHON) || { echo '$(PYTHON) is missing: run `make tools` first'; exit 2; }
+	@$(RUN) matrix $(if $(FAST),--fast) $(LWS)
 
 # Starts and stops servers with live connections under valgrind.
 test-leaks: programs .build/apt-valgrind
