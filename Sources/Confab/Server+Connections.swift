@@ -6,12 +6,12 @@ extension Server {
     }
   }
 
-  /// Closes the open connections for which `predicate` is true, and returns their number. `predicate` is called on the
-  /// thread of each connection's loop. Any thread.
+  /// Closes the open connections for which `predicate` is true, and returns their number. Any thread.
   ///
   /// - Parameters:
   ///   - code: a code that may be sent, see ``CloseCode/isSendable``.
   ///   - reason: truncated to 123 bytes.
+  ///   - predicate: called for each connection, on the thread of its loop.
   @discardableResult
   public func close(
     _ code: CloseCode = .normal, reason: String = "", where predicate: @escaping @Sendable (Connection) -> Bool
