@@ -17,7 +17,8 @@ enum WriterTask {
 final class HistoryWriter: @unchecked Sendable {
   // @unchecked, because the engine calls it on its queue only.
 
-  private let file: HistoryFile
+  /// Nil when the file is closed.
+  private var file: HistoryFile!
   private let retention: HistoryFile.Retention
   private let logger: Logger
   /// Whether writes are failing. Any thread.
@@ -41,6 +42,7 @@ final class HistoryWriter: @unchecked Sendable {
   }
 
   func work(_ tasks: [WriterTask]) {
+    if file == nil { return }
     var batch = WriteBatch()
     for task in tasks {
       switch task {
@@ -191,7 +193,10 @@ final class HistoryWriter: @unchecked Sendable {
     logger.error("\(what): \(error)")
   }
 
+  /// Writes everything and closes the file, so that another process can open it.
   func finish() {
+    if file == nil { return }
+    defer { file = nil }
     if !unwritten.isEmpty || hasDropped { retry() }
     guard unwritten.isEmpty && !hasDropped else { return }
     do throws(DatabaseError) { try file.finish() } catch { logError("cannot close the history", error) }
