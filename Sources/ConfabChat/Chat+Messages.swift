@@ -19,6 +19,15 @@ extension Chat {
   public func publish(
     _ text: String, in room: String, as name: String, key: String? = nil
   ) async throws(ChatError) -> StreamPosition {
+    let message = try programMessage(text, in: room, as: name, key: key)
+    let reference = try await open(message.room)
+    return try await publish(message, reference).value.get()
+  }
+
+  /// Returns a message for ``publish(_:_:)``. Throws if an argument is wrong.
+  package func programMessage(
+    _ text: String, in room: String, as name: String, key: String?
+  ) throws(ChatError) -> ProgramMessage {
     let text = try checked(text)
     guard let name = Name(name, limit: options.maxNameLength) else {
       throw ChatError(.nameInvalid, "the name must have 1 to \(options.maxNameLength) visible characters")
@@ -26,13 +35,39 @@ extension Chat {
     guard let tag = Tag(key ?? String(UInt64.random(in: .min ... .max), radix: 36)) else {
       throw ChatError(.keyInvalid, "the key must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _")
     }
-    let reference = try await open(room)
-    let quota = programQuota()
-    if let quota, quota.isExhausted { throw ChatError(.tooManyPending, "too many messages are pending") }
-    let result = await withCheckedContinuation { done in
-      reference.room.publish(text, tag: tag, named: name, quota) { done.resume(returning: $0) }
+    return ProgramMessage(text: text, room: try checkedRoom(room), name: name, tag: tag)
+  }
+
+  /// Publishes a message, and returns when the room has it. So calls one after the other keep their order. `done` is
+  /// called once, on any thread, now or later. Any thread.
+  package func publish(
+    _ message: ProgramMessage, _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
+  ) async {
+    do throws(ChatError) {
+      let result = publish(message, try await open(message.room))
+      Task { done(await result.value) }
+    } catch {
+      done(.failure(error))
     }
-    return try result.get()
+  }
+
+  /// Publishes a message, and returns a task that waits for the result.
+  private func publish(
+    _ message: ProgramMessage, _ reference: ProgramReference
+  ) -> Task<Result<StreamPosition, ChatError>, Never> {
+    let quota = programQuota()
+    let (results, continuation) = AsyncStream.makeStream(of: Result<StreamPosition, ChatError>.self)
+    if let quota, quota.isExhausted {
+      continuation.yield(.failure(ChatError(.tooManyPending, "too many messages are pending")))
+    } else {
+      reference.room.publish(message.text, tag: message.tag, named: message.name, quota) { continuation.yield($0) }
+    }
+    return Task {
+      // The room stays open until then. The reference is not released under the room's lock.
+      defer { withExtendedLifetime(reference) {} }
+      for await result in results { return result }
+      return .failure(ChatError(.unknown, "the room was closed"))
+    }
   }
 
   /// Returns a page of a room's history: the newest messages before `before`, the oldest ones after `after`, or the
@@ -81,13 +116,19 @@ extension Chat {
     }
   }
 
-  /// Returns a reference to a room, when it is open.
-  func open(_ path: String) async throws(ChatError) -> ProgramReference {
+  /// Returns the name of the room with that path.
+  package func checkedRoom(_ path: String) throws(ChatError) -> String {
     let name = path.composed
     guard name.utf8.first == UInt8(ascii: "/"), name.utf8.count <= Chat.maxRoomLength else {
       throw ChatError(
         .roomInvalid, "the room must be a path that begins with '/', of at most \(Chat.maxRoomLength) bytes")
     }
+    return name
+  }
+
+  /// Returns a reference to a room, when it is open.
+  func open(_ path: String) async throws(ChatError) -> ProgramReference {
+    let name = try checkedRoom(path)
     guard rooms.hasCapacity(for: name) else { throw ChatError(.tooManyRooms, "there are too many rooms") }
     let reference = ProgramReference(counted: rooms.enter(name))
     guard await reference.waitUntilOpen(within: Chat.openTimeout) else {
@@ -98,4 +139,12 @@ extension Chat {
 
   private static let maxRoomLength = 1 << 10
   private static let openTimeout = Duration.seconds(10)
+}
+
+/// A message of the program whose arguments are valid.
+package struct ProgramMessage: Sendable {
+  let text: Text
+  let room: String
+  let name: Name
+  let tag: Tag
 }

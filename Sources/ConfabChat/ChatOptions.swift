@@ -49,7 +49,7 @@ public struct ChatOptions: Equatable, Sendable {
   /// Creates options with the defaults.
   public init() {}
 
-  func validate() throws(ConfabError) {
+  package func validate() throws(ConfabError) {
     if let problem = problems.first { throw ConfabError(.invalidConfiguration, problem.message()) }
   }
 
