@@ -148,7 +148,7 @@ let package = Package(
     .target(
       name: "ConfabC",
       dependencies: [
-        "CConfab", "Confab", "ConfabChat",
+        "CConfab", "Confab", "ConfabChat", "ConfabSQLite",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings

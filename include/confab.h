@@ -10,8 +10,10 @@
  *   "Any thread."  Any thread, including callbacks, and concurrently with any other call.
  *   "Loop thread." Only the thread of the connection's loop: in a callback, or in a job that confab_execute() runs
  *                  there. On other threads the function does nothing and returns CONFAB_ERROR_THREAD.
- * No function may be called from a signal handler. Callbacks must not block, because they would stall all connections
- * of their loop. With several loops, callbacks for connections of different loops run concurrently.
+ * Callbacks of the functions whose names begin with confab_chat run on a thread that is not a loop's, one at a time for
+ * each server. If such a callback blocks, only the other ones wait for it.
+ * No function may be called from a signal handler. Other callbacks must not block, because they would stall all
+ * connections of their loop. With several loops, callbacks for connections of different loops run concurrently.
  *
  * OWNERSHIP. Arguments (structs, strings, bytes) belong to the caller; functions copy them before they return. Callback
  * arguments (requests, strings, bytes) belong to Confab and are freed when the callback returns: copy what you need
@@ -35,9 +37,10 @@
  *   if (rc == 0) rc = confab_run(server);
  *   if (rc != 0) fprintf(stderr, "%s\n", confab_last_error());
  *
- * SIGNALS. The threads that confab_start() creates are named "confab-loop-0", "confab-loop-1" and so on. They block all
- * signals except SIGPROF and those that a thread raises itself (SIGSEGV and the like), so your handlers run on your
- * threads. libwebsockets makes the process ignore SIGPIPE when the first server is created.
+ * SIGNALS. The threads that confab_start() creates are named "confab-loop-0", "confab-loop-1" and so on. These threads,
+ * and those of the chat's callbacks and of the history file, block all signals except SIGPROF and those that a thread
+ * raises itself (SIGSEGV and the like), so your handlers run on your threads. libwebsockets makes the process ignore
+ * SIGPIPE when the first server is created.
  *
  * FORK. A server, its connections and its requests belong to the process that called confab_create(). A child of fork()
  * does not have the server's threads. In the child, all functions that take a server, a connection or a request,
@@ -114,7 +117,20 @@ typedef enum confab_error {
   /* The number of rooms has reached confab_config.max_rooms. */
   CONFAB_ERROR_ROOMS = -12,
   /* The function was called in a child of fork(). A server belongs to the process that created it. */
-  CONFAB_ERROR_FORKED = -13
+  CONFAB_ERROR_FORKED = -13,
+  /* The history file cannot be opened, is not a valid one, or another process has it open. */
+  CONFAB_ERROR_HISTORY = -14,
+  /* Too many messages or calls are pending. Try again later. */
+  CONFAB_ERROR_PENDING = -15,
+  /* The room was not opened within 10 s. */
+  CONFAB_ERROR_UNAVAILABLE = -16,
+  /* The chat has lost its state while the message was pending. The message may have been stored. Publishing it again
+   * with the same key does not store it twice. */
+  CONFAB_ERROR_UNKNOWN = -17,
+  /* Messages after the position are not stored any more. Their readers have missed some of them. */
+  CONFAB_ERROR_HISTORY_GONE = -18,
+  /* The numbering of the room has begun anew, so the position is meaningless. */
+  CONFAB_ERROR_EPOCH = -19
 } confab_error;
 
 /* Returns a short description of a result code. The string is a constant. Any thread. */
@@ -155,6 +171,16 @@ typedef enum confab_log_level {
   /* Nothing is logged. */
   CONFAB_LOG_NONE = 7
 } confab_log_level;
+
+/* Time at which a message is in the history file. */
+typedef enum confab_durability {
+  /* Within 100 ms of its delivery. A killed process loses the messages that it has not written, and a failed machine
+   * those that the system has not written. */
+  CONFAB_DURABILITY_NORMAL = 0,
+  /* Before its delivery to any member, including the sender, whatever fails afterwards. While the file cannot be
+   * written, messages are delivered anyway. */
+  CONFAB_DURABILITY_FULL = 1
+} confab_durability;
 
 /* All settings of a server. Flags are 0 (no) or any other value (yes). Only confab_chat_create() reads the settings of
  * the chat. The rich protocol is the subprotocol chat.confab.v1 of the chat (Protocol.md), and its clients are those
@@ -348,6 +374,23 @@ typedef struct confab_config {
    * If a trusted proxy does not send a valid header within handshake_timeout_ms, the connection is dropped. Default:
    * 0. */
   int proxy_protocol;
+
+  /* History */
+
+  /* SQLite file that stores the history of the chat, so that rooms survive a restart. It is created if necessary. While
+   * the server exists, there is another file with the suffix "-wal", and no other server may have the file open.
+   * Default: NULL, the history is in memory. */
+  const char *history_file;
+  /* When messages are in history_file, from enum confab_durability. Default: CONFAB_DURABILITY_NORMAL. */
+  int durability;
+  /* Maximum size of history_file. The rooms that have been inactive longest are deleted. Bytes, 1 MiB to 2^40. Default:
+   * 1 GiB. */
+  int64_t max_history_file_size;
+  /* Memory for messages that are waiting for history_file. Above the limit, reading from the senders of these messages
+   * pauses until the messages are written. From 16 MiB above it, messages of other clients are rejected. In the rich
+   * protocol, the client gets the error rateLimited. In the plain protocol, its connection is closed with 1013.
+   * confab_chat_publish() returns CONFAB_ERROR_PENDING. Bytes, up to 2^40. Default: 64 MiB. */
+  int64_t max_pending_bytes;
 } confab_config;
 
 /* Sets the size and the defaults. `size` is sizeof *config. Any thread. */
@@ -449,8 +492,9 @@ CONFAB_API int confab_when_stopped(
     confab_server *server, void (*job)(confab_server *server, void *argument), void *argument);
 
 /* Frees the server. A running server is stopped first, as with confab_stop(server, -1) and confab_wait(). When the
- * function returns, all callbacks have returned, and `server` is invalid. Any thread except those of the loops of a
- * running server, which get CONFAB_ERROR_THREAD. */
+ * function returns, all callbacks have returned, all messages are in history_file unless it cannot be written, and
+ * `server` is invalid. Any thread except those of the loops of a running server and those of the chat's callbacks,
+ * which get CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_destroy(confab_server *server);
 
 /* Runs `job(server, argument)` on the thread of loop `loop`, 0 to confab_server_loops() - 1, in a later turn of the
@@ -475,6 +519,17 @@ CONFAB_API const char *confab_server_url(const confab_server *server);
 
 /* Returns the number of event loops. Any thread. */
 CONFAB_API int confab_server_loops(const confab_server *server);
+
+/* Closes the open connections for which `predicate(connection, user_data)` is not 0, as confab_close() does with `code`
+ * and `reason`. `predicate` is called once for each open connection, on the thread of the connection's loop, in a later
+ * turn. NULL closes all connections. A predicate that always returns 0 visits all connections. `done(closed,
+ * user_data)`, unless NULL, is called exactly once, on any thread: with the number of closed connections, when all
+ * loops have called `predicate` for their connections or have ended. If the server is never started, `done` is called
+ * during confab_destroy(), with 0. On failure, neither is called. Any thread. */
+CONFAB_API int confab_server_close_connections(
+    confab_server *server, int code, const char *reason,
+    int (*predicate)(confab_connection *connection, void *user_data),
+    void (*done)(int64_t closed, void *user_data), void *user_data);
 
 /* ------------------------------------------------------------------------------------------------------- Connections */
 
@@ -547,9 +602,126 @@ CONFAB_API int confab_leave(confab_connection *connection);
 
 /* Sends a message to all members of a room, on all loops. `data` is copied once: `length` bytes, at most 2^30. `kind`
  * is CONFAB_TEXT or CONFAB_BINARY. All members get the messages of a room in the same order. Each loop writes the
- * message when its current turn ends. Does nothing if the room has no members. Returns CONFAB_ERROR_STATE in the chat.
- * Any thread. */
+ * message when its current turn ends. Does nothing if the room has no members. Returns CONFAB_ERROR_STATE in the chat,
+ * see confab_chat_publish(). Any thread. */
 CONFAB_API int confab_publish(confab_server *server, const char *room, int kind, const void *data, size_t length);
+
+/* -------------------------------------------------------------------------------------------------------------- Chat */
+
+/* These functions publish and read in the rooms of a server from confab_chat_create(). For other servers they return
+ * CONFAB_ERROR_STATE. They work before the server is started, too. `room` is the path of the room, such as "/tea":
+ * UTF-8 that begins with '/', at most 1024 bytes. The room is opened if necessary. CONFAB_ERROR_ROOMS means that all of
+ * max_rooms rooms are occupied.
+ *
+ * An offset is the position of a message in its room, from 1; 0 is the position before all messages. Offsets are valid
+ * in one numbering of the room's messages, whose name is the epoch. With history_file, the epoch of a room survives a
+ * restart.
+ *
+ * Callbacks run on a thread of Confab that is not a loop's, one at a time for each server. They may call all functions
+ * that are for any thread, except confab_destroy(), which returns CONFAB_ERROR_THREAD there. When `result` is an error,
+ * confab_last_error() describes it in the callback. A server has at most 16384 calls whose callback has not returned
+ * yet; further calls return CONFAB_ERROR_PENDING.
+ *
+ * confab_destroy() waits for the callbacks of all calls, and ends all subscriptions. In callbacks during that time,
+ * further calls return CONFAB_ERROR_CLOSED. No callback runs after confab_destroy() has returned. */
+
+/* A message of a room. The library sets the size, which may be larger than sizeof(confab_chat_message). Strings are
+ * zero-terminated UTF-8. */
+typedef struct confab_chat_message {
+  /* Size of the struct. */
+  size_t size;
+  /* Position of the message. */
+  const char *epoch;
+  int64_t offset;
+  /* Time at which the message got its offset, in milliseconds since 1970, UTC. */
+  int64_t time_ms;
+  /* Name of the sender; NULL for a client of the plain protocol. */
+  const char *name;
+  /* The sender's identifier of the message: the tag of a client, or the key of confab_chat_publish(). NULL for a client
+   * of the plain protocol. */
+  const char *key;
+  /* The text, and its length in bytes; NULL for a binary message, whose content the history does not have. A text of
+   * the plain protocol may contain zero bytes. The history has only the beginning of such a text if it is longer than
+   * max_text_length allows; message_size is then larger than `length`. */
+  const char *text;
+  size_t length;
+  /* Size of the message in bytes. */
+  int64_t message_size;
+} confab_chat_message;
+
+/* A page of a room's history. The library sets the size, which may be larger than sizeof(confab_chat_page). */
+typedef struct confab_chat_page {
+  /* Size of the struct. */
+  size_t size;
+  /* The messages, oldest first: an array of `count` pointers. */
+  const confab_chat_message *const *messages;
+  size_t count;
+  /* Whether there are more messages in the requested direction. */
+  int has_more;
+  /* Position of the newest message that the room has ever had. */
+  const char *end_epoch;
+  int64_t end_offset;
+} confab_chat_page;
+
+/* Publishes a text to all members of a room. `text` is UTF-8 of `length` bytes, 1 to max_text_length characters;
+ * control characters other than newlines and tabs are removed. `name` is the sender's name, 1 to max_name_length
+ * characters; it may be in use by a client. `key` is an identifier of the message: 1 to 64 ASCII letters, digits, - and
+ * _. While the room stores a message of the program with this key, it gets no second one: `done` then gets the position
+ * of the first one. NULL means a random key. Messages that one thread publishes keep their order; the calls of `done`
+ * may have another one.
+ *
+ * Returns CONFAB_ERROR_ARGUMENT if an argument is wrong. On success, `done(result, epoch, offset, user_data)`, unless
+ * NULL, is called exactly once: with CONFAB_OK and the position of the message, when the message is ordered, and with
+ * CONFAB_DURABILITY_FULL also stored; or with NULL, 0 and an error: CONFAB_ERROR_ROOMS, CONFAB_ERROR_PENDING,
+ * CONFAB_ERROR_UNAVAILABLE or CONFAB_ERROR_UNKNOWN. `epoch` is freed when the callback returns. Any thread. */
+CONFAB_API int confab_chat_publish(
+    confab_server *server, const char *room, const char *name, const char *text, size_t length, const char *key,
+    void (*done)(int result, const char *epoch, int64_t offset, void *user_data), void *user_data);
+
+/* Reads a page of a room's history, of at most `count` messages, 1 to 100, and 256 KiB. With `after`, the page has the
+ * oldest messages after that offset; with `before`, the newest ones before that offset. At least one of them must be
+ * -1, which means none; with both, the page has the newest messages of the room. `epoch` is the epoch of the offset,
+ * NULL without one.
+ *
+ * On success, `done(result, page, user_data)` is called exactly once: with CONFAB_OK and the page, which is freed when
+ * the callback returns; or with NULL and an error: CONFAB_ERROR_ROOMS, CONFAB_ERROR_UNAVAILABLE, CONFAB_ERROR_EPOCH or,
+ * with `after`, CONFAB_ERROR_HISTORY_GONE. Any thread. */
+CONFAB_API int confab_chat_history(
+    confab_server *server, const char *room, const char *epoch, int64_t after, int64_t before, int count,
+    void (*done)(int result, const confab_chat_page *page, void *user_data), void *user_data);
+
+/* Returns the number of members of a room, including those of the plain protocol; 0 if the room does not exist. Before
+ * that, calls `each(name, user_data)`, unless NULL, for each member of the rich protocol, on the calling thread. `name`
+ * is freed when the callback returns. Any thread. */
+CONFAB_API int64_t confab_chat_members(
+    confab_server *server, const char *room, void (*each)(const char *name, void *user_data), void *user_data);
+
+/* A sequence of a room's messages, from confab_chat_subscribe() to confab_chat_unsubscribe(). */
+typedef struct confab_chat_subscription confab_chat_subscription;
+
+/* Calls `callback(result, message, user_data)` with CONFAB_OK for each message of a room after a position, and then for
+ * each new message, in the order of the offsets. `message` is freed when the callback returns. The next message is read
+ * after that, so a slow callback needs no memory. With `epoch` NULL, `offset` is ignored, and the sequence begins with
+ * new messages when the room is open, shortly after this function has returned. To miss no message, begin at the
+ * position `end_epoch` and `end_offset` of a page. A program that stores the position of each message that it has
+ * handled, and begins there after a restart, handles each message at least once.
+ *
+ * If the sequence cannot be continued, `callback` is called once more, with NULL and an error: CONFAB_ERROR_ROOMS,
+ * CONFAB_ERROR_UNAVAILABLE, CONFAB_ERROR_EPOCH, or CONFAB_ERROR_HISTORY_GONE if the callback lags so far behind that
+ * the room does not have the next message any more. A sequence that is ended by confab_chat_unsubscribe() or
+ * confab_destroy() has no such call.
+ *
+ * `*subscription` is set before the first callback, and NULL on failure. It is valid until confab_chat_unsubscribe() or
+ * confab_destroy(). Any thread. */
+CONFAB_API int confab_chat_subscribe(
+    confab_server *server, const char *room, const char *epoch, int64_t offset,
+    void (*callback)(int result, const confab_chat_message *message, void *user_data), void *user_data,
+    confab_chat_subscription **subscription);
+
+/* Ends and frees a subscription, also after an error. When the function returns, its callback has returned and is not
+ * called again; the function waits for the callback that is running, if any. Within callbacks of the chat it returns at
+ * once, and a running callback of the subscription is the last one. Any thread. */
+CONFAB_API int confab_chat_unsubscribe(confab_chat_subscription *subscription);
 
 /* ---------------------------------------------------------------------------------------------------------- Requests */
 

@@ -20,9 +20,24 @@ struct CError: Error {
       case .invalidCertificate: CONFAB_ERROR_CERTIFICATE
       case .alreadyStarted: CONFAB_ERROR_STATE
       case .forked: CONFAB_ERROR_FORKED
+      case .historyUnusable: CONFAB_ERROR_HISTORY
       default: CONFAB_ERROR_ENGINE
       }
     self.init(code, CError.settings.reduce(error.message) { $0.replacing($1.swift, with: $1.c) })
+  }
+
+  init(_ error: ChatError) {
+    let code =
+      switch error.code {
+      case .textInvalid, .nameInvalid, .keyInvalid, .roomInvalid, .rejected: CONFAB_ERROR_ARGUMENT
+      case .tooManyRooms: CONFAB_ERROR_ROOMS
+      case .tooManyPending: CONFAB_ERROR_PENDING
+      case .unavailable: CONFAB_ERROR_UNAVAILABLE
+      case .unknown: CONFAB_ERROR_UNKNOWN
+      case .historyGone: CONFAB_ERROR_HISTORY_GONE
+      case .epochChanged: CONFAB_ERROR_EPOCH
+      }
+    self.init(code, error.message)
   }
 
   /// Names of settings in Swift's error messages, with their names in the header.
@@ -103,6 +118,15 @@ func constant(_ text: StaticString) -> UnsafePointer<CChar> {
 func string(_ text: UnsafePointer<CChar>?, _ name: String) throws(CError) -> String {
   guard let text = unsafe text else { throw .argument("\(name) is NULL") }
   guard let string = unsafe String(validatingCString: text) else { throw .argument("\(name) is not UTF-8") }
+  return string
+}
+
+/// Reads a text of `length` bytes. Throws if it is NULL or not UTF-8.
+func string(_ text: UnsafePointer<CChar>?, _ length: Int) throws(CError) -> String {
+  guard let text = unsafe UnsafeRawPointer(text) else { throw .argument("text is NULL") }
+  guard (0...1 << 30).contains(length) else { throw .argument("length must be at most 2^30") }
+  let bytes = unsafe UnsafeRawBufferPointer(start: text, count: length)
+  guard let string = unsafe String(validating: bytes, as: UTF8.self) else { throw .argument("text is not UTF-8") }
   return string
 }
 

@@ -1,6 +1,7 @@
 public import CConfab
 internal import Confab
 internal import ConfabChat
+internal import ConfabSQLite
 
 @c @implementation
 public func confab_config_init(_ config: UnsafeMutablePointer<confab_config>?, _ size: Int) -> Int32 {
@@ -78,7 +79,7 @@ private var chatSettings: [ConfigField<ChatOptions>] {
     .number(\.max_text_length, \.maxTextLength), .number(\.max_name_length, \.maxNameLength),
     .number(\.max_event_rate, \.maxEventRate),
     .number(\.max_event_burst, \.maxEventBurst),
-    .number(\.max_rename_rate, \.maxRenameRate),
+    .number(\.max_rename_rate, \.maxRenameRate), .number(\.max_pending_bytes, \.maxPendingBytes),
   ]
 }
 
@@ -88,6 +89,7 @@ extension confab_config {
     unsafe serverSettings.forEach { unsafe $0.write(Configuration(), to: &config) }
     unsafe chatSettings.forEach { unsafe $0.write(ChatOptions(), to: &config) }
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
+    unsafe config.max_history_file_size = 1 << 30
     return unsafe config
   }
 
@@ -96,6 +98,31 @@ extension confab_config {
     var options = ChatOptions()
     unsafe chatSettings.forEach { unsafe $0.read(self, to: &options) }
     return options
+  }
+
+  /// Returns the engine of a chat with the settings in this struct.
+  func engine(_ options: ChatOptions, _ log: LogTarget) throws(CError) -> any Engine {
+    guard let durability = unsafe durabilities[durability] else {
+      throw unsafe CError(CONFAB_ERROR_CONFIGURATION, "durability must be 0 or 1, not \(durability)")
+    }
+    let size = unsafe max_history_file_size
+    guard (1 << 20...1 << 40).contains(size) else {
+      throw CError(CONFAB_ERROR_CONFIGURATION, "max_history_file_size must be 1048576 to 1099511627776, not \(size)")
+    }
+    guard unsafe history_file != nil else { return MemoryEngine() }
+    let file = try unsafe string(history_file, "history_file")
+    let logger = try unsafe logger(log)
+    do throws(ConfabError) {
+      try options.validate()
+      return try SQLiteEngine(
+        file: file, durability: durability, maxFileSize: Int(size), options: options, logger: logger)
+    } catch {
+      throw CError(error)
+    }
+  }
+
+  private var durabilities: [Int32: SQLiteEngine.Durability] {
+    [Int32(CONFAB_DURABILITY_NORMAL.rawValue): .normal, Int32(CONFAB_DURABILITY_FULL.rawValue): .full]
   }
 
   /// Returns the server's settings in this struct.

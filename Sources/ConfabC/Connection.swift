@@ -1,5 +1,6 @@
 internal import CConfab
 internal import Confab
+internal import Synchronization
 
 /// The context of a connection.
 @safe final class ConnectionContext: @unchecked Sendable {
@@ -89,14 +90,52 @@ public func confab_send(_ connection: OpaquePointer?, _ kind: Int32, _ data: Uns
   }
 }
 
+/// Reads the arguments of a close frame.
+private func close(_ code: Int32, _ reason: UnsafePointer<CChar>?) throws(CError) -> (CloseCode, String) {
+  guard let code = UInt16(exactly: code).map(CloseCode.init), code.isSendable else {
+    throw .argument("close code \(code) must not be sent (RFC 6455, section 7.4)")
+  }
+  return (code, try unsafe reason == nil ? "" : string(reason, "reason"))
+}
+
 @c @implementation
 public func confab_close(_ connection: OpaquePointer?, _ code: Int32, _ reason: UnsafePointer<CChar>?) -> Int32 {
   result { () throws(CError) in
     let connection = try unsafe Connection.open(connection)
-    guard let code = UInt16(exactly: code).map(CloseCode.init), code.isSendable else {
-      throw .argument("close code \(code) must not be sent (RFC 6455, section 7.4)")
+    let (code, reason) = try unsafe close(code, reason)
+    connection.close(code, reason: reason)
+  }
+}
+
+/// Counts the connections that a call closes. Calls `done` when all loops have released it: they have run the call's job,
+/// or have dropped it.
+@safe private final class ClosedCount: Sendable {
+  private let count = Atomic(0)
+  private let done: @Sendable (Int64) -> Void
+
+  init(_ done: @escaping @Sendable (Int64) -> Void) { self.done = done }
+  func add() { count.add(1, ordering: .relaxed) }
+  deinit { done(Int64(count.load(ordering: .acquiring))) }
+}
+
+@c @implementation
+public func confab_server_close_connections(
+  _ server: OpaquePointer?, _ code: Int32, _ reason: UnsafePointer<CChar>?,
+  _ predicate: (@convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32)?,
+  _ done: (@convention(c) (Int64, UnsafeMutableRawPointer?) -> Void)?, _ userData: UnsafeMutableRawPointer?
+) -> Int32 {
+  result { () throws(CError) in
+    let host = try unsafe HostedServer.of(server)
+    let (code, reason) = try unsafe close(code, reason)
+    // nonisolated(unsafe): the program is responsible for its pointer.
+    nonisolated(unsafe) let userData = unsafe userData
+    let closed = ClosedCount { unsafe done?($0, userData) }
+    host.server.forEachConnection { connection in
+      if let predicate = unsafe predicate, unsafe predicate(connection.handle, userData) == 0 { return }
+      guard connection.readyState == .open else { return }
+      connection.close(code, reason: reason)
+      closed.add()
     }
-    connection.close(code, reason: unsafe reason == nil ? "" : try string(reason, "reason"))
   }
 }
 

@@ -12,6 +12,8 @@ internal import Synchronization
   private(set) var server: Server!
   /// Nil for a chat, which has its own rooms.
   let rooms: Rooms?
+  /// Nil for a server with callbacks.
+  private let chat: HostedChat?
   /// Whether the server runs in the program's loop.
   private let isOnHostLoop: Bool
   /// The URL of the page, freed with this object.
@@ -26,6 +28,7 @@ internal import Synchronization
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
     rooms = unsafe Rooms(limit: Int(config.max_rooms))
+    chat = nil
     // nonisolated(unsafe): the program is responsible for its pointer.
     nonisolated(unsafe) let userData = unsafe userData
     // Unowned: this object outlives the loops, since confab_destroy() waits for them.
@@ -39,8 +42,16 @@ internal import Synchronization
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
     rooms = nil
-    let chat = unsafe Chat(options: config.chatOptions)
-    try unsafe listen(config, chat) { chat.handler(on: $0) }
+    let options = unsafe config.chatOptions
+    let chat = Chat(options: options, engine: try unsafe config.engine(options, log))
+    let hosted = HostedChat(chat)
+    self.chat = hosted
+    do throws(CError) {
+      try unsafe listen(config, chat) { chat.handler(on: $0) }
+    } catch {
+      hosted.end()
+      throw error
+    }
   }
 
   private func listen(
@@ -109,13 +120,15 @@ internal import Synchronization
     }
   }
 
-  /// Stops the server and ends the log, before the program's reference is released.
+  /// Stops the server, and ends the chat and the log, before the program's reference is released.
   func end() throws(CError) {
+    try chat?.checkThread()
     if isStarted.load(ordering: .acquiring) {
       try checkThread()
       server.stop()
       try wait()
     }
+    chat?.end()
     log.end()
   }
 
@@ -134,6 +147,14 @@ internal import Synchronization
     let host = unsafe Unmanaged<HostedServer>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
     try host.server.origin.checked()
     return host
+  }
+
+  /// Returns the chat of a handle's server.
+  static func chat(of handle: OpaquePointer?) throws(CError) -> HostedChat {
+    guard let chat = try unsafe of(handle).chat else {
+      throw CError(CONFAB_ERROR_STATE, "the server is not a chat: use confab_chat_create()")
+    }
+    return chat
   }
 
   var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }

@@ -33,6 +33,12 @@ public func confab_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
     case CONFAB_ERROR_CLOSED: "closing or closed"
     case CONFAB_ERROR_ROOMS: "too many rooms"
     case CONFAB_ERROR_FORKED: "called in a child of fork()"
+    case CONFAB_ERROR_HISTORY: "unusable history file"
+    case CONFAB_ERROR_PENDING: "too many messages or calls are pending"
+    case CONFAB_ERROR_UNAVAILABLE: "the room is not open in time"
+    case CONFAB_ERROR_UNKNOWN: "the message may have been stored, or not"
+    case CONFAB_ERROR_HISTORY_GONE: "messages after the position are not stored any more"
+    case CONFAB_ERROR_EPOCH: "the position is of another epoch"
     default: "unknown error"
     }
   return unsafe constant(text)

@@ -37,8 +37,7 @@ struct HeaderTests {
 
   @Test func everyLimitHasAFieldWithItsDefault() throws {
     try check(Configuration.limits, Configuration())
-    // A chat made in C keeps its history in memory, so it has no pending messages.
-    try check(ChatOptions.limits.filter { $0.name != "maxPendingBytes" }, ChatOptions())
+    try check(ChatOptions.limits, ChatOptions())
   }
 
   private func check<Settings>(_ limits: [Limit<Settings>], _ settings: Settings) throws {

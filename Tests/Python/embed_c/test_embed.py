@@ -1,6 +1,8 @@
 """C programs, built from only the installed header and libraries, run under valgrind."""
 
 import asyncio
+import json
+import re
 import signal
 import ssl
 import time
@@ -149,6 +151,48 @@ def test_rooms_on_two_loops(tree, programs):
         assert said.count("closed 4321 'bye' cleanly after 1\n") == 6
         assert said.count("closed 4000 'too many rooms' ") == 1
         assert said.endswith("10 accepted, 0 now\n"), said
+
+
+@pytest.mark.parametrize("history", [[], ["history.db"]], ids=["memory", "file"])
+def test_program_publishes_and_reads_in_its_chat(tree, programs, tmp_path, history):
+    with Program(tree, programs["publish"][0], *[tmp_path / name for name in history], under=VALGRIND) as program:
+        async def main():
+            plain = await websockets.connect(program.ws + "tea")
+            rich = await websockets.connect(program.ws + "tea", subprotocols=["chat.confab.v1"])
+            await rich.send('{"type":"hello","name":"Ann"}')
+            await expect(rich, "welcome")
+            program.process.stdin.write("\n")
+            program.process.stdin.flush()
+            message = await expect(rich, "message")
+            assert (message["from"], message["text"], message["tag"]) == ("Bot", "hello", "greeting")
+            line = await plain.recv()
+            assert "Bot" in line and line.endswith("hello")
+            for client in (plain, rich):
+                with pytest.raises(websockets.ConnectionClosed):
+                    while True:
+                        await client.recv()
+                assert (client.close_code, client.close_reason) == (4000, "closed by the program")
+        asyncio.run(asyncio.wait_for(main(), 60))
+        program.close_input()
+        assert program.end() == "done\n"
+
+
+async def expect(client, kind):
+    """Returns the client's next event of that type."""
+    while (event := json.loads(await client.recv()))["type"] != kind:
+        pass
+    return event
+
+
+@pytest.mark.parametrize("history", [[], ["history.db"]], ids=["memory", "file"])
+def test_bot_answers(tree, programs, tmp_path, history):
+    with Program(tree, programs["bot"][0], 0, *[tmp_path / name for name in history]) as program:
+        async def main():
+            async with websockets.connect(program.ws) as client:
+                await client.send("!time")
+                assert await client.recv() == "!time"
+                assert re.fullmatch(r".*Clock.*It is \d\d:\d\d\.", await client.recv(), re.DOTALL)
+        asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_misuse_returns_errors(tree, programs):

@@ -1,0 +1,204 @@
+internal import CConfab
+internal import Confab
+internal import ConfabChat
+internal import Dispatch
+internal import Synchronization
+
+/// The chat of a server: the program's calls and subscriptions, and their callbacks. Any thread.
+///
+/// Callbacks run on a queue, one at a time. So they may block without stalling a loop or Swift's tasks.
+final class HostedChat: Sendable {
+  /// Maximum number of calls that have not ended.
+  private static let maxCalls = 16384
+
+  let chat: Chat
+  private let callbacks = DispatchQueue(label: "confab.chat")
+  private static let key = DispatchSpecificKey<ObjectIdentifier>()
+  /// Calls and subscriptions that have not ended.
+  private let running = DispatchGroup()
+  /// Messages to publish, in the order of the calls.
+  private let drafts: AsyncStream<Draft>.Continuation
+  private let state = Mutex(State())
+
+  private struct State {
+    var isEnded = false
+    var calls = 0
+    var subscriptions: [ObjectIdentifier: Subscription] = [:]
+  }
+
+  private struct Draft: Sendable {
+    let message: ProgramMessage
+    let done: @Sendable (Result<StreamPosition, ChatError>) -> Void
+  }
+
+  init(_ chat: Chat) {
+    self.chat = chat
+    let (stream, continuation) = AsyncStream.makeStream(of: Draft.self)
+    drafts = continuation
+    callbacks.setSpecific(key: HostedChat.key, value: ObjectIdentifier(self))
+    // Ended by end().
+    Task { for await draft in stream { await chat.publish(draft.message, draft.done) } }
+  }
+
+  /// Ends the subscriptions, waits for all calls, and shuts the engine down. No callback runs afterwards.
+  func end() {
+    let subscriptions = state.withLock { state in
+      state.isEnded = true
+      defer { state.subscriptions = [:] }
+      return state.subscriptions.values
+    }
+    for subscription in subscriptions { subscription.cancel() }
+    running.wait()
+    drafts.finish()
+    let isShutDown = DispatchSemaphore(value: 0)
+    Task { [engine = chat.engine] in
+      await engine.shutdown()
+      isShutDown.signal()
+    }
+    isShutDown.wait()
+    callbacks.sync {}
+  }
+
+  /// Throws in callbacks, which must not wait for their own end.
+  func checkThread() throws(CError) {
+    if isCallbackThread {
+      throw CError(CONFAB_ERROR_THREAD, "a callback of the chat would wait for its own end: use confab_stop()")
+    }
+  }
+
+  private var isCallbackThread: Bool { DispatchQueue.getSpecific(key: HostedChat.key) == ObjectIdentifier(self) }
+
+  // MARK: Calls
+
+  /// Publishes a message. `done` is called once, on the queue.
+  func publish(
+    _ message: ProgramMessage, _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
+  ) throws(CError) {
+    try beginCall()
+    drafts.yield(Draft(message: message) { result in self.endCall { done(result) } })
+  }
+
+  /// Reads a page. `done` is called once, on the queue.
+  func history(
+    of room: String, after: StreamPosition?, before: StreamPosition?, count: Int,
+    _ done: @escaping @Sendable (Result<HistoryPage, ChatError>) -> Void
+  ) throws(CError) {
+    try beginCall()
+    Task {
+      let result: Result<HistoryPage, ChatError>
+      do throws(ChatError) {
+        result = .success(try await chat.history(of: room, after: after, before: before, count: count))
+      } catch {
+        result = .failure(error)
+      }
+      endCall { done(result) }
+    }
+  }
+
+  private func beginCall() throws(CError) {
+    try state.withLock { state throws(CError) in
+      try HostedChat.check(state)
+      guard state.calls < HostedChat.maxCalls else {
+        throw CError(CONFAB_ERROR_PENDING, "\(HostedChat.maxCalls) calls are pending")
+      }
+      state.calls += 1
+      running.enter()
+    }
+  }
+
+  private func endCall(_ callback: @escaping @Sendable () -> Void) {
+    callbacks.async { [self] in
+      callback()
+      state.withLock { $0.calls -= 1 }
+      running.leave()
+    }
+  }
+
+  private static func check(_ state: borrowing State) throws(CError) {
+    if state.isEnded { throw CError(CONFAB_ERROR_CLOSED, "the server is being destroyed") }
+  }
+
+  // MARK: Subscriptions
+
+  /// Begins a subscription, which this object keeps until it ends. `register` is called before the first callback.
+  func subscribe(
+    to room: String, after position: StreamPosition?, _ register: (Subscription) -> Void,
+    _ callback: @escaping Subscription.Callback
+  ) throws(CError) {
+    let subscription = Subscription(self, callback)
+    try state.withLock { state throws(CError) in
+      try HostedChat.check(state)
+      state.subscriptions[ObjectIdentifier(subscription)] = subscription
+      running.enter()
+    }
+    register(subscription)
+    subscription.read(chat.publications(in: room, after: position)) { self.running.leave() }
+  }
+
+  /// Ends and releases a subscription. Its callback is not called again.
+  func unsubscribe(_ subscription: Subscription) {
+    subscription.cancel()
+    state.withLock { $0.subscriptions[ObjectIdentifier(subscription)] = nil }
+    if !isCallbackThread { callbacks.sync {} }
+  }
+
+  /// Calls `body` on the queue, and returns when it has returned.
+  func call(_ body: @escaping @Sendable () -> Void) async {
+    await withCheckedContinuation { done in
+      callbacks.async {
+        body()
+        done.resume()
+      }
+    }
+  }
+}
+
+/// The target of a `confab_chat_subscription`. The chat keeps it until confab_chat_unsubscribe() or confab_destroy().
+@safe final class Subscription: Sendable {
+  typealias Callback = @Sendable (Result<ChatMessage, ChatError>) -> Void
+
+  private let chat: HostedChat
+  private let callback: Callback
+  private let isCancelled = Atomic(false)
+  private let task = Mutex<Task<Void, Never>?>(nil)
+  private let origin = OriginProcess()
+
+  init(_ chat: HostedChat, _ callback: @escaping Callback) { (self.chat, self.callback) = (chat, callback) }
+
+  /// Calls the callback for each message, and then `ended`.
+  func read(_ publications: Publications, _ ended: @escaping @Sendable () -> Void) {
+    task.withLock {
+      $0 = Task {
+        do throws(ChatError) {
+          let messages = publications.makeAsyncIterator()
+          while let message = try await messages.next(isolation: nil) { await report(.success(message)) }
+        } catch {
+          await report(.failure(error))
+        }
+        ended()
+      }
+      if isCancelled.load(ordering: .acquiring) { $0?.cancel() }
+    }
+  }
+
+  private func report(_ result: Result<ChatMessage, ChatError>) async {
+    await chat.call { [self] in if !isCancelled.load(ordering: .acquiring) { callback(result) } }
+  }
+
+  func cancel() {
+    isCancelled.store(true, ordering: .releasing)
+    task.withLock { $0?.cancel() }
+  }
+
+  // MARK: Pointers
+
+  /// The handle is valid while the chat keeps this object.
+  var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
+
+  static func end(_ handle: OpaquePointer?) throws(CError) {
+    guard let handle = unsafe handle else { throw .argument("the subscription is NULL") }
+    let subscription = unsafe Unmanaged<Subscription>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    try subscription.origin.checked()
+    subscription.chat.unsubscribe(subscription)
+  }
+}
