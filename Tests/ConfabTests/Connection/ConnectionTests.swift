@@ -270,6 +270,21 @@ import Testing
   }
 }
 
+extension ConnectionTests {
+  /// A socket that is not read is not polled, and its end would not be noticed.
+  @Test(.timeLimit(.minutes(1))) func heldConnectionThatIsDroppedEnds() async throws {
+    try await withServer(onOpen: { $0.pauseReading() }) { server, events in
+      let client = try RawClient(port: server.port)
+      #expect(await events.next() == opened)
+      let loop = server.loops[0]
+      let connection = try #require(await loop.theConnection())
+      loop.execute { connection.drop() }
+      #expect(await events.next() == .closed(Close(code: .abnormal, reason: "", isClean: false)))
+      client.hangUp()
+    }
+  }
+}
+
 extension EventLoop {
   /// The loop's only connection.
   fileprivate func theConnection() async -> Connection? {

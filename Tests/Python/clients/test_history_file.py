@@ -302,7 +302,7 @@ def test_small_pending_messages_use_little_memory(file, durability):
                 missing -= len(client.socket.recv(min(missing, 1 << 16)))
                 most = max(most, server.memory())
             sending.join()
-            assert most - before < (32 if durability == "normal" else 15) << 20
+            assert most - before < (48 if durability == "normal" else 15) << 20
 
 
 @pytest.mark.slow

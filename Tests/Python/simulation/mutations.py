@@ -20,7 +20,8 @@ LWS = SOURCES + "Lws/"
 PLATFORM = SOURCES + "Platform/"
 
 # Name, file, removed text, and replacement. Excluded are calls that a timer makes up for within 20 ms
-# (BroadcastLog.logRelieved), and libwebsockets' own requests for output when a socket is full.
+# (BroadcastLog.logRelieved), the reading of a dropped connection that its handler holds (ConnectionTests), and
+# libwebsockets' own requests for output when a socket is full.
 MUTATIONS = [
     ("readers are notified of growth", LOG + "FrameLog.swift", "for entry in readers { entry.reader.logGrew() }", ""),
     ("growth is notified again", LOG + "FrameLog.swift", "    isGrowthKnown = false\n    return (queue.end", "    return (queue.end"),
@@ -39,7 +40,6 @@ MUTATIONS = [
     ("closing is scheduled", CONNECTION + "Closing.swift", "    socket.wakeLws()\n    loop.turn.schedule(self)\n", "    socket.wakeLws()\n"),
     ("closing has a timer", CONNECTION + "Closing.swift", "    socket.setTimer(patience)\n", ""),
     ("lws notices timers", CONNECTION + "Closing.swift", "    socket.wakeLws()\n", ""),
-    ("dropped connections are read", LOOP + "ReadScheduler.swift", "    if reading.isPaused { readOn() }\n", ""),
     ("close frames ask for output", CONNECTION + "Writing.swift", "if writeBacklog(), state == .closing { requestWritable() }", "_ = writeBacklog()"),
     ("new work gets a turn", LOOP + "Turn.swift", "if !fanouts.isEmpty || !connections.isEmpty { uv.pollWithoutBlocking() }", ""),
     ("other threads' growth is a job", LOOP + "EventLoop.swift", "      execute { self.turn.schedule(fanout) }\n", ""),
