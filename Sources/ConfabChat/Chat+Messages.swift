@@ -75,6 +75,8 @@ extension Chat {
   ///
   /// - Parameters:
   ///   - room: the path of the room. The room is opened if necessary.
+  ///   - after: the position after which the page begins.
+  ///   - before: the position before which the page ends. Not used with `after`.
   ///   - count: maximum number of messages, at most 100. A page has at most 256 KiB, or one message.
   public func history(
     of room: String, after: StreamPosition? = nil, before: StreamPosition? = nil, count: Int = 50
@@ -101,7 +103,9 @@ extension Chat {
   /// }
   /// ```
   ///
-  /// - Parameter position: nil begins with the next message.
+  /// - Parameters:
+  ///   - room: the path of the room. The room is opened if necessary.
+  ///   - position: nil begins with the next message.
   public func publications(in room: String, after position: StreamPosition? = nil) -> Publications {
     Publications(chat: self, room: room, after: position)
   }
