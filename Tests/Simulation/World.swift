@@ -386,6 +386,9 @@ final class World: @unchecked Sendable {
   private func answerCloses() {
     for client in clients where client.received()?.closeCode != nil { close(by: client) }
     settle(within: 200)
+    for client in clients where client.hasSentClose && client.openedCount > client.closedCount {
+      fail("client \(client.index) has answered the close frame, and its connection has not ended")
+    }
   }
 
   private func check(_ client: Client) {
