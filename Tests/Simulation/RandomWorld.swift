@@ -17,6 +17,7 @@ struct RandomWorld {
     if choices.next(3) == 1 { shape.maxBacklog = 100_000 }
     if choices.next(2) == 1 { shape.sendsBacklogMark = 200 }
     if choices.next(3) == 1 { shape.maxTurnDelivery = 1 }
+    if choices.next(4) == 1 { shape.maxMessageRate = 4 }
     rarity = [16, 4, 64][Int(choices.next(3))]
     maxClients = 1 + Int(choices.next(6))
     turns = 20 + 20 * Int(choices.next(8))

@@ -17,6 +17,8 @@ final class World: @unchecked Sendable {
     var maxBacklog = 1 << 20
     var sendsBacklogMark = 64 << 10
     var maxTurnDelivery = 4 << 20
+    /// Messages per second from a client; 0 means no limit.
+    var maxMessageRate = 0
   }
 
   /// A fault that was found.
@@ -47,7 +49,7 @@ final class World: @unchecked Sendable {
   nonisolated(unsafe) static var isTraced = false
 
   private func trace(_ event: @autoclosure () -> String) {
-    if World.isTraced { print(String(repeating: "  ", count: running.count) + event()) }
+    if World.isTraced { print("\(sim_now())" + String(repeating: "  ", count: 1 + running.count) + event()) }
   }
 
   /// The world that the C side calls.
@@ -74,6 +76,8 @@ final class World: @unchecked Sendable {
     configuration.maxBacklog = shape.maxBacklog
     configuration.backlogMark = shape.sendsBacklogMark
     configuration.maxTurnDelivery = shape.maxTurnDelivery
+    configuration.maxMessageRate = shape.maxMessageRate
+    configuration.limitsLoopback = shape.maxMessageRate > 0
     configuration.logger = Listening.logger
     do {
       let configuration = try chat?.configuration(from: configuration) ?? configuration
@@ -352,7 +356,7 @@ final class World: @unchecked Sendable {
     // Some clients never read the close frame, others never answer it.
     if choose(2) == 0 { awaitCloseTimeout() }
     for client in clients { sim_set_capacity(client.socket, .max) }
-    settle(within: 200)
+    settle(within: 200 + rateDelay)
     if choose(2) == 0 { awaitCloseTimeout() } else { answerCloses() }
     for client in clients { check(client) }
     for loop in hosts.indices where !stopped.contains(loop) { stop(loop) }
@@ -366,6 +370,12 @@ final class World: @unchecked Sendable {
     tearDown()
   }
 
+  /// The time in which the rate limit lets all messages of each client through, in milliseconds.
+  private var rateDelay: UInt64 {
+    guard shape.maxMessageRate > 0 else { return 0 }
+    return UInt64((clients.map(\.sentCount).max() ?? 0) * 1000 / shape.maxMessageRate)
+  }
+
   /// Waits for more than the close timeout. All connections that were closing have ended then.
   private func awaitCloseTimeout() {
     settle(within: 200)
@@ -374,7 +384,8 @@ final class World: @unchecked Sendable {
       nonisolated(unsafe) let client = client
       _ = connection.loop.execute { client.isFoundClosing = connection.readyState == .closing }
     }
-    settle()
+    // The close frame is sent by a timer.
+    settle(within: 10)
     let closing = clients.filter(\.isFoundClosing)
     wait(6000)
     settle(within: 200)
@@ -385,7 +396,7 @@ final class World: @unchecked Sendable {
 
   private func answerCloses() {
     for client in clients where client.received()?.closeCode != nil { close(by: client) }
-    settle(within: 200)
+    settle(within: 200 + rateDelay)
     for client in clients where client.hasSentClose && client.openedCount > client.closedCount {
       fail("client \(client.index) has answered the close frame, and its connection has not ended")
     }

@@ -20,8 +20,9 @@ LWS = SOURCES + "Lws/"
 PLATFORM = SOURCES + "Platform/"
 
 # Name, file, removed text, and replacement. Excluded are calls that a timer makes up for within 20 ms
-# (BroadcastLog.logRelieved), the reading of a dropped connection that its handler holds (ConnectionTests), and
-# libwebsockets' own requests for output when a socket is full.
+# (BroadcastLog.logRelieved), the reading of a dropped connection that its handler holds (ConnectionTests), the reading
+# of a killed one (Socket.kill), which is not read while its authorization is pending, and libwebsockets' own requests
+# for output when a socket is full.
 MUTATIONS = [
     ("readers are notified of growth", LOG + "FrameLog.swift", "for entry in readers { entry.reader.logGrew() }", ""),
     ("growth is notified again", LOG + "FrameLog.swift", "    isGrowthKnown = false\n    return (queue.end", "    return (queue.end"),
@@ -51,7 +52,6 @@ MUTATIONS = [
     ("reading continues after the close frame", LWS + "Workarounds/Pings.swift", "closeFrameWasSent() {\n    output.isPongPending = false\n    loop.reads.resume(self)\n", "closeFrameWasSent() {\n    output.isPongPending = false\n"),
     ("paused connections are checked again", LOOP + "ReadScheduler.swift", "{ [unowned self] in checkPaused() }", "{}"),
     ("hosts prepare to poll", PLATFORM + "UvLoop.swift", "    events.willPoll()\n    return", "    return"),
-    ("killed requests are not read", LWS + "Socket.swift", "    setReading(false)\n", ""),
 ]
 
 
