@@ -17,6 +17,7 @@ if __name__ == "__main__":
     os.nice(19)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    target = Target(int(sys.argv[2]), float(sys.argv[3]))
-    asyncio.run(ATTACKS[sys.argv[1]].run(target))
+    seconds = float(sys.argv[3])
+    target = Target(int(sys.argv[2]), seconds)
+    asyncio.run(asyncio.wait_for(ATTACKS[sys.argv[1]].run(target), seconds + 120))
     print(json.dumps({"tally": target.tally, "surprises": target.surprises, "most": target.most}))

@@ -102,7 +102,8 @@ async def never_read(target):
         await peer.send(frame(2, b"x" * 20_000))
         await peer.until(lambda: peer.answers.frames > 0)
         return "heard" if peer.answers.frames else None
-    await target.repeat(speak, [Case("a speaker", None, "heard", "1013")], at_once=10, rate=100)
+    # At least 800 kB, so that all readers exceed their backlog however slow the machine is.
+    await target.repeat(speak, [Case("a speaker", None, "heard", "1013")] * 40, at_once=10, rate=100)
     # The readers read now. They find what was sent before 1013, or that the server has dropped the connection.
     for reader in readers:
         reader.reading = asyncio.create_task(reader.read())
