@@ -65,12 +65,12 @@ private struct Model {
       history.bytes <= maxBytes && (history.bytes > 0 || kept == 0), "\(history.bytes) bytes for \(kept) messages")
     for number in 0..<30 {
       let member = Member(number: UInt64(number % 2))
-      guard let tag = Tag("tag\(number / 2)") else { return }
-      let newest = said.lastIndex { $0.member == member && $0.tag == tag.text }.map { $0 + 1 } ?? 0
+      let tag = "tag\(number / 2)"
+      let newest = said.lastIndex { $0.member == member && $0.tag == tag }.map { $0 + 1 } ?? 0
+      let found = history.message(with: MemberTag(member: member, tag: tag))
       require(
-        history.message(with: tag, of: member).map { ReadMessage($0).id } ?? 0
-          == (newest >= history.oldestOffset ? newest : 0),
-        "\(tag.text) is not \(newest)")
+        found.map { ReadMessage($0.json).id } ?? 0 == (newest >= history.oldestOffset ? newest : 0),
+        "\(tag) is not \(newest)")
     }
   }
 
