@@ -47,7 +47,7 @@ extension EventLoop {
     for socket in handshakes.takePassed(now: now) {
       if let connection = socket.boundConnection { connection.wasNotAuthorizedInTime() } else { socket.rejectLate() }
     }
-    for connection in httpConnections.all where connection.deadline <= now { connection.timedOut() }
+    for connection in httpConnections.all where connection.deadline.time <= now { connection.timedOut() }
   }
 
   /// Handles LWS_CALLBACK_WSI_DESTROY: a connection of any kind has ended.

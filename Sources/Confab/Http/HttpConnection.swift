@@ -16,8 +16,8 @@ final class HttpConnection: @unchecked Sendable {
     case lingering
   }
 
-  /// When the current phase has taken too long, in the loop's milliseconds.
-  private(set) var deadline: UInt64
+  /// Time at which the current phase has taken too long.
+  private(set) var deadline: HttpDeadline
   private let socket: StreamSocket
   private let peer: SocketAddress
   private var proxied: Proxied?
@@ -29,27 +29,19 @@ final class HttpConnection: @unchecked Sendable {
   private var isFirst = true
   private var isReading = false
   private var keepsAlive = false
-  /// The part of the response that the kernel has not taken, from ``sent`` on.
-  private var output: [UInt8] = []
-  private var sent = 0
-  private var lingerEnd: UInt64 = 0
+  private var output = HttpOutput()
 
-  /// Idle timeout of a kept-alive connection without a request, in milliseconds.
-  private static let idleTimeout: UInt64 = 5_000
-  /// Time without progress after which a client is dropped, in milliseconds: for a file, and for a response in memory.
-  private static let fileTimeout: UInt64 = 120_000
-  private static let answerTimeout: UInt64 = 5_000
-  /// Limits of lingering, in milliseconds: in all, and without data from the client.
-  private static let (lingerTimeout, lingerSilence) = (UInt64(30_000), UInt64(5_000))
   /// Maximum number of requests of one client that are served before other clients have their turn.
   private static let requestsAtOnce = 8
+  /// Maximum number of bytes of one read. Bytes that follow an upgrade are kept until lws takes them.
+  private static let readSize = 16 << 10
 
   init(
     _ socket: StreamSocket, _ peer: SocketAddress, _ proxied: Proxied?, _ ticket: Admission.Ticket, deadline: UInt64,
     on loop: EventLoop
   ) {
     (self.socket, self.peer, self.proxied, self.ticket) = (socket, peer, proxied, ticket)
-    (self.deadline, self.loop) = (deadline, loop)
+    (self.deadline, self.loop) = (HttpDeadline(deadline), loop)
     parser = RequestParser(limit: loop.configuration.maxHeaderSize)
   }
 
@@ -91,7 +83,7 @@ final class HttpConnection: @unchecked Sendable {
     let scratch = loop.scratch
     switch socket.receive(into: scratch, limit: HttpConnection.readSize) {
     case .bytes(let count):
-      if !parser.hasBegun && !isFirst { deadline = loop.now + loop.configuration.handshakeTimeout.milliseconds }
+      if !parser.hasBegun && !isFirst { extendDeadline(by: loop.configuration.handshakeTimeout.milliseconds) }
       parser.append(scratch.prefix(count))
       return true
     case .nothingYet: wait(for: .input)
@@ -103,9 +95,6 @@ final class HttpConnection: @unchecked Sendable {
     }
     return false
   }
-
-  /// Maximum number of bytes of one read. Bytes that follow an upgrade are kept until lws takes them.
-  private static let readSize = 16 << 10
 
   private func wait(for interest: UvPoll.Interest) {
     if poll == nil && interest == .nothing { return }
@@ -154,18 +143,16 @@ final class HttpConnection: @unchecked Sendable {
     let isHead = request.method == .head
     switch file.validators.evaluate(request.fields) {
     case .failed: return finish(Response.preconditionFailed, isHead: isHead)
-    case .notModified:
-      return answer((PageHeaders.notModified + lines(file.validators)).headBytes)
+    case .notModified: return answer((PageHeaders.notModified + lines(file.validators)).headBytes)
     case .passed: break
     }
     guard let transfer = FileTransfer(file, isHead: isHead, to: self, on: loop) else {
-      let rejection = Rejection(
-        .tooManyConnections, "no descriptor is left for a file", headers: Rejection.retryLater)
+      let rejection = Rejection(.tooManyConnections, "no descriptor is left for a file", headers: Rejection.retryLater)
       return finish(loop.reject(rejection, client, path: request.target.path), isHead: isHead)
     }
     wait(for: .nothing)
     phase = .transferring(transfer)
-    deadline = loop.now + HttpConnection.fileTimeout
+    extendDeadline(by: HttpDeadline.file)
   }
 
   /// Header lines of each response with a file.
@@ -195,8 +182,8 @@ final class HttpConnection: @unchecked Sendable {
 
   private func answer(_ bytes: [UInt8]) {
     phase = .answering
-    (output, sent) = (bytes, 0)
-    deadline = loop.now + HttpConnection.answerTimeout
+    output = HttpOutput(bytes)
+    extendDeadline(by: HttpDeadline.answer)
     flush()
   }
 
@@ -205,29 +192,19 @@ final class HttpConnection: @unchecked Sendable {
   }
 
   /// Returns whether everything in ``output`` has been sent.
-  private func flushPart() -> Bool {
-    guard sent < output.count else { return true }
-    guard let count = send(output.span.extracting(sent..<output.count)) else { return false }
-    sent += count
-    guard sent == output.count else {
-      wait(for: .output)
+  private func flushPart() -> Bool { output.isEmpty || isSent(output.flush(to: socket)) }
+
+  /// Returns whether everything has been sent, when the kernel has taken `count` bytes. If that is nil, the client has
+  /// gone, and the connection ends.
+  private func isSent(_ count: Int?) -> Bool {
+    guard let count else {
+      end()
       return false
     }
-    (output, sent) = ([], 0)
-    return true
-  }
-
-  /// Returns how many bytes the kernel has taken; nil if the client has gone, and this connection has ended.
-  private func send(_ bytes: Span<UInt8>) -> Int? {
-    guard let count = socket.send(bytes) else {
-      end()
-      return nil
-    }
-    if count > 0 {
-      let time = if case .transferring = phase { HttpConnection.fileTimeout } else { HttpConnection.answerTimeout }
-      deadline = loop.now + time
-    }
-    return count
+    let timeout = if case .transferring = phase { HttpDeadline.file } else { HttpDeadline.answer }
+    if count > 0 { extendDeadline(by: timeout) }
+    if !output.isEmpty { wait(for: .output) }
+    return output.isEmpty
   }
 
   private func answered() {
@@ -235,18 +212,17 @@ final class HttpConnection: @unchecked Sendable {
     if loop.isStopping { return end() }
     phase = .lingering
     socket.endWriting()
-    lingerEnd = loop.now + HttpConnection.lingerTimeout
-    deadline = loop.now + HttpConnection.lingerSilence
+    deadline.beginLingering(loop.now)
     wait(for: .input)
   }
 
   private func awaitRequest() {
     phase = .reading
     guard parser.hasBegun else {
-      deadline = loop.now + HttpConnection.idleTimeout
+      extendDeadline(by: HttpDeadline.idle)
       return wait(for: .input)
     }
-    deadline = loop.now + loop.configuration.handshakeTimeout.milliseconds
+    extendDeadline(by: loop.configuration.handshakeTimeout.milliseconds)
     // read() continues by itself, and limits the requests of a turn.
     if isReading { return }
     // In another turn, because a client may have sent any number of requests.
@@ -256,13 +232,15 @@ final class HttpConnection: @unchecked Sendable {
 
   private func discard() {
     switch socket.receive(into: loop.scratch) {
-    case .bytes: deadline = min(lingerEnd, loop.now + HttpConnection.lingerSilence)
+    case .bytes: deadline.goOnLingering(loop.now)
     case .nothingYet: break
     case .ended: end()
     }
   }
 
   // MARK: Ending
+
+  private func extendDeadline(by timeout: UInt64) { deadline.extend(by: timeout, loop.now) }
 
   /// Called when ``deadline`` has passed.
   func timedOut() {
@@ -298,20 +276,15 @@ extension HttpConnection {
   /// Returns false if no more is wanted now, or ever.
   func send(_ head: FileTransfer.Head, _ validators: Validators, _ body: Span<UInt8>) -> Bool {
     if head.bodyLength == nil { keepsAlive = false }
-    output = (head.lines + lines(validators)).headBytes
-    output.append(body)
-    sent = 0
+    var bytes = (head.lines + lines(validators)).headBytes
+    bytes.append(body)
+    output = HttpOutput(bytes)
     return flushPart()
   }
 
   /// Sends a part of the body. Returns false if no more is wanted now, or ever.
   func sendBody(_ body: Span<UInt8>) -> Bool {
-    guard let count = send(body) else { return false }
-    if count == body.count { return true }
-    (output, sent) = ([], 0)
-    output.append(body.extracting(count..<body.count))
-    wait(for: .output)
-    return false
+    isSent(output.send(body, to: socket))
   }
 
   /// Called when lws has sent the file. The part of it that is left here is still sent.
