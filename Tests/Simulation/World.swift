@@ -31,24 +31,24 @@ final class World: @unchecked Sendable {
   let shape: Shape
   var choices: Choices
   private(set) var clients: [Client] = []
-  private var hosts: [UnsafeMutablePointer<uv_loop_t>] = []
-  private var servers: [Server?] = []
+  var hosts: [UnsafeMutablePointer<uv_loop_t>] = []
+  var servers: [Server?] = []
   private var listeners: [Int32] = []
-  private var logs: [BroadcastLog] = []
-  private var chat: Chat?
+  var logs: [BroadcastLog] = []
+  var chat: Chat?
   private var nextItem: UInt32 = 1
   private(set) var fault: Fault?
   /// The loops that are in the middle of a step, and whether other threads may not act now.
   private var running: [Int] = []
   private var isAtomic = false
-  private var stopped: Set<Int> = []
+  var stopped: Set<Int> = []
   /// The actions of other threads within a turn, set by the runner of the world.
   var meanwhile: () -> Void = {}
 
   /// Whether every event is printed.
   nonisolated(unsafe) static var isTraced = false
 
-  private func trace(_ event: @autoclosure () -> String) {
+  func trace(_ event: @autoclosure () -> String) {
     if World.isTraced { print("\(sim_now())" + String(repeating: "  ", count: 1 + running.count) + event()) }
   }
 
@@ -162,7 +162,7 @@ final class World: @unchecked Sendable {
     sim_advance(UInt64(milliseconds))
   }
 
-  // MARK: Actions of clients and threads
+  // MARK: Actions of the servers' threads
 
   func connect(to loop: Int, log: Int?, compresses: Bool) {
     trace(
@@ -181,12 +181,12 @@ final class World: @unchecked Sendable {
     logs[log].append(Message(.binary, Client.payload(item).span))
   }
 
-  private func makeItem(_ size: Int) -> Client.Item {
+  func makeItem(_ size: Int) -> Client.Item {
     defer { nextItem += 1 }
     return Client.Item(id: nextItem, size: max(4, size))
   }
 
-  private func expect(_ item: Client.Item, in log: Int) {
+  func expect(_ item: Client.Item, in log: Int) {
     for client in clients where client.log == log {
       if client.isClosing { client.fallBehind(item) } else { client.expect(item) }
     }
@@ -223,7 +223,7 @@ final class World: @unchecked Sendable {
   }
 
   /// Sends a message to a client from its loop.
-  fileprivate func send(to client: Client, _ connection: Connection, size: Int) {
+  func send(to client: Client, _ connection: Connection, size: Int) {
     atomically {
       let item = makeItem(size)
       trace("send \(item.id) of \(item.size) to \(client.index)")
@@ -238,75 +238,7 @@ final class World: @unchecked Sendable {
     }
   }
 
-  // MARK: Handler
-
-  fileprivate func opened(_ connection: Connection, _ request: borrowing Request) {
-    let client = clients[Int(request[header: "user-agent"]!)!]
-    trace("opened \(client.index)")
-    let log = Int(request.path.dropFirst())
-    client.openedCount += 1
-    client.connection = connection
-    client.weakConnection = connection
-    if shape.isChat { client.log = 0 } else if let log { join(client, connection, log) }
-  }
-
-  private func join(_ client: Client, _ connection: Connection, _ log: Int) {
-    atomically {
-      client.log = nil
-      connection.join(logs[log])
-      if connection.readyState == .open { client.log = log } else { client.close(owingAll: false) }
-    }
-  }
-
-  /// A client's message is an order to the server. The first byte is its kind.
-  enum Order: UInt8 { case publish, send, leave, join, close, stop }
-
-  fileprivate func received(_ bytes: [UInt8], from connection: Connection) {
-    guard let client = client(of: connection) else { return fail("a message of a connection that is not open") }
-    client.handledCount += 1
-    guard let order = Order(rawValue: bytes[0]) else { return fail("a message that was not sent") }
-    trace("order of client \(client.index): \(order)")
-    let size = Int(bytes[2]) << 16 | Int(bytes[3]) << 8 | Int(bytes[4])
-    switch order {
-    case .publish: publish(to: Int(bytes[1]) % logs.count, size: size)
-    case .send: send(to: client, connection, size: size)
-    case .leave:
-      atomically {
-        client.log = nil
-        connection.leave()
-        if connection.readyState != .open { client.close(owingAll: false) }
-      }
-    case .join: join(client, connection, Int(bytes[1]) % logs.count)
-    case .close:
-      client.close(owingAll: true)
-      client.closeDeadline = sim_now() + 5000
-      connection.close()
-    case .stop: stop(client.loop)
-    }
-  }
-
-  /// In a chat each message is delivered to every member unchanged.
-  fileprivate func said(_ bytes: [UInt8], by connection: Connection) {
-    guard let client = client(of: connection) else { return fail("a message of a connection that is not open") }
-    client.handledCount += 1
-    trace("client \(client.index) sends a message")
-    let id = bytes[..<4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-    expect(Client.Item(id: id, size: bytes.count), in: 0)
-  }
-
-  fileprivate func closed(_ connection: Connection, _ close: Close) {
-    guard let client = client(of: connection) else { return fail("a close without an open, or a second close") }
-    client.closedCount += 1
-    trace("closed \(client.index): \(close)")
-    client.log = nil
-    client.close(owingAll: false)
-    // A client that does not read is dropped at its deadline, or when its backlog exceeds the limit.
-    let isLate = client.closeDeadline.map { sim_now() >= $0 } ?? false
-    if !close.isClean && (isLate || client.mostUnread > shape.maxBacklog) { client.isOwedAll = false }
-    client.connection = nil
-  }
-
-  private func client(of connection: Connection) -> Client? { clients.first { $0.connection === connection } }
+  // MARK: Actions of clients
 
   /// Limits how many bytes the kernel takes for a client.
   func limit(_ client: Client, to capacity: Int) {
@@ -345,129 +277,5 @@ final class World: @unchecked Sendable {
     client.hasVanished = true
     client.isOwedAll = false
     sim_vanish(client.socket, byReset)
-  }
-
-  // MARK: The end
-
-  /// Has all clients read, and checks that each has received its messages. Then stops the servers, and checks that
-  /// nothing is left.
-  func finish() {
-    trace("finish")
-    // Some clients never read the close frame, others never answer it.
-    if choose(2) == 0 { awaitCloseTimeout() }
-    for client in clients { sim_set_capacity(client.socket, .max) }
-    settle(within: 200 + rateDelay)
-    if choose(2) == 0 { awaitCloseTimeout() } else { answerCloses() }
-    for client in clients { check(client) }
-    for loop in hosts.indices where !stopped.contains(loop) { stop(loop) }
-    settle(within: 200)
-    answerCloses()
-    settle(within: 20_000)
-    for client in clients where client.openedCount != client.closedCount {
-      fail("client \(client.index): \(client.openedCount) times opened, \(client.closedCount) times closed")
-    }
-    for (loop, host) in hosts.enumerated() where !sim_is_empty(host) { fail("loop \(loop) has not ended") }
-    tearDown()
-  }
-
-  /// The time in which the rate limit lets all messages of each client through, in milliseconds.
-  private var rateDelay: UInt64 {
-    guard shape.maxMessageRate > 0 else { return 0 }
-    return UInt64((clients.map(\.sentCount).max() ?? 0) * 1000 / shape.maxMessageRate)
-  }
-
-  /// Waits for more than the close timeout. All connections that were closing have ended then.
-  private func awaitCloseTimeout() {
-    settle(within: 200)
-    for client in clients {
-      guard let connection = client.connection else { continue }
-      nonisolated(unsafe) let client = client
-      _ = connection.loop.execute { client.isFoundClosing = connection.readyState == .closing }
-    }
-    // The close frame is sent by a timer.
-    settle(within: 10)
-    let closing = clients.filter(\.isFoundClosing)
-    wait(6000)
-    settle(within: 200)
-    for client in closing where client.openedCount > client.closedCount {
-      fail("client \(client.index) is still closing after the close timeout")
-    }
-  }
-
-  private func answerCloses() {
-    for client in clients where client.received()?.closeCode != nil { close(by: client) }
-    settle(within: 200 + rateDelay)
-    for client in clients where client.hasSentClose && client.openedCount > client.closedCount {
-      fail("client \(client.index) has answered the close frame, and its connection has not ended")
-    }
-  }
-
-  private func check(_ client: Client) {
-    // A client that was never open has only the response to its request.
-    if client.openedCount == 0 { return }
-    guard let (items, closeCode, isWhole) = client.received() else {
-      return fail("client \(client.index) received invalid frames or changed messages")
-    }
-    trace("client \(client.index) should receive \(client.expected.map(\.id)), received \(items.map(\.id))")
-    let expected = client.expected
-    guard items.count <= expected.count, items.elementsEqual(expected[..<items.count]) else {
-      let place = zip(items, expected).enumerated().first { $1.0 != $1.1 }?.offset ?? expected.count
-      return fail("client \(client.index): message \(place) is not the expected one")
-    }
-    if closeCode == 1013 {
-      client.isOwedAll = false
-      if client.mostUnread <= shape.maxBacklog {
-        fail("client \(client.index) was evicted, but never lagged by more than \(client.mostUnread) bytes")
-      }
-    }
-    guard client.isOwedAll else { return }
-    if !isWhole { fail("client \(client.index) received a part of a frame") }
-    if items.count < expected.count { fail("client \(client.index) got \(items.count) of \(expected.count) messages") }
-    if !client.isClosing && client.handledCount < client.sentCount {
-      fail("client \(client.index): \(client.handledCount) of \(client.sentCount) messages were received")
-    }
-  }
-
-  private func tearDown() {
-    for client in clients { client.connection = nil }
-    servers = servers.map { _ in nil }
-    chat = nil
-    for client in clients where client.weakConnection != nil { fail("connection \(client.index) is retained") }
-    for (index, log) in logs.enumerated() where log.retained > 0 { fail("log \(index) retains \(log.retained) bytes") }
-    for client in clients { sim_free(client.socket) }
-    if fault == nil {
-      if sim_open_handles() > 0 { fail("\(sim_open_handles()) handles were never closed") }
-      for host in hosts {
-        if uv_loop_close(host) != 0 { fail("a loop is not empty") }
-        host.deallocate()
-      }
-    }
-    World.current = nil
-  }
-}
-
-/// A handler that follows the clients' orders, or passes everything on to a chat's handler.
-private final class WorldHandler: Handler {
-  private unowned let world: World
-  private let chat: (any Handler)?
-
-  init(_ world: World, _ chat: (any Handler)?) { (self.world, self.chat) = (world, chat) }
-
-  func opened(_ connection: Connection, request: Request) {
-    world.atomically {
-      world.opened(connection, request)
-      chat?.opened(connection, request: request)
-    }
-  }
-
-  func received(_ message: Message, from connection: Connection) {
-    guard let chat else { return world.received([UInt8](message), from: connection) }
-    world.said([UInt8](message), by: connection)
-    chat.received(message, from: connection)
-  }
-
-  func closed(_ connection: Connection, _ close: Close) {
-    chat?.closed(connection, close)
-    world.closed(connection, close)
   }
 }
