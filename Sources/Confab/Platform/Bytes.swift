@@ -24,21 +24,3 @@ extension OutputSpan<UInt8> {
     }
   }
 }
-
-extension Span<UInt8> {
-  /// Returns the index of the first byte from `index` on that is not ASCII, or the count.
-  func endOfAscii(from index: Int) -> Int {
-    unsafe withUnsafeBytes { bytes in
-      guard let start = bytes.baseAddress else { return index }
-      var index = index
-      while bytes.count - index >= 16 {
-        let one = unsafe (start + index).loadUnaligned(as: UInt64.self)
-        let other = unsafe (start + index + 8).loadUnaligned(as: UInt64.self)
-        if (one | other) & 0x8080_8080_8080_8080 != 0 { break }
-        index += 16
-      }
-      while index < bytes.count, unsafe bytes[index] < 0x80 { index += 1 }
-      return index
-    }
-  }
-}
