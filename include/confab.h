@@ -182,9 +182,9 @@ typedef enum confab_durability {
   CONFAB_DURABILITY_FULL = 1
 } confab_durability;
 
-/* All settings of a server. Flags are 0 (no) or any other value (yes). Only confab_chat_create() reads the settings of
- * the chat. The rich protocol is the subprotocol chat.confab.v1 of the chat (Protocol.md), and its clients are those
- * that requested it. */
+/* All settings of a server. Flags are 0 (no) or any other value (yes). Sizes are in bytes. Members whose names end
+ * with _ms are in milliseconds. Only confab_chat_create() reads the settings of the chat. The rich protocol is the
+ * subprotocol chat.confab.v1 of the chat (Protocol.md), and its clients are those that requested it. */
 typedef struct confab_config {
   /* sizeof(confab_config), set by confab_config_init(). */
   size_t size;
@@ -221,8 +221,9 @@ typedef struct confab_config {
    * with a digit. The server selects the first subprotocol in the client's list that it supports. A client that offers
    * none of them is accepted without a subprotocol. Default: NULL, none. */
   const char *const *subprotocols;
-  /* Whether messages of 128 bytes and more are compressed for clients that offer it (permessage-deflate, RFC 7692). A
-   * message is compressed once for all of them. Default: 1. */
+  /* Whether messages of 128 bytes and more are compressed for clients that offer it (permessage-deflate, RFC 7692). All
+   * clients share the compressed message. It is compressed a second time if some of them have asked for a smaller
+   * window. Default: 1. */
   int offers_compression;
 
   /* Access */
@@ -241,112 +242,114 @@ typedef struct confab_config {
 
   /* Limits */
 
-  /* Maximum message size. A larger message closes the connection with 1009 as soon as its size is known; the message is
-   * not kept. Bytes, 1 to 2^30. Default: 1 MiB. */
+  /* Maximum message size. Larger messages close the connection with 1009. The connection is closed as soon as the size
+   * is known; the message is not kept. Range: 1 byte to 1 GiB. Default: 1 MiB. */
   int64_t max_message_size;
   /* Maximum number of fragments per message, including empty ones. A message with more closes the connection with 1008.
    * Range: 1 to 2^30. Default: 16384. */
   int64_t max_fragments;
-  /* Maximum memory for incomplete messages of all connections; each event loop gets an equal share. A connection that
-   * would exceed it is closed with 1013. Bytes, 1 to 2^40. Default: 256 MiB. */
+  /* Maximum memory for incomplete messages of all connections. A connection that would exceed it is closed with 1013.
+   * Each event loop gets an equal share. Range: 1 byte to 1 TiB. Default: 256 MiB. */
   int64_t max_unfinished_bytes;
-  /* Maximum backlog of a client: the bytes accepted for it and not yet handed to the kernel, not counting what the
-   * current turn has added to its room. A client that is further behind is closed with 1013; other clients are not
-   * delayed. The server pauses reading from a client whose backlog is more than half of the limit, so that a client is
-   * not closed with 1013 for its own messages. Bytes, 0 to 2^30. Default: 8 MiB. */
+  /* Maximum backlog of one client: bytes that the server has accepted for it and not yet handed to the kernel. A client
+   * that is further behind is closed with 1013; other clients are not delayed. Bytes that the current turn has added
+   * to the client's room are not counted. The server pauses reading from a client whose backlog is more than half of
+   * the limit, so that a client is not closed with 1013 for its own messages. Range: 0 to 1 GiB. Default: 8 MiB. */
   int64_t max_backlog;
-  /* Maximum memory for all backlogs of the process, of all its servers. When less than max_backlog is left, the
-   * remaining amount becomes the limit of each client; clients beyond it are closed with 1013. Bytes, 0 to 2^40.
-   * Default: 256 MiB. */
+  /* Maximum memory for the backlogs of all clients. The clients that are furthest behind are closed with 1013. The
+   * limit applies to all servers of the process together. When less than max_backlog is left, the remaining amount
+   * becomes the limit of each client. Range: 0 to 1 TiB. Default: 256 MiB. */
   int64_t max_total_backlog;
-  /* Maximum number of connections on all event loops, and at most as many as the process has file descriptors for.
-   * Further connections get status 503. Range: 1 to 2^30. Default: 16384. */
+  /* Maximum number of connections. Further connections get status 503. The number of file descriptors that the process
+   * may have limits it, too. Range: 1 to 2^30. Default: 16384. */
   int64_t max_connections;
-  /* Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
-   * 429. Clients on loopback are exempt, see limits_loopback. 0 means no limit. Default: 256. */
+  /* Maximum number of connections from one IPv4 address or one /64 network of IPv6. Further connections get status 429.
+   * Clients on loopback are exempt, see limits_loopback. 0 means no limit. Range: 0 to 2^30. Default: 256. */
   int64_t max_connections_per_address;
-  /* Maximum number of new connections per second on all event loops. Further connections wait in the kernel's queue.
-   * Clients on loopback are exempt. 0 means no limit. Default: 1000. */
+  /* Maximum number of new connections per second. Further connections wait in the kernel's queue. Clients on loopback
+   * are exempt. 0 means no limit. Range: 0 to 2^30. Default: 1000. */
   int64_t max_accept_rate;
-  /* Maximum size of the request header section. Larger requests get status 431. With TLS, header names are not counted.
-   * Headers unknown to libwebsockets have a separate limit: twice this size. A connection beyond it is dropped without
-   * a response. Bytes, 1024 to 16384. Default: 8 KiB. */
+  /* Maximum size of the request header section. Larger requests get status 431. The size also limits the number of
+   * headers. With TLS, header names are not counted. Headers unknown to libwebsockets have a separate limit: twice this
+   * size. A connection beyond it is dropped without a response. Range: 1 KiB to 16 KiB. Default: 8 KiB. */
   int64_t max_header_size;
-  /* Maximum length of the decoded request path. Longer paths get status 414. Bytes, 1 to 16384. Default: 1 KiB. */
+  /* Maximum length of the decoded request path. Longer paths get status 414. Range: 1 byte to 16 KiB. Default: 1 KiB. */
   int64_t max_path_length;
-  /* Time from the TCP connection to the end of the first request. A client that takes longer gets status 408; during a
-   * TLS handshake, it is dropped without a response. Milliseconds, 1 to a day. Default: 10 s. */
+  /* Time from the TCP connection to the end of the first request. Slower clients get status 408. During a TLS
+   * handshake, they are dropped without a response. Range: 1 ms to 1 day. Default: 10 s. */
   int64_t handshake_timeout_ms;
-  /* Maximum number of messages per second from one connection. The server pauses reading from a faster client, so that
-   * TCP slows the client down; no messages are lost. Clients on loopback are exempt. 0 means no limit. Default: 500. */
+  /* Maximum number of messages per second from one connection. The server reads from a faster client at this rate. TCP
+   * then slows the client down; no messages are lost. Clients on loopback are exempt. 0 means no limit. Range: 0 to
+   * 2^30. Default: 500. */
   int64_t max_message_rate;
-  /* Maximum number of message bytes per second from one connection, after inflating. A fragment counts as at least 8
-   * KiB. The server pauses reading from a faster client, as for max_message_rate. Bytes per second, 0 means no limit.
-   * Default: 4 MiB. */
+  /* Maximum number of message bytes per second from one connection. The server reads from a faster client at this rate.
+   * Bytes are counted after inflating, and a fragment counts as at least 8 KiB. Clients on loopback are exempt. 0 means
+   * no limit. Range: 0 to 1 GiB. Default: 4 MiB. */
   int64_t max_byte_rate;
-  /* Maximum number of pings per second from one connection. The server pauses reading from a faster client, as for
-   * max_message_rate. 0 means no limit. Default: 50. */
+  /* Maximum number of pings per second from one connection. The server reads from a faster client at this rate. Clients
+   * on loopback are exempt. 0 means no limit. Range: 0 to 2^30. Default: 50. */
   int64_t max_ping_rate;
-  /* Time without activity before the server sends a ping. Must be less than idle_timeout_ms. Milliseconds, up to a day,
-   * 0 means no pings. Default: 30 s. */
+  /* Time without activity before the server sends a ping. It must be less than the idle timeout. 0 means no pings.
+   * Range: 0 to 1 day. Default: 30 s. */
   int64_t ping_interval_ms;
-  /* Time without activity after which a connection is dropped. Received data and pongs count as activity. An
-   * acknowledgement by TCP counts only for data sent before the ping. Milliseconds, up to a day, 0 means no limit.
-   * Default: 60 s. */
+  /* Time without activity after which a connection is dropped. Received data, pongs, and sent bytes that the client
+   * acknowledges count as activity. Acknowledgements count only for bytes that were sent before the ping. 0 means no
+   * limit. Range: 0 to 1 day. Default: 60 s. */
   int64_t idle_timeout_ms;
-  /* Time for a closing handshake: the client reads what was sent before the close frame, and answers the close frame.
-   * The connection is dropped afterwards. Milliseconds, 0 to a day. Default: 5 s. */
+  /* Time for a closing handshake. The connection is dropped afterwards. In this time the client reads what was sent
+   * before the close frame, and answers the close frame. Range: 0 to 1 day. Default: 5 s. */
   int64_t close_timeout_ms;
   /* Whether max_connections_per_address and the rate limits, including max_accept_rate, apply to clients on loopback,
    * too. They are exempt by default, because a proxy on the same machine may connect for many clients. The limits of
    * the chat apply to all clients. Default: 0. */
   int limits_loopback;
-  /* Maximum number of rooms, of the chat or of confab_join(). At the limit, the chat removes the room that has been
-   * empty longest. If every room is occupied, a client that opens another one gets status 503. confab_join() returns
-   * CONFAB_ERROR_ROOMS at the limit. 0 means no limit. Default: 10000. */
+  /* Maximum number of rooms. At the limit, the room that has been empty longest is removed. If every room is occupied,
+   * a client that opens another one gets status 503. For a server without the chat, confab_join() returns
+   * CONFAB_ERROR_ROOMS at the limit. 0 means no limit. Range: 0 to 2^30. Default: 10000. */
   int64_t max_rooms;
-  /* Maximum number of messages in the history of a room of the chat. The oldest messages are deleted. With 0, the chat
-   * stores no messages. Default: 1000. */
+  /* Maximum number of messages in a room's history. The oldest messages are deleted. 0 means no history. Range: 0 to
+   * 2^30. Default: 1000. */
   int64_t max_history_messages;
-  /* Maximum memory for the history of a room of the chat: the messages as JSON, plus 64 bytes for each. The oldest
-   * messages are deleted. Bytes. Default: 1 MiB. */
+  /* Maximum memory for a room's history. The oldest messages are deleted. A message counts the size of its JSON and
+   * another 64 bytes. Range: 0 to 1 GiB. Default: 1 MiB. */
   int64_t max_history_bytes;
-  /* Maximum memory for the history of all rooms of the chat. An empty room counts another 4 KiB and its name. Empty
-   * rooms are removed first, then the oldest messages are deleted. Bytes, up to 2^40. Default: 256 MiB. */
+  /* Maximum memory for the history of all rooms. Empty rooms are removed first, then the oldest messages are deleted.
+   * An empty room counts another 4 KiB and its name. Range: 0 to 1 TiB. Default: 256 MiB. */
   int64_t max_total_history_bytes;
-  /* Maximum age of a message in the history of a room of the chat. Older messages are deleted. Milliseconds, rounded
-   * down to whole seconds, up to 100 years, 0 means no limit. Default: 0 s. */
+  /* Maximum age of a message in a room's history. Older messages are deleted. The age is rounded down to whole seconds.
+   * 0 means no limit. Range: 0 to 36600 days. Default: 0 s. */
   int64_t max_history_age_ms;
-  /* Number of recent messages that the chat sends to a client that joins. Range: 0 to 100. Default: 50. */
+  /* Number of recent messages that a joining client gets. The client can request another number, and older messages.
+   * Range: 0 to 100. Default: 50. */
   int64_t join_messages;
-  /* Maximum length of a text in the chat's rich protocol, in grapheme clusters. The sender of a longer text gets the
-   * error textTooLong. Range: 1 to 2^24. Default: 4000. */
+  /* Maximum length of a text in the rich protocol, in characters (grapheme clusters). A longer text gets the error
+   * textTooLong. Range: 1 to 2^24. Default: 4000. */
   int64_t max_text_length;
-  /* Maximum length of a name in the rich protocol, in grapheme clusters. A client that requests a longer name gets the
-   * error nameInvalid. Range: 1 to 256. Default: 32. */
+  /* Maximum length of a name in the rich protocol, in characters (grapheme clusters). A longer name gets the error
+   * nameInvalid. Range: 1 to 256. Default: 32. */
   int64_t max_name_length;
-  /* Maximum number of events per second from one client of the rich protocol. Further events get the error rateLimited.
-   * 0 means no limit. Default: 10. */
+  /* Maximum number of events per second from one client of the rich protocol. Further events are ignored and get the
+   * error rateLimited. 0 means no limit. Range: 0 to 2^30. Default: 10. */
   int64_t max_event_rate;
-  /* Maximum number of events at once from one client of the rich protocol, before max_event_rate applies. Further
-   * events get the error rateLimited. Range: 1 or more. Default: 20. */
+  /* Maximum number of events in one burst from one client of the rich protocol. Further events are ignored and get the
+   * error rateLimited. Range: 1 to 2^30. Default: 20. */
   int64_t max_event_burst;
-  /* Maximum number of renames per minute by one client of the rich protocol, at most 10 in one burst. Further renames
-   * get the error rateLimited. 0 means no limit. Default: 60. */
+  /* Maximum number of renames per minute by one client of the rich protocol. Further renames are ignored and get the
+   * error rateLimited. At most 10 may be in one burst. 0 means no limit. Range: 0 to 2^30. Default: 60. */
   int64_t max_rename_rate;
-  /* High-water mark: confab_send() returns CONFAB_BACKLOGGED while the backlog of the connection is larger. Bytes.
+  /* High-water mark. confab_send() returns CONFAB_BACKLOGGED while the backlog of the connection is larger. Bytes.
    * Default: 64 KiB. */
   int64_t backlog_mark;
-  /* Time after which a server that stops drops the connections that are still open, see confab_stop(). Each closing
-   * handshake also has close_timeout_ms. Milliseconds, 0 to a day. Default: 5 s. */
+  /* Time after which a server that stops drops the connections that are still open. Each closing handshake also has the
+   * close timeout. See confab_stop(). Range: 0 to 1 day. Default: 5 s. */
   int64_t stop_timeout_ms;
-  /* Time over which the server spreads the closing of connections when it stops; stop_timeout_ms begins afterwards. See
-   * `moving` of confab_callbacks. Milliseconds, 0 to a day. Default: 0, all connections are closed at once. */
+  /* Time over which a server that stops spreads the closing of its connections. The stop timeout begins afterwards. See
+   * `moving` of confab_callbacks. 0 means no delay. Range: 0 to 1 day. Default: 0 s. */
   int64_t drain_time_ms;
-  /* Size of the kernel's send buffer for each connection (SO_SNDBUF). It bounds the data that the kernel holds for a
-   * client that does not read. Linux doubles the value, and limits it to net.core.wmem_max. 0 leaves the size to the
-   * kernel, which uses up to 4 MiB. The buffer also limits the throughput to one client, to twice this size per round
-   * trip. Bytes, 0 to 2^30. Default: 128 KiB. */
+  /* Size of the kernel's send buffer for each connection. It limits the memory for a client that does not read, and the
+   * throughput to one client. Linux doubles the value (SO_SNDBUF), and limits it to net.core.wmem_max. The throughput
+   * is at most twice this size per round trip. 0 means the size that the kernel chooses, up to 4 MiB. Range: 0 to 1
+   * GiB. Default: 128 KiB. */
   int64_t send_buffer_size;
 
   /* Logging */
@@ -381,15 +384,16 @@ typedef struct confab_config {
    * the server exists, there is another file with the suffix "-wal", and no other server may have the file open.
    * Default: NULL, the history is in memory. */
   const char *history_file;
-  /* When messages are in history_file, from enum confab_durability. Default: CONFAB_DURABILITY_NORMAL. */
+  /* Time at which a message is in history_file, from enum confab_durability. Default: CONFAB_DURABILITY_NORMAL. */
   int durability;
-  /* Maximum size of history_file. The rooms that have been inactive longest are deleted. Bytes, 1 MiB to 2^40. Default:
-   * 1 GiB. */
+  /* Maximum size of history_file. Beyond it, the rooms that have been inactive longest are deleted. Range: 1 MiB to 1
+   * TiB. Default: 1 GiB. */
   int64_t max_history_file_size;
-  /* Memory for messages that are waiting for history_file. Above the limit, reading from the senders of these messages
-   * pauses until the messages are written. From 16 MiB above it, messages of other clients are rejected. In the rich
-   * protocol, the client gets the error rateLimited. In the plain protocol, its connection is closed with 1013.
-   * confab_chat_publish() returns CONFAB_ERROR_PENDING. Bytes, up to 2^40. Default: 64 MiB. */
+  /* Maximum memory for messages that are waiting for the disk or the broker. Above the limit, the server pauses reading
+   * from the senders of these messages until the messages are published. From 16 MiB above it, messages of other
+   * clients are rejected. A rejected message gets the error rateLimited in the rich protocol; in the plain protocol,
+   * the connection is closed with 1013. confab_chat_publish() returns CONFAB_ERROR_PENDING. Range: 0 to 1 TiB. Default:
+   * 64 MiB. */
   int64_t max_pending_bytes;
 } confab_config;
 

@@ -1,6 +1,6 @@
 public import Logging
 
-/// All settings of a server, with their units, defaults and effects.
+/// All settings of a server. Sizes are in bytes.
 public struct Configuration: Sendable {
   // MARK: Listening
 
@@ -36,9 +36,10 @@ public struct Configuration: Sendable {
   public var subprotocols: [String] = []
 
   /// Whether messages of ``Message/minCompressedSize`` bytes and more are compressed for clients that offer it
-  /// (permessage-deflate, RFC 7692). A message is compressed once for all clients, without a dictionary for each
-  /// connection. The default is true. In a room of 100, compressed texts of 200 bytes, 1 KiB and 16 KiB took 0.80, 0.61
-  /// and 0.46 times the bytes on the wire, and 1.2, 1.1 and 1.2 times the CPU.
+  /// (permessage-deflate, RFC 7692). All clients share the compressed message: connections have no dictionaries. A
+  /// message is compressed a second time if some of its clients have asked for a smaller window. The default is true.
+  /// In a room of 100, compressed texts of 200 bytes, 1 KiB and 16 KiB took 0.80, 0.61 and 0.46 times the bytes on the
+  /// wire, and 1.2, 1.1 and 1.2 times the CPU.
   public var offersCompression = true
 
   // MARK: Access
@@ -66,92 +67,93 @@ public struct Configuration: Sendable {
   /// default is false.
   public var proxyProtocol = false
 
-  // MARK: Limits, also in `limits`. 0 means no limit where `canBeOff` is true.
+  // MARK: Limits, also in `limits`
 
-  /// Maximum message size in bytes. A larger message closes the connection with 1009 as soon as its size is known; the
-  /// message is not kept. The default is 1 MiB.
+  /// Maximum message size. Larger messages close the connection with 1009. The connection is closed as soon as the size
+  /// is known; the message is not kept. Range: 1 byte to 1 GiB. The default is 1 MiB.
   public var maxMessageSize = 1 << 20
   /// Maximum number of fragments per message, including empty ones. A message with more closes the connection with
-  /// 1008. The default is 16,384.
+  /// 1008. Range: 1 to 2^30. The default is 16,384.
   public var maxFragments = 16_384
-  /// Maximum memory for incomplete messages of all connections, in bytes; each event loop gets an equal share. A
-  /// connection that would exceed it is closed with 1013. The default is 256 MiB.
+  /// Maximum memory for incomplete messages of all connections. A connection that would exceed it is closed with 1013.
+  /// Each event loop gets an equal share. Range: 1 byte to 1 TiB. The default is 256 MiB.
   public var maxUnfinishedBytes = 256 << 20
-  /// Maximum backlog of a client, in bytes: those accepted for it and not yet handed to the kernel, not counting what
-  /// the current turn has added to its log. A client that is further behind is closed with 1013; other clients are not
-  /// delayed. Clients of one log share the bytes, so the backlogs of many clients take little more memory than one. The
-  /// server pauses reading from a client whose backlog is more than half of the limit, so that a client is not closed
-  /// with 1013 for its own messages. The default is 8 MiB.
+  /// Maximum backlog of one client: bytes that the server has accepted for it and not yet handed to the kernel. A
+  /// client that is further behind is closed with 1013; other clients are not delayed. Bytes that the current turn has
+  /// added to the client's log are not counted. Clients of one log share the bytes, so the backlogs of many clients take
+  /// little more memory than one. The server pauses reading from a client whose backlog is more than half of the limit,
+  /// so that a client is not closed with 1013 for its own messages. Range: 0 to 1 GiB. The default is 8 MiB.
   public var maxBacklog = 8 << 20
-  /// Maximum memory for all backlogs of the process, of all its servers, in bytes. When less than ``maxBacklog`` is
-  /// left, the remaining amount becomes the limit of each client; clients beyond it are closed with 1013. The default
-  /// is 256 MiB.
+  /// Maximum memory for the backlogs of all clients. The clients that are furthest behind are closed with 1013. The
+  /// limit applies to all servers of the process together. When less than ``maxBacklog`` is left, the remaining amount
+  /// becomes the limit of each client. Range: 0 to 1 TiB. The default is 256 MiB.
   public var maxTotalBacklog = 256 << 20
 
-  /// Maximum number of connections on all event loops, and at most as many as the process has file descriptors for.
-  /// Further connections get status 503. The default is 16,384.
+  /// Maximum number of connections. Further connections get status 503. The number of file descriptors that the process
+  /// may have limits it, too. Range: 1 to 2^30. The default is 16,384.
   public var maxConnections = 16_384
-  /// Maximum number of connections from one address, or from one /64 network for IPv6. Further connections get status
-  /// 429. Clients on loopback are exempt, see ``limitsLoopback``. The default is 256; 0 means no limit.
+  /// Maximum number of connections from one IPv4 address or one /64 network of IPv6. Further connections get status
+  /// 429. Clients on loopback are exempt, see ``limitsLoopback``. 0 means no limit. Range: 0 to 2^30. The default is
+  /// 256.
   public var maxConnectionsPerAddress = 256
-  /// Maximum number of new connections per second on all event loops. Further connections wait in the kernel's queue.
-  /// Clients on loopback are exempt. The default is 1,000; 0 means no limit.
+  /// Maximum number of new connections per second. Further connections wait in the kernel's queue. Clients on loopback
+  /// are exempt. 0 means no limit. Range: 0 to 2^30. The default is 1,000.
   public var maxAcceptRate = 1000
-  /// Maximum size of the request header section in bytes. It also limits the number of headers. Larger requests get
-  /// status 431. The default is 8 KiB. With TLS, header names are not counted. Headers unknown to libwebsockets have a
-  /// separate limit: twice this size. A connection beyond it is dropped without a response.
+  /// Maximum size of the request header section. Larger requests get status 431. The size also limits the number of
+  /// headers. With TLS, header names are not counted. Headers unknown to libwebsockets have a separate limit: twice
+  /// this size. A connection beyond it is dropped without a response. Range: 1 KiB to 16 KiB. The default is 8 KiB.
   public var maxHeaderSize = 8 << 10
-  /// Maximum length of the decoded request path in bytes. Longer paths get status 414. The default is 1 KiB.
+  /// Maximum length of the decoded request path. Longer paths get status 414. Range: 1 byte to 16 KiB. The default is 1
+  /// KiB.
   public var maxPathLength = 1 << 10
-  /// Time from the TCP connection to the end of the first request. A client that takes longer gets status 408; during a
-  /// TLS handshake, it is dropped without a response. The default is 10 s.
+  /// Time from the TCP connection to the end of the first request. Slower clients get status 408. During a TLS
+  /// handshake, they are dropped without a response. Range: 1 ms to 1 day. The default is 10 s.
   public var handshakeTimeout: Duration = .seconds(10)
 
-  /// Maximum number of messages per second from one connection. The server pauses reading from a faster client, so that
-  /// TCP slows the client down; no messages are lost. Clients on loopback are exempt. The default is 500; 0 means no
-  /// limit.
+  /// Maximum number of messages per second from one connection. The server reads from a faster client at this rate. TCP
+  /// then slows the client down; no messages are lost. Clients on loopback are exempt. 0 means no limit. Range: 0 to
+  /// 2^30. The default is 500.
   public var maxMessageRate = 500
-  /// Maximum number of message bytes per second from one connection, after inflating. A fragment counts as at least 8
-  /// KiB. The server pauses reading from a faster client, as for ``maxMessageRate``. The default is 4 MiB; 0 means no
-  /// limit.
+  /// Maximum number of message bytes per second from one connection. The server reads from a faster client at this
+  /// rate. Bytes are counted after inflating, and a fragment counts as at least 8 KiB. Clients on loopback are exempt.
+  /// 0 means no limit. Range: 0 to 1 GiB. The default is 4 MiB.
   public var maxByteRate = 4 << 20
-  /// Maximum number of pings per second from one connection. The server pauses reading from a faster client, as for
-  /// ``maxMessageRate``. The default is 50; 0 means no limit.
+  /// Maximum number of pings per second from one connection. The server reads from a faster client at this rate.
+  /// Clients on loopback are exempt. 0 means no limit. Range: 0 to 2^30. The default is 50.
   public var maxPingRate = 50
-  /// Time without activity before the server sends a ping. Must be less than ``idleTimeout``. The default is 30 s; 0
-  /// means no pings.
+  /// Time without activity before the server sends a ping. It must be less than the idle timeout. 0 means no pings.
+  /// Range: 0 to 1 day. The default is 30 s.
   public var pingInterval: Duration = .seconds(30)
-  /// Time without activity after which a connection is dropped. Received data and pongs count as activity. An
-  /// acknowledgement by TCP counts only for data sent before the ping. The default is 60 s; 0 means no limit.
+  /// Time without activity after which a connection is dropped. Received data, pongs, and sent bytes that the client
+  /// acknowledges count as activity. Acknowledgements count only for bytes that were sent before the ping. 0 means no
+  /// limit. Range: 0 to 1 day. The default is 60 s.
   public var idleTimeout: Duration = .seconds(60)
-  /// Time for a closing handshake: the client reads what was sent before the close frame, and answers the close frame.
-  /// The connection is dropped afterwards. The default is 5 s.
+  /// Time for a closing handshake. The connection is dropped afterwards. In this time the client reads what was sent
+  /// before the close frame, and answers the close frame. Range: 0 to 1 day. The default is 5 s.
   public var closeTimeout: Duration = .seconds(5)
+  /// Time over which a server that stops spreads the closing of its connections. The stop timeout begins afterwards.
+  /// See ``Server/stop(within:)`` and ``Handler/moving(_:after:)``. 0 means no delay. Range: 0 to 1 day. The default is
+  /// 0 s.
+  public var drainTime: Duration = .zero
+  /// Time after which a server that stops drops the connections that are still open. Each closing handshake also has
+  /// the close timeout. Range: 0 to 1 day. The default is 5 s.
+  public var stopTimeout: Duration = .seconds(5)
+  /// Size of the kernel's send buffer for each connection. It limits the memory for a client that does not read, and
+  /// the throughput to one client. Linux doubles the value (SO_SNDBUF), and limits it to `net.core.wmem_max`. The
+  /// throughput is at most twice this size per round trip. 0 means the size that the kernel chooses, up to 4 MiB.
+  /// Range: 0 to 1 GiB. The default is 128 KiB.
+  public var sendBufferSize = 128 << 10
+
   /// Whether ``maxConnectionsPerAddress`` and the rate limits, including ``maxAcceptRate``, apply to clients on
   /// loopback, too. They are exempt by default, because a proxy on the same machine may connect for many clients. The
   /// default is false.
   public var limitsLoopback = false
-
   /// High-water mark in bytes. ``Connection/send(_:)-(Message)`` returns ``Connection/SendResult/backlogged`` while the
   /// backlog of the connection is larger. The default is 64 KiB.
   public var backlogMark = 64 << 10
-  /// Bytes, for all members together, that a loop writes to logs' members before it does other work. Writing the default
-  /// of 4 MiB takes a few milliseconds. Each log gets at least one segment written.
+  /// Bytes, for all members together, that a loop writes to logs' members before it does other work. Writing the
+  /// default of 4 MiB takes a few milliseconds. Each log gets at least one segment written.
   package var maxTurnDelivery = 4 << 20
-  /// Time after which ``Server/stop(within:)`` drops the connections that are still open. Each closing handshake also
-  /// has ``closeTimeout``. The default is 5 s.
-  public var stopTimeout: Duration = .seconds(5)
-  /// Time over which ``Server/stop(within:)`` spreads the closing of connections; ``stopTimeout`` begins afterwards.
-  /// See ``Handler/moving(_:after:)``. The default is 0: all connections are closed at once.
-  public var drainTime: Duration = .zero
-
-  // MARK: Memory
-
-  /// Size of the kernel's send buffer for each connection, in bytes (SO_SNDBUF). It bounds the data that the kernel
-  /// holds for a client that does not read. Linux doubles the value, and limits it to `net.core.wmem_max`. 0 leaves the
-  /// size to the kernel, which uses up to 4 MiB. The buffer also limits the throughput to one client, to twice this
-  /// size per round trip. The default is 128 KiB.
-  public var sendBufferSize = 128 << 10
 
   // MARK: Logging
 
@@ -167,93 +169,6 @@ public struct Configuration: Sendable {
     self.mounts = mounts
     self.logger = logger
   }
-
-  func validate() throws(ConfabError) {
-    if let problem = problems.first { throw ConfabError(.invalidConfiguration, problem.message()) }
-  }
-
-  /// All problems of the settings.
-  package var problems: [Problem] {
-    var problems: [Problem] = []
-    func require(_ condition: Bool, _ settings: String..., text: @escaping @Sendable ([String]) -> String) {
-      if !condition { problems.append(Problem(settings, text: text)) }
-    }
-    require((0...65_535).contains(port), "port") { "\($0[0]) must be 0 to 65535, not \(port)" }
-    require((1...64).contains(loops), "loops") { "\($0[0]) must be 1 to 64, not \(loops)" }
-    problems += Configuration.limits.compactMap { $0.problem(in: self) }
-    require(
-      pingInterval == .zero || idleTimeout == .zero || pingInterval < idleTimeout, "pingInterval", "idleTimeout"
-    ) {
-      "\($0[0]) must be less than \($0[1]), but is \(pingInterval.inSeconds) s with \(idleTimeout.inSeconds) s"
-    }
-    require(backlogMark >= 0, "backlogMark") { "\($0[0]) must not be negative, but is \(backlogMark)" }
-    require((0...(1 << 30)).contains(sendBufferSize), "sendBufferSize") {
-      "\($0[0]) must be 0 to 1073741824, not \(sendBufferSize)"
-    }
-    require(stopTimeout >= .zero && stopTimeout <= .seconds(86_400), "stopTimeout") {
-      "\($0[0]) must be 0 to 86400 s, not \(stopTimeout.inSeconds) s"
-    }
-    require(drainTime >= .zero && drainTime <= .seconds(86_400), "drainTime") {
-      "\($0[0]) must be 0 to 86400 s, not \(drainTime.inSeconds) s"
-    }
-    for origin in allowedOrigins {
-      require(origin == "*" || origin == "null" || Origin(origin) != nil, "allowedOrigins") {
-        "\($0[0]): '\(origin)' is not an origin: it must be like https://example.org, null or *"
-      }
-    }
-    for host in allowedHosts {
-      require(Authority(host).map { $0.port == nil } ?? false, "allowedHosts") {
-        "\($0[0]): '\(host)' is not a host: it must be a name or an address, without a port, like example.org"
-      }
-    }
-    for proxy in trustedProxies {
-      require(AddressRange(proxy) != nil, "trustedProxies") {
-        "\($0[0]): '\(proxy)' is not an address or network: it must be like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
-      }
-    }
-    require(!proxyProtocol || !trustedProxies.isEmpty, "proxyProtocol", "trustedProxies") {
-      "\($0[0]) needs \($0[1]): otherwise any client could claim any address"
-    }
-    for name in subprotocols {
-      require(name.isToken, "subprotocols") { _ in
-        "'\(name)' is not a subprotocol: it must be a token (RFC 7230, section 3.2.6)"
-      }
-      let canBeRead = name.utf8.count <= Subprotocols.maxName && !("0"..."9").contains(name.first ?? "_")
-      require(canBeRead, "subprotocols") { _ in
-        "libwebsockets cannot read the subprotocol '\(name)': it must not be longer than \(Subprotocols.maxName) bytes, "
-          + "nor begin with a digit"
-      }
-    }
-    for mount in mounts {
-      require(mount.path.begins(with: "/"), "mounts") { _ in
-        "the path of a mount must begin with '/', but is '\(mount.path)'"
-      }
-      require(mount.path == "/" || !mount.path.ends(with: "/"), "mounts") { _ in
-        "the path of a mount must not end with '/', but is '\(mount.path)'"
-      }
-      require(mount.path.utf8.count < 256, "mounts") { _ in
-        "the path of a mount must be shorter than 256 bytes: '\(mount.path)'"
-      }
-      require(isDirectory(mount.directory), "mounts") {
-        "\($0[0]): there is no folder '\(mount.directory)' to serve at \(mount.path)"
-      }
-    }
-    return problems
-  }
-}
-
-/// A problem of one or more settings.
-package struct Problem: Sendable {
-  /// The names of the settings in Swift, beginning with the one that is wrong.
-  package let settings: [String]
-  private let text: @Sendable ([String]) -> String
-
-  package init(_ settings: [String], text: @escaping @Sendable ([String]) -> String) {
-    (self.settings, self.text) = (settings, text)
-  }
-
-  /// Returns one sentence about the problem. `name` maps each setting's name in Swift to the one in the message.
-  package func message(naming name: (String) -> String = { $0 }) -> String { text(settings.map(name)) }
 }
 
 /// A folder that is served over HTTP by libwebsockets' static mount (`lws_http_mount`).
@@ -270,20 +185,5 @@ public struct Mount: Sendable {
     self.path = path
     self.directory = directory
     self.index = index
-  }
-}
-
-extension String {
-  /// Whether the text is an HTTP token (RFC 7230, section 3.2.6).
-  var isToken: Bool {
-    !isEmpty
-      && utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"):
-          true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
-      }
   }
 }

@@ -42,17 +42,21 @@ struct CError: Error {
 
   /// Names of settings in Swift's error messages, with their names in the header.
   private static let settings: [(swift: String, c: String)] =
-    (Configuration.limits.map(\.name) + ChatOptions.limits.map(\.name)
-    + [
-      "allowedHosts", "allowedOrigins", "backlogMark", "drainTime", "proxyProtocol", "sendBufferSize", "stopTimeout",
-      "trustedProxies",
-    ])
-    .map { name in
-      let c = name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
-      return (name, ["_timeout", "_interval", "_time", "_age"].contains(where: c.hasSuffix) ? c + "_ms" : c)
-    }
+    Configuration.limits.map { ($0.name, $0.member) } + ChatOptions.limits.map { ($0.name, $0.member) }
+    + ["allowedHosts", "allowedOrigins", "backlogMark", "proxyProtocol", "trustedProxies"].map { ($0, memberName($0)) }
 
   static func argument(_ message: String) -> CError { CError(CONFAB_ERROR_ARGUMENT, message) }
+}
+
+extension Limit {
+  /// The limit's member of `confab_config`.
+  var member: String {
+    if case .time = value { memberName(name) + "_ms" } else { memberName(name) }
+  }
+}
+
+private func memberName(_ name: String) -> String {
+  name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
 }
 
 extension OriginProcess {

@@ -85,18 +85,23 @@ private var chatSettings: [ConfigField<ChatOptions>] {
 
 extension confab_config {
   static var defaults: confab_config {
-    var config = unsafe confab_config()
-    unsafe serverSettings.forEach { unsafe $0.write(Configuration(), to: &config) }
-    unsafe chatSettings.forEach { unsafe $0.write(ChatOptions(), to: &config) }
+    var config = unsafe confab_config(Configuration(), ChatOptions())
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
-    unsafe config.max_history_file_size = 1 << 30
+    unsafe config.max_history_file_size = Int64(SQLiteEngine.defaultFileSize)
     return unsafe config
   }
 
-  /// The chat's settings in this struct.
-  var chatOptions: ChatOptions {
+  init(_ configuration: Configuration, _ options: ChatOptions) {
+    unsafe self.init()
+    unsafe serverSettings.forEach { unsafe $0.write(configuration, to: &self) }
+    unsafe chatSettings.forEach { unsafe $0.write(options, to: &self) }
+  }
+
+  /// Returns the chat's settings in this struct.
+  func chatOptions() throws(CError) -> ChatOptions {
     var options = ChatOptions()
     unsafe chatSettings.forEach { unsafe $0.read(self, to: &options) }
+    do throws(ConfabError) { try options.validate() } catch { throw CError(error) }
     return options
   }
 
@@ -105,17 +110,16 @@ extension confab_config {
     guard let durability = unsafe durabilities[durability] else {
       throw unsafe CError(CONFAB_ERROR_CONFIGURATION, "durability must be 0 or 1, not \(durability)")
     }
-    let size = unsafe max_history_file_size
-    guard (1 << 20...1 << 40).contains(size) else {
-      throw CError(CONFAB_ERROR_CONFIGURATION, "max_history_file_size must be 1048576 to 1099511627776, not \(size)")
+    let size = unsafe Int(max_history_file_size)
+    if let range = SQLiteEngine.problem(ofFileSize: size) {
+      throw CError(CONFAB_ERROR_CONFIGURATION, "max_history_file_size \(range)")
     }
     guard unsafe history_file != nil else { return MemoryEngine() }
     let file = try unsafe string(history_file, "history_file")
     let logger = try unsafe logger(log)
     do throws(ConfabError) {
-      try options.validate()
       return try SQLiteEngine(
-        file: file, durability: durability, maxFileSize: Int(size), options: options, logger: logger)
+        file: file, durability: durability, maxFileSize: size, options: options, logger: logger)
     } catch {
       throw CError(error)
     }
@@ -140,9 +144,6 @@ extension confab_config {
     configuration.allowedOrigins = try unsafe strings(allowed_origins, "an allowed origin")
     configuration.allowedHosts = try unsafe strings(allowed_hosts, "an allowed host")
     configuration.trustedProxies = try unsafe strings(trusted_proxies, "a trusted proxy")
-    guard unsafe (0...1 << 30).contains(max_rooms) else {
-      throw unsafe CError(CONFAB_ERROR_CONFIGURATION, "max_rooms must be 0 to 1073741824, not \(max_rooms)")
-    }
     configuration.logger = try unsafe logger(log)
     return configuration
   }

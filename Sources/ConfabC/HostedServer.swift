@@ -27,7 +27,7 @@ internal import Synchronization
   ) throws(CError) {
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
-    rooms = unsafe Rooms(limit: Int(config.max_rooms))
+    rooms = try unsafe Rooms(limit: config.chatOptions().maxRooms)
     chat = nil
     // nonisolated(unsafe): the program is responsible for its pointer.
     nonisolated(unsafe) let userData = unsafe userData
@@ -42,7 +42,7 @@ internal import Synchronization
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil
     rooms = nil
-    let options = unsafe config.chatOptions
+    let options = try unsafe config.chatOptions()
     let chat = Chat(options: options, engine: try unsafe config.engine(options, log))
     let hosted = HostedChat(chat)
     self.chat = hosted

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Confab
 
 /// A size on the command line, in bytes or with a unit: `64KiB`, `1MiB`, `1GiB`.
 struct ByteCount: ExpressibleByArgument, CustomStringConvertible, Equatable {
@@ -16,12 +17,7 @@ struct ByteCount: ExpressibleByArgument, CustomStringConvertible, Equatable {
     self.bytes = bytes
   }
 
-  var description: String {
-    for (suffix, factor) in ByteCount.units where bytes >= factor && bytes % factor == 0 {
-      return "\(bytes / factor)\(suffix)"
-    }
-    return "\(bytes)"
-  }
+  var description: String { bytes.inBytes }
 
   var defaultValueDescription: String { description }
 }

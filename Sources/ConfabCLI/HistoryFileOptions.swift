@@ -19,19 +19,20 @@
       help: ArgumentHelp(
         "Maximum size of the history file, at least 1MiB. Beyond it, the rooms that have been inactive longest are deleted.",
         valueName: "size"))
-    var maxHistoryFileSize = ByteCount(1 << 30)
+    var maxHistoryFileSize = ByteCount(SQLiteEngine.defaultFileSize)
 
     /// Returns the problems of these options for the file `history`; nil if there is none.
     func problems(for history: String?) -> [Problem] {
       var problems: [Problem] = []
       if history == nil {
         let idle = [
-          ("durability", durability != .normal), ("maxHistoryFileSize", maxHistoryFileSize.bytes != 1 << 30),
+          ("durability", durability != .normal),
+          ("maxHistoryFileSize", maxHistoryFileSize.bytes != SQLiteEngine.defaultFileSize),
         ]
         problems += idle.filter(\.1).map { name, _ in Problem([name, "history"]) { "\($0[0]) needs \($0[1])" } }
       }
-      if maxHistoryFileSize.bytes < 1 << 20 {
-        problems.append(Problem(["maxHistoryFileSize"]) { "\($0[0]) must be at least 1MiB" })
+      if let range = SQLiteEngine.problem(ofFileSize: maxHistoryFileSize.bytes) {
+        problems.append(Problem(["maxHistoryFileSize"]) { "\($0[0]) \(range)" })
       }
       if let history, let reason = reasonNotToWrite(history) {
         problems.append(Problem(["history"]) { "\($0[0]): '\(history)' cannot be written: \(reason)" })

@@ -58,25 +58,7 @@ struct ServeOptions: ParsableArguments {
   @OptionGroup(title: "Access") var access: AccessOptions
   @OptionGroup(title: "History") var engine: EngineOptions
   @OptionGroup(title: "Limits") var limits: LimitOptions
-  @OptionGroup(title: "Chat limits") var chatLimits: ChatLimitOptions
-
-  @Option(
-    help: ArgumentHelp(
-      "Size of the kernel's send buffer for each connection. 0 leaves the size to the kernel.", valueName: "size"))
-  var sendBuffer = ByteCount(defaults.sendBufferSize)
-
-  @Option(
-    help: ArgumentHelp(
-      "Time over which the server closes its connections when it stops. 0 closes all at once.", valueName: "seconds"))
-  var drain = Seconds(defaults.drainTime)
-
-  @Option(
-    help: ArgumentHelp(
-      """
-      Time after which a server that stops drops the connections that are still open. It begins after --drain. Each \
-      closing handshake also has --close-timeout.
-      """, valueName: "seconds"))
-  var stopTimeout = Seconds(defaults.stopTimeout)
+  @OptionGroup(title: "Chat limits") var chatLimits: LimitTable<ChatOptions>
 
   @Option(
     help: ArgumentHelp(
@@ -87,7 +69,11 @@ struct ServeOptions: ParsableArguments {
       valueName: "host:port"))
   var admin: ListenAddress?
 
-  var chatOptions: ChatOptions { chatLimits.options }
+  var chatOptions: ChatOptions {
+    var options = ChatOptions()
+    chatLimits.apply(to: &options)
+    return options
+  }
 
   func makeEngine(_ logger: Logger) throws -> any Engine {
     try engine.makeEngine(chatOptions, maxMessageSize: makeConfiguration(logger).maxMessageSize, logger)
@@ -103,9 +89,6 @@ struct ServeOptions: ParsableArguments {
     access.apply(to: &configuration)
     limits.apply(to: &configuration)
     engine.apply(to: &configuration)
-    configuration.sendBufferSize = sendBuffer.bytes
-    configuration.stopTimeout = stopTimeout.duration
-    configuration.drainTime = drain.duration
     configuration.sharesPort = reusePort
     return configuration
   }

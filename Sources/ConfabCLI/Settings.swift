@@ -141,16 +141,14 @@ private func optionName(_ setting: String) -> String {
   case "caFile": "nats-ca"
   case "certificateFile": "nats-cert"
   case "credentialsFile": "nats-creds"
-  case "drainTime": "drain"
   case "keyFile": "nats-key"
   case "maxBytes": "nats-max-bytes"
   case "mounts": "web-root"
   case "replicas": "nats-replicas"
-  case "sendBufferSize": "send-buffer"
   case "stream": "nats-stream"
   case "trustedProxies": "trusted-proxy"
   case "urls": "nats"
-  default: setting.optionName
+  default: Configuration.limits.first { $0.name == setting }?.option ?? setting.optionName
   }
 }
 

@@ -62,18 +62,31 @@ public final class SQLiteEngine: Engine {
   /// - Parameters:
   ///   - file: path of the file. While it is open, there is another file with the suffix `-wal`.
   ///   - durability: when messages are on the disk.
-  ///   - maxFileSize: maximum size in bytes. The default is 1 GiB. Beyond it, the rooms with the oldest last message
-  ///     are deleted.
+  ///   - maxFileSize: maximum size in bytes, 1 MiB to 1 TiB. The default is 1 GiB. Beyond it, the rooms that have been
+  ///     inactive longest are deleted.
   ///   - options: options of the chat.
   ///   - logger: logger for errors.
   public convenience init(
-    file: String, durability: Durability = .normal, maxFileSize: Int = 1 << 30, options: ChatOptions = ChatOptions(),
+    file: String, durability: Durability = .normal, maxFileSize: Int = defaultFileSize,
+    options: ChatOptions = ChatOptions(),
     logger: Logger = Logger(label: "confab")
   ) throws(ConfabError) {
+    if let range = SQLiteEngine.problem(ofFileSize: maxFileSize) {
+      throw ConfabError(.invalidConfiguration, "maxFileSize \(range)")
+    }
     let queue = DispatchQueue(label: "confab.history")
     try self.init(file, durability, maxFileSize, options, logger, hook: nil) { delay, work in
       delay == .never ? queue.async(execute: work) : queue.asyncAfter(deadline: .now() + delay, execute: work)
     }
+  }
+
+  /// Default of the maximum file size, in bytes.
+  public static let defaultFileSize = 1 << 30
+
+  /// Returns what is wrong with a maximum file size in bytes; nil if it is valid.
+  package static func problem(ofFileSize size: Int) -> String? {
+    let sizes = 1 << 20...1 << 40
+    return sizes.contains(size) ? nil : "must be \(sizes.lowerBound) to \(sizes.upperBound), not \(size)"
   }
 
   /// - Parameters:

@@ -143,7 +143,7 @@ def test_invalid_history_options_are_errors(tmp_path):
     for name, reason in ((tmp_path / "none" / "x.db", "No such file or directory"), (tmp_path, "Is a directory")):
         assert complaints("--history", name) == [f"--history: '{name}' cannot be written: {reason}"]
     assert complaints("--history", tmp_path / "x.db", "--max-history-file-size", 10) == [
-        "--max-history-file-size must be at least 1MiB"]
+        "--max-history-file-size must be 1048576 to 1099511627776, not 10"]
     assert not list(tmp_path.iterdir())
 
 
