@@ -1,7 +1,7 @@
 import Confab
 import ConfabChat
 
-/// Answers questions in the lobby. It runs on the event loop's thread, so its state needs no lock.
+/// Answers questions in the chat's rooms. It runs on the event loop's thread, so its state needs no lock.
 actor Desk {
   nonisolated let loop: EventLoop
   private var questions = 0
