@@ -1,7 +1,7 @@
 import Confab
 import CSimulation
 
-/// What handlers report to the world.
+/// The events that handlers report to the world.
 extension World {
   fileprivate func opened(_ connection: Connection, _ request: borrowing Request) {
     let client = clients[Int(request[header: "user-agent"]!)!]
