@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The options of `confab serve`, as its help has them: `options.py [PROGRAM]` writes them into the Options article and the
-manual page, between their headings. `make options` runs it."""
+manual page, between their headings. `make options` runs it. ArgumentParser's plugin generate-manual writes no defaults,
+no sections of options, and only sections of its own."""
 
 import json
 import pathlib
