@@ -1,7 +1,6 @@
 internal import CConfab
 internal import Confab
 internal import ConfabChat
-internal import Glibc
 
 /// An error of a function of the header: its result and the text for `confab_last_error()`.
 struct CError: Error {
@@ -94,23 +93,11 @@ func value<Value>(or none: Value, _ body: () throws(CError) -> Value) -> Value {
 
 /// The message of the last failure on each thread.
 enum LastError {
-  private static let key: pthread_key_t = {
-    var key = pthread_key_t()
-    // Frees a thread's message when the thread ends.
-    let failure = unsafe pthread_key_create(&key) { unsafe free($0) }
-    precondition(failure == 0, "no thread-specific data key is available")
-    return key
-  }()
+  private static let last = ThreadText()
 
-  static func set(_ message: String) {
-    unsafe free(pthread_getspecific(key))
-    unsafe pthread_setspecific(key, strdup(message))
-  }
+  static func set(_ message: String) { last.set(message) }
 
-  static var text: UnsafePointer<CChar> {
-    guard let message = unsafe pthread_getspecific(key) else { return unsafe constant("") }
-    return unsafe UnsafePointer(message.assumingMemoryBound(to: CChar.self))
-  }
+  static var text: UnsafePointer<CChar> { unsafe last.value ?? constant("") }
 }
 
 /// Returns a C string that is never freed.

@@ -2,7 +2,6 @@ internal import CConfab
 internal import Confab
 internal import ConfabChat
 internal import Dispatch
-internal import Glibc
 internal import Synchronization
 
 /// The target of a `confab_server`. The program owns it from `confab_create()` to `confab_destroy()`.
@@ -71,10 +70,10 @@ internal import Synchronization
     } catch {
       throw CError(error)
     }
-    unsafe url = strdup(server.addresses[0].url)
+    unsafe url = CMemory.copy(server.addresses[0].url)
   }
 
-  deinit { unsafe free(url) }
+  deinit { unsafe CMemory.free(url) }
 
   // MARK: Running
 

@@ -1,6 +1,5 @@
 internal import CConfab
 internal import Confab
-internal import Glibc
 
 /// The target of a `confab_request`: a request during the callback that receives it.
 @safe final class RequestView {
@@ -21,7 +20,7 @@ internal import Glibc
   /// Calls `body` with an unretained handle.
   func lend(_ body: (OpaquePointer) -> Void) {
     unsafe body(OpaquePointer(Unmanaged.passUnretained(self).toOpaque()))
-    unsafe strings.forEach { unsafe free($0) }
+    unsafe strings.forEach { unsafe CMemory.free($0) }
     unsafe strings = []
   }
 
@@ -45,7 +44,8 @@ internal import Glibc
   }
 
   func string(_ read: (borrowing Request) -> String?) -> UnsafePointer<CChar>? {
-    guard let text = with(read), let copy = unsafe strdup(text) else { return nil }
+    guard let text = with(read) else { return nil }
+    let copy = unsafe CMemory.copy(text)
     unsafe strings.append(copy)
     return unsafe UnsafePointer(copy)
   }

@@ -1,12 +1,13 @@
 public import CConfab
 internal import Confab
-internal import Glibc
 
 // The version, texts of errors, and statistics.
 
 // Never freed.
-private nonisolated(unsafe) let version = unsafe UnsafePointer(strdup(CONFAB_VERSION)!)
-private nonisolated(unsafe) let rejectionNames = unsafe rejections.map { unsafe UnsafePointer(strdup($0.rawValue)!) }
+private nonisolated(unsafe) let version = unsafe UnsafePointer(CMemory.copy(CONFAB_VERSION))
+private nonisolated(unsafe) let rejectionNames = unsafe rejections.map {
+  unsafe UnsafePointer(CMemory.copy($0.rawValue))
+}
 
 @c @implementation
 public func confab_version() -> UnsafePointer<CChar>? { unsafe version }

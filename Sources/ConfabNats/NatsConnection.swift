@@ -1,6 +1,5 @@
 package import Confab
 internal import CNats
-internal import Glibc
 
 /// A connection to NATS. libnats reconnects automatically, possibly to another server of the cluster.
 ///
@@ -129,10 +128,10 @@ final class NatsConnection: Sendable {
     func set(_ function: (OpaquePointer) -> natsStatus) {
       if status == NATS_OK { unsafe status = function(options) }
     }
-    let urls = unsafe server.urls.map { unsafe strdup($0) }
-    defer { unsafe urls.forEach { unsafe free($0) } }
+    let urls = unsafe server.urls.map { unsafe CMemory.copy($0) }
+    defer { unsafe urls.forEach { unsafe CMemory.free($0) } }
     unsafe set { options in
-      var pointers = unsafe urls.map { unsafe UnsafePointer($0) }
+      var pointers = unsafe urls.map { unsafe UnsafePointer<CChar>?($0) }
       return unsafe natsOptions_SetServers(options, &pointers, Int32(pointers.count))
     }
     unsafe set { unsafe natsOptions_SetName($0, "confab") }
@@ -218,7 +217,7 @@ extension NatsMessage {
           unsafe headers[String(cString: key)] = unsafe String(cString: value)
         }
       }
-      unsafe free(keys)
+      unsafe CMemory.free(keys)
     }
     self.headers = headers
   }

@@ -1,5 +1,4 @@
 internal import Confab
-internal import Glibc
 
 /// Record of how much of a database has been delivered, in a small file beside it.
 ///
@@ -23,7 +22,7 @@ internal import Glibc
   private static let numbers = 5
   private static let size = numbers * (width + 1) - 1
 
-  private let descriptor: CInt
+  private let file: OverwrittenFile
   /// Inode of the file; 0 if unknown. An open file keeps it.
   private let inode: Int
   private let willWrite: StepHook?
@@ -31,28 +30,25 @@ internal import Glibc
   /// Opens the file, and creates it if necessary.
   init(file: String, _ willWrite: StepHook?) throws(DatabaseError) {
     self.willWrite = willWrite
-    descriptor = try DeliveryMark.open(file)
-    inode = DeliveryMark.status(of: descriptor)?.inode ?? 0
+    self.file = try DeliveryMark.open(file)
+    inode = self.file.status?.inode ?? 0
   }
 
-  /// Opens a file. A new file is accessible only to its owner; an existing one keeps its permissions.
-  private static func open(_ file: String) throws(DatabaseError) -> CInt {
-    let descriptor = unsafe Glibc.open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    if descriptor < 0 { throw error("cannot open \(file)") }
-    return descriptor
+  private static func open(_ path: String) throws(DatabaseError) -> OverwrittenFile {
+    guard let file = OverwrittenFile(path) else { throw error("cannot open \(path)") }
+    return file
   }
 
   /// Creates a database's file, if it does not exist, accessible only to its owner. SQLite gives the files beside it
   /// the same permissions.
-  static func makeFile(_ file: String) throws(DatabaseError) { close(try open(file)) }
+  static func makeFile(_ file: String) throws(DatabaseError) { try open(file).close() }
 
-  deinit { close(descriptor) }
+  deinit { file.close() }
 
   /// Reads the mark. Nil if it is unreadable, or a copy of a running server's mark, because messages may have been
   /// delivered since then.
   func read() -> Contents? {
-    var bytes = [UInt8](repeating: 0, count: DeliveryMark.size)
-    guard unsafe pread(descriptor, &bytes, bytes.count, 0) == bytes.count else { return nil }
+    guard let bytes = file.read(DeliveryMark.size) else { return nil }
     let numbers = bytes.split(separator: UInt8(ascii: " ")).compactMap { digits in
       digits.count == DeliveryMark.width && digits.allSatisfy { 48...57 ~= $0 }
         ? Int(String(decoding: digits, as: UTF8.self)) : nil
@@ -60,7 +56,7 @@ internal import Glibc
     guard numbers.count == DeliveryMark.numbers else { return nil }
     let value = Contents(run: numbers[0], transaction: numbers[1], changed: numbers[2])
     if value.changed != 0 { return value }
-    guard let status = DeliveryMark.status(of: descriptor) else { return nil }
+    guard let status = file.status else { return nil }
     let isOriginal = numbers[3] == status.inode && status.changed / 1_000_000 - numbers[4] < DeliveryMark.maxDelay
     return isOriginal ? value : nil
   }
@@ -72,8 +68,7 @@ internal import Glibc
     try willWrite?("delivery mark")
     let numbers = [value.run, value.transaction, value.changed, inode, Int(WallClock.milliseconds)]
     let bytes = Array(numbers.map(DeliveryMark.text).joined(separator: " ").utf8)
-    guard unsafe pwrite(descriptor, bytes, bytes.count, 0) == bytes.count, !isLasting || fdatasync(descriptor) == 0
-    else { throw DeliveryMark.error("cannot write the delivery mark") }
+    guard file.write(bytes, isLasting: isLasting) else { throw DeliveryMark.error("cannot write the delivery mark") }
   }
 
   private static func text(_ number: Int) -> String {
@@ -81,27 +76,12 @@ internal import Glibc
     return String(repeating: "0", count: width - digits.utf8.count) + digits
   }
 
-  /// Returns the inode of a file and its change time in nanoseconds since 1970. A copy differs in one of them.
-  private static func status(of descriptor: CInt) -> (inode: Int, changed: Int)? {
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else { return nil }
-    return (Int(truncatingIfNeeded: status.st_ino & UInt(Int.max)), changeTime(status))
-  }
-
   private static func error(_ what: String) -> DatabaseError {
-    DatabaseError("\(what): \(systemMessage(errno) ?? "unknown reason")")
+    DatabaseError("\(what): \(lastSystemMessage() ?? "unknown reason")")
   }
 
   /// Returns the change time of a file in nanoseconds, which programs cannot set; nil if the file does not exist.
-  static func changeTime(of file: String) -> Int? {
-    var status = stat()
-    guard unsafe stat(file, &status) == 0 else { return nil }
-    return changeTime(status)
-  }
-
-  private static func changeTime(_ status: stat) -> Int {
-    Int(status.st_ctim.tv_sec) * 1_000_000_000 + Int(status.st_ctim.tv_nsec)
-  }
+  static func changeTime(of file: String) -> Int? { FileStatus(at: file)?.changed }
 }
 
 /// Hook that is called before each step of a statement and before the mark is written. An error that it throws becomes

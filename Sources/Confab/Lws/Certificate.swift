@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 internal import Synchronization
 
 /// The certificate of a server, for the TLS handshakes of new connections. All event loops share it, so that they

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// C memory that lws refers to. Freed with this object, after the context.
 @safe final class ContextMemory {

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 internal import Logging
 internal import Synchronization
 

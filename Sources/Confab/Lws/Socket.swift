@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// One libwebsockets connection, `struct lws *`, with safe calls for the rest of the server.
 ///
@@ -71,17 +70,11 @@ internal import Glibc
   /// Otherwise lws would wait up to 5 s for the socket to take the bytes that lws still has for it
   /// (lib/core-net/close.c, LRS_FLUSHING_BEFORE_CLOSE).
   func abort() {
-    var linger = linger(l_onoff: 1, l_linger: 0)
-    unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
-    _ = shutdown(descriptor, Int32(SHUT_RDWR))
+    StreamSocket(descriptor: descriptor).abort()
   }
 
   /// Whether the peer's side is open: it has data or nothing to read, but neither an end nor an error.
-  var isPeerOpen: Bool {
-    var byte: UInt8 = 0
-    let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
-    return count > 0 || (count < 0 && errno == EAGAIN)
-  }
+  var isPeerOpen: Bool { StreamSocket(descriptor: descriptor).isPeerOpen }
 
   var descriptor: Int32 { unsafe lws_get_socket_fd(wsi) }
 

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CLibwebsockets
 
 // Operations on every byte of every message, at the speed of the C library. Loops over a span check each index, and
 // take several times as long.

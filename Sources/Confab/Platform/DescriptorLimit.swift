@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CLibwebsockets
 
 extension Server {
   /// Sets the process's limit of open files to `connections` plus 256, or as close to that as is possible without
@@ -9,9 +9,9 @@ extension Server {
   /// connection, half a nanosecond an entry (`sanity_assert_no_sockfd_traces` in lib/plat/unix/unix-fds.c).
   public static func setDescriptorLimit(connections: Int = Configuration().maxConnections) {
     var limit = rlimit()
-    guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    guard unsafe shim_get_descriptor_limit(&limit) == 0 else { return }
     limit.rlim_cur = min(limit.rlim_max, rlim_t(max(0, connections)) + 256)
-    unsafe _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    unsafe _ = shim_set_descriptor_limit(&limit)
   }
 }
 
@@ -19,6 +19,6 @@ extension Server {
 /// opens.
 func descriptorsForConnections() -> Int {
   var limit = rlimit()
-  guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
+  guard unsafe shim_get_descriptor_limit(&limit) == 0 else { return .max }
   return max(1, Int(clamping: limit.rlim_cur) - 64)
 }

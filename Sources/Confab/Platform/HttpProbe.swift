@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CLibwebsockets
 
 /// A request to an HTTP server, for a health check.
 package enum HttpProbe {
@@ -41,7 +41,8 @@ package enum HttpProbe {
       for address in try SocketAddress.resolve(host) {
         if let connection = address.with(port: port).connect(within: timeout) { return connection }
         // A connection that takes longer than the socket's timeout fails with EINPROGRESS.
-        reason = errno == EINPROGRESS ? "there is no connection within \(timeout)" : systemMessage(errno) ?? reason
+        let number = shim_errno()
+        reason = number == EINPROGRESS ? "there is no connection within \(timeout)" : systemMessage(number) ?? reason
       }
     } catch {
       reason = error.message

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// Files that come with the program, or with the library that this code is a part of.
 package enum Installation {
@@ -16,7 +15,12 @@ package enum Installation {
     return nil
   }
 
-  private static var program: String? { resolvedPath("/proc/self/exe") }
+  private static var program: String? {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+    var count = path.count
+    guard unsafe uv_exepath(&path, &count) == 0 else { return nil }
+    return resolvedPath(String(decoding: path[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self))
+  }
 
   private static var library: String? {
     var image = unsafe shim_image()

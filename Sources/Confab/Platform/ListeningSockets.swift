@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CLibwebsockets
 
 /// An address that a server listens on.
 public struct ListeningAddress: Hashable, Sendable {
@@ -67,16 +67,16 @@ struct ListeningSockets {
     // Two servers with SO_REUSEPORT would share the port without noticing, so the first attempt does not set it.
     let first = try address.listen(shared: isShared)
     guard let bound = unsafe SocketAddress(of: first, getsockname) else {
-      _ = Glibc.close(first)
+      closeFile(first)
       throw ConfabError(.cannotListen, "cannot get the port of \(address)")
     }
-    if isShared || descriptors.count == 1 {
+    if isShared || descriptors.count == 1 || shim_balances_port() == 0 {
       descriptors[0].append(first)
     } else {
-      _ = Glibc.close(first)
+      closeFile(first)
     }
     for loop in descriptors.indices where descriptors[loop].count == addresses.count {
-      descriptors[loop].append(try bound.listen(shared: true))
+      descriptors[loop].append(shim_balances_port() == 0 ? shim_duplicate(first) : try bound.listen(shared: true))
     }
     addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
     return bound.port
@@ -89,16 +89,16 @@ struct ListeningSockets {
     else {
       throw ConfabError(.cannotListen, "descriptor \(descriptor) is not a listening TCP socket")
     }
-    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    shim_set_nonblocking(descriptor)
+    shim_close_on_exec(descriptor)
     for loop in descriptors.indices {
-      descriptors[loop].append(loop == 0 ? descriptor : fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
+      descriptors[loop].append(loop == 0 ? descriptor : shim_duplicate(descriptor))
     }
     addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
   }
 
   /// Closes the sockets of one event loop.
   func close(_ descriptors: [Int32]) {
-    for descriptor in descriptors { _ = Glibc.close(descriptor) }
+    for descriptor in descriptors { closeFile(descriptor) }
   }
 }

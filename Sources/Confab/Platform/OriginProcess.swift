@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CLibwebsockets
 internal import Synchronization
 
 /// The process that a server was made in.

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 package enum ProcessEnd {
   /// Ends the process without waiting for anything, exit handlers included. Any thread.
@@ -26,13 +25,13 @@ package enum ServiceManager {
   /// Reports a state, if the service manager has given an address for that.
   package static func tell(_ state: State) {
     guard let name = variable("NOTIFY_SOCKET"), var address = socketAddress(name) else { return }
-    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let descriptor = shim_socket(AF_UNIX, Int32(shim_DATAGRAM), 1)
     guard descriptor >= 0 else { return }
-    defer { close(descriptor) }
+    defer { closeFile(descriptor) }
     let (text, length) = (Array(state.text.utf8), address.length)
     unsafe withUnsafePointer(to: &address.value) {
       unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-        _ = unsafe sendto(descriptor, text, text.count, Int32(MSG_NOSIGNAL), address, length)
+        _ = unsafe shim_send_to(descriptor, text, text.count, address, length)
       }
     }
   }

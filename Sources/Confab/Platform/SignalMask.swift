@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CLibwebsockets
 
 /// The signals that the calling thread blocks. Threads that it makes inherit the mask.
 struct SignalMask {

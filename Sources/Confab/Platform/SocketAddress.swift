@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// An IPv4 or IPv6 address with a port.
 struct SocketAddress: CustomStringConvertible {
@@ -35,7 +34,7 @@ struct SocketAddress: CustomStringConvertible {
       }
     }
     if descriptor >= 0 { return .connection(StreamSocket(descriptor: descriptor), peer.unmapped) }
-    return [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) ? .outOfResources : .nothingYet
+    return [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(shim_errno()) ? .outOfResources : .nothingYet
   }
 
   /// The IPv4 address, if this is an IPv4-mapped IPv6 address, as dual-stack sockets have (RFC 4291, section 2.5.5.2).
@@ -107,7 +106,7 @@ struct SocketAddress: CustomStringConvertible {
 
   static func resolve(_ host: String) throws(ConfabError) -> [SocketAddress] {
     var hints = unsafe addrinfo()
-    unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    unsafe hints.ai_socktype = Int32(shim_STREAM)
     unsafe hints.ai_flags = AI_PASSIVE
     var list: UnsafeMutablePointer<addrinfo>?
     let failure = unsafe getaddrinfo(host, nil, &hints, &list)
@@ -208,17 +207,17 @@ struct SocketAddress: CustomStringConvertible {
   /// Returns a socket that listens on this address.
   func listen(shared: Bool) throws(ConfabError) -> Int32 {
     let family = Int32(storage.ss_family)
-    let descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    guard descriptor >= 0 else { throw listenError(errno) }
+    let descriptor = shim_socket(family, Int32(shim_STREAM), 0)
+    guard descriptor >= 0 else { throw listenError(shim_errno()) }
     setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
     if shared { setOption(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
     // IPv4 has its own socket.
     if family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
     guard unsafe withAddress({ unsafe bind(descriptor, $0, length) }) == 0,
-      Glibc.listen(descriptor, Int32(SocketAddress.listenQueueLength)) == 0
+      CLibwebsockets.listen(descriptor, Int32(SocketAddress.listenQueueLength)) == 0
     else {
-      let error = listenError(errno)
-      close(descriptor)
+      let error = listenError(shim_errno())
+      closeFile(descriptor)
       throw error
     }
     return descriptor
@@ -227,14 +226,15 @@ struct SocketAddress: CustomStringConvertible {
   /// Returns a blocking socket that is connected to this address. Connecting, sending and receiving fail after
   /// `timeout`. Nil if it cannot connect; errno has the reason.
   func connect(within timeout: Duration) -> StreamSocket? {
-    let connection = StreamSocket(
-      descriptor: socket(Int32(storage.ss_family), Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
+    let connection = StreamSocket(descriptor: shim_socket(Int32(storage.ss_family), Int32(shim_STREAM), 1))
     guard connection.descriptor >= 0 else { return nil }
     connection.setTimeout(timeout)
-    if unsafe withAddress({ unsafe Glibc.connect(connection.descriptor, $0, length) }) == 0 { return connection }
-    let reason = errno
+    if unsafe withAddress({ unsafe CLibwebsockets.connect(connection.descriptor, $0, length) }) == 0 {
+      return connection
+    }
+    let reason = shim_errno()
     connection.close()
-    errno = reason
+    shim_set_errno(reason)
     return nil
   }
 

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 internal import Synchronization
 
 /// Standard output and standard error, written at once, without Foundation.
@@ -40,8 +39,8 @@ package enum StandardStream: Int32 {
     var rest = bytes
     while !rest.isEmpty, mayWrite() {
       let part = rest.prefix(Int(PIPE_BUF))
-      let count = unsafe part.withUnsafeBytes { unsafe Glibc.write(rawValue, $0.baseAddress!, $0.count) }
-      if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { break }
+      let count = unsafe part.withUnsafeBytes { unsafe CLibwebsockets.write(rawValue, $0.baseAddress!, $0.count) }
+      if count > 0 { rest = rest.dropFirst(count) } else if shim_errno() != EINTR { break }
     }
     return rest
   }

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// A non-blocking stream socket. Copies have the same descriptor, which the owner of the socket closes once.
 struct StreamSocket {
@@ -18,22 +17,34 @@ struct StreamSocket {
     let count = unsafe recv(
       descriptor, buffer.bytes.baseAddress, min(limit, ScratchBuffer.size), Int32(MSG_DONTWAIT))
     if count > 0 { return .bytes(count) }
-    return count < 0 && (errno == EAGAIN || errno == EINTR) ? .nothingYet : .ended
+    return count < 0 && [EAGAIN, EINTR].contains(shim_errno()) ? .nothingYet : .ended
   }
 
   /// Returns how many bytes the kernel has taken; nil if the connection is broken.
   func send(_ bytes: Span<UInt8>) -> Int? {
-    let count = unsafe bytes.withUnsafeBytes {
-      unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
-    }
-    if count < 0 && errno != EAGAIN && errno != EINTR { return nil }
+    let count = unsafe bytes.withUnsafeBytes { unsafe shim_send(descriptor, $0.baseAddress, $0.count) }
+    if count < 0 && ![EAGAIN, EINTR].contains(shim_errno()) { return nil }
     return max(0, count)
   }
 
   /// Ends the server's side.
   func endWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-  func close() { _ = Glibc.close(descriptor) }
+  /// Ends the connection with a reset. The peer sees it at once.
+  func abort() {
+    var linger = linger(l_onoff: 1, l_linger: 0)
+    unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+    shutdown(descriptor, Int32(SHUT_RDWR))
+  }
+
+  /// Whether the peer's side is open: it has data or nothing to read, but neither an end nor an error.
+  var isPeerOpen: Bool {
+    var byte: UInt8 = 0
+    let count = unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+    return count > 0 || (count < 0 && shim_errno() == EAGAIN)
+  }
+
+  func close() { closeFile(descriptor) }
 
   /// Sets the size of the send buffer, in bytes.
   func setSendBuffer(_ size: Int) { setOption(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(size)) }
@@ -41,7 +52,7 @@ struct StreamSocket {
   /// Sets the time after which blocking operations fail.
   func setTimeout(_ timeout: Duration) {
     let (seconds, attoseconds) = timeout.components
-    var time = timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
+    var time = timeval(tv_sec: .init(seconds), tv_usec: .init(attoseconds / 1_000_000_000_000))
     for name in [SO_RCVTIMEO, SO_SNDTIMEO] {
       unsafe _ = setsockopt(descriptor, SOL_SOCKET, name, &time, socklen_t(MemoryLayout<timeval>.size))
     }
@@ -68,8 +79,7 @@ struct StreamSocket {
   /// Returns two sockets that are connected to each other; nil if the process has too few descriptors.
   static func makePair() -> (StreamSocket, StreamSocket)? {
     var pair: [Int32] = [-1, -1]
-    let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-    guard unsafe socketpair(AF_UNIX, type, 0, &pair) == 0 else { return nil }
+    guard unsafe shim_socket_pair(&pair) == 0 else { return nil }
     return (StreamSocket(descriptor: pair[0]), StreamSocket(descriptor: pair[1]))
   }
 }

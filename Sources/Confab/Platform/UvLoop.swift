@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 internal import Synchronization
 
 /// A libuv loop and the handles that an event loop needs. It runs on its own thread, or in turns of another libuv loop,
@@ -95,7 +94,7 @@ internal import Synchronization
 
   private func run() {
     // The thread is not joined: events.ended reports its end.
-    pthread_detach(uv_thread_self())
+    shim_detach_thread()
     unsafe shim_name_thread(threadName)
     runHere(events)
   }
@@ -147,15 +146,15 @@ internal import Synchronization
   var now: UInt64 { unsafe uv_now(loop) }
 
   /// Whether the caller is on the loop's thread.
-  var isCurrent: Bool { thread.load(ordering: .relaxed) == UInt(uv_thread_self()) }
+  var isCurrent: Bool { thread.load(ordering: .relaxed) == shim_thread(uv_thread_self()) }
 
   /// Notes that the calling thread does not run the loop any more.
   func leaveThread() {
-    _ = thread.compareExchange(expected: UInt(uv_thread_self()), desired: 0, ordering: .relaxed)
+    _ = thread.compareExchange(expected: shim_thread(uv_thread_self()), desired: 0, ordering: .relaxed)
   }
 
   /// Notes that the calling thread runs the loop from now on.
-  func enterThread() { thread.store(UInt(uv_thread_self()), ordering: .relaxed) }
+  func enterThread() { thread.store(shim_thread(uv_thread_self()), ordering: .relaxed) }
 
   /// Wakes the loop. Any thread, until ``close()``.
   func wake() { unsafe _ = uv_async_send(async) }

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// The time of day.
 package enum WallClock {
@@ -7,14 +6,14 @@ package enum WallClock {
   /// of the time of reading the clock. Any thread.
   package static var milliseconds: Int64 {
     var time = timespec()
-    unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
+    unsafe shim_coarse_time(&time)
     return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
   }
 
   /// The time of day in UTC, `2026-11-25T09:30:00.123Z` (RFC 3339). Any thread.
   package static var text: String {
     var time = timespec()
-    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    unsafe shim_time(&time)
     var date = unsafe tm()
     unsafe gmtime_r(&time.tv_sec, &date)
     var text = [CChar](repeating: 0, count: 32)

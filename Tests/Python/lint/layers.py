@@ -1,6 +1,6 @@
 """Checks what each folder of Sources/Confab may touch.
 
-    python3 Tests/Lint/layers.py
+    python3 Tests/Python/lint/layers.py
 """
 
 import pathlib
@@ -15,8 +15,13 @@ SEES = {
     "Log": {"", "Platform", "Log"},
     "Limits": {"", "Platform", "Limits", "Loop"},
 }
-# Folders that may import the system's libraries, and those that may call libwebsockets.
+# Folders that may call C functions.
 SYSTEM = ("Lws", "Platform")
+# Names that exist on Linux only, or differ between C libraries: only CLibwebsockets/system.h may use them.
+LINUX = re.compile(
+    r"/proc/|\bimport (Glibc|Musl|Darwin)\b|\b(errno|fdatasync|st_[acm]tim|(MADV|MAP|MFD|RLIMIT|SOCK)_[A-Z_]+"
+    r"|(accept4|epoll|eventfd|inotify|pipe2|prctl)\w*(?=\()|CLOCK_\w*COARSE|MSG_(NOSIGNAL|MORE|ZEROCOPY)"
+    r"|SO_(BUSY_POLL|INCOMING_CPU|PEERCRED|ZEROCOPY)|TCP_(CORK|DEFER_ACCEPT|INFO|KEEP\w+|QUICKACK|USER_TIMEOUT))\b")
 UNSAFE = {"Loop/EventLoop.swift", "Loop/EventLoop+Executor.swift", "Server+HostLoop.swift"}
 
 DECLARATION = re.compile(r"^(?:(?:public|package|final|@safe|indirect) )*(?:struct|class|enum|protocol|actor) (\w+)", re.M)
@@ -34,10 +39,15 @@ def main():
     for name, text in code.items():
         for type in DECLARATION.findall(text):
             declared[type] = folders[name]
+    for file in sorted(ROOT.parent.glob("*/**/*.swift")):
+        name = file.relative_to(ROOT.parent)
+        if name.parts[0] != "ConfabCompare":
+            for found in LINUX.finditer(COMMENT.sub("", file.read_text())):
+                faults.append(f"{name}: '{found[0]}' differs between systems: use CLibwebsockets/system.h")
     for name, text in sorted(code.items()):
         folder = folders[name]
         if folder not in SYSTEM:
-            if re.search(r"import (CLibwebsockets|Glibc)", text):
+            if re.search(r"import CLibwebsockets", text):
                 faults.append(f"{name}: only {' and '.join(SYSTEM)} may import the system's libraries")
             if re.search(r"\bunsafe\b", text) and str(name) not in UNSAFE:
                 faults.append(f"{name}: only {' and '.join(SYSTEM)} may use unsafe code")

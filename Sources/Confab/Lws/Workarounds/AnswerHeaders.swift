@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// The headers of a response that lws is about to send, LWS_CALLBACK_ADD_HEADERS.
 @safe struct AnswerHeaders {

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// The pipe that wakes lws's loop. When a context ends, some versions of lws close its descriptor twice, the second
 /// time after libuv has closed the handle (lib/core-net/vhost.c, lws_destroy_event_pipe; lib/core-net/close.c,
@@ -18,8 +17,7 @@ internal import Glibc
       { handle, found in
         guard unsafe handle!.pointee.type == UV_POLL else { return }
         let wsi = unsafe OpaquePointer(handle!.pointee.data)
-        var kind = stat()
-        guard unsafe fstat(lws_get_socket_fd(wsi), &kind) == 0, kind.st_mode & S_IFMT != S_IFSOCK else { return }
+        guard let status = unsafe FileStatus(of: lws_get_socket_fd(wsi)), !status.isSocket else { return }
         unsafe found!.assumingMemoryBound(to: OpaquePointer?.self).pointee = unsafe wsi
       }, &wsi)
     guard let wsi = unsafe wsi else {

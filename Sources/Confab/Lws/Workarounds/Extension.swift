@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 // permessage-deflate as libwebsockets sees it: an extension that does nothing. Frames with RSV1 pass unchanged, and
 // Receive.swift inflates their messages within the limits. lws's own implementation answers some offers wrongly, keeps

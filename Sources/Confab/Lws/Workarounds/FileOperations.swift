@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 
 /// A file that a mount is about to send for a request that lws has parsed. lws opens it within the same call.
 struct LwsFile {
@@ -48,7 +47,7 @@ struct LwsFile {
         // A folder: lws comes again with the name of its index, and takes the type from that.
         let end = unsafe name!.advanced(by: max(1, strlen(name!)) - 1).pointee
         let isFolder = end == CChar(UInt8(ascii: "/"))
-        let descriptor = unsafe isFolder ? Glibc.open("/", O_RDONLY | O_CLOEXEC) : file.take()
+        let descriptor = isFolder ? openForReading("/") : file.take()
         return unsafe makeFile(
           descriptor, UnsafeRawPointer(table!).assumingMemoryBound(to: lws_plat_file_ops.self), flags)
       })
@@ -63,12 +62,11 @@ struct LwsFile {
 private func makeFile(
   _ descriptor: Int32, _ operations: UnsafePointer<lws_plat_file_ops>, _ flags: lws_fop_flags_t
 ) -> lws_fop_fd_t? {
-  var status = stat()
-  guard descriptor >= 0, unsafe fstat(descriptor, &status) == 0 else { return nil }
+  guard let status = FileStatus(of: descriptor) else { return nil }
   let memory = unsafe malloc(MemoryLayout<lws_fop_fd>.size)!.bindMemory(to: lws_fop_fd.self, capacity: 1)
   unsafe memory.initialize(
     to: lws_fop_fd(
-      fd: descriptor, fops: operations, filesystem_priv: nil, pos: 0, len: lws_filepos_t(status.st_size), flags: flags,
+      fd: descriptor, fops: operations, filesystem_priv: nil, pos: 0, len: lws_filepos_t(status.size), flags: flags,
       mod_time: 0))
   return unsafe memory
 }

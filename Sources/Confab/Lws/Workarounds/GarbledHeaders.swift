@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 internal import Synchronization
 
 // lws misreads a header whose name is the beginning of one that it knows, such as "X-Auth" or "If". It takes the value,

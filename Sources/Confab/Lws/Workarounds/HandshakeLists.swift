@@ -1,4 +1,4 @@
-internal import Glibc
+internal import CLibwebsockets
 
 // The lists of a handshake that lws has parsed, Sec-WebSocket-Extensions and Sec-WebSocket-Protocol. lws has small
 // buffers for them, and drops clients whose offers it does not expect.

@@ -1,5 +1,4 @@
 internal import CLibwebsockets
-internal import Glibc
 internal import Synchronization
 
 /// The receive buffers of connections: addresses that take memory only once they are written to.
@@ -15,6 +14,10 @@ enum ReceiveBuffer {
   /// Makes lws allocate the buffers here. lws has one allocator for the process (lws_set_allocator), so a program that
   /// uses lws itself gets this one, too. It is realloc() for everything else.
   static func install() { installed }
+
+  /// Number of connections whose buffers take no memory until they are written to. It is lower than usual if the
+  /// process may have few addresses (`ulimit -v`).
+  static var capacity: Int { slots.count }
 
   /// Number of buffers in use.
   static var count: Int { slots.inUse }
@@ -36,12 +39,14 @@ enum ReceiveBuffer {
 /// Reserved addresses, in slots of one size.
 @safe private final class Slots: Sendable {
   static let size = 64 << 10
-  /// Number of slots. More buffers than that are allocated like everything else.
-  private static let count = 1 << 18
+  /// Maximum number of slots, for 16 GiB of addresses.
+  private static let maxCount = 1 << 18
   /// Number of slots made usable at a time. valgrind scans all usable memory for pointers, which takes a minute for 16
   /// GiB.
   private static let step = 1 << 8
 
+  /// Number of slots. More buffers than that are allocated like everything else.
+  let count: Int
   private let start: UInt
   private let end: UInt
   private let state = Mutex(State())
@@ -53,13 +58,16 @@ enum ReceiveBuffer {
   }
 
   init() {
-    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-    let region = unsafe mmap(nil, Slots.count * Slots.size, PROT_NONE, flags, -1, 0)!
-    let isReserved = unsafe region != MAP_FAILED
-    // A huge page would take 2 MiB for the first byte that is written.
-    if isReserved { unsafe _ = madvise(region, Slots.count * Slots.size, Int32(MADV_NOHUGEPAGE)) }
+    // A process whose addresses are limited keeps most of them for other memory.
+    var count = min(Slots.maxCount, Int(clamping: shim_address_limit()) / 4 / Slots.size)
+    var region: UnsafeMutableRawPointer?
+    while count >= Slots.step, unsafe region == nil {
+      unsafe region = shim_reserve(count * Slots.size)
+      if unsafe region == nil { count /= 2 }
+    }
+    self.count = unsafe region == nil ? 0 : count
     start = UInt(bitPattern: region)
-    end = isReserved ? start + UInt(Slots.count * Slots.size) : start
+    end = start + UInt(self.count * Slots.size)
   }
 
   var inUse: Int { state.withLock { $0.given - $0.free.count } }
@@ -87,8 +95,9 @@ enum ReceiveBuffer {
       if slot >= end { return nil }
       if state.given == state.usable {
         let step = unsafe UnsafeMutableRawPointer(bitPattern: slot)
-        guard unsafe mprotect(step, Slots.step * Slots.size, PROT_READ | PROT_WRITE) == 0 else { return nil }
-        state.usable += Slots.step
+        let size = min(Slots.step, count - state.usable)
+        guard unsafe shim_make_usable(step, size * Slots.size) == 0 else { return nil }
+        state.usable += size
       }
       state.given += 1
       return slot
