@@ -10,6 +10,7 @@ import time
 import pytest
 import websockets
 
+from support import libwebsockets
 from support.confab_process import confab
 from support.raw_client import RawClient, frame, handshake, head, request
 
@@ -188,7 +189,10 @@ def test_oversized_frame_is_rejected_by_its_header(server, length, code):
         client.open()
         before = server.memory()
         client.send(b"\x82\xff" + length.to_bytes(8, "big") + b"\x12\x34\x56\x78" + b"start")
-        if code:
+        if code and length > 256 << 20 and libwebsockets.version() >= (5,):
+            # libwebsockets drops the connection itself.
+            assert client.close_code() is None
+        elif code:
             assert client.close_code() == code
         assert server.memory() - before < 1 << 20
 

@@ -3,7 +3,8 @@
     python -m matrix /opt/lws-4.5.8 /opt/lws-5.0.0     the prefixes that they are installed in
     python -m matrix --fast /opt/lws-5.0.0             without the slow client tests
 
-Prints a line for each suite. Builds and logs are in .build/matrix. Nothing is fetched: the sources of packages are
+Prints a line for each suite. The builds are in .build/matrix/build, which each version reuses, so that packages without
+libwebsockets are compiled once; logs are in a folder for each version. Nothing is fetched: the sources of packages are
 copied from .build, and what the tests need must be there (`make tools`).
 """
 
@@ -17,6 +18,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+MATRIX = ROOT / ".build" / "matrix"
+BUILD = MATRIX / "build"
+CONFAB = BUILD / "release" / "confab"
 WSTEST = ROOT / ".build" / "autobahn" / "bin" / "wstest"
 
 
@@ -30,27 +34,16 @@ class Library:
         self.pkgconfig = found[0].parent
         self.folder = self.pkgconfig.parent
         self.version = re.search(r"(?m)^Version: *([\d.]+)", found[0].read_text())[1]
-        self.scratch = ROOT / ".build" / "matrix" / self.version
-        self.confab = self.scratch / "release" / "confab"
+        self.logs = MATRIX / self.version
 
     def environment(self):
         return os.environ | {
-            "PKG_CONFIG_PATH": str(self.pkgconfig), "LD_LIBRARY_PATH": str(self.folder), "CONFAB": str(self.confab),
+            "PKG_CONFIG_PATH": str(self.pkgconfig), "LD_LIBRARY_PATH": str(self.folder), "CONFAB": str(CONFAB),
             "CONFAB_TESTS": "1"}
-
-    def copy_packages(self):
-        """Copies the sources of packages from the usual build folder."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        for name in ("repositories", "checkouts", "workspace-state.json"):
-            source, copy = ROOT / ".build" / name, self.scratch / name
-            if source.is_dir() and not copy.exists():
-                shutil.copytree(source, copy, symlinks=True)
-            elif source.exists() and not copy.exists():
-                shutil.copy(source, copy)
 
     def run(self, suite, command, folder=ROOT):
         """Runs a suite, and prints whether it has passed. Its output is in a file."""
-        log = self.scratch / f"{suite.replace(' ', '-')}.log"
+        log = self.logs / f"{suite.replace(' ', '-')}.log"
         start = time.monotonic()
         with open(log, "w") as output:
             code = subprocess.run(
@@ -62,7 +55,7 @@ class Library:
         return code == 0
 
     def is_loaded(self):
-        loaded = subprocess.run(["ldd", self.confab], env=self.environment(), capture_output=True, text=True).stdout
+        loaded = subprocess.run(["ldd", CONFAB], env=self.environment(), capture_output=True, text=True).stdout
         line = next((line.strip() for line in loaded.splitlines() if "libwebsockets" in line), "no libwebsockets")
         if str(self.folder) in line:
             return True
@@ -70,8 +63,8 @@ class Library:
         return False
 
     def test(self, options):
-        self.copy_packages()
-        swift = ["--scratch-path", self.scratch]
+        self.logs.mkdir(exist_ok=True)
+        swift = ["--scratch-path", BUILD]
         if not self.run("build", ["swift", "build", "-c", "release", "--product", "confab", *swift]) or not self.is_loaded():
             return False
         slow = ["-m", "not slow"] if options.fast else []
@@ -84,6 +77,17 @@ class Library:
         return all(results)
 
 
+def copy_packages():
+    """Copies the sources of packages from the usual build folder."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    for name in ("repositories", "checkouts", "workspace-state.json"):
+        source, copy = ROOT / ".build" / name, BUILD / name
+        if source.is_dir() and not copy.exists():
+            shutil.copytree(source, copy, symlinks=True)
+        elif source.exists() and not copy.exists():
+            shutil.copy(source, copy)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="matrix")
     parser.add_argument("prefixes", nargs="+", metavar="PREFIX", help="where a libwebsockets is installed")
@@ -92,6 +96,7 @@ def main():
     if not WSTEST.exists():
         sys.exit(f"{WSTEST.relative_to(ROOT)} is missing: run `make tools` first")
     libraries = [Library(prefix) for prefix in options.prefixes]
+    copy_packages()
     return 0 if all([library.test(options) for library in libraries]) else 1
 
 
