@@ -72,7 +72,7 @@ class Library:
         results = [
             self.run("client tests", [sys.executable, "-m", "pytest", "-n", "4", *slow, "Tests/Python/clients"]),
             self.run("conformance", [sys.executable, "-m", "conformance", "--short"], ROOT / "Tests/Python"),
-            self.run("unit test build", ["swift", "build", "--build-tests", *swift]) and self.run("unit tests", tests),
+            self.run("unit test build", ["swift", "build", "--product", "confabPackageTests", *swift]) and self.run("unit tests", tests),
         ]
         return all(results)
 
