@@ -1,4 +1,4 @@
-/* What differs between operating systems and C libraries. With Sources/Confab/Platform, this is all that a port changes.
+/* The differences between operating systems and C libraries. With Sources/Confab/Platform, this is all that a port changes.
  *
  * Swift code uses declarations of the C library that are the same everywhere; they come with this header. It uses the
  * functions below where names, types or flags differ, and for macros and variadic functions, which Swift does not import.
