@@ -2,8 +2,8 @@
 struct Receiving {
   /// The incomplete message, or the complete one that waits for delivery.
   fileprivate var assembly: Assembly?
-  /// Whether the handshake has arrived since the last poll, see ``Connection/receive(_:_:)``.
-  fileprivate var isJustOpened = true
+  /// Whether lws may have overwritten what it receives, see ``Connection/receive(_:_:)``.
+  fileprivate var mayBeOverwritten = true
 }
 
 extension Connection {
@@ -11,9 +11,9 @@ extension Connection {
   /// false to end the connection with the close frame that has been set.
   func receive(_ piece: Span<UInt8>, _ socket: Socket) -> Bool {
     guard state == .open else { return state == .connecting ? receivedTooEarly() : true }
-    // A message that arrives in one piece with the handshake has been overwritten: lws makes its response in the buffer
-    // that it reads to. A client must wait for the response (RFC 6455, section 4.1).
-    if receiving.isJustOpened {
+    // Over TLS, a message that arrives in one piece with the handshake has been overwritten: lws makes its response in
+    // the buffer that it reads to. A client must wait for the response (RFC 6455, section 4.1).
+    if receiving.mayBeOverwritten {
       return fail(.protocolError, .protocolError, "a message before the handshake was answered")
     }
     let isFinal = socket.isFinalFragment
@@ -113,9 +113,12 @@ extension Connection {
     if isPressed || isFarBehind { loop.reads.pause(self) }
   }
 
+  /// Notes that lws has received the handshake from this server, which has made a copy of what followed.
+  func hasIntactInput() { receiving.mayBeOverwritten = false }
+
   /// Called before the poll after the handshake has arrived. A client whose authorization is pending is not read.
   func handshakeWasRead() {
-    receiving.isJustOpened = false
+    receiving.mayBeOverwritten = false
     if state == .connecting { loop.reads.stop(self) }
   }
 

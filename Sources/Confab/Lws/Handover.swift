@@ -34,6 +34,7 @@ extension EventLoop {
       socket, Handover(ticket: ticket, proxied: proxied, upgrade: upgrade, file: nil),
       Array((request + "\r\n").utf8) + rest)
     if !result.wasAdopted { admission.leave(ticket) }
+    result.socket?.boundConnection?.hasIntactInput()
     // lws has not answered the upgrade.
     if let socket = result.socket, context.exchange.takeUpgrade(of: socket) != nil { socket.kill() }
   }
