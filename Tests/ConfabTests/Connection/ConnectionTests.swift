@@ -129,7 +129,8 @@ import Testing
         ], 1009
       ),
       (
-        [[0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4] + Array(repeating: 0, count: 2000)],
+        // 256 MiB less one byte. libwebsockets 5 drops connections with longer frames itself.
+        [[0x82, 0xFF, 0, 0, 0, 0, 0x0F, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4] + Array(repeating: 0, count: 2000)],
         1009
       ),
       ([RawClient.frame(1, [0xFF])], 1007),
