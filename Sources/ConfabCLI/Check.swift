@@ -1,6 +1,6 @@
 import ArgumentParser
 import Confab
-import FoundationEssentials
+import ConfabChat
 
 /// Checks the configuration only: the port may be in use.
 struct Check: ParsableCommand {
@@ -28,6 +28,6 @@ extension Settings {
     var arguments = CommandLine.arguments.dropFirst()
     // Skips the command's name.
     if let first = arguments.first, !first.hasPrefix("-") { arguments = arguments.dropFirst() }
-    return Settings(commandLine: Array(arguments), environment: ProcessInfo.processInfo.environment)
+    return Settings(commandLine: Array(arguments), environment: environmentVariables)
   }
 }

@@ -1,5 +1,5 @@
 import Confab
-import FoundationEssentials
+import ConfabChat
 
 /// The value of a setting in a file.
 enum FileValue: Decodable {
@@ -35,13 +35,11 @@ enum FileValue: Decodable {
 
   /// Reads the settings of a JSON5 file, by name.
   static func read(_ path: String) throws(Failure) -> [String: FileValue] {
-    guard let data = FileManager.default.contents(atPath: path) else {
+    guard let bytes = fileContents(path) else {
       throw Failure("the file cannot be read: \(reasonNotToRead(path) ?? "unknown reason")")
     }
-    let decoder = JSONDecoder()
-    decoder.allowsJSON5 = true
     do {
-      return try decoder.decode([String: FileValue].self, from: data)
+      return try Json.decodeJSON5([String: FileValue].self, from: bytes)
     } catch DecodingError.dataCorrupted {
       throw Failure("the file is not JSON")
     } catch {

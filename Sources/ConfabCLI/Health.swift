@@ -1,6 +1,6 @@
 import ArgumentParser
 import Confab
-import FoundationEssentials
+import ConfabChat
 
 /// Requests /readyz of a running server, for the health check of a container.
 struct Health: ParsableCommand {
@@ -18,7 +18,7 @@ struct Health: ParsableCommand {
   var timeout = Seconds(.seconds(3))
 
   func run() throws {
-    let settings = Settings(commandLine: [], environment: ProcessInfo.processInfo.environment)
+    let settings = Settings(commandLine: [], environment: environmentVariables)
     guard let admin = admin ?? settings.options.admin else {
       throw Failure("--admin is missing, and CONFAB_ADMIN is not set: the address of the server's --admin listener")
     }

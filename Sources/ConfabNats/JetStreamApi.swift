@@ -1,4 +1,4 @@
-internal import FoundationEssentials
+internal import ConfabChat
 
 // Requests to and responses from JetStream's API: JSON,
 // https://docs.nats.io/reference/reference-protocols/nats_api_reference
@@ -113,15 +113,14 @@ enum Api {
   }
 
   static func encode(_ request: some Encodable) -> [UInt8] {
-    (try? JSONEncoder().encode(request)).map(Array.init) ?? []
+    Json.encode(request) ?? []
   }
 
   /// Decodes the response or its error.
   static func decode<Answer: Decodable>(_ message: NatsMessage, as type: Answer.Type) -> Result<Answer, ApiError> {
     if message.headers["Status"] == "503" { return .failure(.noResponders) }
-    let data = Data(message.bytes)
-    if let answer = try? JSONDecoder().decode(type, from: data) { return .success(answer) }
-    return .failure((try? JSONDecoder().decode(Failed.self, from: data).error) ?? .unreadable)
+    if let answer = try? Json.decode(type, from: message.bytes) { return .success(answer) }
+    return .failure((try? Json.decode(Failed.self, from: message.bytes).error) ?? .unreadable)
   }
 }
 

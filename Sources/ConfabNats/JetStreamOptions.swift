@@ -1,5 +1,5 @@
 package import Confab
-internal import FoundationEssentials
+internal import ConfabChat
 public import Logging
 
 /// Addresses and stream settings of a ``JetStreamEngine``.
@@ -106,8 +106,8 @@ public struct JetStreamOptions: Sendable {
 
   /// Whether the file has credentials. libnats reads it only when it connects, so errors would show up late.
   private static func hasCredentials(_ file: String) -> Bool {
-    guard let data = try? Data(contentsOf: URL(filePath: file)) else { return false }
-    let text = String(decoding: data, as: UTF8.self)
+    guard let bytes = fileContents(file) else { return false }
+    let text = String(decoding: bytes, as: UTF8.self)
     return ["BEGIN NATS USER JWT", "BEGIN USER NKEY SEED"].allSatisfy(text.hasBytes)
   }
 

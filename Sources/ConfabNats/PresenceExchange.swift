@@ -1,7 +1,6 @@
 internal import Confab
 internal import ConfabChat
 internal import DequeModule
-internal import FoundationEssentials
 
 /// Exchange of presence with the other servers. Each server publishes changes, and its full state every few seconds. It
 /// counts as gone if nothing arrives from it for a while. Presence uses core NATS, not a stream.
@@ -165,7 +164,7 @@ struct PresenceExchange {
   mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
     guard message.subject.begins(with: prefix) else { return false }
     guard let number = numbers[message.subject], let room = rooms[number],
-      let message = try? JSONDecoder().decode(PresenceMessage.self, from: Data(message.bytes)),
+      let message = try? Json.decode(PresenceMessage.self, from: message.bytes),
       message.server != server, message.server.utf8.count <= PresenceExchange.maxServerName,
       room.receivedAt[message.server] != nil || room.receivedAt.count < PresenceExchange.maxServers
     else { return true }

@@ -1,5 +1,4 @@
 internal import Confab
-internal import FoundationEssentials
 
 /// The plain protocol, for clients that request no subprotocol. Each message goes unchanged, with its kind and bytes,
 /// to all members of the room. It is the protocol of a tutorial, whose page displays messages unchanged. Messages of
@@ -7,12 +6,8 @@ internal import FoundationEssentials
 enum PlainProtocol {
   /// Returns the plain form of a message of the rich protocol: the date, the name, the text.
   static func form(of message: Message, from name: String, at milliseconds: Int64) -> [UInt8] {
-    let date = Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(style)
-    var bytes = Array("At \(date) UTC\n来自用户\(name)\n".utf8)
+    var bytes = Array("At \(WallClock.text(of: milliseconds)) UTC\n来自用户\(name)\n".utf8)
     bytes.append(message)
     return bytes
   }
-
-  private static let style = Date.ISO8601FormatStyle().year().month().day().dateTimeSeparator(.space)
-    .time(includingFractionalSeconds: false)
 }

@@ -22,6 +22,7 @@ LINUX = re.compile(
     r"/proc/|\bimport (Glibc|Musl|Darwin)\b|\b(errno|fdatasync|st_[acm]tim|(MADV|MAP|MFD|RLIMIT|SOCK)_[A-Z_]+"
     r"|(accept4|epoll|eventfd|inotify|pipe2|prctl)\w*(?=\()|CLOCK_\w*COARSE|MSG_(NOSIGNAL|MORE|ZEROCOPY)"
     r"|SO_(BUSY_POLL|INCOMING_CPU|PEERCRED|ZEROCOPY)|TCP_(CORK|DEFER_ACCEPT|INFO|KEEP\w+|QUICKACK|USER_TIMEOUT))\b")
+FOUNDATION = "ConfabChat/Foundation.swift"
 UNSAFE = {"Loop/EventLoop.swift", "Loop/EventLoop+Executor.swift", "Server+HostLoop.swift"}
 
 DECLARATION = re.compile(r"^(?:(?:public|package|final|@safe|indirect) )*(?:struct|class|enum|protocol|actor) (\w+)", re.M)
@@ -41,9 +42,13 @@ def main():
             declared[type] = folders[name]
     for file in sorted(ROOT.parent.glob("*/**/*.swift")):
         name = file.relative_to(ROOT.parent)
-        if name.parts[0] != "ConfabCompare":
-            for found in LINUX.finditer(COMMENT.sub("", file.read_text())):
-                faults.append(f"{name}: '{found[0]}' differs between systems: use CLibwebsockets/system.h")
+        if name.parts[0] == "ConfabCompare":
+            continue
+        text = COMMENT.sub("", file.read_text())
+        for found in LINUX.finditer(text):
+            faults.append(f"{name}: '{found[0]}' differs between systems: use CLibwebsockets/system.h")
+        if str(name) != FOUNDATION and re.search(r"\bimport Foundation", text):
+            faults.append(f"{name}: only {FOUNDATION} may import Foundation")
     for name, text in sorted(code.items()):
         folder = folders[name]
         if folder not in SYSTEM:
