@@ -153,6 +153,13 @@ static inline int shim_has_new_watchers(const uv_loop_t *loop)
     return *(const void *const *)&loop->watcher_queue != (const void *)&loop->watcher_queue;
 }
 
+/* Starts a thread with the usual size of stack. uv_thread_t has no empty value that Swift can make on all systems. */
+static inline int shim_start_thread(uv_thread_cb body, void *argument)
+{
+    uv_thread_t thread;
+    return uv_thread_create(&thread, body, argument);
+}
+
 /* A function with variable arguments. Tests use it to measure how long a loop waits. */
 static inline void shim_measure_idle_time(uv_loop_t *loop) { uv_loop_configure(loop, UV_METRICS_IDLE_TIME); }
 

@@ -83,9 +83,8 @@ internal import Synchronization
     defer { signals.restore() }
     // The thread holds a reference, which it releases when it ends: see run().
     let this = unsafe Unmanaged.passRetained(self).toOpaque()
-    var created = uv_thread_t()
-    let failure = unsafe uv_thread_create(
-      &created, { data in unsafe Unmanaged<UvLoop>.fromOpaque(data!).takeRetainedValue().run() }, this)
+    let failure = unsafe shim_start_thread(
+      { data in unsafe Unmanaged<UvLoop>.fromOpaque(data!).takeRetainedValue().run() }, this)
     if failure == 0 { return true }
     self.events = Events()
     unsafe Unmanaged<UvLoop>.fromOpaque(this).release()
