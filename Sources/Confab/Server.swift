@@ -64,6 +64,7 @@ public final class Server: Service, Sendable {
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
     try configuration.validate()
+    try LwsFeatures.check()
     let configuration = LwsFeatures.supported(configuration)
     let certificate: Certificate? = if let tls = configuration.tls { try Certificate(tls) } else { nil }
     LwsLog.bridge(to: configuration.logger)

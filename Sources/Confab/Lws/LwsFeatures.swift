@@ -6,6 +6,16 @@ enum LwsFeatures {
   /// The version of the loaded library.
   static var version: String { unsafe String(cString: lws_get_library_version()) }
 
+  /// Checks that the loaded library has the structs that this code was compiled with. They differ between versions.
+  static func check() throws(ConfabError) {
+    let compiled = "\(LWS_LIBRARY_VERSION_MAJOR).\(LWS_LIBRARY_VERSION_MINOR)"
+    guard version.utf8.starts(with: "\(compiled).".utf8) else {
+      throw ConfabError(
+        .engineFailed,
+        "this program was compiled for libwebsockets \(compiled), but \(version) is loaded: build it again")
+    }
+  }
+
   /// Returns the configuration without what this libwebsockets, or the process, does not support.
   static func supported(_ configuration: Configuration) -> Configuration {
     if ReceiveBuffer.capacity < configuration.maxConnections {
