@@ -226,7 +226,10 @@ def openssl(*arguments, **keywords):
 def issue(folder, name, issuer=None, *, is_authority=False):
     """Creates a certificate signed by `issuer`, or self-signed. Returns the two files."""
     certificate, key, extensions = folder / f"{name}.pem", folder / f"{name}-key.pem", folder / f"{name}.ext"
-    extensions.write_text("basicConstraints=CA:TRUE" if is_authority else "subjectAltName=DNS:localhost")
+    # Python 3.13 and later require these (RFC 5280, section 4.2.1).
+    lines = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"]
+    lines += ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"] if is_authority else ["subjectAltName=DNS:localhost"]
+    extensions.write_text("\n".join(lines))
     request = openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                       "-subj", f"/CN={name}", "-keyout", key)
     signer = ("-CA", issuer[0], "-CAkey", issuer[1], "-CAcreateserial") if issuer else ("-signkey", key)
@@ -248,24 +251,23 @@ def test_full_certificate_chain_is_sent(tmp_path):
             get(server, trust(root[0]))
 
 
-def made_for_later(folder):
-    """Creates a certificate that is not valid before 2099."""
-    key, request, certificate = folder / "later-key.pem", folder / "later.csr", folder / "later.pem"
+def made_for(folder, name, start, end):
+    """Creates a certificate that is valid in the years from `start` to `end`."""
+    key, request, certificate = folder / f"{name}-key.pem", folder / f"{name}.csr", folder / f"{name}.pem"
     openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-subj", "/CN=later", "-keyout", key, "-out", request)
-    (folder / "index").touch()
-    (folder / "ca.conf").write_text(
-        f"[ca]\ndefault_ca=a\n[a]\ndatabase={folder}/index\nserial={folder}/serial\nnew_certs_dir={folder}\n"
+            "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+    (folder / f"{name}.index").touch()
+    (folder / f"{name}.conf").write_text(
+        f"[ca]\ndefault_ca=a\n[a]\ndatabase={folder}/{name}.index\nserial={folder}/{name}.serial\nnew_certs_dir={folder}\n"
         "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
-    openssl("ca", "-batch", "-selfsign", "-config", folder / "ca.conf", "-create_serial", "-keyfile", key,
-            "-startdate", "20990101000000Z", "-enddate", "21000101000000Z", "-in", request, "-out", certificate, "-notext")
+    openssl("ca", "-batch", "-selfsign", "-config", folder / f"{name}.conf", "-create_serial", "-keyfile", key,
+            "-startdate", f"{start}0101000000Z", "-enddate", f"{end}0101000000Z", "-in", request, "-out", certificate, "-notext")
     return certificate, key
 
 
 @pytest.mark.slow
 def test_invalid_certificate_files_stop_the_start(files, tmp_path):
     other = make_certificate(tmp_path, name="other")
-    expired = make_certificate(tmp_path, name="expired", days=-1)
     locked = tmp_path / "locked.pem"
     subprocess.run(["openssl", "ec", "-in", files[1], "-aes256", "-passout", "pass:secret", "-out", locked],
                    check=True, capture_output=True)
@@ -276,8 +278,8 @@ def test_invalid_certificate_files_stop_the_start(files, tmp_path):
         (files[0], files[0], "is not a private key in PEM"),
         (files[0], locked, "is not a private key in PEM without a password"),
         (files[0], other[1], "does not belong to the certificate"),
-        (*expired, "has expired on 20"),
-        (*made_for_later(tmp_path), "is not valid before 2099-1-1"),
+        (*made_for(tmp_path, "expired", 2024, 2025), "has expired on 2025-1-1"),
+        (*made_for(tmp_path, "later", 2099, 2100), "is not valid before 2099-1-1"),
     ):
         result = run("serve", "--port", 0, "--tls-cert", certificate, "--tls-key", key)
         assert result.returncode == 1 and message in result.stderr and result.stderr.count("\n") == 1, result.stderr

@@ -82,7 +82,7 @@ def free_port():
             return port
 
 
-def make_certificate(folder, *, name="server", days=30, key_type=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):
+def make_certificate(folder, *, name="server", key_type=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):
     """Creates a self-signed certificate for this machine. Returns the files of the certificate and the key."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
@@ -90,7 +90,7 @@ def make_certificate(folder, *, name="server", days=30, key_type=("ec", "-pkeyop
         ["openssl", "req", "-new", "-newkey", *key_type, "-nodes",
          "-subj", f"/CN={name}", "-addext", names, "-keyout", key], check=True, capture_output=True).stdout
     subprocess.run(
-        ["openssl", "x509", "-req", "-signkey", key, "-days", str(days), "-copy_extensions", "copy",
+        ["openssl", "x509", "-req", "-signkey", key, "-days", "30", "-copy_extensions", "copy",
          "-out", certificate], input=request, check=True, capture_output=True)
     return certificate, key
 
