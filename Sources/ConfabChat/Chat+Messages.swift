@@ -29,10 +29,8 @@ extension Chat {
     _ text: String, in room: String, as name: String, key: String?
   ) throws(ChatError) -> ProgramMessage {
     let text = try checked(text)
-    guard let name = Name(name, limit: options.maxNameLength) else {
-      throw ChatError(.nameInvalid, "the name must have 1 to \(options.maxNameLength) visible characters")
-    }
-    guard let tag = Tag(key ?? String(UInt64.random(in: .min ... .max), radix: 36)) else {
+    guard let name = Name(name, limit: options.maxNameLength) else { throw invalidName }
+    guard let tag = Tag(key ?? Chat.randomKey) else {
       throw ChatError(.keyInvalid, "the key must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _")
     }
     return ProgramMessage(text: text, room: try checkedRoom(room), name: name, tag: tag)
@@ -55,12 +53,22 @@ extension Chat {
   private func publish(
     _ message: ProgramMessage, _ reference: ProgramReference
   ) -> Task<Result<StreamPosition, ChatError>, Never> {
+    result(reference) { quota, done in
+      reference.room.publish(message.text, tag: message.tag, named: message.name, quota, done)
+    }
+  }
+
+  /// Calls `publish`, and returns a task that waits for the result that it passes on.
+  private func result(
+    _ reference: ProgramReference,
+    _ publish: (PublisherQuota?, @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void) -> Void
+  ) -> Task<Result<StreamPosition, ChatError>, Never> {
     let quota = programQuota()
     let (results, continuation) = AsyncStream.makeStream(of: Result<StreamPosition, ChatError>.self)
     if let quota, quota.isExhausted {
       continuation.yield(.failure(ChatError(.tooManyPending, "too many messages are pending")))
     } else {
-      reference.room.publish(message.text, tag: message.tag, named: message.name, quota) { continuation.yield($0) }
+      publish(quota) { continuation.yield($0) }
     }
     return Task {
       // The room stays open until then. The reference is not released under the room's lock.
@@ -68,6 +76,54 @@ extension Chat {
       for await result in results { return result }
       return .failure(ChatError(.unknown, "the room was closed"))
     }
+  }
+
+  /// Removes the content of a message for all members, on all servers and from the history, and returns the position of
+  /// the removal. Clients of the plain protocol are not informed. Any thread.
+  ///
+  /// - Parameters:
+  ///   - position: the position of the message.
+  ///   - room: the path of the room. The room is opened if necessary.
+  ///   - name: the name of the one who removes it.
+  /// - Throws: ``ChatError/Code/historyGone`` if the message is not stored, or has been removed.
+  @discardableResult
+  public func remove(
+    _ position: StreamPosition, in room: String, as name: String
+  ) async throws(ChatError) -> StreamPosition {
+    try await change(.removal(of: position.offset), nil, position, room, name)
+  }
+
+  /// Replaces the text of a message for all members, on all servers and in the history, and returns the position of the
+  /// edit. Clients of the plain protocol are not informed. Any thread.
+  ///
+  /// - Parameters:
+  ///   - position: the position of the message.
+  ///   - text: the new text, see ``publish(_:in:as:key:)``.
+  ///   - room: the path of the room. The room is opened if necessary.
+  ///   - name: the name of the one who edits it.
+  /// - Throws: ``ChatError/Code/historyGone`` if the message is not stored, or has been removed.
+  @discardableResult
+  public func edit(
+    _ position: StreamPosition, to text: String, in room: String, as name: String
+  ) async throws(ChatError) -> StreamPosition {
+    try await change(.edit(of: position.offset), try checked(text), position, room, name)
+  }
+
+  private func change(
+    _ entry: EntryKind, _ text: Text?, _ position: StreamPosition, _ room: String, _ name: String
+  ) async throws(ChatError) -> StreamPosition {
+    guard let name = Name(name, limit: options.maxNameLength), let tag = Tag(Chat.randomKey) else { throw invalidName }
+    let reference = try await open(room)
+    try reference.room.checkEpoch(position.epoch)
+    return try await result(reference) { quota, done in
+      reference.room.publish(entry, text, tag: tag, named: name, quota, done)
+    }.value.get()
+  }
+
+  private static var randomKey: String { String(UInt64.random(in: .min ... .max), radix: 36) }
+
+  private var invalidName: ChatError {
+    ChatError(.nameInvalid, "the name must have 1 to \(options.maxNameLength) visible characters")
   }
 
   /// Returns a page of a room's history: the newest messages before `before`, the oldest ones after `after`, or the

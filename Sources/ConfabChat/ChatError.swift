@@ -21,7 +21,8 @@ public struct ChatError: Error, CustomStringConvertible, Sendable {
     /// The engine has lost its state while the message was pending. It may have been stored. Publishing it again with
     /// the same key does not store it twice.
     case unknown
-    /// Messages after the position are not stored any more. Their readers have missed some of them.
+    /// Messages after the position are not stored any more, so their readers have missed some of them; or the message to
+    /// change is not stored, or has been removed.
     case historyGone
     /// The numbering of the room has begun anew, so the position is meaningless.
     case epochChanged
@@ -33,6 +34,9 @@ public struct ChatError: Error, CustomStringConvertible, Sendable {
   public let message: String
 
   init(_ code: Code, _ message: String) { (self.code, self.message) = (code, message) }
+
+  static let otherEpoch = ChatError(
+    .epochChanged, "the numbering of the room has begun anew: the position is of another epoch")
 
   public var description: String { message }
 }

@@ -9,35 +9,51 @@ public struct StreamPosition: Hashable, Codable, Sendable {
   public init(epoch: String, offset: Int) { (self.epoch, self.offset) = (epoch, offset) }
 }
 
-/// A message of a room's history.
+/// A message of a room's history, or a change of a message.
 public struct ChatMessage: Hashable, Sendable {
   /// The position of the message.
   public let position: StreamPosition
   /// Time at which the message got its offset: milliseconds since 1970, UTC.
   public let time: Int64
-  /// Name of the sender; nil for a plain client.
+  /// Whether this is a message or a change of an earlier message.
+  public let entry: EntryKind
+  /// Whether the message has another text than at first.
+  public let isEdited: Bool
+  /// Whether the content of the message was removed. The text is then empty.
+  public let isRemoved: Bool
+  /// Name of the sender, or of the one who made the change; nil for a plain client.
   public let name: String?
   /// The sender; nil for a plain client.
   public let member: Member?
   /// The sender's identifier of the message: the tag of a client, or the key of the program. Nil for a plain client.
   public let key: String?
-  /// The text; nil for a binary message, whose content the history does not have. The history has only the beginning of
+  /// The text; nil for a binary message, whose content the history does not have, for a removal, and for an edit of a
+  /// message that was changed again afterwards. The history has only the beginning of
   /// a text of a plain client that is longer than ``ChatOptions/maxTextLength`` allows: ``size`` is then larger.
   public let text: String?
   /// Size of the message in bytes.
   public let size: Int
 
-  private enum Field: Int, CaseIterable { case at, binary, from, id, member, tag, text, textBytes }
+  private enum Field: Int, CaseIterable {
+    case at, binary, by, edited, from, id, member, message, removed, tag, text, textBytes, type
+  }
   private static let names = Field.allCases.map { Array("\($0)".utf8) }
 
-  /// Parses the JSON of a ``MessageEvent``.
+  /// Parses the JSON of a ``MessageEvent`` or ``ChangeEvent``.
   init?(_ json: ArraySlice<UInt8>, epoch: String) {
     guard let object = JSONObject<Field>(Array(json), names: ChatMessage.names),
       let id = try? object.number(.id), let at = try? object.number(.at)
     else { return nil }
     position = StreamPosition(epoch: epoch, offset: id)
     time = Int64(at)
-    name = (try? object.text(.from)) ?? nil
+    let target = (try? object.number(.message)) ?? 0
+    switch try? object.text(.type) {
+    case "edited": entry = .edit(of: target)
+    case "removed": entry = .removal(of: target)
+    default: entry = .message
+    }
+    (isEdited, isRemoved) = (object.has(.edited), object.has(.removed))
+    name = (try? object.text(entry == .message ? .from : .by)) ?? nil
     member = ((try? object.text(.member)) ?? nil).flatMap { Member($0) }
     key = (try? object.text(.tag)) ?? nil
     text = (try? object.text(.text)) ?? nil

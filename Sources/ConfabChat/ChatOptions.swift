@@ -47,6 +47,9 @@ public struct ChatOptions: Equatable, Sendable {
   /// Maximum number of renames per minute by one client of the rich protocol. Further renames are ignored and get the
   /// error rateLimited. At most 10 may be in one burst. 0 means no limit. Range: 0 to 2^30. The default is 60.
   public var maxRenameRate = 60
+  /// Maximum age of a message that a client of the rich protocol may edit or remove. A later change gets the error
+  /// forbidden. 0 means no changes by clients. Range: 0 to 36,600 days. The default is 900 s.
+  public var maxChangeAge = Duration.seconds(900)
 
   /// Creates options with the defaults.
   public init() {}
@@ -110,6 +113,10 @@ public struct ChatOptions: Equatable, Sendable {
       "maxRenameRate", .count(\.maxRenameRate, 0...many),
       "Maximum number of renames per minute by one client of the rich protocol",
       "Further renames are ignored and get the error rateLimited", meaningOfZero: "no limit"),
+    Limit(
+      "maxChangeAge", .time(\.maxChangeAge, .zero...maxAge),
+      "Maximum age of a message that a client of the rich protocol may edit or remove",
+      "A later change gets the error forbidden", meaningOfZero: "no changes by clients"),
   ]
 }
 

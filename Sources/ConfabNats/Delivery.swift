@@ -47,6 +47,9 @@ extension Draft {
   private static let nameHeader = "Confab-Name"
   private static let memberHeader = "Confab-Member"
   private static let tagHeader = "Confab-Tag"
+  private static let editHeader = "Confab-Edit"
+  private static let removalHeader = "Confab-Removal"
+  private static let supersededHeader = "Confab-Superseded"
 
   /// Returns the `Nats-Msg-Id` of a message with a tag; nil without a tag. It is equal on all servers, so that a
   /// client can send the message again. A different text has a different id, even if its tag was used before.
@@ -62,7 +65,23 @@ extension Draft {
     if let name { headers.append((Draft.nameHeader, Subject.escaped(name))) }
     if let member { headers.append((Draft.memberHeader, member.text)) }
     if let tag { headers.append((Draft.tagHeader, tag)) }
+    switch entry {
+    case .message: break
+    case .edit(let offset): headers.append((Draft.editHeader, "\(offset)"))
+    case .removal(let offset): headers.append((Draft.removalHeader, "\(offset)"))
+    }
+    if let superseded { headers.append((Draft.supersededHeader, "\(superseded)")) }
     return headers
+  }
+
+  /// Returns the offset of an earlier entry in a header; nil if there is none.
+  private static func offset(_ header: String, _ message: NatsMessage) -> Int? {
+    message.headers[header].flatMap { Int($0) }.flatMap { Position.offsets.contains($0) ? $0 : nil }
+  }
+
+  private static func entry(_ message: NatsMessage) -> EntryKind {
+    if let offset = offset(editHeader, message) { return .edit(of: offset) }
+    return offset(removalHeader, message).map { .removal(of: $0) } ?? .message
   }
 
   /// Parses a stored message. Programs other than the chat's servers may publish too; their valid UTF-8 becomes text.
@@ -71,7 +90,7 @@ extension Draft {
       message.headers[Draft.kindHeader].map { $0 == "text" }
       ?? (String(validating: message.bytes, as: UTF8.self) != nil)
     self.init(
-      kind: isText ? .text : .binary, bytes: message.bytes,
+      Draft.entry(message), superseding: Draft.offset(Draft.supersededHeader, message), kind: isText ? .text : .binary, bytes: message.bytes,
       name: message.headers[Draft.nameHeader].map(Subject.unescaped),
       member: message.headers[Draft.memberHeader].flatMap { Member($0) }, tag: message.headers[Draft.tagHeader])
   }

@@ -92,6 +92,15 @@ struct PublishAck: Decodable {
   let duplicate: Bool?
 }
 
+/// Request to delete a message, whose bytes the broker overwrites.
+struct DeleteRequest: Encodable {
+  let seq: Int
+}
+
+struct DeleteResponse: Decodable {
+  let success: Bool
+}
+
 /// Error of a request.
 struct ApiError: Decodable, Error {
   let code: Int
@@ -105,6 +114,7 @@ struct ApiError: Decodable, Error {
   static let unreadable = ApiError(code: 0, err_code: nil, description: "unreadable response")
   static let streamNotFound = 10_059
   static let streamNameInUse = 10_058
+  static let messageNotFound = 10_057
 }
 
 enum Api {

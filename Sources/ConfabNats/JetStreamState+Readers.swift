@@ -69,11 +69,7 @@ extension JetStreamState {
     case .success(let info):
       guard let generation = rooms[number]?.reader.generation else { return }
       let step = rooms[number]?.reader.made(info, now: now)
-      for delivery in rooms[number]?.reader.release() ?? [] where step == .taken && isReader(number, generation) {
-        let limit = options.maxMessagesPerRoom
-        received(
-          number, delivery, rooms[number]!.reader.accept(delivery, limit: limit, roomLimit: roomLimit), now, &effects)
-      }
+      if step == .taken { receiveHeld(number, now, &effects) }
       if isReader(number, generation) { progress(number, step, nil, now, &effects) }
     case .failure(let error) where error.err_code == ApiError.streamNotFound: lookForStream(now, &effects)
     case .failure(let error):
@@ -98,14 +94,29 @@ extension JetStreamState {
     else { return }
     let limit = options.maxMessagesPerRoom
     let step = rooms[number]!.reader.take(delivery, limit: limit, roomLimit: roomLimit, now: now)
+    if step == .joined { return receiveHeld(number, now, &effects) }
     received(number, delivery, step, now, &effects)
+  }
+
+  /// Handles the messages that were held.
+  private mutating func receiveHeld(_ number: Int, _ now: Instant, _ effects: inout Effects) {
+    guard let generation = rooms[number]?.reader.generation else { return }
+    for delivery in rooms[number]?.reader.release() ?? [] where isReader(number, generation) {
+      let step = rooms[number]!.reader.accept(delivery, limit: options.maxMessagesPerRoom, roomLimit: roomLimit)
+      if step == .joined { return receiveHeld(number, now, &effects) }
+      received(number, delivery, step, now, &effects)
+    }
   }
 
   private mutating func received(
     _ number: Int, _ delivery: Delivery, _ step: RoomReader.Step, _ now: Instant, _ effects: inout Effects
   ) {
     if step == .taken || step == .known, let room = rooms[number] {
-      if let id = delivery.id, let message = publishQueue.settle(id: id) { settled(message, &effects) }
+      if let id = delivery.id, let message = publishQueue.settle(id: id) {
+        // Only the server that published a change deletes what it erases.
+        erase(delivery.publication.draft, &effects)
+        settled(message, &effects)
+      }
       if step == .taken, room.reader.isOpened, let delegate = room.delegate {
         effects.published(delivery.publication, number, delegate)
       }
@@ -125,7 +136,7 @@ extension JetStreamState {
       restart(number, at: now, &effects)
     case .renumbered:
       renumber(now, &effects)
-    case .held: break
+    case .held, .joined: break
     case .taken, .known: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { wasRead(number) }
     case nil: break
     }
@@ -154,6 +165,7 @@ extension JetStreamState {
     let limit = options.maxMessagesPerRoom
     let publications = rooms[number]?.reader.open(limit: limit) ?? []
     guard let delegate = room.delegate else { return }
+    eraseAgain(publications, &effects)
     effects.opened(
       RoomSnapshot(epoch: epoch, lastOffset: room.reader.lastOffset, publications: publications), number, delegate)
   }

@@ -44,8 +44,10 @@ struct RoomReader {
   private var isJoined = true
   /// First offset that the consumer can deliver, if known; all messages before it are deleted.
   private var front: Int?
-  /// Messages to handle once the consumer is confirmed.
+  /// Messages to handle once the consumer is confirmed, or once the removal of the newest message that was read is found.
   private var held: [Delivery] = []
+  /// Number of entries that servers have deleted, because their content was removed or edited again.
+  private var erasedCount = 0
   /// Highest offset that may have been deleted before it was read.
   private var deleted = 0
   /// Highest offset that the stream is known to have for the room, and since when.
@@ -136,8 +138,10 @@ struct RoomReader {
     case taken
     /// Ignore it: it has been read before.
     case known
-    /// Hold it until the consumer is confirmed.
+    /// Hold it until the consumer is confirmed, or until a later message joins.
     case held
+    /// Handle all held messages, of which it is the last one.
+    case joined
     /// Recreate the consumer: messages that it sent before this one are missing.
     case gap
     /// Read and open the room again: messages before this one may have been deleted.
@@ -158,7 +162,7 @@ struct RoomReader {
     let id = delivery.publication.position.offset
     let mark = Mark(number: id, time: delivery.time)
     if !isJoined {
-      switch join(delivery, mark, roomLimit) {
+      switch join(delivery, mark, limit, roomLimit) {
       case .taken: isJoined = true
       case let step: return step
       }
@@ -166,11 +170,12 @@ struct RoomReader {
     // A replica that is behind still has this message, without those that follow.
     if !isOpened, id <= deleted { return .known }
     // The room is full at this message: those directly before it may have been deleted while the consumer was behind.
-    if roomLimit >= RoomReader.leastRoomLimit, delivery.pending + 1 >= roomLimit, id > position + 1 {
+    if roomLimit >= RoomReader.leastRoomLimit, delivery.pending + 1 + erasedCount >= roomLimit, id > position + 1 {
       if isOpened { return recordMissed(before: id) }
       collected = []
     }
     (lastOffset, position, self.mark) = (max(lastOffset, id), max(position, id), mark)
+    erasedCount += delivery.publication.draft.erased.count
     if !isOpened {
       collected.append(delivery.publication)
       if collected.count > 2 * limit { collected.removeFirst(collected.count - limit) }
@@ -179,7 +184,7 @@ struct RoomReader {
   }
 
   /// Checks whether a message follows those that were read before.
-  private mutating func join(_ delivery: Delivery, _ mark: Mark, _ roomLimit: Int) -> Step {
+  private mutating func join(_ delivery: Delivery, _ mark: Mark, _ limit: Int, _ roomLimit: Int) -> Step {
     if mark == self.mark {
       isJoined = true
       return .known
@@ -191,9 +196,21 @@ struct RoomReader {
       held.append(delivery)
       return .held
     }
-    let isFull = max(target, delivery.number + delivery.pending) >= roomLimit
-    if let own = self.mark, let front, front <= own.number, !isFull { return .renumbered }
+    let isFull = max(target, delivery.number + delivery.pending) + erasedCount >= roomLimit
+    if let own = self.mark, let front, front <= own.number, !isFull { return search(own.number, delivery, limit) }
     return isFull || front == nil ? recordMissed(before: mark.number) : .taken
+  }
+
+  /// Looks for the entry that has erased the newest message that was read, because the stream does not have that message
+  /// any more. Without such an entry, the stream has other messages than those that were read.
+  private mutating func search(_ number: Int, _ delivery: Delivery, _ limit: Int) -> Step {
+    held.append(delivery)
+    if delivery.publication.draft.erased.contains(number) {
+      isJoined = true
+      return .joined
+    }
+    let isLast = delivery.pending == 0 || target.map { count >= $0 } == true
+    return isLast || held.count > 2 * limit ? .renumbered : .held
   }
 
   /// Handles a heartbeat: the number of messages sent, and the offset up to which the consumer has looked for others.

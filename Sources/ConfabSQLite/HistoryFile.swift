@@ -14,7 +14,7 @@ final class HistoryFile {
   /// Whether messages are on the disk before they are delivered.
   private let keepsAll: Bool
   private let selectRoom, selectMessages, renumberRoom, writeRoom, insertMessage, writeRun: Statement
-  private let trim, trimAge, oldestRoom, deleteRoom, deleteMessages, deleteFrom: Statement
+  private let trim, trimAge, oldestRoom, deleteRoom, deleteMessages, deleteFrom, erase: Statement
   private let savepoint, release, rollback: Statement
   private(set) var run: Int
   /// Number of the last transaction that has written messages.
@@ -67,7 +67,7 @@ final class HistoryFile {
     selectRoom = try database.prepare("SELECT epoch, last, run FROM rooms WHERE name = ?")
     selectMessages = try database.prepare(
       """
-      SELECT id, at, kind, bytes, author, tag, member FROM messages
+      SELECT id, at, kind, bytes, author, tag, member, target FROM messages
       WHERE room = (SELECT id FROM rooms WHERE name = ?) ORDER BY id
       """)
     renumberRoom = try database.prepare("UPDATE rooms SET epoch = ?2, last = ?3, run = ?4 WHERE name = ?1")
@@ -76,7 +76,7 @@ final class HistoryFile {
       INSERT INTO rooms (name, epoch, last, run, at) VALUES (?1, ?2, ?3, ?4, ?5)
       ON CONFLICT (name) DO UPDATE SET epoch = ?2, last = ?3, run = ?4, at = ?5 RETURNING id
       """)
-    insertMessage = try database.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+    insertMessage = try database.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
     writeRun = try database.prepare("UPDATE runs SET run = ?, writes = ?")
     trim = try database.prepare(
       """
@@ -91,6 +91,8 @@ final class HistoryFile {
       "DELETE FROM messages WHERE room = ?1 AND id <= (SELECT max(id) FROM messages WHERE room = ?1 AND at < ?2)")
     deleteMessages = try database.prepare("DELETE FROM messages WHERE room = ?")
     deleteFrom = try database.prepare("DELETE FROM messages WHERE room = ? AND id >= ?")
+    erase = try database.prepare(
+      "UPDATE messages SET bytes = x'' WHERE room = ?1 AND id < ?2 AND (id = ?3 OR target = ?3)")
     deleteRoom = try database.prepare("DELETE FROM rooms WHERE id = ?")
     oldestRoom = try database.prepare("SELECT id FROM rooms ORDER BY at LIMIT 1")
     savepoint = try database.prepare("SAVEPOINT room")
@@ -148,8 +150,9 @@ final class HistoryFile {
       guard Position.offsets.contains(id), id <= found.last, Position.times.contains(Int64(at)) else {
         return unusable += 1
       }
+      guard let entry = EntryKind(kind: row.int(2), target: row.number(7), at: id) else { return unusable += 1 }
       let draft = Draft(
-        kind: Message.Kind(rawValue: UInt8(truncatingIfNeeded: row.int(2))) ?? .text, bytes: row.bytes(3),
+        entry, kind: Message.Kind(rawValue: UInt8(truncatingIfNeeded: row.int(2))) ?? .text, bytes: row.bytes(3),
         name: row.text(4), member: row.number(6).map { Member(number: UInt64(bitPattern: Int64($0))) }, tag: row.text(5)
       )
       publications.append(Publication(draft, at: Position(offset: id, time: Int64(at))))
@@ -191,9 +194,11 @@ final class HistoryFile {
     try deleteFrom.run(.int(room), .int(batch.replaces ? 0 : first.offset))
     for publication in batch.publications {
       let (position, draft) = (publication.position, publication.draft)
+      if let target = draft.entry.target { try erase(target, in: room, before: position.offset) }
       try insertMessage.run(
-        .int(room), .int(position.offset), .int(Int(position.time)), .int(Int(draft.kind.rawValue)), .blob(draft.bytes),
-        .text(draft.name), .text(draft.tag), .number(draft.member.map { Int(Int64(bitPattern: $0.number)) }))
+        .int(room), .int(position.offset), .int(Int(position.time)), .int(draft.storedKind), .blob(draft.bytes),
+        .text(draft.name), .text(draft.tag), .number(draft.member.map { Int(Int64(bitPattern: $0.number)) }),
+        .number(draft.entry.target))
       unmeasured += draft.bytes.count + 64
     }
     // Runs only now and then, because it reads all of the room's messages.
@@ -203,6 +208,15 @@ final class HistoryFile {
     untrimmed[batch.room] = 0
     try trim.run(.int(room), .int(retention.messages), .int(retention.bytes))
     if retention.age > 0 { try trimAge.run(.int(room), .int(Int(last.time) - retention.age * 1000)) }
+  }
+
+  /// Overwrites the content of a message, and of its earlier changes. The write-ahead log may have it until SQLite has
+  /// written that much again.
+  private func erase(_ target: Int, in room: Int, before offset: Int) throws(DatabaseError) {
+    // Off at other times: overwriting all that is deleted would double the writing.
+    try database.run("PRAGMA secure_delete = ON")
+    defer { _ = try? database.run("PRAGMA secure_delete = OFF") }
+    try erase.run(.int(room), .int(offset), .int(target))
   }
 
   /// Deletes the rooms with the oldest last message, if the file is too large.
@@ -241,6 +255,25 @@ final class HistoryFile {
     try database.run("PRAGMA wal_checkpoint(TRUNCATE)")
     let changed = DeliveryMark.changeTime(of: file) ?? 0
     try mark.write(.init(run: run, transaction: transaction, changed: changed), isLasting: true)
+  }
+}
+
+extension Draft {
+  /// Number of the kind in the file: that of the message kind, or 0 for a removal.
+  fileprivate var storedKind: Int {
+    if case .removal = entry { 0 } else { Int(kind.rawValue) }
+  }
+}
+
+extension EntryKind {
+  /// Nil if an entry with this offset cannot have this target.
+  fileprivate init?(kind: Int, target: Int?, at offset: Int) {
+    guard let target else {
+      self = .message
+      return
+    }
+    guard Position.offsets.contains(target), target < offset else { return nil }
+    self = kind == 0 ? .removal(of: target) : .edit(of: target)
   }
 }
 

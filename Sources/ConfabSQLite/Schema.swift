@@ -2,7 +2,7 @@
 enum Schema {
   /// SQLite's application id of Confab's databases: "Cnfb".
   private static let application = 0x436E_6662
-  private static let version = 2
+  private static let version = 3
 
   /// Rejects databases of other applications, and files that are read-only or from a newer version.
   static func check(_ database: Database) throws(DatabaseError) {
@@ -20,11 +20,12 @@ enum Schema {
   static func update(_ database: Database) throws(DatabaseError) {
     switch try database.run("PRAGMA user_version") {
     case 0: for sql in tables { try database.run(sql) }
-    case 1: for sql in fromFirst { try database.run(sql) }
+    case 1: for sql in fromFirst + fromSecond { try database.run(sql) }
+    case 2: for sql in fromSecond { try database.run(sql) }
     default: return
     }
     // Matches the run of no mark.
-    try database.run("INSERT INTO runs VALUES (0, 0, 0)")
+    try database.run("INSERT OR IGNORE INTO runs VALUES (0, 0, 0)")
     try database.run("PRAGMA application_id = \(application)")
     try database.run("PRAGMA user_version = \(version)")
   }
@@ -42,11 +43,17 @@ enum Schema {
     """
     CREATE TABLE messages (
       room INTEGER NOT NULL, id INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, bytes BLOB NOT NULL,
-      author TEXT, tag TEXT, member INTEGER, PRIMARY KEY (room, id)) STRICT
+      author TEXT, tag TEXT, member INTEGER, target INTEGER, PRIMARY KEY (room, id)) STRICT
     """,
-    runs,
+    targets, runs,
   ]
+
+  /// The changes of each message.
+  private static let targets = "CREATE INDEX messages_target ON messages (room, target) WHERE target IS NOT NULL"
 
   /// The first version stored tags without their member, and had no mark.
   private static let fromFirst = ["ALTER TABLE messages ADD COLUMN member INTEGER", "DROP TABLE runs", runs]
+
+  /// The second version had no changes of messages.
+  private static let fromSecond = ["ALTER TABLE messages ADD COLUMN target INTEGER", targets]
 }

@@ -100,6 +100,8 @@ final class RichConnection: ChatConnection {
     case .typing: typing(member, connection)
     case .history(let request): history(request, connection)
     case .rename(let rename): self.rename(rename, member, connection)
+    case .edit(let edit): change(.edit(of: edit.id), to: edit.text, member, connection)
+    case .remove(let remove): change(.removal(of: remove.id), to: nil, member, connection)
     }
   }
 
@@ -169,23 +171,49 @@ final class RichConnection: ChatConnection {
       let text = "invalid tag: must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _"
       return sendError(ErrorEvent(.tagInvalid, text, tag: say.tag), connection)
     }
-    if let quota, quota.isExhausted {
-      let text = "too many messages are waiting"
-      return sendError(ErrorEvent(.rateLimited, text, tag: tag.text, retryAfter: RichConnection.fullRetry), connection)
+    if rejectsAsExhausted(connection, tag: tag) { return }
+    guard let text = checked(text, tag, connection) else { return }
+    if let json = room.publish(text, tag: tag, from: member, connection, quota) {
+      connection.send(Message(.text, json.span))
     }
+  }
+
+  /// Returns a text that is valid. Otherwise sends an error and returns nil.
+  private func checked(_ text: String, _ tag: Tag? = nil, _ connection: Connection) -> Text? {
     do throws(Text.Invalid) {
-      let text = try Text(text, limit: room.options.maxTextLength)
-      if let json = room.publish(text, tag: tag, from: member, connection, quota) {
-        connection.send(Message(.text, json.span))
-      }
+      return try Text(text, limit: room.options.maxTextLength)
     } catch {
       switch error {
-      case .empty: sendError(ErrorEvent(.textEmpty, "empty text", tag: tag.text), connection)
+      case .empty: sendError(ErrorEvent(.textEmpty, "empty text", tag: tag?.text), connection)
       case .tooLong:
         let text = "text too long: at most \(room.options.maxTextLength) characters"
-        sendError(ErrorEvent(.textTooLong, text, tag: tag.text), connection)
+        sendError(ErrorEvent(.textTooLong, text, tag: tag?.text), connection)
       }
+      return nil
     }
+  }
+
+  private func change(_ entry: EntryKind, to text: String?, _ member: Member, _ connection: Connection) {
+    var checkedText: Text?
+    if let text {
+      checkedText = checked(text, nil, connection)
+      if checkedText == nil { return }
+    }
+    if rejectsAsExhausted(connection) { return }
+    switch room.publish(entry, checkedText, by: member, connection, quota) {
+    case nil: break
+    case .notStored: sendError(ErrorEvent(.historyGone, "message no longer stored"), connection)
+    case .notAllowed: sendError(ErrorEvent(.forbidden, "message of another member"), connection)
+    case .tooLate: sendError(ErrorEvent(.forbidden, "message too old to be changed"), connection)
+    }
+  }
+
+  /// Rejects an event because too many messages are pending, if so. Returns whether they are.
+  private func rejectsAsExhausted(_ connection: Connection, tag: Tag? = nil) -> Bool {
+    guard let quota, quota.isExhausted else { return false }
+    let text = "too many messages are waiting"
+    sendError(ErrorEvent(.rateLimited, text, tag: tag?.text, retryAfter: RichConnection.fullRetry), connection)
+    return true
   }
 
   /// Handles that the engine has rejected a text of this connection.

@@ -1,7 +1,31 @@
 public import Confab
 
-/// A message before it has an offset.
+/// What an entry of a room's order is: a message, or a change of an earlier message. Every reader applies changes in the
+/// order of their offsets.
+public enum EntryKind: Sendable, Hashable {
+  /// A message.
+  case message
+  /// The text of the message with this offset is replaced by that of this entry.
+  case edit(of: Int)
+  /// The content of the message with this offset is removed. Engines delete it from their storage, too.
+  case removal(of: Int)
+
+  /// Offset of the changed message; nil for a message.
+  public var target: Int? {
+    switch self {
+    case .message: nil
+    case .edit(let offset), .removal(let offset): offset
+    }
+  }
+}
+
+/// A message, or a change of a message, before it has an offset.
 public struct Draft: Sendable {
+  /// Whether this is a message or a change.
+  public let entry: EntryKind
+  /// Offset of the earlier edit of the same message, whose text this change replaces; nil if there is none. Engines
+  /// delete it from their storage.
+  public let superseded: Int?
   /// Message kind of the plain protocol. Messages of the rich protocol are text.
   public let kind: Message.Kind
   /// Its payload.
@@ -16,11 +40,20 @@ public struct Draft: Sendable {
 
   /// Creates a draft. Text that is not UTF-8 becomes binary, and invalid names and tags are dropped, because engines
   /// read them from files and streams.
-  public init(kind: Message.Kind, bytes: [UInt8], name: String? = nil, member: Member? = nil, tag: String? = nil) {
+  public init(
+    _ entry: EntryKind = .message, superseding superseded: Int? = nil, kind: Message.Kind, bytes: [UInt8],
+    name: String? = nil, member: Member? = nil, tag: String? = nil
+  ) {
+    (self.entry, self.superseded) = (entry, superseded)
     self.kind = kind == .text && !Message.isText(bytes.span) ? .binary : kind
     (self.bytes, self.member) = (bytes, member)
     self.name = name.flatMap { 1...Name.maxBytes ~= $0.utf8.count ? $0 : nil }
     self.tag = tag.flatMap { Tag($0)?.text }
+  }
+
+  /// Offsets of the entries whose content is to be deleted: that of a removed message, and that of the superseded edit.
+  package var erased: [Int] {
+    if case .removal(let offset) = entry { [offset, superseded].compactMap(\.self) } else { superseded.map { [$0] } ?? [] }
   }
 
   /// Creates a draft of the plain protocol.
@@ -43,11 +76,11 @@ public struct Position: Sendable, Hashable {
   package static let times: Range<Int64> = 0..<253_402_300_800_000
 }
 
-/// A message with its offset.
+/// A message, or a change of a message, with its offset.
 public struct Publication: Sendable {
   /// The offset and time.
   public let position: Position
-  /// The message.
+  /// The message or change.
   public let draft: Draft
 
   /// Creates a publication.

@@ -7,6 +7,8 @@ enum ClientEvent {
   case typing
   case history(HistoryRequest)
   case rename(Rename)
+  case edit(Edit)
+  case remove(Remove)
   case unknown(String)
 
   struct Hello {
@@ -33,8 +35,17 @@ enum ClientEvent {
     let name: String
   }
 
+  struct Edit {
+    let id: Int
+    let text: String
+  }
+
+  struct Remove {
+    let id: Int
+  }
+
   private enum Key: Int, CaseIterable {
-    case type, name, session, epoch, after, history, tag, text, before, count, ref
+    case type, name, session, epoch, after, history, tag, text, before, count, ref, id
 
     static let all = allCases.map { Array("\($0)".utf8) }
   }
@@ -65,6 +76,10 @@ enum ClientEvent {
       guard let text = try object.text(name) else { throw WrongJSONType() }
       return text
     }
+    func requiredNumber(_ name: Key) throws(WrongJSONType) -> Int {
+      guard let number = try object.number(name) else { throw WrongJSONType() }
+      return number
+    }
     switch try required(.type) {
     case "hello":
       self = .hello(
@@ -78,6 +93,8 @@ enum ClientEvent {
         HistoryRequest(
           before: try object.number(.before), after: try object.number(.after), count: try object.number(.count)))
     case "rename": self = .rename(Rename(name: try required(.name)))
+    case "edit": self = .edit(Edit(id: try requiredNumber(.id), text: try required(.text)))
+    case "remove": self = .remove(Remove(id: try requiredNumber(.id)))
     case let type: self = .unknown(type)
     }
   }

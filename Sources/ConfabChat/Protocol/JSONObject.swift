@@ -103,6 +103,9 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
     }
   }
 
+  /// Whether the member is there, with any value.
+  func has(_ name: Name) -> Bool { value(name) != nil }
+
   private func value(_ name: Name) -> Value? { values[name.rawValue] }
 
   /// Returns the value of a string; nil if it has an unpaired surrogate.

@@ -31,6 +31,15 @@ struct MessageEvent: ServerEvent {
   var binary: Int?
   /// Maximum size of the text as written. Of a longer text only the beginning is written, together with its full size.
   var maxTextBytes = Int.max
+  /// The last change of the message; nil if it is unchanged.
+  var change: Change?
+
+  /// A change of a message.
+  enum Change {
+    case edited
+    /// The text is empty.
+    case removed
+  }
 
   init(
     at position: Position, from: String? = nil, member: Member? = nil, tag: String? = nil, text: String? = nil,
@@ -58,6 +67,14 @@ struct MessageEvent: ServerEvent {
       tag: draft.tag, maxTextBytes: maxTextBytes)
   }
 
+  /// Creates the event of a message that was changed: it has another text, or was removed if `text` is nil.
+  init(_ message: ChatMessage, text: String?) {
+    self.init(
+      at: Position(offset: message.position.offset, time: message.time), from: message.name, member: message.member,
+      tag: message.key, text: text ?? "")
+    change = text == nil ? .removed : .edited
+  }
+
   /// Returns the maximum size as JSON of a text from a client of the rich protocol. It has at most 16 bytes for each
   /// character, and only quotes, backslashes, newlines and tabs grow by escaping.
   static func maxTextBytes(textLimit limit: Int) -> Int { 2 * Text.maxBytesPerCharacter * limit }
@@ -65,12 +82,49 @@ struct MessageEvent: ServerEvent {
   func write(to object: inout JSONWriter) {
     object.member("at", Int(at))
     object.member("binary", binary)
+    if change == .edited { object.member("edited", true) }
     object.member("from", from)
     object.member("id", id)
     object.member("member", member?.text)
+    if change == .removed { object.member("removed", true) }
     object.member("tag", tag)
     if let text, !object.member("text", text, limit: maxTextBytes) { object.member("textBytes", text.utf8.count) }
     object.member("type", "message")
+  }
+}
+
+/// A change of an earlier message.
+struct ChangeEvent: ServerEvent {
+  let id: Int
+  /// Time in milliseconds since 1970.
+  let at: Int64
+  /// Name of the one who made the change.
+  let by: String?
+  let entry: EntryKind
+  /// The new text of an edited message; nil if the message was changed again afterwards.
+  var text: String?
+
+  init(at position: Position, _ entry: EntryKind, by name: String?, text: String?) {
+    (id, at, self.entry, by, self.text) = (position.offset, position.time, entry, name, text)
+  }
+
+  /// Creates the event of an edit whose message was changed again, so that its text is not needed.
+  init(_ edit: ChatMessage) {
+    self.init(
+      at: Position(offset: edit.position.offset, time: edit.time), edit.entry, by: edit.name, text: nil)
+  }
+
+  func write(to object: inout JSONWriter) {
+    object.member("at", Int(at))
+    object.member("by", by)
+    object.member("id", id)
+    object.member("message", entry.target)
+    if case .edit = entry {
+      object.member("text", text)
+      object.member("type", "edited")
+    } else {
+      object.member("type", "removed")
+    }
   }
 }
 
@@ -96,10 +150,13 @@ struct WelcomeEvent: ServerEvent {
     let name: Int
     let rate: Int
     let burst: Int
+    /// Seconds in which a client may change its own message.
+    let change: Int
 
     init(_ options: ChatOptions) {
       (text, name) = (options.maxTextLength, options.maxNameLength)
       (rate, burst) = (options.maxEventRate, options.maxEventBurst)
+      change = Int(options.maxChangeAge.components.seconds)
     }
   }
 
@@ -110,6 +167,7 @@ struct WelcomeEvent: ServerEvent {
     object.member("last", last)
     object.member("limits") { object in
       object.member("burst", limits.burst)
+      object.member("change", limits.change)
       object.member("name", limits.name)
       object.member("rate", limits.rate)
       object.member("text", limits.text)
@@ -223,7 +281,7 @@ struct ErrorEvent: ServerEvent {
 
   enum Code: String, CaseIterable {
     case nameTaken, nameInvalid, notIntroduced, alreadyIntroduced, malformed, unknownType, textTooLong, textEmpty
-    case tagInvalid, rateLimited, historyGone
+    case tagInvalid, rateLimited, historyGone, forbidden
   }
 
   init(

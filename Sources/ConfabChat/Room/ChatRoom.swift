@@ -98,6 +98,16 @@ final class ChatRoom: Sendable {
     let proposal: String?
   }
 
+  /// Reason why a change of a message is rejected.
+  enum ChangeProblem {
+    /// The message is not stored, or was removed.
+    case notStored
+    /// The message is of another member.
+    case notAllowed
+    /// The message is older than ``ChatOptions/maxChangeAge``.
+    case tooLate
+  }
+
   /// Whether the room has all messages that a client has. If not, the connection's ``RichConnection`` resumes when it
   /// does.
   func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
@@ -139,6 +149,20 @@ final class ChatRoom: Sendable {
     return nil
   }
 
+  /// Publishes a change of a message by a client. Returns why it must not be made; nil if it was.
+  func publish(
+    _ entry: EntryKind, _ text: Text?, by member: Member, _ connection: Connection, _ quota: PublisherQuota?
+  ) -> ChangeProblem? {
+    let bytes = text.map { Array($0.text.utf8) } ?? []
+    let (problem, isPending) = state.withLock { state in
+      if let problem = state.problem(of: entry, by: member) { return (problem as ChangeProblem?, false) }
+      return (nil, state.publish(entry, bytes, by: member, connection, quota) ?? false)
+    }
+    if isPending { quota?.charge(bytes.count) }
+    keepWithinBudget()
+    return problem
+  }
+
   // MARK: The program
 
   /// Publishes a message of the program. `done` is called once, on any thread.
@@ -160,6 +184,20 @@ final class ChatRoom: Sendable {
     keepWithinBudget()
   }
 
+  /// Publishes a change of a message by the program. `done` is called once, on any thread.
+  func publish(
+    _ entry: EntryKind, _ text: Text?, tag: Tag, named name: Name, _ quota: PublisherQuota?,
+    _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
+  ) {
+    keepOrder()
+    let bytes = text.map { Array($0.text.utf8) } ?? []
+    let isPending = state.withLock {
+      $0.publish(entry, bytes, tag: tag, by: programMember, named: name, quota, done)
+    }
+    if isPending { quota?.charge(bytes.count) }
+    keepWithinBudget()
+  }
+
   /// The member that sends the program's messages. It is the same on all servers, so that a key is used once.
   private var programMember: Member {
     Member(bytes: sha256(Array(("program" + name).utf8)).prefix(Member.byteCount))
@@ -176,6 +214,11 @@ final class ChatRoom: Sendable {
   /// Returns a page of the history for the program.
   func page(after: StreamPosition?, before: StreamPosition?, count: Int) throws(ChatError) -> HistoryPage {
     try state.withLock { state throws(ChatError) in try state.page(after: after, before: before, count: count) }
+  }
+
+  /// Throws if the room is in another epoch.
+  func checkEpoch(_ epoch: String) throws(ChatError) {
+    if state.withLock(\.epoch) != epoch { throw .otherEpoch }
   }
 
   var memberList: MemberList { state.withLock(\.memberList) }

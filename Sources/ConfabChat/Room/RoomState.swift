@@ -144,6 +144,38 @@ struct RoomState {
     stream.publish(bytes, tag: tag, from: member, named: name, .program([done]), quota, to: presence.audience)
   }
 
+  /// Returns why a member must not change a message; nil if it may.
+  func problem(of entry: EntryKind, by member: Member) -> ChatRoom.ChangeProblem? {
+    guard let message = entry.target.flatMap({ stream.message(at: $0) }), message.entry == .message, !message.isRemoved else {
+      return .notStored
+    }
+    guard message.member == member else { return .notAllowed }
+    return WallClock.milliseconds - message.time > options.maxChangeAge.components.seconds * 1000 ? .tooLate : nil
+  }
+
+  /// Publishes a change of a message by a client, which is allowed to. Returns whether it is pending; nil if another
+  /// connection has replaced this one.
+  mutating func publish(
+    _ entry: EntryKind, _ bytes: [UInt8], by member: Member, _ connection: Connection, _ quota: PublisherQuota?
+  ) -> Bool? {
+    guard let name = presence.name(of: member, connection) else { return nil }
+    let draft = stream.change(entry, bytes, by: member, named: name)
+    return stream.publish(change: draft, nil, quota, to: presence.audience)
+  }
+
+  /// Publishes a change of a message by the program. `done` is called with its position, when that is known.
+  mutating func publish(
+    _ entry: EntryKind, _ bytes: [UInt8], tag: Tag, by member: Member, named name: Name, _ quota: PublisherQuota?,
+    _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
+  ) -> Bool {
+    guard let message = entry.target.flatMap({ stream.message(at: $0) }), message.entry == .message, !message.isRemoved else {
+      done(.failure(ChatError(.historyGone, "the message is not stored, or has been removed")))
+      return false
+    }
+    let draft = stream.change(entry, bytes, tag: tag.text, by: member, named: name)
+    return stream.publish(change: draft, .program([done]), quota, to: presence.audience)
+  }
+
   mutating func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) -> StreamPosition {
     stream.observe(observer, wake)
   }

@@ -59,6 +59,16 @@ struct History {
 
     func message(_ index: Int) -> StoredMessage { messages[index - first] }
 
+    /// Replaces the JSON of a message. Returns by how many bytes it grows.
+    mutating func replace(_ index: Int, _ json: [UInt8], edit: Int) -> Int {
+      let old = bytes(index)
+      bytes.replaceSubrange(old.startIndex + message(index).keyCount..<old.endIndex, with: json)
+      let growth = message(index).keyCount + json.count - old.count
+      for later in index - first..<messages.count { messages[later].end += growth }
+      messages[index - first].edit = edit
+      return growth
+    }
+
     /// Frees spare capacity.
     mutating func shrink() {
       if messages.capacity > messages.count + messages.count / 4 { messages = messages.withoutSpareCapacity }
@@ -73,8 +83,10 @@ struct History {
   private struct StoredMessage {
     let position: Position
     /// End of the message's bytes: member and tag, if it has both, then the JSON.
-    let end: Int
+    var end: Int
     let tagCount: UInt8
+    /// Index of the newest edit of the message; 0 if there is none.
+    var edit = 0
 
     /// Number of bytes before the JSON.
     var keyCount: Int { tagCount > 0 ? Member.byteCount + Int(tagCount) : 0 }
@@ -121,10 +133,61 @@ struct History {
     let first = snapshot.publications.first?.position.offset ?? snapshot.lastOffset + 1
     (lastOffset, lastDropped) = (snapshot.lastOffset, first - 1)
     for publication in snapshot.publications {
-      let event = MessageEvent(publication, maxTextBytes: maxTextBytes)
-      append(event.json, member: event.member, tag: event.tag, at: publication.position)
+      if publication.draft.entry.target != nil {
+        append(change: publication)
+      } else {
+        let event = MessageEvent(publication, maxTextBytes: maxTextBytes)
+        append(event.json, member: event.member, tag: event.tag, at: publication.position)
+      }
     }
     lastOffset = max(lastOffset, snapshot.lastOffset)
+  }
+
+  // MARK: Changing
+
+  /// Appends a change of a message, and applies it if the message is stored. Returns the change as JSON. It has no text
+  /// if the message was removed before.
+  @discardableResult
+  mutating func append(change publication: Publication) -> [UInt8] {
+    let draft = publication.draft
+    var event = ChangeEvent(at: publication.position, draft.entry, by: draft.name, text: nil)
+    let target = draft.entry.target.flatMap { index($0) }
+    let old = target.flatMap { chatMessage($0) }
+    if case .edit = draft.entry, old?.isRemoved != true { event.text = String(decoding: draft.bytes, as: UTF8.self) }
+    let json = event.json
+    append(json, at: publication.position)
+    guard let target, target >= oldestIndex, let old, old.entry == .message, !old.isRemoved else { return json }
+    let edit = chunk(of: target).message(target).edit
+    if edit >= oldestIndex, let superseded = chatMessage(edit) { replace(edit, ChangeEvent(superseded).json) }
+    replace(target, MessageEvent(old, text: event.text).json, edit: event.text == nil ? 0 : lastIndex)
+    while bytes > maxBytes { dropChunk() }
+    return json
+  }
+
+  /// Offset of the newest edit of a message; nil if there is none.
+  func edit(of offset: Int) -> Int? {
+    guard let index = index(offset) else { return nil }
+    let edit = chunk(of: index).message(index).edit
+    return edit >= oldestIndex ? position(edit).offset : nil
+  }
+
+  /// Returns the stored message with this offset; nil if there is none.
+  func message(at offset: Int) -> ChatMessage? { index(offset).flatMap { chatMessage($0) } }
+
+  private func chatMessage(_ index: Int) -> ChatMessage? { ChatMessage(json(index), epoch: "") }
+
+  private func index(_ offset: Int) -> Int? {
+    let index = firstIndex { $0.offset >= offset }
+    return index <= lastIndex && position(index).offset == offset ? index : nil
+  }
+
+  private mutating func replace(_ index: Int, _ json: [UInt8], edit: Int = 0) {
+    if index >= open.first {
+      bytes += open.replace(index, json, edit: edit)
+    } else {
+      let chunk = chunks.indices.firstInSorted { chunks[$0].end > index }
+      bytes += chunks[chunk].replace(index, json, edit: edit)
+    }
   }
 
   /// Begins another chunk, with the capacity that the full one needed.

@@ -67,9 +67,47 @@ struct MessageStream {
     return .published
   }
 
+  /// Publishes a change of a message. The caller has checked that the message is stored and not removed.
+  ///
+  /// - Parameter publisher: nil if nobody waits for the result.
+  /// - Returns: whether the change is pending.
+  mutating func publish(
+    change draft: Draft, _ publisher: Publisher?, _ quota: PublisherQuota?, to audience: Audience
+  ) -> Bool {
+    if let publisher, let key = MemberTag(draft.member, draft.tag) { publishers[key] = publisher }
+    guard let position = engine?.publish({ draft }, quota) else { return true }
+    append(change: Publication(draft, at: position), to: audience)
+    return false
+  }
+
+  /// Returns the draft of a change.
+  func change(_ entry: EntryKind, _ bytes: [UInt8], tag: String? = nil, by member: Member, named name: Name) -> Draft {
+    Draft(
+      entry, superseding: entry.target.flatMap { history.edit(of: $0) }, kind: .text, bytes: bytes, name: name.text,
+      member: member, tag: tag)
+  }
+
+  /// Returns a stored message; nil if there is none with this offset.
+  func message(at offset: Int) -> ChatMessage? { history.message(at: offset) }
+
+  /// Stores a change, applies it to the stored message, and informs the readers. Clients of the plain protocol are not
+  /// informed.
+  private mutating func append(change: Publication, to audience: Audience) {
+    let position = change.position
+    MemberTag(change.draft.member, change.draft.tag).flatMap { publishers.removeValue(forKey: $0) }?
+      .published(at: StreamPosition(epoch: epoch, offset: position.offset))
+    guard position.offset > history.lastOffset else { return }
+    expire()
+    var event: [UInt8] = []
+    tally { event = $0.append(change: change) }
+    if audience.hasRich { logs.rich.append(Message(.text, event.span)) }
+    for observer in observers.values { observer() }
+  }
+
   /// Adds a publication of the engine.
   mutating func append(_ publication: Publication, _ forms: BroadcastLog.CompressedForms?, to audience: Audience) {
     let draft = publication.draft
+    if draft.entry.target != nil { return append(change: publication, to: audience) }
     append(
       Message(draft.kind, draft.bytes.span), name: draft.name, member: draft.member, tag: draft.tag,
       at: publication.position, forms, to: audience)
@@ -229,7 +267,7 @@ struct MessageStream {
   ) throws(ChatError) -> (messages: [ArraySlice<UInt8>], more: Bool) {
     expire()
     guard (after?.epoch ?? epoch) == epoch, (before?.epoch ?? epoch) == epoch else {
-      throw ChatError(.epochChanged, "the numbering of the room has begun anew: the position is of another epoch")
+      throw .otherEpoch
     }
     guard let after else { return history.page(before: before?.offset ?? .max, count: count) }
     guard history.isWhole(after: after.offset) else {
