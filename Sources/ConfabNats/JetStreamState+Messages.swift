@@ -10,7 +10,6 @@ extension JetStreamState {
     case .success(let ack) where ack.seq > 0:
       rooms[room]?.reader.know(ack.seq, now: now)
       guard let message = publishQueue.settle(number) else { return }
-      erase(message.draft, &effects)
       if ack.duplicate == true, let open = rooms[room], open.reader.isOpened, open.reader.lastOffset >= ack.seq,
         let delegate = open.delegate
       {
@@ -50,6 +49,7 @@ extension JetStreamState {
   /// Sends the messages that are due.
   mutating func send(_ now: Instant, _ effects: inout Effects) {
     guard phase == .ready else { return }
+    sendErasures(now, &effects)
     makeReaders(now, &effects)
     openRooms(now, &effects)
     // Messages are sent only after the room has been read, so that earlier ones that were stored are known.
@@ -59,31 +59,5 @@ extension JetStreamState {
         message.subject, reply: "\(inbox).ack.\(number)", headers: message.draft.headers(id: message.id),
         bytes: message.draft.bytes, number: number)
     }
-  }
-
-  // MARK: Erasing
-
-  /// Deletes the entries whose content a published change has removed or replaced.
-  func erase(_ change: Draft, _ effects: inout Effects) {
-    for offset in change.erased {
-      effects.publish(
-        "$JS.API.STREAM.MSG.DELETE.\(options.stream)", reply: "\(inbox).erased",
-        bytes: Api.encode(DeleteRequest(seq: offset)))
-    }
-  }
-
-  /// Deletes the entries of a room that should have been deleted, because a server has ended in between.
-  func eraseAgain(_ publications: [Publication], _ effects: inout Effects) {
-    let changes = publications.filter { !$0.draft.erased.isEmpty }
-    if changes.isEmpty { return }
-    let offsets = Set(publications.map(\.position.offset))
-    for change in changes where change.draft.erased.contains(where: offsets.contains) { erase(change.draft, &effects) }
-  }
-
-  mutating func erased(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    guard case .failure(let error) = Api.decode(message, as: DeleteResponse.self),
-      error.err_code != ApiError.messageNotFound
-    else { return }
-    warn("the content of a removed message cannot be deleted from the stream: \(error.text)", now, &effects)
   }
 }

@@ -112,12 +112,9 @@ extension JetStreamState {
     _ number: Int, _ delivery: Delivery, _ step: RoomReader.Step, _ now: Instant, _ effects: inout Effects
   ) {
     if step == .taken || step == .known, let room = rooms[number] {
-      if let id = delivery.id, let message = publishQueue.settle(id: id) {
-        // Only the server that published a change deletes what it erases.
-        erase(delivery.publication.draft, &effects)
-        settled(message, &effects)
-      }
+      if let id = delivery.id, let message = publishQueue.settle(id: id) { settled(message, &effects) }
       if step == .taken, room.reader.isOpened, let delegate = room.delegate {
+        erasures.add(delivery.publication.draft.erased)
         effects.published(delivery.publication, number, delegate)
       }
     }
@@ -165,7 +162,7 @@ extension JetStreamState {
     let limit = options.maxMessagesPerRoom
     let publications = rooms[number]?.reader.open(limit: limit) ?? []
     guard let delegate = room.delegate else { return }
-    eraseAgain(publications, &effects)
+    erase(publications)
     effects.opened(
       RoomSnapshot(epoch: epoch, lastOffset: room.reader.lastOffset, publications: publications), number, delegate)
   }

@@ -60,6 +60,7 @@ extension JetStreamState {
         epoch = "\(info.created) \(instance) \(lossCount)"
       }
       created = info.created
+      erasures.removeAll()
       for number in rooms.keys { rooms[number]?.reader.reset() }
     }
     phase = .ready

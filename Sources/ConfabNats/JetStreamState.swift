@@ -68,6 +68,7 @@ struct JetStreamState {
   var rooms: [Int: StreamRoom] = [:]
   var nextMessage = 0
   var publishQueue = PublishQueue()
+  var erasures = Erasures()
   var presenceExchange: PresenceExchange
   /// Rooms that have been read, but are not open yet.
   var caughtUp: Set<Int> = []
@@ -192,7 +193,7 @@ struct JetStreamState {
     let numbers = tokens.dropFirst().compactMap { Int($0) }
     switch (tokens.first, numbers.count) {
     case ("stream", 0): streamFound(message, now, &effects)
-    case ("erased", 0): erased(message, now, &effects)
+    case ("erased", 1): erased(numbers[0], message, now, &effects)
     case ("ack", 1): acknowledged(numbers[0], message, now, &effects)
     case ("made", 2) where isReader(numbers[0], numbers[1]): made(numbers[0], message, now, &effects)
     case ("read", 2) where isReader(numbers[0], numbers[1]): heartbeat(numbers[0], message, now, &effects)

@@ -32,6 +32,8 @@ final class SimulatedBroker {
     /// Number of deleted messages of each room, which are the oldest ones.
     var deleted: [String: Int] = [:]
     var contents: Set<[UInt8]> = []
+    /// Numbers of the messages that servers have deleted.
+    var erased: Set<Int> = []
     /// Time and number of each stored `Nats-Msg-Id`.
     var ids: [String: (number: Int, at: Duration)] = [:]
 
@@ -45,7 +47,8 @@ final class SimulatedBroker {
     }
     /// Number of the oldest stored message.
     func first(upTo view: Int = .max, limit: Int = .max) -> Int {
-      rooms.keys.compactMap { kept($0, upTo: view, limit: limit).first?.number }.min() ?? min(last, view) + 1
+      rooms.keys.compactMap { kept($0, upTo: view, limit: limit).first { !erased.contains($0.number) }?.number }.min()
+        ?? min(last, view) + 1
     }
   }
 
@@ -128,6 +131,7 @@ final class SimulatedBroker {
       // Messages that were deleted later are stored again.
       older.deleted[subject] = min(count, max(0, (older.rooms[subject]?.count ?? 0) - world.options.maxMessagesPerRoom))
     }
+    older.erased = newest.erased.filter { $0 <= older.last }
     older.ids = newest.ids.filter { $0.value.number <= older.last }
     streams.append(older)
   }
@@ -216,6 +220,7 @@ final class SimulatedBroker {
       answer(message, link, hasStream ? info : #"{"error":{"code":404,"err_code":10059}}"#)
     case ("$JS", "CONSUMER.CREATE"): makeConsumer(tokens[5], message, link)
     case ("$JS", "CONSUMER.DELETE"): consumers[tokens[5]] = nil
+    case ("$JS", "STREAM.MSG"): erase(message, link)
     case ("confab", "presence"): for other in world.links { other.deliver(message, by: message.subject) }
     case ("confab", "room"): take(message, link)
     default: preconditionFailure("\(message.subject) is not a subject of a broker")
@@ -265,6 +270,19 @@ final class SimulatedBroker {
     }
   }
 
+  private func erase(_ message: NatsMessage, _ link: SimulatedLink) {
+    guard hasStream else { return answer(message, link, "", ["Status": "503"]) }
+    guard hasMajority, !link.isOfMinority else { return }
+    let number = (try! JSONDecoder().decode([String: Int].self, from: Data(message.bytes)))["seq"]!
+    let index = streams.count - 1
+    let isThere = streams[index].rooms.keys.contains { room in streams[index].kept(room).contains { $0.number == number } }
+    if !isThere || !streams[index].erased.insert(number).inserted {
+      return answer(message, link, #"{"error":{"code":400,"err_code":10057}}"#)
+    }
+    world.trace("the stream erases \(number)")
+    answer(message, link, #"{"success":true}"#)
+  }
+
   private func store(_ message: NatsMessage, _ link: SimulatedLink) {
     let index = streams.count - 1
     let number = streams[index].last + 1
@@ -278,8 +296,9 @@ final class SimulatedBroker {
     streams[index].rooms[message.subject, default: []].append(stored)
     streams[index].contents.insert(message.bytes)
     streams[index].ids[message.headers[Delivery.idHeader]!] = (number, world.timeline.now)
-    let kept = known.count + 1 - world.options.maxMessagesPerRoom
-    if kept > 0 { delete(message.subject) { $0.number <= known[kept - 1].number } }
+    let kept = streams[index].kept(message.subject).filter { !streams[index].erased.contains($0.number) }
+    let excess = kept.count - world.options.maxMessagesPerRoom
+    if excess > 0 { delete(message.subject) { $0.number <= kept[excess - 1].number } }
     // The acknowledgement may be lost with the connection.
     if world.isWorst(for: .cuts) { world.cut(link.server) }
     if world.isWorst(for: .noMajority) { return world.loseMajority() }
@@ -325,15 +344,15 @@ final class SimulatedBroker {
   }
 
   private func pending(of consumer: Consumer, in messages: [Stored]) -> Int {
-    if consumer.view == .max { return messages.count - consumer.next }
-    return messages[consumer.next...].count { $0.number <= consumer.view }
+    let erased = streams[streams.count - 1].erased
+    return messages[consumer.next...].count { $0.number <= consumer.view && !erased.contains($0.number) }
   }
 
   /// Returns the number up to which a consumer has delivered all messages.
   private func position(of consumer: Consumer) -> Int {
     guard let stream = streams.last else { return 0 }
-    let messages = stream.rooms[consumer.subject] ?? []
-    return consumer.next < messages.count ? messages[consumer.next].number - 1 : min(stream.last, consumer.view)
+    let messages = (stream.rooms[consumer.subject] ?? [])[min(consumer.next, stream.rooms[consumer.subject]?.count ?? 0)...]
+    return messages.first { !stream.erased.contains($0.number) }.map { $0.number - 1 } ?? min(stream.last, consumer.view)
   }
 
   private func send(to consumer: Consumer) {
@@ -347,6 +366,7 @@ final class SimulatedBroker {
     while consumer.next < messages.count, messages[consumer.next].number <= consumer.view {
       let stored = messages[consumer.next]
       consumer.next += 1
+      if streams[streams.count - 1].erased.contains(stored.number) { continue }
       consumer.sent += 1
       consumer.sentAt = world.timeline.now
       let pending = pending(of: consumer, in: messages)

@@ -39,7 +39,7 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
   var isUpToDate: Bool {
     let messages = messages(world.broker.streams.count - 1)
     // A restored older state may have fewer messages than the room has received. The next message shows that.
-    return messages.filter { $0.number > last }.count <= unknown
+    return messages.filter { $0.number > last && !isErased($0, world.broker.streams.count - 1) }.count <= unknown
   }
   var isOfNewestStream: Bool {
     epoch.map { $0.prefix { $0 != " " } } == world.broker.streams.last.map { $0.created[...] }
@@ -48,12 +48,24 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
   /// Returns all messages of the room in a state of the stream, oldest first.
   private func messages(_ state: Int) -> [SimulatedBroker.Stored] { world.broker.streams[state].rooms[subject] ?? [] }
 
+  /// Whether servers have deleted a message. Rooms may have received it before.
+  private func isErased(_ message: SimulatedBroker.Stored, _ state: Int) -> Bool {
+    world.broker.streams[state].erased.contains(message.number)
+  }
+
+  /// A message that it has received, and that was not erased; nil if there is none.
+  func anyMessage() -> Int? {
+    let erased = world.broker.streams.last?.erased ?? []
+    return heard.keys.filter { !erased.contains($0) }.sorted().randomElement(using: &world.chance)
+  }
+
   func opened(_ snapshot: RoomSnapshot) {
     world.trace("\(label) is opened, of \(snapshot.epoch), up to \(snapshot.lastOffset)")
     if epoch == snapshot.epoch {
       let streams = world.broker.states(of: snapshot.epoch).map { world.broker.streams[$0] }
       let hasMissed = streams.contains { stream in
-        stream.first() > last || stream.kept(subject).first.map { $0.number > last } ?? true
+        stream.first() > last
+          || stream.kept(subject).first { !stream.erased.contains($0.number) }.map { $0.number > last } ?? true
       }
       world.require(hasMissed, "\(label) was opened again without missed messages")
       world.require(
@@ -76,21 +88,23 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
 
   /// Whether the snapshot can come from a state of the stream: it has all stored messages, without gaps.
   private func matches(_ snapshot: RoomSnapshot, _ state: Int) -> Bool {
-    let messages = messages(state).filter { $0.number <= snapshot.lastOffset }
+    let messages = messages(state).filter { $0.number <= snapshot.lastOffset && !isErased($0, state) }
+    let publications = snapshot.publications.filter {
+      !world.broker.streams[state].erased.contains($0.position.offset)
+    }
     // Messages that the room had before may be left out when it is opened again.
     let known = epoch == snapshot.epoch ? last : 0
     let there = world.broker.streams[state].kept(subject).filter {
-      known < $0.number && $0.number <= snapshot.lastOffset
+      known < $0.number && $0.number <= snapshot.lastOffset && !isErased($0, state)
     }
     let limit = world.options.maxMessagesPerRoom
-    guard snapshot.publications.count >= min(there.count, limit),
-      snapshot.publications.count <= min(messages.count, limit)
-    else {
+    let erased = snapshot.publications.count - publications.count
+    guard publications.count + erased >= min(there.count, limit), publications.count <= min(messages.count, limit) else {
       return false
     }
-    let expected = messages.suffix(snapshot.publications.count)
-    return (snapshot.publications.isEmpty || snapshot.lastOffset == expected.last?.number)
-      && zip(snapshot.publications, expected).allSatisfy { $1.matches($0) }
+    let expected = messages.suffix(publications.count)
+    return (publications.isEmpty || erased > 0 || snapshot.lastOffset == expected.last?.number)
+      && zip(publications, expected).allSatisfy { $1.matches($0) }
   }
 
   func epochChanged(_ epoch: String) {}
@@ -112,7 +126,11 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
       let messages = messages(next)
       let start = messages.firstIndex { $0.number > last } ?? messages.count
       guard newest == nil || start > 0 && messages[start - 1].at == newest else { continue }
-      let message = messages.dropFirst(start).prefix(unknown + 1).first { $0.matches(publication) }
+      var skipped = 0
+      let message = messages.dropFirst(start).prefix { message in
+        if message.number < id && !isErased(message, next) { skipped += 1 }
+        return skipped <= unknown && message.number <= id
+      }.first { $0.matches(publication) }
       guard let message else { continue }
       return (last, newest, unknown, state) = (id, message.at, 0, next)
     }

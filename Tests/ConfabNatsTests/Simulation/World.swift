@@ -149,7 +149,13 @@ final class World {
     senders[index].count += 1
     let isLarge = faults.contains(.largeMessages) && chance.hits(0.02)
     let text = "\(id):\(count)" + (isLarge ? ":" + String(repeating: "x", count: broker.maxPayload) : "")
-    server.say(text, of: id, tag: id % 2 == 0 ? "tag-\(id)-\(count)" : nil, in: room)
+    let tag = id % 2 == 0 ? "tag-\(id)-\(count)" : nil
+    if chance.hits(0.1), let target = room.anyMessage() {
+      let entry = chance.hits(0.5) ? EntryKind.removal(of: target) : .edit(of: target)
+      return server.say(
+        text, entry, superseding: chance.hits(0.3) ? room.anyMessage() : nil, of: id, tag: tag, in: room)
+    }
+    server.say(text, of: id, tag: tag, in: room)
   }
 
   private func close(_ room: SimulatedRoom, _ server: SimulatedServer) { server.close(room.name) }
@@ -240,6 +246,7 @@ final class World {
         require(broker.hasStored(Array(text.utf8)), "\(text), given to \(server.name), is lost")
       }
     }
+    for server in servers { require(server.state.erasures.isEmpty, "\(server.name) has not erased everything") }
     let rooms = servers.reduce(0) { $0 + $1.rooms.count }
     require(broker.consumerCount == rooms, "there are \(broker.consumerCount) consumers for \(rooms) rooms")
     for stream in broker.streams { checkOrder(stream) }
