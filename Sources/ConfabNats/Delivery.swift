@@ -32,7 +32,7 @@ extension Delivery {
     let position = Position(offset: id, time: nanoseconds / 1_000_000)
     self.init(
       consumer: tokens[first - 2], number: number, pending: pending,
-      publication: Publication(Draft(message), at: position),
+      publication: Publication(Draft(message, before: id), at: position),
       time: nanoseconds, id: message.headers[Delivery.idHeader])
   }
 
@@ -49,7 +49,6 @@ extension Draft {
   private static let tagHeader = "Confab-Tag"
   private static let editHeader = "Confab-Edit"
   private static let removalHeader = "Confab-Removal"
-  private static let supersededHeader = "Confab-Superseded"
 
   /// Returns the `Nats-Msg-Id` of a message with a tag; nil without a tag. It is equal on all servers, so that a
   /// client can send the message again. A different text has a different id, even if its tag was used before.
@@ -70,27 +69,25 @@ extension Draft {
     case .edit(let offset): headers.append((Draft.editHeader, "\(offset)"))
     case .removal(let offset): headers.append((Draft.removalHeader, "\(offset)"))
     }
-    if let superseded { headers.append((Draft.supersededHeader, "\(superseded)")) }
     return headers
   }
 
-  /// Returns the offset of an earlier entry in a header; nil if there is none.
-  private static func offset(_ header: String, _ message: NatsMessage) -> Int? {
-    message.headers[header].flatMap { Int($0) }.flatMap { Position.offsets.contains($0) ? $0 : nil }
-  }
-
-  private static func entry(_ message: NatsMessage) -> EntryKind {
-    if let offset = offset(editHeader, message) { return .edit(of: offset) }
-    return offset(removalHeader, message).map { .removal(of: $0) } ?? .message
+  /// What a message is. Changes of messages that do not precede it are messages.
+  private static func entry(_ message: NatsMessage, before end: Int) -> EntryKind {
+    func offset(_ header: String) -> Int? {
+      message.headers[header].flatMap { Int($0) }.flatMap { 1..<end ~= $0 ? $0 : nil }
+    }
+    if let offset = offset(editHeader) { return .edit(of: offset) }
+    return offset(removalHeader).map { .removal(of: $0) } ?? .message
   }
 
   /// Parses a stored message. Programs other than the chat's servers may publish too; their valid UTF-8 becomes text.
-  fileprivate init(_ message: NatsMessage) {
+  fileprivate init(_ message: NatsMessage, before offset: Int) {
     let isText =
       message.headers[Draft.kindHeader].map { $0 == "text" }
       ?? (String(validating: message.bytes, as: UTF8.self) != nil)
     self.init(
-      Draft.entry(message), superseding: Draft.offset(Draft.supersededHeader, message), kind: isText ? .text : .binary, bytes: message.bytes,
+      Draft.entry(message, before: offset), kind: isText ? .text : .binary, bytes: message.bytes,
       name: message.headers[Draft.nameHeader].map(Subject.unescaped),
       member: message.headers[Draft.memberHeader].flatMap { Member($0) }, tag: message.headers[Draft.tagHeader])
   }

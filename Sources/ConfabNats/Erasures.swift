@@ -2,9 +2,10 @@ internal import Confab
 internal import ConfabChat
 
 // Entries whose content a later change has removed or replaced are deleted from the stream. Each server that reads the
-// change asks the broker for that, until the broker has confirmed it. So a server may end at any time.
+// change asks the broker for that, until the broker has confirmed it. So a server may end at any time. The entry is read
+// first, because other programs may publish changes, and must not delete messages of other rooms.
 
-/// Offsets of entries to delete from the stream.
+/// Entries to delete from the stream.
 struct Erasures {
   typealias Instant = ContinuousClock.Instant
 
@@ -13,55 +14,77 @@ struct Erasures {
   /// Maximum number of entries. The server that opens the room next deletes further ones.
   private static let limit = 10_000
 
-  /// Time of the last request for each entry; nil before the first one.
-  private var requestedAt: [Int: Instant?] = [:]
+  private struct Entry {
+    /// Subject of its room.
+    let subject: String
+    /// Time of the last request; nil before the first one.
+    var requestedAt: Instant?
+  }
 
-  var isEmpty: Bool { requestedAt.isEmpty }
+  private var entries: [Int: Entry] = [:]
 
-  mutating func add(_ offsets: [Int]) {
-    for offset in offsets where requestedAt.count < Erasures.limit && requestedAt[offset] == nil {
-      requestedAt[offset] = .some(nil)
+  var isEmpty: Bool { entries.isEmpty }
+
+  mutating func add(_ offsets: [Int], subject: String) {
+    for offset in offsets where entries.count < Erasures.limit && entries[offset] == nil {
+      entries[offset] = Entry(subject: subject)
     }
   }
 
   /// Returns the entries to request now.
   mutating func take(now: Instant) -> [Int] {
     if isEmpty { return [] }
-    let due = requestedAt.filter { $0.value.map { now - $0 > Erasures.timeout } ?? true }.keys.sorted()
-    for offset in due { requestedAt[offset] = now }
+    let due = entries.filter { $0.value.requestedAt.map { now - $0 > Erasures.timeout } ?? true }.keys.sorted()
+    for offset in due { entries[offset]?.requestedAt = now }
     return due
   }
 
-  mutating func remove(_ offset: Int) { requestedAt[offset] = nil }
+  /// Whether an entry, which the stream has for a subject, is to be deleted.
+  func includes(_ offset: Int, subject: String) -> Bool { entries[offset]?.subject == subject }
+
+  mutating func remove(_ offset: Int) { entries[offset] = nil }
 
   /// Forgets all entries, because another stream replaces the lost one.
-  mutating func removeAll() { requestedAt = [:] }
+  mutating func removeAll() { entries = [:] }
 }
 
 extension JetStreamState {
-  /// Deletes entries of a room that later entries erase, as far as they are still there.
-  mutating func erase(_ publications: [Publication]) {
-    let changes = publications.filter { !$0.draft.erased.isEmpty }
-    if changes.isEmpty { return }
-    let offsets = Set(publications.map(\.position.offset))
-    for change in changes { erasures.add(change.draft.erased.filter(offsets.contains)) }
-  }
-
   mutating func sendErasures(_ now: Instant, _ effects: inout Effects) {
     for offset in erasures.take(now: now) {
-      effects.publish(
-        "$JS.API.STREAM.MSG.DELETE.\(options.stream)", reply: "\(inbox).erased.\(offset)",
-        bytes: Api.encode(DeleteRequest(seq: offset)))
+      request("GET", offset, reply: "stored", &effects)
     }
   }
 
-  /// Handles the response to a request. After an error the request is repeated.
+  private func request(_ verb: String, _ offset: Int, reply: String, _ effects: inout Effects) {
+    effects.publish(
+      "$JS.API.STREAM.MSG.\(verb).\(options.stream)", reply: "\(inbox).\(reply).\(offset)",
+      bytes: Api.encode(EntryRequest(seq: offset)))
+  }
+
+  /// Handles an entry of the stream, which is to be deleted.
+  mutating func stored(_ offset: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
+    switch Api.decode(message, as: EntryResponse.self) {
+    case .success(let response):
+      if erasures.includes(offset, subject: response.message.subject) {
+        request("DELETE", offset, reply: "erased", &effects)
+      } else {
+        erasures.remove(offset)
+      }
+    case .failure(let error): failed(offset, error, now, &effects)
+    }
+  }
+
+  /// Handles that an entry was deleted.
   mutating func erased(_ offset: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     switch Api.decode(message, as: DeleteResponse.self) {
     case .success: erasures.remove(offset)
-    case .failure(let error) where error.err_code == ApiError.messageNotFound: erasures.remove(offset)
-    case .failure(let error):
-      warn("the content of a removed message cannot be deleted from the stream: \(error.text)", now, &effects)
+    case .failure(let error): failed(offset, error, now, &effects)
     }
+  }
+
+  /// Handles that a request has failed. It is repeated, unless the entry does not exist any more.
+  private mutating func failed(_ offset: Int, _ error: ApiError, _ now: Instant, _ effects: inout Effects) {
+    if error.isNotFound { return erasures.remove(offset) }
+    warn("the content of a removed message cannot be deleted from the stream: \(error.text)", now, &effects)
   }
 }

@@ -92,9 +92,17 @@ struct PublishAck: Decodable {
   let duplicate: Bool?
 }
 
-/// Request to delete a message, whose bytes the broker overwrites.
-struct DeleteRequest: Encodable {
+/// Request for a message, or to delete it. The broker overwrites the bytes of a deleted message.
+struct EntryRequest: Encodable {
   let seq: Int
+}
+
+struct EntryResponse: Decodable {
+  struct Entry: Decodable {
+    let subject: String
+  }
+
+  let message: Entry
 }
 
 struct DeleteResponse: Decodable {
@@ -114,7 +122,9 @@ struct ApiError: Decodable, Error {
   static let unreadable = ApiError(code: 0, err_code: nil, description: "unreadable response")
   static let streamNotFound = 10_059
   static let streamNameInUse = 10_058
-  static let messageNotFound = 10_057
+
+  /// Whether the message of a request does not exist.
+  var isNotFound: Bool { err_code == 10_037 || err_code == 10_057 }
 }
 
 enum Api {

@@ -114,7 +114,7 @@ extension JetStreamState {
     if step == .taken || step == .known, let room = rooms[number] {
       if let id = delivery.id, let message = publishQueue.settle(id: id) { settled(message, &effects) }
       if step == .taken, room.reader.isOpened, let delegate = room.delegate {
-        erasures.add(delivery.publication.draft.erased)
+        erase(number)
         effects.published(delivery.publication, number, delegate)
       }
     }
@@ -137,6 +137,11 @@ extension JetStreamState {
     case .taken, .known: if rooms[number]?.reader.catchUp(pending: pending, now: now) == true { wasRead(number) }
     case nil: break
     }
+  }
+
+  private mutating func erase(_ number: Int) {
+    guard let offsets = rooms[number]?.reader.takeErased(), let subject = rooms[number]?.subject else { return }
+    erasures.add(offsets, subject: subject)
   }
 
   /// Handles that a room has been read completely. The consumer may not have been confirmed yet, because that response
@@ -162,7 +167,7 @@ extension JetStreamState {
     let limit = options.maxMessagesPerRoom
     let publications = rooms[number]?.reader.open(limit: limit) ?? []
     guard let delegate = room.delegate else { return }
-    erase(publications)
+    erase(number)
     effects.opened(
       RoomSnapshot(epoch: epoch, lastOffset: room.reader.lastOffset, publications: publications), number, delegate)
   }

@@ -193,6 +193,7 @@ struct JetStreamState {
     let numbers = tokens.dropFirst().compactMap { Int($0) }
     switch (tokens.first, numbers.count) {
     case ("stream", 0): streamFound(message, now, &effects)
+    case ("stored", 1): stored(numbers[0], message, now, &effects)
     case ("erased", 1): erased(numbers[0], message, now, &effects)
     case ("ack", 1): acknowledged(numbers[0], message, now, &effects)
     case ("made", 2) where isReader(numbers[0], numbers[1]): made(numbers[0], message, now, &effects)

@@ -46,7 +46,10 @@ struct RoomReader {
   private var front: Int?
   /// Messages to handle once the consumer is confirmed, or once the removal of the newest message that was read is found.
   private var held: [Delivery] = []
-  /// Number of entries that servers have deleted, because their content was removed or edited again.
+  private var changes = RoomChanges()
+  /// Entries whose content is to be deleted, as far as they are stored.
+  private var erased: [Int] = []
+  /// Number of entries whose content was to be deleted.
   private var erasedCount = 0
   /// Highest offset that may have been deleted before it was read.
   private var deleted = 0
@@ -65,6 +68,8 @@ struct RoomReader {
   private struct Mark: Equatable {
     let number: Int
     let time: Int64
+    /// Offset of the message that it changes; nil if it is a message.
+    let target: Int?
   }
 
   /// Offset at which the next consumer starts; nil means the oldest message.
@@ -80,7 +85,9 @@ struct RoomReader {
     generation += 1
     (count, target, front, held) = (0, nil, nil, [])
     isJoined = !isOpened
-    if !isOpened { (collected, lastOffset, position, mark) = ([], deleted, deleted, nil) }
+    if isOpened { return }
+    (collected, lastOffset, position, mark) = ([], deleted, deleted, nil)
+    (changes, erased, erasedCount) = (RoomChanges(), [], 0)
   }
 
   /// Ignores the consumer from now on. A consumer that was disconnected continues after messages that were deleted
@@ -160,7 +167,7 @@ struct RoomReader {
   /// Handles a message in the order of the stream.
   mutating func accept(_ delivery: Delivery, limit: Int, roomLimit: Int) -> Step {
     let id = delivery.publication.position.offset
-    let mark = Mark(number: id, time: delivery.time)
+    let mark = Mark(number: id, time: delivery.time, target: delivery.publication.draft.entry.target)
     if !isJoined {
       switch join(delivery, mark, limit, roomLimit) {
       case .taken: isJoined = true
@@ -175,10 +182,15 @@ struct RoomReader {
       collected = []
     }
     (lastOffset, position, self.mark) = (max(lastOffset, id), max(position, id), mark)
-    erasedCount += delivery.publication.draft.erased.count
+    let erased = changes.add(delivery.publication, limit: limit)
+    erasedCount += erased.count
+    self.erased += erased
     if !isOpened {
       collected.append(delivery.publication)
-      if collected.count > 2 * limit { collected.removeFirst(collected.count - limit) }
+      if collected.count > 2 * limit {
+        collected.removeFirst(collected.count - limit)
+        dropErased()
+      }
     }
     return .taken
   }
@@ -197,15 +209,15 @@ struct RoomReader {
       return .held
     }
     let isFull = max(target, delivery.number + delivery.pending) + erasedCount >= roomLimit
-    if let own = self.mark, let front, front <= own.number, !isFull { return search(own.number, delivery, limit) }
+    if let own = self.mark, let front, front <= own.number, !isFull { return search(own, delivery, limit) }
     return isFull || front == nil ? recordMissed(before: mark.number) : .taken
   }
 
   /// Looks for the entry that has erased the newest message that was read, because the stream does not have that message
   /// any more. Without such an entry, the stream has other messages than those that were read.
-  private mutating func search(_ number: Int, _ delivery: Delivery, _ limit: Int) -> Step {
+  private mutating func search(_ own: Mark, _ delivery: Delivery, _ limit: Int) -> Step {
     held.append(delivery)
-    if delivery.publication.draft.erased.contains(number) {
+    if delivery.publication.erases(own.number, target: own.target) {
       isJoined = true
       return .joined
     }
@@ -240,8 +252,19 @@ struct RoomReader {
   mutating func open(limit: Int) -> [Publication] {
     defer { collected = [] }
     isOpened = true
+    dropErased()
     return Array(collected.suffix(limit))
   }
+
+  /// Drops erased entries that were not found in the stream.
+  private mutating func dropErased() {
+    if erased.isEmpty { return }
+    let stored = Set(collected.map(\.position.offset))
+    erased.removeAll { !stored.contains($0) }
+  }
+
+  /// Returns the entries that are to be deleted from the stream.
+  mutating func takeErased() -> [Int] { erased.isEmpty ? [] : exchange(&erased, with: []) }
 
   /// Records that the stream has a message with this offset.
   mutating func know(_ number: Int, now: Instant) {

@@ -14,7 +14,7 @@ final class HistoryFile {
   /// Whether messages are on the disk before they are delivered.
   private let keepsAll: Bool
   private let selectRoom, selectMessages, renumberRoom, writeRoom, insertMessage, writeRun: Statement
-  private let trim, trimAge, oldestRoom, deleteRoom, deleteMessages, deleteFrom, erase: Statement
+  private let trim, trimAge, oldestRoom, deleteRoom, deleteMessages, deleteFrom, erase, removal: Statement
   private let savepoint, release, rollback: Statement
   private(set) var run: Int
   /// Number of the last transaction that has written messages.
@@ -93,6 +93,7 @@ final class HistoryFile {
     deleteFrom = try database.prepare("DELETE FROM messages WHERE room = ? AND id >= ?")
     erase = try database.prepare(
       "UPDATE messages SET bytes = x'' WHERE room = ?1 AND id < ?2 AND (id = ?3 OR target = ?3)")
+    removal = try database.prepare("SELECT 1 FROM messages WHERE room = ? AND target = ? AND kind = 0 LIMIT 1")
     deleteRoom = try database.prepare("DELETE FROM rooms WHERE id = ?")
     oldestRoom = try database.prepare("SELECT id FROM rooms ORDER BY at LIMIT 1")
     savepoint = try database.prepare("SAVEPOINT room")
@@ -194,9 +195,13 @@ final class HistoryFile {
     try deleteFrom.run(.int(room), .int(batch.replaces ? 0 : first.offset))
     for publication in batch.publications {
       let (position, draft) = (publication.position, publication.draft)
-      if let target = draft.entry.target { try erase(target, in: room, before: position.offset) }
+      let isErased =
+        try draft.entry.target.map { target throws(DatabaseError) in
+          try erase(target, in: room, before: position.offset)
+        } ?? false
       try insertMessage.run(
-        .int(room), .int(position.offset), .int(Int(position.time)), .int(draft.storedKind), .blob(draft.bytes),
+        .int(room), .int(position.offset), .int(Int(position.time)), .int(draft.storedKind),
+        .blob(isErased ? [] : draft.bytes),
         .text(draft.name), .text(draft.tag), .number(draft.member.map { Int(Int64(bitPattern: $0.number)) }),
         .number(draft.entry.target))
       unmeasured += draft.bytes.count + 64
@@ -210,13 +215,16 @@ final class HistoryFile {
     if retention.age > 0 { try trimAge.run(.int(room), .int(Int(last.time) - retention.age * 1000)) }
   }
 
-  /// Overwrites the content of a message, and of its earlier changes. The write-ahead log may have it until SQLite has
-  /// written that much again.
-  private func erase(_ target: Int, in room: Int, before offset: Int) throws(DatabaseError) {
+  /// Overwrites the content of a message if it is removed, and that of its earlier changes. The write-ahead log may have
+  /// it until SQLite has written that much again. Returns whether the message was removed before.
+  private func erase(_ target: Int, in room: Int, before offset: Int) throws(DatabaseError) -> Bool {
     // Off at other times: overwriting all that is deleted would double the writing.
     try database.run("PRAGMA secure_delete = ON")
     defer { _ = try? database.run("PRAGMA secure_delete = OFF") }
     try erase.run(.int(room), .int(offset), .int(target))
+    var isRemoved = false
+    try removal.rows(.int(room), .int(target)) { _ in isRemoved = true }
+    return isRemoved
   }
 
   /// Deletes the rooms with the oldest last message, if the file is too large.

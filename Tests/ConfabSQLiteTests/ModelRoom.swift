@@ -24,8 +24,27 @@ final class ModelRoom: RoomDelegate, @unchecked Sendable {
   var isOpen: Bool { unopened == nil }
 
   func say(_ text: String) {
-    let draft = Draft(
-      kind: .text, bytes: Array(text.utf8), name: "Ann", member: Member(number: 1), tag: text.filter(\.isNumber))
+    send(
+      Draft(kind: .text, bytes: Array(text.utf8), name: "Ann", member: Member(number: 1), tag: text.filter(\.isNumber)))
+  }
+
+  /// Edits a message, or removes it if the text is nil.
+  func change(_ id: Int, to text: String?) {
+    send(
+      Draft(
+        text == nil ? .removal(of: id) : .edit(of: id), kind: .text, bytes: Array((text ?? "").utf8), name: "Ann",
+        member: Member(number: 1)))
+  }
+
+  /// Messages that can be changed.
+  var changeable: [Int] {
+    guard isOpen, history.oldestOffset <= history.lastOffset else { return [] }
+    return (history.oldestOffset...history.lastOffset).suffix(20).filter { id in
+      history.message(at: id).map { $0.entry == .message && !$0.isRemoved } ?? false
+    }
+  }
+
+  private func send(_ draft: Draft) {
     if unopened != nil { unopened?.append(draft) } else { publish(draft) }
   }
 
@@ -68,9 +87,13 @@ final class ModelRoom: RoomDelegate, @unchecked Sendable {
     world.require(
       publication.position.offset > history.lastOffset,
       "\(name): \(publication.position.offset) after \(history.lastOffset)")
-    history.append(
-      MessageEvent(publication).json, member: publication.draft.member, tag: publication.draft.tag,
-      at: publication.position)
+    if publication.draft.entry.target != nil {
+      history.append(change: publication)
+    } else {
+      history.append(
+        MessageEvent(publication).json, member: publication.draft.member, tag: publication.draft.tag,
+        at: publication.position)
+    }
     world.delivered(self, publication)
   }
 
@@ -81,7 +104,7 @@ final class ModelRoom: RoomDelegate, @unchecked Sendable {
     while true {
       let page = history.page(after: last, count: 100)
       for message in page.messages.compactMap({ try? JSONDecoder().decode(ReadMessage.self, from: Data($0)) }) {
-        found[message.id] = message.text
+        found[message.id] = message.text ?? ""
         last = message.id
       }
       if !page.more { return found }
@@ -90,7 +113,8 @@ final class ModelRoom: RoomDelegate, @unchecked Sendable {
 
   private struct ReadMessage: Decodable {
     let id: Int
-    let text: String
+    /// Nil for removals and superseded edits.
+    let text: String?
   }
 
   func availabilityChanged(_ isAvailable: Bool) {}

@@ -33,12 +33,14 @@ final class World: @unchecked Sendable {
 
   /// Every message that a room has had, by epoch and id.
   private var seen: [Numbering: [Int: String]] = [:]
+  /// Changes of each message, by epoch.
+  private var changes: [Numbering: [Int: Set<Int>]] = [:]
   /// Messages that were delivered when they were sent, by epoch and id.
   private var said: [Numbering: [Int: String]] = [:]
   /// The positions of clients that have left.
   private var known: [String: Set<ResumePoint>] = [:]
-  /// The epoch that each room must still have, with all of its messages.
-  private var expected: [String: String] = [:]
+  /// The epoch that each room must still have, with all of its messages as clients have them.
+  private var expected: [String: (epoch: String, texts: [Int: String])] = [:]
   private(set) var problem: String?
   private(set) var log: [String] = []
   private(set) var steps = 0
@@ -117,8 +119,15 @@ final class World: @unchecked Sendable {
     }
     for _ in 0..<Int.random(in: 1...4, using: &random) {
       count += 1
-      note("says \(count) in \(name)")
-      rooms[name]?.say("message \(count)" + String(repeating: ".", count: Int.random(in: 0..<300, using: &random)))
+      let text = "message \(count)" + String(repeating: ".", count: Int.random(in: 0..<300, using: &random))
+      if Int.random(in: 0..<5, using: &random) == 0, let id = rooms[name]?.changeable.randomElement(using: &random) {
+        let isRemoved = Bool.random(using: &random)
+        note("\(isRemoved ? "removes" : "edits") \(id) of \(name) with \(count)")
+        rooms[name]?.change(id, to: isRemoved ? nil : text)
+      } else {
+        note("says \(count) in \(name)")
+        rooms[name]?.say(text)
+      }
     }
   }
 
@@ -235,7 +244,9 @@ final class World: @unchecked Sendable {
 
   private func expect(_ room: ModelRoom) {
     let numbering = Numbering(room: room.name, epoch: room.epoch)
-    expected[room.name] = said[numbering] != nil && !givesUp ? room.epoch : nil
+    let texts = room.missed(room.epoch, after: room.history.oldestOffset - 1) ?? [:]
+    let own = said[numbering].map { said in texts.filter { said[$0.key] != nil } }
+    expected[room.name] = own.flatMap { givesUp ? nil : (room.epoch, $0) }
     known[room.name, default: []].insert(ResumePoint(epoch: room.epoch, after: room.history.lastOffset))
   }
 
@@ -243,10 +254,20 @@ final class World: @unchecked Sendable {
     note(
       "\(room.name) is open: \(snapshot.epoch), \(snapshot.lastOffset), \(snapshot.publications.map(\.position.offset))"
     )
+    for publication in snapshot.publications { noteChange(room, publication) }
     for publication in snapshot.publications { see(room, publication) }
     let isHurt = faults.state.withLock { $0.hurt.remove(room.name) != nil || $0.hasMarkFailed }
-    if let epoch = expected.removeValue(forKey: room.name), !isHurt {
+    if let (epoch, texts) = expected.removeValue(forKey: room.name), !isHurt {
       require(epoch == snapshot.epoch, "\(room.name) was \(epoch), is \(snapshot.epoch)")
+      let now = room.missed(epoch, after: room.history.oldestOffset - 1) ?? [:]
+      // Changes that waited when the room was closed have been made since.
+      let newest = texts.keys.max() ?? 0
+      let later = Set(snapshot.publications.filter { $0.position.offset > newest }.compactMap(\.draft.entry.target))
+      let changed = snapshot.publications.filter { $0.draft.entry.target.map(later.contains) ?? false }
+        .map(\.position.offset)
+      for (id, text) in texts where !later.contains(id) && !changed.contains(id) {
+        require(now[id] == text, "\(room.name) \(id) was \(text), is \(now[id] ?? "gone")")
+      }
       let ids = Set(snapshot.publications.map(\.position.offset))
       let lost = (said[Numbering(room: room.name, epoch: epoch)] ?? [:]).keys.filter { !ids.contains($0) }
       require(lost.isEmpty, "\(room.name) has lost \(lost.sorted())")
@@ -260,6 +281,7 @@ final class World: @unchecked Sendable {
   }
 
   func delivered(_ room: ModelRoom, _ publication: Publication) {
+    noteChange(room, publication)
     see(room, publication)
     let numbering = Numbering(room: room.name, epoch: room.epoch)
     said[numbering, default: [:]][publication.position.offset] = String(
@@ -269,13 +291,28 @@ final class World: @unchecked Sendable {
     }
   }
 
+  private func noteChange(_ room: ModelRoom, _ publication: Publication) {
+    guard let target = publication.draft.entry.target else { return }
+    let numbering = Numbering(room: room.name, epoch: room.epoch)
+    changes[numbering, default: [:]][target, default: []].insert(publication.position.offset)
+  }
+
+  /// Whether a change may have removed or replaced the text of an entry.
+  private func isChanged(_ id: Int, _ numbering: Numbering) -> Bool {
+    let changes = changes[numbering] ?? [:]
+    return changes[id] != nil || changes.values.contains { $0.count > 1 && $0.contains(id) }
+  }
+
   private func see(_ room: ModelRoom, _ publication: Publication) {
     see(room, publication.position.offset, String(decoding: publication.draft.bytes, as: UTF8.self))
   }
 
   private func see(_ room: ModelRoom, _ id: Int, _ text: String) {
     let before = seen[Numbering(room: room.name, epoch: room.epoch), default: [:]].updateValue(text, forKey: id)
-    require(before == nil || before == text, "\(room.name) \(room.epoch) \(id) was \(before ?? ""), is \(text)")
+    let numbering = Numbering(room: room.name, epoch: room.epoch)
+    require(
+      before == nil || before == text || isChanged(id, numbering),
+      "\(room.name) \(room.epoch) \(id) was \(before ?? ""), is \(text)")
   }
 
   /// Resumes every client that has left, and compares what it gets.
@@ -283,8 +320,11 @@ final class World: @unchecked Sendable {
     steps += faults.state.withLock { exchange(&$0.steps, with: 0) }
     for position in known[room.name] ?? [] {
       guard let missed = room.missed(position.epoch, after: position.after) else { continue }
-      for (id, text) in seen[Numbering(room: room.name, epoch: position.epoch)] ?? [:] where id > position.after {
-        require(missed[id] == text, "\(room.name) \(position.epoch) after \(position.after): no \(id), \(text)")
+      let numbering = Numbering(room: room.name, epoch: position.epoch)
+      for (id, text) in seen[numbering] ?? [:] where id > position.after {
+        require(
+          isChanged(id, numbering) ? missed[id] != nil : missed[id] == text,
+          "\(room.name) \(position.epoch) after \(position.after): no \(id), \(text)")
       }
     }
   }

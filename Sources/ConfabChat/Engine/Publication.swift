@@ -5,9 +5,11 @@ public import Confab
 public enum EntryKind: Sendable, Hashable {
   /// A message.
   case message
-  /// The text of the message with this offset is replaced by that of this entry.
+  /// The text of the message with this offset is replaced by that of this entry. Engines delete the text of earlier
+  /// edits of the message from their storage.
   case edit(of: Int)
-  /// The content of the message with this offset is removed. Engines delete it from their storage, too.
+  /// The content of the message with this offset, and of its edits, is removed. Engines delete it from their storage,
+  /// too, also that of edits that follow.
   case removal(of: Int)
 
   /// Offset of the changed message; nil for a message.
@@ -23,9 +25,6 @@ public enum EntryKind: Sendable, Hashable {
 public struct Draft: Sendable {
   /// Whether this is a message or a change.
   public let entry: EntryKind
-  /// Offset of the earlier edit of the same message, whose text this change replaces; nil if there is none. Engines
-  /// delete it from their storage.
-  public let superseded: Int?
   /// Message kind of the plain protocol. Messages of the rich protocol are text.
   public let kind: Message.Kind
   /// Its payload.
@@ -41,19 +40,14 @@ public struct Draft: Sendable {
   /// Creates a draft. Text that is not UTF-8 becomes binary, and invalid names and tags are dropped, because engines
   /// read them from files and streams.
   public init(
-    _ entry: EntryKind = .message, superseding superseded: Int? = nil, kind: Message.Kind, bytes: [UInt8],
+    _ entry: EntryKind = .message, kind: Message.Kind, bytes: [UInt8],
     name: String? = nil, member: Member? = nil, tag: String? = nil
   ) {
-    (self.entry, self.superseded) = (entry, superseded)
+    self.entry = entry
     self.kind = kind == .text && !Message.isText(bytes.span) ? .binary : kind
     (self.bytes, self.member) = (bytes, member)
     self.name = name.flatMap { 1...Name.maxBytes ~= $0.utf8.count ? $0 : nil }
     self.tag = tag.flatMap { Tag($0)?.text }
-  }
-
-  /// Offsets of the entries whose content is to be deleted: that of a removed message, and that of the superseded edit.
-  package var erased: [Int] {
-    if case .removal(let offset) = entry { [offset, superseded].compactMap(\.self) } else { superseded.map { [$0] } ?? [] }
   }
 
   /// Creates a draft of the plain protocol.

@@ -146,7 +146,8 @@ struct RoomState {
 
   /// Returns why a member must not change a message; nil if it may.
   func problem(of entry: EntryKind, by member: Member) -> ChatRoom.ChangeProblem? {
-    guard let message = entry.target.flatMap({ stream.message(at: $0) }), message.entry == .message, !message.isRemoved else {
+    guard let message = entry.target.flatMap({ stream.message(at: $0) }), message.entry == .message, !message.isRemoved
+    else {
       return .notStored
     }
     guard message.member == member else { return .notAllowed }
@@ -168,7 +169,8 @@ struct RoomState {
     _ entry: EntryKind, _ bytes: [UInt8], tag: Tag, by member: Member, named name: Name, _ quota: PublisherQuota?,
     _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
   ) -> Bool {
-    guard let message = entry.target.flatMap({ stream.message(at: $0) }), message.entry == .message, !message.isRemoved else {
+    guard let message = entry.target.flatMap({ stream.message(at: $0) }), message.entry == .message, !message.isRemoved
+    else {
       done(.failure(ChatError(.historyGone, "the message is not stored, or has been removed")))
       return false
     }

@@ -15,6 +15,15 @@ final class SimulatedBroker {
     /// Whether it was sent again after the stream had deleted it and forgotten its id.
     let isAgain: Bool
 
+    /// Number of the earlier message that it changes; nil if it is a message.
+    var target: Int? { removes ?? earlier("Confab-Edit") }
+    /// Number of the earlier message that it removes.
+    var removes: Int? { earlier("Confab-Removal") }
+
+    private func earlier(_ header: String) -> Int? {
+      headers[header].flatMap { Int($0) }.flatMap { $0 < number ? $0 : nil }
+    }
+
     /// Whether a publication is this message. A message that was lost with a state of the stream may be stored again
     /// with the same number and text, but at another time.
     func matches(_ publication: Publication) -> Bool {
@@ -220,7 +229,7 @@ final class SimulatedBroker {
       answer(message, link, hasStream ? info : #"{"error":{"code":404,"err_code":10059}}"#)
     case ("$JS", "CONSUMER.CREATE"): makeConsumer(tokens[5], message, link)
     case ("$JS", "CONSUMER.DELETE"): consumers[tokens[5]] = nil
-    case ("$JS", "STREAM.MSG"): erase(message, link)
+    case ("$JS", "STREAM.MSG"): tokens[4] == "GET" ? find(message, link) : erase(message, link)
     case ("confab", "presence"): for other in world.links { other.deliver(message, by: message.subject) }
     case ("confab", "room"): take(message, link)
     default: preconditionFailure("\(message.subject) is not a subject of a broker")
@@ -270,15 +279,35 @@ final class SimulatedBroker {
     }
   }
 
+  /// Returns the number in a request, and the subject of the message with it; nil if there is none.
+  private func entry(_ message: NatsMessage) -> (number: Int, subject: String?) {
+    let number = (try! JSONDecoder().decode([String: Int].self, from: Data(message.bytes)))["seq"]!
+    let stream = streams[streams.count - 1]
+    if stream.erased.contains(number) { return (number, nil) }
+    return (number, stream.rooms.keys.first { room in stream.kept(room).contains { $0.number == number } })
+  }
+
+  private func find(_ message: NatsMessage, _ link: SimulatedLink) {
+    guard hasStream else { return answer(message, link, "", ["Status": "503"]) }
+    guard let subject = entry(message).subject else {
+      return answer(message, link, #"{"error":{"code":404,"err_code":10037}}"#)
+    }
+    answer(message, link, #"{"message":{"subject":"\#(subject)"}}"#)
+  }
+
   private func erase(_ message: NatsMessage, _ link: SimulatedLink) {
     guard hasStream else { return answer(message, link, "", ["Status": "503"]) }
     guard hasMajority, !link.isOfMinority else { return }
-    let number = (try! JSONDecoder().decode([String: Int].self, from: Data(message.bytes)))["seq"]!
+    let (number, subject) = entry(message)
     let index = streams.count - 1
-    let isThere = streams[index].rooms.keys.contains { room in streams[index].kept(room).contains { $0.number == number } }
-    if !isThere || !streams[index].erased.insert(number).inserted {
-      return answer(message, link, #"{"error":{"code":400,"err_code":10057}}"#)
+    guard let subject else { return answer(message, link, #"{"error":{"code":400,"err_code":10057}}"#) }
+    let isChanged = streams.contains { stream in
+      let messages = stream.rooms[subject] ?? []
+      let target = messages.first { $0.number == number }?.target
+      return messages.contains { $0.removes == number || $0.target == target && target != nil && $0.number != number }
     }
+    world.require(isChanged, "\(number) was deleted, though no message of its room changes it")
+    streams[index].erased.insert(number)
     world.trace("the stream erases \(number)")
     answer(message, link, #"{"success":true}"#)
   }
@@ -351,8 +380,10 @@ final class SimulatedBroker {
   /// Returns the number up to which a consumer has delivered all messages.
   private func position(of consumer: Consumer) -> Int {
     guard let stream = streams.last else { return 0 }
-    let messages = (stream.rooms[consumer.subject] ?? [])[min(consumer.next, stream.rooms[consumer.subject]?.count ?? 0)...]
-    return messages.first { !stream.erased.contains($0.number) }.map { $0.number - 1 } ?? min(stream.last, consumer.view)
+    let messages = (stream.rooms[consumer.subject] ?? [])[
+      min(consumer.next, stream.rooms[consumer.subject]?.count ?? 0)...]
+    return messages.first { !stream.erased.contains($0.number) }.map { $0.number - 1 }
+      ?? min(stream.last, consumer.view)
   }
 
   private func send(to consumer: Consumer) {

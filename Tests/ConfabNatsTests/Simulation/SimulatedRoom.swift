@@ -31,7 +31,7 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
     (self.world, self.server, self.name, self.number) = (world, server, name, number)
   }
 
-  private var subject: String { "confab.room." + name }
+  var subject: String { "confab.room." + name }
   private var label: String { "\(server.name)'s \(name)" }
 
   var isOpen: Bool { epoch != nil }
@@ -99,7 +99,8 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
     }
     let limit = world.options.maxMessagesPerRoom
     let erased = snapshot.publications.count - publications.count
-    guard publications.count + erased >= min(there.count, limit), publications.count <= min(messages.count, limit) else {
+    guard publications.count + erased >= min(there.count, limit), publications.count <= min(messages.count, limit)
+    else {
       return false
     }
     let expected = messages.suffix(publications.count)

@@ -53,12 +53,11 @@ final class SimulatedServer {
 
   /// Sends a message to an open room.
   func say(
-    _ text: String, _ entry: EntryKind = .message, superseding superseded: Int? = nil, of sender: UInt64, tag: String?,
-    in room: SimulatedRoom
+    _ text: String, _ entry: EntryKind = .message, of sender: UInt64, tag: String?, in room: SimulatedRoom
   ) {
     if text.utf8.count > world.broker.maxPayload { tooLarge[text] = room } else { given.append(text) }
     let draft = Draft(
-      entry, superseding: superseded, kind: .text, bytes: Array(text.utf8), name: tag == nil ? nil : "Ann", tag: tag)
+      entry, kind: .text, bytes: Array(text.utf8), name: tag == nil ? nil : "Ann", tag: tag)
     take(.publish(room.number, draft, nil, publisher: sender))
   }
 

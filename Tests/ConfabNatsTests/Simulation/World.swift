@@ -150,10 +150,11 @@ final class World {
     let isLarge = faults.contains(.largeMessages) && chance.hits(0.02)
     let text = "\(id):\(count)" + (isLarge ? ":" + String(repeating: "x", count: broker.maxPayload) : "")
     let tag = id % 2 == 0 ? "tag-\(id)-\(count)" : nil
-    if chance.hits(0.1), let target = room.anyMessage() {
+    // Other programs may send changes of other rooms' messages.
+    let changed = chance.hits(0.1) ? server.sortedRooms.randomElement(using: &chance) : room
+    if chance.hits(0.1), let target = changed?.anyMessage() {
       let entry = chance.hits(0.5) ? EntryKind.removal(of: target) : .edit(of: target)
-      return server.say(
-        text, entry, superseding: chance.hits(0.3) ? room.anyMessage() : nil, of: id, tag: tag, in: room)
+      return server.say(text, entry, of: id, tag: tag, in: room)
     }
     server.say(text, of: id, tag: tag, in: room)
   }
@@ -247,9 +248,26 @@ final class World {
       }
     }
     for server in servers { require(server.state.erasures.isEmpty, "\(server.name) has not erased everything") }
+    for subject in Set(servers.flatMap { $0.rooms.values.map(\.subject) }).sorted() { checkErased(subject) }
     let rooms = servers.reduce(0) { $0 + $1.rooms.count }
     require(broker.consumerCount == rooms, "there are \(broker.consumerCount) consumers for \(rooms) rooms")
     for stream in broker.streams { checkOrder(stream) }
+  }
+
+  /// Checks that nothing that was removed or edited is left in an open room.
+  private func checkErased(_ subject: String) {
+    guard let stream = broker.streams.last else { return }
+    let messages = stream.kept(subject)
+    for message in messages where !stream.erased.contains(message.number) {
+      let eraser = messages.first { other in
+        if other.removes == message.number { return other.number > message.number }
+        guard let target = message.target, other.target == target else { return false }
+        return other.number > message.number || other.removes != nil && other.number < message.number
+      }
+      require(
+        eraser == nil || message.removes != nil,
+        "\(message.number) is still in the stream, though \(eraser?.number ?? 0) changes \(eraser?.target ?? 0)")
+    }
   }
 
   /// Checks that each sender's messages are there once and in order.

@@ -16,8 +16,17 @@ private struct Model {
   let maxMessages: Int
   let maxBytes: Int
   var history: History
-  /// All messages; a message's index is its offset less 1.
-  var said: [(member: Member?, tag: String?, size: Int, isText: Bool)] = []
+  /// All entries; an entry's index is its offset less 1.
+  var said: [Entry] = []
+
+  struct Entry {
+    var kind = EntryKind.message
+    var member: Member?
+    var tag: String?
+    var size: Int
+    var isText = true
+    var isRemoved = false
+  }
 
   init(maxMessages: Int, maxBytes: Int) {
     (self.maxMessages, self.maxBytes) = (maxMessages, maxBytes)
@@ -27,7 +36,7 @@ private struct Model {
   mutating func step(_ input: inout Input) {
     let size = input.element(of: [0, 1, 64, 1000, 16_383, 16_384, 70_000])
     let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: size)
-    switch input.index(below: 8) {
+    switch input.index(below: 10) {
     case 0, 1, 2: say(.text, bytes)
     case 3: say(.binary, bytes)
     case 4: say(.text, bytes, Member(number: UInt64(input.index(below: 2))), tag: "tag\(input.index(below: 15))")
@@ -35,20 +44,40 @@ private struct Model {
       let (before, count) = (history.bytes, Int(input.byte()) * 1000)
       history.drop(count)
       require(history.bytes <= max(0, before - count), "\(history.bytes) of \(before) less \(count)")
-    case 6: ask(before: edge(&input), count: input.index(below: 120))
+    case 6: change(.edit(of: edge(&input)), bytes)
+    case 7: change(.removal(of: edge(&input)), [])
+    case 8: ask(before: edge(&input), count: input.index(below: 120))
     default: ask(after: edge(&input), count: input.index(below: 120))
     }
     check()
   }
 
   mutating func say(_ kind: Message.Kind, _ bytes: [UInt8], _ member: Member? = nil, tag: String? = nil) {
-    said.append((member, tag, bytes.count, kind == .text))
+    said.append(Entry(member: member, tag: tag, size: bytes.count, isText: kind == .text))
     let position = Position(offset: said.count, time: Int64(history.lastOffset))
     let event = MessageEvent(
       at: position, Message(kind, bytes.span), from: tag.map { _ in "Ann" }, member: member, tag: tag)
     history.append(event.json, member: member, tag: tag, at: position)
     require(history.lastOffset == said.count, "\(history.lastOffset) for message \(said.count)")
     if maxMessages > 0 && bytes.count + 300 <= maxBytes { require(!history.isEmpty, "the newest message is not kept") }
+  }
+
+  mutating func change(_ kind: EntryKind, _ bytes: [UInt8]) {
+    guard let target = kind.target, Position.offsets.contains(target), target <= history.lastOffset else { return }
+    let isKept = target >= history.oldestOffset
+    require((history.message(at: target) != nil) == isKept, "\(target) is \(isKept ? "not " : "")stored")
+    let isEdit = kind == .edit(of: target)
+    let position = Position(offset: said.count + 1, time: Int64(history.lastOffset))
+    history.append(
+      change: Publication(
+        Draft(kind, kind: .text, bytes: bytes, name: "Ann", member: Member(number: 1)),
+        at: position))
+    said.append(Entry(kind: kind, size: bytes.count))
+    require(history.lastOffset == said.count, "\(history.lastOffset) for change \(said.count)")
+    guard isKept, said[target - 1].kind == .message, !said[target - 1].isRemoved else { return }
+    said[target - 1].size = bytes.count
+    said[target - 1].isText = true
+    said[target - 1].isRemoved = !isEdit
   }
 
   func edge(_ input: inout Input) -> Int {
@@ -103,11 +132,19 @@ private struct Model {
       messages.count < 2 || messages.reduce(0) { $0 + ($1.text?.utf8.count ?? 0) } <= History.maxPageBytes, "too large")
     for (index, message) in messages.enumerated() {
       require(message.id == messages[0].id + index && message.id >= history.oldestOffset, "id \(message.id)")
-      let (member, tag, size, isText) = said[message.id - 1]
+      let entry = said[message.id - 1]
+      require(message.at == message.id - 1, "message \(message.id) is another one")
+      if let target = entry.kind.target {
+        require(message.message == target, "\(message.id) changes \(message.message ?? 0), not \(target)")
+        // A superseded edit has no text.
+        require(message.text.map { $0.utf8.count == entry.size } ?? true, "change \(message.id) has another size")
+        continue
+      }
+      require(message.member == entry.member?.text && message.tag == entry.tag, "message \(message.id) is another one")
+      require((message.removed ?? false) == entry.isRemoved, "message \(message.id) is removed, or is not")
       require(
-        message.at == message.id - 1 && message.member == member?.text && message.tag == tag,
-        "message \(message.id) is another one")
-      require((isText ? message.text?.utf8.count : message.binary) == size, "message \(message.id) has another size")
+        (entry.isText ? message.text?.utf8.count : message.binary) == entry.size,
+        "message \(message.id) has another size")
     }
   }
 }
@@ -116,7 +153,8 @@ private struct Model {
 private struct ReadMessage: Decodable {
   let id, at: Int
   let member, tag, text: String?
-  let binary: Int?
+  let binary, message: Int?
+  let removed: Bool?
 
   init(_ json: ArraySlice<UInt8>) {
     do { self = try JSONDecoder().decode(ReadMessage.self, from: Data(json)) } catch { preconditionFailure("\(error)") }

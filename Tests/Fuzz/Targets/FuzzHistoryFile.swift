@@ -25,12 +25,13 @@ private func live(_ input: inout Input) throws {
     try database.run("UPDATE runs SET run = \(number(&input)), writes = \(number(&input))")
     let room = try database.prepare("INSERT INTO rooms VALUES (1, '/', ?, ?, ?, ?)")
     try room.run(.text(input.line()), .int(number(&input)), .int(number(&input)), .int(number(&input)))
-    let message = try database.prepare("INSERT OR REPLACE INTO messages VALUES (1, ?, ?, ?, ?, ?, ?, ?)")
+    let message = try database.prepare("INSERT OR REPLACE INTO messages VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)")
     for _ in 0..<input.index(below: 8) {
       let text = { (input: inout Input) in input.flag() ? input.line() : nil }
       try message.run(
         .int(number(&input)), .int(number(&input)), .int(number(&input)), .blob(input.bytes(input.index(below: 60))),
-        .text(text(&input)), .text(text(&input)), .number(input.flag() ? number(&input) : nil))
+        .text(text(&input)), .text(text(&input)), .number(input.flag() ? number(&input) : nil),
+        .number(input.flag() ? number(&input) : nil))
     }
   }
   if input.flag() { try Data(input.bytes(120)).write(to: URL(filePath: "\(path)-delivered")) }
@@ -44,9 +45,17 @@ private func live(_ input: inout Input) throws {
       "the last one is \(history.lastOffset), not \(snapshot.lastOffset)")
     for event in history.page(before: .max, count: 100).messages { require(!event.isEmpty, "no event") }
     var batch = RoomBatch(room: "/", RoomEpoch(name: snapshot.epoch, run: file.run))
-    batch.append(Publication(Draft(kind: .text, bytes: [65]), at: Position(offset: snapshot.lastOffset + 1, time: 5)))
+    let target = snapshot.publications.last?.position.offset
+    let entry = input.flag() ? target.map { EntryKind.removal(of: $0) } ?? .message : .message
+    let draft = Draft(entry, kind: .text, bytes: entry == .message ? [65] : [])
+    batch.append(Publication(draft, at: Position(offset: snapshot.lastOffset + 1, time: 5)))
     require(try file.write([batch]).isEmpty, "cannot be written")
-    require(try file.read("/")?.snapshot.lastOffset == snapshot.lastOffset + 1, "what was written is not there")
+    let written = try file.read("/")?.snapshot
+    require(written?.lastOffset == snapshot.lastOffset + 1, "what was written is not there")
+    if entry != .message {
+      let removed = written?.publications.first { $0.position.offset == target }
+      require(removed?.draft.bytes.isEmpty ?? true, "a removed message still has its text")
+    }
     try file.allow(isWhole: true)
     try file.finish()
   }

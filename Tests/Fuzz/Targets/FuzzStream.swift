@@ -55,7 +55,8 @@ private struct Server {
   private func message(_ input: inout Fuzz.Input) -> NatsMessage {
     let number = number(&input)
     let subject = input.element(of: [
-      "\(inbox).stream", "\(inbox).ack.\(number)", "\(inbox).made.1.\(input.index(below: 3))",
+      "\(inbox).stream", "\(inbox).ack.\(number)", "\(inbox).stored.\(number)", "\(inbox).erased.\(number)",
+      "\(inbox).made.1.\(input.index(below: 3))",
       "\(inbox).read.1.\(input.index(below: 3))", "\(inbox)\(input.line())", "confab.room.\(Subject.escaped("/"))",
       "confab.presence.\(Subject.escaped("/"))", input.line(),
     ])
@@ -66,6 +67,7 @@ private struct Server {
     ])
     let names = [
       "Status", "Nats-Msg-Id", "Confab-Kind", "Confab-Name", "Confab-Member", "Confab-Tag", "Nats-Last-Consumer",
+      "Confab-Edit", "Confab-Removal",
     ]
     var headers: [String: String] = [:]
     for _ in 0..<input.index(below: 4) { headers[input.element(of: names)] = input.flag() ? input.line() : "\(number)" }

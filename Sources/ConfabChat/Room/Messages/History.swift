@@ -164,13 +164,6 @@ struct History {
     return json
   }
 
-  /// Offset of the newest edit of a message; nil if there is none.
-  func edit(of offset: Int) -> Int? {
-    guard let index = index(offset) else { return nil }
-    let edit = chunk(of: index).message(index).edit
-    return edit >= oldestIndex ? position(edit).offset : nil
-  }
-
   /// Returns the stored message with this offset; nil if there is none.
   func message(at offset: Int) -> ChatMessage? { index(offset).flatMap { chatMessage($0) } }
 

@@ -82,9 +82,7 @@ struct MessageStream {
 
   /// Returns the draft of a change.
   func change(_ entry: EntryKind, _ bytes: [UInt8], tag: String? = nil, by member: Member, named name: Name) -> Draft {
-    Draft(
-      entry, superseding: entry.target.flatMap { history.edit(of: $0) }, kind: .text, bytes: bytes, name: name.text,
-      member: member, tag: tag)
+    Draft(entry, kind: .text, bytes: bytes, name: name.text, member: member, tag: tag)
   }
 
   /// Returns a stored message; nil if there is none with this offset.
