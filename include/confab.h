@@ -395,6 +395,9 @@ typedef struct confab_config {
    * the connection is closed with 1013. confab_chat_publish() returns CONFAB_ERROR_PENDING. Range: 0 to 1 TiB. Default:
    * 64 MiB. */
   int64_t max_pending_bytes;
+  /* Maximum age of a message that a client of the rich protocol may edit or remove. A later change gets the error
+   * forbidden. 0 means no changes by clients. Range: 0 to 36600 days. Default: 900 s. */
+  int64_t max_change_age_ms;
 } confab_config;
 
 /* Sets the size and the defaults. `size` is sizeof *config. Any thread. */
@@ -629,7 +632,16 @@ CONFAB_API int confab_publish(confab_server *server, const char *room, int kind,
  * confab_destroy() waits for the callbacks of all calls, and ends all subscriptions. In callbacks during that time,
  * further calls return CONFAB_ERROR_CLOSED. No callback runs after confab_destroy() has returned. */
 
-/* A message of a room. The library sets the size, which may be larger than sizeof(confab_chat_message). Strings are
+/* What an entry of a room's history is. */
+typedef enum confab_chat_entry {
+  CONFAB_CHAT_MESSAGE = 0,
+  /* The text of an earlier message was replaced by that of this entry. */
+  CONFAB_CHAT_EDIT = 1,
+  /* The content of an earlier message was removed. */
+  CONFAB_CHAT_REMOVAL = 2
+} confab_chat_entry;
+
+/* A message of a room, or a change of a message. The library sets the size, which may be larger than sizeof(confab_chat_message). Strings are
  * zero-terminated UTF-8. */
 typedef struct confab_chat_message {
   /* Size of the struct. */
@@ -644,13 +656,21 @@ typedef struct confab_chat_message {
   /* The sender's identifier of the message: the tag of a client, or the key of confab_chat_publish(). NULL for a client
    * of the plain protocol. */
   const char *key;
-  /* The text, and its length in bytes; NULL for a binary message, whose content the history does not have. A text of
-   * the plain protocol may contain zero bytes. The history has only the beginning of such a text if it is longer than
+  /* The text, and its length in bytes; NULL for a binary message, whose content the history does not have, for a
+   * removal, and for an edit of a message that was changed again afterwards. A text of the plain protocol may contain zero bytes. The history has only the beginning of such a text if it is longer than
    * max_text_length allows; message_size is then larger than `length`. */
   const char *text;
   size_t length;
   /* Size of the message in bytes. */
   int64_t message_size;
+  /* What the entry is, from enum confab_chat_entry. For a change, `name` is that of the one who made it. */
+  int entry;
+  /* Offset of the changed message; 0 for a message. */
+  int64_t changed_offset;
+  /* Whether a message has another text than at first. */
+  int is_edited;
+  /* Whether the content of a message was removed. The text is then empty. */
+  int is_removed;
 } confab_chat_message;
 
 /* A page of a room's history. The library sets the size, which may be larger than sizeof(confab_chat_page). */
@@ -680,6 +700,21 @@ typedef struct confab_chat_page {
  * CONFAB_ERROR_UNAVAILABLE or CONFAB_ERROR_UNKNOWN. `epoch` is freed when the callback returns. Any thread. */
 CONFAB_API int confab_chat_publish(
     confab_server *server, const char *room, const char *name, const char *text, size_t length, const char *key,
+    void (*done)(int result, const char *epoch, int64_t offset, void *user_data), void *user_data);
+
+/* Replaces the text of a message for all members, on all servers and in the history. `epoch` and `offset` are the
+ * position of the message, `name` that of the one who edits it; `text`, `length` and `done` are as for
+ * confab_chat_publish(). `done` gets the position of the edit. Its further errors are CONFAB_ERROR_EPOCH, and
+ * CONFAB_ERROR_HISTORY_GONE if the message is not stored, or has been removed. Clients of the plain protocol are not
+ * informed. Any thread. */
+CONFAB_API int confab_chat_edit(
+    confab_server *server, const char *room, const char *epoch, int64_t offset, const char *name, const char *text,
+    size_t length, void (*done)(int result, const char *epoch, int64_t offset, void *user_data), void *user_data);
+
+/* Removes the content of a message for all members, on all servers and from the history. The arguments and errors are
+ * those of confab_chat_edit(). `done` gets the position of the removal. Any thread. */
+CONFAB_API int confab_chat_remove(
+    confab_server *server, const char *room, const char *epoch, int64_t offset, const char *name,
     void (*done)(int result, const char *epoch, int64_t offset, void *user_data), void *user_data);
 
 /* Reads a page of a room's history, of at most `count` messages, 1 to 100, and 256 KiB. With `after`, the page has the

@@ -15,15 +15,61 @@ public func confab_chat_publish(
     let message = try checked { () throws(ChatError) in
       try host.chat.programMessage(text, in: room, as: name, key: key)
     }
-    // nonisolated(unsafe): the program is responsible for its pointer.
-    nonisolated(unsafe) let userData = unsafe userData
-    try host.publish(message) { result in
-      guard let done = unsafe done else { return }
-      switch result {
-      case .success(let position):
-        unsafe position.epoch.withCString { unsafe done(CONFAB_OK.rawValue, $0, Int64(position.offset), userData) }
-      case .failure(let error): unsafe done(code(error), nil, 0, userData)
-      }
+    try unsafe publish(message, host, done, userData)
+  }
+}
+
+@c @implementation
+public func confab_chat_edit(
+  _ server: OpaquePointer?, _ room: UnsafePointer<CChar>?, _ epoch: UnsafePointer<CChar>?, _ offset: Int64,
+  _ name: UnsafePointer<CChar>?, _ text: UnsafePointer<CChar>?, _ length: Int,
+  _ done: (@convention(c) (Int32, UnsafePointer<CChar>?, Int64, UnsafeMutableRawPointer?) -> Void)?,
+  _ userData: UnsafeMutableRawPointer?
+) -> Int32 {
+  result { () throws(CError) in
+    let host = try unsafe HostedServer.chat(of: server)
+    let text = try unsafe string(text, length)
+    try unsafe publish(change(room, epoch, offset, name, text, host), host, done, userData)
+  }
+}
+
+@c @implementation
+public func confab_chat_remove(
+  _ server: OpaquePointer?, _ room: UnsafePointer<CChar>?, _ epoch: UnsafePointer<CChar>?, _ offset: Int64,
+  _ name: UnsafePointer<CChar>?,
+  _ done: (@convention(c) (Int32, UnsafePointer<CChar>?, Int64, UnsafeMutableRawPointer?) -> Void)?,
+  _ userData: UnsafeMutableRawPointer?
+) -> Int32 {
+  result { () throws(CError) in
+    let host = try unsafe HostedServer.chat(of: server)
+    try unsafe publish(change(room, epoch, offset, name, nil, host), host, done, userData)
+  }
+}
+
+private func change(
+  _ room: UnsafePointer<CChar>?, _ epoch: UnsafePointer<CChar>?, _ offset: Int64, _ name: UnsafePointer<CChar>?,
+  _ text: String?, _ host: HostedChat
+) throws(CError) -> ProgramMessage {
+  let position = try unsafe position(epoch, offset, "offset")
+  let (room, name) = try unsafe (string(room, "room"), string(name, "name"))
+  return try checked { () throws(ChatError) in
+    try host.chat.programChange(of: position, to: text, in: room, as: name)
+  }
+}
+
+private func publish(
+  _ message: ProgramMessage, _ host: HostedChat,
+  _ done: (@convention(c) (Int32, UnsafePointer<CChar>?, Int64, UnsafeMutableRawPointer?) -> Void)?,
+  _ userData: UnsafeMutableRawPointer?
+) throws(CError) {
+  // nonisolated(unsafe): the program is responsible for its pointer.
+  nonisolated(unsafe) let userData = unsafe userData
+  try host.publish(message) { result in
+    guard let done = unsafe done else { return }
+    switch result {
+    case .success(let position):
+      unsafe position.epoch.withCString { unsafe done(CONFAB_OK.rawValue, $0, Int64(position.offset), userData) }
+    case .failure(let error): unsafe done(code(error), nil, 0, userData)
     }
   }
 }
@@ -147,7 +193,9 @@ private func code(_ error: ChatError) -> Int32 {
       size: MemoryLayout<confab_chat_message>.stride, epoch: copy(message.position.epoch),
       offset: Int64(message.position.offset), time_ms: message.time, name: message.name.map(copy),
       key: message.key.map(copy), text: message.text.map(copy), length: message.text?.utf8.count ?? 0,
-      message_size: Int64(message.size))
+      message_size: Int64(message.size), entry: Int32(message.entry.code.rawValue),
+      changed_offset: Int64(message.entry.target ?? 0), is_edited: message.isEdited ? 1 : 0,
+      is_removed: message.isRemoved ? 1 : 0)
   }
 }
 
@@ -161,6 +209,16 @@ private func withPage(_ page: HistoryPage, _ body: (UnsafePointer<confab_chat_pa
         size: MemoryLayout<confab_chat_page>.stride, messages: pointers.baseAddress, count: pointers.count,
         has_more: page.hasMore ? 1 : 0, end_epoch: strings.copy(page.end.epoch), end_offset: Int64(page.end.offset))
       unsafe body(&page)
+    }
+  }
+}
+
+extension EntryKind {
+  fileprivate var code: confab_chat_entry {
+    switch self {
+    case .message: CONFAB_CHAT_MESSAGE
+    case .edit: CONFAB_CHAT_EDIT
+    case .removal: CONFAB_CHAT_REMOVAL
     }
   }
 }

@@ -19,7 +19,10 @@ extension Chat {
   public func publish(
     _ text: String, in room: String, as name: String, key: String? = nil
   ) async throws(ChatError) -> StreamPosition {
-    let message = try programMessage(text, in: room, as: name, key: key)
+    try await publish(try programMessage(text, in: room, as: name, key: key))
+  }
+
+  private func publish(_ message: ProgramMessage) async throws(ChatError) -> StreamPosition {
     let reference = try await open(message.room)
     return try await publish(message, reference).value.get()
   }
@@ -29,11 +32,23 @@ extension Chat {
     _ text: String, in room: String, as name: String, key: String?
   ) throws(ChatError) -> ProgramMessage {
     let text = try checked(text)
-    guard let name = Name(name, limit: options.maxNameLength) else { throw invalidName }
     guard let tag = Tag(key ?? Chat.randomKey) else {
       throw ChatError(.keyInvalid, "the key must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _")
     }
-    return ProgramMessage(text: text, room: try checkedRoom(room), name: name, tag: tag)
+    let name = try checkedName(name)
+    return ProgramMessage(entry: .message, epoch: nil, text: text, room: try checkedRoom(room), name: name, tag: tag)
+  }
+
+  /// Returns a change of a message for ``publish(_:_:)``: an edit, or a removal if the text is nil. Throws if an argument
+  /// is wrong.
+  package func programChange(
+    of position: StreamPosition, to text: String?, in room: String, as name: String
+  ) throws(ChatError) -> ProgramMessage {
+    guard let tag = Tag(Chat.randomKey) else { preconditionFailure("random keys are valid") }
+    return ProgramMessage(
+      entry: text == nil ? .removal(of: position.offset) : .edit(of: position.offset), epoch: position.epoch,
+      text: text == nil ? nil : try checked(text ?? ""), room: try checkedRoom(room), name: try checkedName(name),
+      tag: tag)
   }
 
   /// Publishes a message, and returns when the room has it. So calls one after the other keep their order. `done` is
@@ -42,7 +57,7 @@ extension Chat {
     _ message: ProgramMessage, _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
   ) async {
     do throws(ChatError) {
-      let result = publish(message, try await open(message.room))
+      let result = try publish(message, try await open(message.room))
       Task { done(await result.value) }
     } catch {
       done(.failure(error))
@@ -52,23 +67,14 @@ extension Chat {
   /// Publishes a message, and returns a task that waits for the result.
   private func publish(
     _ message: ProgramMessage, _ reference: ProgramReference
-  ) -> Task<Result<StreamPosition, ChatError>, Never> {
-    result(reference) { quota, done in
-      reference.room.publish(message.text, tag: message.tag, named: message.name, quota, done)
-    }
-  }
-
-  /// Calls `publish`, and returns a task that waits for the result that it passes on.
-  private func result(
-    _ reference: ProgramReference,
-    _ publish: (PublisherQuota?, @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void) -> Void
-  ) -> Task<Result<StreamPosition, ChatError>, Never> {
+  ) throws(ChatError) -> Task<Result<StreamPosition, ChatError>, Never> {
+    if let epoch = message.epoch { try reference.room.checkEpoch(epoch) }
     let quota = programQuota()
     let (results, continuation) = AsyncStream.makeStream(of: Result<StreamPosition, ChatError>.self)
     if let quota, quota.isExhausted {
       continuation.yield(.failure(ChatError(.tooManyPending, "too many messages are pending")))
     } else {
-      publish(quota) { continuation.yield($0) }
+      reference.room.publish(message, quota) { continuation.yield($0) }
     }
     return Task {
       // The room stays open until then. The reference is not released under the room's lock.
@@ -90,7 +96,7 @@ extension Chat {
   public func remove(
     _ position: StreamPosition, in room: String, as name: String
   ) async throws(ChatError) -> StreamPosition {
-    try await change(.removal(of: position.offset), nil, position, room, name)
+    try await publish(try programChange(of: position, to: nil, in: room, as: name))
   }
 
   /// Replaces the text of a message for all members, on all servers and in the history, and returns the position of the
@@ -106,24 +112,16 @@ extension Chat {
   public func edit(
     _ position: StreamPosition, to text: String, in room: String, as name: String
   ) async throws(ChatError) -> StreamPosition {
-    try await change(.edit(of: position.offset), try checked(text), position, room, name)
-  }
-
-  private func change(
-    _ entry: EntryKind, _ text: Text?, _ position: StreamPosition, _ room: String, _ name: String
-  ) async throws(ChatError) -> StreamPosition {
-    guard let name = Name(name, limit: options.maxNameLength), let tag = Tag(Chat.randomKey) else { throw invalidName }
-    let reference = try await open(room)
-    try reference.room.checkEpoch(position.epoch)
-    return try await result(reference) { quota, done in
-      reference.room.publish(entry, text, tag: tag, named: name, quota, done)
-    }.value.get()
+    try await publish(try programChange(of: position, to: text, in: room, as: name))
   }
 
   private static var randomKey: String { String(UInt64.random(in: .min ... .max), radix: 36) }
 
-  private var invalidName: ChatError {
-    ChatError(.nameInvalid, "the name must have 1 to \(options.maxNameLength) visible characters")
+  private func checkedName(_ name: String) throws(ChatError) -> Name {
+    guard let name = Name(name, limit: options.maxNameLength) else {
+      throw ChatError(.nameInvalid, "the name must have 1 to \(options.maxNameLength) visible characters")
+    }
+    return name
   }
 
   /// Returns a page of a room's history: the newest messages before `before`, the oldest ones after `after`, or the
@@ -201,9 +199,13 @@ extension Chat {
   private static let openTimeout = Duration.seconds(10)
 }
 
-/// A message of the program whose arguments are valid.
+/// A message of the program, or a change of a message, whose arguments are valid.
 package struct ProgramMessage: Sendable {
-  let text: Text
+  let entry: EntryKind
+  /// Epoch of the changed message; nil for a message.
+  let epoch: String?
+  /// Nil for a removal.
+  let text: Text?
   let room: String
   let name: Name
   let tag: Tag

@@ -165,36 +165,22 @@ final class ChatRoom: Sendable {
 
   // MARK: The program
 
-  /// Publishes a message of the program. `done` is called once, on any thread.
+  /// Publishes a message of the program, or a change of a message. `done` is called once, on any thread.
   func publish(
-    _ text: Text, tag: Tag, named name: Name, _ quota: PublisherQuota?,
+    _ message: ProgramMessage, _ quota: PublisherQuota?,
     _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
   ) {
     keepOrder()
-    let bytes = Array(text.text.utf8)
+    let bytes = message.text.map { Array($0.text.utf8) } ?? []
     let (result, epoch) = state.withLock { state in
-      (state.publish(bytes, tag: tag, from: programMember, named: name, quota, done), state.epoch)
+      (state.publish(message, bytes, from: programMember, quota, done), state.epoch)
     }
     switch result {
     case .alreadyPublished(let position, _): done(.success(StreamPosition(epoch: epoch, offset: position.offset)))
     case .pending: quota?.charge(bytes.count)
     // `done` has been called, or will be.
-    case .published, .alreadyPending: break
+    case .published, .alreadyPending, nil: break
     }
-    keepWithinBudget()
-  }
-
-  /// Publishes a change of a message by the program. `done` is called once, on any thread.
-  func publish(
-    _ entry: EntryKind, _ text: Text?, tag: Tag, named name: Name, _ quota: PublisherQuota?,
-    _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
-  ) {
-    keepOrder()
-    let bytes = text.map { Array($0.text.utf8) } ?? []
-    let isPending = state.withLock {
-      $0.publish(entry, bytes, tag: tag, by: programMember, named: name, quota, done)
-    }
-    if isPending { quota?.charge(bytes.count) }
     keepWithinBudget()
   }
 

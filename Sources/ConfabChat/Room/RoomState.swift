@@ -136,22 +136,36 @@ struct RoomState {
       bytes, tag: tag, from: member, named: name, .connection(connection), quota, to: presence.audience)
   }
 
-  /// Publishes a message of the program. `done` is called with its position, when that is known.
+  /// Publishes a message of the program, or a change of a message. `done` is called with its position, when that is
+  /// known. Nil if it must not be published; `done` has then been called.
   mutating func publish(
-    _ bytes: [UInt8], tag: Tag, from member: Member, named name: Name, _ quota: PublisherQuota?,
+    _ message: ProgramMessage, _ bytes: [UInt8], from member: Member, _ quota: PublisherQuota?,
     _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
-  ) -> MessageStream.PublishResult {
-    stream.publish(bytes, tag: tag, from: member, named: name, .program([done]), quota, to: presence.audience)
+  ) -> MessageStream.PublishResult? {
+    let (name, tag) = (message.name, message.tag)
+    guard message.entry.target != nil else {
+      return stream.publish(bytes, tag: tag, from: member, named: name, .program([done]), quota, to: presence.audience)
+    }
+    guard changeable(message.entry) != nil else {
+      done(.failure(ChatError(.historyGone, "the message is not stored, or has been removed")))
+      return nil
+    }
+    let change = stream.change(message.entry, bytes, tag: tag.text, by: member, named: name)
+    return stream.publish(change: change, .program([done]), quota, to: presence.audience) ? .pending : .published
+  }
+
+  /// Returns the message that an entry changes; nil if it is not stored, or has been removed.
+  private func changeable(_ entry: EntryKind) -> ChatMessage? {
+    guard let message = entry.target.flatMap({ stream.message(at: $0) }) else { return nil }
+    return message.entry == .message && !message.isRemoved ? message : nil
   }
 
   /// Returns why a member must not change a message; nil if it may.
   func problem(of entry: EntryKind, by member: Member) -> ChatRoom.ChangeProblem? {
-    guard let message = entry.target.flatMap({ stream.message(at: $0) }), message.entry == .message, !message.isRemoved
-    else {
-      return .notStored
-    }
+    guard let message = changeable(entry) else { return .notStored }
     guard message.member == member else { return .notAllowed }
-    return WallClock.milliseconds - message.time > options.maxChangeAge.components.seconds * 1000 ? .tooLate : nil
+    let maxAge = options.maxChangeAge.components.seconds * 1000
+    return maxAge > 0 && WallClock.milliseconds - message.time <= maxAge ? nil : .tooLate
   }
 
   /// Publishes a change of a message by a client, which is allowed to. Returns whether it is pending; nil if another
@@ -162,20 +176,6 @@ struct RoomState {
     guard let name = presence.name(of: member, connection) else { return nil }
     let draft = stream.change(entry, bytes, by: member, named: name)
     return stream.publish(change: draft, nil, quota, to: presence.audience)
-  }
-
-  /// Publishes a change of a message by the program. `done` is called with its position, when that is known.
-  mutating func publish(
-    _ entry: EntryKind, _ bytes: [UInt8], tag: Tag, by member: Member, named name: Name, _ quota: PublisherQuota?,
-    _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
-  ) -> Bool {
-    guard let message = entry.target.flatMap({ stream.message(at: $0) }), message.entry == .message, !message.isRemoved
-    else {
-      done(.failure(ChatError(.historyGone, "the message is not stored, or has been removed")))
-      return false
-    }
-    let draft = stream.change(entry, bytes, tag: tag.text, by: member, named: name)
-    return stream.publish(change: draft, .program([done]), quota, to: presence.audience)
   }
 
   mutating func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) -> StreamPosition {

@@ -22,6 +22,8 @@ static void try_server(void) {
   FORKED(confab_when_stopped(server, nothing, NULL));
   FORKED(confab_execute(server, 0, nothing, NULL));
   FORKED(confab_publish(server, "/", CONFAB_TEXT, "", 0));
+  FORKED(confab_chat_edit(server, "/", "e", 1, "Bot", "a", 1, NULL, NULL));
+  FORKED(confab_chat_remove(server, "/", "e", 1, "Bot", NULL, NULL));
   FORKED(confab_chat_publish(server, "/", "Bot", "a", 1, NULL, NULL, NULL));
   FORKED(confab_chat_members(server, "/", NULL, NULL));
   FORKED(confab_server_close_connections(server, 1000, NULL, NULL, NULL, NULL));

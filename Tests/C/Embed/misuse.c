@@ -125,6 +125,8 @@ static void null_pointers(void) {
   FAILS(confab_destroy(NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_execute(NULL, 0, nothing, NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_publish(NULL, "", CONFAB_TEXT, "", 0), CONFAB_ERROR_ARGUMENT, "the server is NULL");
+  FAILS(confab_chat_edit(NULL, "/", "e", 1, "Bot", "a", 1, NULL, NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
+  FAILS(confab_chat_remove(NULL, "/", "e", 1, "Bot", NULL, NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_chat_publish(NULL, "/", "Bot", "a", 1, NULL, NULL, NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_chat_members(NULL, "/", NULL, NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_reload_certificate(NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
@@ -225,6 +227,7 @@ static void configurations(void) {
   BAD(history_file, "\xFF", CONFAB_ERROR_ARGUMENT, "history_file is not UTF-8");
   BAD(durability, 2, CONFAB_ERROR_CONFIGURATION, "durability must be 0 or 1, not 2");
   BAD(max_history_file_size, 1000, CONFAB_ERROR_CONFIGURATION, "max_history_file_size must be 1048576 to");
+  BAD(max_change_age_ms, -1, CONFAB_ERROR_CONFIGURATION, "max_change_age_ms must be");
   BAD(max_pending_bytes, -1, CONFAB_ERROR_CONFIGURATION, "max_pending_bytes must be");
   BAD(log_level, 8, CONFAB_ERROR_CONFIGURATION, "log_level");
   BAD(mounts, &mount; config.mount_count = (size_t)-1, CONFAB_ERROR_ARGUMENT, "mount_count");

@@ -216,6 +216,50 @@ static void subscribe(void) {
   /* confab_destroy() ends `all`, and frees `none`. */
 }
 
+static void changed(int result, const confab_chat_page *page, void *user_data) {
+  const confab_chat_message *message;
+  begin();
+  CHECK(result == CONFAB_OK && user_data == NULL && page->count == 4);
+  message = page->messages[0];
+  CHECK(message->entry == CONFAB_CHAT_MESSAGE && message->changed_offset == 0 && message->is_edited);
+  CHECK(strcmp(message->text, "better") == 0 && !message->is_removed && strcmp(message->name, "Bot") == 0);
+  message = page->messages[1];
+  CHECK(message->is_removed && message->length == 0 && !message->is_edited);
+  message = page->messages[2];
+  CHECK(message->entry == CONFAB_CHAT_EDIT && message->changed_offset == 1 && strcmp(message->text, "better") == 0);
+  CHECK(strcmp(message->name, "Host") == 0);
+  message = page->messages[3];
+  CHECK(message->entry == CONFAB_CHAT_REMOVAL && message->changed_offset == 2 && message->text == NULL);
+  end(result, page->end_offset);
+}
+
+static int edit(const char *where, int64_t offset, const char *text) {
+  return confab_chat_edit(server, "/changes", where, offset, "Host", text, strlen(text), published, &server);
+}
+
+static int erase(int64_t offset) {
+  return confab_chat_remove(server, "/changes", epoch, offset, "Host", published, &server);
+}
+
+static void change(void) {
+  char first[sizeof epoch];
+  strcpy(first, epoch);
+  say("/changes", "good", NULL);
+  say("/changes", "bad", NULL);
+  CHECK(wait_for(2) == CONFAB_OK);
+  CHECK(edit(epoch, 1, "better") == CONFAB_OK && wait_for(1) == CONFAB_OK && last_offset == 3);
+  CHECK(erase(2) == CONFAB_OK && wait_for(1) == CONFAB_OK && last_offset == 4);
+  CHECK(edit(epoch, 2, "again") == CONFAB_OK && wait_for(1) == CONFAB_ERROR_HISTORY_GONE);
+  CHECK(erase(9) == CONFAB_OK && wait_for(1) == CONFAB_ERROR_HISTORY_GONE);
+  CHECK(edit("other", 1, "again") == CONFAB_OK && wait_for(1) == CONFAB_ERROR_EPOCH);
+  FAILS(edit(NULL, 1, "again"), CONFAB_ERROR_ARGUMENT, "epoch is NULL");
+  FAILS(edit(epoch, -1, "again"), CONFAB_ERROR_ARGUMENT, "offset must not be negative");
+  FAILS(edit(epoch, 1, ""), CONFAB_ERROR_ARGUMENT, "empty");
+  CHECK(confab_chat_history(server, "/changes", NULL, -1, -1, 9, changed, NULL) == CONFAB_OK);
+  CHECK(wait_for(1) == CONFAB_OK && last_offset == 4);
+  strcpy(epoch, first);
+}
+
 static void create(confab_config *config) {
   CHECK(confab_chat_create(config, &server) == CONFAB_OK);
   misuse();
@@ -240,6 +284,7 @@ int main(int argc, char **argv) {
   publish_and_read();
   CHECK(confab_start(server) == CONFAB_OK);
   subscribe();
+  change();
   /* Without a callback, and during confab_destroy(). */
   CHECK(confab_chat_publish(server, "/log", "Bot", "last", 4, NULL, NULL, NULL) == CONFAB_OK);
   strcpy(stored, epoch);
