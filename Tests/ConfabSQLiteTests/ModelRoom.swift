@@ -40,7 +40,7 @@ final class ModelRoom: RoomDelegate, @unchecked Sendable {
   var changeable: [Int] {
     guard isOpen, history.oldestOffset <= history.lastOffset else { return [] }
     return (history.oldestOffset...history.lastOffset).suffix(20).filter { id in
-      history.message(at: id).map { $0.entry == .message && !$0.isRemoved } ?? false
+      history.author(at: id) != nil
     }
   }
 

@@ -146,7 +146,7 @@ struct RoomState {
     guard message.entry.target != nil else {
       return stream.publish(bytes, tag: tag, from: member, named: name, .program([done]), quota, to: presence.audience)
     }
-    guard changeable(message.entry) != nil else {
+    guard message.entry.target.flatMap({ stream.author(at: $0) }) != nil else {
       done(.failure(ChatError(.historyGone, "the message is not stored, or has been removed")))
       return nil
     }
@@ -154,15 +154,9 @@ struct RoomState {
     return stream.publish(change: change, .program([done]), quota, to: presence.audience) ? .pending : .published
   }
 
-  /// Returns the message that an entry changes; nil if it is not stored, or has been removed.
-  private func changeable(_ entry: EntryKind) -> ChatMessage? {
-    guard let message = entry.target.flatMap({ stream.message(at: $0) }) else { return nil }
-    return message.entry == .message && !message.isRemoved ? message : nil
-  }
-
   /// Returns why a member must not change a message; nil if it may.
   func problem(of entry: EntryKind, by member: Member) -> ChatRoom.ChangeProblem? {
-    guard let message = changeable(entry) else { return .notStored }
+    guard let message = entry.target.flatMap({ stream.author(at: $0) }) else { return .notStored }
     guard message.member == member else { return .notAllowed }
     let maxAge = options.maxChangeAge.components.seconds * 1000
     return maxAge > 0 && WallClock.milliseconds - message.time <= maxAge ? nil : .tooLate

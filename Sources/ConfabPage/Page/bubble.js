@@ -18,9 +18,10 @@ export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   const body = linked(text);
   bubble.dir = "auto";
   if (isEmoji(text)) bubble.classList.add("emoji");
+  if (message.removed) bubble.classList.add("removed");
   bubble.append(body, meta(message, state));
   said.append(byline(name, state), bubble);
-  row.append(...(state ? [] : [face(message)]), said);
+  row.append(...(state ? [] : [face(message)]), said, ...(state === "sent" && !message.removed ? [more()] : []));
   return row;
 }
 
@@ -30,7 +31,8 @@ export function speaker(message) {
   return message.from ? `from ${name}` : parse(message.text ?? "") ? `user ${name}` : undefined;
 }
 
-function content({ from, text, binary }) {
+function content({ from, text, binary, removed }) {
+  if (removed) return { name: from ?? words.guest, text: words.removed };
   if (binary !== undefined) return { name: words.guest, text: words.binary(binary) };
   if (from !== undefined) return { name: from, text };
   const plain = parse(text);
@@ -53,8 +55,19 @@ function byline(name, state) {
   return line;
 }
 
-function meta({ at }, state) {
+/** The button that opens the menu of an own message. */
+function more() {
+  const button = element("button", "more icon");
+  button.type = "button";
+  button.ariaLabel = words.more;
+  button.ariaHasPopup = "menu";
+  button.textContent = "⋯";
+  return button;
+}
+
+function meta({ at, edited, removed }, state) {
   const meta = element("span", "meta");
+  if (edited && !removed) meta.append(words.edited, " ");
   const time = document.createElement("time");
   time.dateTime = new Date(at).toISOString();
   time.title = fullTime(at);

@@ -5,6 +5,7 @@ import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { Entry } from "./entry.js";
 import { isolated } from "./names.js";
+import { Menu } from "./menu.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { nameOf, roomOf } from "./room.js";
@@ -42,7 +43,8 @@ const unread = new Unread(jump);
 const typing = new Typing(element("typing"), () => conversation.typing());
 const banner = new Banner(element("banner"), () => conversation.connection.open());
 const unsent = new Unsent(element("unsent"), { retry, discard });
-const composer = new Composer(element("composer"), { send, typed: () => typing.typed() });
+const composer = new Composer(element("composer"), { send, edit, typed: () => typing.typed() });
+const menu = new Menu(element("menu"), { edit: (message) => composer.startEditing(message), remove });
 const entry = new Entry(element("entry"), submitted);
 
 /** The listener of a conversation. */
@@ -51,6 +53,7 @@ const listener = {
     people.enter(welcome);
     composer.limit = welcome.limits?.text ?? composer.limit;
     composer.changed();
+    log.classList.toggle("fixed", welcome.limits?.change === 0);
     const isElsewhere = !entry.isNeeded && document.activeElement !== document.body;
     if (entry.isNeeded) entry.close();
     if (hasKeyboard && !isElsewhere) composer.focus();
@@ -109,6 +112,12 @@ const listener = {
     showStatus();
   },
 
+  changed(change) {
+    quietly(() => scroll.keepPlace(() => timeline.change(change)));
+  },
+
+  refused: () => notify(words.notChanged),
+
   unsent() {
     limited = undefined;
     showUnsent();
@@ -160,6 +169,24 @@ function send(text) {
   conversation.say(text);
   showUnsent();
   scroll.jumpToEnd();
+}
+
+/** Returns whether the edit was sent. */
+function edit(message, text) {
+  const isSent = conversation.change(message.id, text);
+  if (!isSent) notify(words.notChanged);
+  return isSent;
+}
+
+function remove(message) {
+  if (!conversation.change(message.id)) notify(words.notChanged);
+}
+
+/** Shows a short text for a moment. */
+function notify(text) {
+  const note = element("note");
+  note.textContent = text;
+  setTimeout(() => { if (note.textContent === text) note.textContent = ""; }, 4000);
 }
 
 function retry(tag) {
@@ -247,15 +274,17 @@ element("rename").addEventListener("click", () => {
 });
 
 element("copy-link").addEventListener("click", async () => {
-  const copied = element("copied");
   try {
     await navigator.clipboard.writeText(location.href);
   } catch {
     // Insecure pages have no clipboard.
     return prompt(words.copyLink, location.href);
   }
-  copied.textContent = words.copied;
-  setTimeout(() => { copied.textContent = ""; }, 2000);
+  notify(words.copied);
+});
+
+log.addEventListener("click", ({ target }) => {
+  if (target.classList.contains("more")) menu.open(target);
 });
 
 jump.addEventListener("click", () => {

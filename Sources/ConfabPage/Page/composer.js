@@ -11,17 +11,24 @@ const close = 200;
 export class Composer {
   limit = 4000;
 
-  constructor(form, { send, typed }) {
+  /** The message that is being edited. */
+  editing = undefined;
+
+  constructor(form, { send, edit, typed }) {
     this.form = form;
     this.field = form.querySelector("textarea");
     this.button = form.querySelector("button");
     this.counter = form.querySelector("output");
     this.send = send;
+    this.edit = edit;
+    this.note = document.getElementById("editing");
+    this.note.querySelector("button").addEventListener("click", () => this.stopEditing());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
     this.field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.editing && !event.isComposing) this.stopEditing();
       // 229: Safari ends the composition before the event of the key that ended it.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
@@ -35,6 +42,7 @@ export class Composer {
 
   /** Enters a room and restores its draft. */
   async enter(room) {
+    this.setEditing(undefined);
     this.name = own("draft", room);
     this.show(local.get(this.name) ?? "");
     const left = (await inherit("draft", room)).join("\n");
@@ -43,9 +51,32 @@ export class Composer {
 
   submit() {
     if (!this.canSend) return;
-    this.send(this.field.value.trim());
+    const text = this.field.value.trim();
+    if (this.editing) {
+      if (this.edit(this.editing, text)) this.stopEditing();
+      return;
+    }
+    this.send(text);
     this.show("");
     this.focus();
+  }
+
+  /** Shows the text of a message to edit. The draft is kept. */
+  startEditing(message) {
+    this.setEditing(message);
+    this.show(message.text);
+    this.focus();
+  }
+
+  stopEditing() {
+    this.setEditing(undefined);
+    this.show(local.get(this.name) ?? "");
+    this.focus();
+  }
+
+  setEditing(message) {
+    this.editing = message;
+    this.note.hidden = !message;
   }
 
   focus() {
@@ -59,7 +90,7 @@ export class Composer {
 
   changed() {
     const text = this.field.value;
-    local.set(this.name, text);
+    if (!this.editing) local.set(this.name, text);
     const trimmed = text.trim();
     // Each character has at least one code unit, so short texts need no counting.
     const left = this.limit - (trimmed.length + close < this.limit ? trimmed.length : countGraphemes(trimmed));

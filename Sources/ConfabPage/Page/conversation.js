@@ -7,11 +7,14 @@ import { remember, speakAs } from "./said.js";
 
 const page = 50;
 const mostAtOnce = 100;
+/** The `ref` of edits and removals. */
+const changeRef = "change";
 
 export class Conversation {
   /**
    * `listener` has the methods `joined(welcome)`, `rejected(code, proposal)`, `named(name)`, `connection(state)`,
-   * `appended(messages, isNews)`, `prepended(messages)`, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
+   * `appended(messages, isNews)`, `prepended(messages)`, `changed(change)` when a message is edited or removed,
+   * `refused()` when our own change of a message is not made, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
    * `unsent()` when the outbox has changed, `limited(tag)`, `held(isHeld)`.
    */
   constructor(room, outbox, listener) {
@@ -46,6 +49,12 @@ export class Conversation {
   say(text) {
     remember(this.outbox.add(text).tag);
     this.flush();
+  }
+
+  /** Edits an own message, or removes it if there is no text. Returns whether the request was sent. */
+  change(id, text) {
+    const event = text === undefined ? { type: "remove", id } : { type: "edit", id, text };
+    return this.isIn && this.connection.send({ ...event, ref: changeRef });
   }
 
   rename(name) {
@@ -99,7 +108,9 @@ export class Conversation {
   received(event) {
     switch (event.type) {
       case "welcome": return this.welcomed(event);
-      case "message": return this.take([event]);
+      case "message":
+      case "edited":
+      case "removed": return this.take([event]);
       case "history": return "before" in event ? this.loadedOlder(event) : this.caughtUp(event);
       case "presence": return this.listener.presence(event);
       case "typing": return this.listener.typing(event.name);
@@ -163,10 +174,13 @@ export class Conversation {
     this.last = next.at(-1)?.id ?? this.last;
     const fresh = this.notShown(next);
     if (fresh.length > 0) this.listener.appended(fresh, isNews);
+    for (const event of next) if (event.type !== "message") this.listener.changed(event);
   }
 
+  /** The messages that are to be shown. Those of the history already have their newest text. */
   notShown(messages) {
-    return messages.filter(({ from, member, tag }) => {
+    return messages.filter(({ type, from, member, tag }) => {
+      if (type !== "message") return false;
       if (!tag) return true;
       const mark = `${tag} ${member ?? from}`;
       return !this.shown.has(mark) && this.shown.add(mark);
@@ -209,8 +223,10 @@ export class Conversation {
     this.isLoadingOlder = false;
     this.first = messages[0]?.id ?? this.first;
     this.oldest = messages.length > 0 ? oldest : this.first;
-    this.listener.prepended(this.notShown(messages));
+    const older = this.notShown(messages);
+    this.listener.prepended(older);
     this.listener.edge();
+    if (older.length === 0) this.loadOlder();
   }
 
   /** Sends the next message of the outbox. */
@@ -222,7 +238,8 @@ export class Conversation {
     if (this.connection.send({ type: "say", tag: entry.tag, text: entry.text })) this.inFlight = entry.tag;
   }
 
-  failed({ code, tag, proposal, retryAfter = 1000 }) {
+  failed({ code, tag, ref, proposal, retryAfter = 1000 }) {
+    if (ref === changeRef) return this.listener.refused();
     if (tag && tag === this.inFlight) this.inFlight = undefined;
     if (code === "rateLimited") this.wait(retryAfter, tag);
     else if (code === "nameTaken" || code === "nameInvalid") this.listener.rejected(code, proposal);

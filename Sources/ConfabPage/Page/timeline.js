@@ -68,6 +68,27 @@ export class Timeline {
     if (first) this.arrange(first);
   }
 
+  /** Shows that a message was edited or removed, if it is loaded. */
+  change({ message: id, text, type }) {
+    const row = this.rowOf(id);
+    if (!row || (type === "edited" && text === undefined)) return;
+    const { message } = row;
+    this.replace(row, type === "edited" ? { ...message, text, edited: true } : { ...message, text: "", removed: true });
+  }
+
+  /** The row of a message below the edge: messages above a gap may have the ids of another epoch. */
+  rowOf(id) {
+    let row = this.rows.lastElementChild;
+    while (row && row !== this.edge && row.message?.id !== id) row = row.previousElementSibling;
+    return row?.message && row;
+  }
+
+  replace(row, message) {
+    const again = bubble(message);
+    again.classList.toggle("follows", row.classList.contains("follows"));
+    row.replaceWith(again);
+  }
+
   presence(change) {
     const last = this.rows.lastElementChild;
     const row = last.presence ? last : element("li", "event");
@@ -114,11 +135,8 @@ export class Timeline {
   /** Updates all rows for another language or another day. */
   relabel() {
     for (const row of [...this.rows.children]) {
-      if (row.message) {
-        const again = bubble(row.message);
-        again.classList.toggle("follows", row.classList.contains("follows"));
-        row.replaceWith(again);
-      } else if (row.at) row.firstChild.textContent = day(row.at);
+      if (row.message) this.replace(row, row.message);
+      else if (row.at) row.firstChild.textContent = day(row.at);
       else if (row.presence) row.replaceChildren(row.presence.content());
       else row.textContent = words[row.dataset.state] ?? "";
     }

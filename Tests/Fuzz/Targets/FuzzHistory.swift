@@ -65,7 +65,8 @@ private struct Model {
   mutating func change(_ kind: EntryKind, _ bytes: [UInt8]) {
     guard let target = kind.target, Position.offsets.contains(target), target <= history.lastOffset else { return }
     let isKept = target >= history.oldestOffset
-    require((history.message(at: target) != nil) == isKept, "\(target) is \(isKept ? "not " : "")stored")
+    let isChangeable = isKept && said[target - 1].kind == .message && !said[target - 1].isRemoved
+    require((history.author(at: target) != nil) == isChangeable, "whether \(target) can be changed is \(!isChangeable)")
     let isEdit = kind == .edit(of: target)
     let position = Position(offset: said.count + 1, time: Int64(history.lastOffset))
     history.append(
@@ -74,7 +75,7 @@ private struct Model {
         at: position))
     said.append(Entry(kind: kind, size: bytes.count))
     require(history.lastOffset == said.count, "\(history.lastOffset) for change \(said.count)")
-    guard isKept, said[target - 1].kind == .message, !said[target - 1].isRemoved else { return }
+    guard isChangeable else { return }
     said[target - 1].size = bytes.count
     said[target - 1].isText = true
     said[target - 1].isRemoved = !isEdit

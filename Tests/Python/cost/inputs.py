@@ -111,6 +111,13 @@ add("pong", lambda number, kept: bytes_frame(10, b""))
 
 # The rich protocol.
 
+def large_message(server, path):
+    """Publishes a message as large as a member can."""
+    author = Client(server, path, rich=True, name="author")
+    author.send(message(json.dumps({"type": "say", "tag": "large", "text": COMBINING * LIMIT}), compressed=False))
+    return [author]
+
+
 COMBINING = "e" + "\u0301" * 7
 event("say of 64 characters", type="say", tag=tag, text="x" * 64)
 event("say of one character", type="say", tag=tag, text="x")
@@ -126,6 +133,11 @@ event("say beyond the maximum event size", type="say", tag=tag, text="x" * LONGE
 event("say with a used tag", type="say", tag="tag", text="x" * 64)
 event("say with a used tag, 4,000 characters with 7 accents", type="say", tag="tag", text=COMBINING * LIMIT)
 event("say with an invalid tag", type="say", tag="#" * 64, text="x")
+event("edit of an own message, 4,000 letters", type=lambda number: "edit" if number else "say", id=1, tag="first",
+      text=random_text(LIMIT))
+event("edit of an own message, one letter", type=lambda number: "edit" if number else "say", id=1, tag="first", text="x")
+event("edit of another member's message", type="edit", id=1, text="x", room=large_message)
+event("removal of a message that is not stored", type="remove", id=1 << 52)
 event("typing", type="typing")
 event("rename", type="rename", name=lambda number: f"n{number}")
 event("rename with many accents", type="rename", name=lambda number: f"{number}" + "é̂" * 24)

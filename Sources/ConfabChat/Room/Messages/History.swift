@@ -60,12 +60,13 @@ struct History {
     func message(_ index: Int) -> StoredMessage { messages[index - first] }
 
     /// Replaces the JSON of a message. Returns by how many bytes it grows.
-    mutating func replace(_ index: Int, _ json: [UInt8], edit: Int) -> Int {
+    mutating func replace(_ index: Int, _ json: [UInt8], edit: Int, isRemoved: Bool) -> Int {
       let old = bytes(index)
       bytes.replaceSubrange(old.startIndex + message(index).keyCount..<old.endIndex, with: json)
       let growth = message(index).keyCount + json.count - old.count
       for later in index - first..<messages.count { messages[later].end += growth }
       messages[index - first].edit = edit
+      if isRemoved { messages[index - first].kind = .removedMessage }
       return growth
     }
 
@@ -87,6 +88,11 @@ struct History {
     let tagCount: UInt8
     /// Index of the newest edit of the message; 0 if there is none.
     var edit = 0
+    var kind = Kind.message
+
+    enum Kind: UInt8 {
+      case message, removedMessage, change
+    }
 
     /// Number of bytes before the JSON.
     var keyCount: Int { tagCount > 0 ? Member.byteCount + Int(tagCount) : 0 }
@@ -106,6 +112,12 @@ struct History {
 
   /// Appends a message, whose offset must be above all others.
   mutating func append(_ json: [UInt8], member: Member? = nil, tag: String? = nil, at position: Position) {
+    append(json, member: member, tag: tag, at: position, .message)
+  }
+
+  private mutating func append(
+    _ json: [UInt8], member: Member? = nil, tag: String? = nil, at position: Position, _ kind: StoredMessage.Kind
+  ) {
     lastOffset = position.offset
     guard maxMessages > 0 else { return lastDropped = lastOffset }
     if open.messages.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
@@ -122,7 +134,8 @@ struct History {
       tagCount = count
     }
     open.bytes += json
-    open.messages.append(StoredMessage(position: position, end: open.bytes.count, tagCount: tagCount))
+    open.messages.append(
+      StoredMessage(position: position, end: open.bytes.count, tagCount: tagCount, kind: kind))
     bytes += open.bytes.count - size + History.overhead
     if lastIndex - oldestIndex >= maxMessages { drop(before: lastIndex + 1 - maxMessages) }
     while bytes > maxBytes { dropChunk() }
@@ -152,20 +165,34 @@ struct History {
     let draft = publication.draft
     var event = ChangeEvent(at: publication.position, draft.entry, by: draft.name, text: nil)
     let target = draft.entry.target.flatMap { index($0) }
-    let old = target.flatMap { chatMessage($0) }
-    if case .edit = draft.entry, old?.isRemoved != true { event.text = String(decoding: draft.bytes, as: UTF8.self) }
+    let kind = target.map { chunk(of: $0).message($0).kind }
+    if case .edit = draft.entry, kind != .removedMessage { event.text = String(decoding: draft.bytes, as: UTF8.self) }
     let json = event.json
-    append(json, at: publication.position)
-    guard let target, target >= oldestIndex, let old, old.entry == .message, !old.isRemoved else { return json }
+    append(json, at: publication.position, .change)
+    guard let target, target >= oldestIndex, kind == .message, let old = chatMessage(target) else { return json }
     let edit = chunk(of: target).message(target).edit
     if edit >= oldestIndex, let superseded = chatMessage(edit) { replace(edit, ChangeEvent(superseded).json) }
-    replace(target, MessageEvent(old, text: event.text).json, edit: event.text == nil ? 0 : lastIndex)
+    let isRemoved = event.text == nil
+    replace(
+      target, MessageEvent(old, text: event.text).json, edit: isRemoved ? 0 : lastIndex, isRemoved: isRemoved)
     while bytes > maxBytes { dropChunk() }
     return json
   }
 
-  /// Returns the stored message with this offset; nil if there is none.
-  func message(at offset: Int) -> ChatMessage? { index(offset).flatMap { chatMessage($0) } }
+  /// The sender of a message, and its time. Without reading the text, so that any client may ask.
+  struct Author {
+    /// Nil for a client of the plain protocol.
+    let member: Member?
+    let time: Int64
+  }
+
+  /// Returns the author of a message that can be changed; nil if it is not stored, or was removed.
+  func author(at offset: Int) -> Author? {
+    guard let index = index(offset) else { return nil }
+    let chunk = chunk(of: index)
+    guard chunk.message(index).kind == .message else { return nil }
+    return Author(member: key(of: index, in: chunk)?.member, time: position(index).time)
+  }
 
   private func chatMessage(_ index: Int) -> ChatMessage? { ChatMessage(json(index), epoch: "") }
 
@@ -174,12 +201,12 @@ struct History {
     return index <= lastIndex && position(index).offset == offset ? index : nil
   }
 
-  private mutating func replace(_ index: Int, _ json: [UInt8], edit: Int = 0) {
+  private mutating func replace(_ index: Int, _ json: [UInt8], edit: Int = 0, isRemoved: Bool = false) {
     if index >= open.first {
-      bytes += open.replace(index, json, edit: edit)
+      bytes += open.replace(index, json, edit: edit, isRemoved: isRemoved)
     } else {
       let chunk = chunks.indices.firstInSorted { chunks[$0].end > index }
-      bytes += chunks[chunk].replace(index, json, edit: edit)
+      bytes += chunks[chunk].replace(index, json, edit: edit, isRemoved: isRemoved)
     }
   }
 

@@ -85,8 +85,8 @@ struct MessageStream {
     Draft(entry, kind: .text, bytes: bytes, name: name.text, member: member, tag: tag)
   }
 
-  /// Returns a stored message; nil if there is none with this offset.
-  func message(at offset: Int) -> ChatMessage? { history.message(at: offset) }
+  /// Returns the author of a message that can be changed; nil if it is not stored, or was removed.
+  func author(at offset: Int) -> History.Author? { history.author(at: offset) }
 
   /// Stores a change, applies it to the stored message, and informs the readers. Clients of the plain protocol are not
   /// informed.
