@@ -632,7 +632,7 @@ CONFAB_API int confab_publish(confab_server *server, const char *room, int kind,
  * confab_destroy() waits for the callbacks of all calls, and ends all subscriptions. In callbacks during that time,
  * further calls return CONFAB_ERROR_CLOSED. No callback runs after confab_destroy() has returned. */
 
-/* What an entry of a room's history is. */
+/* Kind of an entry of a room's history. */
 typedef enum confab_chat_entry {
   CONFAB_CHAT_MESSAGE = 0,
   /* The text of an earlier message was replaced by that of this entry. */
@@ -663,7 +663,7 @@ typedef struct confab_chat_message {
   size_t length;
   /* Size of the message in bytes. */
   int64_t message_size;
-  /* What the entry is, from enum confab_chat_entry. For a change, `name` is that of the one who made it. */
+  /* Kind of the entry, from enum confab_chat_entry. For a change, `name` is that of the one who made it. */
   int entry;
   /* Offset of the changed message; 0 for a message. */
   int64_t changed_offset;

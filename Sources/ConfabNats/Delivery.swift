@@ -72,7 +72,7 @@ extension Draft {
     return headers
   }
 
-  /// What a message is. Changes of messages that do not precede it are messages.
+  /// Kind of a message. Changes of messages that do not precede it are messages.
   private static func entry(_ message: NatsMessage, before end: Int) -> EntryKind {
     func offset(_ header: String) -> Int? {
       message.headers[header].flatMap { Int($0) }.flatMap { 1..<end ~= $0 ? $0 : nil }

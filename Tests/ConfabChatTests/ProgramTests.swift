@@ -130,6 +130,33 @@ import Testing
     }
   }
 
+  @Test func the_program_edits_and_removes_messages() async throws {
+    try await withServer { chat, _ in
+      let first = try await chat.publish("good", in: "/tea", as: "Bot")
+      let second = try await chat.publish("bad", in: "/tea", as: "Bot")
+      let edit = try await chat.edit(first, to: "better", in: "/tea", as: "Host")
+      let removal = try await chat.remove(second, in: "/tea", as: "Host")
+      #expect([edit, removal].map(\.offset) == [3, 4])
+      let messages = try await chat.history(of: "/tea").messages
+      #expect(messages.map(\.entry) == [.message, .message, .edit(of: 1), .removal(of: 2)])
+      #expect(messages.map(\.text) == ["better", "", "better", nil])
+      #expect(messages.map(\.name) == ["Bot", "Bot", "Host", "Host"])
+      #expect(messages.map(\.isEdited) == [true, false, false, false])
+      #expect(messages.map(\.isRemoved) == [false, true, false, false])
+      let wrong: [(StreamPosition, String, ChatError.Code)] = [
+        (second, "again", .historyGone), (edit, "again", .historyGone), (first, "", .textInvalid),
+        (StreamPosition(epoch: first.epoch, offset: 5), "again", .historyGone),
+        (StreamPosition(epoch: first.epoch, offset: .max), "again", .historyGone),
+        (StreamPosition(epoch: "other", offset: 1), "again", .epochChanged),
+      ]
+      for (position, text, code) in wrong {
+        await #expect { try await chat.edit(position, to: text, in: "/tea", as: "Host") } throws: {
+          ($0 as? ChatError)?.code == code
+        }
+      }
+    }
+  }
+
   @Test func invalid_arguments_are_errors() async throws {
     var options = ChatOptions()
     options.maxRooms = 1

@@ -1,6 +1,6 @@
 public import Confab
 
-/// What an entry of a room's order is: a message, or a change of an earlier message. Every reader applies changes in the
+/// Kind of an entry in a room's order: a message, or a change of an earlier message. Every reader applies changes in the
 /// order of their offsets.
 public enum EntryKind: Sendable, Hashable {
   /// A message.

@@ -51,7 +51,7 @@ export class Conversation {
     this.flush();
   }
 
-  /** Edits an own message, or removes it if there is no text. Returns whether the request was sent. */
+  /** Edits an own message, or removes it if `text` is undefined. Returns whether the request was sent. */
   change(id, text) {
     const event = text === undefined ? { type: "remove", id } : { type: "edit", id, text };
     return this.isIn && this.connection.send({ ...event, ref: changeRef });

@@ -17,7 +17,8 @@ func fuzzEvents(_ input: inout Input) {
     if let text = say.text { checkText(text) }
     if let tag = say.tag { checkTag(tag) }
   case .rename(let rename): checkName(rename.name)
-  case .typing, .history, .unknown, nil: break
+  case .edit(let edit): if let text = edit.text { checkText(text) }
+  case .remove, .typing, .history, .unknown, nil: break
   }
 }
 

@@ -425,7 +425,7 @@ def test_own_message_can_be_edited(server, person):
         one.wait_for("messages", ["hello", "second"])
         assert "edited" in one.texts("#rows .message")[0] and "edited" not in one.texts("#rows .message")[1]
     assert ann.draft == "a draft"
-    # A newcomer has the newest text, too.
+    # A client that joins has the newest text, too.
     eve = person().open(server, name="Eve")
     eve.wait_for("messages", ["hello", "second"])
     assert ann.complaints() == [] and bob.complaints() == []

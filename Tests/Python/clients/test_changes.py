@@ -129,7 +129,7 @@ def test_only_the_own_new_message_may_be_changed():
                 error = await bob.error("edit", id=id, text="x", ref="e")
                 assert (error["code"], error["ref"]) == (code, "e")
             changed = await edit(ann, said["id"], "still mine")
-            # A change is no message.
+            # A change cannot be changed.
             assert (await ann.error("remove", id=changed["id"]))["code"] == "historyGone"
             assert (await ann.error("edit", id=said["id"], text=" "))["code"] == "textEmpty"
             assert (await ann.error("edit", id=said["id"], text="x" * 4001))["code"] == "textTooLong"

@@ -34,7 +34,7 @@ def test_member_joins_and_its_message_is_delivered(server):
         async with rich(server, "Ann", "tea") as ann, rich(server, "Bob", "tea") as bob:
             assert ann.welcome["room"] == "/tea" and ann.welcome["people"] == ["Ann"] and ann.welcome["count"] == 1
             assert (ann.welcome["last"], ann.welcome["oldest"], ann.welcome["messages"]) == (0, 1, [])
-            assert ann.welcome["limits"] == {"text": 4000, "name": 32, "rate": 10, "burst": 20}
+            assert ann.welcome["limits"] == {"text": 4000, "name": 32, "rate": 10, "burst": 20, "change": 900}
             assert sorted(bob.welcome["people"]) == ["Ann", "Bob"] and bob.welcome["count"] == 2
             assert ann.welcome["epoch"] == bob.welcome["epoch"] and ann.welcome["session"] != bob.welcome["session"]
             for number, text in enumerate(("你好 👋", 'a "quoted" \\ / line\nand\ttab', "</script>&\u2028"), 1):
@@ -191,13 +191,16 @@ def test_invalid_event_gets_an_error():
             await wrong("nameInvalid", {"type": "rename", "name": "\u202e"})
             assert (await client.say("still here"))["id"] == 1
             assert (await bob.until("message"))["text"] == "still here"
+            said = await bob.say("not yours")
+            await wrong("forbidden", {"type": "remove", "id": said["id"], "ref": "r"}, ref="r")
+            await wrong("historyGone", {"type": "remove", "id": 99})
     admin = f"127.0.0.1:{free_port()}"
     with confab("--max-event-rate", 0, "--admin", admin) as server:
         go(main(server))
         told = {labels[1]: value for labels, value in metrics(admin).items() if labels[0] == "confab_chat_errors_total"}
     assert told == {
         "notIntroduced": 4, "unknownType": 1, "nameInvalid": 2, "nameTaken": 2, "alreadyIntroduced": 1, "textEmpty": 1,
-        "textTooLong": 1, "tagInvalid": 3, "malformed": 4, "rateLimited": 0, "historyGone": 0}
+        "textTooLong": 1, "tagInvalid": 3, "malformed": 4, "rateLimited": 0, "historyGone": 1, "forbidden": 1}
 
 
 MALFORMED = ["", "x", "null", "[]", "{}", '{"type":5}', '{"type":"hello"}', '{"type":"rename","name":"\\ud800"}', b"{}",

@@ -17,9 +17,9 @@ struct History {
   private let maxMessages: Int
   private let maxBytes: Int
   /// Full chunks, ordered and without gaps.
-  private var chunks: Deque<Chunk> = []
+  private var chunks: Deque<HistoryChunk> = []
   /// The newest chunk, to which messages are appended.
-  private var open = Chunk(first: 1)
+  private var open = HistoryChunk(first: 1)
   /// Index of each message with a tag, by the hash of member and tag. Hashes may collide.
   private var tags: [Int: Int] = [:]
   private var lastIndex = 0
@@ -42,69 +42,6 @@ struct History {
   /// Offset of the oldest stored message; ``lastOffset`` + 1 without messages.
   var oldestOffset: Int { isEmpty ? lastOffset + 1 : position(oldestIndex).offset }
 
-  /// A range of messages. Its memory is freed when all of them are dropped.
-  private struct Chunk {
-    static let maxBytes = 16 << 10
-    static let maxMessages = 256
-
-    /// Index of the first message.
-    let first: Int
-    var messages: [StoredMessage] = []
-    var bytes: [UInt8] = []
-
-    /// Index after the last message.
-    var end: Int { first + messages.count }
-    /// Number of bytes used, including overhead.
-    var size: Int { bytes.count + messages.count * History.overhead }
-
-    func message(_ index: Int) -> StoredMessage { messages[index - first] }
-
-    /// Replaces the JSON of a message. Returns by how many bytes it grows.
-    mutating func replace(_ index: Int, _ json: [UInt8], edit: Int, isRemoved: Bool) -> Int {
-      let old = bytes(index)
-      bytes.replaceSubrange(old.startIndex + message(index).keyCount..<old.endIndex, with: json)
-      let growth = message(index).keyCount + json.count - old.count
-      for later in index - first..<messages.count { messages[later].end += growth }
-      messages[index - first].edit = edit
-      if isRemoved { messages[index - first].kind = .removedMessage }
-      return growth
-    }
-
-    /// Frees spare capacity.
-    mutating func shrink() {
-      if messages.capacity > messages.count + messages.count / 4 { messages = messages.withoutSpareCapacity }
-      if bytes.capacity > bytes.count + bytes.count / 4 { bytes = bytes.withoutSpareCapacity }
-    }
-
-    func bytes(_ index: Int) -> ArraySlice<UInt8> {
-      bytes[(index > first ? message(index - 1).end : 0)..<message(index).end]
-    }
-  }
-
-  private struct StoredMessage {
-    let position: Position
-    /// End of the message's bytes: member and tag, if it has both, then the JSON.
-    var end: Int
-    let tagCount: UInt8
-    /// Index of the newest edit of the message; 0 if there is none.
-    var edit = 0
-    var kind = Kind.message
-
-    enum Kind: UInt8 {
-      case message, removedMessage, change
-    }
-
-    /// Number of bytes before the JSON.
-    var keyCount: Int { tagCount > 0 ? Member.byteCount + Int(tagCount) : 0 }
-
-    func key(in bytes: ArraySlice<UInt8>) -> MemberTag? {
-      guard tagCount > 0 else { return nil }
-      return MemberTag(
-        member: Member(bytes: bytes.prefix(Member.byteCount)),
-        tag: String(decoding: bytes.prefix(keyCount).dropFirst(Member.byteCount), as: UTF8.self))
-    }
-  }
-
   /// Messages, oldest first, and whether there are more in the requested direction.
   typealias Page = (messages: [ArraySlice<UInt8>], more: Bool)
 
@@ -120,7 +57,9 @@ struct History {
   ) {
     lastOffset = position.offset
     guard maxMessages > 0 else { return lastDropped = lastOffset }
-    if open.messages.count == Chunk.maxMessages || open.size >= min(Chunk.maxBytes, maxBytes / 16) { seal() }
+    if open.messages.count == HistoryChunk.maxMessages || open.size >= min(HistoryChunk.maxBytes, maxBytes / 16) {
+      seal()
+    }
     if isEmpty { (isInOrderOfTime, lastTime) = (true, .min) }
     if position.time < lastTime { isInOrderOfTime = false }
     lastTime = position.time
@@ -215,9 +154,9 @@ struct History {
     if open.messages.isEmpty { return }
     open.shrink()
     chunks.append(open)
-    var next = Chunk(first: lastIndex + 1)
+    var next = HistoryChunk(first: lastIndex + 1)
     next.messages.reserveCapacity(open.messages.count)
-    next.bytes.reserveCapacity(min(open.bytes.count, 2 * Chunk.maxBytes))
+    next.bytes.reserveCapacity(min(open.bytes.count, 2 * HistoryChunk.maxBytes))
     open = next
   }
 
@@ -251,7 +190,7 @@ struct History {
 
   private mutating func dropChunk() {
     let chunk = chunks.isEmpty ? open : chunks.removeFirst()
-    if chunk.first == open.first { open = Chunk(first: lastIndex + 1) }
+    if chunk.first == open.first { open = HistoryChunk(first: lastIndex + 1) }
     for index in chunk.first..<chunk.end {
       if let key = key(of: index, in: chunk)?.hashValue, tags[key] == index { tags[key] = nil }
     }
@@ -303,13 +242,15 @@ struct History {
     (oldestIndex..<lastIndex + 1).firstInSorted { isBehind(position($0)) }
   }
 
-  private func chunk(of index: Int) -> Chunk {
+  private func chunk(of index: Int) -> HistoryChunk {
     index >= open.first ? open : chunks[chunks.indices.firstInSorted { chunks[$0].end > index }]
   }
 
   private func position(_ index: Int) -> Position { chunk(of: index).message(index).position }
 
-  private func key(of index: Int, in chunk: Chunk) -> MemberTag? { chunk.message(index).key(in: chunk.bytes(index)) }
+  private func key(of index: Int, in chunk: HistoryChunk) -> MemberTag? {
+    chunk.message(index).key(in: chunk.bytes(index))
+  }
 
   private func json(_ index: Int) -> ArraySlice<UInt8> {
     let chunk = chunk(of: index)
@@ -327,14 +268,5 @@ extension Range<Int> {
       if predicate(middle) { high = middle } else { low = middle + 1 }
     }
     return low
-  }
-}
-
-extension Array {
-  fileprivate var withoutSpareCapacity: [Element] {
-    var copy: [Element] = []
-    copy.reserveCapacity(count)
-    copy.append(contentsOf: self)
-    return copy
   }
 }

@@ -69,7 +69,7 @@ struct MessageStream {
 
   /// Publishes a change of a message. The caller has checked that the message is stored and not removed.
   ///
-  /// - Parameter publisher: nil if nobody waits for the result.
+  /// - Parameter publisher: nil if the result is not needed.
   /// - Returns: whether the change is pending.
   mutating func publish(
     change draft: Draft, _ publisher: Publisher?, _ quota: PublisherQuota?, to audience: Audience
