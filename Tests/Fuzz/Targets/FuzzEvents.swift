@@ -17,7 +17,7 @@ func fuzzEvents(_ input: inout Input) {
     if let text = say.text { checkText(text) }
     if let tag = say.tag { checkTag(tag) }
   case .rename(let rename): checkName(rename.name)
-  case .edit(let edit): if let text = edit.text { checkText(text) }
+  case .edit(let edit): checkText(edit.text)
   case .remove, .typing, .history, .unknown, nil: break
   }
 }
