@@ -21,6 +21,10 @@ final class RichConnection: ChatConnection {
 
   /// Nil if the engine is not shared.
   private let quota: PublisherQuota?
+  /// The decision about a new token; nil if there is none.
+  private var renewal: Task<Void, Never>?
+  /// Whether the client has been asked for a new token.
+  private var isAskedForToken = false
   private let errors: ErrorCounts
   /// The hello and the events after it, while the room does not have all messages that the client has; otherwise nil.
   private var waiting: [OwnedMessage]?
@@ -36,7 +40,9 @@ final class RichConnection: ChatConnection {
   private var ref: String?
   private var typedAt: ContinuousClock.Instant?
 
-  init(in reference: consuming RoomReference, _ quota: PublisherQuota?, _ errors: ErrorCounts) {
+  init(
+    in reference: consuming RoomReference, _ client: AdmittedClient?, _ quota: PublisherQuota?, _ errors: ErrorCounts
+  ) {
     (self.quota, self.errors) = (quota, errors)
     let options = reference.room.options
     maxBytes = ClientEvent.maxBytes(textLimit: options.maxTextLength)
@@ -44,7 +50,7 @@ final class RichConnection: ChatConnection {
     rate = TokenBucket(rate: options.maxEventRate, burst: options.maxEventBurst, now: now)
     renameRate = TokenBucket(
       rate: options.maxRenameRate, burst: RichConnection.renameBurst * RichConnection.renameCost, now: now)
-    super.init(reference)
+    super.init(reference, client)
     room.keepOrder()
   }
 
@@ -53,6 +59,7 @@ final class RichConnection: ChatConnection {
   }
 
   override func closed(_ connection: Connection) {
+    renewal?.cancel()
     if waiting != nil { room.stopWaiting(connection) }
     if let member { room.leave(member, connection) }
   }
@@ -85,19 +92,21 @@ final class RichConnection: ChatConnection {
       return sendError(ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: retryAfter), connection)
     }
     if case .hello(let hello) = event {
+      guard hello.name != nil || client?.name != nil else { return countMalformed(connection) }
       guard member != nil || hasWaited || room.hasCaughtUp(with: hello, connection) else {
         return wait(with: message, connection)
       }
       return welcome(hello, connection)
     }
+    if case .token(let token) = event { return renew(with: token, connection) }
     if case .unknown = event { return sendError(ErrorEvent(.unknownType, "unknown event type"), connection) }
     guard let member else {
       return sendError(ErrorEvent(.notIntroduced, "hello required", tag: event.tag), connection)
     }
     switch event {
-    case .hello, .unknown: break
+    case .hello, .token, .unknown: break
     case .say(let say): publish(say, member, connection)
-    case .typing: typing(member, connection)
+    case .typing: if allows(.say, connection) { typing(member, connection) }
     case .history(let request): history(request, connection)
     case .rename(let rename): self.rename(rename, member, connection)
     }
@@ -132,9 +141,11 @@ final class RichConnection: ChatConnection {
     guard member == nil else {
       return sendError(ErrorEvent(.alreadyIntroduced, "hello already sent: use rename"), connection)
     }
-    guard let name = Name(hello.name, limit: room.options.maxNameLength) else { return rejectName(connection) }
+    guard let name = client?.name ?? Name(hello.name ?? "", limit: room.options.maxNameLength) else {
+      return rejectName(connection)
+    }
     do throws(ChatRoom.NameTaken) {
-      member = try room.welcome(hello, as: name, connection)
+      member = try room.welcome(hello, as: name, client, connection)
     } catch {
       reject(error, connection)
     }
@@ -143,6 +154,9 @@ final class RichConnection: ChatConnection {
   private func rename(_ rename: ClientEvent.Rename, _ member: Member, _ connection: Connection) {
     if let retryAfter = renameRate.takeIfAvailable(RichConnection.renameCost, now: connection.loop.now) {
       return sendError(ErrorEvent(.rateLimited, "too many renames", retryAfter: Int(retryAfter)), connection)
+    }
+    guard client?.name == nil else {
+      return sendError(ErrorEvent(.forbidden, "the name is verified"), connection)
     }
     guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return rejectName(connection) }
     do throws(ChatRoom.NameTaken) {
@@ -161,6 +175,63 @@ final class RichConnection: ChatConnection {
     sendError(ErrorEvent(.nameTaken, "name taken", proposal: error.proposal), connection)
   }
 
+  // MARK: Admission
+
+  /// Whether the client may do this. Otherwise it gets an error.
+  private func allows(_ right: Rights, _ connection: Connection, tag: String? = nil) -> Bool {
+    if may(right) { return true }
+    let text = right == .say ? "sending is not allowed" : "history is not allowed"
+    sendError(ErrorEvent(.forbidden, text, tag: tag), connection)
+    return false
+  }
+
+  /// Asks the client for a new token, and closes the connection after the grace time.
+  override func expired(_ connection: Connection) -> Duration? {
+    guard let grace = client?.admission.grace, !isAskedForToken, grace > .zero else {
+      return super.expired(connection)
+    }
+    isAskedForToken = true
+    connection.send(TokenEvent(grace: grace))
+    return grace
+  }
+
+  private func renew(with token: String, _ connection: Connection) {
+    guard let client else {
+      return sendError(ErrorEvent(.forbidden, "the server takes no tokens"), connection)
+    }
+    guard renewal == nil else {
+      let text = "a token is being checked"
+      return sendError(ErrorEvent(.rateLimited, text, retryAfter: RichConnection.fullRetry), connection)
+    }
+    let decision = client.admission.decision(client.request, token)
+    guard case .ask = decision else { return renew(decision, connection) }
+    let ref = self.ref
+    renewal = Task {
+      let decision = await decision.made()
+      connection.loop.execute {
+        guard let state = connection.handlerState as? RichConnection else { return }
+        (state.renewal, state.ref) = (nil, ref)
+        state.renew(decision, connection)
+      }
+    }
+  }
+
+  private func renew(_ decision: Admission.Decision, _ connection: Connection) {
+    guard let client else { return }
+    do throws(AdmissionError) {
+      switch decision {
+      case .admit(let identity): self.client = try client.renewed(identity, room.options)
+      case .reject(let error): throw error
+      case .ask: throw AdmissionError(.unavailable)
+      }
+      isAskedForToken = false
+      watchExpiry(connection)
+      if let client = self.client { connection.send(AdmittedEvent(client.identity)) }
+    } catch {
+      sendError(ErrorEvent(error.eventCode, error.message), connection)
+    }
+  }
+
   // MARK: Messages
 
   private func publish(_ say: ClientEvent.Say, _ member: Member, _ connection: Connection) {
@@ -169,6 +240,7 @@ final class RichConnection: ChatConnection {
       let text = "invalid tag: must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _"
       return sendError(ErrorEvent(.tagInvalid, text, tag: say.tag), connection)
     }
+    guard allows(.say, connection, tag: tag.text) else { return }
     if let quota, quota.isExhausted {
       let text = "too many messages are waiting"
       return sendError(ErrorEvent(.rateLimited, text, tag: tag.text, retryAfter: RichConnection.fullRetry), connection)
@@ -203,6 +275,7 @@ final class RichConnection: ChatConnection {
 
   private func history(_ request: ClientEvent.HistoryRequest, _ connection: Connection) {
     guard (request.before == nil) != (request.after == nil) else { return countMalformed(connection) }
+    guard allows(.history, connection) else { return }
     guard let page = room.page(request) else {
       return sendError(ErrorEvent(.historyGone, "messages no longer stored"), connection)
     }

@@ -7,10 +7,13 @@ enum ClientEvent {
   case typing
   case history(HistoryRequest)
   case rename(Rename)
+  case token(String)
   case unknown(String)
 
   struct Hello {
-    let name: String
+    /// A client whose name is verified needs none.
+    let name: String?
+    let token: String?
     let session: String?
     let epoch: String?
     let after: Int?
@@ -34,7 +37,7 @@ enum ClientEvent {
   }
 
   private enum Key: Int, CaseIterable {
-    case type, name, session, epoch, after, history, tag, text, before, count, ref
+    case type, name, session, epoch, after, history, tag, text, before, count, ref, token
 
     static let all = allCases.map { Array("\($0)".utf8) }
   }
@@ -69,8 +72,8 @@ enum ClientEvent {
     case "hello":
       self = .hello(
         Hello(
-          name: try required(.name), session: try object.text(.session), epoch: try object.text(.epoch),
-          after: try object.number(.after), history: try object.number(.history)))
+          name: try object.text(.name), token: try object.text(.token), session: try object.text(.session),
+          epoch: try object.text(.epoch), after: try object.number(.after), history: try object.number(.history)))
     case "say": self = .say(Say(tag: try? object.text(.tag), text: try? object.text(.text)))
     case "typing": self = .typing
     case "history":
@@ -78,6 +81,7 @@ enum ClientEvent {
         HistoryRequest(
           before: try object.number(.before), after: try object.number(.after), count: try object.number(.count)))
     case "rename": self = .rename(Rename(name: try required(.name)))
+    case "token": self = .token(try required(.token))
     case let type: self = .unknown(type)
     }
   }

@@ -109,8 +109,10 @@ final class ChatRoom: Sendable {
 
   /// Adds a client by name and sends the welcome; messages published afterwards follow it. Nil if a newer connection
   /// has the client's session: then this one is closed.
-  func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> Member? {
-    let join = try state.withLock { state throws(NameTaken) in try state.welcome(hello, as: name, connection) }
+  func welcome(
+    _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, _ connection: Connection
+  ) throws(NameTaken) -> Member? {
+    let join = try state.withLock { state throws(NameTaken) in try state.welcome(hello, as: name, client, connection) }
     (join == nil ? connection : join?.replaced)?.closeReplaced()
     return join?.session.member
   }

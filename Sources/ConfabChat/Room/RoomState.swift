@@ -84,18 +84,19 @@ struct RoomState {
   /// Adds a client by name and sends the welcome; messages appended afterwards follow it. Nil if a newer connection has
   /// the client's session.
   mutating func welcome(
-    _ hello: ClientEvent.Hello, as name: Name, _ connection: Connection
+    _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, _ connection: Connection
   ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
     let session = hello.session.flatMap { Session($0, in: self.name) }
-    guard let join = try presence.join(name, session, connection) else { return nil }
+    guard let join = try presence.join(name, session, owner: client?.owner, connection) else { return nil }
     connection.join(logs.rich)
-    let missed = stream.missed(hello)
+    let missed = client?.rights.contains(.history) ?? true ? stream.missed(hello) : .hidden(hello)
     connection.send(
       WelcomeEvent(
         room: self.name, name: name.text, member: join.session.member, session: join.session.text,
         epoch: stream.epoch, last: stream.lastOffset, oldest: stream.oldestOffset,
         people: presence.names(WelcomeEvent.maxPeople), count: presence.count, messages: missed.messages,
-        more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.ClientLimits(options)))
+        more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.ClientLimits(options),
+        identity: client?.identity))
     if !isAvailable { connection.send(AvailabilityEvent(available: false)) }
     return join
   }
