@@ -1,0 +1,32 @@
+internal import Confab
+public import ConfabChat
+
+extension Admission {
+  /// Admits clients with a JSON Web Token. Clients without one are rejected.
+  ///
+  /// - Parameters:
+  ///   - keys: verify the tokens. After ``JWTKeys/reload()``, new tokens are verified with the new keys; admitted clients
+  ///     stay.
+  ///   - audience: the text that the claim `aud` must be or contain; nil accepts tokens for every audience.
+  public static func jwt(_ keys: JWTKeys, audience: String? = nil) -> Admission {
+    Admission(deciding: { _, token in
+      guard let token else { return .reject(AdmissionError(.tokenRequired)) }
+      do throws(JWTError) {
+        return .admit(try keys.identity(of: token, audience: audience))
+      } catch {
+        return .reject(AdmissionError(error))
+      }
+    })
+  }
+}
+
+extension AdmissionError {
+  /// The client learns only what an honest one can use.
+  fileprivate init(_ error: JWTError) {
+    switch error {
+    case .expired: self.init(.tokenExpired)
+    case .notYetValid: self.init(.tokenInvalid, "token not valid yet")
+    case .malformed, .algorithm, .signature, .audience, .claim: self.init(.tokenInvalid)
+    }
+  }
+}
