@@ -18,14 +18,18 @@ final class ChatHandler: Handler {
     if let pending = connection.handlerState as? PendingConnection {
       chat.begin(connection, pending, isRich)
     } else if let admission = chat.admission {
-      let newcomer =
-        connection.handlerState as? Newcomer ?? Newcomer(RequestHead(request), cookie: admission.cookie, nil)
+      let newcomer = connection.handlerState as? Newcomer ?? self.newcomer(request, admission)
       let unadmitted = UnadmittedConnection(chat, admission, newcomer, isRich: isRich)
       connection.handlerState = unadmitted
       unadmitted.begin(connection)
     } else {
       chat.begin(connection, PendingConnection(chat.rooms.reference(to: request.room, on: loop), nil, on: loop), isRich)
     }
+  }
+
+  private func newcomer(_ request: borrowing Request, _ admission: Admission) -> Newcomer {
+    let head = RequestHead(request)
+    return Newcomer(head, RequestToken(head, admission, on: loop))
   }
 
   func received(_ message: Message, from connection: Connection) {
@@ -99,6 +103,6 @@ extension Chat {
       ? RichConnection(in: reference, pending.client, quota, errors)
       : PlainConnection(connection, in: reference, pending.client, quota)
     connection.handlerState = state
-    if pending.client != nil { state.watchExpiry(connection) }
+    state.watchExpiry(connection)
   }
 }

@@ -12,8 +12,13 @@ enum DER {
     0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01, 0x05, 0x00,
   ]
 
-  static func rsaKey(modulus: [UInt8], exponent: [UInt8]) -> [UInt8] {
-    let key = element(0x30, integer(modulus[...]) + integer(exponent[...]))
+  /// Nil if the modulus is too long, or if the exponent is even or 1, or too long: everybody could sign with such a key.
+  static func rsaKey(modulus: [UInt8], exponent: [UInt8]) -> [UInt8]? {
+    let exponent = exponent.drop { $0 == 0 }
+    guard modulus.count <= 2048, exponent.count <= 8, let last = exponent.last, last & 1 == 1, exponent != [1] else {
+      return nil
+    }
+    let key = element(0x30, integer(modulus[...]) + integer(exponent))
     return element(0x30, rsaAlgorithm + element(0x03, [0] + key))
   }
 
@@ -44,6 +49,15 @@ enum DER {
     }
     guard let r = padded(der[4..<end]), let s = padded(der[(end + 2)...]) else { return nil }
     return r + s
+  }
+
+  /// Whether the bytes are one SEQUENCE, by their beginning and length.
+  static func isSequence(_ bytes: [UInt8]) -> Bool {
+    guard bytes.count > 2, bytes[0] == 0x30 else { return false }
+    let size = bytes[1] < 0x80 ? 0 : Int(bytes[1] & 0x7F)
+    guard size <= 4, bytes.count >= 2 + size else { return false }
+    let count = size == 0 ? Int(bytes[1]) : bytes[2..<2 + size].reduce(0) { $0 << 8 | Int($1) }
+    return bytes.count == 2 + size + count
   }
 
   private static func integer(_ bytes: ArraySlice<UInt8>) -> [UInt8] {

@@ -3,7 +3,8 @@ public import ConfabChat
 
 /// The reason why a token is rejected.
 public enum JWTError: Error, Equatable, Sendable {
-  /// The token is not three parts of base64url, or they are not JSON, or it is too long.
+  /// The token is not three parts of base64url, or it is too long. Or the first two are not JSON objects, or have a
+  /// member twice, or a null.
   case malformed
   /// The token names an algorithm that is not supported, or has a critical header.
   case algorithm
@@ -22,6 +23,8 @@ public enum JWTError: Error, Equatable, Sendable {
 extension JWTKeys {
   /// Clock difference between the issuer and the server that is allowed for `nbf`.
   private static let leeway: Int64 = 10_000
+  /// Maximum number of room patterns in a token.
+  private static let maxRooms = 256
 
   private enum Header: Int, CaseIterable {
     case alg, kid, crit
@@ -39,7 +42,7 @@ extension JWTKeys {
   /// | --- | --- |
   /// | `sub` | ``ConfabChat/Identity/id``; required |
   /// | `name` | ``ConfabChat/Identity/name`` |
-  /// | `rooms` | array of ``ConfabChat/RoomPattern``s; all rooms without it |
+  /// | `rooms` | array of at most 256 ``ConfabChat/RoomPattern``s; all rooms without it |
   /// | `rights` | array of ``ConfabChat/Rights``; `read`, `say` and `history` without it |
   /// | `exp` | ``ConfabChat/Identity/expires``, in seconds since 1970 |
   /// | `nbf` | the token is not valid before, in seconds since 1970 |
@@ -70,7 +73,7 @@ extension JWTKeys {
 
   private static func object<Name>(_ part: ArraySlice<UInt8>, _ names: [[UInt8]]) throws(JWTError) -> JSONObject<Name> {
     guard let json = Base64URL.decode(part), Message.isText(json.span),
-      let object = JSONObject<Name>(json, names: names)
+      let object = JSONObject<Name>(json, names: names, isStrict: true)
     else { throw .malformed }
     return object
   }
@@ -105,7 +108,9 @@ extension JWTKeys {
       guard accepted?.contains(where: { $0.isSame(as: audience) }) ?? false else { throw .audience }
     }
     guard let id = try claim(.sub, claims.text), 1...Identity.maxIDLength ~= id.utf8.count else { throw .claim("sub") }
-    let rooms = try claim(.rooms, claims.texts)?.map { text throws(JWTError) in
+    let patterns = try claim(.rooms, claims.texts)
+    guard patterns?.count ?? 0 <= maxRooms else { throw .claim("rooms") }
+    let rooms = try patterns?.map { text throws(JWTError) in
       guard let pattern = RoomPattern(text) else { throw JWTError.claim("rooms") }
       return pattern
     }

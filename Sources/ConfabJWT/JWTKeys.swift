@@ -2,7 +2,7 @@ public import Confab
 internal import FoundationEssentials
 internal import Synchronization
 
-/// Keys that verify JSON Web Tokens (RFC 7519), for ``ConfabChat/Admission/jwt(_:audience:)``. Any thread.
+/// Keys that verify JSON Web Tokens (RFC 7519), for ``ConfabChat/Admission/jwt(_:audience:guests:)``. Any thread.
 ///
 /// A key verifies one algorithm only: a secret HS256, an RSA key RS256, a key on the curve P-256 ES256, an Ed25519 key
 /// EdDSA. The algorithm that a token names must be that of the key, so a token cannot choose how it is checked.
@@ -11,6 +11,8 @@ internal import Synchronization
 public final class JWTKeys: Sendable {
   /// Maximum size of a key file in bytes.
   private static let maxFileSize = 1 << 20
+  /// Maximum number of keys. A token without a `kid` is tried with all keys of its algorithm.
+  private static let maxKeys = 16
 
   private let files: [String]
   private let keys: Mutex<[JWTKey]>
@@ -21,7 +23,10 @@ public final class JWTKeys: Sendable {
   /// - a JWK or a JWK set (RFC 7517); keys of the set that are not for signatures are ignored
   /// - a secret for HS256: one line of at least 32 ASCII characters without spaces
   ///
-  /// Throws ``Confab/ConfabError/Code/invalidCertificate`` if a file cannot be read, or has no usable key.
+  /// A file has at most 1 MiB, and all files together have at most 16 keys.
+  ///
+  /// Throws ``Confab/ConfabError/Code/invalidKey`` if a file cannot be read, or has no usable key, or if there
+  /// are too many keys. The message names the file and, in a JWK set, the key.
   public init(files: [String]) throws(ConfabError) {
     self.files = files
     keys = Mutex(try JWTKeys.read(files))
@@ -31,9 +36,12 @@ public final class JWTKeys: Sendable {
   public init(content: [UInt8]) throws(ConfabError) {
     files = []
     do throws(KeyFile.Invalid) {
-      keys = Mutex(try KeyFile.parse(content))
+      guard content.count <= JWTKeys.maxFileSize else { throw KeyFile.Invalid(reason: "it has more than 1 MiB") }
+      let keys = try KeyFile.parse(content)
+      guard keys.count <= JWTKeys.maxKeys else { throw JWTKeys.tooMany }
+      self.keys = Mutex(keys)
     } catch {
-      throw ConfabError(.invalidCertificate, "the key is not usable: \(error.reason)")
+      throw ConfabError(.invalidKey, "the key is not usable: \(error.reason)")
     }
   }
 
@@ -52,6 +60,7 @@ public final class JWTKeys: Sendable {
         do throws(KeyFile.Invalid) {
           guard content.count <= maxFileSize else { throw KeyFile.Invalid(reason: "it has more than 1 MiB") }
           keys += try KeyFile.parse(Array(content))
+          guard keys.count <= maxKeys else { throw tooMany }
           continue
         } catch {
           reason = error.reason
@@ -59,10 +68,12 @@ public final class JWTKeys: Sendable {
       } else {
         reason = reasonNotToRead(file) ?? "it cannot be read"
       }
-      throw ConfabError(.invalidCertificate, "the key file '\(file)' is not usable: \(reason)")
+      throw ConfabError(.invalidKey, "the key file '\(file)' is not usable: \(reason)")
     }
     return keys
   }
+
+  private static let tooMany = KeyFile.Invalid(reason: "there are more than \(maxKeys) keys")
 
   /// Keys that may have signed a token.
   func candidates(id: String?, algorithm: SignatureAlgorithm) -> [JWTKey] {

@@ -2,15 +2,15 @@ public import Confab
 
 /// Decides who a client is and what it may do, from its request and an optional token.
 ///
-/// A token comes from the header `Authorization: Bearer`, the query `?token=`, a ``cookie``, or a client's `hello`. The
-/// first of these that the request has counts; a token in a `hello` takes precedence. Tokens are opaque to the chat: 1
-/// to ``maxTokenLength`` visible ASCII characters.
+/// A token comes from the first of these: the header `Authorization: Bearer`, the query `?token=`, a `hello` of the rich
+/// protocol, a ``cookie``. Tokens are opaque to the chat: 1 to ``maxTokenLength`` visible ASCII characters. The chat does
+/// not log them.
 ///
-/// - A plain client is admitted before its handshake is answered. If it is rejected, it gets the status of its
-///   ``AdmissionError``.
-/// - So is a rich client whose request has a token. If it has none, or if the token of its cookie is rejected, it is
-///   admitted when its `hello` arrives. If it is rejected then, it gets the error as an event, and is closed with 4003.
-///   It is also closed if the hello does not arrive within `Configuration/handshakeTimeout`.
+/// - A plain client is admitted before its handshake is answered, and so is a rich client with a token in the header or
+///   the query. If it is rejected, it gets the status of its ``AdmissionError``.
+/// - Other rich clients are admitted when their `hello` arrives, with its token or that of the cookie. If such a client is
+///   rejected, it gets the error as an event, and is closed with 4003. It is closed, too, if its first event is not a
+///   `hello`, or if that does not arrive within `Configuration/handshakeTimeout`.
 ///
 /// A client that is not admitted does not open a room.
 public struct Admission: Sendable {
@@ -29,6 +29,10 @@ public struct Admission: Sendable {
   public static let maxTokenLength = 8 << 10
 
   /// Name of the cookie with the token; nil, the default, reads no cookie.
+  ///
+  /// A browser sends its cookies with every request, whichever page has made it. So the cookie counts only if the request
+  /// has an `Origin` that is the server's own, or is in `Configuration/allowedOrigins` by name. The origins `null` and
+  /// `file://`, and those that only `*` allows, do not count.
   public var cookie: String?
   /// Time that a rich client has to send a new token when its identity has expired. Then it is closed with 4002. The
   /// default is 30 s. Plain clients cannot send a token: they are closed at once.
@@ -80,6 +84,17 @@ public struct Admission: Sendable {
 }
 
 extension Admission.Decision {
+  /// The identity of an admitted client. A decision that is still to be made is an error.
+  var identity: Identity {
+    get throws(AdmissionError) {
+      switch self {
+      case .admit(let identity): return identity
+      case .reject(let error): throw error
+      case .ask: throw AdmissionError(.unavailable)
+      }
+    }
+  }
+
   /// Returns the decision, after waiting for it.
   func made() async -> Admission.Decision {
     var decision = self

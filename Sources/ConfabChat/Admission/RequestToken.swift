@@ -7,14 +7,14 @@ struct RequestToken {
   let isCookie: Bool
 
   /// Nil if the request has none.
-  ///
-  /// - Parameter cookie: the name of the cookie with the token.
-  init?(_ request: RequestHead, cookie: String?) {
+  init?(_ request: RequestHead, _ admission: Admission, on loop: EventLoop) {
     if let text = request[header: "authorization"].flatMap({ RequestToken.bearer($0) }) {
       (self.text, isCookie) = (text, false)
     } else if let text = request[query: "token"] {
       (self.text, isCookie) = (text, false)
-    } else if let cookie, let text = RequestToken.value(of: cookie, in: request[header: "cookie"] ?? "") {
+    } else if let cookie = admission.cookie, loop.admitsCookies(of: request),
+      let text = RequestToken.value(of: cookie, in: request[header: "cookie"] ?? "")
+    {
       (self.text, isCookie) = (text, true)
     } else {
       return nil

@@ -9,24 +9,19 @@ class ChatConnection {
   final var room: ChatRoom { reference.room }
 
   /// Nil without an admission.
-  final var client: AdmittedClient?
-  /// Number of the current watch of the client's expiry.
-  final var expiryWatch = 0
+  final let admitted: ClientAdmission?
+  final var client: AdmittedClient? { admitted?.client }
 
   init(_ reference: consuming RoomReference, _ client: AdmittedClient?) {
     self.reference = reference
-    self.client = client
+    admitted = client.map { ClientAdmission($0) }
   }
 
   /// Whether the client may do this.
-  final func may(_ right: Rights) -> Bool { client?.rights.contains(right) ?? true }
+  final func may(_ right: Rights) -> Bool { admitted?.client.rights.contains(right) ?? true }
 
-  /// Handles that the client's identity has expired. Called again after the time that this returns; nil if the
-  /// connection is closed.
-  func expired(_ connection: Connection) -> Duration? {
-    connection.close(.tokenExpired, reason: "token expired")
-    return nil
-  }
+  /// Whether the client can be asked for a new token.
+  var asksForToken: Bool { false }
 
   /// Handles a message of the client.
   func received(_ message: Message, from connection: Connection) {}

@@ -21,10 +21,6 @@ final class RichConnection: ChatConnection {
 
   /// Nil if the engine is not shared.
   private let quota: PublisherQuota?
-  /// The decision about a new token; nil if there is none.
-  private var renewal: Task<Void, Never>?
-  /// Whether the client has been asked for a new token.
-  private var isAskedForToken = false
   private let errors: ErrorCounts
   /// The hello and the events after it, while the room does not have all messages that the client has; otherwise nil.
   private var waiting: [OwnedMessage]?
@@ -59,7 +55,7 @@ final class RichConnection: ChatConnection {
   }
 
   override func closed(_ connection: Connection) {
-    renewal?.cancel()
+    admitted?.end()
     if waiting != nil { room.stopWaiting(connection) }
     if let member { room.leave(member, connection) }
   }
@@ -177,6 +173,8 @@ final class RichConnection: ChatConnection {
 
   // MARK: Admission
 
+  override var asksForToken: Bool { true }
+
   /// Whether the client may do this. Otherwise it gets an error.
   private func allows(_ right: Rights, _ connection: Connection, tag: String? = nil) -> Bool {
     if may(right) { return true }
@@ -185,50 +183,19 @@ final class RichConnection: ChatConnection {
     return false
   }
 
-  /// Asks the client for a new token, and closes the connection after the grace time.
-  override func expired(_ connection: Connection) -> Duration? {
-    guard let grace = client?.admission.grace, !isAskedForToken, grace > .zero else {
-      return super.expired(connection)
-    }
-    isAskedForToken = true
-    connection.send(TokenEvent(grace: grace))
-    return grace
-  }
-
   private func renew(with token: String, _ connection: Connection) {
-    guard let client else {
-      return sendError(ErrorEvent(.forbidden, "the server takes no tokens"), connection)
-    }
-    guard renewal == nil else {
+    guard let admitted else { return sendError(ErrorEvent(.forbidden, "the server takes no tokens"), connection) }
+    guard !admitted.isRenewing else {
       let text = "a token is being checked"
       return sendError(ErrorEvent(.rateLimited, text, retryAfter: RichConnection.fullRetry), connection)
     }
-    let decision = client.admission.decision(client.request, token)
-    guard case .ask = decision else { return renew(decision, connection) }
-    let ref = self.ref
-    renewal = Task {
-      let decision = await decision.made()
-      connection.loop.execute {
-        guard let state = connection.handlerState as? RichConnection else { return }
-        (state.renewal, state.ref) = (nil, ref)
-        state.renew(decision, connection)
+    admitted.renew(with: token, connection) { [weak connection, ref] error in
+      guard let connection, let state = connection.handlerState as? RichConnection, let client = state.client else {
+        return
       }
-    }
-  }
-
-  private func renew(_ decision: Admission.Decision, _ connection: Connection) {
-    guard let client else { return }
-    do throws(AdmissionError) {
-      switch decision {
-      case .admit(let identity): self.client = try client.renewed(identity, room.options)
-      case .reject(let error): throw error
-      case .ask: throw AdmissionError(.unavailable)
-      }
-      isAskedForToken = false
-      watchExpiry(connection)
-      if let client = self.client { connection.send(AdmittedEvent(client.identity)) }
-    } catch {
-      sendError(ErrorEvent(error.eventCode, error.message), connection)
+      guard let error else { return connection.send(AdmittedEvent(client.identity)) }
+      state.ref = ref
+      state.sendError(ErrorEvent(error.eventCode, error.message), connection)
     }
   }
 

@@ -7,11 +7,13 @@ final class UnadmittedConnection {
   private let admission: Admission
   private let newcomer: Newcomer
   private let isRich: Bool
-  /// The hello, and what was read together with it. Reading is paused while there are any.
+  /// The hello, and what was read together with it. While there are any, nothing else is read.
   private var messages: [OwnedMessage] = []
+  private var pendingBytes = 0
   /// `ref` of the hello.
   private var ref: String?
   private var isDecided = false
+  private var isEnded = false
   private var task: Task<Void, Never>?
 
   init(_ chat: Chat, _ admission: Admission, _ newcomer: Newcomer, isRich: Bool) {
@@ -29,21 +31,25 @@ final class UnadmittedConnection {
   func closed() { task?.cancel() }
 
   private func timedOut(_ connection: Connection) {
-    guard connection.readyState == .open else { return }
+    guard !isEnded else { return }
     task?.cancel()
     reject(isDecided || task != nil ? AdmissionError(.unavailable) : AdmissionError(.tokenRequired), connection)
   }
 
   func received(_ message: Message, from connection: Connection) {
+    guard !isEnded else { return }
+    // Also bounds what a read of a few KiB inflates to.
+    pendingBytes += message.bytes.count
+    guard pendingBytes <= ClientEvent.maxBytes(textLimit: chat.options.maxTextLength) else {
+      return end(ErrorEvent(.textTooLong, "too many bytes before the welcome"), .policyViolation, connection)
+    }
     messages.append(OwnedMessage(message))
     guard isRich, messages.count == 1 else { return }
-    guard message.kind == .text, message.bytes.count <= ClientEvent.maxBytes(textLimit: chat.options.maxTextLength),
-      let event = ClientEvent([UInt8](message), ref: &ref)
+    guard message.kind == .text, let event = ClientEvent([UInt8](message), ref: &ref)
     else { return end(ErrorEvent(.malformed, "malformed event"), .policyViolation, connection) }
     guard case .hello(let hello) = event else {
       return end(ErrorEvent(.notIntroduced, "hello required", tag: event.tag), .policyViolation, connection)
     }
-    if let error = newcomer.error, hello.token == nil { return reject(error, connection) }
     decide(hello.token ?? newcomer.token, connection)
   }
 
@@ -51,10 +57,10 @@ final class UnadmittedConnection {
     let decision = admission.decision(newcomer.request, token)
     guard case .ask = decision else { return decided(decision, connection) }
     connection.pauseReading()
-    task = Task {
+    task = Task { [weak connection, loop = connection.loop] in
       let decision = await decision.made()
-      connection.loop.execute {
-        guard let state = connection.handlerState as? UnadmittedConnection else { return }
+      loop.execute { [weak connection] in
+        guard let connection, let state = connection.handlerState as? UnadmittedConnection else { return }
         connection.resumeReading()
         state.decided(decision, connection)
       }
@@ -62,7 +68,7 @@ final class UnadmittedConnection {
   }
 
   private func decided(_ decision: Admission.Decision, _ connection: Connection) {
-    guard !isDecided else { return }
+    guard !isEnded else { return }
     isDecided = true
     do throws(AdmissionError) {
       enter(try chat.client(decision, newcomer.request, admission), connection)
@@ -80,10 +86,10 @@ final class UnadmittedConnection {
     let pending = PendingConnection(chat.rooms.reference(to: room, on: loop), client, on: loop)
     if pending.isOpen { return add(pending, connection) }
     connection.pauseReading()
-    task = Task { [timeout = loop.handshakeTimeout * 9 / 10] in
+    task = Task { [weak connection, timeout = loop.handshakeTimeout * 9 / 10] in
       await pending.waitUntilOpen(within: timeout)
-      loop.execute {
-        guard let state = connection.handlerState as? UnadmittedConnection else { return }
+      loop.execute { [weak connection] in
+        guard let connection, let state = connection.handlerState as? UnadmittedConnection else { return }
         connection.resumeReading()
         state.waited(pending, connection)
       }
@@ -91,6 +97,7 @@ final class UnadmittedConnection {
   }
 
   private func waited(_ pending: PendingConnection, _ connection: Connection) {
+    guard !isEnded else { return }
     if pending.isOpen { return add(pending, connection) }
     reject(AdmissionError(.unavailable, chat.notOpenReason), connection)
   }
@@ -106,6 +113,7 @@ final class UnadmittedConnection {
   }
 
   private func end(_ error: ErrorEvent, _ code: CloseCode, _ connection: Connection) {
+    (isEnded, messages) = (true, [])
     if isRich {
       var error = error
       error.ref = ref

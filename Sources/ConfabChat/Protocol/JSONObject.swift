@@ -1,7 +1,7 @@
 /// The members of a JSON object (RFC 8259) with given names, found in one pass over its bytes.
 ///
 /// Other members are checked and skipped. The time is linear in the number of bytes, and the memory is constant. If a
-/// name occurs twice, the later member counts.
+/// name occurs twice, the later member counts, unless the object is strict.
 package struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   /// Maximum nesting depth. Deeper objects are rejected.
   static var maxDepth: Int { 32 }
@@ -23,12 +23,15 @@ package struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
 
   private let bytes: [UInt8]
   private let names: [[UInt8]]
+  private let isStrict: Bool
   private var values: [Value?]
 
-  /// - Parameter names: the names of all cases of `Name`, in their order.
+  /// - Parameters:
+  ///   - names: the names of all cases of `Name`, in their order.
+  ///   - isStrict: whether an object that has one of these names twice, or a null for it, is rejected.
   /// - Returns: nil unless the bytes, which must be UTF-8, are one object.
-  package init?(_ bytes: [UInt8], names: [[UInt8]]) {
-    (self.bytes, self.names) = (bytes, names)
+  package init?(_ bytes: [UInt8], names: [[UInt8]], isStrict: Bool = false) {
+    (self.bytes, self.names, self.isStrict) = (bytes, names, isStrict)
     values = Array(repeating: nil, count: names.count)
     var scanner = JSONScanner(bytes.span)
     do throws(JSONScanner.Malformed) {
@@ -64,9 +67,17 @@ package struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
         try scanner.skipValue(depth: JSONObject.maxDepth - 1)
         value = .other(start..<scanner.position)
       }
-      if let index = index(of: range, isEscaped) { values[index] = value }
+      if let index = index(of: range, isEscaped) { try set(value, at: index) }
     } while scanner.take(UInt8(ascii: ","))
     try scanner.expect(UInt8(ascii: "}"))
+  }
+
+  private mutating func set(_ value: Value, at index: Int) throws(JSONScanner.Malformed) {
+    if isStrict {
+      guard values[index] == nil else { throw JSONScanner.Malformed() }
+      if case .null = value { throw JSONScanner.Malformed() }
+    }
+    values[index] = value
   }
 
   private func index(of range: Range<Int>, _ isEscaped: Bool) -> Int? {
