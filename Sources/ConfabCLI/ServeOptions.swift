@@ -97,7 +97,8 @@ struct ServeOptions: ParsableArguments {
   /// All problems of the options except those of parsing.
   var problems: [Problem] {
     let configuration = makeConfiguration(Logger(label: "confab"))
-    var problems = configuration.problems + chatOptions.problems + engine.problems(with: configuration)
+    var problems =
+      configuration.problems + chatOptions.problems + engine.problems(with: configuration)
       + auth.problems
     for (name, setting) in settings where setting.value as? String == "" {
       problems.append(Problem([name]) { "\($0[0]) must not be empty" })

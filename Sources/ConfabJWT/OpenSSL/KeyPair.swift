@@ -20,7 +20,7 @@ internal import COpenSSL
       (true, { unsafe PEM_read_bio_PrivateKey($0, nil, noPassword, nil) }),
       (false, { unsafe certificateKey($0) }),
     ]
-    for unsafe (isPrivate, read) in unsafe readers {
+    for unsafe(isPrivate, read) in unsafe readers {
       let key = unsafe pem.withUnsafeBytes { bytes -> OpaquePointer? in
         guard let bio = unsafe BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count)) else { return nil }
         defer { unsafe BIO_free(bio) }

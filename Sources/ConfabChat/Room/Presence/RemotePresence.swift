@@ -107,7 +107,7 @@ struct RemotePresence {
   func has(_ member: Member) -> Bool { members[member] != nil }
 
   /// Whether another session has the name, so that `owner`, who has verified it, may not have it.
-  func isTaken(_ name: Name, exceptBy member: Member?, for owner: String?) -> Bool {
+  func isTaken(_ name: Name, exceptBy member: Member?, for owner: String? = nil) -> Bool {
     membersByKey[name.key]?.contains {
       $0 != member && !NameOwner.mayTake(from: members[$0]?.owner, owner)
     } ?? false

@@ -97,7 +97,8 @@ struct RoomMembers<Connection: AnyObject> {
         session: member.session, replaced: member.connection, oldName: old == name ? nil : old, isReturning: true,
         displaced: displaced.first)
     }
-    let elsewhere = session.flatMap { remote.member(with: $0) }.flatMap { $0.owner == nil || $0.owner == owner ? $0 : nil }
+    let found = session.flatMap { remote.member(with: $0) }
+    let elsewhere = found.flatMap { $0.owner == nil || $0.owner == owner ? $0 : nil }
     guard !isTaken(name, exceptBy: elsewhere?.session.member, for: owner) else { return nil }
     let own = session.flatMap { local[$0.member] == nil && !remote.has($0.member) ? $0 : nil }
     let session = elsewhere?.session ?? own ?? Session(in: room)
