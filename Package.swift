@@ -16,7 +16,7 @@ let settings: [SwiftSetting] = [
 /// The programs that the documentation shows.
 let exampleSettings: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
 let examples =
-  ["Echo", "Chat", "Tasks", "Service", "Desk", "Door", "Host", "OwnLoop"].map { name in
+  ["Echo", "Chat", "Tasks", "Service", "Desk", "Door", "Host", "OwnLoop", "Users"].map { name in
     Target.executableTarget(
       name: "Example\(name)",
       dependencies: [

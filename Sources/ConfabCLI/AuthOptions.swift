@@ -45,7 +45,7 @@ struct AuthOptions: ParsableArguments {
       """, valueName: "rights"))
   var allowGuests: GuestRights?
 
-  /// Returns the keys; nil if there are no key files.
+  /// Returns the keys; nil without key files.
   func makeKeys() throws(ConfabError) -> JWTKeys? { authKey.isEmpty ? nil : try JWTKeys(files: authKey) }
 
   /// Returns the admission with these options. `keys` is nil if every client is admitted.

@@ -18,18 +18,18 @@ final class ChatHandler: Handler {
     if let pending = connection.handlerState as? PendingConnection {
       chat.begin(connection, pending, isRich)
     } else if let admission = chat.admission {
-      let newcomer = connection.handlerState as? Newcomer ?? self.newcomer(request, admission)
-      let unadmitted = UnadmittedConnection(chat, admission, newcomer, isRich: isRich)
-      connection.handlerState = unadmitted
-      unadmitted.begin(connection)
+      let client = connection.handlerState as? UnadmittedClient ?? unadmittedClient(request, admission)
+      let state = UnadmittedConnection(chat, admission, client, isRich: isRich)
+      connection.handlerState = state
+      state.begin(connection)
     } else {
       chat.begin(connection, PendingConnection(chat.rooms.reference(to: request.room, on: loop), nil, on: loop), isRich)
     }
   }
 
-  private func newcomer(_ request: borrowing Request, _ admission: Admission) -> Newcomer {
+  private func unadmittedClient(_ request: borrowing Request, _ admission: Admission) -> UnadmittedClient {
     let head = RequestHead(request)
-    return Newcomer(head, RequestToken(head, admission, on: loop))
+    return UnadmittedClient(head, RequestToken(head, admission, on: loop))
   }
 
   func received(_ message: Message, from connection: Connection) {

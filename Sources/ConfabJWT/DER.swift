@@ -1,11 +1,11 @@
 /// The parts of DER (X.690) that public keys and signatures consist of.
 enum DER {
-  /// What precedes the point of a public key on the curve P-256 (RFC 5480, section 2).
+  /// The bytes before the point of a public key on the curve P-256 (RFC 5480, section 2).
   static let p256Prefix: [UInt8] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE,
     0x3D, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
   ]
-  /// What precedes the bytes of an Ed25519 key (RFC 8410, section 4).
+  /// The bytes before those of an Ed25519 key (RFC 8410, section 4).
   private static let ed25519Prefix: [UInt8] = [0x30, 0x2A, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x03, 0x21, 0x00]
   /// The algorithm of an RSA key (RFC 3279, section 2.3.1).
   private static let rsaAlgorithm: [UInt8] = [

@@ -7,7 +7,9 @@ extension Chat {
   func authorize(_ request: RequestHead, _ admission: Admission, on loop: EventLoop) -> Authorization {
     let token = RequestToken(request, admission, on: loop)
     // A browser sends its cookie in any case, and hides the status from the page. So the page gets an event.
-    if request.offersRichProtocol, token?.isCookie ?? true { return .accept(handlerState: Newcomer(request, token)) }
+    if request.offersRichProtocol, token?.isCookie ?? true {
+      return .accept(handlerState: UnadmittedClient(request, token))
+    }
     let decision = admission.decision(request, token?.text)
     if case .ask = decision {
       return .ask { [self] in answer(await decision.made(), request, admission, on: loop) }
@@ -34,7 +36,7 @@ extension Chat {
 }
 
 /// A client whose handshake has been accepted, and that is still to be admitted. Any thread.
-final class Newcomer: Sendable {
+final class UnadmittedClient: Sendable {
   let request: RequestHead
   /// The token of the request.
   let token: String?

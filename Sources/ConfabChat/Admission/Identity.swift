@@ -1,6 +1,6 @@
 internal import Confab
 
-/// Who a client is and what it may do, as an ``Admission`` has verified it.
+/// A user and its rights, as an ``Admission`` has verified them.
 public struct Identity: Sendable, Equatable {
   /// Stable identifier of the user, 1 to ``maxIDLength`` bytes of UTF-8. All connections of one user have it, so it
   /// identifies the user across tabs, devices and names. Other clients do not see it.
@@ -9,7 +9,7 @@ public struct Identity: Sendable, Equatable {
   /// is in the room, and a client without a verified name that has it already gets another one. Nil lets the client
   /// choose a name.
   public var name: String?
-  /// What the client may do.
+  /// Rights of the client.
   public var rights: Rights
   /// The rooms that the client may enter. The default is ``RoomPattern/all``.
   public var rooms: [RoomPattern]
@@ -36,7 +36,7 @@ public struct Identity: Sendable, Equatable {
   }
 }
 
-/// What a client may do in its rooms.
+/// Rights of a client in its rooms.
 public struct Rights: OptionSet, Sendable {
   public let rawValue: UInt8
   public init(rawValue: UInt8) { self.rawValue = rawValue }

@@ -5,7 +5,7 @@ internal import Confab
 final class UnadmittedConnection {
   private let chat: Chat
   private let admission: Admission
-  private let newcomer: Newcomer
+  private let client: UnadmittedClient
   private let isRich: Bool
   /// The hello, and what was read together with it. While there are any, nothing else is read.
   private var messages: [OwnedMessage] = []
@@ -16,8 +16,8 @@ final class UnadmittedConnection {
   private var isEnded = false
   private var task: Task<Void, Never>?
 
-  init(_ chat: Chat, _ admission: Admission, _ newcomer: Newcomer, isRich: Bool) {
-    (self.chat, self.admission, self.newcomer, self.isRich) = (chat, admission, newcomer, isRich)
+  init(_ chat: Chat, _ admission: Admission, _ client: UnadmittedClient, isRich: Bool) {
+    (self.chat, self.admission, self.client, self.isRich) = (chat, admission, client, isRich)
   }
 
   func begin(_ connection: Connection) {
@@ -25,7 +25,7 @@ final class UnadmittedConnection {
       guard let connection else { return }
       (connection.handlerState as? UnadmittedConnection)?.timedOut(connection)
     }
-    if !isRich { decide(newcomer.token, connection) }
+    if !isRich { decide(client.token, connection) }
   }
 
   func closed() { task?.cancel() }
@@ -50,11 +50,11 @@ final class UnadmittedConnection {
     guard case .hello(let hello) = event else {
       return end(ErrorEvent(.notIntroduced, "hello required", tag: event.tag), .policyViolation, connection)
     }
-    decide(hello.token ?? newcomer.token, connection)
+    decide(hello.token ?? client.token, connection)
   }
 
   private func decide(_ token: String?, _ connection: Connection) {
-    let decision = admission.decision(newcomer.request, token)
+    let decision = admission.decision(client.request, token)
     guard case .ask = decision else { return decided(decision, connection) }
     connection.pauseReading()
     task = Task { [weak connection, loop = connection.loop] in
@@ -71,19 +71,19 @@ final class UnadmittedConnection {
     guard !isEnded else { return }
     isDecided = true
     do throws(AdmissionError) {
-      enter(try chat.client(decision, newcomer.request, admission), connection)
+      enter(try chat.client(decision, client.request, admission), connection)
     } catch {
       reject(error, connection)
     }
   }
 
   /// Enters the room, when it is open, and handles the messages.
-  private func enter(_ client: AdmittedClient, _ connection: Connection) {
-    let (room, loop) = (newcomer.request.path.composed, connection.loop)
+  private func enter(_ admitted: AdmittedClient, _ connection: Connection) {
+    let (room, loop) = (client.request.path.composed, connection.loop)
     guard chat.rooms.hasCapacity(for: room) else {
       return reject(AdmissionError(.unavailable, "too many rooms"), connection)
     }
-    let pending = PendingConnection(chat.rooms.reference(to: room, on: loop), client, on: loop)
+    let pending = PendingConnection(chat.rooms.reference(to: room, on: loop), admitted, on: loop)
     if pending.isOpen { return add(pending, connection) }
     connection.pauseReading()
     task = Task { [weak connection, timeout = loop.handshakeTimeout * 9 / 10] in

@@ -165,7 +165,7 @@ def test_unreadable_cookie_is_no_token(key_file):
         go(main(server))
 
 
-# What is rejected
+# Rejected tokens
 
 INVALID = {
     "other key": lambda: token(secret="x" * 32),

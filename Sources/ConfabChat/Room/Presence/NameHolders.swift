@@ -7,19 +7,16 @@ struct NameHolders {
 
   /// Whether some names have several members.
   var areShared: Bool { !others.isEmpty }
-  /// One member for each name.
-  var unique: some Sequence<Member> { first.values }
 
   /// One of the members that have the name with this key.
   subscript(key: String) -> Member? { first[key] }
 
-  /// Returns whether another member has the name, too.
-  @discardableResult
-  mutating func add(_ member: Member, _ key: String) -> Bool {
-    guard let holder = first.updateValue(member, forKey: key) else { return false }
-    if holder == member { return others[key] != nil }
+  /// All members that have the name with this key.
+  func all(_ key: String) -> [Member] { (first[key].map { [$0] } ?? []) + (others[key] ?? []) }
+
+  mutating func add(_ member: Member, _ key: String) {
+    guard let holder = first.updateValue(member, forKey: key), holder != member else { return }
     others[key, default: []].append(holder)
-    return true
   }
 
   mutating func remove(_ member: Member, _ key: String) {

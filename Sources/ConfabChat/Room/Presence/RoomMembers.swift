@@ -32,14 +32,17 @@ struct RoomMembers<Connection: AnyObject> {
 
   /// Returns at most `limit` names of all servers, in no order.
   func names(_ limit: Int) -> [String] {
-    let unique = holders.areShared ? holders.unique.compactMap { local[$0] }.prefix(limit) : nil
-    let here = unique?.map(\.name.text) ?? local.values.prefix(limit).map(\.name.text)
+    let unique = holders.areShared ? Array(Set(local.values.lazy.map(\.name)).prefix(limit)) : nil
+    let here = (unique ?? local.values.prefix(limit).map(\.name)).map(\.text)
     return here + remote.names.keys.lazy.filter { !isHere($0) }.map(\.text).prefix(limit - here.count)
   }
 
   func isPresent(_ name: Name) -> Bool { isHere(name) || remote.names[name] != nil }
 
-  private func isHere(_ name: Name) -> Bool { holders[name.key].flatMap { local[$0] }?.name == name }
+  private func isHere(_ name: Name) -> Bool {
+    if holders.areShared { return holders.all(name.key).contains { local[$0]?.name == name } }
+    return holders[name.key].flatMap { local[$0] }?.name == name
+  }
 
   /// Returns the member that `connection` belongs to; nil if another connection has replaced it.
   func member(_ member: Member, of connection: Connection) -> LocalMember? {
@@ -102,10 +105,11 @@ struct RoomMembers<Connection: AnyObject> {
     guard !isTaken(name, exceptBy: elsewhere?.session.member, for: owner) else { return nil }
     let own = session.flatMap { local[$0.member] == nil && !remote.has($0.member) ? $0 : nil }
     let session = elsewhere?.session ?? own ?? Session(in: room)
+    let sharesName = isHere(name)
     local[session.member] = LocalMember(
       name: name, session: session, connection: connection,
       connectionNumber: RoomMembers.connectionNumber(after: elsewhere?.connectionNumber ?? 0), owner: owner)
-    let sharesName = holders.add(session.member, name.key)
+    holders.add(session.member, name.key)
     updateMoved(session)
     let oldName = elsewhere.flatMap { $0.name == name ? nil : $0.name }
     return Join(
@@ -184,6 +188,7 @@ struct RoomMembers<Connection: AnyObject> {
   private mutating func makeRoom(for name: Name, _ owner: String?, exceptBy session: Session?) -> [Displaced]? {
     guard owner != nil, let holder = holders[name.key].flatMap({ local[$0] }), holder.owner == nil else { return [] }
     if let session, holder.session.isSame(as: session) { return [] }
+    if remote.isTaken(name, exceptBy: session?.member, for: owner) { return nil }
     return displace(name).map { [$0] }
   }
 
