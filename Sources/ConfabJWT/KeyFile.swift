@@ -108,7 +108,9 @@ enum KeyFile {
   private static func jwk(_ object: JSONObject<Field>, _ name: String) throws(Invalid) -> JWTKey? {
     do {
       guard try object.text(.use) ?? "sig" == "sig", let type = try object.text(.kty) else { return nil }
-      if let operations = try object.texts(.operations), !operations.contains(where: { $0.isSame(as: "verify") }) { return nil }
+      if let operations = try object.texts(.operations), !operations.contains(where: { $0.isSame(as: "verify") }) {
+        return nil
+      }
       guard let key = try key(object, type) else { return nil }
       if let algorithm = try object.text(.alg), algorithm != key.algorithm.rawValue { return nil }
       return key
