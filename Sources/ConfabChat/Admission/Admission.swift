@@ -37,22 +37,27 @@ public struct Admission: Sendable {
   /// Time that a rich client has to send a new token when its identity has expired. Then it is closed with 4002. The
   /// default is 30 s. Plain clients cannot send a token: they are closed at once.
   public var grace = Duration.seconds(30)
-  private let decide: @Sendable (RequestHead, String?) -> Decision
+  private let decide: @Sendable (RequestHead, String?, EventLoop) -> Decision
   /// Whether every client may do everything, so that nothing is decided.
   let isOpen: Bool
 
-  private init(isOpen: Bool, _ decide: @escaping @Sendable (RequestHead, String?) -> Decision) {
+  private init(isOpen: Bool, _ decide: @escaping @Sendable (RequestHead, String?, EventLoop) -> Decision) {
     (self.isOpen, self.decide) = (isOpen, decide)
   }
 
   /// Every client may enter every room, with any free name.
-  public static let open = Admission(isOpen: true) { _, _ in .admit(Identity(id: "anyone")) }
+  public static let open = Admission(isOpen: true) { _, _, _ in .admit(Identity(id: "anyone")) }
 
   /// Creates an admission that decides at once, or later by ``Decision/ask(_:)``.
   ///
   /// - Parameter decide: called on the thread of the client's event loop: it must not block. `token` is nil if the
   ///   client has none.
   public init(deciding decide: @escaping @Sendable (_ request: RequestHead, _ token: String?) -> Decision) {
+    self.init(isOpen: false) { request, token, _ in decide(request, token) }
+  }
+
+  /// Creates an admission whose closure also gets the client's event loop.
+  package init(onLoop decide: @escaping @Sendable (RequestHead, String?, EventLoop) -> Decision) {
     self.init(isOpen: false, decide)
   }
 
@@ -73,9 +78,9 @@ public struct Admission: Sendable {
   }
 
   /// Decides about a client. Tokens that are too long, or have other characters than visible ASCII, are rejected.
-  func decision(_ request: RequestHead, _ token: String?) -> Decision {
+  func decision(_ request: RequestHead, _ token: String?, on loop: EventLoop) -> Decision {
     if let token, !Admission.isToken(token) { return .reject(AdmissionError(.tokenInvalid)) }
-    return decide(request, token)
+    return decide(request, token, loop)
   }
 
   private static func isToken(_ text: String) -> Bool {

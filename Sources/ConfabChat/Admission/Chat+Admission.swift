@@ -10,7 +10,7 @@ extension Chat {
     if request.offersRichProtocol, token?.isCookie ?? true {
       return .accept(handlerState: UnadmittedClient(request, token))
     }
-    let decision = admission.decision(request, token?.text)
+    let decision = admission.decision(request, token?.text, on: loop)
     if case .ask = decision {
       return .ask { [self] in answer(await decision.made(), request, admission, on: loop) }
     }

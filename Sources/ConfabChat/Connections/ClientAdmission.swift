@@ -19,7 +19,7 @@ final class ClientAdmission {
 
   /// Decides about a new token. Calls `done` with an error, or nil if the client has been admitted again, now or later.
   func renew(with token: String, _ connection: Connection, _ done: @escaping @Sendable (AdmissionError?) -> Void) {
-    let decision = client.admission.decision(client.request, token)
+    let decision = client.admission.decision(client.request, token, on: connection.loop)
     guard case .ask = decision else { return decided(decision, connection, done) }
     renewal = Task { [weak connection, loop = connection.loop] in
       let decision = await decision.made()

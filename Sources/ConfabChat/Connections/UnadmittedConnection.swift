@@ -54,7 +54,7 @@ final class UnadmittedConnection {
   }
 
   private func decide(_ token: String?, _ connection: Connection) {
-    let decision = admission.decision(client.request, token)
+    let decision = admission.decision(client.request, token, on: connection.loop)
     guard case .ask = decision else { return decided(decision, connection) }
     connection.pauseReading()
     task = Task { [weak connection, loop = connection.loop] in
