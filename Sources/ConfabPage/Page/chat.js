@@ -13,6 +13,7 @@ import { isOwn } from "./said.js";
 import { Scroll } from "./scroll.js";
 import { local, session } from "./storage.js";
 import { Timeline } from "./timeline.js";
+import { takeToken, token } from "./token.js";
 import { Typing } from "./typing.js";
 import { Unread } from "./unread.js";
 import { Unsent } from "./unsent.js";
@@ -50,6 +51,7 @@ const listener = {
   joined(welcome) {
     people.enter(welcome);
     composer.limit = welcome.limits?.text ?? composer.limit;
+    element("composer").inert = welcome.rights !== undefined && !welcome.rights.includes("say");
     composer.changed();
     const isElsewhere = !entry.isNeeded && document.activeElement !== document.body;
     if (entry.isNeeded) entry.close();
@@ -58,10 +60,18 @@ const listener = {
   },
 
   rejected(code, proposal) {
-    const wanted = conversation.isIn ? chosen : conversation.name;
+    const wanted = (conversation.isIn ? chosen : conversation.name) ?? "";
     if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
     proposed = proposal;
+    if (!wanted) return;
     entry.reject(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
+  },
+
+  /** The server does not admit the user, or the name is verified and cannot be changed. */
+  refused(code) {
+    if (entry.isRename && entry.isOpen) return entry.reject(words.nameVerified);
+    banner.reason = code;
+    if (entry.isNeeded) entry.close();
   },
 
   named(name) {
@@ -145,7 +155,8 @@ function enter() {
     entered.flush();
   });
   const name = session.get("name") ?? local.get("name");
-  if (name && !entry.isNeeded) conversation.join(name);
+  // The token may have the name.
+  if ((name || token()) && !entry.isNeeded) conversation.join(name);
   else entry.ask(name ?? "");
 }
 
@@ -210,7 +221,9 @@ function showStatus() {
   const { connecting, offline } = words;
   // An open connection has not been welcomed yet.
   const state = conversation.isIn ? "in" : conversation.connection.state.replace("open", "connecting");
-  const text = { in: words.here(people.count), connecting, waiting: offline, replaced: offline, closed: "" };
+  const text = {
+    in: words.here(people.count), connecting, waiting: offline, replaced: offline, refused: offline, closed: "",
+  };
   status.dataset.state = state;
   status.textContent = text[state];
 }
@@ -264,6 +277,7 @@ jump.addEventListener("click", () => {
 });
 
 addEventListener("hashchange", () => {
+  takeToken();
   element("side").hidePopover();
   enter();
 });
@@ -286,5 +300,6 @@ visualViewport.addEventListener("resize", () => {
   document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
 });
 
+takeToken();
 enter();
 relabel();

@@ -10,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from browser.chromium import Chromium, Person, trusting
 from browser.guest import Guest, say_plainly
 from support.confab_process import confab, make_certificate
+from support.tokens import SECRET, token
 
 
 def test_two_users_chat(server, person):
@@ -397,3 +398,31 @@ def test_page_works_over_tls(tmp_path):
             assert ann.complaints() == []
     finally:
         chromium.quit()
+
+
+def test_user_with_a_token(person, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    with confab("--auth-key", tmp_path / "secret") as server:
+        text = token("u1", name="Ann Lee", rooms=["/tea"])
+        ann = person().open(server, f"tea&token={text}")
+        ann.wait(lambda one: one.is_in)
+        assert ann.people == ["Ann Lee"] and ann.run("return location.href") == f"{server.http}#tea"
+        ann.say("hello")
+        ann.wait_for("own", ["hello"])
+        # A reload keeps the token; a link to the page does not contain it.
+        ann.browser.refresh()
+        ann.wait(lambda one: one.is_in)
+        assert ann.people == ["Ann Lee"]
+        ann.find("#rename").click()
+        ann.enter("Bob")
+        ann.wait_for("problem", "Your name comes from your login, and cannot be changed here.")
+        other = person().open(server, "tea")
+        other.enter("Bob")
+        other.wait(lambda one: one.banner.startswith("You need to log in, or a link with a token."))
+        reader = person().open(server, f"tea&token={token('u2', rights=['read'])}")
+        reader.enter("Cid")
+        reader.wait(lambda one: one.is_in)
+        assert reader.run("return document.getElementById('composer').inert") is True
+        away = person().open(server, f"coffee&token={text}")
+        away.wait(lambda one: one.banner.startswith("You may not enter this room."))
+        assert [one.complaints() for one in (ann, other, reader, away)] == [[]] * 4
