@@ -89,11 +89,13 @@ struct RoomState {
     let session = hello.session.flatMap { Session($0, in: self.name) }
     guard let join = try presence.join(name, session, owner: client?.owner, connection) else { return nil }
     connection.join(logs.rich)
-    let missed = client?.rights.contains(.history) ?? true ? stream.missed(hello) : .hidden(hello)
+    let isHidden = client.map { !$0.rights.contains(.history) } ?? false
+    let missed = isHidden ? .hidden(hello) : stream.missed(hello)
     connection.send(
       WelcomeEvent(
         room: self.name, name: name.text, member: join.session.member, session: join.session.text,
-        epoch: stream.epoch, last: stream.lastOffset, oldest: stream.oldestOffset,
+        epoch: stream.epoch, last: stream.lastOffset,
+        oldest: isHidden ? stream.lastOffset + 1 : stream.oldestOffset,
         people: presence.names(WelcomeEvent.maxPeople), count: presence.count, messages: missed.messages,
         more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.ClientLimits(options),
         identity: client?.identity))
