@@ -306,10 +306,10 @@ lint:
 	swift format lint --strict -r Package.swift Sources Tests
 	python3 Tests/Python/lint/layers.py
 	python3 Tests/Python/lint/walks.py
-	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabChat/Protocol/Normalization|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
+	! grep -rlE '\bunsafe |\bunsafe\(' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabC|ConfabChat/Protocol/Normalization|ConfabJWT/OpenSSL|ConfabSQLite|ConfabNats/NatsConnection|ConfabCompare)[/.]'
 	! grep -rlE 'import (CLibwebsockets|Darwin|Glibc|Musl)' Sources --include='*.swift' | grep -vE '^Sources/(Confab|ConfabCompare)/'
 	! grep -rnE '(has(Prefix|Suffix)\(|contains\("|(split|index)\((separator|of): "|[a-z]Index\(of: "|firstRange\(|components\()' \
-	  Sources/Confab Sources/ConfabC Sources/ConfabChat Sources/ConfabNats Sources/ConfabSQLite --include='*.swift' | grep -v 'utf8'
+	  Sources/Confab Sources/ConfabC Sources/ConfabChat Sources/ConfabJWT Sources/ConfabNats Sources/ConfabSQLite --include='*.swift' | grep -v 'utf8'
 
 # Removes the build products of Swift.
 clean:

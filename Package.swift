@@ -16,7 +16,7 @@ let settings: [SwiftSetting] = [
 /// The programs that the documentation shows.
 let exampleSettings: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
 let examples =
-  ["Echo", "Chat", "Tasks", "Service", "Desk", "Door", "Host", "OwnLoop"].map { name in
+  ["Echo", "Chat", "Tasks", "Service", "Desk", "Door", "Host", "OwnLoop", "Users"].map { name in
     Target.executableTarget(
       name: "Example\(name)",
       dependencies: [
@@ -76,6 +76,7 @@ let package = Package(
   products: [
     .library(name: "Confab", targets: ["Confab"]),
     .library(name: "ConfabChat", targets: ["ConfabChat"]),
+    .library(name: "ConfabJWT", targets: ["ConfabJWT"]),
     .library(name: "ConfabNats", targets: ["ConfabNats"]),
     .library(name: "ConfabSQLite", targets: ["ConfabSQLite"]),
     .library(name: "ConfabMetrics", targets: ["ConfabMetrics"]),
@@ -117,6 +118,9 @@ let package = Package(
       ],
       swiftSettings: settings
     ),
+    // OpenSSL comes with libwebsockets.
+    .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
+    .target(name: "ConfabJWT", dependencies: ["COpenSSL", "Confab", "ConfabChat"], swiftSettings: settings),
     // Only ConfabNats needs libnats.
     .systemLibrary(
       name: "CNats", providers: [.apt(["libnats-dev"])]
@@ -157,7 +161,7 @@ let package = Package(
     .executableTarget(
       name: "ConfabCLI",
       dependencies: [
-        "CConfab", "Confab", "ConfabChat",
+        "CConfab", "Confab", "ConfabChat", "ConfabJWT",
         .target(name: "ConfabNats", condition: .when(traits: ["NATS"])),
         .target(name: "ConfabSQLite", condition: .when(traits: ["SQLite"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -176,6 +180,9 @@ let package = Package(
       ], swiftSettings: settings),
     .testTarget(
       name: "ConfabChatTests", dependencies: ["Confab", "ConfabChat", "ConfabTestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "ConfabJWTTests", dependencies: ["Confab", "ConfabChat", "ConfabJWT", "ConfabTestSupport"],
+      swiftSettings: settings),
     .testTarget(
       name: "ConfabMetricsTests",
       dependencies: [

@@ -80,6 +80,9 @@ typedef struct confab_connection confab_connection;
 /* A pending authorization of a client, from `authorize` to confab_accept() or confab_reject(). */
 typedef struct confab_authorization confab_authorization;
 
+/* A pending admission of a client of the chat, from confab_config.admit to confab_admit() or confab_refuse(). */
+typedef struct confab_admission confab_admission;
+
 /* An HTTP request, valid during the callback that receives it. */
 typedef struct confab_request confab_request;
 
@@ -398,6 +401,31 @@ typedef struct confab_config {
   /* Maximum age of a message that a client of the rich protocol may edit or remove. A later change gets the error
    * forbidden. 0 means no changes by clients. Range: 0 to 36600 days. Default: 900 s. */
   int64_t max_change_age_ms;
+
+  /* Users */
+
+  /* Decides which user a client of the chat is, from its request and its token. Decide with confab_admit() or
+   * confab_refuse(), within the callback or later, from any thread. `admission` is valid until you decide. After
+   * handshake_timeout_ms, the client is rejected. `request` and `token` are freed when the callback returns; with TLS,
+   * the request has only those headers that libwebsockets knows by name.
+   *
+   * `token` is 1 to 8192 visible ASCII characters, or NULL if the client has none. It comes from the first of these:
+   * the header "Authorization: Bearer", the query "?token=", a hello of the rich protocol, the cookie token_cookie.
+   * Clients of the plain protocol, and those with a token in the header or the query, are admitted before their
+   * handshake is answered. Other clients of the rich protocol are admitted when their hello arrives. The callback is
+   * called again, with the first request, when a client sends a new token.
+   *
+   * Loop thread. Default: NULL, every client may enter every room, with any free name. */
+  void (*admit)(confab_admission *admission, const confab_request *request, const char *token, void *admit_data);
+  /* The last argument of `admit`. It must stay valid until the server is destroyed. Default: NULL. */
+  void *admit_data;
+  /* Name of the cookie with the token. It counts only if the request has an Origin that is the server's own or is in
+   * allowed_origins by name. The origins "null" and "file://", and those that only "*" allows, do not count. Default:
+   * NULL, no cookie. */
+  const char *token_cookie;
+  /* Time that a client of the rich protocol has to send a new token when its identity has expired. Then it is closed
+   * with 4002. Clients of the plain protocol are closed at once. Range: 0 to 1 day. Default: 30 s. */
+  int64_t token_grace_ms;
 } confab_config;
 
 /* Sets the size and the defaults. `size` is sizeof *config. Any thread. */
@@ -801,6 +829,69 @@ CONFAB_API int confab_accept(
  * Afterwards, `authorization` is invalid, except after CONFAB_ERROR_ARGUMENT. Any thread. */
 CONFAB_API int confab_reject(
     confab_authorization *authorization, int status, const char *const *headers, const void *body, size_t length);
+
+/* Rights of a client in the rooms of the chat. */
+typedef enum confab_right {
+  /* The client may enter rooms, and gets their messages. Without this right it cannot connect. */
+  CONFAB_RIGHT_READ = 1,
+  /* The client may send messages, and typing events. */
+  CONFAB_RIGHT_SAY = 2,
+  /* The client gets messages that were sent before it joined. */
+  CONFAB_RIGHT_HISTORY = 4,
+  /* The client may remove any message, at any time. */
+  CONFAB_RIGHT_MODERATE = 8
+} confab_right;
+
+/* A user and its rights. */
+typedef struct confab_identity {
+  /* sizeof(confab_identity), set by confab_identity_init(). */
+  size_t size;
+  /* Stable identifier of the user, 1 to 256 bytes of UTF-8. All connections of one user have it. Other clients do not
+   * see it. Required. */
+  const char *id;
+  /* Verified name. The client has it in every room and cannot change it. Another user cannot take it while the client
+   * is in the room, and a client without a verified name that has it already gets another one. A client is rejected if
+   * the chat does not allow its name. Default: NULL, the client chooses a name. */
+  const char *name;
+  /* Values of enum confab_right, combined by "|". Default: CONFAB_RIGHT_READ | CONFAB_RIGHT_SAY | CONFAB_RIGHT_HISTORY.
+   */
+  int rights;
+  /* Rooms that the client may enter, ended by NULL: "/tea" is that room, and "/team/" followed by "*" all rooms whose
+   * path begins with "/team/". At most 1024 bytes each. Default: NULL, all rooms. */
+  const char *const *rooms;
+  /* Time at which the identity expires: milliseconds since 1970, UTC. Default: 0, never. */
+  int64_t expires_ms;
+} confab_identity;
+
+/* Sets the size and the defaults. `size` is sizeof *identity. Any thread. */
+CONFAB_API int confab_identity_init(confab_identity *identity, size_t size);
+
+/* Admits a client of the chat as a user, if the user may enter the room. `identity` is copied. Returns
+ * CONFAB_ERROR_CLOSED if the client is not waiting any more: after handshake_timeout_ms, when it has disconnected, or
+ * when the server stops. Afterwards, `admission` is invalid, except after CONFAB_ERROR_ARGUMENT and CONFAB_ERROR_SIZE.
+ * Any thread. */
+CONFAB_API int confab_admit(confab_admission *admission, const confab_identity *identity);
+
+/* Reasons to refuse a client of the chat, with the status of the handshake. Clients of the rich protocol that are
+ * refused in their hello get an error, and are closed with 4003. */
+typedef enum confab_refusal {
+  /* 401, error tokenRequired: the client has no token, and needs one. */
+  CONFAB_REFUSAL_TOKEN_REQUIRED = 1,
+  /* 401, error tokenInvalid: the token is malformed, or is not valid. */
+  CONFAB_REFUSAL_TOKEN_INVALID = 2,
+  /* 401, error tokenExpired: the token has expired. */
+  CONFAB_REFUSAL_TOKEN_EXPIRED = 3,
+  /* 403, error forbidden: the client is known, but it may not do that. */
+  CONFAB_REFUSAL_FORBIDDEN = 4,
+  /* 503, error unavailable, closed with 1013: the decision cannot be made now. */
+  CONFAB_REFUSAL_UNAVAILABLE = 5
+} confab_refusal;
+
+/* Refuses a client of the chat. `refusal` is a value of enum confab_refusal. `message` is a short text for the client,
+ * 1 to 120 bytes of UTF-8, and must not help an attacker; NULL means a text for `refusal`. Returns CONFAB_ERROR_CLOSED
+ * if the client is not waiting any more, see confab_admit(). Afterwards, `admission` is invalid, except after
+ * CONFAB_ERROR_ARGUMENT. Any thread. */
+CONFAB_API int confab_refuse(confab_admission *admission, int refusal, const char *message);
 
 /* Answers a request within the callback `http`. `status` is 200 to 599. `headers` is NULL, or an array of alternating
  * names and values, ended by NULL. Each response has Date, Content-Length (except with 204 and 304), Connection and

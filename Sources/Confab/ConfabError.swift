@@ -14,6 +14,8 @@ public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
     public static let cannotListen = Code(description: "cannot listen")
     /// The certificate or key is unusable.
     public static let invalidCertificate = Code(description: "invalid certificate")
+    /// A file has no key that can verify tokens.
+    public static let invalidKey = Code(description: "invalid key")
     /// libwebsockets or libuv could not be initialized.
     public static let engineFailed = Code(description: "engine failed")
     /// The chat's history file cannot be opened, or is not a valid one.

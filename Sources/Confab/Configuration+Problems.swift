@@ -80,7 +80,7 @@ package struct Problem: Sendable {
 
 extension String {
   /// Whether the text is an HTTP token (RFC 7230, section 3.2.6).
-  var isToken: Bool {
+  package var isToken: Bool {
     !isEmpty
       && utf8.allSatisfy { byte in
         switch byte {

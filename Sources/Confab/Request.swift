@@ -44,6 +44,10 @@ package struct RequestSource {
   let head: RequestHead
   /// The headers that lws does not know by name, if lws has parsed the request.
   let lws: LwsHeaders?
+
+  init(head: RequestHead, lws: LwsHeaders?) { (self.head, self.lws) = (head, lws) }
+
+  package init(_ head: RequestHead) { self.init(head: head, lws: nil) }
 }
 
 /// A copy of a request that outlives the call. Where TLS is used, it has only the headers that libwebsockets knows by

@@ -1,78 +1,123 @@
 internal import CConfab
 internal import Confab
+internal import ConfabChat
 internal import Synchronization
 
-/// The target of a `confab_authorization`: a decision that the program makes, within its callback or later.
+/// The target of a `confab_authorization` or `confab_admission`: a decision that the program makes, within its callback
+/// or later.
 @safe final class ProgramDecision: Sendable {
+  /// Not a generic parameter of the class: valgrind objects to how Swift's runtime makes the types of such enumerations.
+  enum Decision: Sendable {
+    case authorization(Authorization)
+    case admission(Admission.Decision)
+
+    // The decisions about clients that are not waiting any more.
+    static let noAuthorization = Decision.authorization(.reject(Response(status: 503, "")))
+    static let noAdmission = Decision.admission(.reject(AdmissionError(.unavailable)))
+
+    fileprivate var name: String {
+      switch self {
+      case .authorization: "authorization"
+      case .admission: "admission"
+      }
+    }
+
+    fileprivate var authorization: Authorization {
+      if case .authorization(let authorization) = self { authorization } else { Decision.noAuthorization.authorization }
+    }
+
+    fileprivate var admission: Admission.Decision {
+      if case .admission(let admission) = self { admission } else { Decision.noAdmission.admission }
+    }
+  }
+
   private enum State {
     case open
-    case made(Authorization)
-    case awaited(CheckedContinuation<Authorization, Never>)
+    case made(Decision)
+    case awaited(CheckedContinuation<Decision, Never>)
     /// The decision has been delivered, or the client is not waiting any more.
     case done
   }
   private let state = Mutex(State.open)
   private let origin = OriginProcess()
+  /// The decision about a client that is not waiting any more.
+  private let notWaiting: Decision
 
-  /// Calls `callback` with a reference that the program owns until it decides. Returns the decision, or an
-  /// authorization that waits for it.
-  func ask(_ callback: (OpaquePointer) -> Void) -> Authorization {
+  private init(notWaiting: Decision) { self.notWaiting = notWaiting }
+
+  /// Asks the program to authorize a client, see ``ask(_:)``.
+  static func authorization(_ callback: (OpaquePointer) -> Void) -> Authorization {
+    let target = ProgramDecision(notWaiting: .noAuthorization)
+    return unsafe target.ask(callback)?.authorization ?? .ask { await target.made.authorization }
+  }
+
+  /// Asks the program to admit a client, see ``ask(_:)``.
+  static func admission(_ callback: (OpaquePointer) -> Void) -> Admission.Decision {
+    let target = ProgramDecision(notWaiting: .noAdmission)
+    return unsafe target.ask(callback)?.admission ?? .ask { await target.made.admission }
+  }
+
+  /// Calls `callback` with a reference that the program owns until it decides. Returns the decision, or nil if it is not
+  /// made yet.
+  private func ask(_ callback: (OpaquePointer) -> Void) -> Decision? {
     unsafe callback(OpaquePointer(Unmanaged.passRetained(self).toOpaque()))
     return state.withLock { state in
-      guard case .made(let authorization) = state else { return .ask { await self.made } }
+      guard case .made(let decision) = state else { return nil }
       state = .done
-      return authorization
+      return decision
     }
   }
 
-  private var made: Authorization {
+  /// The decision, after waiting for it.
+  private var made: Decision {
     get async {
       await withTaskCancellationHandler {
         await withCheckedContinuation { continuation in
-          let already: Authorization? = state.withLock { state in
+          let already: Decision? = state.withLock { state in
             switch state {
             case .open: state = .awaited(continuation)
-            case .made(let authorization):
+            case .made(let decision):
               state = .done
-              return authorization
-            case .awaited, .done: return ProgramDecision.notWaiting
+              return decision
+            case .awaited, .done: return notWaiting
             }
             return nil
           }
           if let already { continuation.resume(returning: already) }
         }
       } onCancel: {
-        let continuation: CheckedContinuation<Authorization, Never>? = state.withLock { state in
+        let continuation: CheckedContinuation<Decision, Never>? = state.withLock { state in
           defer { state = .done }
           if case .awaited(let continuation) = state { return continuation }
           return nil
         }
-        continuation?.resume(returning: ProgramDecision.notWaiting)
+        continuation?.resume(returning: notWaiting)
       }
     }
   }
 
-  private static let notWaiting = Authorization.reject(Response(status: 503, ""))
-
   /// Makes the decision and releases the program's reference.
-  static func decide(_ handle: OpaquePointer?, _ authorization: Authorization) throws(CError) {
-    guard let handle = unsafe handle else { throw .argument("the authorization is NULL") }
-    let decision = unsafe Unmanaged<ProgramDecision>.fromOpaque(UnsafeRawPointer(handle))
-    try unsafe decision.takeUnretainedValue().origin.checked()
-    let (isMade, continuation) = unsafe decision.takeUnretainedValue().make(authorization)
-    guard let isMade else { throw CError(CONFAB_ERROR_STATE, "the authorization has been decided already") }
-    unsafe decision.release()
-    continuation?.resume(returning: authorization)
+  static func decide(_ handle: OpaquePointer?, _ decision: Decision) throws(CError) {
+    guard let handle = unsafe handle else { throw .argument("the \(decision.name) is NULL") }
+    let target = unsafe Unmanaged<ProgramDecision>.fromOpaque(UnsafeRawPointer(handle))
+    try unsafe target.takeUnretainedValue().origin.checked()
+    guard unsafe target.takeUnretainedValue().notWaiting.name == decision.name else {
+      throw .argument("the pointer is not of an \(decision.name)")
+    }
+    let (isMade, continuation) = unsafe target.takeUnretainedValue().make(decision)
+    guard let isMade else { throw CError(CONFAB_ERROR_STATE, "the \(decision.name) has been decided already") }
+    unsafe target.release()
+    continuation?.resume(returning: decision)
     if !isMade { throw CError(CONFAB_ERROR_CLOSED, "the client is not waiting any more") }
   }
 
   /// Stores or delivers the decision. Returns whether the client is still waiting, nil if a decision had been made
   /// before; and the continuation to resume, if there is one.
-  private func make(_ authorization: Authorization) -> (Bool?, CheckedContinuation<Authorization, Never>?) {
+  private func make(_ decision: Decision) -> (Bool?, CheckedContinuation<Decision, Never>?) {
     state.withLock { state in
       switch state {
       case .open:
-        state = .made(authorization)
+        state = .made(decision)
         return (true, nil)
       case .awaited(let continuation):
         state = .done
@@ -114,7 +159,8 @@ public func confab_accept(
 ) -> Int32 {
   result { () throws(CError) in
     try unsafe ProgramDecision.decide(
-      authorization, .accept(context: ConnectionContext(userPointer: userPointer, release: release)))
+      authorization,
+      .authorization(.accept(context: ConnectionContext(userPointer: userPointer, release: release))))
   }
 }
 
@@ -124,7 +170,8 @@ public func confab_reject(
   _ body: UnsafeRawPointer?, _ length: Int
 ) -> Int32 {
   result { () throws(CError) in
-    try unsafe ProgramDecision.decide(authorization, .reject(response(status, headers, body, length)))
+    try unsafe ProgramDecision.decide(
+      authorization, .authorization(.reject(response(status, headers, body, length))))
   }
 }
 

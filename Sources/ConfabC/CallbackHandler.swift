@@ -17,7 +17,7 @@ internal import Confab
   func authorize(_ request: borrowing Request) -> Authorization {
     guard let authorize = unsafe callbacks.authorize else { return .accept() }
     let view = RequestView(request, on: loop)
-    return unsafe ProgramDecision().ask { decision in unsafe view.lend { unsafe authorize(decision, $0, userData) }
+    return unsafe ProgramDecision.authorization { handle in unsafe view.lend { unsafe authorize(handle, $0, userData) }
     }
   }
 

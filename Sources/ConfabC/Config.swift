@@ -89,6 +89,7 @@ extension confab_config {
     var config = unsafe confab_config(Configuration(), ChatOptions())
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
     unsafe config.max_history_file_size = Int64(SQLiteEngine.defaultFileSize)
+    unsafe config.token_grace_ms = Int64(Admission.open.grace / .milliseconds(1))
     return unsafe config
   }
 

@@ -42,7 +42,8 @@ internal import Synchronization
     isOnHostLoop = unsafe config.uv_loop != nil
     rooms = nil
     let options = try unsafe config.chatOptions()
-    let chat = Chat(options: options, engine: try unsafe config.engine(options, log))
+    let admission = try unsafe config.admission()
+    let chat = Chat(options: options, engine: try unsafe config.engine(options, log), admit: admission)
     let hosted = HostedChat(chat)
     self.chat = hosted
     do throws(CError) {

@@ -17,6 +17,10 @@ internal import Confab
     self.isAnswerable = isAnswerable
   }
 
+  init(_ request: RequestHead, on loop: EventLoop) {
+    (source, self.loop, isAnswerable) = (RequestSource(request), loop, false)
+  }
+
   /// Calls `body` with an unretained handle.
   func lend(_ body: (OpaquePointer) -> Void) {
     unsafe body(OpaquePointer(Unmanaged.passUnretained(self).toOpaque()))

@@ -10,6 +10,7 @@ protocol SizedStruct {
 
 extension confab_config: @unsafe SizedStruct {}
 extension confab_callbacks: SizedStruct {}
+extension confab_identity: @unsafe SizedStruct {}
 extension confab_mount: @unsafe SizedStruct {}
 extension confab_statistics: SizedStruct {}
 

@@ -11,7 +11,7 @@ struct ConfabCommand: AsyncParsableCommand {
       lists the options. 'serve' is the default command: 'confab --port 9000' is 'confab serve --port 9000'.
       """,
     version: Version.text,
-    subcommands: [Serve.self, Check.self, Health.self],
+    subcommands: [Serve.self, Check.self, Health.self, MakeToken.self],
     defaultSubcommand: Serve.self
   )
 

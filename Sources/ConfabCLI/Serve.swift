@@ -38,7 +38,9 @@ struct Serve: AsyncParsableCommand {
     var logger = Logger(label: "confab")
     logger.logLevel = options.logLevel
 
-    let chat = Chat(options: options.chatOptions, engine: try options.makeEngine(logger))
+    let keys = try options.auth.makeKeys()
+    let chat = Chat(
+      options: options.chatOptions, engine: try options.makeEngine(logger), admit: options.auth.makeAdmission(keys))
     var configuration = options.makeConfiguration(logger)
     configuration.listeningSockets = ServiceManager.listeningSockets
     Server.setDescriptorLimit(connections: configuration.maxConnections)
@@ -60,7 +62,7 @@ struct Serve: AsyncParsableCommand {
     }
     StandardStream.output.write("Confab is listening on \(server.addresses[0].url)\n")
     ServiceManager.tell(.ready)
-    let supervision = Task { await Supervision(server: server, signals: signals).run() }
+    let supervision = Task { await Supervision(server: server, keys: keys, signals: signals).run() }
     await server.waitUntilStopped()
     supervision.cancel()
     await chat.engine.shutdown()

@@ -56,6 +56,7 @@ struct ServeOptions: ParsableArguments {
   var compression = defaults.offersCompression
 
   @OptionGroup(title: "Access") var access: AccessOptions
+  @OptionGroup(title: "Users") var auth: AuthOptions
   @OptionGroup(title: "History") var engine: EngineOptions
   @OptionGroup(title: "Limits") var limits: LimitOptions
   @OptionGroup(title: "Chat limits") var chatLimits: LimitTable<ChatOptions>
@@ -96,7 +97,9 @@ struct ServeOptions: ParsableArguments {
   /// All problems of the options except those of parsing.
   var problems: [Problem] {
     let configuration = makeConfiguration(Logger(label: "confab"))
-    var problems = configuration.problems + chatOptions.problems + engine.problems(with: configuration)
+    var problems =
+      configuration.problems + chatOptions.problems + engine.problems(with: configuration)
+      + auth.problems
     for (name, setting) in settings where setting.value as? String == "" {
       problems.append(Problem([name]) { "\($0[0]) must not be empty" })
     }

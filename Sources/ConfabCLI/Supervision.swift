@@ -1,10 +1,13 @@
 import Confab
+import ConfabJWT
 import Logging
 import UnixSignals
 
 /// Handles signals and the service manager's watchdog for a running server.
 struct Supervision {
   let server: Server
+  /// Keys that verify tokens; nil if clients need none.
+  let keys: JWTKeys?
   let signals: UnixSignalsSequence
 
   /// Runs until the task is cancelled.
@@ -40,17 +43,25 @@ struct Supervision {
     }
   }
 
-  /// Reloads the certificate.
+  /// Reloads the certificate and the keys.
   private func reload() {
     ServiceManager.tell(.reloading)
     defer { ServiceManager.tell(.ready) }
-    guard server.configuration.tls != nil else { return }
     let logger = server.configuration.logger
+    if server.configuration.tls != nil {
+      do {
+        try server.reloadCertificate()
+        logger.notice("the certificate has been reloaded")
+      } catch {
+        logger.error("the certificate has not been reloaded: \(error)")
+      }
+    }
     do {
-      try server.reloadCertificate()
-      logger.notice("the certificate has been reloaded")
+      guard let keys else { return }
+      try keys.reload()
+      logger.notice("the keys for tokens have been reloaded")
     } catch {
-      logger.error("the certificate has not been reloaded: \(error)")
+      logger.error("the keys for tokens have not been reloaded: \(error)")
     }
   }
 

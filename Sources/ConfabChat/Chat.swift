@@ -25,19 +25,38 @@ public final class Chat: Sendable {
   let rooms: ChatRooms
   private let pendingBytes: PendingBytes
   let errors = ErrorCounts()
+  /// Nil if every client is admitted.
+  let admission: Admission?
 
   /// Creates an empty chat.
   ///
   /// - Parameters:
   ///   - options: limits of the chat.
   ///   - engine: assigns offsets to messages and stores them. Its creator shuts it down after the server has stopped.
-  public convenience init(options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine()) {
-    self.init(options: options, engine: engine, vacantRoomTimeout: .seconds(60))
+  ///   - admission: decides who a client is and what it may do. The default admits every client.
+  public convenience init(
+    options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine(), admit admission: Admission = .open
+  ) {
+    self.init(options: options, engine: engine, admission, vacantRoomTimeout: .seconds(60))
+  }
+
+  /// Creates an empty chat with an ``Admission/init(admit:)``.
+  ///
+  /// - Parameters:
+  ///   - options: limits of the chat.
+  ///   - engine: assigns offsets to messages and stores them. Its creator shuts it down after the server has stopped.
+  ///   - admit: returns who a client is and what it may do, or throws an ``AdmissionError``.
+  public convenience init(
+    options: ChatOptions = ChatOptions(), engine: any Engine = MemoryEngine(),
+    admit: @escaping @Sendable (_ request: RequestHead, _ token: String?) async throws -> Identity
+  ) {
+    self.init(options: options, engine: engine, admit: Admission(admit: admit))
   }
 
   /// - Parameter vacantRoomTimeout: how long vacant rooms stay if the engine has their history.
-  init(options: ChatOptions, engine: any Engine, vacantRoomTimeout: Duration) {
+  init(options: ChatOptions, engine: any Engine, _ admission: Admission = .open, vacantRoomTimeout: Duration) {
     (self.options, self.engine) = (options, engine)
+    self.admission = admission.isOpen ? nil : admission
     rooms = ChatRooms(options, engine, vacantRoomTimeout: vacantRoomTimeout)
     pendingBytes = PendingBytes(limit: options.maxPendingBytes)
   }
@@ -96,4 +115,8 @@ public final class Chat: Sendable {
 extension CloseCode {
   /// Another connection has taken over the name: private use, RFC 6455, section 7.4.2.
   static let replaced = CloseCode(rawValue: 4001)
+  /// The client's identity has expired, and it has not sent a new token in time.
+  static let tokenExpired = CloseCode(rawValue: 4002)
+  /// The client is not admitted, or may not do what it has done.
+  static let notAdmitted = CloseCode(rawValue: 4003)
 }

@@ -7,46 +7,37 @@ final class ChatHandler: Handler {
 
   init(chat: Chat, on loop: EventLoop) { (self.chat, self.loop) = (chat, loop) }
 
-  /// Answers the handshake when the room is open, so that a connected client gets all messages.
   func authorize(_ request: borrowing Request) -> Authorization {
-    guard chat.rooms.hasCapacity(for: request.room) else {
-      return .reject(Response(status: 503, "too many rooms\n"))
-    }
-    let pending = self.pending(request.room)
-    if pending.isOpen { return .accept(handlerState: pending) }
-    // Shorter than the server's own timeout, so that the response has the reason.
-    let timeout = loop.handshakeTimeout * 9 / 10
-    return .ask { [chat] in
-      await pending.waitUntilOpen(within: timeout)
-      if pending.isOpen { return .accept(handlerState: pending) }
-      let reason = chat.isAvailable ? "room not open in time" : "the broker cannot be reached"
-      return .reject(Response(status: 503, reason + "\n"))
-    }
-  }
-
-  private func pending(_ room: String) -> PendingConnection {
-    PendingConnection(chat.rooms.reference(to: room, on: loop), on: loop)
+    guard let admission = chat.admission else { return chat.enter(request.room, nil, on: loop) }
+    return chat.authorize(RequestHead(request), admission, on: loop)
   }
 
   func opened(_ connection: Connection, request: Request) {
     let isRich = request.subprotocol == Chat.subprotocol
     // There is none if a custom handler has accepted the client without calling `authorize`.
-    let pending = connection.handlerState as? PendingConnection ?? self.pending(request.room)
-    if pending.isOpen { return chat.begin(connection, pending, isRich) }
-    connection.handlerState = pending
-    connection.pauseReading()
-    pending.whenOpen { [chat, loop, weak connection] in
-      guard let connection else { return }
-      loop.execute {
-        guard let pending = connection.handlerState as? PendingConnection else { return }
-        chat.begin(connection, pending, isRich)
-        connection.resumeReading()
-      }
+    if let pending = connection.handlerState as? PendingConnection {
+      chat.begin(connection, pending, isRich)
+    } else if let admission = chat.admission {
+      let client = connection.handlerState as? UnadmittedClient ?? unadmittedClient(request, admission)
+      let state = UnadmittedConnection(chat, admission, client, isRich: isRich)
+      connection.handlerState = state
+      state.begin(connection)
+    } else {
+      chat.begin(connection, PendingConnection(chat.rooms.reference(to: request.room, on: loop), nil, on: loop), isRich)
     }
   }
 
+  private func unadmittedClient(_ request: borrowing Request, _ admission: Admission) -> UnadmittedClient {
+    let head = RequestHead(request)
+    return UnadmittedClient(head, RequestToken(head, admission, on: loop))
+  }
+
   func received(_ message: Message, from connection: Connection) {
-    (connection.handlerState as? ChatConnection)?.received(message, from: connection)
+    if let chatConnection = connection.handlerState as? ChatConnection {
+      chatConnection.received(message, from: connection)
+    } else {
+      (connection.handlerState as? UnadmittedConnection)?.received(message, from: connection)
+    }
   }
 
   func moving(_ connection: Connection, after delay: Duration) {
@@ -54,9 +45,12 @@ final class ChatHandler: Handler {
   }
 
   func closed(_ connection: Connection, _ close: Close) {
-    let chatConnection = connection.handlerState as? ChatConnection
-    guard chatConnection != nil || connection.handlerState is PendingConnection else { return }
-    chatConnection?.closed(connection)
+    switch connection.handlerState {
+    case let state as ChatConnection: state.closed(connection)
+    case let state as UnadmittedConnection: state.closed()
+    case is PendingConnection: break
+    default: return
+    }
     // Releases the room. A quota keeps a reference to the connection.
     connection.handlerState = nil
   }
@@ -68,13 +62,47 @@ extension Request {
 }
 
 extension Chat {
+  /// Answers the handshake when the room is open, so that a connected client gets all messages.
+  func enter(_ room: String, _ client: AdmittedClient?, on loop: EventLoop) -> Authorization {
+    guard rooms.hasCapacity(for: room) else { return .reject(Response(status: 503, "too many rooms\n")) }
+    let pending = PendingConnection(rooms.reference(to: room, on: loop), client, on: loop)
+    if pending.isOpen { return .accept(handlerState: pending) }
+    // Shorter than the server's own timeout, so that the response has the reason.
+    let timeout = loop.handshakeTimeout * 9 / 10
+    return .ask { [self] in
+      await pending.waitUntilOpen(within: timeout)
+      if pending.isOpen { return .accept(handlerState: pending) }
+      return .reject(Response(status: 503, notOpenReason + "\n"))
+    }
+  }
+
+  /// Reason why a room has not opened in time.
+  var notOpenReason: String { isAvailable ? "room not open in time" : "the broker cannot be reached" }
+
+  /// Adds a connection to its room, when that is open.
+  func begin(_ connection: Connection, _ pending: PendingConnection, _ isRich: Bool) {
+    if pending.isOpen { return add(connection, pending, isRich) }
+    connection.handlerState = pending
+    connection.pauseReading()
+    pending.whenOpen { [self, loop = connection.loop, weak connection] in
+      guard let connection else { return }
+      loop.execute {
+        guard let pending = connection.handlerState as? PendingConnection else { return }
+        self.add(connection, pending, isRich)
+        connection.resumeReading()
+      }
+    }
+  }
+
   /// Adds a connection to its room, which is open.
-  fileprivate func begin(_ connection: Connection, _ pending: PendingConnection, _ isRich: Bool) {
+  func add(_ connection: Connection, _ pending: PendingConnection, _ isRich: Bool) {
     guard let reference = pending.takeReference() else { return }
     let quota = quota(connection)
-    connection.handlerState =
+    let state =
       isRich
-      ? RichConnection(in: reference, quota, errors)
-      : PlainConnection(connection, in: reference, quota)
+      ? RichConnection(in: reference, pending.client, quota, errors)
+      : PlainConnection(connection, in: reference, pending.client, quota)
+    connection.handlerState = state
+    state.watchExpiry(connection)
   }
 }

@@ -43,8 +43,9 @@ struct EventTests {
   }
 
   @Test(arguments: [
-    "", " ", "null", "5", "\"say\"", "[]", "{}", "{", #"{"type":5}"#, #"{"type":null}"#, #"{"type":"hello"}"#,
-    #"{"type":"hello","name":5}"#, #"{"type":"hello","name":"Ann","after":"5"}"#,
+    "", " ", "null", "5", "\"say\"", "[]", "{}", "{", #"{"type":5}"#, #"{"type":null}"#, #"{"type":"token"}"#,
+    #"{"type":"token","token":1}"#, #"{"type":"hello","token":1}"#, #"{"type":"hello","name":5}"#,
+    #"{"type":"hello","name":"Ann","after":"5"}"#,
     #"{"type":"hello","name":"Ann","after":1.5}"#, #"{"type":"hello","name":"Ann","after":99999999999999999999}"#,
     #"{"type":"history","before":1e400}"#,
     #"{"type":"rename","name":"\ud800"}"#, #"{"type":"rename","name":"\udc00\ud800"}"#,

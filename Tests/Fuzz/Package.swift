@@ -13,6 +13,7 @@ let package = Package(
       name: "Fuzz",
       dependencies: [
         .product(name: "Confab", package: "confab"), .product(name: "ConfabChat", package: "confab"),
+        .product(name: "ConfabJWT", package: "confab"),
         .product(name: "ConfabNats", package: "confab"), .product(name: "ConfabSQLite", package: "confab"),
       ], path: ".", exclude: ["corpus"], sources: ["Support", "Targets"],
       swiftSettings: [.treatAllWarnings(as: .error), .unsafeFlags(["-parse-as-library"])])

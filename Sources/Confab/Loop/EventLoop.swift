@@ -99,6 +99,11 @@ public final class EventLoop: @unchecked Sendable {
   /// ``Configuration/handshakeTimeout``.
   package var handshakeTimeout: Duration { configuration.handshakeTimeout }
 
+  /// Whether the cookies of a request may identify its user, because the origin of its page is allowed by name.
+  package func admitsCookies(of request: RequestHead) -> Bool {
+    originPolicy.admitsByName(request[header: "origin"], host: request.http.host)
+  }
+
   /// Time in milliseconds, as of the beginning of the turn.
   package var now: UInt64 { uv.now }
 

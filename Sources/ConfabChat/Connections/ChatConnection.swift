@@ -8,7 +8,20 @@ class ChatConnection {
   private let reference: RoomReference
   final var room: ChatRoom { reference.room }
 
-  init(_ reference: consuming RoomReference) { self.reference = reference }
+  /// Nil without an admission.
+  final let admitted: ClientAdmission?
+  final var client: AdmittedClient? { admitted?.client }
+
+  init(_ reference: consuming RoomReference, _ client: AdmittedClient?) {
+    self.reference = reference
+    admitted = client.map { ClientAdmission($0) }
+  }
+
+  /// Whether the client may do this.
+  final func may(_ right: Rights) -> Bool { admitted?.client.rights.contains(right) ?? true }
+
+  /// Whether the client can be asked for a new token.
+  var asksForToken: Bool { false }
 
   /// Handles a message of the client.
   func received(_ message: Message, from connection: Connection) {}

@@ -3,13 +3,15 @@ internal import Synchronization
 
 /// A connection in its handshake, which waits until its room is open. Any thread.
 final class PendingConnection: Sendable {
+  /// Nil without an admission.
+  let client: AdmittedClient?
   private let room: ChatRoom
   private let loop: EventLoop
   /// Nil once the reference has been taken.
   private let reference: Mutex<RoomReference?>
 
-  init(_ reference: consuming RoomReference, on loop: EventLoop) {
-    (room, self.loop) = (reference.room, loop)
+  init(_ reference: consuming RoomReference, _ client: AdmittedClient?, on loop: EventLoop) {
+    (room, self.client, self.loop) = (reference.room, client, loop)
     self.reference = Mutex(reference)
   }
 

@@ -6,13 +6,16 @@ final class PlainConnection: ChatConnection {
   private let quota: PublisherQuota?
 
   /// Adds the connection to its room.
-  init(_ connection: Connection, in reference: consuming RoomReference, _ quota: PublisherQuota?) {
+  init(
+    _ connection: Connection, in reference: consuming RoomReference, _ client: AdmittedClient?, _ quota: PublisherQuota?
+  ) {
     self.quota = quota
-    super.init(reference)
+    super.init(reference, client)
     room.add(connection)
   }
 
   override func received(_ message: Message, from connection: Connection) {
+    guard may(.say) else { return connection.close(.notAdmitted, reason: "sending is not allowed") }
     if let quota, quota.isExhausted {
       return connection.close(.tryAgainLater, reason: "too many messages are waiting")
     }

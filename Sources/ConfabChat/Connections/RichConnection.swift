@@ -36,7 +36,9 @@ final class RichConnection: ChatConnection {
   private var ref: String?
   private var typedAt: ContinuousClock.Instant?
 
-  init(in reference: consuming RoomReference, _ quota: PublisherQuota?, _ errors: ErrorCounts) {
+  init(
+    in reference: consuming RoomReference, _ client: AdmittedClient?, _ quota: PublisherQuota?, _ errors: ErrorCounts
+  ) {
     (self.quota, self.errors) = (quota, errors)
     let options = reference.room.options
     maxBytes = ClientEvent.maxBytes(textLimit: options.maxTextLength)
@@ -44,7 +46,7 @@ final class RichConnection: ChatConnection {
     rate = TokenBucket(rate: options.maxEventRate, burst: options.maxEventBurst, now: now)
     renameRate = TokenBucket(
       rate: options.maxRenameRate, burst: RichConnection.renameBurst * RichConnection.renameCost, now: now)
-    super.init(reference)
+    super.init(reference, client)
     room.keepOrder()
   }
 
@@ -53,6 +55,7 @@ final class RichConnection: ChatConnection {
   }
 
   override func closed(_ connection: Connection) {
+    admitted?.end()
     if waiting != nil { room.stopWaiting(connection) }
     if let member { room.leave(member, connection) }
   }
@@ -85,19 +88,21 @@ final class RichConnection: ChatConnection {
       return sendError(ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: retryAfter), connection)
     }
     if case .hello(let hello) = event {
+      guard hello.name != nil || client != nil else { return countMalformed(connection) }
       guard member != nil || hasWaited || room.hasCaughtUp(with: hello, connection) else {
         return wait(with: message, connection)
       }
       return welcome(hello, connection)
     }
+    if case .token(let token) = event { return renew(with: token, connection) }
     if case .unknown = event { return sendError(ErrorEvent(.unknownType, "unknown event type"), connection) }
     guard let member else {
       return sendError(ErrorEvent(.notIntroduced, "hello required", tag: event.tag), connection)
     }
     switch event {
-    case .hello, .unknown: break
+    case .hello, .token, .unknown: break
     case .say(let say): publish(say, member, connection)
-    case .typing: typing(member, connection)
+    case .typing: if allows(.say, connection) { typing(member, connection) }
     case .history(let request): history(request, connection)
     case .rename(let rename): self.rename(rename, member, connection)
     case .edit(let edit): change(.edit(of: edit.id), to: edit.text, member, connection)
@@ -134,9 +139,11 @@ final class RichConnection: ChatConnection {
     guard member == nil else {
       return sendError(ErrorEvent(.alreadyIntroduced, "hello already sent: use rename"), connection)
     }
-    guard let name = Name(hello.name, limit: room.options.maxNameLength) else { return rejectName(connection) }
+    guard let name = client?.name ?? Name(hello.name ?? "", limit: room.options.maxNameLength) else {
+      return rejectName(connection)
+    }
     do throws(ChatRoom.NameTaken) {
-      member = try room.welcome(hello, as: name, connection)
+      member = try room.welcome(hello, as: name, client, connection)
     } catch {
       reject(error, connection)
     }
@@ -145,6 +152,9 @@ final class RichConnection: ChatConnection {
   private func rename(_ rename: ClientEvent.Rename, _ member: Member, _ connection: Connection) {
     if let retryAfter = renameRate.takeIfAvailable(RichConnection.renameCost, now: connection.loop.now) {
       return sendError(ErrorEvent(.rateLimited, "too many renames", retryAfter: Int(retryAfter)), connection)
+    }
+    guard client?.name == nil else {
+      return sendError(ErrorEvent(.forbidden, "the name is verified"), connection)
     }
     guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return rejectName(connection) }
     do throws(ChatRoom.NameTaken) {
@@ -163,6 +173,34 @@ final class RichConnection: ChatConnection {
     sendError(ErrorEvent(.nameTaken, "name taken", proposal: error.proposal), connection)
   }
 
+  // MARK: Admission
+
+  override var asksForToken: Bool { true }
+
+  /// Whether the client may do this. Otherwise it gets an error.
+  private func allows(_ right: Rights, _ connection: Connection, tag: String? = nil) -> Bool {
+    if may(right) { return true }
+    let text = right == .say ? "sending is not allowed" : "history is not allowed"
+    sendError(ErrorEvent(.forbidden, text, tag: tag), connection)
+    return false
+  }
+
+  private func renew(with token: String, _ connection: Connection) {
+    guard let admitted else { return sendError(ErrorEvent(.forbidden, "the server takes no tokens"), connection) }
+    guard !admitted.isRenewing else {
+      let text = "a token is being checked"
+      return sendError(ErrorEvent(.rateLimited, text, retryAfter: RichConnection.fullRetry), connection)
+    }
+    admitted.renew(with: token, connection) { [weak connection, ref] error in
+      guard let connection, let state = connection.handlerState as? RichConnection, let client = state.client else {
+        return
+      }
+      guard let error else { return connection.send(AdmittedEvent(client.identity)) }
+      state.ref = ref
+      state.sendError(ErrorEvent(error.eventCode, error.message), connection)
+    }
+  }
+
   // MARK: Messages
 
   private func publish(_ say: ClientEvent.Say, _ member: Member, _ connection: Connection) {
@@ -171,6 +209,7 @@ final class RichConnection: ChatConnection {
       let text = "invalid tag: must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _"
       return sendError(ErrorEvent(.tagInvalid, text, tag: say.tag), connection)
     }
+    guard allows(.say, connection, tag: tag.text) else { return }
     if rejectsAsExhausted(connection, tag: tag) { return }
     guard let text = checked(text, tag, connection) else { return }
     if let json = room.publish(text, tag: tag, from: member, connection, quota) {
@@ -199,8 +238,10 @@ final class RichConnection: ChatConnection {
       checkedText = checked(text, nil, connection)
       if checkedText == nil { return }
     }
+    let isModerator = text == nil && client?.rights.contains(.moderate) ?? false
+    guard isModerator || allows(.say, connection) else { return }
     if rejectsAsExhausted(connection) { return }
-    switch room.publish(entry, checkedText, by: member, connection, quota) {
+    switch room.publish(entry, checkedText, by: member, isModerator: isModerator, connection, quota) {
     case nil: break
     case .notStored: sendError(ErrorEvent(.historyGone, "message no longer stored"), connection)
     case .notAllowed: sendError(ErrorEvent(.forbidden, "message of another member"), connection)
@@ -231,6 +272,7 @@ final class RichConnection: ChatConnection {
 
   private func history(_ request: ClientEvent.HistoryRequest, _ connection: Connection) {
     guard (request.before == nil) != (request.after == nil) else { return countMalformed(connection) }
+    guard allows(.history, connection) else { return }
     guard let page = room.page(request) else {
       return sendError(ErrorEvent(.historyGone, "messages no longer stored"), connection)
     }

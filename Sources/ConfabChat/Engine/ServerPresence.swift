@@ -29,14 +29,17 @@ public struct MemberPresence: Sendable, Equatable, Codable {
   /// Number that rises with each connection of the member. The server with the highest number has the newest
   /// connection.
   public let connectionNumber: Int
+  /// ``Identity/id`` of the user with this verified name; nil if the name is not verified. Only servers may see it.
+  public let owner: String?
 
-  init(_ name: Name, _ session: Session, connectionNumber: Int) {
+  init(_ name: Name, _ session: Session, connectionNumber: Int, owner: String? = nil) {
     (self.name, self.session, self.connectionNumber) = (name.text, session.text, connectionNumber)
+    self.owner = owner
   }
 
   // The names between servers.
   private enum CodingKeys: String, CodingKey {
-    case name, session
+    case name, session, owner
     case connectionNumber = "visits"
   }
 }

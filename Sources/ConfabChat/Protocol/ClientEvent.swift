@@ -9,10 +9,13 @@ enum ClientEvent {
   case rename(Rename)
   case edit(Edit)
   case remove(Remove)
+  case token(String)
   case unknown(String)
 
   struct Hello {
-    let name: String
+    /// A client whose name is verified needs none.
+    let name: String?
+    let token: String?
     let session: String?
     let epoch: String?
     let after: Int?
@@ -45,7 +48,7 @@ enum ClientEvent {
   }
 
   private enum Key: Int, CaseIterable {
-    case type, name, session, epoch, after, history, tag, text, before, count, ref, id
+    case type, name, session, epoch, after, history, tag, text, before, count, ref, id, token
 
     static let all = allCases.map { Array("\($0)".utf8) }
   }
@@ -84,8 +87,8 @@ enum ClientEvent {
     case "hello":
       self = .hello(
         Hello(
-          name: try required(.name), session: try object.text(.session), epoch: try object.text(.epoch),
-          after: try object.number(.after), history: try object.number(.history)))
+          name: try object.text(.name), token: try object.text(.token), session: try object.text(.session),
+          epoch: try object.text(.epoch), after: try object.number(.after), history: try object.number(.history)))
     case "say": self = .say(Say(tag: try? object.text(.tag), text: try? object.text(.text)))
     case "typing": self = .typing
     case "history":
@@ -95,6 +98,7 @@ enum ClientEvent {
     case "rename": self = .rename(Rename(name: try required(.name)))
     case "edit": self = .edit(Edit(id: try requiredNumber(.id), text: try required(.text)))
     case "remove": self = .remove(Remove(id: try requiredNumber(.id)))
+    case "token": self = .token(try required(.token))
     case let type: self = .unknown(type)
     }
   }

@@ -1,8 +1,8 @@
 /// The members of a JSON object (RFC 8259) with given names, found in one pass over its bytes.
 ///
 /// Other members are checked and skipped. The time is linear in the number of bytes, and the memory is constant. If a
-/// name occurs twice, the later member counts.
-struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
+/// name occurs twice, the later member counts, unless the object is strict.
+package struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   /// Maximum nesting depth. Deeper objects are rejected.
   static var maxDepth: Int { 32 }
   /// Maximum number of members. Larger objects are rejected.
@@ -18,17 +18,20 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
     case number(Range<Int>)
     case null
     /// `true`, `false`, an array or an object.
-    case other
+    case other(Range<Int>)
   }
 
   private let bytes: [UInt8]
   private let names: [[UInt8]]
+  private let isStrict: Bool
   private var values: [Value?]
 
-  /// - Parameter names: the names of all cases of `Name`, in their order.
+  /// - Parameters:
+  ///   - names: the names of all cases of `Name`, in their order.
+  ///   - isStrict: whether an object that has one of these names twice, or a null for it, is rejected.
   /// - Returns: nil unless the bytes, which must be UTF-8, are one object.
-  init?(_ bytes: [UInt8], names: [[UInt8]]) {
-    (self.bytes, self.names) = (bytes, names)
+  package init?(_ bytes: [UInt8], names: [[UInt8]], isStrict: Bool = false) {
+    (self.bytes, self.names, self.isStrict) = (bytes, names, isStrict)
     values = Array(repeating: nil, count: names.count)
     var scanner = JSONScanner(bytes.span)
     do throws(JSONScanner.Malformed) {
@@ -62,11 +65,19 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
         value = .null
       default:
         try scanner.skipValue(depth: JSONObject.maxDepth - 1)
-        value = .other
+        value = .other(start..<scanner.position)
       }
-      if let index = index(of: range, isEscaped) { values[index] = value }
+      if let index = index(of: range, isEscaped) { try set(value, at: index) }
     } while scanner.take(UInt8(ascii: ","))
     try scanner.expect(UInt8(ascii: "}"))
+  }
+
+  private mutating func set(_ value: Value, at index: Int) throws(JSONScanner.Malformed) {
+    if isStrict {
+      guard values[index] == nil else { throw JSONScanner.Malformed() }
+      if case .null = value { throw JSONScanner.Malformed() }
+    }
+    values[index] = value
   }
 
   private func index(of range: Range<Int>, _ isEscaped: Bool) -> Int? {
@@ -78,7 +89,7 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   }
 
   /// Returns a text member; nil if it is missing or null.
-  func text(_ name: Name) throws(WrongJSONType) -> String? {
+  package func text(_ name: Name) throws(WrongJSONType) -> String? {
     switch value(name) {
     case .text(let range, false): return String(decoding: bytes[range], as: UTF8.self)
     case .text(let range, true):
@@ -90,7 +101,7 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   }
 
   /// Returns an integer member; nil if it is missing or null.
-  func number(_ name: Name) throws(WrongJSONType) -> Int? {
+  package func number(_ name: Name) throws(WrongJSONType) -> Int? {
     switch value(name) {
     case .number(let range):
       guard range.count <= JSONObject.maxNumberLength else { throw WrongJSONType() }
@@ -103,8 +114,66 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
     }
   }
 
-  /// Whether the member is there, with any value.
-  func has(_ name: Name) -> Bool { value(name) != nil }
+  /// Returns a number member, which may have a fraction; nil if it is missing or null.
+  package func decimal(_ name: Name) throws(WrongJSONType) -> Double? {
+    switch value(name) {
+    case .number(let range):
+      guard range.count <= JSONObject.maxNumberLength,
+        let number = Double(String(decoding: bytes[range], as: UTF8.self)), number.isFinite
+      else { throw WrongJSONType() }
+      return number
+    case .null, nil: return nil
+    case .text, .other: throw WrongJSONType()
+    }
+  }
+
+  /// Returns the elements of an array of texts; nil if it is missing or null.
+  package func texts(_ name: Name) throws(WrongJSONType) -> [String]? {
+    try array(name) { scanner throws(JSONScanner.Malformed) in
+      scanner.skipSpace()
+      let (range, isEscaped) = try scanner.string()
+      guard isEscaped else { return String(decoding: bytes[range], as: UTF8.self) }
+      guard let text = unescaped(range) else { throw JSONScanner.Malformed() }
+      return text
+    }
+  }
+
+  /// Returns a text, or the elements of an array of texts; nil if it is missing or null.
+  package func textOrTexts(_ name: Name) throws(WrongJSONType) -> [String]? {
+    if case .text = value(name) { return try text(name).map { [$0] } }
+    return try texts(name)
+  }
+
+  /// Returns the elements of an array as JSON; nil if it is missing or null.
+  package func elements(_ name: Name) throws(WrongJSONType) -> [ArraySlice<UInt8>]? {
+    try array(name) { scanner throws(JSONScanner.Malformed) in
+      scanner.skipSpace()
+      let start = scanner.position
+      try scanner.skipValue(depth: JSONObject.maxDepth)
+      return bytes[start..<scanner.position]
+    }
+  }
+
+  private func array<Element>(
+    _ name: Name, _ read: (inout JSONScanner) throws(JSONScanner.Malformed) -> Element
+  ) throws(WrongJSONType) -> [Element]? {
+    switch value(name) {
+    case .other(let range):
+      var scanner = JSONScanner(bytes.span, at: range.lowerBound)
+      var elements: [Element] = []
+      do throws(JSONScanner.Malformed) {
+        try scanner.expect(UInt8(ascii: "["))
+        if scanner.take(UInt8(ascii: "]")) { return elements }
+        repeat { elements.append(try read(&scanner)) } while scanner.take(UInt8(ascii: ","))
+        return elements
+      } catch { throw WrongJSONType() }
+    case .null, nil: return nil
+    case .number, .text: throw WrongJSONType()
+    }
+  }
+
+  /// Whether the object has the member.
+  package func has(_ name: Name) -> Bool { value(name) != nil }
 
   private func value(_ name: Name) -> Value? { values[name.rawValue] }
 
@@ -154,4 +223,6 @@ struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
 }
 
 /// Error for a member of the wrong type.
-struct WrongJSONType: Error {}
+package struct WrongJSONType: Error {
+  package init() {}
+}

@@ -3,10 +3,10 @@ struct JSONScanner: ~Escapable {
   struct Malformed: Error {}
 
   private let bytes: Span<UInt8>
-  private(set) var position = 0
+  private(set) var position: Int
 
   @_lifetime(copy bytes)
-  init(_ bytes: Span<UInt8>) { self.bytes = bytes }
+  init(_ bytes: Span<UInt8>, at position: Int = 0) { (self.bytes, self.position) = (bytes, position) }
 
   /// The byte at the position. At the end it is 0, with which no value begins.
   var next: UInt8 { position < bytes.count ? bytes[position] : 0 }

@@ -1,11 +1,13 @@
 internal import Confab
 
 /// Writes a JSON object (RFC 8259) in UTF-8.
-struct JSONWriter {
+package struct JSONWriter {
   private var bytes: [UInt8] = [UInt8(ascii: "{")]
 
+  package init() {}
+
   /// Returns the object with all its members.
-  consuming func end() -> [UInt8] {
+  package consuming func end() -> [UInt8] {
     bytes.append(UInt8(ascii: "}"))
     return bytes
   }
@@ -18,7 +20,7 @@ struct JSONWriter {
 
   // Nil members are omitted.
 
-  mutating func member(_ name: String, _ text: String?) {
+  package mutating func member(_ name: String, _ text: String?) {
     guard let text else { return }
     begin(name)
     append(text)
@@ -30,7 +32,7 @@ struct JSONWriter {
     return append(text, limit: limit)
   }
 
-  mutating func member(_ name: String, _ number: Int?) {
+  package mutating func member(_ name: String, _ number: Int?) {
     guard let number else { return }
     begin(name)
     bytes += "\(number)".utf8
@@ -41,7 +43,7 @@ struct JSONWriter {
     bytes += (flag ? "true" : "false").utf8
   }
 
-  mutating func member(_ name: String, _ texts: [String]) {
+  package mutating func member(_ name: String, _ texts: [String]) {
     begin(name)
     array(texts) { $0.append($1) }
   }

@@ -144,6 +144,8 @@ struct WelcomeEvent: ServerEvent {
   let more: Bool
   let gap: Bool
   let limits: ClientLimits
+  /// Nil without an admission.
+  let identity: Identity?
 
   struct ClientLimits {
     let text: Int
@@ -163,6 +165,7 @@ struct WelcomeEvent: ServerEvent {
   func write(to object: inout JSONWriter) {
     object.member("count", count)
     object.member("epoch", epoch)
+    object.member("expires", identity?.expires.map { Int($0) })
     object.member("gap", gap)
     object.member("last", last)
     object.member("limits") { object in
@@ -178,6 +181,7 @@ struct WelcomeEvent: ServerEvent {
     object.member("name", name)
     object.member("oldest", oldest)
     object.member("people", people)
+    if let identity { object.member("rights", identity.rights.names) }
     object.member("room", room)
     object.member("session", session)
     object.member("type", "welcome")
@@ -269,6 +273,32 @@ struct MovingEvent: ServerEvent {
   }
 }
 
+/// Asks for a new token.
+struct TokenEvent: ServerEvent {
+  /// Time until the connection is closed, in milliseconds.
+  let grace: Int
+
+  init(grace: Duration) { self.grace = Int(grace / .milliseconds(1)) }
+
+  func write(to object: inout JSONWriter) {
+    object.member("grace", grace)
+    object.member("type", "token")
+  }
+}
+
+/// Response to a new token.
+struct AdmittedEvent: ServerEvent {
+  let identity: Identity
+
+  init(_ identity: Identity) { self.identity = identity }
+
+  func write(to object: inout JSONWriter) {
+    object.member("expires", identity.expires.map { Int($0) })
+    object.member("rights", identity.rights.names)
+    object.member("type", "admitted")
+  }
+}
+
 /// Reason why an event was not carried out.
 struct ErrorEvent: ServerEvent {
   let code: Code
@@ -281,7 +311,8 @@ struct ErrorEvent: ServerEvent {
 
   enum Code: String, CaseIterable {
     case nameTaken, nameInvalid, notIntroduced, alreadyIntroduced, malformed, unknownType, textTooLong, textEmpty
-    case tagInvalid, rateLimited, historyGone, forbidden
+    case tagInvalid, rateLimited, historyGone
+    case tokenRequired, tokenInvalid, tokenExpired, forbidden, unavailable
   }
 
   init(

@@ -119,8 +119,10 @@ final class ChatRoom: Sendable {
 
   /// Adds a client by name and sends the welcome; messages published afterwards follow it. Nil if a newer connection
   /// has the client's session: then this one is closed.
-  func welcome(_ hello: ClientEvent.Hello, as name: Name, _ connection: Connection) throws(NameTaken) -> Member? {
-    let join = try state.withLock { state throws(NameTaken) in try state.welcome(hello, as: name, connection) }
+  func welcome(
+    _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, _ connection: Connection
+  ) throws(NameTaken) -> Member? {
+    let join = try state.withLock { state throws(NameTaken) in try state.welcome(hello, as: name, client, connection) }
     (join == nil ? connection : join?.replaced)?.closeReplaced()
     return join?.session.member
   }
@@ -151,11 +153,12 @@ final class ChatRoom: Sendable {
 
   /// Publishes a change of a message by a client. Returns why it must not be made; nil if it was.
   func publish(
-    _ entry: EntryKind, _ text: Text?, by member: Member, _ connection: Connection, _ quota: PublisherQuota?
+    _ entry: EntryKind, _ text: Text?, by member: Member, isModerator: Bool, _ connection: Connection,
+    _ quota: PublisherQuota?
   ) -> ChangeProblem? {
     let bytes = text.map { Array($0.text.utf8) } ?? []
     let (problem, isPending) = state.withLock { state in
-      if let problem = state.problem(of: entry, by: member) { return (problem as ChangeProblem?, false) }
+      if let problem = state.problem(of: entry, by: member, isModerator: isModerator) { return (problem as ChangeProblem?, false) }
       return (nil, state.publish(entry, bytes, by: member, connection, quota) ?? false)
     }
     if isPending { quota?.charge(bytes.count) }

@@ -84,18 +84,21 @@ struct RoomState {
   /// Adds a client by name and sends the welcome; messages appended afterwards follow it. Nil if a newer connection has
   /// the client's session.
   mutating func welcome(
-    _ hello: ClientEvent.Hello, as name: Name, _ connection: Connection
+    _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, _ connection: Connection
   ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
     let session = hello.session.flatMap { Session($0, in: self.name) }
-    guard let join = try presence.join(name, session, connection) else { return nil }
+    guard let join = try presence.join(name, session, owner: client?.owner, connection) else { return nil }
     connection.join(logs.rich)
-    let missed = stream.missed(hello)
+    let isHidden = client.map { !$0.rights.contains(.history) } ?? false
+    let missed = isHidden ? .hidden(hello) : stream.missed(hello)
     connection.send(
       WelcomeEvent(
         room: self.name, name: name.text, member: join.session.member, session: join.session.text,
-        epoch: stream.epoch, last: stream.lastOffset, oldest: stream.oldestOffset,
+        epoch: stream.epoch, last: stream.lastOffset,
+        oldest: isHidden ? stream.lastOffset + 1 : stream.oldestOffset,
         people: presence.names(WelcomeEvent.maxPeople), count: presence.count, messages: missed.messages,
-        more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.ClientLimits(options)))
+        more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.ClientLimits(options),
+        identity: client?.identity))
     if !isAvailable { connection.send(AvailabilityEvent(available: false)) }
     return join
   }
@@ -154,9 +157,10 @@ struct RoomState {
     return stream.publish(change: change, .program([done]), quota, to: presence.audience) ? .pending : .published
   }
 
-  /// Returns why a member must not change a message; nil if it may.
-  func problem(of entry: EntryKind, by member: Member) -> ChatRoom.ChangeProblem? {
+  /// Returns why a member must not change a message; nil if it may. A moderator may change any message.
+  func problem(of entry: EntryKind, by member: Member, isModerator: Bool) -> ChatRoom.ChangeProblem? {
     guard let message = entry.target.flatMap({ stream.author(at: $0) }) else { return .notStored }
+    if isModerator { return nil }
     guard message.member == member else { return .notAllowed }
     let maxAge = options.maxChangeAge.components.seconds * 1000
     return maxAge > 0 && WallClock.milliseconds - message.time <= maxAge ? nil : .tooLate

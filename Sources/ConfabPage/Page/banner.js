@@ -12,14 +12,14 @@ export class Banner {
     this.button.addEventListener("click", open);
   }
 
-  /** `state`: the connection's, or "held" while messages cannot be delivered. Attempts to connect change nothing. */
+  /** `reason` is why the server does not admit the user. `state`: the connection's, or "held" while messages cannot be delivered. Attempts to connect change nothing. */
   show(state) {
     this.state = state === "connecting" ? this.state : state;
     if (this.state === "waiting" || this.state === "held") return (this.timer ??= setTimeout(() => this.reveal(), patience));
     clearTimeout(this.timer);
     this.timer = undefined;
     this.element.hidden = true;
-    if (this.state === "replaced") this.reveal();
+    if (this.state === "replaced" || this.state === "refused") this.reveal();
   }
 
   reveal() {
@@ -29,8 +29,9 @@ export class Banner {
 
   label() {
     const { replaced, lost, held, takeBack, reconnect } = words;
-    this.text.textContent = { replaced, waiting: lost, held }[this.state] ?? "";
-    this.button.textContent = { replaced: takeBack, waiting: reconnect }[this.state] ?? "";
+    const refused = words.refused[this.reason] ?? words.refused.forbidden;
+    this.text.textContent = { replaced, refused, waiting: lost, held }[this.state] ?? "";
+    this.button.textContent = { replaced: takeBack, refused: reconnect, waiting: reconnect }[this.state] ?? "";
     this.button.hidden = this.state === "held";
   }
 }

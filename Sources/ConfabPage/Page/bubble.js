@@ -18,10 +18,11 @@ export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   const body = linked(text);
   bubble.dir = "auto";
   if (isEmoji(text)) bubble.classList.add("emoji");
+  const isSent = state === undefined || state === "sent";
   if (message.removed) bubble.classList.add("removed");
   bubble.append(body, meta(message, state));
   said.append(byline(name, state), bubble);
-  row.append(...(state ? [] : [face(message)]), said, ...(state === "sent" && !message.removed ? [more()] : []));
+  row.append(...(state ? [] : [face(message)]), said, ...(isSent && !message.removed ? [more()] : []));
   return row;
 }
 
@@ -55,7 +56,7 @@ function byline(name, state) {
   return line;
 }
 
-/** The button that opens the menu of an own message. */
+/** The button that opens the menu of a message. It is shown if the message is our own, or if we are a moderator. */
 function more() {
   const button = element("button", "more icon");
   button.type = "button";

@@ -14,6 +14,7 @@ import { isOwn } from "./said.js";
 import { Scroll } from "./scroll.js";
 import { local, session } from "./storage.js";
 import { Timeline } from "./timeline.js";
+import { takeToken, token } from "./token.js";
 import { Typing } from "./typing.js";
 import { Unread } from "./unread.js";
 import { Unsent } from "./unsent.js";
@@ -52,8 +53,10 @@ const listener = {
   joined(welcome) {
     people.enter(welcome);
     composer.limit = welcome.limits?.text ?? composer.limit;
+    element("composer").inert = welcome.rights !== undefined && !welcome.rights.includes("say");
     composer.changed();
     log.classList.toggle("fixed", welcome.limits?.change === 0);
+    log.classList.toggle("moderated", welcome.rights?.includes("moderate") ?? false);
     const isElsewhere = !entry.isNeeded && document.activeElement !== document.body;
     if (entry.isNeeded) entry.close();
     if (hasKeyboard && !isElsewhere) composer.focus();
@@ -61,10 +64,18 @@ const listener = {
   },
 
   rejected(code, proposal) {
-    const wanted = conversation.isIn ? chosen : conversation.name;
+    const wanted = (conversation.isIn ? chosen : conversation.name) ?? "";
     if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
     proposed = proposal;
+    if (!wanted) return;
     entry.reject(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
+  },
+
+  /** The server does not admit the user, or the name is verified and cannot be changed. */
+  refused(code) {
+    if (entry.isRename && entry.isOpen) return entry.reject(words.nameVerified);
+    banner.reason = code;
+    if (entry.isNeeded) entry.close();
   },
 
   named(name) {
@@ -116,7 +127,7 @@ const listener = {
     quietly(() => scroll.keepPlace(() => timeline.change(change)));
   },
 
-  refused: () => notify(words.notChanged),
+  unchanged: () => notify(words.notChanged),
 
   unsent() {
     limited = undefined;
@@ -154,7 +165,8 @@ function enter() {
     entered.flush();
   });
   const name = session.get("name") ?? local.get("name");
-  if (name && !entry.isNeeded) conversation.join(name);
+  // The token may have the name.
+  if ((name || token()) && !entry.isNeeded) conversation.join(name);
   else entry.ask(name ?? "");
 }
 
@@ -237,7 +249,9 @@ function showStatus() {
   const { connecting, offline } = words;
   // An open connection has not been welcomed yet.
   const state = conversation.isIn ? "in" : conversation.connection.state.replace("open", "connecting");
-  const text = { in: words.here(people.count), connecting, waiting: offline, replaced: offline, closed: "" };
+  const text = {
+    in: words.here(people.count), connecting, waiting: offline, replaced: offline, refused: offline, closed: "",
+  };
   status.dataset.state = state;
   status.textContent = text[state];
 }
@@ -293,6 +307,7 @@ jump.addEventListener("click", () => {
 });
 
 addEventListener("hashchange", () => {
+  takeToken();
   element("side").hidePopover();
   enter();
 });
@@ -315,5 +330,6 @@ visualViewport.addEventListener("resize", () => {
   document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
 });
 
+takeToken();
 enter();
 relabel();

@@ -12,7 +12,7 @@ export class Connection {
   /**
    * `handlers`: `opened()`, `received(event)`, `changed(state)`, and `quiet()`, which must send an event that gets a
    * reply.
-   * States: "connecting", "open", "waiting" until the next attempt, "replaced", "closed".
+   * States: "connecting", "open", "waiting" until the next attempt, "replaced", "refused", "closed".
    */
   constructor(address, handlers) {
     this.address = address;
@@ -45,7 +45,8 @@ export class Connection {
       this.heard();
       this.handlers.received(JSON.parse(data));
     };
-    socket.onclose = ({ code }) => (code === 4001 ? this.end("replaced") : this.retry());
+    const ends = { 4001: "replaced", 4003: "refused" };
+    socket.onclose = ({ code }) => (code in ends ? this.end(ends[code]) : this.retry());
   }
 
   get isActive() {

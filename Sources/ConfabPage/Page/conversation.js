@@ -3,8 +3,11 @@
 
 import { Connection } from "./connection.js";
 import { session } from "./storage.js";
+import { token } from "./token.js";
 import { remember, speakAs } from "./said.js";
 
+/** Errors about the user, not about a message. */
+const refusals = ["tokenRequired", "tokenInvalid", "tokenExpired", "forbidden"];
 const page = 50;
 const mostAtOnce = 100;
 /** The `ref` of edits and removals. */
@@ -12,9 +15,10 @@ const changeRef = "change";
 
 export class Conversation {
   /**
-   * `listener` has the methods `joined(welcome)`, `rejected(code, proposal)`, `named(name)`, `connection(state)`,
-   * `appended(messages, isNews)`, `prepended(messages)`, `changed(change)` when a message is edited or removed,
-   * `refused()` when our own change of a message is not made, `gap()`, `edge()`, `presence(change)`, `typing(name)`,
+   * `listener` has the methods `joined(welcome)`, `rejected(code, proposal)`, `refused(code)`, `named(name)`,
+   * `connection(state)`, `appended(messages, isNews)`, `prepended(messages)`, `changed(change)` when a message is edited
+   * or removed, `unchanged()` when our own change of a message is not made, `gap()`, `edge()`, `presence(change)`,
+   * `typing(name)`,
    * `unsent()` when the outbox has changed, `limited(tag)`, `held(isHeld)`.
    */
   constructor(room, outbox, listener) {
@@ -88,7 +92,9 @@ export class Conversation {
 
   hello() {
     const position = this.canResume && { epoch: this.epoch, after: this.last };
-    this.connection.send({ type: "hello", name: this.name, session: this.session, ...position, history: page });
+    this.connection.send({
+      type: "hello", name: this.name, token: token(), session: this.session, ...position, history: page,
+    });
   }
 
   /** The tab's session in the room. Created here, because one from the server would be lost with the welcome. */
@@ -239,10 +245,11 @@ export class Conversation {
   }
 
   failed({ code, tag, ref, proposal, retryAfter = 1000 }) {
-    if (ref === changeRef) return this.listener.refused();
+    if (ref === changeRef) return this.listener.unchanged();
     if (tag && tag === this.inFlight) this.inFlight = undefined;
     if (code === "rateLimited") this.wait(retryAfter, tag);
     else if (code === "nameTaken" || code === "nameInvalid") this.listener.rejected(code, proposal);
+    else if (refusals.includes(code) && !tag) this.listener.refused(code);
     else if (code === "historyGone") this.historyIsGone();
     else if (tag) {
       this.outbox.fail(tag, code);

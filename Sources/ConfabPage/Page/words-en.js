@@ -17,6 +17,7 @@ export const english = {
   name: "Your name",
   nameEmpty: "Please enter a name.",
   nameTaken: (name) => `“${name}” is already taken here. This one is free:`,
+  nameVerified: "Your name comes from your login, and cannot be changed here.",
   nameInvalid: "That name does not work: it is too long or has invisible characters.",
 
   // The room
@@ -92,4 +93,10 @@ export const english = {
   reconnect: "Try now",
   replaced: "This chat continues in another tab.",
   takeBack: "Continue here",
+  refused: {
+    tokenRequired: "You need to log in, or a link with a token.",
+    tokenInvalid: "Your token is not valid. Please log in again.",
+    tokenExpired: "Your login has expired. Please log in again.",
+    forbidden: "You may not enter this room.",
+  },
 };

@@ -17,6 +17,7 @@ export const chinese = {
   name: "你的名字",
   nameEmpty: "请输入名字。",
   nameTaken: (name) => `“${name}”已经有人用了，可以用这个：`,
+  nameVerified: "你的名字来自登录信息，不能在这里修改。",
   nameInvalid: "这个名字不能用：太长，或含有看不见的字符。",
 
   // The room
@@ -92,4 +93,10 @@ export const chinese = {
   reconnect: "立即重试",
   replaced: "此聊天已在另一个标签页中继续。",
   takeBack: "在这里继续",
+  refused: {
+    tokenRequired: "请先登录，或使用带令牌的链接。",
+    tokenInvalid: "令牌无效，请重新登录。",
+    tokenExpired: "登录已过期，请重新登录。",
+    forbidden: "你不能进入这个房间。",
+  },
 };

@@ -1,12 +1,12 @@
 import FoundationEssentials
 
-/// Each fuzzer reads one input. The environment variable FUZZER names the one that the program runs: thirteen programs
+/// Each fuzzer reads one input. The environment variable FUZZER names the one that the program runs: fourteen programs
 /// would take minutes to build.
 private let fuzzers: [String: @Sendable (inout Input) -> Void] = [
   "FuzzAssembly": fuzzAssembly, "FuzzCompression": fuzzCompression, "FuzzEvents": fuzzEvents,
   "FuzzHistory": fuzzHistory, "FuzzHistoryFile": fuzzHistoryFile, "FuzzLog": fuzzLog, "FuzzOrigin": fuzzOrigin,
   "FuzzPath": fuzzPath, "FuzzProxy": fuzzProxy, "FuzzRates": fuzzRates, "FuzzRequest": fuzzRequest,
-  "FuzzStream": fuzzStream, "FuzzUtf8": fuzzUtf8,
+  "FuzzStream": fuzzStream, "FuzzToken": fuzzToken, "FuzzUtf8": fuzzUtf8,
 ]
 
 private let chosen = {

@@ -11,14 +11,14 @@ func fuzzEvents(_ input: inout Input) {
   var ref: String?
   switch ClientEvent(Array(text.utf8), ref: &ref) {
   case .hello(let hello):
-    checkName(hello.name)
+    if let name = hello.name { checkName(name) }
     if let session = hello.session { checkSession(session) }
   case .say(let say):
     if let text = say.text { checkText(text) }
     if let tag = say.tag { checkTag(tag) }
   case .rename(let rename): checkName(rename.name)
   case .edit(let edit): checkText(edit.text)
-  case .remove, .typing, .history, .unknown, nil: break
+  case .remove, .typing, .history, .token, .unknown, nil: break
   }
 }
 

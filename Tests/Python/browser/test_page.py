@@ -10,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from browser.chromium import Chromium, Person, trusting
 from browser.guest import Guest, say_plainly
 from support.confab_process import confab, make_certificate
+from support.tokens import SECRET, token
 
 
 def test_two_users_chat(server, person):
@@ -414,7 +415,7 @@ def test_own_message_can_be_edited(server, person):
     ann.say("second")
     ann.write("a draft")
     bob.wait_for("messages", ["helo", "second"])
-    assert bob.texts(".more") == []
+    assert not bob.is_shown(".more")
     choose(ann, "helo", "Edit")
     assert ann.draft == "helo" and ann.is_shown("#editing")
     ann.press(Keys.ESCAPE)
@@ -463,3 +464,39 @@ def test_change_that_is_not_made_is_told(server, person):
     ann.press("s", Keys.ENTER)
     ann.wait(lambda one: one.texts("#note") == ["The message could not be changed."])
     assert ann.messages == ["text"]
+
+
+def test_user_with_a_token(person, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    with confab("--auth-key", tmp_path / "secret") as server:
+        text = token("u1", name="Ann Lee", rooms=["/tea"])
+        ann = person().open(server, f"tea&token={text}")
+        ann.wait(lambda one: one.is_in)
+        assert ann.people == ["Ann Lee"] and ann.run("return location.href") == f"{server.http}#tea"
+        ann.say("hello")
+        ann.wait_for("own", ["hello"])
+        # A reload keeps the token; a link to the page does not contain it.
+        ann.browser.refresh()
+        ann.wait(lambda one: one.is_in)
+        assert ann.people == ["Ann Lee"]
+        ann.find("#rename").click()
+        ann.enter("Bob")
+        ann.wait_for("problem", "Your name comes from your login, and cannot be changed here.")
+        other = person().open(server, "tea")
+        other.enter("Bob")
+        other.wait(lambda one: one.banner.startswith("You need to log in, or a link with a token."))
+        reader = person().open(server, f"tea&token={token('u2', rights=['read'])}")
+        reader.enter("Cid")
+        reader.wait(lambda one: one.is_in)
+        assert reader.run("return document.getElementById('composer').inert") is True
+        # A moderator has a menu on the messages of others, too.
+        host = person().open(server, f"tea&token={token('u3', name='Host', rights=['read', 'moderate', 'history'])}")
+        host.wait_for("messages", ["hello"])
+        host.find("#rows .more").click()
+        assert host.texts("#menu button:not([hidden])") == ["Delete for everyone"]
+        host.find("#menu button:not([hidden])").click()
+        host.browser.switch_to.alert.accept()
+        ann.wait_for("messages", ["This message was deleted."])
+        away = person().open(server, f"coffee&token={text}")
+        away.wait(lambda one: one.banner.startswith("You may not enter this room."))
+        assert [one.complaints() for one in (ann, other, reader, away)] == [[]] * 4

@@ -1,6 +1,7 @@
 """The documentation's examples are compiled and run."""
 
 import contextlib
+import json
 import re
 import subprocess
 import time
@@ -140,6 +141,18 @@ def test_host_example():
             with pytest.raises(ConnectionClosed) as closed:
                 client.recv(10)
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1000, "you asked for it")
+
+
+def test_users_example():
+    with example("Users"):
+        for query, status in ("", 401), ("?token=guess", 401), ("?token=secret", 403):
+            with pytest.raises(InvalidStatus) as rejected, connect(URL + query):
+                pass
+            assert rejected.value.response.status_code == status
+        with connect(f"{URL}team/tea?token=secret", subprotocols=["chat.confab.v1"]) as client:
+            client.send('{"type":"hello"}')
+            welcome = json.loads(client.recv(10))
+            assert (welcome["name"], welcome["rights"]) == ("Ann", ["read", "say", "history", "moderate"])
 
 
 def test_door_example():

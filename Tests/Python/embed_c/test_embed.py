@@ -247,6 +247,37 @@ def test_callback_authorizes_and_responds(tree, programs, tmp_path):
         program.end()
 
 
+def test_callback_admits_users(tree, programs):
+    async def main(program):
+        async def status(query):
+            with pytest.raises(websockets.InvalidStatus) as caught:
+                await websockets.connect(program.ws + query)
+            return caught.value.response.status_code, caught.value.response.body
+
+        async def joined(path, token, **members):
+            async with websockets.connect(program.ws + path, subprotocols=["chat.confab.v1"]) as client:
+                await client.send(json.dumps({"type": "hello", "token": token, **members}))
+                return json.loads(await client.recv())
+
+        assert await status("tea") == (401, b"token required\n")
+        assert await status("tea?token=x") == (403, b"banned\n")
+        assert await status("?token=ann") == (403, b"room not allowed\n")
+        assert (await status("?token=never"))[0] == 503
+        async with websockets.connect(program.ws + "team/a?token=ann") as client:
+            await client.send("hi")
+            assert await client.recv() == "hi"
+        welcome = await joined("tea", "ann", name="Bob")
+        assert (welcome["name"], welcome["rights"]) == ("Ann", ["read", "say", "history"])
+        assert (await joined("tea", "later", name="Bob"))["name"] == "Bob"
+        assert (await joined("tea", "errors", name="Cid"))["rights"] == ["read", "moderate"]
+        assert (await joined("tea", "x", name="Cid"))["code"] == "forbidden"
+        assert (await joined("tea", "never", name="Cid"))["code"] == "unavailable"
+    for under, timeout in (VALGRIND, 5000), ((), 500):
+        with Program(tree, programs["users"][0], timeout, under=under) as program:
+            asyncio.run(asyncio.wait_for(main(program), 60))
+            program.end()
+
+
 @pytest.mark.parametrize("loops", [1, 2, 4])
 def test_members_receive_all_messages_of_other_threads(tree, programs, loops):
     with Program(tree, programs["relay"][0], loops) as program:

@@ -217,6 +217,9 @@ struct MessageStream {
     var more = false
     /// Whether messages that the client has missed are not stored any more.
     var hasGap = false
+
+    /// The response to a client that may not read the history.
+    static func hidden(_ hello: ClientEvent.Hello) -> Missed { Missed(messages: [], hasGap: hello.after != nil) }
   }
 
   /// Returns the messages that a returning client has missed. For other clients, or if those are dropped, returns the

@@ -4,6 +4,7 @@ struct RemotePresence {
     let name: Name
     let session: Session
     let connectionNumber: Int
+    let owner: String?
   }
   private struct RemoteServer {
     var count = 0
@@ -63,7 +64,7 @@ struct RemotePresence {
   ) {
     let reported = report.flatMap { report in
       Name(report.name, limit: Name.greatestLimit).map {
-        RemoteMember(name: $0, session: session, connectionNumber: report.connectionNumber)
+        RemoteMember(name: $0, session: session, connectionNumber: report.connectionNumber, owner: report.owner)
       }
     }
     let member = session.member
@@ -105,8 +106,15 @@ struct RemotePresence {
   /// Whether this member is on another server.
   func has(_ member: Member) -> Bool { members[member] != nil }
 
-  /// Whether another session has the name.
-  func isTaken(_ name: Name, exceptBy member: Member?) -> Bool {
-    membersByKey[name.key]?.contains { $0 != member } ?? false
+  /// Whether another session has the name, so that `owner`, who has verified it, may not have it.
+  func isTaken(_ name: Name, exceptBy member: Member?, for owner: String? = nil) -> Bool {
+    membersByKey[name.key]?.contains {
+      $0 != member && !NameOwner.mayTake(from: members[$0]?.owner, owner)
+    } ?? false
+  }
+
+  /// Whether a verified user has the name.
+  func isVerified(_ name: Name) -> Bool {
+    membersByKey[name.key]?.contains { members[$0]?.owner != nil } ?? false
   }
 }

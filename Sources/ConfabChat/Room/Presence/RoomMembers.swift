@@ -8,11 +8,12 @@ struct RoomMembers<Connection: AnyObject> {
     var connection: Connection
     /// Number that rises with each connection of the member.
     var connectionNumber: Int
+    /// ``Identity/id`` of the user, if the name is verified.
+    var owner: String?
   }
   private let room: String
   private var local: [Member: LocalMember] = [:]
-  /// Members by the unique key of their name.
-  private var membersByKey: [String: Member] = [:]
+  private var holders = NameHolders()
   private var remote: RemotePresence
   /// Members here that another server still reports, because they have just moved.
   private var moved: Set<Member> = []
@@ -31,22 +32,27 @@ struct RoomMembers<Connection: AnyObject> {
 
   /// Returns at most `limit` names of all servers, in no order.
   func names(_ limit: Int) -> [String] {
-    let here = local.values.prefix(limit).map(\.name.text)
+    let unique = holders.areShared ? Array(Set(local.values.lazy.map(\.name)).prefix(limit)) : nil
+    let here = (unique ?? local.values.prefix(limit).map(\.name)).map(\.text)
     return here + remote.names.keys.lazy.filter { !isHere($0) }.map(\.text).prefix(limit - here.count)
   }
 
   func isPresent(_ name: Name) -> Bool { isHere(name) || remote.names[name] != nil }
 
-  private func isHere(_ name: Name) -> Bool { membersByKey[name.key].flatMap { local[$0] }?.name == name }
+  private func isHere(_ name: Name) -> Bool {
+    if holders.areShared { return holders.all(name.key).contains { local[$0]?.name == name } }
+    return holders[name.key].flatMap { local[$0] }?.name == name
+  }
 
   /// Returns the member that `connection` belongs to; nil if another connection has replaced it.
   func member(_ member: Member, of connection: Connection) -> LocalMember? {
     local[member].flatMap { $0.connection === connection ? $0 : nil }
   }
 
-  /// Whether another member has the name.
-  private func isTaken(_ name: Name, exceptBy member: Member?) -> Bool {
-    membersByKey[name.key].map { $0 != member } ?? remote.isTaken(name, exceptBy: member)
+  /// Whether another member has the name, so that `owner`, who has verified it, may not have it.
+  private func isTaken(_ name: Name, exceptBy member: Member?, for owner: String? = nil) -> Bool {
+    holders[name.key].map { $0 != member && !NameOwner.mayTake(from: local[$0]?.owner, owner) }
+      ?? remote.isTaken(name, exceptBy: member, for: owner)
   }
 
   /// Returns the connection of the member with this session; nil if there is none.
@@ -63,31 +69,52 @@ struct RoomMembers<Connection: AnyObject> {
     var oldName: Name?
     /// Whether the member was in the room, here or on another server.
     var isReturning = false
+    /// Whether another connection of the user has the name, too.
+    var sharesName = false
+    /// The member that had the verified name before.
+    var displaced: Displaced?
+  }
+
+  /// A member whose name a verified user has taken over.
+  struct Displaced {
+    let connection: Connection
+    let oldName: Name
+    let name: Name
   }
 
   /// Adds a client, or replaces the connection with the same session. Nil if the name is taken.
   ///
   /// An unused session becomes the client's own. A session made by the server would be lost if the welcome that
   /// contains it were lost, and the client would then find its own name taken.
-  mutating func join(_ name: Name, as connection: Connection, session: Session?) -> Join? {
-    if let session, let member = local[session.member], member.session.isSame(as: session) {
-      guard let old = rename(session.member, to: name) else { return nil }
+  ///
+  /// - Parameter owner: the user, if the name is verified.
+  mutating func join(_ name: Name, as connection: Connection, session: Session?, owner: String? = nil) -> Join? {
+    guard let displaced = makeRoom(for: name, owner, exceptBy: session) else { return nil }
+    if let session, let member = local[session.member], member.session.isSame(as: session),
+      member.owner == nil || member.owner == owner
+    {
+      guard let old = rename(session.member, to: name, owner) else { return nil }
       local[session.member]?.connection = connection
       local[session.member]?.connectionNumber = RoomMembers.connectionNumber(after: member.connectionNumber)
       return Join(
-        session: member.session, replaced: member.connection, oldName: old == name ? nil : old, isReturning: true)
+        session: member.session, replaced: member.connection, oldName: old == name ? nil : old, isReturning: true,
+        displaced: displaced.first)
     }
-    let elsewhere = session.flatMap { remote.member(with: $0) }
-    guard !isTaken(name, exceptBy: elsewhere?.session.member) else { return nil }
+    let found = session.flatMap { remote.member(with: $0) }
+    let elsewhere = found.flatMap { $0.owner == nil || $0.owner == owner ? $0 : nil }
+    guard !isTaken(name, exceptBy: elsewhere?.session.member, for: owner) else { return nil }
     let own = session.flatMap { local[$0.member] == nil && !remote.has($0.member) ? $0 : nil }
     let session = elsewhere?.session ?? own ?? Session(in: room)
+    let sharesName = isHere(name)
     local[session.member] = LocalMember(
       name: name, session: session, connection: connection,
-      connectionNumber: RoomMembers.connectionNumber(after: elsewhere?.connectionNumber ?? 0))
-    membersByKey[name.key] = session.member
+      connectionNumber: RoomMembers.connectionNumber(after: elsewhere?.connectionNumber ?? 0), owner: owner)
+    holders.add(session.member, name.key)
     updateMoved(session)
     let oldName = elsewhere.flatMap { $0.name == name ? nil : $0.name }
-    return Join(session: session, oldName: oldName, isReturning: elsewhere != nil)
+    return Join(
+      session: session, oldName: oldName, isReturning: elsewhere != nil, sharesName: sharesName,
+      displaced: displaced.first)
   }
 
   /// The time is included, so that a server that missed an older connection still gives the newest one the highest
@@ -97,8 +124,10 @@ struct RoomMembers<Connection: AnyObject> {
   }
 
   /// Applies another server's report. Returns the names that have joined or left, and the replaced connections of
-  /// members that have moved to that server.
-  mutating func update(_ server: String, _ presence: ServerPresence) -> (changed: Set<Name>, replaced: [Connection]) {
+  /// members that have moved to that server. Also returns members whose name a verified user of that server has.
+  mutating func update(
+    _ server: String, _ presence: ServerPresence
+  ) -> (changed: Set<Name>, replaced: [Connection], displaced: [Displaced]) {
     let difference = remote.update(server, presence)
     var replaced: [Connection] = []
     for member in difference.members {
@@ -110,7 +139,8 @@ struct RoomMembers<Connection: AnyObject> {
       remove(member, here.name)
       replaced.append(here.connection)
     }
-    return (difference.names.filter { !isHere($0) }, replaced)
+    let displaced = difference.names.filter { remote.isVerified($0) }.compactMap { displace($0) }
+    return (difference.names.filter { !isHere($0) }, replaced, displaced)
   }
 
   /// Records whether a member of this server is also on another one.
@@ -120,26 +150,46 @@ struct RoomMembers<Connection: AnyObject> {
 
   private mutating func remove(_ member: Member, _ name: Name) {
     local[member] = nil
-    membersByKey[name.key] = nil
+    holders.remove(member, name.key)
     moved.remove(member)
     // Frees the memory with the last member.
-    if local.isEmpty { (local, membersByKey) = ([:], [:]) }
+    if local.isEmpty { (local, holders) = ([:], NameHolders()) }
   }
 
   /// The members reported to other servers.
   var report: [MemberPresence] {
     local.values.prefix(ServerPresence.maxMembers).map {
-      MemberPresence($0.name, $0.session, connectionNumber: $0.connectionNumber)
+      MemberPresence($0.name, $0.session, connectionNumber: $0.connectionNumber, owner: $0.owner)
     }
   }
 
   /// Renames a member and returns its old name; nil if another member has the name.
-  mutating func rename(_ member: Member, to name: Name) -> Name? {
-    guard let old = local[member]?.name, !isTaken(name, exceptBy: member) else { return nil }
-    membersByKey[old.key] = nil
-    membersByKey[name.key] = member
+  ///
+  /// - Parameter owner: the user, if the new name is verified.
+  mutating func rename(_ member: Member, to name: Name, _ owner: String? = nil) -> Name? {
+    guard let old = local[member]?.name, !isTaken(name, exceptBy: member, for: owner) else { return nil }
+    holders.remove(member, old.key)
+    holders.add(member, name.key)
     local[member]?.name = name
+    local[member]?.owner = owner
     return old
+  }
+
+  /// Gives another name to the member of this server that has a name without having verified it. Nil if there is none.
+  private mutating func displace(_ name: Name) -> Displaced? {
+    guard let holder = holders[name.key].flatMap({ local[$0] }), holder.owner == nil,
+      let free = proposal(for: holder.name), rename(holder.session.member, to: free) != nil
+    else { return nil }
+    return Displaced(connection: holder.connection, oldName: holder.name, name: free)
+  }
+
+  /// Displaces the member that has the verified name, unless the session is its own. Returns the displaced member, if
+  /// there is one; nil if the name is taken.
+  private mutating func makeRoom(for name: Name, _ owner: String?, exceptBy session: Session?) -> [Displaced]? {
+    guard owner != nil, let holder = holders[name.key].flatMap({ local[$0] }), holder.owner == nil else { return [] }
+    if let session, holder.session.isSame(as: session) { return [] }
+    if remote.isTaken(name, exceptBy: session?.member, for: owner) { return nil }
+    return displace(name).map { [$0] }
   }
 
   /// Removes the member that `connection` belongs to, and returns its name; nil if there is none.

@@ -65,13 +65,14 @@ struct RoomPresence {
   /// Adds a client by name. Nil if a newer connection has its session: a hello that waited may be handled after that of
   /// its replacement.
   mutating func join(
-    _ name: Name, _ session: Session?, _ connection: Connection
+    _ name: Name, _ session: Session?, owner: String?, _ connection: Connection
   ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
     if let session, let other = members.connection(of: session), other.id > connection.id { return nil }
-    guard let join = members.join(name, as: connection, session: session) else { throw nameTaken(name) }
+    guard let join = members.join(name, as: connection, session: session, owner: owner) else { throw nameTaken(name) }
     informEngine()
     if let old = join.oldName { changes.renamed(old, to: name) }
-    if !join.isReturning { changes.changed(name) }
+    if let displaced = join.displaced { wasDisplaced(displaced) }
+    if !join.isReturning { if join.sharesName { changes.countChanged() } else { changes.changed(name) } }
     scheduleEvent(on: connection.loop)
     return join
   }
@@ -97,8 +98,16 @@ struct RoomPresence {
   mutating func leave(_ member: Member, _ connection: Connection) {
     guard let name = members.leave(member, connection) else { return }
     informEngine()
-    changes.changed(name)
+    // Another connection of the user may still have the name.
+    if members.isPresent(name) { changes.countChanged() } else { changes.changed(name) }
     scheduleEvent(on: connection.loop)
+  }
+
+  /// Reports that a verified user has taken over the name of a member.
+  private mutating func wasDisplaced(_ displaced: RoomMembers<Connection>.Displaced) {
+    let (connection, name) = (displaced.connection, displaced.name)
+    changes.renamed(displaced.oldName, to: name)
+    connection.loop.execute { connection.send(RenamedEvent(name: name.text)) }
   }
 
   /// Informs all members that a user on this server is typing.
@@ -128,8 +137,9 @@ struct RoomPresence {
   /// Sets the members on another server. Returns the connections of members that have moved there.
   mutating func update(_ server: String, _ presence: ServerPresence) -> [Connection] {
     let oldCount = count
-    let (changed, replaced) = members.update(server, presence)
-    if !replaced.isEmpty { informEngine() }
+    let (changed, replaced, displaced) = members.update(server, presence)
+    if !replaced.isEmpty || !displaced.isEmpty { informEngine() }
+    for displaced in displaced { wasDisplaced(displaced) }
     for name in changed { changes.changed(name) }
     if count != oldCount { changes.countChanged() }
     // Presence events go only to members on this server.

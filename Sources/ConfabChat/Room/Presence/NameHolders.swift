@@ -1,0 +1,37 @@
+/// The members on this server that have each name: one, or several connections of one verified user.
+struct NameHolders {
+  /// One member for each unique key of a name.
+  private var first: [String: Member] = [:]
+  /// The other members with the name of a verified user.
+  private var others: [String: [Member]] = [:]
+
+  /// Whether some names have several members.
+  var areShared: Bool { !others.isEmpty }
+
+  /// One of the members that have the name with this key.
+  subscript(key: String) -> Member? { first[key] }
+
+  /// All members that have the name with this key.
+  func all(_ key: String) -> [Member] { (first[key].map { [$0] } ?? []) + (others[key] ?? []) }
+
+  mutating func add(_ member: Member, _ key: String) {
+    guard let holder = first.updateValue(member, forKey: key), holder != member else { return }
+    others[key, default: []].append(holder)
+  }
+
+  mutating func remove(_ member: Member, _ key: String) {
+    var rest = others[key] ?? []
+    if first[key] == member { first[key] = rest.popLast() } else { rest.removeAll { $0 == member } }
+    if !others.isEmpty { others[key] = rest.isEmpty ? nil : rest }
+  }
+}
+
+/// The users that own verified names.
+enum NameOwner {
+  /// Whether `owner`, who has verified a name, may have the name of a member with the owner `other`: the same user has
+  /// several connections, or the other member has not verified the name.
+  static func mayTake(from other: String?, _ owner: String?) -> Bool {
+    guard let owner else { return false }
+    return other == nil || other == owner
+  }
+}

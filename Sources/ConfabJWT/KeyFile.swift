@@ -1,0 +1,147 @@
+internal import Confab
+internal import ConfabChat
+
+/// The content of a key file.
+enum KeyFile {
+  /// An error, as the end of a sentence.
+  struct Invalid: Error {
+    let reason: String
+  }
+
+  private static let maxSecretBytes = 4096
+
+  /// Parses a PEM key or certificate, a JWK or JWK set (RFC 7517), or a secret on one line.
+  static func parse(_ bytes: [UInt8]) throws(Invalid) -> [JWTKey] {
+    let text = String(decoding: bytes, as: UTF8.self)
+    // Before anything else: a public key must never become a secret.
+    if text.hasBytes("-----BEGIN") { return [try pemKey(bytes, text)] }
+    if bytes.first(where: { !isSpace($0) }) == UInt8(ascii: "{") { return try jwkSet(bytes) }
+    return [try secret(bytes)]
+  }
+
+  private static func isSpace(_ byte: UInt8) -> Bool { [0x20, 0x09, 0x0A, 0x0D].contains(byte) }
+
+  private static func pemKey(_ bytes: [UInt8], _ text: String) throws(Invalid) -> JWTKey {
+    let keys = text.parts(separatedBy: "\n").filter {
+      $0.utf8.starts(with: "-----BEGIN ".utf8)
+        && (String($0).hasBytes("KEY-----") || String($0).hasBytes("CERTIFICATE-----"))
+    }
+    guard keys.count <= 1 else {
+      throw Invalid(reason: "it has \(keys.count) keys or certificates in PEM, and must have one")
+    }
+    guard let pair = KeyPair(pem: bytes) else {
+      throw Invalid(reason: "the PEM is not a public key, a certificate, or a private key without a password")
+    }
+    guard let key = JWTKey(id: nil, pair: pair) else { throw unsupported }
+    return key
+  }
+
+  private static let unsupported = Invalid(
+    reason: "the key must be RSA with 2048 to 16384 bits, on the curve P-256, or Ed25519, and for signatures")
+
+  private static func secret(_ bytes: [UInt8]) throws(Invalid) -> JWTKey {
+    var line = bytes[...]
+    while let last = line.last, last == 0x0A || last == 0x0D { line.removeLast() }
+    guard !isBareKey(line) else { throw Invalid(reason: "it is a key without the PEM lines BEGIN and END") }
+    guard line.count <= maxSecretBytes, line.allSatisfy({ 0x21...0x7E ~= $0 }),
+      let key = JWTKey(id: nil, secret: Array(line))
+    else {
+      throw Invalid(
+        reason: """
+          it must have a PEM key, a JWK, a JWK set, or a secret: one line of \(JWTKey.minSecretBytes) to \
+          \(maxSecretBytes) ASCII characters without spaces
+          """)
+    }
+    return key
+  }
+
+  /// Whether a line is the base64 of a key or certificate in DER, which some issuers publish. As a secret it would be
+  /// known to everybody.
+  private static func isBareKey(_ line: ArraySlice<UInt8>) -> Bool {
+    let digits = line.compactMap { byte -> UInt8? in
+      switch byte {
+      case UInt8(ascii: "+"): UInt8(ascii: "-")
+      case UInt8(ascii: "/"): UInt8(ascii: "_")
+      case UInt8(ascii: "="): nil
+      default: byte
+      }
+    }
+    return Base64URL.decode(digits).map { DER.isSequence($0) } ?? false
+  }
+
+  // MARK: JWK
+
+  private enum Field: Int, CaseIterable {
+    case keys, kty, crv, kid, alg, use, operations, k, n, e, x, y
+    static let names = allCases.map { Array(($0 == .operations ? "key_ops" : "\($0)").utf8) }
+  }
+
+  private static func object(_ bytes: [UInt8]) -> JSONObject<Field>? {
+    Message.isText(bytes.span) ? JSONObject<Field>(bytes, names: Field.names, isStrict: true) : nil
+  }
+
+  private static func jwkSet(_ bytes: [UInt8]) throws(Invalid) -> [JWTKey] {
+    let malformed = Invalid(reason: "it is not a JWK or JWK set")
+    guard let object = object(bytes) else { throw malformed }
+    let elements: [ArraySlice<UInt8>]?
+    do { elements = try object.elements(.keys) } catch { throw malformed }
+    guard let elements else {
+      guard let key = try jwk(object, "the key") else { throw unsupported }
+      return [key]
+    }
+    var keys: [JWTKey] = []
+    for (index, element) in elements.enumerated() {
+      guard let object = self.object(Array(element)) else {
+        throw Invalid(reason: "key \(index + 1) of the set is not a JSON object")
+      }
+      let kid = (try? object.text(.kid)).map { " ('\($0)')" } ?? ""
+      // Keys of other kinds are ignored (RFC 7517, section 5).
+      if let key = try jwk(object, "key \(index + 1)\(kid) of the set") { keys.append(key) }
+    }
+    guard !keys.isEmpty else {
+      throw Invalid(reason: "it has no key for signatures with HS256, RS256, ES256 or EdDSA")
+    }
+    return keys
+  }
+
+  /// Returns the key of a JWK; nil if it is for another purpose.
+  private static func jwk(_ object: JSONObject<Field>, _ name: String) throws(Invalid) -> JWTKey? {
+    do {
+      guard try object.text(.use) ?? "sig" == "sig", let type = try object.text(.kty) else { return nil }
+      if let operations = try object.texts(.operations), !operations.contains(where: { $0.isSame(as: "verify") }) {
+        return nil
+      }
+      guard let key = try key(object, type) else { return nil }
+      if let algorithm = try object.text(.alg), algorithm != key.algorithm.rawValue { return nil }
+      return key
+    } catch let error as Invalid {
+      throw Invalid(reason: "\(name): \(error.reason)")
+    } catch {
+      throw Invalid(reason: "\(name) is malformed")
+    }
+  }
+
+  /// Returns the key of a JWK; nil if its type is unknown.
+  private static func key(_ object: JSONObject<Field>, _ type: String) throws -> JWTKey? {
+    let id = try object.text(.kid)
+    func bytes(_ field: Field) throws -> [UInt8] {
+      guard let text = try object.text(field), let bytes = Base64URL.decode(text.utf8) else { throw WrongJSONType() }
+      return bytes
+    }
+    let der: [UInt8]?
+    switch (type, try object.text(.crv)) {
+    case ("oct", _):
+      guard let key = JWTKey(id: id, secret: try bytes(.k)) else {
+        throw Invalid(reason: "a secret must have at least \(JWTKey.minSecretBytes) bytes")
+      }
+      return key
+    case ("RSA", _): der = DER.rsaKey(modulus: try bytes(.n), exponent: try bytes(.e))
+    case ("EC", "P-256"): der = DER.p256Key(x: try bytes(.x), y: try bytes(.y))
+    case ("OKP", "Ed25519"): der = DER.ed25519Key(try bytes(.x))
+    default: return nil
+    }
+    guard let der, let pair = KeyPair(der: der) else { throw WrongJSONType() }
+    guard let key = JWTKey(id: id, pair: pair) else { throw unsupported }
+    return key
+  }
+}
