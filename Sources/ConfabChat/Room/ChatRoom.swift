@@ -158,7 +158,9 @@ final class ChatRoom: Sendable {
   ) -> ChangeProblem? {
     let bytes = text.map { Array($0.text.utf8) } ?? []
     let (problem, isPending) = state.withLock { state in
-      if let problem = state.problem(of: entry, by: member, isModerator: isModerator) { return (problem as ChangeProblem?, false) }
+      if let problem = state.problem(of: entry, by: member, isModerator: isModerator) {
+        return (problem as ChangeProblem?, false)
+      }
       return (nil, state.publish(entry, bytes, by: member, connection, quota) ?? false)
     }
     if isPending { quota?.charge(bytes.count) }
