@@ -1,5 +1,4 @@
 public import Confab
-internal import FoundationEssentials
 internal import Synchronization
 
 /// Keys that verify JSON Web Tokens (RFC 7519), for ``ConfabChat/Admission/jwt(_:audience:guests:)``. Any thread.
@@ -56,10 +55,10 @@ public final class JWTKeys: Sendable {
     var keys: [JWTKey] = []
     for file in files {
       let reason: String
-      if let content = FileManager.default.contents(atPath: file) {
+      if let content = fileContents(file) {
         do throws(KeyFile.Invalid) {
           guard content.count <= maxFileSize else { throw KeyFile.Invalid(reason: "it has more than 1 MiB") }
-          keys += try KeyFile.parse(Array(content))
+          keys += try KeyFile.parse(content)
           guard keys.count <= maxKeys else { throw tooMany }
           continue
         } catch {
