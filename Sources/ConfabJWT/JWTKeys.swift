@@ -1,4 +1,5 @@
 public import Confab
+internal import ConfabChat
 internal import Synchronization
 
 /// Keys that verify JSON Web Tokens (RFC 7519), for ``ConfabChat/Admission/jwt(_:audience:guests:)``. Any thread.

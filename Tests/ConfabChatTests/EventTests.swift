@@ -53,7 +53,7 @@ struct EventTests {
     #"{"type":"typing"}{"type":"typing"}"#, "{'type':'typing'}", "{\"type\":\"ty\nping\"}",
     #"{"type":"typing","x":NaN}"#,
   ])
-  func whatIsNoEventIsMalformed(_ json: String) {
+  func other_texts_are_malformed_events(_ json: String) {
     #expect(event(json) == nil)
   }
 

@@ -181,7 +181,7 @@ struct HistoryTests {
     #expect(read.text == text && read.textBytes == nil)
   }
 
-  @Test func whatIsAskedForIsForgotten() throws {
+  @Test func dropping_frees_the_requested_memory() throws {
     var history = History(maxMessages: 1000, maxBytes: 1 << 20)
     for number in 1...1000 { history.say("\(number)", tag: "\(number)") }
     let bytes = history.bytes
@@ -211,7 +211,7 @@ struct HistoryOfAnEngineTests {
     #expect(history.isWhole(after: edge) && history.isWhole(after: edge + 1) && !history.isWhole(after: edge - 1))
   }
 
-  @Test func whatIsTooOldIsForgotten() {
+  @Test func old_messages_are_dropped() {
     var history = History(maxMessages: 1000, maxBytes: 1 << 20)
     for number in 1...600 { history.say("\(number)", at: Int64(number)) }
     history.drop(olderThan: 1)
@@ -225,7 +225,7 @@ struct HistoryOfAnEngineTests {
     #expect(history.ids(before: .max) == [601])
   }
 
-  @Test func whatHasBeenKeptComesBack() {
+  @Test func a_snapshot_is_restored() {
     let publications = [4, 9, 11].map { id in
       Publication(
         Draft(kind: .text, bytes: Array("\(id)".utf8), name: "Ann", member: ann, tag: "t\(id)"),

@@ -119,7 +119,7 @@ import Testing
     }
   }
 
-  @Test func whoIsAcceptedByAnotherHandlerIsReadWhenTheRoomIsOpen() async throws {
+  @Test func a_client_accepted_by_another_handler_is_read_when_the_room_is_open() async throws {
     try await withServer(porter: true) { server, chat, engine in
       let (client, gone) = try await blocking {
         (try RawClient(port: server.port, path: "/a"), try RawClient(port: server.port, path: "/a"))

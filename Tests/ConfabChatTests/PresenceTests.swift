@@ -12,7 +12,7 @@ struct PresenceChangesTests {
     presence.take(count: present.count) { present.contains($0.text) }
   }
 
-  @Test func whatIsToldIsHowThingsAre() {
+  @Test func events_add_up_to_the_members() {
     var presence = PresenceChanges()
     #expect(!presence.hasChanges)
     presence.changed(name("Ann"))
@@ -71,7 +71,7 @@ struct PresenceChangesTests {
     #expect(take(&presence, "back").joined == ["back"] && !presence.hasChanges)
   }
 
-  @Test func what_does_not_fit_is_told_as_a_count() {
+  @Test func changes_beyond_the_limit_are_a_count() {
     var presence = PresenceChanges()
     for number in 0..<PresenceChanges.maxPending { presence.changed(name("\(number)")) }
     for _ in 0..<PresenceChanges.maxPending / PresenceChanges.maxNames - 1 { _ = presence.take(count: 1) { _ in true } }

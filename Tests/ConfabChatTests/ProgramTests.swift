@@ -180,8 +180,12 @@ import Testing
       await #expect { try await chat.publish("a", in: "/other", as: "Bot") } throws: {
         ($0 as? ChatError)?.code == .tooManyRooms
       }
-      _ = try await chat.publish("a", in: "/tea", as: "Bot")
+      // The reader begins with the next message when it waits.
+      let publisher = Task {
+        while !Task.isCancelled { _ = try await chat.publish("a", in: "/tea", as: "Bot") }
+      }
       _ = try await next.value
+      publisher.cancel()
     }
   }
 

@@ -33,7 +33,7 @@ struct SessionTests {
   }
 
   @Test(arguments: ["", "x", String(repeating: "g", count: 48), String(repeating: "ä", count: 24)])
-  func whatIsNoSessionIsNone(_ text: String) {
+  func other_texts_are_not_sessions(_ text: String) {
     #expect(Session(text, in: "/") == nil)
   }
 }

@@ -12,7 +12,7 @@ struct SubjectTests {
   }
 
   @Test(arguments: ["%", "%4", "%zz", "100%"])
-  func whatNobodyHasEscapedStays(text: String) { #expect(Subject.unescaped(text) == text) }
+  func unescaped_text_stays(text: String) { #expect(Subject.unescaped(text) == text) }
 }
 
 struct PublishQueueTests {
@@ -36,7 +36,7 @@ struct PublishQueueTests {
     #expect(ids(&queue) == ["b"])
   }
 
-  @Test func whatAnotherServerHasSentIsNotSent() {
+  @Test func a_message_that_another_server_has_sent_is_not_sent() {
     var queue = PublishQueue()
     for id in ["a", "b", "c"] { queue.append(Self.message(id)) }
     _ = queue.settle(id: "b")
@@ -47,7 +47,7 @@ struct PublishQueueTests {
     #expect(queue.isEmpty)
   }
 
-  @Test func whatWaitsForItsRoomIsNotOvertaken() {
+  @Test func a_message_that_waits_for_its_room_is_not_overtaken() {
     var queue = PublishQueue()
     queue.append(Self.message("a", room: 1))
     queue.append(Self.message("b", room: 2))
@@ -277,7 +277,7 @@ struct RemotePresenceTests {
     #expect(remote.count > 0)
   }
 
-  @Test func whoIsAtTwoServersIsWhereTheNewestConnectionIs() {
+  @Test func a_member_at_two_servers_is_where_its_newest_connection_is() {
     var remote = RemotePresence(room: "/")
     let session = Session(in: "/")
     remote.update("one", presence([("Ann", session, 1)], count: 3))

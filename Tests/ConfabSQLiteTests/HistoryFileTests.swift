@@ -56,7 +56,7 @@ struct HistoryFileTests {
     }
   }
 
-  @Test func whatIsWrittenIsRead() throws {
+  @Test func written_messages_are_read() throws {
     try withFolder { folder in
       let ann = Member(number: .max)
       let draft = Draft(kind: .text, bytes: Array("你好".utf8), name: "Ann", member: ann, tag: "t")

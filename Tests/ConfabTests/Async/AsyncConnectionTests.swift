@@ -119,6 +119,7 @@ import Testing
   @Test func messagesEndWithTheCloseCode() async throws {
     let ends = AsyncStream.makeStream(of: String.self)
     try await withServer { connection in
+      ends.continuation.yield("taken")
       do {
         for try await _ in connection.messages {}
         ends.continuation.yield("ended with \(connection.close?.code.rawValue ?? 0)")
@@ -127,10 +128,13 @@ import Testing
     } _: { server in
       var told = ends.stream.makeAsyncIterator()
       let client = try await blocking { try RawClient(port: server.port) }
+      // A connection that is closed before a task takes it is not delivered.
+      #expect(await told.next() == "taken")
       try client.send(8, [0x0F, 0xA0])
       #expect(await told.next() == "ended with 4000")
       #expect(await told.next() == "the connection was closed with 4000: nothing can be sent any more")
       let other = try await blocking { try RawClient(port: server.port) }
+      #expect(await told.next() == "taken")
       other.hangUp(reset: true)
       #expect(await told.next() == "the connection was closed with 1006: nothing can be sent any more")
     }

@@ -51,7 +51,7 @@ struct ProxyTests {
 
   /// U+0600 and U+0301 form one character with an adjacent comma.
   @Test(arguments: ["", "1.2.3.4", "1.2.3.4\u{600}", "\u{600}", "\u{301}", "1.2.3.4,\u{301}", "x", "::1%lo", "\0"])
-  func what_the_proxy_appends_names_the_client(_ forged: String) {
+  func the_address_that_the_proxy_appends_is_the_clients(_ forged: String) {
     let trusted = [AddressRange("10.0.0.0/8")!]
     #expect(trusted.client(forwardedFor: forged + ", 192.0.2.7")?.host == "192.0.2.7")
     #expect(trusted.client(forwardedFor: forged + ",192.0.2.7, 10.0.0.1")?.host == "192.0.2.7")

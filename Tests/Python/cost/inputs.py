@@ -138,6 +138,7 @@ event("edit of an own message, 4,000 letters", type=lambda number: "edit" if num
 event("edit of an own message, one letter", type=lambda number: "edit" if number else "say", id=1, tag="first", text="x")
 event("edit of another member's message", type="edit", id=1, text="x", room=large_message)
 event("removal of a message that is not stored", type="remove", id=1 << 52)
+event("token of 8 KiB, to a server without users", type="token", token="x" * 8192)
 event("typing", type="typing")
 event("rename", type="rename", name=lambda number: f"n{number}")
 event("rename with many accents", type="rename", name=lambda number: f"{number}" + "é̂" * 24)
