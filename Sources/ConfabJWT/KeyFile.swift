@@ -42,22 +42,50 @@ enum KeyFile {
   private static func secret(_ bytes: [UInt8]) throws(Invalid) -> JWTKey {
     var line = bytes[...]
     while let last = line.last, last == 0x0A || last == 0x0D { line.removeLast() }
-    guard !isBareKey(line) else { throw Invalid(reason: "it is a key without the PEM lines BEGIN and END") }
-    guard line.count <= maxSecretBytes, line.allSatisfy({ 0x21...0x7E ~= $0 }),
+    guard !isEncodedKey(line) else {
+      throw Invalid(reason: "it is an encoded key: it must be PEM, with the lines BEGIN and END, a JWK, or a JWK set")
+    }
+    guard line.count <= maxSecretBytes, line.allSatisfy(isOfSecret),
       let key = JWTKey(id: nil, secret: Array(line))
     else {
       throw Invalid(
         reason: """
           it must have a PEM key, a JWK, a JWK set, or a secret: one line of \(JWTKey.minSecretBytes) to \
-          \(maxSecretBytes) ASCII characters without spaces
+          \(maxSecretBytes) characters, of ASCII letters, digits, +, /, =, - and _
           """)
     }
     return key
   }
 
-  /// Whether a line is the base64 of a key or certificate in DER, which some issuers publish. As a secret it would be
-  /// known to everybody.
-  private static func isBareKey(_ line: ArraySlice<UInt8>) -> Bool {
+  /// Whether a secret may have this character: those of base64, base64url and hexadecimal digits. JSON and addresses
+  /// have others.
+  private static func isOfSecret(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): true
+    default: "+/=-_".utf8.contains(byte)
+    }
+  }
+
+  /// Whether a line is base64 or hexadecimal digits of a key or certificate, in DER, PEM or JSON, which some issuers
+  /// publish. As a secret it would be known to everybody.
+  private static func isEncodedKey(_ line: ArraySlice<UInt8>) -> Bool {
+    [base64(line), hexadecimal(line)].contains { bytes in
+      guard let bytes else { return false }
+      if DER.isSequence(bytes) || String(decoding: bytes, as: UTF8.self).hasBytes("-----BEGIN") { return true }
+      let isJSON = bytes.first { !isSpace($0) }.map { "{[\"".utf8.contains($0) } ?? false
+      return isJSON && bytes.allSatisfy { isSpace($0) || 0x20...0x7E ~= $0 }
+    }
+  }
+
+  private static func hexadecimal(_ line: ArraySlice<UInt8>) -> [UInt8]? {
+    guard line.count % 2 == 0 else { return nil }
+    let digits = line.map { UInt8(String(UnicodeScalar($0)), radix: 16) }
+    guard !digits.contains(nil) else { return nil }
+    return stride(from: 0, to: digits.count, by: 2).map { (digits[$0] ?? 0) << 4 | (digits[$0 + 1] ?? 0) }
+  }
+
+  private static func base64(_ line: ArraySlice<UInt8>) -> [UInt8]? {
     let digits = line.compactMap { byte -> UInt8? in
       switch byte {
       case UInt8(ascii: "+"): UInt8(ascii: "-")
@@ -66,7 +94,7 @@ enum KeyFile {
       default: byte
       }
     }
-    return Base64URL.decode(digits).map { DER.isSequence($0) } ?? false
+    return Base64URL.decode(digits)
   }
 
   // MARK: JWK

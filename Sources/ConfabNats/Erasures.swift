@@ -9,16 +9,18 @@ internal import ConfabChat
 struct Erasures {
   typealias Instant = ContinuousClock.Instant
 
-  /// Time after which a request is repeated.
+  /// Time after which a request without a response is repeated.
   private static let timeout = Duration.seconds(2)
+  /// Time after which a request that was rejected is repeated.
+  private static let pause = Duration.seconds(60)
   /// Maximum number of entries. The server that opens the room next deletes further ones.
   private static let limit = 10_000
 
   private struct Entry {
     /// Subject of its room.
     let subject: String
-    /// Time of the last request; nil before the first one.
-    var requestedAt: Instant?
+    /// Time of the next request; nil means now.
+    var dueAt: Instant?
   }
 
   private var entries: [Int: Entry] = [:]
@@ -34,10 +36,13 @@ struct Erasures {
   /// Returns the entries to request now.
   mutating func take(now: Instant) -> [Int] {
     if isEmpty { return [] }
-    let due = entries.filter { $0.value.requestedAt.map { now - $0 > Erasures.timeout } ?? true }.keys.sorted()
-    for offset in due { entries[offset]?.requestedAt = now }
+    let due = entries.filter { $0.value.dueAt.map { now >= $0 } ?? true }.keys.sorted()
+    for offset in due { entries[offset]?.dueAt = now + Erasures.timeout }
     return due
   }
+
+  /// Delays the next request, because the last one was rejected.
+  mutating func postpone(_ offset: Int, now: Instant) { entries[offset]?.dueAt = now + Erasures.pause }
 
   /// Whether an entry, which the stream has for a subject, is to be deleted.
   func includes(_ offset: Int, subject: String) -> Bool { entries[offset]?.subject == subject }
@@ -85,6 +90,7 @@ extension JetStreamState {
   /// Handles that a request has failed. It is repeated, unless the entry does not exist any more.
   private mutating func failed(_ offset: Int, _ error: ApiError, _ now: Instant, _ effects: inout Effects) {
     if error.isNotFound { return erasures.remove(offset) }
+    erasures.postpone(offset, now: now)
     warn("the content of a removed message cannot be deleted from the stream: \(error.text)", now, &effects)
   }
 }

@@ -123,8 +123,8 @@ struct ApiError: Decodable, Error {
   static let streamNotFound = 10_059
   static let streamNameInUse = 10_058
 
-  /// Whether the message of a request does not exist.
-  var isNotFound: Bool { err_code == 10_037 || err_code == 10_057 }
+  /// Whether the message of a request does not exist: "no message found", or "sequence not found".
+  var isNotFound: Bool { err_code == 10_037 || err_code == 10_043 }
 }
 
 enum Api {

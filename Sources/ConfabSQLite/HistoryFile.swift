@@ -14,7 +14,7 @@ final class HistoryFile {
   /// Whether messages are on the disk before they are delivered.
   private let keepsAll: Bool
   private let selectRoom, selectMessages, renumberRoom, writeRoom, insertMessage, writeRun: Statement
-  private let trim, trimAge, oldestRoom, deleteRoom, deleteMessages, deleteFrom, erase, removal: Statement
+  private let trim, trimAge, oldestRoom, deleteRoom, deleteMessages, deleteFrom, erase, lastChange: Statement
   private let savepoint, release, rollback: Statement
   private(set) var run: Int
   /// Number of the last transaction that has written messages.
@@ -91,9 +91,14 @@ final class HistoryFile {
       "DELETE FROM messages WHERE room = ?1 AND id <= (SELECT max(id) FROM messages WHERE room = ?1 AND at < ?2)")
     deleteMessages = try database.prepare("DELETE FROM messages WHERE room = ?")
     deleteFrom = try database.prepare("DELETE FROM messages WHERE room = ? AND id >= ?")
+    // Each change erases the one before it.
     erase = try database.prepare(
-      "UPDATE messages SET bytes = x'' WHERE room = ?1 AND id < ?2 AND (id = ?3 OR target = ?3)")
-    removal = try database.prepare("SELECT 1 FROM messages WHERE room = ? AND target = ? AND kind = 0 LIMIT 1")
+      """
+      UPDATE messages SET bytes = x'' WHERE room = ?1 AND length(bytes) > 0 AND id IN
+        (?3, (SELECT max(id) FROM messages WHERE room = ?1 AND target = ?3 AND id < ?2))
+      """)
+    lastChange = try database.prepare(
+      "SELECT kind FROM messages WHERE room = ? AND target = ? AND id < ? ORDER BY id DESC LIMIT 1")
     deleteRoom = try database.prepare("DELETE FROM rooms WHERE id = ?")
     oldestRoom = try database.prepare("SELECT id FROM rooms ORDER BY at LIMIT 1")
     savepoint = try database.prepare("SAVEPOINT room")
@@ -200,7 +205,7 @@ final class HistoryFile {
           try erase(target, in: room, before: position.offset)
         } ?? false
       try insertMessage.run(
-        .int(room), .int(position.offset), .int(Int(position.time)), .int(draft.storedKind),
+        .int(room), .int(position.offset), .int(Int(position.time)), .int(isErased ? 0 : draft.storedKind),
         .blob(isErased ? [] : draft.bytes),
         .text(draft.name), .text(draft.tag), .number(draft.member.map { Int(Int64(bitPattern: $0.number)) }),
         .number(draft.entry.target))
@@ -215,15 +220,16 @@ final class HistoryFile {
     if retention.age > 0 { try trimAge.run(.int(room), .int(Int(last.time) - retention.age * 1000)) }
   }
 
-  /// Overwrites the content of a message if it is removed, and that of its earlier changes. The write-ahead log may have
-  /// it until SQLite has written that much again. Returns whether the message was removed before.
+  /// Overwrites the content of a message, which its change has, and that of the change before. The write-ahead log may
+  /// have it until SQLite has written that much again. Returns whether the message was removed before: then the new change
+  /// is stored as another removal.
   private func erase(_ target: Int, in room: Int, before offset: Int) throws(DatabaseError) -> Bool {
     // Off at other times: overwriting all that is deleted would double the writing.
     try database.run("PRAGMA secure_delete = ON")
     defer { _ = try? database.run("PRAGMA secure_delete = OFF") }
     try erase.run(.int(room), .int(offset), .int(target))
     var isRemoved = false
-    try removal.rows(.int(room), .int(target)) { _ in isRemoved = true }
+    try lastChange.rows(.int(room), .int(target), .int(offset)) { isRemoved = $0.int(0) == 0 }
     return isRemoved
   }
 

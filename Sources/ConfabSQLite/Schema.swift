@@ -49,7 +49,7 @@ enum Schema {
   ]
 
   /// The changes of each message.
-  private static let targets = "CREATE INDEX messages_target ON messages (room, target) WHERE target IS NOT NULL"
+  private static let targets = "CREATE INDEX messages_target ON messages (room, target, id) WHERE target IS NOT NULL"
 
   /// The first version stored tags without their member, and had no mark.
   private static let fromFirst = ["ALTER TABLE messages ADD COLUMN member INTEGER", "DROP TABLE runs", runs]

@@ -186,6 +186,7 @@ import Testing
       }
       _ = try await next.value
       publisher.cancel()
+      _ = await publisher.result
     }
   }
 

@@ -1,6 +1,6 @@
 import Confab
 import ConfabChat
-import FoundationEssentials
+import Foundation
 import Testing
 
 @testable import ConfabJWT
@@ -16,7 +16,7 @@ struct KeyFileTests {
   }
 
   private static let unusable: [(String, String)] = [
-    ("", "it must have a PEM key"), ("short", "32 to 4096"), (secret + " x", "without spaces"),
+    ("", "it must have a PEM key"), ("short", "32 to 4096"), (secret + " x", "32 to 4096"),
     (secret + "\n" + secret, "one line"), (String(repeating: "x", count: 4097), "32 to 4096"),
     ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "the PEM is not"),
     (TestKeys.lockedPrivate, "without a password"), (TestKeys.rsa1024Public, "2048 to 16384 bits"),
@@ -38,9 +38,31 @@ struct KeyFileTests {
 
   /// Some issuers publish a key as the base64 without the PEM lines. As a secret, everybody would know it.
   @Test(arguments: [TestKeys.rsaPublic, TestKeys.p256Public, TestKeys.ed25519Public, TestKeys.p256Certificate])
-  func keyWithoutPEMLinesIsNoSecret(_ pem: String) {
+  func an_encoded_key_is_not_a_secret(_ pem: String) throws {
     let line = pem.split(separator: "\n").filter { !$0.hasPrefix("-") }.joined()
-    #expect(reason(line) == "it is a key without the PEM lines BEGIN and END")
+    let der = try #require(Data(base64Encoded: line))
+    let hexadecimal = der.map { String(format: "%02x", $0) }.joined()
+    for text in [line, hexadecimal, hexadecimal.uppercased(), Data(pem.utf8).base64EncodedString()] {
+      #expect(reason(text)?.hasPrefix("it is an encoded key") == true, "\(text) is accepted")
+    }
+  }
+
+  @Test func json_in_another_form_is_not_a_secret() {
+    let key = #"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#
+    let text = #""{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}""#
+    for form in [
+      "[\(key)]", text, "https://issuer.example.org/.well-known/jwks.json", Data(key.utf8).base64EncodedString(),
+      Data("[\(key)]".utf8).base64EncodedString(), Data(text.utf8).base64EncodedString(),
+    ] { #expect(reason(form) != nil, "\(form) is accepted") }
+  }
+
+  @Test func secrets_of_common_generators_are_accepted() {
+    for _ in 0..<2000 {
+      let bytes = Data((0..<32).map { _ in UInt8.random(in: 0 ... .max) })
+      #expect(
+        reason(bytes.base64EncodedString()) == nil && reason(bytes.map { String(format: "%02x", $0) }.joined()) == nil)
+    }
+    #expect(reason("0b5e8c1f-6a0d-4e7f-9d2e-1f6a0d4e7f9d") == nil)
   }
 
   /// A point that is not on the curve must not become a key.

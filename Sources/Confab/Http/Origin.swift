@@ -86,15 +86,22 @@ struct OriginPolicy {
     if allowed.contains(where: { $0.isSame(as: "*") || $0.isSame(as: origin) }) { return true }
     // A page opened from a file sends one of these (HTML Standard, section 7.1.1; Electron, some web views).
     if origin == "null" || origin == "file://" { return listensOnLoopbackOnly }
-    return admitsByName(origin, host: host)
+    guard let origin = Origin(origin) else { return false }
+    if isAllowed(origin) { return true }
+    return listensOnLoopbackOnly ? origin.isLoopback : isOwn(origin, host: host)
   }
 
   /// Returns whether the origin is in the list by name, or is the server's own. Only then cookies are a proof of what the
   /// user wants: a browser sends them for every page.
   func admitsByName(_ origin: String?, host: String?) -> Bool {
     guard let origin = origin.flatMap({ Origin($0) }) else { return false }
-    if allowed.contains(where: { Origin($0) == origin }) { return true }
-    if listensOnLoopbackOnly { return origin.isLoopback }
-    return host.flatMap { Authority($0) }.map(origin.isSame) ?? false
+    // Another name for a loopback address may be a trick (DNS rebinding).
+    return isAllowed(origin) || isOwn(origin, host: host) && (origin.isLoopback || !listensOnLoopbackOnly)
+  }
+
+  private func isAllowed(_ origin: Origin) -> Bool { allowed.contains { Origin($0) == origin } }
+
+  private func isOwn(_ origin: Origin, host: String?) -> Bool {
+    host.flatMap { Authority($0) }.map(origin.isSame) ?? false
   }
 }

@@ -32,7 +32,7 @@ final class AdmittedClient: Sendable {
 
   /// Returns the client with the rights and the expiry of a new identity. Its name stays.
   func renewed(_ identity: Identity, _ options: ChatOptions) throws(AdmissionError) -> AdmittedClient {
-    guard identity.id == self.identity.id else { throw AdmissionError(.forbidden, "token of another user") }
+    guard identity.id.isSame(as: self.identity.id) else { throw AdmissionError(.forbidden, "token of another user") }
     var renewed = identity
     renewed.name = self.identity.name
     return try AdmittedClient(renewed, admission, request, options)

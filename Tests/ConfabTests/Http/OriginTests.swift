@@ -42,6 +42,20 @@ struct OriginTests {
     #expect(!policy.admits(origin: nil, host: "localhost"))
   }
 
+  /// A browser sends cookies for every page, so pages of other servers on this machine do not count.
+  @Test(arguments: [
+    ("http://localhost:8080", "localhost:8080", true), ("http://localhost:9999", "localhost:8080", false),
+    ("http://evil.localhost", "localhost:8080", false), ("https://127.9.9.9:1", "127.0.0.1:8080", false),
+    ("http://example.org:8080", "example.org:8080", false), ("https://app.example.com:443", "localhost:8080", true),
+    ("null", "localhost:8080", false), ("file://", "localhost:8080", false),
+  ])
+  func cookies_count_from_own_pages_only(_ origin: String, _ host: String, counts: Bool) {
+    for allowed in [["https://app.example.com"], ["https://app.example.com", "*"]] {
+      let policy = OriginPolicy(allowed: allowed, isRequired: false, listensOnLoopbackOnly: true)
+      #expect(policy.admitsByName(origin, host: host) == counts)
+    }
+  }
+
   @Test func parsesAuthorityWithOptionalPort() throws {
     for (text, host, port) in [
       ("example.org", "example.org", nil), ("EXAMPLE.org:80", "example.org", 80), ("[::1]:1", "[::1]", 1),

@@ -1,3 +1,5 @@
+internal import Confab
+
 /// The members on this server that have each name: one, or several connections of one verified user.
 struct NameHolders {
   /// One member for each unique key of a name.
@@ -31,7 +33,12 @@ enum NameOwner {
   /// Whether `owner`, who has verified a name, may have the name of a member with the owner `other`: the same user has
   /// several connections, or the other member has not verified the name.
   static func mayTake(from other: String?, _ owner: String?) -> Bool {
-    guard let owner else { return false }
-    return other == nil || other == owner
+    owner != nil && isFree(of: other, for: owner)
+  }
+
+  /// Whether `other` is nil or `owner`. Byte for byte: to Swift, texts in different normalization forms are equal.
+  static func isFree(of other: String?, for owner: String?) -> Bool {
+    guard let other else { return true }
+    return owner.map { other.isSame(as: $0) } ?? false
   }
 }

@@ -91,7 +91,7 @@ struct RoomMembers<Connection: AnyObject> {
   mutating func join(_ name: Name, as connection: Connection, session: Session?, owner: String? = nil) -> Join? {
     guard let displaced = makeRoom(for: name, owner, exceptBy: session) else { return nil }
     if let session, let member = local[session.member], member.session.isSame(as: session),
-      member.owner == nil || member.owner == owner
+      NameOwner.isFree(of: member.owner, for: owner)
     {
       guard let old = rename(session.member, to: name, owner) else { return nil }
       local[session.member]?.connection = connection
@@ -101,7 +101,7 @@ struct RoomMembers<Connection: AnyObject> {
         displaced: displaced.first)
     }
     let found = session.flatMap { remote.member(with: $0) }
-    let elsewhere = found.flatMap { $0.owner == nil || $0.owner == owner ? $0 : nil }
+    let elsewhere = found.flatMap { NameOwner.isFree(of: $0.owner, for: owner) ? $0 : nil }
     guard !isTaken(name, exceptBy: elsewhere?.session.member, for: owner) else { return nil }
     let own = session.flatMap { local[$0.member] == nil && !remote.has($0.member) ? $0 : nil }
     let session = elsewhere?.session ?? own ?? Session(in: room)
