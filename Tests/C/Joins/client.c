@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "client.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +125,9 @@ outcome client_receive(client *one) {
     /* When a lagging client closes, libwebsockets drops its pending output, including its close frame. */
     if (one->state == CLOSING) return HAS_LEFT;
     /* The server drops a client that does not read its close frame. */
-    return one->has_stalled ? IS_EVICTED : client_fail(one, "lost its connection without a close frame");
+    if (one->has_stalled) return IS_EVICTED;
+    return client_fail(
+        one, "lost its connection without a close frame: %s", errno == 0 ? "end of the stream" : strerror(errno));
   }
   one->heard_at = now;
   while ((opcode = ws_next(&one->ws, &payload, &length)) != WS_MORE) {

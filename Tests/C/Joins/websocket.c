@@ -102,7 +102,10 @@ int ws_flush(websocket *ws) {
 int ws_read(websocket *ws) {
   ssize_t count = recv(ws->fd, reserve(&ws->received, 65536), 65536, 0);
   if (count < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
-  if (count == 0) return -1;
+  if (count == 0) {
+    errno = 0;
+    return -1;
+  }
   ws->received.end += (size_t)count;
   return (int)count;
 }

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 
 import pytest
 import websockets
@@ -197,3 +198,41 @@ def test_long_history_of_edits_stays_within_its_memory():
                 assert sum(len(json.dumps(message)) for message in bob.welcome["messages"]) < 64 << 10
     with confab("--max-event-rate", 0, "--max-history-bytes", "64KiB", "--max-history-messages", 10_000) as server:
         asyncio.run(asyncio.wait_for(main(server), 60))
+
+
+def wait_for(text, server):
+    end = time.monotonic() + 15
+    while text not in server.said():
+        assert time.monotonic() < end, server.said()
+        time.sleep(0.05)
+
+
+def test_stream_that_keeps_removed_content_is_told():
+    async def remove_one(server):
+        async with rich(server, "Ann") as ann:
+            await removal(ann, (await ann.say(SECRET))["id"])
+    with broker() as one:
+        with confab("--nats", one.url) as server:
+            asyncio.run(remove_one(server))
+        config = one.request("$JS.API.STREAM.INFO.CONFAB")["config"] | {"deny_delete": True}
+        assert one.request("$JS.API.STREAM.DELETE.CONFAB")["success"]
+        assert "error" not in one.request("$JS.API.STREAM.CREATE.CONFAB", json.dumps(config).encode())
+        with confab("--nats", one.url) as server:
+            asyncio.run(remove_one(server))
+            wait_for("the content of a removed message cannot be deleted from the stream", server)
+
+
+def test_servers_that_delete_the_same_content_agree():
+    async def main(one, other):
+        async with rich(one, "Ann") as ann, rich(other, "Bob") as bob:
+            for _ in range(5):
+                said = await ann.say(SECRET)
+                await removal(ann, said["id"])
+                await bob.until("removed", message=said["id"])
+    with broker() as one, confab("--nats", one.url) as first, confab("--nats", one.url) as second:
+        asyncio.run(main(first, second))
+        end = time.monotonic() + 15
+        while SECRET.encode() in stored(one.folder):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert "cannot be deleted" not in first.said() + second.said()
