@@ -216,7 +216,7 @@ static void subscribe(void) {
   /* confab_destroy() ends `all`, and frees `none`. */
 }
 
-static void changed(int result, const confab_chat_page *page, void *user_data) {
+static void changes_read(int result, const confab_chat_page *page, void *user_data) {
   const confab_chat_message *message;
   begin();
   CHECK(result == CONFAB_OK && user_data == NULL && page->count == 4);
@@ -255,7 +255,7 @@ static void change(void) {
   FAILS(edit(NULL, 1, "again"), CONFAB_ERROR_ARGUMENT, "epoch is NULL");
   FAILS(edit(epoch, -1, "again"), CONFAB_ERROR_ARGUMENT, "offset must not be negative");
   FAILS(edit(epoch, 1, ""), CONFAB_ERROR_ARGUMENT, "empty");
-  CHECK(confab_chat_history(server, "/changes", NULL, -1, -1, 9, changed, NULL) == CONFAB_OK);
+  CHECK(confab_chat_history(server, "/changes", NULL, -1, -1, 9, changes_read, NULL) == CONFAB_OK);
   CHECK(wait_for(1) == CONFAB_OK && last_offset == 4);
   strcpy(epoch, first);
 }
