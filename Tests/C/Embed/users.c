@@ -5,7 +5,8 @@
 
 static int data;
 static pthread_t clerk;
-static confab_admission *waiting, *forgotten;
+static confab_admission *waiting, *forgotten[2];
+static int forgotten_count;
 
 static void *decide(void *argument) {
   confab_identity identity;
@@ -71,7 +72,8 @@ static void admit(confab_admission *admission, const confab_request *request, co
     CHECK(pthread_create(&clerk, NULL, decide, NULL) == 0);
     CHECK(pthread_detach(clerk) == 0);
   } else if (strcmp(token, "never") == 0) {
-    forgotten = admission;
+    CHECK(forgotten_count < 2);
+    forgotten[forgotten_count++] = admission;
   } else if (strcmp(token, "errors") == 0) {
     check_errors(admission, &identity);
     CHECK(confab_admit(admission, &identity) == CONFAB_OK);
@@ -109,10 +111,12 @@ int main(int argc, char **argv) {
   CHECK(confab_stop(server, 1000) == CONFAB_OK);
   CHECK(confab_wait(server) == CONFAB_OK);
   CHECK(confab_destroy(server) == CONFAB_OK);
-  /* The admission is valid until it is decided. */
+  /* An admission is valid until it is decided. */
   CHECK(confab_identity_init(&identity, sizeof identity) == CONFAB_OK);
   identity.id = "3";
-  CHECK(forgotten != NULL);
-  FAILS(confab_admit(forgotten, &identity), CONFAB_ERROR_CLOSED, "not waiting");
+  CHECK(forgotten_count == 2);
+  while (forgotten_count > 0) {
+    FAILS(confab_admit(forgotten[--forgotten_count], &identity), CONFAB_ERROR_CLOSED, "not waiting");
+  }
   return 0;
 }
