@@ -285,7 +285,7 @@ options: build
 # Warnings and undocumented public declarations are errors.
 docs: deps
 	CONFAB_DOCS=1 swift package --allow-writing-to-directory .build/docs generate-documentation \
-	  --target Confab --target ConfabChat --target ConfabSQLite --target ConfabNats --target ConfabMetrics \
+	  --target Confab --target ConfabChat --target ConfabJWT --target ConfabSQLite --target ConfabNats --target ConfabMetrics \
 	  --enable-experimental-combined-documentation --warnings-as-errors \
 	  --output-path .build/docs
 	python3 Tests/Python/docs/undocumented.py

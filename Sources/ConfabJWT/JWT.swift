@@ -40,16 +40,16 @@ extension JWTKeys {
   ///
   /// | claim | meaning |
   /// | --- | --- |
-  /// | `sub` | ``ConfabChat/Identity/id``; required |
-  /// | `name` | ``ConfabChat/Identity/name`` |
-  /// | `rooms` | array of at most 256 ``ConfabChat/RoomPattern``s; all rooms without it |
-  /// | `rights` | array of ``ConfabChat/Rights``; `read`, `say` and `history` without it |
-  /// | `exp` | ``ConfabChat/Identity/expires``, in seconds since 1970 |
+  /// | `sub` | `Identity.id`; required |
+  /// | `name` | `Identity.name` |
+  /// | `rooms` | array of at most 256 `RoomPattern`s; all rooms without it |
+  /// | `rights` | array of `Rights`; `read`, `say` and `history` without it |
+  /// | `exp` | `Identity.expires`, in seconds since 1970 |
   /// | `nbf` | the token is not valid before, in seconds since 1970 |
   /// | `aud` | checked if `audience` is not nil |
   ///
   /// - Parameters:
-  ///   - token: at most ``ConfabChat/Admission/maxTokenLength`` bytes.
+  ///   - token: at most `Admission.maxTokenLength` bytes.
   ///   - audience: the text that `aud` must be or contain; nil accepts tokens for every audience.
   ///   - time: the current time in milliseconds since 1970.
   public func identity(

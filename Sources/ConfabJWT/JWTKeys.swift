@@ -2,7 +2,7 @@ public import Confab
 internal import ConfabChat
 internal import Synchronization
 
-/// Keys that verify JSON Web Tokens (RFC 7519), for ``ConfabChat/Admission/jwt(_:audience:guests:)``. Any thread.
+/// Keys that verify JSON Web Tokens (RFC 7519), for `Admission.jwt(_:audience:guests:)`. Any thread.
 ///
 /// A key verifies one algorithm only: a secret HS256, an RSA key RS256, a key on the curve P-256 ES256, an Ed25519 key
 /// EdDSA. The algorithm that a token names must be that of the key, so a token cannot choose how it is checked.
@@ -25,7 +25,7 @@ public final class JWTKeys: Sendable {
   ///
   /// A file has at most 1 MiB, and all files together have at most 16 keys.
   ///
-  /// Throws ``Confab/ConfabError/Code/invalidKey`` if a file cannot be read, or has no usable key, or if there
+  /// Throws `ConfabError.Code.invalidKey` if a file cannot be read, or has no usable key, or if there
   /// are too many keys. The message names the file and, in a JWK set, the key.
   public init(files: [String]) throws(ConfabError) {
     self.files = files

@@ -24,7 +24,9 @@ public struct AdmissionError: Error, Equatable, Sendable {
 
   /// Creates an error.
   ///
-  /// - Parameter message: at most 120 bytes. Nil means a text for `code`.
+  /// - Parameters:
+  ///   - code: the kind of the error.
+  ///   - message: at most 120 bytes. Nil means a text for `code`.
   public init(_ code: Code, _ message: String? = nil) {
     (self.code, self.message) = (code, message ?? AdmissionError.messages[code] ?? code.rawValue)
   }

@@ -22,7 +22,7 @@ export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   if (message.removed) bubble.classList.add("removed");
   bubble.append(body, meta(message, state));
   said.append(byline(name, state), bubble);
-  row.append(...(state ? [] : [face(message)]), said, ...(isSent && !message.removed ? [more()] : []));
+  row.append(...(state ? [] : [face(message)]), said, ...(isSent && !message.removed ? [more(state)] : []));
   return row;
 }
 
@@ -56,10 +56,14 @@ function byline(name, state) {
   return line;
 }
 
-/** The button that opens the menu of a message. It is shown if the message is our own, or if we are a moderator. */
-function more() {
+/**
+ * The button that opens the menu of a message. It is shown if the message is our own, or if we are a moderator. Our own
+ * ones are not in the order of Tab: the field opens the menu of the last one.
+ */
+function more(state) {
   const button = element("button", "more icon");
   button.type = "button";
+  if (state) button.tabIndex = -1;
   button.ariaLabel = words.more;
   button.ariaHasPopup = "menu";
   button.textContent = "⋯";

@@ -44,7 +44,7 @@ const unread = new Unread(jump);
 const typing = new Typing(element("typing"), () => conversation.typing());
 const banner = new Banner(element("banner"), () => conversation.connection.open());
 const unsent = new Unsent(element("unsent"), { retry, discard });
-const composer = new Composer(element("composer"), { send, edit, typed: () => typing.typed() });
+const composer = new Composer(element("composer"), { send, edit, menu: openMenu, typed: () => typing.typed() });
 const menu = new Menu(element("menu"), { edit: (message) => composer.startEditing(message), remove });
 const entry = new Entry(element("entry"), submitted);
 
@@ -181,6 +181,15 @@ function send(text) {
   conversation.say(text);
   showUnsent();
   scroll.jumpToEnd();
+}
+
+/** Opens the menu of the last own message. Returns whether there is one. */
+function openMenu() {
+  const button = [...log.querySelectorAll("#rows .own > .more")].at(-1);
+  if (!button?.checkVisibility()) return false;
+  button.scrollIntoView({ block: "nearest" });
+  menu.open(button);
+  return true;
 }
 
 /** Returns whether the edit was sent. */

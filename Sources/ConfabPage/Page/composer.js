@@ -1,4 +1,5 @@
-// The field for writing. Enter sends, Shift+Enter breaks the line, and an input method may use Enter itself.
+// The field for writing. Enter sends, Shift+Enter breaks the line, and an input method may use Enter itself. In the empty
+// field, the up arrow opens the menu of the last own message.
 
 import { local } from "./storage.js";
 import { own, inherit } from "./tab.js";
@@ -14,7 +15,7 @@ export class Composer {
   /** The message that is being edited. */
   editing = undefined;
 
-  constructor(form, { send, edit, typed }) {
+  constructor(form, { send, edit, menu, typed }) {
     this.form = form;
     this.field = form.querySelector("textarea");
     this.button = form.querySelector("button");
@@ -28,6 +29,7 @@ export class Composer {
       this.submit();
     });
     this.field.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowUp" && this.field.value === "" && menu()) return event.preventDefault();
       if (event.key === "Escape" && this.editing && !event.isComposing) this.stopEditing();
       // 229: Safari ends the composition before the event of the key that ended it.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;

@@ -83,6 +83,16 @@ def test_page_works_with_keyboard_only(server, person):
         focus_comes_to(ann, "chat-input")
         ann.press("Hello", Keys.ENTER, "again", Keys.ENTER)
         ann.wait_for("own", ["Hello", "again"])
+        # The up arrow opens the menu of the last message.
+        ann.press(Keys.ARROW_UP)
+        ann.wait(lambda one: one.is_shown("#menu"))
+        ann.press(Keys.ESCAPE)
+        focus_comes_to(ann, "chat-input")
+        ann.press(Keys.ARROW_UP, Keys.ENTER)
+        ann.wait(lambda one: one.draft == "again")
+        ann.press("!", Keys.ENTER)
+        ann.wait_for("own", ["Hello", "again!"])
+        focus_comes_to(ann, "chat-input")
         guest.say("many\n" * 60)
         ann.wait(lambda one: len(one.messages) == 3)
         # The log can be reached from the field with Shift+Tab, and scrolled.

@@ -89,6 +89,7 @@ def test_name_is_asked_for_once(server, person):
     ann.wait(lambda one: one.has_entered)
     assert ann.people == ["Ann Lee"]
     # A second tab of the same browser is another user.
+    other = person(beside=ann).open(server)
     other.wait(lambda one: "already taken" in one.problem)
     other.find("#name").send_keys(Keys.ENTER)
     other.wait(lambda one: one.has_entered)
