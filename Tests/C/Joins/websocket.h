@@ -35,7 +35,7 @@ void ws_send(websocket *ws, int opcode, const void *data, size_t length);
 int ws_flush(websocket *ws);
 int ws_has_output(const websocket *ws);
 /* Reads once. Returns the number of bytes, 0 when there are none now, -1 when the connection has ended:
- * then errno tells why, or is 0 at the end of the stream. */
+ * then errno is the reason, or 0 at the end of the stream. */
 int ws_read(websocket *ws);
 /* Takes the next message, control frame or the upgrade response out of the read data. Returns its opcode, WS_UPGRADED,
  * WS_MORE, or WS_FAILED with a problem. The payload is valid until the next call. */
