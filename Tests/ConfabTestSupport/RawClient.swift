@@ -133,6 +133,7 @@ package final class RawClient: @unchecked Sendable {
       let count = unsafe bytes[sent...].withUnsafeBytes {
         unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
+      if count < 0 && errno == EINTR { continue }
       guard count > 0 else { throw Failure(description: "cannot send: \(errno)") }
       sent += count
     }
@@ -141,7 +142,9 @@ package final class RawClient: @unchecked Sendable {
   /// Writes as much as the socket takes. Returns 0 if it takes nothing for half a second.
   package func writeSome(_ bytes: ArraySlice<UInt8>) -> Int {
     var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-    guard unsafe poll(&state, 1, 500) == 1 else { return 0 }
+    var ready: Int32
+    repeat { ready = unsafe poll(&state, 1, 500) } while ready < 0 && errno == EINTR
+    guard ready == 1 else { return 0 }
     return unsafe bytes.withUnsafeBytes {
       unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
@@ -188,7 +191,9 @@ package final class RawClient: @unchecked Sendable {
     if position == buffer.count {
       buffer = [UInt8](repeating: 0, count: 65_536)
       position = 0
-      let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+      // A socket with a timeout is not resumed after a signal (signal(7)).
+      var count: Int
+      repeat { count = unsafe recv(descriptor, &buffer, buffer.count, 0) } while count < 0 && errno == EINTR
       if count < 0 && errno == EAGAIN { throw Failure(description: "nothing has come for 10 s") }
       buffer.removeLast(buffer.count - max(count, 0))
       if count <= 0 { return nil }
