@@ -17,9 +17,9 @@
  *
  * OWNERSHIP. Arguments (structs, strings, bytes) belong to the caller; functions copy them before they return. Callback
  * arguments (requests, strings, bytes) belong to Confab and are freed when the callback returns: copy what you need
- * later. The caller owns a server from confab_create() to confab_destroy(). Confab owns connections. A connection
- * pointer is valid from `opened` until `closed` has returned; confab_connection_retain() keeps it valid for longer. Any
- * pointer may be NULL: a function that needs it returns an error.
+ * later. The caller owns a server from confab_create() or confab_chat_create() to confab_destroy(). Confab owns
+ * connections. A connection pointer is valid from `opened` until `closed` has returned; confab_connection_retain() keeps
+ * it valid for longer. Any pointer may be NULL: a function that needs it returns an error.
  *
  * ERRORS. On failure, functions that return int or int64_t do nothing and return a negative number from enum
  * confab_error. confab_strerror() describes the number. confab_last_error() describes the last failure in detail.
@@ -175,7 +175,7 @@ typedef enum confab_log_level {
   CONFAB_LOG_NONE = 7
 } confab_log_level;
 
-/* Time at which a message is in the history file. */
+/* The time when a message is written to the history file. */
 typedef enum confab_durability {
   /* Within 100 ms of its delivery. A killed process loses the messages that it has not written, and a failed machine
    * those that the system has not written. */
@@ -343,10 +343,10 @@ typedef struct confab_config {
   /* High-water mark. confab_send() returns CONFAB_BACKLOGGED while the backlog of the connection is larger. Bytes.
    * Default: 64 KiB. */
   int64_t backlog_mark;
-  /* Time after which a server that stops drops the connections that are still open. Each closing handshake also has the
+  /* Time after which a stopping server drops the connections that are still open. Each closing handshake also has the
    * close timeout. See confab_stop(). Range: 0 to 1 day. Default: 5 s. */
   int64_t stop_timeout_ms;
-  /* Time over which a server that stops spreads the closing of its connections. The stop timeout begins afterwards. See
+  /* Time over which a stopping server spreads the closing of its connections. The stop timeout begins afterwards. See
    * `moving` of confab_callbacks. 0 means no delay. Range: 0 to 1 day. Default: 0 s. */
   int64_t drain_time_ms;
   /* Size of the kernel's send buffer for each connection. It limits the memory for a client that does not read, and the
@@ -387,7 +387,7 @@ typedef struct confab_config {
    * the server exists, there is another file with the suffix "-wal", and no other server may have the file open.
    * Default: NULL, the history is in memory. */
   const char *history_file;
-  /* Time at which a message is in history_file, from enum confab_durability. Default: CONFAB_DURABILITY_NORMAL. */
+  /* The time when a message is written to history_file, from enum confab_durability. Default: CONFAB_DURABILITY_NORMAL. */
   int durability;
   /* Maximum size of history_file. Beyond it, the rooms that have been inactive longest are deleted. Range: 1 MiB to 1
    * TiB. Default: 1 GiB. */

@@ -131,11 +131,11 @@ public struct Configuration: Sendable {
   /// Time for a closing handshake. The connection is dropped afterwards. In this time the client reads what was sent
   /// before the close frame, and answers the close frame. Range: 0 to 1 day. The default is 5 s.
   public var closeTimeout: Duration = .seconds(5)
-  /// Time over which a server that stops spreads the closing of its connections. The stop timeout begins afterwards.
+  /// Time over which a stopping server spreads the closing of its connections. The stop timeout begins afterwards.
   /// See ``Server/stop(within:)`` and ``Handler/moving(_:after:)``. 0 means no delay. Range: 0 to 1 day. The default is
   /// 0 s.
   public var drainTime: Duration = .zero
-  /// Time after which a server that stops drops the connections that are still open. Each closing handshake also has
+  /// Time after which a stopping server drops the connections that are still open. Each closing handshake also has
   /// the close timeout. Range: 0 to 1 day. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
   /// Size of the kernel's send buffer for each connection. It limits the memory for a client that does not read, and

@@ -1,3 +1,4 @@
+internal import Confab
 internal import ConfabChat
 
 // Requests to and responses from JetStream's API: JSON,
@@ -123,8 +124,15 @@ struct ApiError: Decodable, Error {
   static let streamNotFound = 10_059
   static let streamNameInUse = 10_058
 
-  /// Whether the message of a request does not exist: "no message found", or "sequence not found".
-  var isNotFound: Bool { err_code == 10_037 || err_code == 10_043 }
+  /// Whether the message of a request does not exist. The code of a failed deletion has any cause; the text of this one
+  /// is that of nats-server's `ErrStoreMsgNotFound` (2.9 to 2.10).
+  var isNotFound: Bool {
+    switch err_code {
+    case 10_037, 10_043: true
+    case 10_057: description?.isSame(as: "no message found") ?? false
+    default: false
+    }
+  }
 }
 
 enum Api {

@@ -62,11 +62,11 @@ extension Configuration {
       "The connection is dropped afterwards", .closeTimeout),
     Limit(
       "drainTime", option: "drain", .time(\.drainTime, .zero...day),
-      "Time over which a server that stops spreads the closing of its connections",
+      "Time over which a stopping server spreads the closing of its connections",
       "The stop timeout begins afterwards", meaningOfZero: "no delay"),
     Limit(
       "stopTimeout", .time(\.stopTimeout, .zero...day),
-      "Time after which a server that stops drops the connections that are still open",
+      "Time after which a stopping server drops the connections that are still open",
       "Each closing handshake also has the close timeout"),
     Limit(
       "sendBufferSize", option: "send-buffer", .bytes(\.sendBufferSize, 0...many),

@@ -300,7 +300,9 @@ final class SimulatedBroker {
     guard hasMajority, !link.isOfMinority else { return }
     let (number, subject) = entry(message)
     let index = streams.count - 1
-    guard let subject else { return answer(message, link, #"{"error":{"code":400,"err_code":10043}}"#) }
+    guard let subject else {
+      return answer(message, link, #"{"error":{"code":400,"err_code":10057,"description":"no message found"}}"#)
+    }
     let isChanged = streams.contains { stream in
       let messages = stream.rooms[subject] ?? []
       let target = messages.first { $0.number == number }?.target

@@ -214,9 +214,12 @@ def test_stream_that_keeps_removed_content_is_told():
     with broker() as one:
         with confab("--nats", one.url) as server:
             asyncio.run(remove_one(server))
-        config = one.request("$JS.API.STREAM.INFO.CONFAB")["config"] | {"deny_delete": True}
-        assert one.request("$JS.API.STREAM.DELETE.CONFAB")["success"]
-        assert "error" not in one.request("$JS.API.STREAM.CREATE.CONFAB", json.dumps(config).encode())
+        def request(name, body=b""):
+            return one.request(f"$JS.API.STREAM.{name}.CONFAB", body, patience=20)
+
+        config = request("INFO")["config"] | {"deny_delete": True}
+        assert request("DELETE")["success"]
+        assert "error" not in request("CREATE", json.dumps(config).encode())
         with confab("--nats", one.url) as server:
             asyncio.run(remove_one(server))
             wait_for("the content of a removed message cannot be deleted from the stream", server)
