@@ -63,6 +63,26 @@ static inline struct lws_context *shim_create_context(struct lws_context_creatio
     return context;
 }
 
+/* The log of one context. Since 4.3, the objects of a context count themselves in its log, without a lock
+ * (lib/core/logs.c, lwsl_refcount_cx), and contexts that are given no log share one, though their threads differ. Then
+ * the count may become wrong, and an assertion ends the process. */
+typedef void (*shim_emit)(int level, const char *line);
+#if LWS_LIBRARY_VERSION_NUMBER >= 4003000
+typedef lws_log_cx_t shim_log;
+static inline void shim_use_log(struct lws_context_creation_info *info, shim_log *log, int levels, shim_emit emit)
+{
+    log->u.emit = emit;
+    log->lll_flags = (uint32_t)levels;
+    info->log_cx = log;
+}
+#else
+typedef struct shim_log { char unused; } shim_log;
+static inline void shim_use_log(struct lws_context_creation_info *info, shim_log *log, int levels, shim_emit emit)
+{
+    (void)info, (void)log, (void)levels, (void)emit;
+}
+#endif
+
 /* Whether lws was built with extensions. Its headers declare their functions in any case. */
 extern __typeof__(lws_set_extension_option) lws_set_extension_option __attribute__((weak));
 static inline int shim_has_extensions(void) { return lws_set_extension_option != NULL; }

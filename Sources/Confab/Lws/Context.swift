@@ -57,6 +57,7 @@ internal import Synchronization
     unsafe info.headers = memory.headers
     unsafe info.server_string = memory.string("confab")
     unsafe info.vhost_name = memory.string("confab")
+    unsafe LwsLog.use(memory.allocate(shim_log.self, [shim_log()]), in: &info)
     let loops = unsafe memory.allocate(UnsafeMutableRawPointer?.self, [UnsafeMutableRawPointer(uv.loop)])
     unsafe info.foreign_loops = unsafe loops
 

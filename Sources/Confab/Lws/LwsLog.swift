@@ -11,14 +11,23 @@ enum LwsLog {
     var lws = logger
     lws[metadataKey: "source"] = "libwebsockets"
     self.logger.withLock { $0 = lws }
-    unsafe lws_set_log_level(Int32(LLL_ERR | LLL_WARN)) { level, line in
-      // Not an error: lws logs this for each socket that it is handed with a request.
-      if unsafe strstr(line!, ": calling service") != nil { return }
-      // The second loop's context cannot watch the system's routes, which the server does not need (4.3.3).
-      if unsafe strstr(line!, ": netlink bind failed") != nil { return }
-      let text = unsafe String(cString: line!)
-      LwsLog.emit(level, text)
-    }
+    unsafe lws_set_log_level(levels, received)
+  }
+
+  /// Gives a context a log of its own. `log` must live as long as the context.
+  static func use(_ log: UnsafeMutablePointer<shim_log>, in info: inout lws_context_creation_info) {
+    unsafe shim_use_log(&info, log, levels, received)
+  }
+
+  private static let levels = Int32(LLL_ERR | LLL_WARN)
+
+  private static let received: @convention(c) (Int32, UnsafePointer<CChar>?) -> Void = { level, line in
+    // Not an error: lws logs this for each socket that it is handed with a request.
+    if unsafe strstr(line!, ": calling service") != nil { return }
+    // The second loop's context cannot watch the system's routes, which the server does not need (4.3.3).
+    if unsafe strstr(line!, ": netlink bind failed") != nil { return }
+    let text = unsafe String(cString: line!)
+    LwsLog.emit(level, text)
   }
 
   /// Limits the rate of lines and escapes them, because much of what lws logs comes from peers.
