@@ -45,9 +45,10 @@ extension Chat {
     of position: StreamPosition, to text: String?, in room: String, as name: String
   ) throws(ChatError) -> ProgramMessage {
     guard let tag = Tag(Chat.randomKey) else { preconditionFailure("random keys are valid") }
+    let text = try text.map { text throws(ChatError) in try checked(text) }
     return ProgramMessage(
       entry: text == nil ? .removal(of: position.offset) : .edit(of: position.offset), epoch: position.epoch,
-      text: text == nil ? nil : try checked(text ?? ""), room: try checkedRoom(room), name: try checkedName(name),
+      text: text, room: try checkedRoom(room), name: try checkedName(name),
       tag: tag)
   }
 

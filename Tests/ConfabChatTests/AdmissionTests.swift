@@ -6,17 +6,6 @@ import Testing
 @testable import ConfabChat
 
 @Suite(.timeLimit(.minutes(1))) struct AdmissionTests {
-  /// Passes connections on to the chat without asking it for authorization.
-  private final class Porter: Handler {
-    let chat: any Handler
-
-    init(_ chat: any Handler) { self.chat = chat }
-
-    func opened(_ connection: Connection, request: Request) { chat.opened(connection, request: request) }
-    func received(_ message: Message, from connection: Connection) { chat.received(message, from: connection) }
-    func closed(_ connection: Connection, _ close: Close) { chat.closed(connection, close) }
-  }
-
   private struct OtherError: Error {}
 
   /// Decisions that the test makes. Their task ends when it is cancelled.

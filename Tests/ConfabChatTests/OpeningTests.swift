@@ -37,17 +37,6 @@ import Testing
     func shutdown() async {}
   }
 
-  /// Passes connections on to the chat without asking it for authorization.
-  private final class Porter: Handler {
-    let chat: any Handler
-
-    init(_ chat: any Handler) { self.chat = chat }
-
-    func opened(_ connection: Connection, request: Request) { chat.opened(connection, request: request) }
-    func received(_ message: Message, from connection: Connection) { chat.received(message, from: connection) }
-    func closed(_ connection: Connection, _ close: Close) { chat.closed(connection, close) }
-  }
-
   private func withServer(
     handshakeTimeout: Duration = .seconds(10), porter: Bool = false,
     _ body: (Server, Chat, HeldEngine) async throws -> Void

@@ -146,10 +146,10 @@ struct RoomState {
     _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
   ) -> MessageStream.PublishResult? {
     let (name, tag) = (message.name, message.tag)
-    guard message.entry.target != nil else {
+    guard let target = message.entry.target else {
       return stream.publish(bytes, tag: tag, from: member, named: name, .program([done]), quota, to: presence.audience)
     }
-    guard message.entry.target.flatMap({ stream.author(at: $0) }) != nil else {
+    guard stream.author(at: target) != nil else {
       done(.failure(ChatError(.historyGone, "the message is not stored, or has been removed")))
       return nil
     }
