@@ -82,7 +82,8 @@ extension Connection {
     let known = isReading ? 0 : UInt64(kernel.silence)
     guard known + doubt(threshold) < silence else { return silence }
     activity.time = now &- UInt32(truncatingIfNeeded: known)
-    activity.isPinged = isReading && activity.isPinged
+    // Also while the peer reads: its answer to the last ping may have come since.
+    activity.isPinged = false
     return known
   }
 

@@ -22,9 +22,12 @@ PIECE = 60_000
 class Reader:
     """A raw client with a small window that reads only on request."""
 
-    def __init__(self, port, path="/"):
+    def __init__(self, port, path="/", segment=None):
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        if segment:
+            # With the loopback device's segments of 64 KiB, a small window would advance only by a timer.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         self.socket.settimeout(20)
         self.socket.connect(("127.0.0.1", port))
         key = base64.b64encode(os.urandom(16)).decode()
@@ -239,17 +242,19 @@ def test_backlog_of_silent_rooms_is_freed_for_others():
             reader.close()
 
 
+async def speak(server, size):
+    async with websockets.connect(server.ws, compression=None, max_size=None) as speaker:
+        await speaker.send(bytes(size))
+        await speaker.recv()
+
+
 @pytest.mark.slow
 def test_slow_reader_with_progress_is_not_idle():
     options = ("--idle-timeout", 2, "--ping-interval", 1, "--send-buffer", "4KiB", "--no-compression")
     with confab(*options) as server, contextlib.closing(Reader(server.port)) as slow:
         size = 400_000
 
-        async def speak():
-            async with websockets.connect(server.ws, compression=None, max_size=None) as speaker:
-                await speaker.send(bytes(size))
-                await speaker.recv()
-        asyncio.run(asyncio.wait_for(speak(), 20))
+        asyncio.run(asyncio.wait_for(speak(server, size), 20))
         start, count = time.monotonic(), 0
         # Behind the message are pings, which the client can answer only after it has read the message.
         while count < size:
@@ -258,6 +263,26 @@ def test_slow_reader_with_progress_is_not_idle():
             count += len(data)
             time.sleep(0.1)
         assert time.monotonic() - start > 4
+
+
+def test_client_that_has_answered_a_ping_is_pinged_again():
+    """It reads slowly just after its answer. After that it has nothing to read but pings."""
+    ping, pong = b"\x89\0", b"\x8a\x80\0\0\0\0"
+    with confab("--idle-timeout", 2, "--ping-interval", 1, "--no-compression") as server, \
+            contextlib.closing(Reader(server.port, segment=1000)) as client:
+        assert client.socket.recv(100) == ping
+        client.socket.sendall(pong)
+        asyncio.run(asyncio.wait_for(speak(server, 60_000), 20))
+        count = pings = 0
+        while pings < 3:
+            data = client.socket.recv(2000)
+            assert data, f"dropped although it has answered {pings} pings"
+            count += len(data)
+            if ping in data:
+                pings += 1
+                client.socket.sendall(pong)
+            if count < 60_000:
+                time.sleep(0.05)
 
 
 def test_reader_without_progress_is_idle():
