@@ -11,9 +11,9 @@ release deb tarball: export SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(she
 
 .PHONY: release deb tarball test-packages test-traits
 
-# Builds the files of the packages, with the versions of the Swift packages in .packaging/Package.resolved.
+# Builds the files of the packages, with the versions of the Swift packages in .packaging/pins.json.
 release:
-	cp .packaging/Package.resolved Package.resolved
+	cp .packaging/pins.json Package.resolved
 	$(MAKE) libraries
 	@mkdir -p $(PACKAGES)
 	python3 .packaging/sbom.py $(VERSION) $(SOURCE_DATE_EPOCH) $(LIBRARIES)/confab $(LIBRARIES)/libconfab.so.0 \
