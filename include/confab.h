@@ -3,7 +3,7 @@
  *
  * A server has one or more event loops. Each connection belongs to one loop, and its callbacks run on that loop's
  * thread. With confab_start() each loop gets a thread of its own. With confab_run() the first loop runs on the calling
- * thread. With confab_config.uv_loop the server runs on your libuv loop. One iteration of a loop, which reads what has
+ * thread. With confab_config.uv_loop the server runs on your libuv loop, with confab_config.is_polled in any other loop. One iteration of a loop, which reads what has
  * arrived, runs callbacks and jobs, and writes, is called a turn.
  *
  * THREADS. The comment of each function ends with the threads that may call it:
@@ -426,6 +426,22 @@ typedef struct confab_config {
   /* Time that a client of the rich protocol has to send a new token when its identity has expired. Then it is closed
    * with 4002. Clients of the plain protocol are closed at once. Range: 0 to 1 day. Default: 30 s. */
   int64_t token_grace_ms;
+
+  /* Sockets and event loops of the program */
+
+  /* Descriptors of listening TCP sockets, `listening_socket_count` of them, at most 64, to be used in place of `host`
+   * and `port`. The server takes them over when it is created: do not use or close them afterwards. If the function that
+   * creates it fails, they stay yours. All event loops accept from them. Default: NULL, none. */
+  const int *listening_sockets;
+  size_t listening_socket_count;
+  /* Whether other servers may listen on the same port at the same time (SO_REUSEPORT), so that the next server can
+   * start before this one stops. The other servers need this setting, too, and must run as the same user. Default: 0, a
+   * port that is in use is an error. */
+  int shares_port;
+  /* Whether the server runs in an event loop of any kind, epoll or GLib's for example. The server then has one event
+   * loop, whatever `loops` is, and creates no thread. Call confab_start(), and then confab_poll_step() until the server
+   * has stopped. Excludes uv_loop. Default: 0. */
+  int is_polled;
 } confab_config;
 
 /* Sets the size and the defaults. `size` is sizeof *config. Any thread. */
@@ -499,15 +515,39 @@ CONFAB_API int confab_create(
  * `subprotocols` is. Any thread. */
 CONFAB_API int confab_chat_create(const confab_config *config, confab_server **server);
 
-/* Starts the event loops, each on a thread of its own, or in confab_config.uv_loop, and returns at once. Returns
- * CONFAB_ERROR_STATE if the server has been started before. Any thread. With confab_config.uv_loop, only the thread of
- * that loop. */
+/* Starts the event loops, each on a thread of its own, or in the program's loop (confab_config.uv_loop, is_polled), and
+ * returns at once. Returns CONFAB_ERROR_STATE if the server has been started before. Any thread. With a loop of the
+ * program, only the thread of that loop. */
 CONFAB_API int confab_start(confab_server *server);
 
 /* Starts the server and returns when it has stopped. The first loop runs on the calling thread, the others on threads
  * of their own. Callbacks may call confab_stop(). Returns CONFAB_ERROR_STATE if the server has been started before, or
- * has confab_config.uv_loop; use confab_start() then. Any thread. */
+ * has confab_config.uv_loop or is_polled; use confab_start() then. Any thread. */
 CONFAB_API int confab_run(confab_server *server);
+
+/* Returns the descriptor that is readable when confab_poll_step() has something to do. Do not read from it. These three
+ * functions return CONFAB_ERROR_STATE unless confab_config.is_polled is set and the server has been started:
+ *
+ *   int wait, fd = confab_poll_fd(server);
+ *   do {
+ *     struct pollfd ready = {fd, POLLIN, 0};
+ *     wait = confab_poll_timeout(server);
+ *     poll(&ready, 1, wait);
+ *   } while (confab_poll_step(server) == 1);
+ *
+ * Any thread. */
+CONFAB_API int confab_poll_fd(confab_server *server);
+
+/* Returns the maximum time in milliseconds until the next call of confab_poll_step(), as poll() takes it: -1 means no
+ * limit. Other negative numbers are errors. What the program has published or sent since the last step is written by
+ * this call, or the result is 0 and the next step writes it. So call this function just before each poll, after all
+ * other work. The thread of confab_poll_step(). */
+CONFAB_API int confab_poll_timeout(confab_server *server);
+
+/* Runs one turn, without waiting: reads what has arrived, runs callbacks and jobs, and writes. Returns 1 while the
+ * server is running, and 0 when it has stopped. Calls within a callback have no effect. Always call it on the same
+ * thread, which is the loop's thread. */
+CONFAB_API int confab_poll_step(confab_server *server);
 
 /* Begins to stop the server, and returns at once. The server accepts no new connections, and closes the existing ones
  * with 1001. Connections that are open after `deadline_ms` milliseconds, 0 to a day, are dropped. With -1, the closing
@@ -823,6 +863,12 @@ CONFAB_API int confab_request_remote_port(const confab_request *request);
  * after handshake_timeout_ms, and when it stops. Afterwards, `authorization` is invalid. Any thread. */
 CONFAB_API int confab_accept(
     confab_authorization *authorization, void *user_pointer, void (*release)(void *user_pointer));
+
+/* Adds a header to the response that accepts the client, "Set-Cookie" for example. It replaces an earlier header with
+ * the same name. The headers of the handshake itself cannot be replaced, and all headers of a client have at most 1024
+ * bytes, with 4 bytes for each: otherwise the function returns CONFAB_ERROR_ARGUMENT. Call it before confab_accept(), on
+ * the same thread. */
+CONFAB_API int confab_add_header(confab_authorization *authorization, const char *name, const char *value);
 
 /* Rejects a client with an HTTP response, for instance with status 401 or 403. The arguments are those of
  * confab_respond(). Returns CONFAB_ERROR_CLOSED if the authorization is no longer pending, see confab_accept().

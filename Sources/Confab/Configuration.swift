@@ -18,8 +18,9 @@ public struct Configuration: Sendable {
   /// start before this one stops. The other servers need this setting, too, and must run as the same user. The default
   /// is false: a port that is in use is an error.
   public var sharesPort = false
-  /// Descriptors of listening TCP sockets, to be used in place of ``host`` and ``port``. The server takes them over,
-  /// and closes them when it stops. All event loops accept from them. The default is none.
+  /// Descriptors of listening TCP sockets, to be used in place of ``host`` and ``port``. The server takes them over when
+  /// it is created: do not use or close them afterwards. If its initializer throws, they stay the application's. All
+  /// event loops accept from them. The default is none.
   public var listeningSockets: [Int32] = []
 
   /// The certificate. With one, the server speaks `https` and `wss` instead of `http` and `ws`. A page request without

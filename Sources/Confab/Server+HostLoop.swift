@@ -14,6 +14,6 @@ extension Server {
   ) throws(ConfabError) {
     var configuration = configuration
     configuration.loops = 1
-    try self.init(configuration, host: unsafe HostLoop.Pointer(loop), handler: makeHandler)
+    try self.init(configuration, on: .host(unsafe HostLoop.Pointer(loop)), handler: makeHandler)
   }
 }

@@ -36,8 +36,8 @@ public final class Server: Service, Sendable {
   private let admission: Admission
   private let certificate: Certificate?
   private let asyncConnections: Connections?
-  /// The application's libuv loop, if the server runs in it.
-  private let host: HostLoop.Pointer?
+  /// Where the loops run, unless each has a thread of its own.
+  private let place: EventLoop.RunPlace?
 
   /// Counters and measurements since the server was created.
   public var statistics: Statistics {
@@ -56,11 +56,11 @@ public final class Server: Service, Sendable {
     _ configuration: Configuration = Configuration(),
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
-    try self.init(configuration, host: nil, handler: makeHandler)
+    try self.init(configuration, on: nil, handler: makeHandler)
   }
 
   init(
-    _ configuration: Configuration, host: HostLoop.Pointer?, connections: Connections? = nil,
+    _ configuration: Configuration, on place: EventLoop.RunPlace?, connections: Connections? = nil,
     handler makeHandler: @escaping @Sendable (EventLoop) -> any Handler
   ) throws(ConfabError) {
     try configuration.validate()
@@ -86,10 +86,12 @@ public final class Server: Service, Sendable {
       for descriptors in bound.descriptors[loops.count...] { bound.close(descriptors) }
       throw error
     }
+    // The loops have duplicates. If an error was thrown before, the application keeps its descriptors.
+    for descriptor in configuration.listeningSockets { closeFile(descriptor) }
     self.configuration = configuration
     self.admission = admission
     self.certificate = certificate
-    self.host = host
+    self.place = place
     asyncConnections = connections
     self.addresses = bound.addresses
     self.loops = loops
@@ -106,8 +108,8 @@ public final class Server: Service, Sendable {
     }
   }
 
-  /// Starts the event loops, each on a thread of its own, or in the application's libuv loop if the server has one. A
-  /// server can be started once.
+  /// Starts the event loops, each on a thread of its own, or in the application's event loop if the server was made for
+  /// one. A server can be started once.
   public func start() throws(ConfabError) {
     try start(firstOn: .ownThread)
   }
@@ -127,7 +129,7 @@ public final class Server: Service, Sendable {
     guard isFirst else { throw ConfabError(.alreadyStarted, "the server has been started before; make a new one") }
     // The first loop starts last: it may occupy this thread.
     for loop in loops.reversed() {
-      let place = host.map { .host($0) } ?? (loop.index == 0 ? place : .ownThread)
+      let place = self.place ?? (loop.index == 0 ? place : .ownThread)
       if loop.start(on: place, whenEnded: { [weak self] in self?.loopEnded() }) { continue }
       for rest in loops[...loop.index] { rest.discard() }
       stop(within: .zero)
@@ -141,6 +143,9 @@ public final class Server: Service, Sendable {
   package var isRunning: Bool {
     origin.isCurrent && state.withLock { if case .running = $0.phase { true } else { false } }
   }
+
+  /// Whether the server runs in steps.
+  package var isPolled: Bool { if case .steps = place { true } else { false } }
 
   /// Whether the server accepts clients: it has been started, and is not stopping.
   public var isReady: Bool {

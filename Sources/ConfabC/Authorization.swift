@@ -39,6 +39,7 @@ internal import Synchronization
     case done
   }
   private let state = Mutex(State.open)
+  private let headers = Mutex<[String: String]>([:])
   private let origin = OriginProcess()
   /// The decision about a client that is not waiting any more.
   private let notWaiting: Decision
@@ -96,17 +97,43 @@ internal import Synchronization
     }
   }
 
+  /// Adds a header to the response that accepts a client.
+  static func add(_ name: String, _ value: String, to handle: OpaquePointer?) throws(CError) {
+    let target = try unsafe of(handle, "authorization")
+    let problem: String? = target.headers.withLock { headers in
+      // Names of headers are case-insensitive.
+      let earlier = headers.keys.first { $0.lowercased() == name.lowercased() }
+      var with = headers
+      if let earlier { with[earlier] = nil }
+      with[name] = value
+      if let problem = Authorization.problem(withHeaders: with) { return problem }
+      headers = with
+      return nil
+    }
+    if let problem { throw .argument(problem) }
+  }
+
+  /// Accepts a client, with the headers that were added.
+  static func accept(_ handle: OpaquePointer?, _ context: ConnectionContext) throws(CError) {
+    let headers = try unsafe of(handle, "authorization").headers.withLock { $0 }
+    try unsafe decide(handle, .authorization(.accept(context: context, headers: headers)))
+  }
+
+  /// Returns the decision of a handle, borrowed from the program.
+  private static func of(_ handle: OpaquePointer?, _ name: String) throws(CError) -> ProgramDecision {
+    guard let handle = unsafe handle else { throw .argument("the \(name) is NULL") }
+    let target = unsafe Unmanaged<ProgramDecision>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+    try target.origin.checked()
+    guard target.notWaiting.name == name else { throw .argument("the pointer is not of an \(name)") }
+    return target
+  }
+
   /// Makes the decision and releases the program's reference.
   static func decide(_ handle: OpaquePointer?, _ decision: Decision) throws(CError) {
-    guard let handle = unsafe handle else { throw .argument("the \(decision.name) is NULL") }
-    let target = unsafe Unmanaged<ProgramDecision>.fromOpaque(UnsafeRawPointer(handle))
-    try unsafe target.takeUnretainedValue().origin.checked()
-    guard unsafe target.takeUnretainedValue().notWaiting.name == decision.name else {
-      throw .argument("the pointer is not of an \(decision.name)")
-    }
-    let (isMade, continuation) = unsafe target.takeUnretainedValue().make(decision)
+    let target = try unsafe of(handle, decision.name)
+    let (isMade, continuation) = target.make(decision)
     guard let isMade else { throw CError(CONFAB_ERROR_STATE, "the \(decision.name) has been decided already") }
-    unsafe target.release()
+    unsafe Unmanaged.passUnretained(target).release()
     continuation?.resume(returning: decision)
     if !isMade { throw CError(CONFAB_ERROR_CLOSED, "the client is not waiting any more") }
   }
@@ -158,9 +185,16 @@ public func confab_accept(
   _ release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
 ) -> Int32 {
   result { () throws(CError) in
-    try unsafe ProgramDecision.decide(
-      authorization,
-      .authorization(.accept(context: ConnectionContext(userPointer: userPointer, release: release))))
+    try unsafe ProgramDecision.accept(authorization, ConnectionContext(userPointer: userPointer, release: release))
+  }
+}
+
+@c @implementation
+public func confab_add_header(
+  _ authorization: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?
+) -> Int32 {
+  result { () throws(CError) in
+    try unsafe ProgramDecision.add(string(name, "name"), string(value, "value"), to: authorization)
   }
 }
 

@@ -64,7 +64,8 @@ private var serverSettings: [ConfigField<Configuration>] {
     .number(\.max_message_rate, \.maxMessageRate), .number(\.max_byte_rate, \.maxByteRate),
     .number(\.max_ping_rate, \.maxPingRate), .milliseconds(\.ping_interval_ms, \.pingInterval),
     .milliseconds(\.idle_timeout_ms, \.idleTimeout), .milliseconds(\.close_timeout_ms, \.closeTimeout),
-    .flag(\.limits_loopback, \.limitsLoopback), .flag(\.proxy_protocol, \.proxyProtocol),
+    .flag(\.shares_port, \.sharesPort), .flag(\.limits_loopback, \.limitsLoopback),
+    .flag(\.proxy_protocol, \.proxyProtocol),
     .number(\.backlog_mark, \.backlogMark),
     .milliseconds(\.stop_timeout_ms, \.stopTimeout), .milliseconds(\.drain_time_ms, \.drainTime),
     .number(\.send_buffer_size, \.sendBufferSize),
@@ -142,12 +143,24 @@ extension confab_config {
         keyFile: string(tls_key_file, "tls_key_file"))
     }
     configuration.mounts = try unsafe readMounts()
+    configuration.listeningSockets = try unsafe readListeningSockets()
+    if unsafe uv_loop != nil && is_polled != 0 {
+      throw CError(CONFAB_ERROR_CONFIGURATION, "uv_loop and is_polled exclude each other")
+    }
     configuration.subprotocols = try unsafe strings(subprotocols, "a subprotocol")
     configuration.allowedOrigins = try unsafe strings(allowed_origins, "an allowed origin")
     configuration.allowedHosts = try unsafe strings(allowed_hosts, "an allowed host")
     configuration.trustedProxies = try unsafe strings(trusted_proxies, "a trusted proxy")
     configuration.logger = try unsafe logger(log)
     return configuration
+  }
+
+  private func readListeningSockets() throws(CError) -> [Int32] {
+    let count = unsafe listening_socket_count
+    guard (0...64).contains(count) else { throw .argument("listening_socket_count must be 0 to 64, not \(count)") }
+    guard count > 0 else { return [] }
+    guard let sockets = unsafe listening_sockets else { throw .argument("listening_sockets is NULL") }
+    return unsafe Array(UnsafeBufferPointer(start: sockets, count: count))
   }
 
   private func readMounts() throws(CError) -> [Mount] {

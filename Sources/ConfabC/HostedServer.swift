@@ -13,7 +13,7 @@ internal import Synchronization
   let rooms: Rooms?
   /// Nil for a server with callbacks.
   private let chat: HostedChat?
-  /// Whether the server runs in the program's loop.
+  /// Whether the server runs in an event loop of the program.
   private let isOnHostLoop: Bool
   /// The URL of the page, freed with this object.
   private(set) var url: UnsafeMutablePointer<CChar>?
@@ -25,7 +25,7 @@ internal import Synchronization
     _ config: confab_config, _ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?
   ) throws(CError) {
     log = unsafe LogTarget(config)
-    isOnHostLoop = unsafe config.uv_loop != nil
+    isOnHostLoop = unsafe config.uv_loop != nil || config.is_polled != 0
     rooms = try unsafe Rooms(limit: config.chatOptions().maxRooms)
     chat = nil
     // nonisolated(unsafe): the program is responsible for its pointer.
@@ -39,7 +39,7 @@ internal import Synchronization
   /// A chat.
   init(chat config: confab_config) throws(CError) {
     log = unsafe LogTarget(config)
-    isOnHostLoop = unsafe config.uv_loop != nil
+    isOnHostLoop = unsafe config.uv_loop != nil || config.is_polled != 0
     rooms = nil
     let options = try unsafe config.chatOptions()
     let admission = try unsafe config.admission()
@@ -65,6 +65,8 @@ internal import Synchronization
       }
       if let loop = unsafe UnsafeMutableRawPointer(config.uv_loop) {
         server = try unsafe Server(configuration, onUvLoop: loop, handler: makeHandler)
+      } else if unsafe config.is_polled != 0 {
+        server = try Server(polled: configuration, handler: makeHandler)
       } else {
         server = try Server(configuration, handler: makeHandler)
       }
@@ -86,7 +88,7 @@ internal import Synchronization
 
   func run() throws(CError) {
     if isOnHostLoop {
-      throw CError(CONFAB_ERROR_STATE, "the server uses uv_loop: call confab_start(), and run the loop")
+      throw CError(CONFAB_ERROR_STATE, "the server has uv_loop or is_polled: call confab_start(), and run the loop")
     }
     isStarted.store(true, ordering: .releasing)
     do throws(ConfabError) { try server.startOnThisThread() } catch { throw CError(error) }
@@ -155,6 +157,14 @@ internal import Synchronization
       throw CError(CONFAB_ERROR_STATE, "the server is not a chat: use confab_chat_create()")
     }
     return chat
+  }
+
+  /// Returns the server of a handle, if it runs in steps and has been started.
+  static func polled(_ handle: OpaquePointer?) throws(CError) -> Server {
+    let host = try unsafe of(handle)
+    guard host.server.isPolled else { throw CError(CONFAB_ERROR_STATE, "is_polled was not set") }
+    try host.checkStarted()
+    return host.server
   }
 
   var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }

@@ -61,11 +61,12 @@ final class World: @unchecked Sendable {
     sim_begin({ count in World.current!.choose(count) }, { World.current!.interleave() })
     logs = (0..<(shape.isChat ? 1 : shape.logs)).map { _ in BroadcastLog() }
     if shape.isChat { chat = Chat() }
+    // The servers close their descriptors: numbers must not be used again for other listeners.
+    listeners = (0..<shape.loops).map { _ in Listening.descriptor() }
     for loop in 0..<shape.loops {
       let host = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
       _ = uv_loop_init(host)
       hosts.append(host)
-      listeners.append(Listening.descriptor())
       servers.append(on(loop) { makeServer(loop) })
     }
   }

@@ -26,7 +26,7 @@ extension Server {
     authorize: @escaping @Sendable (borrowing Request) -> Authorization = { _ in .accept() }
   ) throws(ConfabError) {
     let connections = Connections()
-    try self.init(configuration, host: nil, connections: connections) { _ in
+    try self.init(configuration, on: nil, connections: connections) { _ in
       AsyncHandler(connections, authorize: authorize)
     }
   }

@@ -4,7 +4,7 @@
 /// The context of a connection while its state is `connecting`.
 final class PendingAuthorization {
   let request: RequestHead
-  /// The response header section that accepts the handshake.
+  /// The response header section that accepts the handshake, without the application's headers.
   let answer: [UInt8]
   var task: Task<Void, Never>?
 
@@ -45,7 +45,7 @@ extension Connection {
       // Before the response: a client that has it must receive everything that is published from then on, on any loop.
       // The handler's own messages are written when the turn ends.
       loop.opened(self, Request(pending.request))
-      let answer = pending.answer
+      let answer = pending.answer.dropLast(2) + Array(acceptance.headerLines.utf8) + pending.answer.suffix(2)
       guard socket.write(answer.span) == .taken else {
         // The client has gone, and its socket is not polled: nothing else ends it.
         state = .closing

@@ -161,8 +161,9 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: Running
 
-  /// Where a loop runs: on its own thread, on the calling thread until it has ended, or in the host's libuv loop.
-  enum RunPlace { case ownThread, thisThread, host(HostLoop.Pointer) }
+  /// Where a loop runs: on its own thread, on the calling thread until it has ended, in the host's libuv loop, or in
+  /// steps.
+  enum RunPlace { case ownThread, thisThread, host(HostLoop.Pointer), steps }
 
   /// Starts the loop. `whenEnded` is called last, on the loop's thread. Returns false if its thread cannot be made.
   func start(on place: RunPlace, whenEnded: @escaping @Sendable () -> Void) -> Bool {
@@ -191,8 +192,20 @@ public final class EventLoop: @unchecked Sendable {
     case .ownThread: return uv.start(events, name: "confab-loop-\(index)")
     case .thisThread: uv.runHere(events)
     case .host(let host): HostLoop(host, uv).start(events, whenClosed: whenEnded)
+    case .steps: uv.begin(events)
     }
     return true
+  }
+
+  /// See ``Server/pollDescriptor``.
+  var pollDescriptor: Int32 { uv.descriptor }
+
+  /// See ``Server/pollTimeout``. Within a turn, the next one is due at once.
+  func willPoll() -> Int32 { uv.isTurning ? 0 : uv.willPoll() }
+
+  /// Runs one turn of a loop that runs in steps, and ends the loop after the last one.
+  func step() {
+    if !uv.isTurning && !uv.turn() { uv.end() }
   }
 
   /// Frees a loop that was never started. Pending jobs of callers are not run; those of actors run elsewhere.

@@ -56,7 +56,10 @@ internal import CLibwebsockets
     let subprotocol = upgrade.unknownSubprotocol.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""
     let name = "Sec-WebSocket-Extensions: \(Compression.name)"
     let parameters = compression.map { "\(name)\($0.parameters)\r\n" } ?? ""
-    guard headers.replace(subprotocol + (compression == nil ? "" : "\(name)\r\n"), by: parameters) else {
+    var ownLines = ""
+    if case .accept(let acceptance) = upgrade.authorization { ownLines = acceptance.headerLines }
+    let linesOfLws = subprotocol + (compression == nil ? "" : "\(name)\r\n")
+    guard headers.replace(linesOfLws, by: parameters + ownLines) else {
       return answerUnknownForm()
     }
     let source = upgrade.source(agreeingTo: unsafe wsi.subprotocol)

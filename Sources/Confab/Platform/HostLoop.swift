@@ -17,6 +17,7 @@ internal import CLibwebsockets
   private let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
   private let timer = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
   private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
+  private let prepare = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
   private var whenClosed: () -> Void = {}
 
   init(_ host: Pointer, _ uv: UvLoop) {
@@ -28,6 +29,7 @@ internal import CLibwebsockets
     unsafe poll.deallocate()
     unsafe timer.deallocate()
     unsafe idle.deallocate()
+    unsafe prepare.deallocate()
   }
 
   /// Begins. `whenClosed` is called last, in the host's loop, when all handles of this object are closed.
@@ -38,11 +40,17 @@ internal import CLibwebsockets
     unsafe uv_poll_init(host, poll, uv.descriptor)
     unsafe uv_timer_init(host, timer)
     unsafe uv_idle_init(host, idle)
+    unsafe uv_prepare_init(host, prepare)
     unsafe poll.pointee.data = this
     unsafe timer.pointee.data = this
     unsafe idle.pointee.data = this
+    unsafe prepare.pointee.data = this
     unsafe uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { handle, _, _ in
       unsafe HostLoop.of(handle!.pointee.data).turn()
+    }
+    unsafe uv_prepare_start(prepare) { handle in
+      let this = unsafe HostLoop.of(handle!.pointee.data)
+      this.schedule(this.uv.willPoll())
     }
     uv.begin(events)
     schedule(0)
@@ -53,7 +61,7 @@ internal import CLibwebsockets
   }
 
   private func turn() {
-    if let next = uv.turn() { schedule(next) } else { close() }
+    if !uv.turn() { close() }
   }
 
   private func schedule(_ milliseconds: Int32) {
@@ -71,6 +79,7 @@ internal import CLibwebsockets
   private func close() {
     // Stops before the descriptor is closed, and its number reused.
     unsafe uv_poll_stop(poll)
+    unsafe closeHandle(prepare)
     uv.end()
     unsafe closeHandle(idle)
     // The timer's callback may come before the idle handle's. A handle that is closed within a callback comes last.

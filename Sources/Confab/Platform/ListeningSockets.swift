@@ -26,7 +26,12 @@ struct ListeningSockets {
     isEncrypted = configuration.tls != nil
     descriptors = Array(repeating: [], count: configuration.loops)
     guard configuration.listeningSockets.isEmpty else {
-      for descriptor in configuration.listeningSockets { try take(descriptor) }
+      do throws(ConfabError) {
+        for descriptor in configuration.listeningSockets { try duplicate(descriptor) }
+      } catch {
+        for descriptors in descriptors { close(descriptors) }
+        throw error
+      }
       return
     }
     var attempts = configuration.port == 0 ? 16 : 1
@@ -82,17 +87,21 @@ struct ListeningSockets {
     return bound.port
   }
 
-  /// Takes over a listening socket, for all loops.
-  private mutating func take(_ descriptor: Int32) throws(ConfabError) {
+  /// Makes duplicates of a listening socket, one for each loop.
+  private mutating func duplicate(_ descriptor: Int32) throws(ConfabError) {
     guard let bound = unsafe SocketAddress(of: descriptor, getsockname), bound.isInternet,
       option(descriptor, SOL_SOCKET, SO_ACCEPTCONN) == 1
     else {
       throw ConfabError(.cannotListen, "descriptor \(descriptor) is not a listening TCP socket")
     }
     shim_set_nonblocking(descriptor)
-    shim_close_on_exec(descriptor)
     for loop in descriptors.indices {
-      descriptors[loop].append(loop == 0 ? descriptor : shim_duplicate(descriptor))
+      let own = shim_duplicate(descriptor)
+      guard own >= 0 else {
+        throw ConfabError(
+          .cannotListen, "descriptor \(descriptor) cannot be duplicated: \(lastSystemMessage() ?? "unknown")")
+      }
+      descriptors[loop].append(own)
     }
     addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
   }

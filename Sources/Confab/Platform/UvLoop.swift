@@ -1,8 +1,8 @@
 internal import CLibwebsockets
 internal import Synchronization
 
-/// A libuv loop and the handles that an event loop needs. It runs on its own thread, or in turns of another libuv loop,
-/// see HostLoop.swift.
+/// A libuv loop and the handles that an event loop needs. It runs on its own thread, or in turns of a host: another libuv
+/// loop (HostLoop.swift), or an event loop of any kind (Server+Polled.swift).
 ///
 /// Loop thread only, except ``wake()`` and ``isCurrent``, and what comes before ``start(_:name:)``.
 @safe final class UvLoop: @unchecked Sendable {
@@ -104,19 +104,29 @@ internal import Synchronization
     end()
   }
 
-  /// Begins to run the loop in turns of the host's loop, which calls ``turn()``, and ``end()`` at last.
+  /// Begins to run the loop in turns of a host, which calls ``willPoll()``, polls ``descriptor``, and calls ``turn()``. It
+  /// calls ``end()`` at last.
   func begin(_ events: Events) {
     self.events = events
     enterThread()
     events.started()
   }
 
-  /// Runs one non-blocking iteration. Returns the delay until the next one in ms, -1 for none, nil once all handles are
-  /// closed and only ``end()`` is left. The next iteration is due earlier if ``descriptor`` is readable.
-  func turn() -> Int32? {
+  /// Runs one non-blocking iteration. Returns false once all handles are closed and only ``end()`` is left.
+  func turn() -> Bool {
     enterThread()
-    guard unsafe uv_run(loop, UV_RUN_NOWAIT) != 0 else { return nil }
-    // The host polls next. At this point, a loop that runs by itself would prepare to poll.
+    isTurning = true
+    defer { isTurning = false }
+    return unsafe uv_run(loop, UV_RUN_NOWAIT) != 0
+  }
+  /// Whether ``turn()`` is running.
+  private(set) var isTurning = false
+
+  /// Called when the host is about to poll. Writes what the host's own callbacks have brought since the last turn, and
+  /// returns the delay until the next one in ms, -1 for none. It is due earlier if ``descriptor`` is readable.
+  func willPoll() -> Int32 {
+    enterThread()
+    unsafe uv_update_time(loop)
     events.willPoll()
     return unsafe shim_has_new_watchers(loop) != 0 ? 0 : uv_backend_timeout(loop)
   }

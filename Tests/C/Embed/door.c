@@ -25,6 +25,7 @@ static void *decide(void *argument) {
   const char *const bad[] = {"Bad Name", "value", NULL};
   FAILS(confab_reject(knocking, 200, bad, NULL, 0), CONFAB_ERROR_ARGUMENT, "is not a valid header");
   if (strcmp(name, "friend") == 0) {
+    CHECK(confab_add_header(knocking, "X-Decided", "later") == CONFAB_OK);
     CHECK(confab_accept(knocking, &guest, release) == CONFAB_OK);
   } else {
     CHECK(confab_reject(knocking, 403, NULL, "not today\n", 10) == CONFAB_OK);
@@ -40,6 +41,15 @@ static void authorize(confab_authorization *authorization, const confab_request 
   (void)user_data;
   FAILS(confab_respond(request, 200, NULL, "", 0), CONFAB_ERROR_STATE, "http");
   if (token != NULL && strcmp(token, "secret") == 0) {
+    char value[1100];
+    memset(value, 'x', sizeof value);
+    value[sizeof value - 1] = 0;
+    CHECK(confab_add_header(authorization, "set-cookie", "seen=0") == CONFAB_OK);
+    CHECK(confab_add_header(authorization, "Set-Cookie", "seen=1; HttpOnly") == CONFAB_OK);
+    FAILS(confab_add_header(authorization, "X-Value", value), CONFAB_ERROR_ARGUMENT, "the limit is 1024");
+    FAILS(confab_add_header(authorization, "X-Value", "a\r\nb"), CONFAB_ERROR_ARGUMENT, "not a valid header");
+    FAILS(confab_add_header(authorization, "upgrade", "h2c"), CONFAB_ERROR_ARGUMENT, "the handshake itself");
+    FAILS(confab_add_header(NULL, "X-Value", "1"), CONFAB_ERROR_ARGUMENT, "NULL");
     CHECK(confab_accept(authorization, NULL, NULL) == CONFAB_OK);
     FAILS(confab_accept(authorization, NULL, NULL), CONFAB_ERROR_STATE, "decided already");
   } else if (name != NULL && strcmp(name, "nobody") == 0) {

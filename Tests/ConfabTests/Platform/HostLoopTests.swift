@@ -57,6 +57,20 @@ private final class Echo: Handler {
   func received(_ message: Message, from connection: Connection) { connection.send(message) }
 }
 
+/// Connections that have joined a log.
+private final class Readers: Handler, @unchecked Sendable {
+  // @unchecked: all is used on the thread of the host's loop.
+  var log: BroadcastLog?
+  var newest: Connection?
+  var count = 0
+
+  func opened(_ connection: Connection, request: borrowing Request) {
+    if let log { connection.join(log) }
+    newest = connection
+  }
+  func received(_ message: Message, from connection: Connection) {}
+}
+
 @Suite struct HostLoopTests {
   private let configuration = Configuration(host: "127.0.0.1", port: 0)
 
@@ -111,6 +125,36 @@ private final class Echo: Handler {
     server.stop()
     await running.wait()
     #expect(host.idleTime > .milliseconds(50))
+  }
+
+  @Test func messageOfTheHostIsWrittenInTheSameIteration() async throws {
+    let host = Host()
+    let (log, readers) = (BroadcastLog(), Readers())
+    let server = try unsafe Server(configuration, onUvLoop: UnsafeMutableRawPointer(host.loop)) { _ in
+      readers.log = log
+      return readers
+    }
+    try server.start()
+    let (ticked, continuation) = AsyncStream.makeStream(of: Never.self)
+    host.tick {
+      guard let reader = readers.newest else { return false }
+      // Older messages, of 6 bytes each, have been written.
+      #expect(reader.bufferedAmount <= 2 * 6)
+      if readers.count == 20 {
+        continuation.finish()
+        return true
+      }
+      readers.count += 1
+      log.append(Message(.text, Array("tick".utf8).span))
+      #expect(reader.bufferedAmount > 0)
+      return false
+    }
+    let running = onThread { host.run() }
+    let client = try RawClient(port: server.port)
+    for _ in 0..<20 { #expect(try client.receive() == .text("tick")) }
+    await ticked.wait()
+    server.stop(within: .zero)
+    await running.wait()
   }
 
   @Test func unstartedServerLeavesNothingInTheLoop() throws {

@@ -8,6 +8,14 @@ import ConfabSQLite
 import Logging
 import ServiceLifecycle
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 final class Echo: Handler {
   func received(_ message: Message, from connection: Connection) { connection.send(message) }
 }
@@ -21,6 +29,12 @@ actor Counter {
   let loop: EventLoop
   init(on loop: EventLoop) { self.loop = loop }
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+}
+
+func serveInSteps(_ server: Server) throws {
+  try server.start()
+  var descriptor = pollfd(fd: server.pollDescriptor, events: Int16(POLLIN), revents: 0)
+  repeat { poll(&descriptor, 1, server.pollTimeout) } while server.step()
 }
 
 func serveByTasks() async throws {

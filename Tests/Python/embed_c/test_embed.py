@@ -231,8 +231,10 @@ def test_callback_authorizes_and_responds(tree, programs, tmp_path):
         async def main():
             async with connect("?token=secret", subprotocols=["door.v1"], origin="https://example.org") as client:
                 assert (client.subprotocol, await client.recv()) == ("door.v1", "welcome")
+                assert client.response.headers.get_all("Set-Cookie") == ["seen=1; HttpOnly"]
             async with connect("?name=friend") as client:
                 assert await client.recv() == "a guest"
+                assert client.response.headers["X-Decided"] == "later"
             for query, status, body in (("?name=foe", 403, b"not today\n"), ("", 401, b"who are you?\n")):
                 with pytest.raises(websockets.InvalidStatus) as caught:
                     await connect(query)
@@ -294,6 +296,24 @@ def test_every_accepted_client_is_released_when_the_server_stops(tree, programs)
 def test_loop_threads_have_names_and_block_signals(tree, programs):
     with Program(tree, programs["threads"][0]) as program:
         program.end()
+
+
+def test_server_runs_in_steps_of_the_programs_loop(tree, programs):
+    with Program(tree, programs["steps"][0], under=VALGRIND) as program:
+        async def main():
+            async with websockets.connect(program.ws) as client:
+                assert [await client.recv() for _ in range(3)] == ["tick"] * 3
+                await client.send("hello")
+                while (heard := await client.recv()) == "tick":
+                    pass
+                assert heard == "hello"
+                await client.send("stop")
+                with pytest.raises(websockets.ConnectionClosedOK):
+                    while await client.recv() == "tick":
+                        pass
+                assert client.close_code == 1001
+        asyncio.run(asyncio.wait_for(main(), 60))
+        assert program.end() == "stopped\n"
 
 
 def test_child_of_fork_gets_an_error(tree, programs):

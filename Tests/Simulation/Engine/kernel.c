@@ -3,8 +3,10 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,7 +46,27 @@ sim_client *sim_connect(int listener, bool offers_compression, const char *path,
     return client;
 }
 
-bool has_waiting(int listener) { return waiting[listener % LISTENERS] != NULL; }
+/* The server accepts from a duplicate of the descriptor that it gets. */
+static int originals[1024];
+static int queue_of(int listener)
+{
+    return (listener < 1024 && originals[listener] ? originals[listener] : listener) % LISTENERS;
+}
+
+int fcntl(int descriptor, int command, ...)
+{
+    va_list arguments;
+    long argument;
+    int result;
+    va_start(arguments, command);
+    argument = va_arg(arguments, long);
+    va_end(arguments);
+    result = (int)syscall(SYS_fcntl, descriptor, command, argument);
+    if (command == F_DUPFD_CLOEXEC && result >= 0 && result < 1024) originals[result] = descriptor;
+    return result;
+}
+
+bool has_waiting(int listener) { return waiting[queue_of(listener)] != NULL; }
 
 bool is_client_readable(const sim_client *client)
 {
@@ -151,15 +173,15 @@ ssize_t kernel_write(sim_client *client, const uint8_t *bytes, size_t count)
 int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags)
 {
     struct sockaddr_in peer = { .sin_family = AF_INET, .sin_port = htons(40000), .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    sim_client *client = waiting[listener % LISTENERS];
-    int index = 0;
+    int index = 0, queue = queue_of(listener);
+    sim_client *client = waiting[queue];
     (void)flags;
     while (index < DESCRIPTORS && clients[index]) index++;
     if (!client || index == DESCRIPTORS) {
         errno = EAGAIN;
         return -1;
     }
-    waiting[listener % LISTENERS] = client->next;
+    waiting[queue] = client->next;
     clients[index] = client;
     client->descriptor = FIRST_DESCRIPTOR + index;
     memcpy(address, &peer, sizeof peer);
@@ -170,6 +192,7 @@ int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags
 int close(int descriptor)
 {
     sim_client *client = client_of(descriptor);
+    if (descriptor >= 0 && descriptor < 1024) originals[descriptor] = 0;
     if (!client) return (int)syscall(SYS_close, descriptor);
     clients[descriptor - FIRST_DESCRIPTOR] = NULL;
     client->descriptor = -1;

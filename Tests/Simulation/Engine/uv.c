@@ -45,6 +45,7 @@ uv_thread_t uv_thread_self(void) { return (uv_thread_t)thread; }
 uint64_t sim_now(void) { return now; }
 void sim_advance(uint64_t milliseconds) { now += milliseconds; }
 uint64_t uv_now(const uv_loop_t *loop) { return loop->time; }
+void uv_update_time(uv_loop_t *loop) { loop->time = now; }
 uint64_t uv_hrtime(void) { return now * 1000000; }
 int sim_open_handles(void) { return open_handles; }
 uint64_t sim_steps(void) { return steps; }
