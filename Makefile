@@ -54,7 +54,7 @@ SWIFT_STATIC = $(shell swiftc -print-target-info | sed -n 's/.*"runtimeResourceP
 SWIFT_RUNTIME := -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -lswift_Concurrency \
   -lswiftSynchronization -lswift_StringProcessing -lswift_RegexParser -lswiftGlibc -lswiftDispatch -ldispatch \
   -lBlocksRuntime -lswift_Builtin_float -lswiftCore
-SYSTEM_LIBRARIES = $(shell pkg-config --libs-only-L libwebsockets libuv) -lwebsockets -luv -lutf8proc -lsqlite3 -lssl -lcrypto -lz \
+SYSTEM_LIBRARIES = $(shell pkg-config --libs-only-L libwebsockets libuv) -lwebsockets -luv -lutf8proc -lsqlite3 -lnats -lssl -lcrypto -lz \
   -lstdc++ -lm -lpthread -ldl
 
 # Builds the C libraries and the program with a static Swift runtime.
@@ -73,7 +73,7 @@ libraries: build
 	clang -shared -o $(LIBRARIES)/libconfab.so.0 -Wl,-soname,libconfab.so.0,--version-script,$(LIBRARIES)/versions \
 	  -Wl,--gc-sections,-z,defs,-z,nodelete,-z,now,-s $(LIBRARIES)/confab.o $(SYSTEM_LIBRARIES)
 	swiftc -static-stdlib -use-ld=lld -o $(LIBRARIES)/confab @.build/release/confab.product/Objects.LinkFileList \
-	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -z -Xlinker now -Xlinker -s $(SYSTEM_LIBRARIES) -lnats \
+	  -Xlinker --defsym=main=ConfabCLI_main -Xlinker --gc-sections -Xlinker -z -Xlinker now -Xlinker -s $(SYSTEM_LIBRARIES) \
 	  -Xlinker --start-group -lFoundationEssentials -l_FoundationCShims -l_FoundationCollections -Xlinker --end-group
 	for shell in bash zsh fish; do $(LIBRARIES)/confab --generate-completion-script $$shell > $(LIBRARIES)/confab.$$shell; done
 	sed -i '1{/^#!/d}' $(LIBRARIES)/confab.bash
@@ -205,7 +205,7 @@ test-cluster: build $(PYTHON) .build/apt-nats-server $(NATS_NEW)
 	$(PYTEST) $(SIDE_BY_SIDE) $(if $(LONG),Tests/Python/cluster,Tests/Python/cluster/test_broker.py Tests/Python/cluster/test_connecting.py)
 
 # Tests C programs, built from an installed tree, under valgrind.
-test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind
+test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind .build/apt-nats-server
 	$(PYTEST) Tests/Python/embed_c
 
 # Runs the Autobahn test suite in ten seconds.

@@ -153,6 +153,7 @@ let package = Package(
       name: "ConfabC",
       dependencies: [
         "CConfab", "Confab", "ConfabChat", "ConfabSQLite",
+        .target(name: "ConfabNats", condition: .when(traits: ["NATS"])),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings

@@ -427,6 +427,29 @@ typedef struct confab_config {
    * with 4002. Clients of the plain protocol are closed at once. Range: 0 to 1 day. Default: 30 s. */
   int64_t token_grace_ms;
 
+  /* Several servers */
+
+  /* URLs of servers of one NATS cluster, like "nats://host:4222" or "tls://user:password@host:4222", ended by NULL.
+   * JetStream stores the history of the chat. All servers with the same stream form one chat. Excludes history_file.
+   * Messages have 8 KiB of headers there, and must be smaller than NATS accepts, so set max_message_size to at most 1 MiB
+   * less 8 KiB, unless the brokers have a larger limit. The server connects in the background: until it has, clients
+   * wait in their handshakes. Default: NULL, none. */
+  const char *const *nats_urls;
+  /* Name of the stream: 1 to 32 letters, digits, "-" and "_". A missing stream is created. Default: NULL, "CONFAB". */
+  const char *nats_stream;
+  /* Number of NATS servers that store each message: 1, 3 or 5. Applies only when Confab creates the stream. Default: 1. */
+  int nats_replicas;
+  /* Maximum disk space of the stream. The oldest messages are deleted. Applies only when Confab creates the stream. 0
+   * means no limit. Default: 1 GiB. */
+  int64_t nats_max_bytes;
+  /* NATS credentials file, with a JWT and the seed of the user's key. Default: NULL, none. */
+  const char *nats_credentials_file;
+  /* CA certificates (PEM) that verify the NATS server. Default: NULL, those of the system. */
+  const char *nats_ca_file;
+  /* PEM files: the client's certificate chain for NATS, and its private key. Default: NULL for both. */
+  const char *nats_certificate_file;
+  const char *nats_key_file;
+
   /* Sockets and event loops of the program */
 
   /* Descriptors of listening TCP sockets, `listening_socket_count` of them, at most 64, to be used in place of `host`

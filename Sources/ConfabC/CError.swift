@@ -54,7 +54,8 @@ extension Limit {
   }
 }
 
-private func memberName(_ name: String) -> String {
+/// Returns the name in the header of a setting in Swift.
+func memberName(_ name: String) -> String {
   name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
 }
 

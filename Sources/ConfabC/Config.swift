@@ -2,6 +2,9 @@ public import CConfab
 internal import Confab
 internal import ConfabChat
 internal import ConfabSQLite
+#if NATS
+  internal import ConfabNats
+#endif
 
 @c @implementation
 public func confab_config_init(_ config: UnsafeMutablePointer<confab_config>?, _ size: Int) -> Int32 {
@@ -90,6 +93,11 @@ extension confab_config {
     var config = unsafe confab_config(Configuration(), ChatOptions())
     unsafe config.log_level = Int32(CONFAB_LOG_NOTICE.rawValue)
     unsafe config.max_history_file_size = Int64(SQLiteEngine.defaultFileSize)
+    #if NATS
+      let stream = JetStreamOptions(urls: [])
+      unsafe config.nats_replicas = Int32(stream.replicas)
+      unsafe config.nats_max_bytes = Int64(stream.maxBytes)
+    #endif
     unsafe config.token_grace_ms = Int64(Admission.open.grace / .milliseconds(1))
     return unsafe config
   }
@@ -106,30 +114,6 @@ extension confab_config {
     unsafe chatSettings.forEach { unsafe $0.read(self, to: &options) }
     do throws(ConfabError) { try options.validate() } catch { throw CError(error) }
     return options
-  }
-
-  /// Returns the engine of a chat with the settings in this struct.
-  func engine(_ options: ChatOptions, _ log: LogTarget) throws(CError) -> any Engine {
-    guard let durability = unsafe durabilities[durability] else {
-      throw unsafe CError(CONFAB_ERROR_CONFIGURATION, "durability must be 0 or 1, not \(durability)")
-    }
-    let size = unsafe Int(max_history_file_size)
-    if let range = SQLiteEngine.problem(ofFileSize: size) {
-      throw CError(CONFAB_ERROR_CONFIGURATION, "max_history_file_size \(range)")
-    }
-    guard unsafe history_file != nil else { return MemoryEngine() }
-    let file = try unsafe string(history_file, "history_file")
-    let logger = try unsafe logger(log)
-    do throws(ConfabError) {
-      return try SQLiteEngine(
-        file: file, durability: durability, maxFileSize: size, options: options, logger: logger)
-    } catch {
-      throw CError(error)
-    }
-  }
-
-  private var durabilities: [Int32: SQLiteEngine.Durability] {
-    [Int32(CONFAB_DURABILITY_NORMAL.rawValue): .normal, Int32(CONFAB_DURABILITY_FULL.rawValue): .full]
   }
 
   /// Returns the server's settings in this struct.

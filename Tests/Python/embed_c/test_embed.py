@@ -15,6 +15,7 @@ import websockets
 from embed_c.installed import SOURCES, VALGRIND, WARNINGS, Program, Tree, run
 from support import joins_checker
 from support.confab_process import make_certificate
+from support.nats_process import broker
 
 NAMES = sorted(path.stem for path in SOURCES.glob("*.c"))
 COMPILERS = [["gcc", "-std=c99"], ["clang", "-std=c99"], ["g++", "-x", "c++"]]
@@ -175,6 +176,25 @@ def test_program_publishes_and_reads_in_its_chat(tree, programs, tmp_path, histo
         asyncio.run(asyncio.wait_for(main(), 60))
         program.close_input()
         assert program.end() == "done\n"
+
+
+def test_programs_form_one_chat_on_nats(tree, programs):
+    program = programs["stream"][0]
+    with broker() as nats, Program(tree, program, nats.url) as one, Program(tree, program, nats.url) as other:
+        async def main():
+            async with websockets.connect(one.ws + "tea") as here, websockets.connect(other.ws + "tea") as there:
+                for client in (here, there):
+                    await client.send("hello")
+                    assert await here.recv() == await there.recv() == "hello"
+                one.process.stdin.write("\n")
+                one.process.stdin.flush()
+                line = await there.recv()
+                assert line == await here.recv() and "Bot" in line and line.endswith("here")
+        asyncio.run(asyncio.wait_for(main(), 60))
+        other.process.stdin.write("\n")
+        for program in (one, other):
+            program.close_input()
+            program.end()
 
 
 async def expect(client, kind):
