@@ -562,8 +562,8 @@ CONFAB_API int confab_run(confab_server *server);
 CONFAB_API int confab_poll_fd(confab_server *server);
 
 /* Returns the maximum time in milliseconds until the next call of confab_poll_step(), as poll() takes it: -1 means no
- * limit. Other negative numbers are errors. What the program has published or sent since the last step is written by
- * this call, or the result is 0 and the next step writes it. So call this function just before each poll, after all
+ * limit. Other negative numbers are errors. The call writes the messages that the program has published or sent since
+ * the last step, or it returns 0 and the next step writes them. So call this function just before each poll, after all
  * other work. The thread of confab_poll_step(). */
 CONFAB_API int confab_poll_timeout(confab_server *server);
 

@@ -24,9 +24,9 @@ extension Server {
   /// ``init(polled:handler:)``, or has stopped. Do not read from it. Any thread.
   public var pollDescriptor: Int32 { isPolled ? loops[0].pollDescriptor : -1 }
 
-  /// Maximum time in milliseconds until the next call of ``step()``, as poll(2) takes it: -1 means no limit. What the
-  /// program has published or sent since the last step is written by this call, or the result is 0 and the next step
-  /// writes it. So get it just before each poll, and after all other work. The thread of the steps.
+  /// Maximum time in milliseconds until the next call of ``step()``, as poll(2) takes it: -1 means no limit. The
+  /// call writes the messages that the program has published or sent since the last step, or it returns 0 and the next
+  /// step writes them. So get it just before each poll, and after all other work. The thread of the steps.
   public var pollTimeout: Int32 { isRunning && isPolled ? loops[0].willPoll() : -1 }
 
   /// Runs one turn, without waiting: reads what has arrived, runs handlers and jobs, and writes. Returns whether the
