@@ -564,12 +564,12 @@ CONFAB_API int confab_poll_fd(confab_server *server);
 /* Returns the maximum time in milliseconds until the next call of confab_poll_step(), as poll() takes it: -1 means no
  * limit. Other negative numbers are errors. The call writes the messages that the program has published or sent since
  * the last step, or it returns 0 and the next step writes them. So call this function just before each poll, after all
- * other work. The thread of confab_poll_step(). */
+ * other work. Loop thread. */
 CONFAB_API int confab_poll_timeout(confab_server *server);
 
 /* Runs one turn, without waiting: reads what has arrived, runs callbacks and jobs, and writes. Returns 1 while the
- * server is running, and 0 when it has stopped. Calls within a callback have no effect. Always call it on the same
- * thread, which is the loop's thread. */
+ * server is running, and 0 when it has stopped. Calls within a callback have no effect. Loop thread: always the
+ * one that called confab_start(). */
 CONFAB_API int confab_poll_step(confab_server *server);
 
 /* Begins to stop the server, and returns at once. The server accepts no new connections, and closes the existing ones
@@ -832,9 +832,9 @@ typedef struct confab_chat_subscription confab_chat_subscription;
 /* Calls `callback(result, message, user_data)` with CONFAB_OK for each message of a room after a position, and then for
  * each new message, in the order of the offsets. `message` is freed when the callback returns. The next message is read
  * after that, so a slow callback needs no memory. With `epoch` NULL, `offset` is ignored, and the sequence begins with
- * new messages when the room is open, shortly after this function has returned. To miss no message, begin at the
- * position `end_epoch` and `end_offset` of a page. A program that stores the position of each message that it has
- * handled, and begins there after a restart, handles each message at least once.
+ * the first message that is published after this call. To continue after a page, begin at its `end_epoch` and
+ * `end_offset`. A program that stores the position of each message that it has handled, and begins there after a
+ * restart, handles each message at least once.
  *
  * If the sequence cannot be continued, `callback` is called once more, with NULL and an error: CONFAB_ERROR_ROOMS,
  * CONFAB_ERROR_UNAVAILABLE, CONFAB_ERROR_EPOCH, or CONFAB_ERROR_HISTORY_GONE if the callback lags so far behind that
@@ -889,8 +889,8 @@ CONFAB_API int confab_accept(
 
 /* Adds a header to the response that accepts the client, "Set-Cookie" for example. It replaces an earlier header with
  * the same name. The headers of the handshake itself cannot be replaced, and all headers of a client have at most 1024
- * bytes, with 4 bytes for each: otherwise the function returns CONFAB_ERROR_ARGUMENT. Call it before confab_accept(), on
- * the same thread. */
+ * bytes, with 4 bytes for each: otherwise the function returns CONFAB_ERROR_ARGUMENT. Call it before confab_accept(). Any
+ * thread. */
 CONFAB_API int confab_add_header(confab_authorization *authorization, const char *name, const char *value);
 
 /* Rejects a client with an HTTP response, for instance with status 401 or 403. The arguments are those of

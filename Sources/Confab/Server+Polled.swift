@@ -1,7 +1,7 @@
 extension Server {
   /// Makes a server that runs in an event loop of any kind, epoll or GLib's for example. It has one event loop, whatever
   /// ``Configuration/loops`` says, and no thread. From ``start()`` until it has stopped, the program waits and calls
-  /// ``step()``, always on the same thread:
+  /// ``step()``, on the thread of ``start()``:
   ///
   /// ```swift
   /// try server.start()
@@ -26,11 +26,12 @@ extension Server {
 
   /// Maximum time in milliseconds until the next call of ``step()``, as poll(2) takes it: -1 means no limit. The
   /// call writes the messages that the program has published or sent since the last step, or it returns 0 and the next
-  /// step writes them. So get it just before each poll, and after all other work. The thread of the steps.
+  /// step writes them. So get it just before each poll, and after all other work. Traps on other threads than that of
+  /// ``start()``.
   public var pollTimeout: Int32 { isRunning && isPolled ? loops[0].willPoll() : -1 }
 
   /// Runs one turn, without waiting: reads what has arrived, runs handlers and jobs, and writes. Returns whether the
-  /// server is running. Calls within a handler have no effect. The thread of the steps.
+  /// server is running. Calls within a handler have no effect. Traps on other threads than that of ``start()``.
   public func step() -> Bool {
     if isRunning && isPolled { loops[0].step() }
     return isRunning

@@ -160,10 +160,13 @@ internal import Synchronization
   }
 
   /// Returns the server of a handle, if it runs in steps and has been started.
-  static func polled(_ handle: OpaquePointer?) throws(CError) -> Server {
+  static func polled(_ handle: OpaquePointer?, isLoopOnly: Bool) throws(CError) -> Server {
     let host = try unsafe of(handle)
     guard host.server.isPolled else { throw CError(CONFAB_ERROR_STATE, "is_polled was not set") }
     try host.checkStarted()
+    if isLoopOnly && host.server.isRunning && !host.server.loops[0].isCurrent {
+      throw CError(CONFAB_ERROR_THREAD, "not on the thread that called confab_start()")
+    }
     return host.server
   }
 

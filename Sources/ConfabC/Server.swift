@@ -45,20 +45,22 @@ public func confab_run(_ server: OpaquePointer?) -> Int32 {
 
 @c @implementation
 public func confab_poll_fd(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(CError) in try unsafe HostedServer.polled(server).pollDescriptor }
+  result { () throws(CError) in try unsafe HostedServer.polled(server, isLoopOnly: false).pollDescriptor }
 }
 
 @c @implementation
 public func confab_poll_timeout(_ server: OpaquePointer?) -> Int32 {
   // Errors are negative, and so is "no limit".
   var timeout: Int32 = -1
-  let code = result { () throws(CError) in timeout = try unsafe HostedServer.polled(server).pollTimeout }
+  let code = result { () throws(CError) in
+    timeout = try unsafe HostedServer.polled(server, isLoopOnly: true).pollTimeout
+  }
   return code == 0 ? timeout : code
 }
 
 @c @implementation
 public func confab_poll_step(_ server: OpaquePointer?) -> Int32 {
-  result { () throws(CError) in try unsafe HostedServer.polled(server).step() ? 1 : 0 }
+  result { () throws(CError) in try unsafe HostedServer.polled(server, isLoopOnly: true).step() ? 1 : 0 }
 }
 
 @c @implementation

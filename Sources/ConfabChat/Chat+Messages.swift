@@ -160,7 +160,7 @@ extension Chat {
   ///
   /// - Parameters:
   ///   - room: the path of the room. The room is opened if necessary.
-  ///   - position: nil begins with the next message.
+  ///   - position: nil begins with the first message after this call. The room stays open while the sequence exists.
   public func publications(in room: String, after position: StreamPosition? = nil) -> Publications {
     Publications(chat: self, room: room, after: position)
   }
@@ -187,13 +187,18 @@ extension Chat {
 
   /// Returns a reference to a room, when it is open.
   func open(_ path: String) async throws(ChatError) -> ProgramReference {
-    let name = try checkedRoom(path)
-    guard rooms.hasCapacity(for: name) else { throw ChatError(.tooManyRooms, "there are too many rooms") }
-    let reference = ProgramReference(counted: rooms.enter(name))
+    let reference = try reference(to: path)
     guard await reference.waitUntilOpen(within: Chat.openTimeout) else {
       throw ChatError(.unavailable, isAvailable ? "the room is not open in time" : "the engine cannot be reached")
     }
     return reference
+  }
+
+  /// Returns a reference to a room, which may not be open yet.
+  func reference(to path: String) throws(ChatError) -> ProgramReference {
+    let name = try checkedRoom(path)
+    guard rooms.hasCapacity(for: name) else { throw ChatError(.tooManyRooms, "there are too many rooms") }
+    return ProgramReference(counted: rooms.enter(name))
   }
 
   private static let maxRoomLength = 1 << 10

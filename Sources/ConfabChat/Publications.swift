@@ -6,6 +6,13 @@ public struct Publications: AsyncSequence, Sendable {
   let chat: Chat
   let room: String
   let after: StreamPosition?
+  /// The end of the room when this was made, if `after` is nil.
+  private let start: Start?
+
+  init(chat: Chat, room: String, after: StreamPosition?) {
+    (self.chat, self.room, self.after) = (chat, room, after)
+    start = after == nil ? (try? chat.reference(to: room)).map(Start.init) : nil
+  }
 
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
 
@@ -27,7 +34,7 @@ public struct Publications: AsyncSequence, Sendable {
           position = message.position
           return message
         }
-        page = try observer.room.page(after: position ?? observer.start, before: nil, count: 100).messages.reversed()
+        page = try observer.room.page(after: position, before: nil, count: 100).messages.reversed()
         if page.isEmpty { await observer.wait() }
       }
       return nil
@@ -37,23 +44,37 @@ public struct Publications: AsyncSequence, Sendable {
       if let observer { return observer }
       let observer = Observer(try await source.chat.open(source.room))
       self.observer = observer
+      position = position ?? source.start?.position
       return observer
     }
+  }
+
+  /// Keeps a room open, and the position at which new messages begin.
+  private final class Start: Sendable {
+    private let reference: ProgramReference
+
+    init(_ reference: ProgramReference) {
+      self.reference = reference
+      reference.room.observe(ObjectIdentifier(reference)) {}
+    }
+
+    deinit { reference.room.stopObserving(ObjectIdentifier(reference)) }
+
+    /// Nil until the room is open.
+    var position: StreamPosition? { reference.room.start(of: ObjectIdentifier(reference)) }
   }
 
   /// Waits for messages of a room, which it keeps open.
   private final class Observer: Sendable {
     private let reference: ProgramReference
     private let signals: AsyncStream<Void>
-    /// The end of the room when the observer began.
-    let start: StreamPosition
     var room: ChatRoom { reference.room }
 
     init(_ reference: ProgramReference) {
       let (signals, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
       self.reference = reference
       self.signals = signals
-      start = reference.room.observe(ObjectIdentifier(reference)) { continuation.yield() }
+      reference.room.observe(ObjectIdentifier(reference)) { continuation.yield() }
     }
 
     deinit { room.stopObserving(ObjectIdentifier(reference)) }

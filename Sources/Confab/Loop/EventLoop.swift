@@ -201,10 +201,14 @@ public final class EventLoop: @unchecked Sendable {
   var pollDescriptor: Int32 { uv.descriptor }
 
   /// See ``Server/pollTimeout``. Within a turn, the next one is due at once.
-  func willPoll() -> Int32 { uv.isTurning ? 0 : uv.willPoll() }
+  func willPoll() -> Int32 {
+    preconditionCurrent()
+    return uv.isTurning ? 0 : uv.willPoll()
+  }
 
   /// Runs one turn of a loop that runs in steps, and ends the loop after the last one.
   func step() {
+    preconditionCurrent()
     if !uv.isTurning && !uv.turn() { uv.end() }
   }
 

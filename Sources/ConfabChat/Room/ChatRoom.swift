@@ -194,11 +194,14 @@ final class ChatRoom: Sendable {
     Member(bytes: sha256(Array(("program" + name).utf8)).prefix(Member.byteCount))
   }
 
-  /// Calls `wake` whenever there may be other messages. Returns the end of the room.
-  func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) -> StreamPosition {
+  /// Calls `wake` whenever there may be other messages, until ``stopObserving(_:)``.
+  func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) {
     keepOrder()
-    return state.withLock { $0.observe(observer, wake) }
+    state.withLock { $0.observe(observer, wake) }
   }
+
+  /// The end of the room when the observer began, or when the room was opened; nil until then.
+  func start(of observer: ObjectIdentifier) -> StreamPosition? { state.withLock { $0.start(of: observer) } }
 
   func stopObserving(_ observer: ObjectIdentifier) { state.withLock { $0.stopObserving(observer) } }
 

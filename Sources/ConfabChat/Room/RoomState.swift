@@ -176,9 +176,11 @@ struct RoomState {
     return stream.publish(change: draft, nil, quota, to: presence.audience)
   }
 
-  mutating func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) -> StreamPosition {
-    stream.observe(observer, wake)
+  mutating func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) {
+    stream.observe(observer, isOpen: isOpen, wake)
   }
+
+  func start(of observer: ObjectIdentifier) -> StreamPosition? { stream.start(of: observer) }
 
   mutating func stopObserving(_ observer: ObjectIdentifier) { stream.stopObserving(observer) }
 

@@ -48,7 +48,9 @@ static void job(confab_server *of, void *argument) {
 }
 
 static void *execute(void *argument) {
-  CHECK(confab_execute(server, 0, job, argument) == CONFAB_OK);
+  FAILS(confab_poll_step(server), CONFAB_ERROR_THREAD, "confab_start()");
+  FAILS(confab_poll_timeout(server), CONFAB_ERROR_THREAD, "confab_start()");
+  CHECK(confab_poll_fd(server) >= 0 && confab_execute(server, 0, job, argument) == CONFAB_OK);
   return NULL;
 }
 

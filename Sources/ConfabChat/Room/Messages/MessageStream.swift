@@ -16,7 +16,7 @@ struct MessageStream {
   /// Publishers of pending messages with a tag.
   private var publishers: [MemberTag: Publisher] = [:]
   /// Calls of the program that wait for messages.
-  private var observers: [ObjectIdentifier: @Sendable () -> Void] = [:]
+  private var observers: [ObjectIdentifier: Observer] = [:]
   /// Connections whose client has messages that the room does not have yet. Their welcome waits for these.
   private var waiting: [(after: Int, connection: Connection)] = []
 
@@ -99,7 +99,7 @@ struct MessageStream {
     var event: [UInt8] = []
     tally { event = $0.append(change: change) }
     if audience.hasRich { logs.rich.append(Message(.text, event.span)) }
-    for observer in observers.values { observer() }
+    for observer in observers.values { observer.wake() }
   }
 
   /// Adds a publication of the engine.
@@ -139,7 +139,7 @@ struct MessageStream {
       logs.plain.append(message, compressed: forms)
     }
     if audience.hasRich { logs.rich.append(Message(.text, event.span)) }
-    for observer in observers.values { observer() }
+    for observer in observers.values { observer.wake() }
   }
 
   private func json(
@@ -168,6 +168,8 @@ struct MessageStream {
     }
     expire()
     begin(epoch: snapshot.epoch)
+    let end = end
+    for observer in observers.keys where observers[observer]?.start == nil { observers[observer]?.start = end }
     for (key, publisher) in publishers {
       publisher.ended(at: history.message(with: key).map { StreamPosition(epoch: epoch, offset: $0.position.offset) })
     }
@@ -176,7 +178,7 @@ struct MessageStream {
   mutating func begin(epoch: String) {
     self.epoch = epoch
     resumeWaiting { _ in true }
-    for observer in observers.values { observer() }
+    for observer in observers.values { observer.wake() }
   }
 
   // MARK: Waiting
@@ -254,11 +256,19 @@ struct MessageStream {
   /// The position of the newest message.
   var end: StreamPosition { StreamPosition(epoch: epoch, offset: history.lastOffset) }
 
-  /// Calls `wake` whenever there may be other messages, with the room's lock held. Returns the end of the room.
-  mutating func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) -> StreamPosition {
-    observers[observer] = wake
-    return end
+  private struct Observer {
+    let wake: @Sendable () -> Void
+    /// The end of the room when the observer began, or when the room was opened; nil until then.
+    var start: StreamPosition?
   }
+
+  /// Calls `wake` whenever there may be other messages, with the room's lock held.
+  mutating func observe(_ observer: ObjectIdentifier, isOpen: Bool, _ wake: @escaping @Sendable () -> Void) {
+    observers[observer] = Observer(wake: wake, start: isOpen ? end : nil)
+  }
+
+  /// The position at which an observer began; nil until the room is open.
+  func start(of observer: ObjectIdentifier) -> StreamPosition? { observers[observer]?.start }
 
   mutating func stopObserving(_ observer: ObjectIdentifier) { observers[observer] = nil }
 
