@@ -88,7 +88,6 @@ final class RichConnection: ChatConnection {
       return sendError(ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: retryAfter), connection)
     }
     if case .hello(let hello) = event {
-      guard hello.name != nil || client != nil else { return countMalformed(connection) }
       guard member != nil || hasWaited || room.hasCaughtUp(with: hello, connection) else {
         return wait(with: message, connection)
       }

@@ -14,7 +14,7 @@ import { isOwn } from "./said.js";
 import { Scroll } from "./scroll.js";
 import { local, session } from "./storage.js";
 import { Timeline } from "./timeline.js";
-import { takeToken, token } from "./token.js";
+import { takeToken } from "./token.js";
 import { Typing } from "./typing.js";
 import { Unread } from "./unread.js";
 import { Unsent } from "./unsent.js";
@@ -67,7 +67,8 @@ const listener = {
     const wanted = (conversation.isIn ? chosen : conversation.name) ?? "";
     if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
     proposed = proposal;
-    if (!wanted) return;
+    // The server closes connections that do not join in time, so the next one begins with the name.
+    if (!wanted) return conversation.connection.end();
     entry.reject(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
   },
 
@@ -165,9 +166,10 @@ function enter() {
     entered.flush();
   });
   const name = session.get("name") ?? local.get("name");
-  // The token may have the name.
-  if ((name || token()) && !entry.isNeeded) conversation.join(name);
-  else entry.ask(name ?? "");
+  // Without a name, the server may know the user by a token or a cookie. Otherwise it rejects the client, and the card
+  // asks for a name.
+  if (entry.isNeeded) entry.ask(name ?? "");
+  else conversation.join(name);
 }
 
 function submitted(name) {

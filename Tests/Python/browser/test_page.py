@@ -484,7 +484,6 @@ def test_user_with_a_token(person, tmp_path):
         ann.enter("Bob")
         ann.wait_for("problem", "Your name comes from your login, and cannot be changed here.")
         other = person().open(server, "tea")
-        other.enter("Bob")
         other.wait(lambda one: one.banner.startswith("You need to log in, or a link with a token."))
         reader = person().open(server, f"tea&token={token('u2', rights=['read'])}")
         reader.enter("Cid")
@@ -501,3 +500,17 @@ def test_user_with_a_token(person, tmp_path):
         away = person().open(server, f"coffee&token={text}")
         away.wait(lambda one: one.banner.startswith("You may not enter this room."))
         assert [one.complaints() for one in (ann, other, reader, away)] == [[]] * 4
+
+
+def test_user_with_a_cookie_is_not_asked_for_a_name(person, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    with confab("--auth-key", tmp_path / "secret", "--auth-cookie", "login", "--allow-guests", "read,say") as server:
+        ann = person().open(server, "tea")
+        ann.wait(lambda one: one.find("#entry").is_displayed())
+        ann.run(f"document.cookie = 'login={token('u1', name='Ann Lee')}; path=/'")
+        ann.browser.refresh()
+        ann.wait(lambda one: one.is_in)
+        assert ann.people == ["Ann Lee"] and not ann.find("#entry").is_displayed()
+        ann.say("hello")
+        ann.wait_for("own", ["hello"])
+        assert ann.complaints() == []

@@ -204,8 +204,18 @@ def test_invalid_event_gets_an_error():
         "tokenRequired": 0, "tokenInvalid": 0, "tokenExpired": 0, "forbidden": 1, "unavailable": 0}
 
 
-MALFORMED = ["", "x", "null", "[]", "{}", '{"type":5}', '{"type":"hello"}', '{"type":"rename","name":"\\ud800"}', b"{}",
+MALFORMED = ["", "x", "null", "[]", "{}", '{"type":5}', '{"type":"hello","name":1}', '{"type":"rename","name":"\\ud800"}', b"{}",
              '{"type":"hello","name":' + "[" * 100_000]
+
+
+def test_hello_without_a_name_can_be_followed_by_one_with_a_name(server):
+    async def main():
+        async with open_rich(server) as client:
+            await client.send("hello")
+            assert (await client.next())["code"] == "nameInvalid"
+            await client.send("hello", name="Ann")
+            assert (await client.next())["name"] == "Ann"
+    go(main())
 
 
 def test_ten_malformed_events_close_the_connection(server):
