@@ -44,6 +44,9 @@ final class Timeline {
     }
   }
 
+  /// Drops all actions.
+  func end() { entries = [] }
+
   /// Runs all actions scheduled before `end`, while `goesOn` is true.
   func run(until end: Duration, while goesOn: () -> Bool) {
     while let first = entries.first, first.at <= end, goesOn() {

@@ -75,6 +75,12 @@ final class SimulatedServer {
     for room in rooms.values { room.isClosed = true }
   }
 
+  /// Releases everything that refers to this server.
+  func release() {
+    (link, rooms, tooLarge, inputs) = (nil, [:], [:], [])
+    state = JetStreamState(world.options, instance: 0, now: world.instant)
+  }
+
   // MARK: The engine
 
   func take(_ input: Input) {

@@ -92,6 +92,7 @@ final class World {
 
   /// Runs the world to its end, and returns its failure.
   func run() -> String? {
+    defer { end() }
     for _ in 0..<Int.random(in: 1...3, using: &chance) { addServer() }
     tick()
     act()
@@ -106,6 +107,13 @@ final class World {
     timeline.run(until: trouble + .seconds(35)) { failure == nil }
     if failure == nil { checkRest() }
     return failure
+  }
+
+  /// Releases the parts of the world, which refer to each other.
+  private func end() {
+    timeline.end()
+    for server in servers + dead { server.release() }
+    (servers, dead, senders, broker) = ([], [], [], nil)
   }
 
   private func addServer() {
