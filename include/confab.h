@@ -7,13 +7,14 @@
  * confab_config.is_polled, it runs in steps of any other loop. A turn is one iteration of a loop: the loop reads the
  * data that has arrived, runs callbacks and jobs, and writes.
  *
- * THREADS. The comment of each function ends with the threads that may call it: "Any thread." Any thread, including
- * callbacks, and concurrently with any other call. "Loop thread." Only the thread of the connection's loop: in a
- * callback, or in a job that confab_execute() runs there. On other threads the function does nothing and returns
- * CONFAB_ERROR_THREAD. Callbacks of the functions whose names begin with confab_chat run on a separate thread for each
- * server, one at a time. A callback on this thread may block: it delays the later callbacks on the thread, but not the
- * loops. No function may be called from a signal handler. All other callbacks must not block, because a blocked
- * callback stalls all connections of its loop. With several loops, callbacks for connections of different loops run
+ * THREADS. The comment of each function ends with the threads that may call it:
+ *   "Any thread."  Any thread, including callbacks, and concurrently with any other call.
+ *   "Loop thread." Only the thread of the connection's loop: in a callback, or in a job that confab_execute() runs
+ *                  there. On other threads the function does nothing and returns CONFAB_ERROR_THREAD.
+ * Callbacks of the functions whose names begin with confab_chat run on a separate thread for each server, one at a
+ * time. If such a callback blocks, it delays the other callbacks on this thread, but not the loops.
+ * No function may be called from a signal handler. All other callbacks must not block, because a blocked callback
+ * stalls all connections of its loop. With several loops, callbacks for connections of different loops run
  * concurrently.
  *
  * OWNERSHIP. Arguments (structs, strings, bytes) belong to the caller; functions copy them before they return. Callback
@@ -47,7 +48,8 @@
  * does not have the server's threads. In the child, all functions that take a server, a connection or a request,
  * including confab_destroy(), do nothing and return CONFAB_ERROR_FORKED, or NULL if they return a pointer. The child
  * has copies of the server's sockets, so connections and the port stay open until the child exits or calls exec, even
- * if the parent closes them. A daemon should call fork() before confab_create(). */
+ * if the parent closes them. A daemon should call fork() before confab_create().
+ */
 #ifndef CONFAB_H
 #define CONFAB_H
 
@@ -74,7 +76,7 @@ CONFAB_API const char *confab_version(void);
 /* A server: its listeners, event loops and connections. */
 typedef struct confab_server confab_server;
 
-/* A WebSocket connection to a client, from the call of `opened` to that of `closed`. */
+/* A WebSocket connection to a client, from the call of `opened` until `closed` has returned. */
 typedef struct confab_connection confab_connection;
 
 /* A pending authorization of a client, from the call of `authorize` to confab_accept() or confab_reject(). */
@@ -87,7 +89,7 @@ typedef struct confab_admission confab_admission;
 /* An HTTP request, valid during the callback that receives it. */
 typedef struct confab_request confab_request;
 
-/* A libuv loop, uv_loop_t. This header does not need its definition. */
+/* A libuv loop, uv_loop_t. This header does not include uv.h. */
 struct uv_loop_s;
 
 /* ------------------------------------------------------------------------------------------------------------ Errors */
@@ -198,7 +200,7 @@ typedef struct confab_config {
   /* Listening */
 
   /* Host name or numeric address to listen on. "0.0.0.0" and "::" listen on all addresses. Default: NULL, loopback
-   * only: those of 127.0.0.1 and ::1 that exist. */
+   * only: 127.0.0.1 and ::1, or one of them if the other does not exist. */
   const char *host;
   /* TCP port, 0 to 65535. 0 picks a free port, see confab_server_port(). Default: 8080. */
   int port;
@@ -421,12 +423,12 @@ typedef struct confab_config {
    * you have not decided within handshake_timeout_ms, the client is rejected. `request` and `token` are freed when the
    * callback returns; with TLS, the request has only those headers that libwebsockets knows by name.
    *
-   * `token` is 1 to 8192 visible ASCII characters, or NULL if the client has none. It comes from the first of these:
-   * the header "Authorization: Bearer", the query "?token=", the hello event of the rich protocol, the cookie
-   * token_cookie. For clients of the plain protocol, and for clients with a token in the header or the query, the
-   * callback is called before the server answers the handshake. For other clients of the rich protocol, the callback is
-   * called when their hello arrives. When a client sends a new token, the callback is called again, with the client's
-   * first request.
+   * `token` is 1 to 8192 visible ASCII characters, or NULL if the client has none. The token comes from the first of
+   * these that is present: the header "Authorization: Bearer", the query "?token=", the hello event of the rich
+   * protocol, the cookie token_cookie. For clients of the plain protocol, and for clients with a token in the header or
+   * the query, the callback is called before the server answers the handshake. For other clients of the rich protocol,
+   * the callback is called when their hello arrives. When a client sends a new token, the callback is called again,
+   * with the client's first request.
    *
    * Loop thread. Default: NULL: every client may enter every room, with any name that is not in use. */
   void (*admit)(confab_admission *admission, const confab_request *request, const char *token, void *admit_data);
@@ -516,7 +518,7 @@ typedef struct confab_callbacks {
    * has only those headers that libwebsockets knows by name. */
   void (*opened)(confab_connection *connection, const confab_request *request, void *user_data);
   /* A complete message has arrived: `length` bytes, 0 to max_message_size, of `kind` CONFAB_TEXT or CONFAB_BINARY.
-   * `data` is never NULL and not zero-terminated. It is freed when the callback returns. */
+   * `data` is not NULL, is not zero-terminated, and is freed when the callback returns. */
   void (*message)(confab_connection *connection, int kind, const void *data, size_t length, void *user_data);
   /* Called after confab_send() has returned CONFAB_BACKLOGGED, when all messages of the connection have been handed to
    * the kernel. */
@@ -657,9 +659,9 @@ enum { CONFAB_BACKLOGGED = 1 };
  * is queued. The message is written after the callback or job has returned, once all earlier messages have been handed
  * to the kernel. Returns CONFAB_ERROR_CLOSED and does not send the message in two cases. First, the connection is
  * closing or closed. Second, the messages that were sent with this function and not yet handed to the kernel would
- * exceed max_backlog: then the connection is closed with 1013, and its backlog is discarded. If there are no messages
- * of this kind, a message of any size is accepted. Because messages are only written after the callback has returned,
- * one callback must not send more than max_backlog in total. Loop thread. */
+ * exceed max_backlog: then the connection is closed with 1013, and its backlog is discarded. If no such earlier
+ * messages are pending, a message of any size is accepted. Because messages are only written after the callback has
+ * returned, one callback must not send more than max_backlog in total. Loop thread. */
 CONFAB_API int confab_send(confab_connection *connection, int kind, const void *data, size_t length);
 
 /* Begins the closing handshake (RFC 6455, section 7.1.2) once all earlier messages have been written. From now on,
@@ -682,8 +684,8 @@ CONFAB_API int confab_resume(confab_connection *connection);
 CONFAB_API int64_t confab_connection_backlog(const confab_connection *connection);
 
 /* Set and get the program's pointer for this connection. The pointer is initially NULL, or the one given to
- * confab_accept(). Confab does not use it. Both functions may be called until `closed` has returned. Free the pointer's
- * target in `closed`. The getter returns NULL on failure. Loop thread. */
+ * confab_accept(). Confab does not use the pointer. Both functions may be called until `closed` has returned. Free the
+ * pointer's target in `closed`. The getter returns NULL on failure. Loop thread. */
 CONFAB_API int confab_connection_set_user_pointer(confab_connection *connection, void *pointer);
 CONFAB_API void *confab_connection_user_pointer(const confab_connection *connection);
 
@@ -749,8 +751,8 @@ typedef enum confab_chat_entry {
   CONFAB_CHAT_REMOVAL = 2
 } confab_chat_entry;
 
-/* A message of a room, or a change of a message. The library sets the size, which may be larger than sizeof(confab_chat_message). Strings are
- * zero-terminated UTF-8. */
+/* A message of a room, or a change of an earlier message. The library sets the size, which may be larger than
+ * sizeof(confab_chat_message). Strings are zero-terminated UTF-8. */
 typedef struct confab_chat_message {
   /* Size of the struct. */
   size_t size;
@@ -766,7 +768,7 @@ typedef struct confab_chat_message {
   const char *key;
   /* The text, and its length in bytes; NULL for a binary message (the history does not contain its bytes), for a
    * removal, and for an edit of a message that was changed again afterwards. A text of the plain protocol may contain
-   * zero bytes. If a text of the plain protocol needs more than 32 × max_text_length bytes as JSON, the history has
+   * zero bytes. If a text of the plain protocol needs more than 32 * max_text_length bytes as JSON, the history has
    * only the beginning of the text, and message_size is larger than `length`. */
   const char *text;
   size_t length;
@@ -858,9 +860,9 @@ typedef struct confab_chat_subscription confab_chat_subscription;
  * at least once.
  *
  * If the sequence cannot be continued, `callback` is called once more, with NULL and an error: CONFAB_ERROR_ROOMS,
- * CONFAB_ERROR_UNAVAILABLE, CONFAB_ERROR_EPOCH, or CONFAB_ERROR_HISTORY_GONE if the callback lags so far behind that
- * the room does not have the next message any more. If the sequence is ended by confab_chat_unsubscribe() or
- * confab_destroy(), `callback` is not called for that.
+ * CONFAB_ERROR_UNAVAILABLE, CONFAB_ERROR_EPOCH, or CONFAB_ERROR_HISTORY_GONE if the callback is so slow that the next
+ * message is no longer stored. If the sequence is ended by confab_chat_unsubscribe() or confab_destroy(), `callback` is
+ * not called for that.
  *
  * `*subscription` is set before the first callback; on failure it is NULL. The subscription is valid until
  * confab_chat_unsubscribe() or confab_destroy(). Any thread. */
@@ -871,8 +873,8 @@ CONFAB_API int confab_chat_subscribe(
 
 /* Ends and frees a subscription, also after an error. If the subscription's callback is running on another thread, the
  * function waits until the callback has returned. Afterwards the callback is not called again. Within callbacks of the
- * chat, the function returns at once; a callback of the subscription that is running then is the last one. Any thread.
- * */
+ * chat, the function returns at once; a callback of the subscription that is running at this time is the last one. Any
+ * thread. */
 CONFAB_API int confab_chat_unsubscribe(confab_chat_subscription *subscription);
 
 /* ---------------------------------------------------------------------------------------------------------- Requests */

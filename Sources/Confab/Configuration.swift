@@ -5,7 +5,7 @@ public struct Configuration: Sendable {
   // MARK: Listening
 
   /// Host name or numeric address to listen on. `0.0.0.0` and `::` listen on all addresses. The default is nil,
-  /// loopback only: 127.0.0.1 and ::1, or whichever of them exists.
+  /// loopback only: 127.0.0.1 and ::1, or one of them if the other does not exist.
   public var host: String?
   /// TCP port, 0 to 65,535. 0 picks a free port, see ``Server/port``. The default is 8080.
   public var port: Int
