@@ -446,19 +446,21 @@ typedef struct confab_config {
   /* Several servers */
 
   /* URLs of servers of one NATS cluster, like "nats://host:4222" or "tls://user:password@host:4222", ended by NULL.
-   * JetStream stores the history of the chat. All servers with the same stream form one chat. Excludes history_file.
-   * Messages have 8 KiB of headers there, and must be smaller than NATS accepts, so set max_message_size to at most 1 MiB
-   * less 8 KiB, unless the brokers have a larger limit. The server connects in the background: until it has, clients
-   * wait in their handshakes. Default: NULL, none. */
+   * JetStream stores the history of the chat. All servers with the same stream form one chat. nats_urls and
+   * history_file cannot be used together. Confab adds up to 8 KiB of headers to each message in NATS, so set
+   * max_message_size to at least 8 KiB less than the limit of the NATS servers, which is 1 MiB by default. The server
+   * connects to NATS in the background. Until it is connected, the handshakes of clients are pending. Default: NULL,
+   * none. */
   const char *const *nats_urls;
   /* Name of the stream: 1 to 32 letters, digits, "-" and "_". A missing stream is created. Default: NULL, "CONFAB". */
   const char *nats_stream;
   /* Number of NATS servers that store each message: 1, 3 or 5. Applies only when Confab creates the stream. Default: 1. */
   int nats_replicas;
-  /* Maximum disk space of the stream. The oldest messages are deleted. Applies only when Confab creates the stream. 0
-   * means no limit. Default: 1 GiB. */
+  /* Maximum disk space of the stream. At the limit, the oldest messages are deleted. Applies only when Confab creates
+   * the stream. 0 means no limit. Default: 1 GiB. */
   int64_t nats_max_bytes;
-  /* NATS credentials file, with a JWT and the seed of the user's key. Default: NULL, none. */
+  /* NATS credentials file (.creds), which contains a JWT and the private key (seed) of the NATS user. Default: NULL,
+   * none. */
   const char *nats_credentials_file;
   /* CA certificates (PEM) that verify the NATS server. Default: NULL, those of the system. */
   const char *nats_ca_file;
@@ -468,18 +470,19 @@ typedef struct confab_config {
 
   /* Sockets and event loops of the program */
 
-  /* Descriptors of listening TCP sockets, `listening_socket_count` of them, at most 64, to be used in place of `host`
-   * and `port`. The server takes them over when it is created: do not use or close them afterwards. If the function that
-   * creates it fails, they stay yours. All event loops accept from them. Default: NULL, none. */
+  /* Descriptors of listening TCP sockets that the server uses instead of `host` and `port`: an array of
+   * `listening_socket_count` descriptors, at most 64. The server owns the sockets when it has been created: do not use
+   * or close them afterwards. If the server cannot be created, you still own the sockets. All event loops accept from
+   * all of these sockets. Default: NULL, none. */
   const int *listening_sockets;
   size_t listening_socket_count;
   /* Whether other servers may listen on the same port at the same time (SO_REUSEPORT), so that the next server can
    * start before this one stops. The other servers need this setting, too, and must run as the same user. Default: 0, a
    * port that is in use is an error. */
   int shares_port;
-  /* Whether the server runs in an event loop of any kind, epoll or GLib's for example. The server then has one event
-   * loop, whatever `loops` is, and creates no thread. Call confab_start(), and then confab_poll_step() until the server
-   * has stopped. Excludes uv_loop. Default: 0. */
+  /* Whether your program runs the server in steps, from an event loop of any kind, such as epoll's or GLib's. The
+   * server then has one event loop, `loops` is ignored, and no loop threads are created. Call confab_start(), and then
+   * confab_poll_step() until the server has stopped. is_polled and uv_loop cannot be used together. Default: 0. */
   int is_polled;
 } confab_config;
 
@@ -565,8 +568,9 @@ CONFAB_API int confab_start(confab_server *server);
  * has confab_config.uv_loop or is_polled, which require confab_start(). Any thread. */
 CONFAB_API int confab_run(confab_server *server);
 
-/* Returns the descriptor that is readable when confab_poll_step() has something to do. Do not read from it. These three
- * functions return CONFAB_ERROR_STATE unless confab_config.is_polled is set and the server has been started:
+/* Returns the descriptor that is readable when confab_poll_step() has something to do. Do not read from the descriptor.
+ * This function and the next two return CONFAB_ERROR_STATE unless confab_config.is_polled is set and the server has
+ * been started:
  *
  *   int wait, fd = confab_poll_fd(server);
  *   do {
@@ -579,14 +583,14 @@ CONFAB_API int confab_run(confab_server *server);
 CONFAB_API int confab_poll_fd(confab_server *server);
 
 /* Returns the maximum time in milliseconds until the next call of confab_poll_step(), as poll() takes it: -1 means no
- * limit. Other negative numbers are errors. The call writes the messages that the program has published or sent since
- * the last step, or it returns 0 and the next step writes them. So call this function just before each poll, after all
- * other work. Loop thread. */
+ * limit, other negative numbers are errors. Messages that the program has sent or published since the last step are
+ * written by this call or, if it returns 0, by the next step. Therefore call this function directly before each poll,
+ * after all other work. Loop thread. */
 CONFAB_API int confab_poll_timeout(confab_server *server);
 
 /* Runs one turn, without waiting: reads what has arrived, runs callbacks and jobs, and writes. Returns 1 while the
- * server is running, and 0 when it has stopped. Calls within a callback have no effect. Loop thread: always the
- * one that called confab_start(). */
+ * server is running, and 0 when it has stopped. Calls within a callback have no effect. Loop thread, which is the
+ * thread that has called confab_start(). */
 CONFAB_API int confab_poll_step(confab_server *server);
 
 /* Begins to stop the server, and returns at once. The server accepts no new connections, and closes the existing ones
