@@ -309,7 +309,7 @@ typedef struct confab_config {
    * of sent data count as activity. An acknowledgement of the ping itself does not count. 0 means no limit. Range: 0 to
    * 1 day. Default: 60 s. */
   int64_t idle_timeout_ms;
-  /* Maximum time for a closing handshake. Connections that take longer are dropped. Within this time, the client must
+  /* Maximum time for a closing handshake. A connection that takes longer is dropped. Within this time, the client must
    * read all data that was sent before the close frame, and answer the close frame. Range: 0 to 1 day. Default: 5 s. */
   int64_t close_timeout_ms;
   /* Whether max_connections_per_address and the rate limits, including max_accept_rate, apply to clients on loopback,

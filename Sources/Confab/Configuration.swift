@@ -133,7 +133,7 @@ public struct Configuration: Sendable {
   /// acknowledgements of sent data count as activity. An acknowledgement of the ping itself does not count. 0 means no
   /// limit. Range: 0 to 1 day. The default is 60 s.
   public var idleTimeout: Duration = .seconds(60)
-  /// Maximum time for a closing handshake. Connections that take longer are dropped. Within this time, the client must
+  /// Maximum time for a closing handshake. A connection that takes longer is dropped. Within this time, the client must
   /// read all data that was sent before the close frame, and answer the close frame. Range: 0 to 1 day. The default is
   /// 5 s.
   public var closeTimeout: Duration = .seconds(5)

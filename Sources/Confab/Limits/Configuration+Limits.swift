@@ -62,7 +62,7 @@ extension Configuration {
       meaningOfZero: "no limit"),
     Limit(
       "closeTimeout", .time(\.closeTimeout, .zero...day), "Maximum time for a closing handshake",
-      "Connections that take longer are dropped", .closeTimeout),
+      "A connection that takes longer is dropped", .closeTimeout),
     Limit(
       "drainTime", option: "drain", .time(\.drainTime, .zero...day),
       "Time over which a stopping server spreads the closing of its connections",
