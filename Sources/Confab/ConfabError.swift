@@ -16,8 +16,8 @@ public struct ConfabError: Error, Equatable, Sendable, CustomStringConvertible {
     public static let invalidCertificate = Code(description: "invalid certificate")
     /// A file has no key that can verify tokens.
     public static let invalidKey = Code(description: "invalid key")
-    /// libwebsockets or libuv could not be initialized.
-    public static let engineFailed = Code(description: "engine failed")
+    /// libwebsockets or libuv could not be initialized, or a thread could not be created.
+    public static let libraryFailed = Code(description: "library failed")
     /// The chat's history file cannot be opened, or is not a valid one.
     public static let historyUnusable = Code(description: "history unusable")
     /// The server has been started before. A server runs once.

@@ -5,12 +5,12 @@ public struct Configuration: Sendable {
   // MARK: Listening
 
   /// Host name or numeric address to listen on. `0.0.0.0` and `::` listen on all addresses. The default is nil,
-  /// loopback only: 127.0.0.1 and ::1, or whichever of them exists.
+  /// loopback only: 127.0.0.1 and ::1, or one of them if the other does not exist.
   public var host: String?
   /// TCP port, 0 to 65,535. 0 picks a free port, see ``Server/port``. The default is 8080.
   public var port: Int
-  /// Number of event loops, 1 to 64. Each has a thread and a listener. The kernel spreads connections over the loops.
-  /// All clients see messages in the same order, whichever loop they are on. The default is the number of cores
+  /// Number of event loops, 1 to 64. Each loop has a thread and a listener. The kernel spreads connections over the
+  /// loops. All clients see messages in the same order, whichever loop they are on. The default is the number of cores
   /// available to the process, at most 4.
   public var loops = min(availableCores, 4)
 
@@ -23,8 +23,8 @@ public struct Configuration: Sendable {
   /// event loops accept from them. The default is none.
   public var listeningSockets: [Int32] = []
 
-  /// The certificate. With one, the server speaks `https` and `wss` instead of `http` and `ws`. A page request without
-  /// TLS is redirected with status 308; other requests without TLS get status 400. The default is none.
+  /// The certificate. With one, the server speaks `https` and `wss` instead of `http` and `ws`. Page requests without
+  /// TLS are redirected to https with status 308; other requests without TLS get status 400. The default is none.
   public var tls: TLS?
 
   // MARK: Content
@@ -32,12 +32,12 @@ public struct Configuration: Sendable {
   /// Folders served over HTTP. The default is none.
   public var mounts: [Mount] = []
   /// Subprotocols of the server (RFC 6455, section 1.9): tokens. The server selects the first subprotocol in the
-  /// client's list that it supports. A client that offers none of them is accepted without a subprotocol. The default
-  /// is none.
+  /// client's list that is one of these. A client that requests none of these is accepted without a subprotocol. The
+  /// default is none.
   public var subprotocols: [String] = []
 
-  /// Whether messages of ``Message/minCompressedSize`` bytes and more are compressed for clients that offer it
-  /// (permessage-deflate, RFC 7692). All clients share the compressed message: connections have no dictionaries. A
+  /// Whether messages of ``Message/minCompressedSize`` bytes and more are compressed for clients that offer
+  /// permessage-deflate (RFC 7692). All clients share the compressed message: connections have no dictionaries. A
   /// message is compressed a second time if some of its clients have asked for a smaller window. The default is true.
   /// In a room of 100, compressed texts of 200 bytes, 1 KiB and 16 KiB took 0.80, 0.61 and 0.46 times the bytes on the
   /// wire, and 1.2, 1.1 and 1.2 times the CPU.
@@ -47,9 +47,9 @@ public struct Configuration: Sendable {
 
   /// Web origins whose pages may connect, as browsers send them (`https://example.org`). `*` allows every origin. If
   /// the server listens on loopback only, pages from loopback, at any port, and pages opened from a file (`null` or
-  /// `file://`) may also connect. Otherwise, pages from the host and port of the request may also connect. Other
-  /// origins get status 403. Non-browser clients send no origin; they are accepted unless ``requiresOrigin`` is set.
-  /// The default is none.
+  /// `file://`) may also connect. If the server listens on other addresses, pages whose origin has the host and port of
+  /// the request may also connect. Other origins get status 403. Clients that are not browsers usually send no origin.
+  /// Such clients are accepted unless ``requiresOrigin`` is set. The default is none.
   public var allowedOrigins: [String] = []
   /// Whether a client that sends no origin gets status 403. The default is false.
   public var requiresOrigin = false
@@ -60,8 +60,8 @@ public struct Configuration: Sendable {
   /// Addresses (`192.0.2.1`) and networks (`10.0.0.0/8`) of trusted proxies. For their connections, the client's
   /// address comes from the PROXY header if ``proxyProtocol`` is set. Otherwise it is the rightmost address in
   /// `X-Forwarded-For` that is not a trusted proxy. Limits, logs and ``Request/remoteHost`` use the client's address. A
-  /// malformed `X-Forwarded-For` gets status 400. A request without `X-Forwarded-For` counts for the proxy's address.
-  /// From other addresses, the header is ignored. The default is none.
+  /// malformed `X-Forwarded-For` gets status 400. A request of a trusted proxy without `X-Forwarded-For` has the
+  /// proxy's address. `X-Forwarded-For` from other addresses is ignored. The default is none.
   public var trustedProxies: [String] = []
   /// Whether each connection of a trusted proxy must begin with a PROXY protocol header, version 1 or 2, before any
   /// TLS. If a trusted proxy does not send a valid header within ``handshakeTimeout``, the connection is dropped. The
@@ -73,81 +73,86 @@ public struct Configuration: Sendable {
   /// Maximum message size. Larger messages close the connection with 1009. The connection is closed as soon as the size
   /// is known; the message is not kept. Range: 1 byte to 1 GiB. The default is 1 MiB.
   public var maxMessageSize = 1 << 20
-  /// Maximum number of fragments per message, including empty ones. A message with more closes the connection with
-  /// 1008. Range: 1 to 2^30. The default is 16,384.
+  /// Maximum number of fragments per message, including empty ones. Messages with more fragments close the connection
+  /// with 1008. Range: 1 to 2^30. The default is 16,384.
   public var maxFragments = 16_384
-  /// Maximum memory for incomplete messages of all connections. A connection that would exceed it is closed with 1013.
-  /// Each event loop gets an equal share. Range: 1 byte to 1 TiB. The default is 256 MiB.
+  /// Maximum memory for incomplete messages of all connections. A connection whose data would exceed the limit is
+  /// closed with 1013. Each event loop gets an equal share. Range: 1 byte to 1 TiB. The default is 256 MiB.
   public var maxUnfinishedBytes = 256 << 20
-  /// Maximum backlog of one client: bytes that the server has accepted for it and not yet handed to the kernel. A
-  /// client that is further behind is closed with 1013; other clients are not delayed. Bytes that the current turn has
-  /// added to the client's log are not counted. Clients of one log share the bytes, so the backlogs of many clients take
-  /// little more memory than one. The server pauses reading from a client whose backlog is more than half of the limit,
-  /// so that a client is not closed with 1013 for its own messages. Range: 0 to 1 GiB. The default is 8 MiB.
+  /// Maximum backlog of one client: bytes that the server has accepted for the client and not yet handed to the kernel.
+  /// A client whose backlog exceeds the limit is evicted: its connection is closed with 1013. Other clients are not
+  /// delayed. Bytes that were added to the client's log in the current turn are not counted. Clients of one log share
+  /// the bytes, so the backlogs of many clients take little more memory than one. The server pauses reading from a
+  /// client whose backlog is more than half of the limit, so that a client is not evicted because of messages that it
+  /// has sent itself. Range: 0 to 1 GiB. The default is 8 MiB.
   public var maxBacklog = 8 << 20
-  /// Maximum memory for the backlogs of all clients. The clients that are furthest behind are closed with 1013. The
-  /// limit applies to all servers of the process together. When less than ``maxBacklog`` is left, the remaining amount
-  /// becomes the limit of each client. Range: 0 to 1 TiB. The default is 256 MiB.
+  /// Maximum memory for the backlogs of all clients. The clients with the largest backlogs are evicted: their
+  /// connections are closed with 1013. The limit applies to all servers of the process together. If less than
+  /// ``maxBacklog`` of this memory is unused, the unused memory is the backlog limit of each client. Range: 0 to 1 TiB.
+  /// The default is 256 MiB.
   public var maxTotalBacklog = 256 << 20
 
-  /// Maximum number of connections. Further connections get status 503. The number of file descriptors that the process
-  /// may have limits it, too. Range: 1 to 2^30. The default is 16,384.
+  /// Maximum number of connections. Additional connections get status 503. The number of file descriptors that the
+  /// process may open also limits the number of connections. Range: 1 to 2^30. The default is 16,384.
   public var maxConnections = 16_384
-  /// Maximum number of connections from one IPv4 address or one /64 network of IPv6. Further connections get status
+  /// Maximum number of connections from one IPv4 address or one /64 network of IPv6. Additional connections get status
   /// 429. Clients on loopback are exempt, see ``limitsLoopback``. 0 means no limit. Range: 0 to 2^30. The default is
   /// 256.
   public var maxConnectionsPerAddress = 256
-  /// Maximum number of new connections per second. Further connections wait in the kernel's queue. Clients on loopback
-  /// are exempt. 0 means no limit. Range: 0 to 2^30. The default is 1,000.
+  /// Maximum number of new connections per second. Additional connections wait in the kernel's queue. Clients on
+  /// loopback are exempt. 0 means no limit. Range: 0 to 2^30. The default is 1,000.
   public var maxAcceptRate = 1000
   /// Maximum size of the request header section. Larger requests get status 431. The size also limits the number of
-  /// headers. With TLS, header names are not counted. Headers unknown to libwebsockets have a separate limit: twice
-  /// this size. A connection beyond it is dropped without a response. Range: 1 KiB to 16 KiB. The default is 8 KiB.
+  /// headers. With TLS, header names are not counted, and headers that libwebsockets does not know by name have a
+  /// separate limit of twice this size. A connection that exceeds the separate limit is dropped without a response.
+  /// Range: 1 KiB to 16 KiB. The default is 8 KiB.
   public var maxHeaderSize = 8 << 10
   /// Maximum length of the decoded request path. Longer paths get status 414. Range: 1 byte to 16 KiB. The default is 1
   /// KiB.
   public var maxPathLength = 1 << 10
-  /// Time from the TCP connection to the end of the first request. Slower clients get status 408. During a TLS
-  /// handshake, they are dropped without a response. Range: 1 ms to 1 day. The default is 10 s.
+  /// Maximum time from accepting the TCP connection to receiving the complete first request. Slower clients get status
+  /// 408. Clients that have not completed the TLS handshake are dropped without a response. Range: 1 ms to 1 day. The
+  /// default is 10 s.
   public var handshakeTimeout: Duration = .seconds(10)
 
-  /// Maximum number of messages per second from one connection. The server reads from a faster client at this rate. TCP
-  /// then slows the client down; no messages are lost. Clients on loopback are exempt. 0 means no limit. Range: 0 to
-  /// 2^30. The default is 500.
+  /// Maximum number of messages per second from one connection. If a client sends faster, the server reads from it at
+  /// this rate. TCP flow control then slows the client down. No messages are lost. Clients on loopback are exempt. 0
+  /// means no limit. Range: 0 to 2^30. The default is 500.
   public var maxMessageRate = 500
-  /// Maximum number of message bytes per second from one connection. The server reads from a faster client at this
-  /// rate. Bytes are counted after inflating, and a fragment counts as at least 8 KiB. Clients on loopback are exempt.
-  /// 0 means no limit. Range: 0 to 1 GiB. The default is 4 MiB.
+  /// Maximum number of message bytes per second from one connection. If a client sends faster, the server reads from it
+  /// at this rate. Bytes are counted after inflating, and a fragment counts as at least 8 KiB. Clients on loopback are
+  /// exempt. 0 means no limit. Range: 0 to 1 GiB. The default is 4 MiB.
   public var maxByteRate = 4 << 20
-  /// Maximum number of pings per second from one connection. The server reads from a faster client at this rate.
-  /// Clients on loopback are exempt. 0 means no limit. Range: 0 to 2^30. The default is 50.
+  /// Maximum number of pings per second from one connection. If a client sends faster, the server reads from it at this
+  /// rate. Clients on loopback are exempt. 0 means no limit. Range: 0 to 2^30. The default is 50.
   public var maxPingRate = 50
-  /// Time without activity before the server sends a ping. It must be less than the idle timeout. 0 means no pings.
-  /// Range: 0 to 1 day. The default is 30 s.
+  /// Time without activity before the server sends a ping. The ping interval must be less than the idle timeout. 0
+  /// means no pings. Range: 0 to 1 day. The default is 30 s.
   public var pingInterval: Duration = .seconds(30)
-  /// Time without activity after which a connection is dropped. Received data, pongs, and sent bytes that the client
-  /// acknowledges count as activity. Acknowledgements count only for bytes that were sent before the ping. 0 means no
+  /// Time without activity after which a connection is dropped. Received data, including pongs, and TCP
+  /// acknowledgements of sent data count as activity. An acknowledgement of the ping itself does not count. 0 means no
   /// limit. Range: 0 to 1 day. The default is 60 s.
   public var idleTimeout: Duration = .seconds(60)
-  /// Time for a closing handshake. The connection is dropped afterwards. In this time the client reads what was sent
-  /// before the close frame, and answers the close frame. Range: 0 to 1 day. The default is 5 s.
+  /// Maximum time for a closing handshake. A connection that takes longer is dropped. Within this time, the client must
+  /// read all data that was sent before the close frame, and answer the close frame. Range: 0 to 1 day. The default is
+  /// 5 s.
   public var closeTimeout: Duration = .seconds(5)
-  /// Time over which a stopping server spreads the closing of its connections. The stop timeout begins afterwards.
+  /// Time over which a stopping server spreads the closing of its connections. The stop timeout begins after this time.
   /// See ``Server/stop(within:)`` and ``Handler/moving(_:after:)``. 0 means no delay. Range: 0 to 1 day. The default is
   /// 0 s.
   public var drainTime: Duration = .zero
-  /// Time after which a stopping server drops the connections that are still open. Each closing handshake also has
-  /// the close timeout. Range: 0 to 1 day. The default is 5 s.
+  /// Time after which a stopping server drops the connections that are still open. The close timeout also applies to
+  /// each closing handshake. Range: 0 to 1 day. The default is 5 s.
   public var stopTimeout: Duration = .seconds(5)
-  /// Size of the kernel's send buffer for each connection. It limits the memory for a client that does not read, and
-  /// the throughput to one client. Linux doubles the value (SO_SNDBUF), and limits it to `net.core.wmem_max`. The
-  /// throughput is at most twice this size per round trip. 0 means the size that the kernel chooses, up to 4 MiB.
-  /// Range: 0 to 1 GiB. The default is 128 KiB.
+  /// Size of the kernel's send buffer for each connection. The size limits the memory for a client that does not read,
+  /// and the throughput to one client. Linux doubles the value (SO_SNDBUF), and limits the value to
+  /// `net.core.wmem_max`. The throughput is at most twice this size per round trip. 0 means the size that the kernel
+  /// chooses, up to 4 MiB. Range: 0 to 1 GiB. The default is 128 KiB.
   public var sendBufferSize = 128 << 10
 
   /// Whether ``maxConnectionsPerAddress`` and the rate limits, including ``maxAcceptRate``, apply to clients on
-  /// loopback, too. They are exempt by default, because a proxy on the same machine may connect for many clients. The
-  /// default is false.
+  /// loopback, too. By default, clients on loopback are exempt, because a proxy on the same machine may connect for
+  /// many clients. The default is false.
   public var limitsLoopback = false
   /// High-water mark in bytes. ``Connection/send(_:)-(Message)`` returns ``Connection/SendResult/backlogged`` while the
   /// backlog of the connection is larger. The default is 64 KiB.

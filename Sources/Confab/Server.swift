@@ -135,7 +135,7 @@ public final class Server: Service, Sendable {
       stop(within: .zero)
       for _ in 0...loop.index { loopEnded() }
       throw ConfabError(
-        .engineFailed, "no thread can be created for event loop \(loop.index): the system's limit is reached")
+        .libraryFailed, "no thread can be created for event loop \(loop.index): the system's limit is reached")
     }
   }
 

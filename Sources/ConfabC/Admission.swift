@@ -55,20 +55,24 @@ public func confab_admit(_ admission: OpaquePointer?, _ identity: UnsafePointer<
 }
 
 @c @implementation
-public func confab_refuse(_ admission: OpaquePointer?, _ refusal: Int32, _ message: UnsafePointer<CChar>?) -> Int32 {
+public func confab_reject_admission(
+  _ admission: OpaquePointer?, _ error: Int32, _ message: UnsafePointer<CChar>?
+) -> Int32 {
   result { () throws(CError) in
-    guard let code = refusals[refusal] else { throw .argument("\(refusal) is not a value of enum confab_refusal") }
+    guard let code = admissionErrors[error] else {
+      throw .argument("\(error) is not a value of enum confab_admission_error")
+    }
     let text = try unsafe message == nil ? nil : string(message, "message")
     guard text.map({ 1...120 ~= $0.utf8.count }) ?? true else { throw .argument("message must have 1 to 120 bytes") }
     try unsafe ProgramDecision.decide(admission, .admission(.reject(AdmissionError(code, text))))
   }
 }
 
-private let refusals: [Int32: AdmissionError.Code] = [
-  Int32(CONFAB_REFUSAL_TOKEN_REQUIRED.rawValue): .tokenRequired,
-  Int32(CONFAB_REFUSAL_TOKEN_INVALID.rawValue): .tokenInvalid,
-  Int32(CONFAB_REFUSAL_TOKEN_EXPIRED.rawValue): .tokenExpired,
-  Int32(CONFAB_REFUSAL_FORBIDDEN.rawValue): .forbidden, Int32(CONFAB_REFUSAL_UNAVAILABLE.rawValue): .unavailable,
+private let admissionErrors: [Int32: AdmissionError.Code] = [
+  Int32(CONFAB_ADMISSION_TOKEN_REQUIRED.rawValue): .tokenRequired,
+  Int32(CONFAB_ADMISSION_TOKEN_INVALID.rawValue): .tokenInvalid,
+  Int32(CONFAB_ADMISSION_TOKEN_EXPIRED.rawValue): .tokenExpired,
+  Int32(CONFAB_ADMISSION_FORBIDDEN.rawValue): .forbidden, Int32(CONFAB_ADMISSION_UNAVAILABLE.rawValue): .unavailable,
 ]
 
 extension Identity {

@@ -20,7 +20,7 @@ struct CError: Error {
       case .alreadyStarted: CONFAB_ERROR_STATE
       case .forked: CONFAB_ERROR_FORKED
       case .historyUnusable: CONFAB_ERROR_HISTORY
-      default: CONFAB_ERROR_ENGINE
+      default: CONFAB_ERROR_LIBRARY
       }
     self.init(code, CError.settings.reduce(error.message) { $0.replacing($1.swift, with: $1.c) })
   }

@@ -28,7 +28,7 @@ public func confab_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
     case CONFAB_ERROR_ADDRESS_IN_USE: "address in use"
     case CONFAB_ERROR_LISTEN: "cannot listen"
     case CONFAB_ERROR_CERTIFICATE: "invalid certificate or key"
-    case CONFAB_ERROR_ENGINE: "libwebsockets or libuv could not be initialized"
+    case CONFAB_ERROR_LIBRARY: "libwebsockets, libuv or a thread could not be set up"
     case CONFAB_ERROR_THREAD: "called on the wrong thread"
     case CONFAB_ERROR_STATE: "the server is in the wrong state"
     case CONFAB_ERROR_CLOSED: "closing or closed"

@@ -8,7 +8,8 @@ struct AccessOptions: ParsableArguments {
       """
       Web origin whose pages may connect, like https://example.org; '*' allows every origin. May be given several \
       times. If the server listens on loopback only, pages from loopback and pages opened from a file may always \
-      connect. Otherwise, pages from the host and port of the request may always connect. (default: none)
+      connect. If it listens on other addresses, pages whose origin has the host and port of the request may always \
+      connect. (default: none)
       """,
       valueName: "origin"))
   var allowOrigin: [String] = []
@@ -24,8 +25,9 @@ struct AccessOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      Address of a trusted proxy, or network of trusted proxies, like 10.0.0.0/8. The server takes the addresses of \
-      their clients from X-Forwarded-For or the PROXY protocol. May be given several times. (default: none)
+      Address of a trusted proxy, or network of trusted proxies, like 10.0.0.0/8. For connections from trusted \
+      proxies, the server takes the client's address from X-Forwarded-For or the PROXY protocol. May be given several \
+      times. (default: none)
       """,
       valueName: "address"))
   var trustedProxy: [String] = []

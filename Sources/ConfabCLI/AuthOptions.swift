@@ -10,38 +10,41 @@ struct AuthOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      File with a key that verifies the JSON Web Tokens of clients: a public key or certificate (PEM), a JWK, a JWK set, \
-      or a secret on one line. May be given several times. With it, clients need a token. SIGHUP reloads the files. \
-      (default: none)
+      File with a key that verifies the JSON Web Tokens of clients: a public key or certificate (PEM), a JWK, a JWK \
+      set, or a secret on one line. May be given several times. With a key, clients need a token, unless \
+      --allow-guests is given. SIGHUP reloads the files. (default: none)
       """, valueName: "file"))
   var authKey: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "Text that the claim aud of a token must be or contain. (default: tokens for every audience)", valueName: "text"))
+      """
+      Audience that tokens must have: the claim aud is this text, or a list that contains it. (default: tokens for \
+      every audience)
+      """, valueName: "text"))
   var authAudience: String?
 
   @Option(
     help: ArgumentHelp(
       """
-      Name of a cookie with the token. It counts only with an Origin that is the server's own or is given to \
-      --allow-origin. (default: none)
+      Name of a cookie with the token. The cookie is used only if the Origin of the request is the server's own or is \
+      named by --allow-origin. (default: none)
       """, valueName: "name"))
   var authCookie: String?
 
   @Option(
     help: ArgumentHelp(
       """
-      Time that a client of the rich protocol has to send a new token when its token has expired. Then it is closed \
-      with 4002. Clients of the plain protocol are closed at once.
+      Time that a client of the rich protocol has to send a new token when its token has expired. If the client sends \
+      none in this time, its connection is closed with 4002. Clients of the plain protocol are closed at once.
       """, valueName: "seconds"))
   var authGrace = Seconds(defaults.grace)
 
   @Option(
     help: ArgumentHelp(
       """
-      Rights of clients without a token, such as read,say,history. They choose a name, which must not be that of a \
-      user with a token. (default: clients without a token are rejected)
+      Rights of clients without a token, such as read,say,history. These clients choose a name that no user with a \
+      token has. (default: clients without a token are rejected)
       """, valueName: "rights"))
   var allowGuests: GuestRights?
 

@@ -10,15 +10,17 @@
     @Option(
       help: ArgumentHelp(
         """
-        When a message is written to the file: 'normal' within 100 ms after its delivery, 'full' before its delivery. \
-        While the file cannot be written, messages are delivered anyway.
+        Time when a message is written to the history file: 'normal' is within 100 ms after its delivery, 'full' is \
+        before its delivery. While the file cannot be written, messages are delivered anyway.
         """, valueName: "mode"))
     var durability = SQLiteEngine.Durability.normal
 
     @Option(
       help: ArgumentHelp(
-        "Maximum size of the history file, at least 1MiB. Beyond it, the rooms that have been inactive longest are deleted.",
-        valueName: "size"))
+        """
+        Maximum size of the history file, at least 1MiB. If the file would be larger, the rooms that have been inactive \
+        longest are deleted.
+        """, valueName: "size"))
     var maxHistoryFileSize = ByteCount(SQLiteEngine.defaultFileSize)
 
     /// Returns the problems of these options for the file `history`; nil if there is none.

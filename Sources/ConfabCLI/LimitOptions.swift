@@ -2,7 +2,8 @@ import ArgumentParser
 import Confab
 import ConfabChat
 
-/// Options for ``Configuration/limits``.
+/// Options for ``Configuration/limits``. The texts of `--help` are in Confab/Limits/Configuration+Limits.swift, and in
+/// ConfabChat/ChatOptions.swift for the chat.
 struct LimitOptions: ParsableArguments {
   @OptionGroup var table: LimitTable<Configuration>
 

@@ -21,7 +21,8 @@ struct MakeToken: ParsableCommand {
       "Identifier of the user, the claim sub. (default: the name)", valueName: "id"))
   var id: String?
 
-  @Option(help: ArgumentHelp("Verified name of the user. Without it, the user chooses a name.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("Verified name of the user. Without this option, the user chooses a name.", valueName: "name"))
   var name: String?
 
   @Option(

@@ -10,27 +10,27 @@ struct ServeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      JSON file with settings. Its members have the names of options without the leading dashes. The command line and \
-      the environment take precedence.
+      JSON file with settings. The members of the JSON object have the names of options without the leading dashes. \
+      The command line and the environment take precedence.
       """, valueName: "file"))
   var config: String?
 
   @Option(help: "Host name or address to listen on. (default: loopback only, 127.0.0.1 and ::1)")
   var host: String?
 
-  @Option(help: "Port to listen on; 0 picks a free one.")
+  @Option(help: "Port to listen on; 0 picks a free port.")
   var port = defaults.port
 
   @Flag(
     inversion: .prefixedNo,
-    help: "Let another server with this option listen on the same port at the same time.")
+    help: "Let other servers that have this option listen on the same port at the same time.")
   var reusePort = false
 
   @Option(
     help: ArgumentHelp(
       """
-      Certificate chain (PEM). With it, the server speaks https and wss instead of http and ws. SIGHUP reloads the \
-      file.
+      Certificate chain (PEM). With a certificate, the server speaks https and wss instead of http and ws. SIGHUP \
+      reloads the file.
       """, valueName: "file"))
   var tlsCert: String?
 
@@ -49,7 +49,7 @@ struct ServeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Log format: text, or json with one object per line.", valueName: "format"))
   var logFormat = LogFormat.text
 
-  @Option(help: ArgumentHelp("Number of event loops. Each has its own thread.", valueName: "count"))
+  @Option(help: ArgumentHelp("Number of event loops. Each loop has its own thread.", valueName: "count"))
   var loops = defaults.loops
 
   @Flag(inversion: .prefixedNo, help: "Compress messages for clients that offer permessage-deflate.")

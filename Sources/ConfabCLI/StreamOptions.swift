@@ -24,13 +24,16 @@
     @Option(
       help: ArgumentHelp(
         """
-        Maximum disk space of the stream. The oldest messages are deleted. Applies only when Confab creates the \
-        stream. 0 means no limit.
+        Maximum disk space of the stream. At the limit, the oldest messages are deleted. Applies only when Confab \
+        creates the stream. 0 means no limit.
         """,
         valueName: "size"))
     var natsMaxBytes = ByteCount(defaults.maxBytes)
 
-    @Option(help: ArgumentHelp("NATS credentials file, with a JWT and the seed of the user's key.", valueName: "file"))
+    @Option(
+      help: ArgumentHelp(
+        "NATS credentials file (.creds), which contains a JWT and the private key (seed) of the NATS user.",
+        valueName: "file"))
     var natsCreds: String?
 
     @Option(

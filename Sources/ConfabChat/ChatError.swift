@@ -1,4 +1,6 @@
-/// An error of a call of ``Chat``.
+/// An error that a call of ``Chat`` throws.
+//
+// Errors that clients of the rich protocol get are in Protocol/ErrorEvent.swift.
 public struct ChatError: Error, CustomStringConvertible, Sendable {
   /// The kinds of errors.
   public enum Code: String, CaseIterable, Sendable {

@@ -1,7 +1,8 @@
 internal import Confab
 internal import ConfabChat
 
-/// A message of the stream, as a consumer delivers it.
+/// A message of the stream, as a consumer delivers it. The message's offset in its room is its sequence number in the
+/// stream.
 struct Delivery {
   /// Name of the consumer.
   let consumer: Substring
@@ -17,7 +18,8 @@ struct Delivery {
 }
 
 extension Delivery {
-  /// Nil if it is not a delivery, or has numbers that streams never use.
+  /// Reads the numbers of a delivery from its reply subject. Nil if the message is not a delivery, or has numbers that
+  /// streams never use.
   init?(_ message: NatsMessage) {
     // $JS.ACK.<stream>.<consumer>.<times>.<in stream>.<in consumer>.<nanoseconds>.<pending>, and newer servers have a
     // domain and an account before the stream.

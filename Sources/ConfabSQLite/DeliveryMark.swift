@@ -7,7 +7,7 @@ internal import Confab
 /// overwritten in place, which works on a full disk.
 @safe struct DeliveryMark: ~Copyable {
   struct Contents: Equatable {
-    /// Run of the database to which the mark belongs, see ``HistoryFile``.
+    /// Run of the database to which the mark belongs, see ``HistoryDatabase``.
     let run: Int
     /// Number of the last delivered transaction; `Int.max` if any message may have been delivered.
     let transaction: Int

@@ -28,17 +28,17 @@ public final class SQLiteEngine: Engine {
 
   public let isShared = true
   public let isAvailable = true
-  public var isStored: Bool { !writer.isFailing.load(ordering: .relaxed) }
+  public var isStored: Bool { !worker.isFailing.load(ordering: .relaxed) }
 
   private let durability: Durability
   /// Schedules work on the queue after a delay.
   private let schedule: Schedule
   private let pending = Mutex(PendingTasks())
-  private let writer: HistoryWriter
+  private let worker: HistoryWorker
 
   /// Pending work of the queue.
   private struct PendingTasks {
-    var list: [WriterTask] = []
+    var list: [HistoryTask] = []
     /// Number of bytes of messages to write, including overhead.
     var bytes = 0
     var due = Due.never
@@ -97,12 +97,12 @@ public final class SQLiteEngine: Engine {
     maxUnwrittenBytes: Int = 64 << 20, hook: StepHook?, schedule: @escaping Schedule
   ) throws(ConfabError) {
     (self.durability, self.schedule) = (durability, schedule)
-    let retention = HistoryFile.Retention(
+    let retention = HistoryDatabase.Retention(
       messages: options.maxHistoryMessages, bytes: options.maxHistoryBytes,
       age: Int(options.maxHistoryAge.components.seconds), total: maxFileSize)
     do throws(DatabaseError) {
-      writer = HistoryWriter(
-        try HistoryFile(file, retention, keepsAll: durability == .full, hook), retention,
+      worker = HistoryWorker(
+        try HistoryDatabase(file, retention, keepsAll: durability == .full, hook), retention,
         maxUnwrittenBytes: maxUnwrittenBytes, logger)
     } catch {
       let reason = error.isBusy ? "another process has it open" : "\(error)"
@@ -129,10 +129,10 @@ public final class SQLiteEngine: Engine {
   func end() {
     work()
     pending.withLock { $0.isEnded = true }
-    writer.finish()
+    worker.finish()
   }
 
-  private func submit(_ task: WriterTask, _ due: Due) { pending.withLock { add(task, due, &$0) } }
+  private func submit(_ task: HistoryTask, _ due: Due) { pending.withLock { add(task, due, &$0) } }
 
   /// Schedules the writing of a message. Returns its position; nil if it is pending.
   func write(_ draft: Draft, _ room: SQLiteRoom, _ quota: PublisherQuota?) -> Position? {
@@ -145,7 +145,7 @@ public final class SQLiteEngine: Engine {
     }
   }
 
-  private func add(_ task: WriterTask, _ due: Due, _ pending: inout PendingTasks) {
+  private func add(_ task: HistoryTask, _ due: Due, _ pending: inout PendingTasks) {
     if pending.isEnded { return }
     pending.list.append(task)
     switch (pending.due, due) {
@@ -165,7 +165,7 @@ public final class SQLiteEngine: Engine {
       defer { pending = PendingTasks(isEnded: pending.isEnded) }
       return pending.list
     }
-    writer.work(list)
-    if writer.takeRetry() { schedule(SQLiteEngine.retryInterval) { self.submit(.retry, .now) } }
+    worker.work(list)
+    if worker.takeRetry() { schedule(SQLiteEngine.retryInterval) { self.submit(.retry, .now) } }
   }
 }

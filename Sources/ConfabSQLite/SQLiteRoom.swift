@@ -33,7 +33,7 @@ final class SQLiteRoom: EngineRoom {
     return nil
   }
 
-  /// Returns the next position. If messages are pending, only the writer calls it.
+  /// Returns the next position. If messages are pending, only the worker calls it.
   func nextPosition() -> Position {
     Position(offset: lastOffset.add(1, ordering: .relaxed).newValue, time: WallClock.milliseconds)
   }

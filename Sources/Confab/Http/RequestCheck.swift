@@ -1,4 +1,5 @@
-/// Decides what a request gets: a WebSocket, a file, a response, or a rejection.
+/// Decides what a request gets: a WebSocket, a file, a response, or a rejection. The status of a rejection is that of its
+/// reason, see ``RejectionReason/status``.
 struct RequestCheck {
   let loop: EventLoop
   let source: RequestSource

@@ -9,28 +9,31 @@ extension Configuration {
       "Larger messages close the connection with 1009", .messageTooBig),
     Limit(
       "maxFragments", .count(\.maxFragments, 1...many), "Maximum number of fragments per message, including empty ones",
-      "A message with more closes the connection with 1008", .tooManyFragments),
+      "Messages with more fragments close the connection with 1008", .tooManyFragments),
     Limit(
       "maxUnfinishedBytes", .bytes(\.maxUnfinishedBytes, 1...(1 << 40)),
       "Maximum memory for incomplete messages of all connections",
-      "A connection that would exceed it is closed with 1013", .tooManyUnfinished),
+      "A connection whose data would exceed the limit is closed with 1013", .tooManyUnfinished),
     Limit(
       "maxBacklog", .bytes(\.maxBacklog, 0...many),
-      "Maximum backlog of one client: bytes that the server has accepted for it and not yet handed to the kernel",
-      "A client that is further behind is closed with 1013; other clients are not delayed", .tooFarBehind),
+      "Maximum backlog of one client: bytes that the server has accepted for the client and not yet handed to the kernel",
+      """
+      A client whose backlog exceeds the limit is evicted: its connection is closed with 1013. Other clients are not \
+      delayed
+      """, .tooFarBehind),
     Limit(
       "maxTotalBacklog", .bytes(\.maxTotalBacklog, 0...(1 << 40)), "Maximum memory for the backlogs of all clients",
-      "The clients that are furthest behind are closed with 1013", .tooFarBehind),
+      "The clients with the largest backlogs are evicted: their connections are closed with 1013", .tooFarBehind),
     Limit(
       "maxConnections", .count(\.maxConnections, 1...many), "Maximum number of connections",
-      "Further connections get status 503", .tooManyConnections),
+      "Additional connections get status 503", .tooManyConnections),
     Limit(
       "maxConnectionsPerAddress", .count(\.maxConnectionsPerAddress, 0...many),
       "Maximum number of connections from one IPv4 address or one /64 network of IPv6",
-      "Further connections get status 429", .tooManyFromAddress, meaningOfZero: "no limit"),
+      "Additional connections get status 429", .tooManyFromAddress, meaningOfZero: "no limit"),
     Limit(
       "maxAcceptRate", .count(\.maxAcceptRate, 0...many), "Maximum number of new connections per second",
-      "Further connections wait in the kernel's queue", .acceptRate, meaningOfZero: "no limit"),
+      "Additional connections wait in the kernel's queue", .acceptRate, meaningOfZero: "no limit"),
     Limit(
       "maxHeaderSize", .bytes(\.maxHeaderSize, 1024...16_384), "Maximum size of the request header section",
       "Larger requests get status 431", .headersTooLarge),
@@ -39,39 +42,39 @@ extension Configuration {
       "Longer paths get status 414", .pathTooLong),
     Limit(
       "handshakeTimeout", .time(\.handshakeTimeout, .milliseconds(1)...day),
-      "Time from the TCP connection to the end of the first request", "Slower clients get status 408",
-      .handshakeTimeout),
+      "Maximum time from accepting the TCP connection to receiving the complete first request",
+      "Slower clients get status 408", .handshakeTimeout),
     Limit(
       "maxMessageRate", .count(\.maxMessageRate, 0...many), "Maximum number of messages per second from one connection",
-      "The server reads from a faster client at this rate", .messageRate, meaningOfZero: "no limit"),
+      "If a client sends faster, the server reads from it at this rate", .messageRate, meaningOfZero: "no limit"),
     Limit(
       "maxByteRate", .bytes(\.maxByteRate, 0...many), "Maximum number of message bytes per second from one connection",
-      "The server reads from a faster client at this rate", .byteRate, meaningOfZero: "no limit"),
+      "If a client sends faster, the server reads from it at this rate", .byteRate, meaningOfZero: "no limit"),
     Limit(
       "maxPingRate", .count(\.maxPingRate, 0...many), "Maximum number of pings per second from one connection",
-      "The server reads from a faster client at this rate", .pingRate, meaningOfZero: "no limit"),
+      "If a client sends faster, the server reads from it at this rate", .pingRate, meaningOfZero: "no limit"),
     Limit(
       "pingInterval", .time(\.pingInterval, .zero...day), "Time without activity before the server sends a ping",
-      "It must be less than the idle timeout", meaningOfZero: "no pings"),
+      "The ping interval must be less than the idle timeout", meaningOfZero: "no pings"),
     Limit(
       "idleTimeout", .time(\.idleTimeout, .zero...day), "Time without activity after which a connection is dropped",
-      "Received data, pongs, and sent bytes that the client acknowledges count as activity", .idle,
+      "Received data, including pongs, and TCP acknowledgements of sent data count as activity", .idle,
       meaningOfZero: "no limit"),
     Limit(
-      "closeTimeout", .time(\.closeTimeout, .zero...day), "Time for a closing handshake",
-      "The connection is dropped afterwards", .closeTimeout),
+      "closeTimeout", .time(\.closeTimeout, .zero...day), "Maximum time for a closing handshake",
+      "A connection that takes longer is dropped", .closeTimeout),
     Limit(
       "drainTime", option: "drain", .time(\.drainTime, .zero...day),
       "Time over which a stopping server spreads the closing of its connections",
-      "The stop timeout begins afterwards", meaningOfZero: "no delay"),
+      "The stop timeout begins after this time", meaningOfZero: "no delay"),
     Limit(
       "stopTimeout", .time(\.stopTimeout, .zero...day),
       "Time after which a stopping server drops the connections that are still open",
-      "Each closing handshake also has the close timeout"),
+      "The close timeout also applies to each closing handshake"),
     Limit(
       "sendBufferSize", option: "send-buffer", .bytes(\.sendBufferSize, 0...many),
       "Size of the kernel's send buffer for each connection",
-      "It limits the memory for a client that does not read, and the throughput to one client",
+      "The size limits the memory for a client that does not read, and the throughput to one client",
       meaningOfZero: "the size that the kernel chooses, up to 4 MiB"),
   ]
 }

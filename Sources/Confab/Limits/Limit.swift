@@ -1,5 +1,8 @@
 /// A limit of ``Configuration`` or of other settings. The program's option, its help, the check of the value and the
 /// error come from this description. Tests compare it with the documentation in Swift and C.
+//
+// The limits themselves are in Configuration+Limits.swift, and in ChatOptions.swift for the chat. The table "Where to
+// find it" in Design.md lists all files to change for a new limit.
 public struct Limit<Settings>: Sendable {
   /// The name of the property in the settings.
   public let name: String

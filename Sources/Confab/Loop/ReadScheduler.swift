@@ -45,7 +45,7 @@ final class ReadScheduler {
 
   /// Resumes reading. Called right before a poll, and at no other time. lws on libuv processes what it has kept of a
   /// read before the loop prepares to poll, or else when the poll reports that the socket takes output. Only then are
-  /// the connection's pings noticed, see Lws/Workarounds/Pings.swift.
+  /// the connection's pings noticed, see Lws/Workarounds/ReceivedPings.swift.
   func run() {
     // Delivering a deferred message may add others.
     for connection in exchange(&resumed, with: []) where !readOn(connection) { checkAgain(connection) }

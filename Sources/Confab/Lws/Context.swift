@@ -77,7 +77,7 @@ internal import Synchronization
     }
     guard let made = unsafe made else {
       throw ConfabError(
-        .engineFailed,
+        .libraryFailed,
         "libwebsockets could not make a context on libuv; is its plugin there? (Debian: libwebsockets-evlib-uv)")
     }
     self.memory = memory

@@ -11,7 +11,7 @@ enum LwsFeatures {
     let compiled = "\(LWS_LIBRARY_VERSION_MAJOR).\(LWS_LIBRARY_VERSION_MINOR)"
     guard version.utf8.starts(with: "\(compiled).".utf8) else {
       throw ConfabError(
-        .engineFailed,
+        .libraryFailed,
         "this program was compiled for libwebsockets \(compiled), but \(version) is loaded: build it again")
     }
   }

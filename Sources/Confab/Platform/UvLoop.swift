@@ -39,7 +39,7 @@ internal import Synchronization
 
   init() throws(ConfabError) {
     let failure = unsafe uv_loop_init(loop)
-    guard failure == 0 else { throw ConfabError(.engineFailed, "libuv could not make a loop: \(uvMessage(failure))") }
+    guard failure == 0 else { throw ConfabError(.libraryFailed, "libuv could not make a loop: \(uvMessage(failure))") }
     unsafe uv_prepare_init(loop, prepare)
     unsafe uv_check_init(loop, check)
     unsafe uv_idle_init(loop, idle)

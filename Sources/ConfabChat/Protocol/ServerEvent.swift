@@ -298,38 +298,3 @@ struct AdmittedEvent: ServerEvent {
     object.member("type", "admitted")
   }
 }
-
-/// Reason why an event was not carried out.
-struct ErrorEvent: ServerEvent {
-  let code: Code
-  let message: String
-  var tag: String?
-  var ref: String?
-  var proposal: String?
-  /// Delay before a retry, in milliseconds.
-  var retryAfter: Int?
-
-  enum Code: String, CaseIterable {
-    case nameTaken, nameInvalid, notIntroduced, alreadyIntroduced, malformed, unknownType, textTooLong, textEmpty
-    case tagInvalid, rateLimited, historyGone
-    case tokenRequired, tokenInvalid, tokenExpired, forbidden, unavailable
-  }
-
-  init(
-    _ code: Code, _ message: String, tag: String? = nil, proposal: String? = nil, retryAfter: Int? = nil
-  ) {
-    (self.code, self.message, self.proposal, self.retryAfter) = (code, message, proposal, retryAfter)
-    // A tag that is too long is invalid, and is not returned.
-    self.tag = tag.flatMap { $0.utf8.count <= Tag.maxLength ? $0 : nil }
-  }
-
-  func write(to object: inout JSONWriter) {
-    object.member("code", code.rawValue)
-    object.member("message", message)
-    object.member("proposal", proposal)
-    object.member("ref", ref)
-    object.member("retryAfter", retryAfter)
-    object.member("tag", tag)
-    object.member("type", "error")
-  }
-}

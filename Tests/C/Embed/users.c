@@ -44,9 +44,9 @@ static void check_errors(confab_admission *admission, confab_identity *identity)
   FAILS(confab_admit(admission, identity), CONFAB_ERROR_ARGUMENT, "UTF-8");
   identity->name = NULL;
   FAILS(confab_admit(NULL, identity), CONFAB_ERROR_ARGUMENT, "the admission is NULL");
-  FAILS(confab_refuse(admission, 0, NULL), CONFAB_ERROR_ARGUMENT, "enum confab_refusal");
-  FAILS(confab_refuse(admission, CONFAB_REFUSAL_FORBIDDEN, ""), CONFAB_ERROR_ARGUMENT, "1 to 120 bytes");
-  FAILS(confab_refuse(admission, CONFAB_REFUSAL_FORBIDDEN, id), CONFAB_ERROR_ARGUMENT, "1 to 120 bytes");
+  FAILS(confab_reject_admission(admission, 0, NULL), CONFAB_ERROR_ARGUMENT, "enum confab_admission_error");
+  FAILS(confab_reject_admission(admission, CONFAB_ADMISSION_FORBIDDEN, ""), CONFAB_ERROR_ARGUMENT, "1 to 120 bytes");
+  FAILS(confab_reject_admission(admission, CONFAB_ADMISSION_FORBIDDEN, id), CONFAB_ERROR_ARGUMENT, "1 to 120 bytes");
   identity->size = 3;
   FAILS(confab_admit(admission, identity), CONFAB_ERROR_SIZE, "confab_identity");
   identity->size = sizeof *identity;
@@ -60,7 +60,7 @@ static void admit(confab_admission *admission, const confab_request *request, co
   CHECK(confab_identity_init(&identity, sizeof identity) == CONFAB_OK);
   CHECK(identity.rights == (CONFAB_RIGHT_READ | CONFAB_RIGHT_SAY | CONFAB_RIGHT_HISTORY) && identity.id == NULL);
   if (token == NULL) {
-    CHECK(confab_refuse(admission, CONFAB_REFUSAL_TOKEN_REQUIRED, NULL) == CONFAB_OK);
+    CHECK(confab_reject_admission(admission, CONFAB_ADMISSION_TOKEN_REQUIRED, NULL) == CONFAB_OK);
   } else if (strcmp(token, "ann") == 0) {
     identity.id = "1";
     identity.name = "Ann";
@@ -78,7 +78,7 @@ static void admit(confab_admission *admission, const confab_request *request, co
     check_errors(admission, &identity);
     CHECK(confab_admit(admission, &identity) == CONFAB_OK);
   } else {
-    CHECK(confab_refuse(admission, CONFAB_REFUSAL_FORBIDDEN, "banned") == CONFAB_OK);
+    CHECK(confab_reject_admission(admission, CONFAB_ADMISSION_FORBIDDEN, "banned") == CONFAB_OK);
   }
 }
 

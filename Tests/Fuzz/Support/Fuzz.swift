@@ -4,7 +4,7 @@ import FoundationEssentials
 /// would take minutes to build.
 private let fuzzers: [String: @Sendable (inout Input) -> Void] = [
   "FuzzAssembly": fuzzAssembly, "FuzzCompression": fuzzCompression, "FuzzEvents": fuzzEvents,
-  "FuzzHistory": fuzzHistory, "FuzzHistoryFile": fuzzHistoryFile, "FuzzLog": fuzzLog, "FuzzOrigin": fuzzOrigin,
+  "FuzzHistory": fuzzHistory, "FuzzHistoryDatabase": fuzzHistoryDatabase, "FuzzLog": fuzzLog, "FuzzOrigin": fuzzOrigin,
   "FuzzPath": fuzzPath, "FuzzProxy": fuzzProxy, "FuzzRates": fuzzRates, "FuzzRequest": fuzzRequest,
   "FuzzStream": fuzzStream, "FuzzToken": fuzzToken, "FuzzUtf8": fuzzUtf8,
 ]

@@ -48,8 +48,8 @@ MUTATIONS = [
     ("bursts are polled again", LOOP + "Turn.swift", "if isPollingOnceMore { uv.pollWithoutBlocking() }", ""),
     ("jobs wake the loop", LOOP + "Jobs.swift", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) { uv.wake() } }", "public func execute(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.add(job) {} }"),
     ("close frames come from a timer", CONNECTION + "Closing.swift", "    ending?.isFrameDue = true\n    socket?.setTimer(.microseconds(1))\n", "    ending?.isFrameDue = true\n"),
-    ("reading continues after a pong", LWS + "Workarounds/Pings.swift", "    guard output.isPongPending else { return }\n    output.isPongPending = false\n    loop.reads.resume(self)\n", "    guard output.isPongPending else { return }\n    output.isPongPending = false\n"),
-    ("reading continues after the close frame", LWS + "Workarounds/Pings.swift", "closeFrameWasSent() {\n    output.isPongPending = false\n    loop.reads.resume(self)\n", "closeFrameWasSent() {\n    output.isPongPending = false\n"),
+    ("reading continues after a pong", LWS + "Workarounds/ReceivedPings.swift", "    guard output.isPongPending else { return }\n    output.isPongPending = false\n    loop.reads.resume(self)\n", "    guard output.isPongPending else { return }\n    output.isPongPending = false\n"),
+    ("reading continues after the close frame", LWS + "Workarounds/ReceivedPings.swift", "closeFrameWasSent() {\n    output.isPongPending = false\n    loop.reads.resume(self)\n", "closeFrameWasSent() {\n    output.isPongPending = false\n"),
     ("paused connections are checked again", LOOP + "ReadScheduler.swift", "{ [unowned self] in checkPaused() }", "{}"),
     ("hosts prepare to poll", PLATFORM + "UvLoop.swift", "    events.willPoll()\n    return", "    return"),
 ]

@@ -1,7 +1,7 @@
 internal import CLibwebsockets
 internal import Synchronization
 
-// Pings, which libwebsockets answers by itself, one pong at a time. It drops pings that arrive before the pong is sent
+// Pings of clients, which libwebsockets answers by itself, one pong at a time. It drops pings that arrive before the pong is sent
 // (lib/roles/ws/ops-ws.c, "DROP PING since one pending"). So reading stops at each ping until its pong is sent, and a
 // peer gets a pong for every ping, within its rate. The exception is a peer that does not take what it is sent, so that
 // the loop polls its socket for output in any case. It may get a pong only for the first of several pings (RFC 6455,

@@ -2,7 +2,8 @@ internal import Confab
 internal import ConfabChat
 internal import Logging
 
-// Messages are sent to the stream until they are acknowledged or rejected.
+// Messages are sent to the stream until they are acknowledged or rejected. Rooms get them, with their offsets, when the
+// stream delivers them: see Delivery.swift.
 extension JetStreamState {
   mutating func acknowledged(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     guard let room = publishQueue.messages[number]?.room else { return }

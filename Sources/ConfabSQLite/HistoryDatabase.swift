@@ -1,12 +1,12 @@
 internal import Confab
 internal import ConfabChat
 
-/// The messages of all rooms in a database, and the operations on them. One thread at a time.
+/// The messages of all rooms in a database, and the SQL statements that read and write them. One thread at a time.
 ///
 /// A room continues its epoch only if every delivered message is in the database. A run identifies the times for which
 /// that is certain: it is a random number that changes whenever it is not. A room that was written in another run
 /// begins another epoch.
-final class HistoryFile {
+final class HistoryDatabase {
   private let database: Database
   private let mark: DeliveryMark
   private let file: String
@@ -63,7 +63,7 @@ final class HistoryFile {
       try database.run("SELECT run FROM runs") ?? 0, try database.run("SELECT writes FROM runs") ?? 0
     )
     // Matches the run of no mark.
-    if !HistoryFile.numbers.contains(transaction) { (run, transaction) = (-1, 0) }
+    if !HistoryDatabase.numbers.contains(transaction) { (run, transaction) = (-1, 0) }
     selectRoom = try database.prepare("SELECT epoch, last, run FROM rooms WHERE name = ?")
     selectMessages = try database.prepare(
       """
@@ -143,9 +143,9 @@ final class HistoryFile {
     var found: (epoch: String, last: Int, run: Int)?
     try selectRoom.rows(.text(room)) { found = ($0.text(0) ?? "", $0.int(1), $0.int(2)) }
     guard var found else { return nil }
-    let isUsable = HistoryFile.numbers.contains(found.last)
+    let isUsable = HistoryDatabase.numbers.contains(found.last)
     if found.run != run || !isUsable {
-      let last = isUsable ? found.last + HistoryFile.jump : RoomSnapshot.unreadable.lastOffset
+      let last = isUsable ? found.last + HistoryDatabase.jump : RoomSnapshot.unreadable.lastOffset
       found = (RoomSnapshot.empty.epoch, last, run)
       // If this write fails, the next read assigns another epoch.
       try? renumberRoom.run(.text(room), .text(found.epoch), .int(found.last), .int(run))

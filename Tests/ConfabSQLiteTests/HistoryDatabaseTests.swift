@@ -13,9 +13,9 @@ private func withFolder(_ body: (String) throws -> Void) throws {
   try body(folder)
 }
 
-private let retention = HistoryFile.Retention(messages: 100, bytes: 1 << 20, age: 0, total: 1 << 30)
+private let retention = HistoryDatabase.Retention(messages: 100, bytes: 1 << 20, age: 0, total: 1 << 30)
 
-struct HistoryFileTests {
+struct HistoryDatabaseTests {
   /// The schema of the first version.
   private static let first = [
     """
@@ -39,9 +39,9 @@ struct HistoryFileTests {
   @Test func fileOfTheFirstVersionKeepsItsMessages() throws {
     try withFolder { folder in
       let old = try Database(file: "\(folder)/chat.db", nil)
-      for sql in HistoryFileTests.first { try old.run(sql.replacing("'hello'", with: "CAST('hello' AS BLOB)")) }
+      for sql in HistoryDatabaseTests.first { try old.run(sql.replacing("'hello'", with: "CAST('hello' AS BLOB)")) }
       for _ in 0..<2 {
-        let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
+        let file = try HistoryDatabase("\(folder)/chat.db", retention, keepsAll: true)
         let snapshot = try #require(try file.read("/tea")?.snapshot)
         #expect(snapshot.publications.map(\.position) == [Position(offset: 1, time: 5), Position(offset: 3, time: 7)])
         #expect(snapshot.publications.map(\.draft.bytes) == [Array("hello".utf8), [0, 255]])
@@ -62,7 +62,7 @@ struct HistoryFileTests {
       let draft = Draft(kind: .text, bytes: Array("你好".utf8), name: "Ann", member: ann, tag: "t")
       var (epoch, last) = ("e", 0)
       for number in 1...3 {
-        let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
+        let file = try HistoryDatabase("\(folder)/chat.db", retention, keepsAll: true)
         var batch = RoomBatch(room: "/'tea", RoomEpoch(name: epoch, run: file.run))
         batch.append(Publication(draft, at: Position(offset: last + 1, time: 5)))
         #expect(try file.write([batch]).isEmpty)
@@ -81,7 +81,7 @@ struct HistoryFileTests {
   @Test func roomThatCannotBeWrittenHarmsNoOther() throws {
     try withFolder { folder in
       let faults = Faults(folder) { true }
-      let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true) { step throws(DatabaseError) in
+      let file = try HistoryDatabase("\(folder)/chat.db", retention, keepsAll: true) { step throws(DatabaseError) in
         if step.hasPrefix("INSERT INTO messages"), step.contains("x'02'") { throw DatabaseError("no") }
         try faults.step(step)
       }
@@ -133,7 +133,7 @@ struct DamagedHistoryTests {
     try withFolder { folder in
       for round in 0..<3 {
         if round == 1 { try Database(file: "\(folder)/chat.db", nil).run(sql) }
-        let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
+        let file = try HistoryDatabase("\(folder)/chat.db", retention, keepsAll: true)
         let snapshot = try file.read("/tea")?.snapshot ?? .empty
         #expect(
           snapshot.lastOffset >= 3 * round
@@ -152,10 +152,10 @@ struct DamagedHistoryTests {
 
   @Test func expiry_leaves_no_hole_when_the_clock_was_set_back() throws {
     try withFolder { folder in
-      let aged = HistoryFile.Retention(messages: 100, bytes: 1 << 20, age: 100, total: 1 << 30)
+      let aged = HistoryDatabase.Retention(messages: 100, bytes: 1 << 20, age: 100, total: 1 << 30)
       let now = WallClock.milliseconds
       for room in ["/now", "/later"] {
-        let file = try HistoryFile("\(folder)/chat.db", room == "/now" ? aged : retention, keepsAll: true)
+        let file = try HistoryDatabase("\(folder)/chat.db", room == "/now" ? aged : retention, keepsAll: true)
         var batch = RoomBatch(room: room, RoomEpoch(name: "e", run: file.run))
         for number in 1...100 {
           let seconds: Int64 = number <= 20 ? 1000 : number <= 60 ? -200 : 0
@@ -165,7 +165,7 @@ struct DamagedHistoryTests {
         #expect(try file.write([batch]).isEmpty)
         try file.allow(isWhole: true)
       }
-      let file = try HistoryFile("\(folder)/chat.db", aged, keepsAll: true)
+      let file = try HistoryDatabase("\(folder)/chat.db", aged, keepsAll: true)
       #expect(try file.read("/now")?.snapshot.publications.map(\.position.offset) == Array(61...100))
       #expect(try file.read("/later")?.snapshot.publications.map(\.position.offset) == Array(61...100))
     }
@@ -173,7 +173,7 @@ struct DamagedHistoryTests {
 
   @Test func fileIsForItsOwnerAlone() throws {
     try withFolder { folder in
-      let file = try HistoryFile("\(folder)/chat.db", retention, keepsAll: true)
+      let file = try HistoryDatabase("\(folder)/chat.db", retention, keepsAll: true)
       try file.allow(isWhole: true)
       for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
         let mode = try FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")[.posixPermissions] as? Int

@@ -3,8 +3,8 @@ internal import ConfabChat
 internal import Logging
 internal import Synchronization
 
-/// Work for the thread of the file.
-enum WriterTask {
+/// Task of the history's thread.
+enum HistoryTask {
   /// Opens a room with its stored messages.
   case open(SQLiteRoom)
   /// Writes a message. Without a position it then gets one and is delivered, and its quota is released.
@@ -13,13 +13,14 @@ enum WriterTask {
   case retry
 }
 
-/// Reads and writes the file for the rooms. On the queue only.
-final class HistoryWriter: @unchecked Sendable {
+/// Performs the tasks of the history's thread: reads rooms, writes messages in batches, and retries failed writes. The SQL
+/// statements are in ``HistoryDatabase``. On the queue only.
+final class HistoryWorker: @unchecked Sendable {
   // @unchecked, because the engine calls it on its queue only.
 
   /// Nil when the file is closed.
-  private var file: HistoryFile!
-  private let retention: HistoryFile.Retention
+  private var file: HistoryDatabase!
+  private let retention: HistoryDatabase.Retention
   private let logger: Logger
   /// Whether writes are failing. Any thread.
   let isFailing = Atomic(false)
@@ -37,11 +38,11 @@ final class HistoryWriter: @unchecked Sendable {
   /// Maximum number of messages in a transaction, which bounds the delay of pending messages.
   private static let maxBatch = 5000
 
-  init(_ file: HistoryFile, _ retention: HistoryFile.Retention, maxUnwrittenBytes: Int, _ logger: Logger) {
+  init(_ file: HistoryDatabase, _ retention: HistoryDatabase.Retention, maxUnwrittenBytes: Int, _ logger: Logger) {
     (self.file, self.retention, self.maxUnwrittenBytes, self.logger) = (file, retention, maxUnwrittenBytes, logger)
   }
 
-  func work(_ tasks: [WriterTask]) {
+  func work(_ tasks: [HistoryTask]) {
     if file == nil { return }
     var batch = WriteBatch()
     for task in tasks {
@@ -51,7 +52,7 @@ final class HistoryWriter: @unchecked Sendable {
         open(room)
       case .write(let room, let draft, let position, let quota):
         batch.add(draft, position, room, quota)
-        if batch.count == HistoryWriter.maxBatch { write(&batch) }
+        if batch.count == HistoryWorker.maxBatch { write(&batch) }
       case .retry:
         write(&batch)
         isRetryDue = false
@@ -162,7 +163,7 @@ final class HistoryWriter: @unchecked Sendable {
     var rooms = unwritten.keys.sorted(by: >)
     while !rooms.isEmpty {
       var (batches, count) = ([RoomBatch](), 0)
-      while count < HistoryWriter.maxBatch, let batch = rooms.popLast().flatMap({ unwritten[$0] }) {
+      while count < HistoryWorker.maxBatch, let batch = rooms.popLast().flatMap({ unwritten[$0] }) {
         batches.append(batch)
         count += batch.publications.count
       }

@@ -6,12 +6,12 @@ import FoundationEssentials
 
 /// Opens a history file with arbitrary numbers, texts and mark, encodes its messages, then writes to it and reads it
 /// again.
-func fuzzHistoryFile(_ input: inout Input) {
+func fuzzHistoryDatabase(_ input: inout Input) {
   do { try live(&input) } catch { fatalError("\(error)") }
 }
 
 private let folder = "/dev/shm/confab-fuzz-\(UInt32.random(in: 0 ... .max))"
-private let retention = HistoryFile.Retention(messages: 100, bytes: 1 << 16, age: 0, total: 1 << 20)
+private let retention = HistoryDatabase.Retention(messages: 100, bytes: 1 << 16, age: 0, total: 1 << 20)
 
 private func live(_ input: inout Input) throws {
   try? FileManager.default.removeItem(atPath: folder)
@@ -19,7 +19,7 @@ private func live(_ input: inout Input) throws {
   defer { try? FileManager.default.removeItem(atPath: folder) }
   let path = "\(folder)/chat.db"
   let keepsAll = input.flag()
-  _ = try HistoryFile(path, retention, keepsAll: keepsAll)
+  _ = try HistoryDatabase(path, retention, keepsAll: keepsAll)
   do {
     let database = try Database(file: path, nil)
     try database.run("UPDATE runs SET run = \(number(&input)), writes = \(number(&input))")
@@ -36,7 +36,7 @@ private func live(_ input: inout Input) throws {
   }
   if input.flag() { try Data(input.bytes(120)).write(to: URL(filePath: "\(path)-delivered")) }
   for _ in 0..<2 {
-    let file = try HistoryFile(path, retention, keepsAll: keepsAll)
+    let file = try HistoryDatabase(path, retention, keepsAll: keepsAll)
     let snapshot = try file.read("/")?.snapshot ?? .empty
     var history = History(maxMessages: input.element(of: [0, 1, 100]), maxBytes: input.element(of: [0, 100, 1 << 20]))
     history.restore(snapshot)
