@@ -33,6 +33,10 @@ import Testing
   @Test(arguments: [true, false]) func rooms_follow_the_state_that_their_messages_belong_to(isLostMessageKnown: Bool) {
     let world = World(seed: 1, faults: [])
     let (broker, server) = (world.broker!, SimulatedServer(world, "s"))
+    defer {
+      server.release()
+      world.end()
+    }
     func publish(_ subject: String, _ text: String = "") {
       let message = NatsMessage(
         subject: subject, reply: "", headers: [Delivery.idHeader: text], bytes: Array(text.utf8))

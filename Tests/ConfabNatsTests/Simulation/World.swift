@@ -110,7 +110,7 @@ final class World {
   }
 
   /// Releases the parts of the world, which refer to each other.
-  private func end() {
+  func end() {
     timeline.end()
     for server in servers + dead { server.release() }
     (servers, dead, senders, broker) = ([], [], [], nil)
