@@ -19,7 +19,7 @@ CORES := $(shell nproc 2>/dev/null || echo 2)
 FUZZERS := $(basename $(notdir $(wildcard Tests/Fuzz/Targets/Fuzz*.swift)))
 # Swift's backtraces can hang in programs with sanitizers.
 ASAN := SWIFT_BACKTRACE=enable=no LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/Tests/C/lsan.txt
-TSAN := SWIFT_BACKTRACE=enable=no LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
+TSAN := SWIFT_BACKTRACE=enable=no TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/C/tsan.txt LD_PRELOAD=$(CURDIR)/.build-tsan/tsan_mutex.so
 # Adds the tests' programs to the package.
 export CONFAB_TESTS := 1
 
