@@ -138,7 +138,7 @@ typedef enum confab_error {
   CONFAB_ERROR_HISTORY_GONE = -18,
   /* The room has a new epoch: its messages are numbered from a new start, so the position is invalid. */
   CONFAB_ERROR_EPOCH = -19,
-  /* There is no such member, or no such mute or ban. */
+  /* The room does not have the member, or the mute or ban does not exist. */
   CONFAB_ERROR_NOT_FOUND = -20,
   /* There are max_restrictions mutes and bans. */
   CONFAB_ERROR_RESTRICTIONS = -21
@@ -905,7 +905,7 @@ typedef struct confab_chat_restriction {
  * other members. `room` is NULL for all rooms. `target_kind` is a value of enum confab_chat_target. `reason` is NULL, or at
  * most 300 bytes, which the clients get to know. `name` is that of the one who kicks them.
  *
- * Returns CONFAB_ERROR_ARGUMENT if an argument is wrong, and CONFAB_ERROR_NOT_FOUND if there is no such member. On
+ * Returns CONFAB_ERROR_ARGUMENT if an argument is wrong, and CONFAB_ERROR_NOT_FOUND if the room does not have the member. On
  * success, `done(result, user_data)`, unless NULL, is called exactly once: with CONFAB_OK when the kick is stored for the
  * other servers, or with an error: CONFAB_ERROR_UNAVAILABLE or CONFAB_ERROR_UNKNOWN if it is in effect on this server
  * only. Any thread. */

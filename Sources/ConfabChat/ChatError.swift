@@ -24,7 +24,7 @@ public struct ChatError: Error, CustomStringConvertible, Sendable {
     case timeInvalid
     /// There are ``ChatOptions/maxRestrictions`` mutes and bans.
     case tooManyRestrictions
-    /// There is no such restriction.
+    /// The restriction does not exist, or has ended.
     case restrictionGone
     /// The engine cannot be reached.
     case unavailable

@@ -115,7 +115,7 @@ extension JetStreamState {
           deleted (nats stream rmm \(stream) \(offset))
           """
         ))
-      // What was known before still applies.
+      // The earlier restriction still applies.
       if exchange.phase == .replaying, let known = exchange.stored[id] { exchange.replayed[id] = known }
       if exchange.phase == .live { restartRestrictions(at: now + RestrictionExchange.retryInterval, &effects) }
       return

@@ -57,9 +57,9 @@ struct RestrictionExchange {
   var receivedAt = Instant.now
   /// Creation time of the stream; nil before it is known.
   var created: String?
-  /// What has been read of the stream, by the ids of the restrictions.
+  /// The messages of the stream, by the ids of the restrictions.
   var stored: [String: Stored] = [:]
-  /// What the consumer has delivered before it is live.
+  /// The messages that the consumer has delivered before it is live.
   var replayed: [String: Stored] = [:]
   /// Ids whose messages cannot be read.
   var unreadable: Set<String> = []

@@ -11,7 +11,7 @@ class ChatConnection {
   /// Nil without an admission.
   final let admitted: ClientAdmission?
   final var client: AdmittedClient? { admitted?.client }
-  /// What restricts the client.
+  /// The restrictions of the client.
   final let standing: Standing
 
   init(_ reference: consuming RoomReference, _ client: AdmittedClient?, _ standing: Standing) {

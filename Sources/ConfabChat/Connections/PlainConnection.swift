@@ -13,6 +13,7 @@ final class PlainConnection: ChatConnection {
     self.quota = quota
     super.init(reference, client, standing)
     room.add(connection)
+    checkAfterJoining(connection)
   }
 
   override func received(_ message: Message, from connection: Connection) {

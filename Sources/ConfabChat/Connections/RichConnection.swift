@@ -156,7 +156,7 @@ final class RichConnection: ChatConnection {
     do throws(ChatRoom.NameTaken) {
       guard let session = try room.welcome(hello, as: name, client, at: standing.address, connection) else { return }
       (member, standing.guest) = (session.member, session.guest)
-      reportMute(connection)
+      checkAfterJoining(connection)
     } catch {
       reject(error, connection)
     }

@@ -31,7 +31,7 @@ public struct MemberPresence: Sendable, Equatable, Codable {
   public let connectionNumber: Int
   /// ``Identity/id`` of the user with this verified name; nil if the name is not verified. Only servers may see it.
   public let owner: String?
-  /// What restrictions need; nil from an older server. Only servers may see it.
+  /// The user, or the network of a guest, for restrictions; nil from an older server. Only servers may see it.
   let account: MemberAccount?
 
   init(

@@ -90,7 +90,7 @@ extension Chat {
   }
 
   /// Returns the target that restricts the member with this name in a room, on any server: the user, or the guest with
-  /// its network. Nil if there is no such member. Any thread.
+  /// its network. Nil if the room does not have the member. Any thread.
   public func target(named name: String, in room: String) -> Restriction.Target? {
     Name(name, limit: Name.greatestLimit).flatMap { rooms.room(room.composed)?.find(.name($0))?.target }
   }

@@ -63,9 +63,9 @@ final class Moderation: Sendable {
     return ban(of: client, in: room) != nil
   }
 
-  /// Whether a session is void in a room, because its client was kicked.
-  func isVoid(_ guest: GuestID, in room: String) -> Bool {
-    restrictions(of: ModeratedClient(nil, guest, at: nil), in: room).contains { $0.kind == .kick }
+  /// Returns the kick because of which a session is void in a room; nil if it is not.
+  func kick(of guest: GuestID, in room: String) -> Restriction? {
+    restrictions(of: ModeratedClient(nil, guest, at: nil), in: room).first { $0.kind == .kick }
   }
 
   /// Returns a mute or ban.

@@ -32,8 +32,8 @@ extension Restriction {
     return object.end()
   }
 
-  /// Parses the form of ``json``; nil if it is anything else. What is unknown is not ignored, because a restriction must
-  /// not become a weaker one.
+  /// Parses the form of ``json``; nil if it is anything else. Unknown kinds and targets are not ignored, because a
+  /// restriction must not become a weaker one.
   package init?(json bytes: [UInt8]) {
     guard bytes.count <= Restriction.maxBytes, String(validating: bytes, as: UTF8.self) != nil,
       let object = JSONObject<Field>(bytes, names: Restriction.names, isStrict: true)

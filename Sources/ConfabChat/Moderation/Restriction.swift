@@ -103,7 +103,7 @@ public struct GuestID: Sendable, Hashable {
   public var text: String { number.hexadecimal }
 }
 
-/// What restrictions see of a client.
+/// The properties of a client that restrictions refer to.
 struct ModeratedClient {
   /// ``Identity/id``; nil without an admission.
   var user: String?

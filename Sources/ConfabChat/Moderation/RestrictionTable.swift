@@ -11,7 +11,7 @@ struct RestrictionTable {
     let target: Part
   }
 
-  /// What a client is looked up by.
+  /// A property by which a client is looked up.
   private enum Part: Hashable {
     /// In bytes, because to Swift, texts in different normalization forms are equal.
     case user([UInt8])

@@ -17,7 +17,7 @@ extension RichConnection {
       return nil
     }
     var hello = hello
-    if let session, standing.moderation.isVoid(session.guest, in: room.name) { hello.session = nil }
+    if let session, standing.moderation.kick(of: session.guest, in: room.name) != nil { hello.session = nil }
     if let session, standing.moderation.mute(of: client, in: room.name) != nil,
       let present = room.find(.member(session.member))
     {

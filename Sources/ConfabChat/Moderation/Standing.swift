@@ -1,6 +1,6 @@
 internal import Confab
 
-/// What restricts one client in its room. Loop thread only.
+/// The restrictions of one client in its room. Loop thread only.
 final class Standing {
   let moderation: Moderation
   /// Nil if the client has no address.
@@ -40,6 +40,16 @@ extension ChatConnection {
     guard changed.contains(where: { $0.applies(to: client, in: room.name) }) else { return }
     if let new, new.kind != .mute, new.isActive(at: WallClock.milliseconds), new.applies(to: client, in: room.name) {
       return expel(new, connection)
+    }
+    reportMute(connection)
+  }
+
+  /// Applies restrictions that were made while the client joined, when it was not among the room's connections yet.
+  func checkAfterJoining(_ connection: Connection) {
+    if standing.moderation.isEmpty { return }
+    let kick = standing.guest.flatMap { standing.moderation.kick(of: $0, in: room.name) }
+    if let expulsion = standing.moderation.ban(of: moderated, in: room.name) ?? kick {
+      return expel(expulsion, connection)
     }
     reportMute(connection)
   }

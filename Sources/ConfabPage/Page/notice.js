@@ -1,4 +1,4 @@
-// The line above the field that tells a muted reader why the field is off.
+// The line above the field of a muted reader.
 
 import { fullTime, words } from "./words.js";
 
@@ -12,7 +12,7 @@ export class Notice {
     this.changed = changed;
   }
 
-  /** `mute` has the reason and the end, if there are any; undefined is no mute. */
+  /** `mute` has the reason and the end, if there are any; undefined without a mute. */
   show(mute) {
     this.mute = mute;
     clearTimeout(this.timer);

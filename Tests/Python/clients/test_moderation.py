@@ -358,7 +358,7 @@ def test_restrictions_survive_a_restart_with_a_file(tmp_path):
 
     with moderated(tmp_path, *history) as server:
         known = go(before(server))
-        # What is answered is on the disk.
+        # A change is on the disk before the response.
         server.stop(signal=9)
     for _ in range(2):
         with moderated(tmp_path, *history) as server:

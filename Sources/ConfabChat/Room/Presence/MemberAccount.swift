@@ -1,6 +1,6 @@
 internal import Confab
 
-/// What restrictions need to know of a member. Servers tell it each other.
+/// The properties of a member that restrictions refer to. Servers report them to each other.
 struct MemberAccount: Sendable, Equatable, Codable {
   /// ``Identity/id``; nil for a guest.
   private(set) var user: String?
@@ -22,7 +22,7 @@ struct MemberAccount: Sendable, Equatable, Codable {
   }
 }
 
-/// What identifies a member to other clients.
+/// Identification of a member by another client.
 enum MemberQuery {
   case name(Name)
   case member(Member)
