@@ -420,7 +420,7 @@ typedef struct confab_config {
    * Range: 0 to 36600 days. Default: 900 s. */
   int64_t max_change_age_ms;
   /* Maximum number of mutes and bans. At the limit, another one is rejected with an error, until one is lifted or has
-   * ended. All servers of one chat should have the same limit. Range: 0 to 1000000. Default: 10000. */
+   * ended. All servers of one chat should have the same limit. Range: 0 to 100000. Default: 10000. */
   int64_t max_restrictions;
   /* Maximum time of a mute or ban of a guest by a client with the right moderate. A longer one is shortened, because it
    * also applies to all guests with the guest's IPv4 address, or in its /64 of IPv6. 0 means that it applies only to the

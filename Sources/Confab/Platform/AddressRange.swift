@@ -21,7 +21,9 @@ package struct AddressRange: Hashable, Sendable, CustomStringConvertible {
     guard parts.count == 2 else { return }
     // The bits of a mapped address are those of IPv6.
     let unwritten = parts[0].utf8.contains(UInt8(ascii: ":")) ? 0 : 96
-    guard let bits = Int(parts[1]), bits >= 0, bits <= 128 - unwritten, bits + unwritten >= (isIPv4 ? 96 : 0) else {
+    guard parts[1].utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let bits = Int(parts[1]),
+      bits <= 128 - unwritten, bits + unwritten >= (isIPv4 ? 96 : 0)
+    else {
       return nil
     }
     self.init(high, low, length: bits + unwritten)

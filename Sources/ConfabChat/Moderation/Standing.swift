@@ -68,6 +68,9 @@ extension ChatConnection {
     let what = restriction.kind == .kick ? "kicked" : "banned"
     inform(ExpelledEvent(restriction: restriction), connection)
     connection.close(.notAdmitted, reason: restriction.reason.map { "\(what): \($0)" } ?? what)
+    // It leaves the room now, even if it does not answer the close frame.
+    closed(connection)
+    connection.handlerState = nil
     if restriction.kind == .kick, let guest = standing.guest, restriction.target != .guest(guest, network: nil) {
       standing.moderation.void(guest, by: restriction)
     }

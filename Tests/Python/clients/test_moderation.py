@@ -381,3 +381,28 @@ def test_file_with_an_unreadable_restriction_is_refused(tmp_path):
         result = run("--history", copy)
         assert result.returncode == 1 and "in the table restrictions cannot be read" in result.stderr, result.stderr
         copy.unlink()
+
+
+def test_file_of_the_third_version_gets_the_table(tmp_path):
+    async def ban(server):
+        async with moderator(server) as mod, member(server, "Bob") as bob:
+            assert (await bob.say("kept"))["id"]
+            await moderate(mod, "ban", name="Bob")
+
+    async def check(server):
+        async with moderator(server) as mod:
+            assert [message["text"] for message in mod.welcome["messages"]] == ["kept"]
+            assert (await moderate(mod, "restrictions"))["restrictions"] == []
+        await ban_again(server)
+
+    async def ban_again(server):
+        async with moderator(server, "coffee") as mod, member(server, "Bob", "coffee"):
+            assert (await moderate(mod, "ban", name="Bob"))["type"] == "moderated"
+    file = tmp_path / "chat.db"
+    with moderated(tmp_path, "--history", file) as server:
+        go(ban(server))
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("DROP TABLE restrictions")
+        database.execute("PRAGMA user_version = 3")
+    with moderated(tmp_path, "--history", file) as server:
+        go(check(server))
