@@ -137,7 +137,11 @@ typedef enum confab_error {
    * them. */
   CONFAB_ERROR_HISTORY_GONE = -18,
   /* The room has a new epoch: its messages are numbered from a new start, so the position is invalid. */
-  CONFAB_ERROR_EPOCH = -19
+  CONFAB_ERROR_EPOCH = -19,
+  /* The room does not have the member, or the mute or ban does not exist. */
+  CONFAB_ERROR_NOT_FOUND = -20,
+  /* There are max_restrictions mutes and bans. */
+  CONFAB_ERROR_RESTRICTIONS = -21
 } confab_error;
 
 /* Returns a short description of a result code. The string is a constant. Any thread. */
@@ -415,6 +419,13 @@ typedef struct confab_config {
    * error forbidden. Moderators may remove messages of any age. 0 means that only moderators may remove messages.
    * Range: 0 to 36600 days. Default: 900 s. */
   int64_t max_change_age_ms;
+  /* Maximum number of mutes and bans. At the limit, another one is rejected with an error, until one is lifted or has
+   * ended. All servers of one chat should have the same limit. Range: 0 to 100000. Default: 10000. */
+  int64_t max_restrictions;
+  /* Maximum time of a mute or ban of a guest by a client with the right moderate. A longer one is shortened, because it
+   * also applies to all guests with the guest's IPv4 address, or in its /64 of IPv6. 0 means that it applies only to the
+   * guest's session, for any time. Range: 0 to 36600 days. Default: 86400 s. */
+  int64_t max_guest_restriction_ms;
 
   /* Users */
 
@@ -846,6 +857,99 @@ CONFAB_API int confab_chat_history(
     confab_server *server, const char *room, const char *epoch, int64_t after, int64_t before, int count,
     void (*done)(int result, const confab_chat_page *page, void *user_data), void *user_data);
 
+/* Kicks, mutes and bans. They apply on all servers of the chat. With history_file, mutes and bans are stored. */
+
+/* Which clients are meant. */
+typedef enum confab_chat_target {
+  /* The connections of the user with this confab_identity.id. */
+  CONFAB_CHAT_TARGET_USER = 0,
+  /* The member of the room with this name: its user; or, if it is a guest, its session, and for mutes and bans also all
+   * other guests with its IPv4 address, or in its /64 of IPv6. Guests are clients without an identity, or with
+   * is_guest. */
+  CONFAB_CHAT_TARGET_MEMBER = 1,
+  /* All clients whose address is in a network, such as "192.0.2.0/24", "192.0.2.7" or "2001:db8::/48". The prefix has at
+   * least 8 bits of IPv4, or 16 of IPv6. Behind a trusted proxy, the address is the one that it names. */
+  CONFAB_CHAT_TARGET_NETWORK = 2
+} confab_chat_target;
+
+/* A mute or ban. The library sets the size, which may be larger than sizeof(confab_chat_restriction). Strings are
+ * zero-terminated UTF-8. */
+typedef struct confab_chat_restriction {
+  /* Size of the struct. */
+  size_t size;
+  /* Identifier, for confab_chat_lift(). */
+  const char *id;
+  /* 1 for a ban, 0 for a mute. */
+  int is_ban;
+  /* The user; NULL if it is for a guest or a network. */
+  const char *user;
+  /* The guest's session, as 16 hexadecimal digits; NULL if it is not for a guest. */
+  const char *guest;
+  /* The network, also that of a guest; NULL without one. */
+  const char *network;
+  /* The room; NULL means all rooms. */
+  const char *room;
+  /* Time at which it ends, in milliseconds since 1970, UTC; 0 means never. */
+  int64_t until_ms;
+  /* The reason; NULL without one. */
+  const char *reason;
+  /* Name that the client had; NULL if it is unknown. */
+  const char *name;
+  /* Name of the one who made it. */
+  const char *by;
+  /* Whether a client with CONFAB_RIGHT_MODERATE made it. It does not apply to other such clients. */
+  int is_by_moderator;
+} confab_chat_restriction;
+
+/* Closes clients with 4003, on all servers. Their sessions are void for 24 hours, so that they can only come back as
+ * other members. `room` is NULL for all rooms. `target_kind` is a value of enum confab_chat_target. `reason` is NULL, or at
+ * most 300 bytes, which the clients get to know. `name` is that of the one who kicks them.
+ *
+ * Returns CONFAB_ERROR_ARGUMENT if an argument is wrong, and CONFAB_ERROR_NOT_FOUND if the room does not have the member. On
+ * success, `done(result, user_data)`, unless NULL, is called exactly once: with CONFAB_OK when the kick is stored for the
+ * other servers, or with an error: CONFAB_ERROR_UNAVAILABLE or CONFAB_ERROR_UNKNOWN if it is in effect on this server
+ * only. Any thread. */
+CONFAB_API int confab_chat_kick(
+    confab_server *server, const char *room, int target_kind, const char *target, const char *reason, const char *name,
+    void (*done)(int result, void *user_data), void *user_data);
+
+/* Mutes clients: they can read, but cannot send or edit messages, rename themselves, or send typing events. Messages of
+ * clients of the plain protocol are dropped. `until_ms` is the time at which it ends, in milliseconds since 1970, UTC; 0
+ * means never. The other arguments and errors are those of confab_chat_kick(), and `done` may also get
+ * CONFAB_ERROR_RESTRICTIONS. A later mute of the same target and room replaces this one. Any thread. */
+CONFAB_API int confab_chat_mute(
+    confab_server *server, const char *room, int target_kind, const char *target, int64_t until_ms, const char *reason,
+    const char *name, void (*done)(int result, void *user_data), void *user_data);
+
+/* Closes clients with 4003, and does not let them in again. The arguments and errors are those of confab_chat_mute().
+ * Any thread. */
+CONFAB_API int confab_chat_ban(
+    confab_server *server, const char *room, int target_kind, const char *target, int64_t until_ms, const char *reason,
+    const char *name, void (*done)(int result, void *user_data), void *user_data);
+
+/* Lifts the mute of a target in a room, or with NULL the one in all rooms. `done` gets CONFAB_ERROR_NOT_FOUND if there is
+ * none. The other arguments and errors are those of confab_chat_kick(). Any thread. */
+CONFAB_API int confab_chat_unmute(
+    confab_server *server, const char *room, int target_kind, const char *target,
+    void (*done)(int result, void *user_data), void *user_data);
+
+/* Lifts the ban of a target from a room, or with NULL the one from all rooms. The arguments and errors are those of
+ * confab_chat_unmute(). Any thread. */
+CONFAB_API int confab_chat_unban(
+    confab_server *server, const char *room, int target_kind, const char *target,
+    void (*done)(int result, void *user_data), void *user_data);
+
+/* Lifts the mute or ban with this id. `done` is that of confab_chat_unmute(). Any thread. */
+CONFAB_API int confab_chat_lift(
+    confab_server *server, const char *id, void (*done)(int result, void *user_data), void *user_data);
+
+/* Returns the number of mutes and bans that are in effect in a room; with NULL, of all. Before that, calls
+ * `each(restriction, user_data)`, unless NULL, for each of them, on the calling thread, in the order of their ids. The
+ * restriction is freed when the callback returns. Any thread. */
+CONFAB_API int64_t confab_chat_restrictions(
+    confab_server *server, const char *room, void (*each)(const confab_chat_restriction *restriction, void *user_data),
+    void *user_data);
+
 /* Returns the number of members of a room, including those of the plain protocol; 0 if the room does not exist. Before
  * it returns, the function calls `each(name, user_data)`, unless NULL, for each member that uses the rich protocol, on
  * the calling thread. `name` is freed when the callback returns. Any thread. */
@@ -936,7 +1040,7 @@ typedef enum confab_right {
   CONFAB_RIGHT_SAY = 2,
   /* The client gets messages that were sent before it joined. */
   CONFAB_RIGHT_HISTORY = 4,
-  /* The client may remove any message, at any time. */
+  /* The client may remove any message, at any time. It may kick, mute and ban other clients of its room. */
   CONFAB_RIGHT_MODERATE = 8
 } confab_right;
 
@@ -961,6 +1065,9 @@ typedef struct confab_identity {
   const char *const *rooms;
   /* Time at which the identity expires: milliseconds since 1970, UTC. Default: 0, never. */
   int64_t expires_ms;
+  /* Whether the client is a guest: `id` is of this connection alone. A mute or ban of a guest applies to its session and
+   * its network instead. Default: 0. */
+  int is_guest;
 } confab_identity;
 
 /* Sets the size and the defaults. `size` is sizeof *identity. Any thread. */

@@ -37,6 +37,8 @@ public struct Request: ~Escapable {
   public var remoteHost: String { head.remoteHost }
   /// The client's port; 0 if the client has gone, or if a proxy does not name the port.
   public var remotePort: Int { head.remotePort }
+  /// See ``RequestHead/remoteAddress``.
+  package var remoteAddress: AddressRange? { head.remoteAddress }
 }
 
 /// The parts of a ``Request``.
@@ -83,6 +85,8 @@ public struct RequestHead: Sendable {
 
   /// See ``Request/remoteHost``.
   public var remoteHost: String { address?.host ?? "" }
+  /// The address of ``remoteHost``; nil if the client has none, or has gone.
+  package var remoteAddress: AddressRange? { address.flatMap { $0.isInternet ? AddressRange($0) : nil } }
   /// See ``Request/remotePort``.
   public var remotePort: Int { address?.port ?? 0 }
 }

@@ -98,5 +98,6 @@ extension Identity {
       id: id, name: try unsafe identity.name == nil ? nil : string(identity.name, "name"),
       rights: Rights(rawValue: UInt8(rights)), rooms: unsafe identity.rooms == nil ? [.all] : rooms,
       expires: expires == 0 ? nil : expires)
+    isGuest = unsafe identity.is_guest != 0
   }
 }

@@ -29,6 +29,9 @@ struct CError: Error {
     let code =
       switch error.code {
       case .textInvalid, .nameInvalid, .keyInvalid, .roomInvalid, .rejected: CONFAB_ERROR_ARGUMENT
+      case .networkInvalid, .userInvalid, .timeInvalid: CONFAB_ERROR_ARGUMENT
+      case .tooManyRestrictions: CONFAB_ERROR_RESTRICTIONS
+      case .restrictionGone: CONFAB_ERROR_NOT_FOUND
       case .tooManyRooms: CONFAB_ERROR_ROOMS
       case .tooManyPending: CONFAB_ERROR_PENDING
       case .unavailable: CONFAB_ERROR_UNAVAILABLE

@@ -150,11 +150,11 @@ public func confab_chat_unsubscribe(_ subscription: OpaquePointer?) -> Int32 {
 
 // MARK: Arguments
 
-private func checked<Value>(_ body: () throws(ChatError) -> Value) throws(CError) -> Value {
+func checked<Value>(_ body: () throws(ChatError) -> Value) throws(CError) -> Value {
   do throws(ChatError) { return try body() } catch { throw CError(error) }
 }
 
-private func checkedRoom(_ room: UnsafePointer<CChar>?, _ host: HostedChat) throws(CError) -> String {
+func checkedRoom(_ room: UnsafePointer<CChar>?, _ host: HostedChat) throws(CError) -> String {
   let room = try unsafe string(room, "room")
   return try checked { () throws(ChatError) in try host.chat.checkedRoom(room) }
 }
@@ -167,14 +167,14 @@ private func position(
 }
 
 /// Returns the result code of an error, which confab_last_error() then describes on this thread.
-private func code(_ error: ChatError) -> Int32 {
+func code(_ error: ChatError) -> Int32 {
   result { () throws(CError) in throw CError(error) }
 }
 
 // MARK: Messages
 
 /// C strings that are freed with this object.
-@safe private final class CStrings {
+@safe final class CStrings {
   private var strings: [UnsafeMutableBufferPointer<UInt8>] = unsafe []
 
   deinit { unsafe strings.forEach { unsafe $0.deallocate() } }

@@ -85,6 +85,8 @@ private var chatSettings: [ConfigField<ChatOptions>] {
     .number(\.max_event_rate, \.maxEventRate),
     .number(\.max_event_burst, \.maxEventBurst),
     .number(\.max_rename_rate, \.maxRenameRate), .number(\.max_pending_bytes, \.maxPendingBytes),
+    .number(\.max_restrictions, \.maxRestrictions),
+    .milliseconds(\.max_guest_restriction_ms, \.maxGuestRestriction),
   ]
 }
 

@@ -78,6 +78,16 @@ final class HostedChat: Sendable {
     drafts.yield(Draft(message: message) { result in self.endCall { done(result) } })
   }
 
+  /// Makes a change of the restrictions. `done` is called once, on the queue.
+  func submit(_ change: RestrictionChange, _ done: @escaping @Sendable (ChatError?) -> Void) throws(CError) {
+    try beginCall()
+    Task {
+      var failure: ChatError?
+      do throws(ChatError) { try await chat.submit(change) } catch { failure = error }
+      endCall { [failure] in done(failure) }
+    }
+  }
+
   /// Reads a page. `done` is called once, on the queue.
   func history(
     of room: String, after: StreamPosition?, before: StreamPosition?, count: Int,

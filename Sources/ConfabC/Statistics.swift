@@ -40,6 +40,8 @@ public func confab_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
     case CONFAB_ERROR_UNKNOWN: "the message may have been stored, or not"
     case CONFAB_ERROR_HISTORY_GONE: "messages after the position are not stored any more"
     case CONFAB_ERROR_EPOCH: "the position is of another epoch"
+    case CONFAB_ERROR_NOT_FOUND: "there is no such member or restriction"
+    case CONFAB_ERROR_RESTRICTIONS: "too many mutes and bans"
     default: "unknown error"
     }
   return unsafe constant(text)

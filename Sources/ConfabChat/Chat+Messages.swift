@@ -118,7 +118,7 @@ extension Chat {
 
   private static var randomKey: String { String(UInt64.random(in: .min ... .max), radix: 36) }
 
-  private func checkedName(_ name: String) throws(ChatError) -> Name {
+  func checkedName(_ name: String) throws(ChatError) -> Name {
     guard let name = Name(name, limit: options.maxNameLength) else {
       throw ChatError(.nameInvalid, "the name must have 1 to \(options.maxNameLength) visible characters")
     }
@@ -201,7 +201,7 @@ extension Chat {
     return ProgramReference(counted: rooms.enter(name))
   }
 
-  private static let maxRoomLength = 1 << 10
+  static let maxRoomLength = 1 << 10
   private static let openTimeout = Duration.seconds(10)
 }
 

@@ -23,6 +23,7 @@ public final class Chat: Sendable {
   /// Engine that assigns offsets to messages.
   public let engine: any Engine
   let rooms: ChatRooms
+  let moderation: Moderation
   private let pendingBytes: PendingBytes
   let errors = ErrorCounts()
   /// Nil if every client is admitted.
@@ -58,6 +59,7 @@ public final class Chat: Sendable {
     (self.options, self.engine) = (options, engine)
     self.admission = admission.isOpen ? nil : admission
     rooms = ChatRooms(options, engine, vacantRoomTimeout: vacantRoomTimeout)
+    moderation = Moderation(options, engine, rooms)
     pendingBytes = PendingBytes(limit: options.maxPendingBytes)
   }
 
@@ -117,6 +119,6 @@ extension CloseCode {
   static let replaced = CloseCode(rawValue: 4001)
   /// The client's identity has expired, and it has not sent a new token in time.
   static let tokenExpired = CloseCode(rawValue: 4002)
-  /// The client is not admitted, or may not do what it has done.
+  /// The client is not admitted, may not do what it has done, or was kicked or banned.
   static let notAdmitted = CloseCode(rawValue: 4003)
 }

@@ -16,6 +16,16 @@ public struct ChatError: Error, CustomStringConvertible, Sendable {
     case tooManyRooms
     /// Too many messages are pending, see ``ChatOptions/maxPendingBytes``. Try again later.
     case tooManyPending
+    /// The prefix is malformed, or contains too many addresses: see ``Network/init(_:)``.
+    case networkInvalid
+    /// The id of the user is empty, or longer than ``Identity/maxIDLength``.
+    case userInvalid
+    /// The time is not in the future, or is after the year 9999.
+    case timeInvalid
+    /// There are ``ChatOptions/maxRestrictions`` mutes and bans.
+    case tooManyRestrictions
+    /// The restriction does not exist, or has ended.
+    case restrictionGone
     /// The engine cannot be reached.
     case unavailable
     /// The broker rejects the message, because it is too large.

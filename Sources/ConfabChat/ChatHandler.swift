@@ -8,7 +8,12 @@ final class ChatHandler: Handler {
   init(chat: Chat, on loop: EventLoop) { (self.chat, self.loop) = (chat, loop) }
 
   func authorize(_ request: borrowing Request) -> Authorization {
-    guard let admission = chat.admission else { return chat.enter(request.room, nil, on: loop) }
+    if chat.moderation.bans(request.remoteAddress, from: request.room) { return .banned }
+    guard let admission = chat.admission else {
+      // A rich client gets the reason of a ban as an event.
+      let checksBan = !chat.moderation.isEmpty && !RequestHead(request).offersRichProtocol
+      return chat.enter(request.room, nil, from: request.remoteAddress, on: loop, checksBan: checksBan)
+    }
     return chat.authorize(RequestHead(request), admission, on: loop)
   }
 
@@ -23,7 +28,9 @@ final class ChatHandler: Handler {
       connection.handlerState = state
       state.begin(connection)
     } else {
-      chat.begin(connection, PendingConnection(chat.rooms.reference(to: request.room, on: loop), nil, on: loop), isRich)
+      let pending = PendingConnection(
+        chat.rooms.reference(to: request.room, on: loop), nil, from: request.remoteAddress, on: loop)
+      chat.begin(connection, pending, isRich)
     }
   }
 
@@ -63,9 +70,12 @@ extension Request {
 
 extension Chat {
   /// Answers the handshake when the room is open, so that a connected client gets all messages.
-  func enter(_ room: String, _ client: AdmittedClient?, on loop: EventLoop) -> Authorization {
+  func enter(
+    _ room: String, _ client: AdmittedClient?, from address: AddressRange?, on loop: EventLoop, checksBan: Bool = true
+  ) -> Authorization {
+    if checksBan, moderation.ban(of: ModeratedClient(client, nil, at: address), in: room) != nil { return .banned }
     guard rooms.hasCapacity(for: room) else { return .reject(Response(status: 503, "too many rooms\n")) }
-    let pending = PendingConnection(rooms.reference(to: room, on: loop), client, on: loop)
+    let pending = PendingConnection(rooms.reference(to: room, on: loop), client, from: address, on: loop)
     if pending.isOpen { return .accept(handlerState: pending) }
     // Shorter than the server's own timeout, so that the response has the reason.
     let timeout = loop.handshakeTimeout * 9 / 10
@@ -97,11 +107,17 @@ extension Chat {
   /// Adds a connection to its room, which is open.
   func add(_ connection: Connection, _ pending: PendingConnection, _ isRich: Bool) {
     guard let reference = pending.takeReference() else { return }
+    let standing = Standing(moderation, at: pending.address)
+    // The restrictions may have been unknown in the handshake. A rich client gets the reason when its hello arrives.
+    let client = ModeratedClient(pending.client, nil, at: pending.address)
+    if !isRich, moderation.ban(of: client, in: reference.room.name) != nil {
+      return connection.close(.notAdmitted, reason: "banned")
+    }
     let quota = quota(connection)
     let state =
       isRich
-      ? RichConnection(in: reference, pending.client, quota, errors)
-      : PlainConnection(connection, in: reference, pending.client, quota)
+      ? RichConnection(in: reference, pending.client, standing, quota, errors)
+      : PlainConnection(connection, in: reference, pending.client, standing, quota)
     connection.handlerState = state
     state.watchExpiry(connection)
   }

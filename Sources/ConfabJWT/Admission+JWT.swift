@@ -14,7 +14,9 @@ extension Admission {
     Admission(deciding: { _, token in
       guard let token else {
         guard let guests else { return .reject(AdmissionError(.tokenRequired)) }
-        return .admit(Identity(id: "guest-\(UInt64.random(in: 0 ... .max))", rights: guests))
+        var guest = Identity(id: "guest-\(UInt64.random(in: 0 ... .max))", rights: guests)
+        guest.isGuest = true
+        return .admit(guest)
       }
       do throws(JWTError) {
         return .admit(try keys.identity(of: token, audience: audience))

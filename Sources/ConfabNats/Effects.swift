@@ -27,6 +27,9 @@ struct Effects {
     case queryPresence(any RoomDelegate, Int, unless: Int)
     case remotePresence(any RoomDelegate, String, ServerPresence)
     case typed(any RoomDelegate, String)
+    /// Replaces all restrictions.
+    case restrictions(any RestrictionDelegate, [Restriction])
+    case restriction(any RestrictionDelegate, RestrictionChange)
 
     /// Calls the room. `publish` gets a room's presence and its version, if the presence has changed.
     func perform(publish: (_ room: Int, ServerPresence, _ version: Int) -> Void) {
@@ -39,6 +42,8 @@ struct Effects {
         if let (presence, version) = room.presence(unless: version) { publish(number, presence, version) }
       case .remotePresence(let room, let server, let presence): room.presenceChanged(on: server, to: presence)
       case .typed(let room, let name): room.typed(name)
+      case .restrictions(let delegate, let restrictions): delegate.restored(restrictions)
+      case .restriction(let delegate, let change): delegate.changed(change)
       }
     }
   }
@@ -47,6 +52,8 @@ struct Effects {
   var calls: [Call] = []
   /// Sizes of messages that are not pending any more.
   var settled: [(PublisherQuota?, Int)] = []
+  /// Callbacks for changes of restrictions that are stored, or never will be.
+  var stored: [(done: @Sendable (Bool) -> Void, isStored: Bool)] = []
   /// Whether another iteration is due within a moment.
   var needsAnotherRun = false
   var logs: [(Logger.Level, String)] = []

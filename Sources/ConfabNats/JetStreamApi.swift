@@ -31,6 +31,24 @@ struct StreamConfig: Codable {
       min(StreamConfig.duplicateWindow, options.maxAge > .zero ? options.maxAge : .seconds(120)).nanoseconds
   }
 
+  /// The configuration of the stream of the restrictions. It keeps the last message of each of them for ever.
+  init(restrictionsOf options: JetStreamOptions) {
+    name = options.restrictionStream
+    subjects = [options.restrictionPrefix + "*"]
+    num_replicas = options.replicas
+    (max_msgs_per_subject, max_bytes, max_age) = (1, -1, 0)
+    duplicate_window = StreamConfig.duplicateWindow.nanoseconds
+  }
+
+  /// Returns the reason why a stream with another configuration must not keep the restrictions; nil if it may.
+  func flaw(ofRestrictions other: StreamConfig) -> String? {
+    if let flaw = flaw(of: other) { return flaw }
+    if other.max_bytes > 0 || other.max_age > 0 {
+      return "it deletes mutes and bans: max_bytes must be -1 and max_age 0"
+    }
+    return nil
+  }
+
   /// Returns the reason why a stream with another configuration is unusable; nil if it is usable.
   func flaw(of other: StreamConfig) -> String? {
     if other.subjects != subjects { return "its subjects are \(other.subjects) instead of \(subjects)" }

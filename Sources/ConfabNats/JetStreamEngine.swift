@@ -71,6 +71,12 @@ public final class JetStreamEngine: Engine {
     return engineRoom
   }
 
+  public func openRestrictions(_ delegate: any RestrictionDelegate) { take(.openRestrictions(delegate)) }
+
+  public func store(_ change: RestrictionChange, _ done: @escaping @Sendable (_ isStored: Bool) -> Void) {
+    take(.restrict(change, done))
+  }
+
   public func shutdown() async {
     // Informs the other servers that this one has no members any more.
     take(.closeAll)
@@ -90,7 +96,8 @@ public final class JetStreamEngine: Engine {
   }
 
   private var isIdle: Bool {
-    inputs.withLock { $0.pending.isEmpty && !$0.areTaken } && state.withLock(\.publishQueue.isEmpty)
+    inputs.withLock { $0.pending.isEmpty && !$0.areTaken }
+      && state.withLock { $0.publishQueue.isEmpty && $0.exchange.pending.isEmpty }
   }
 
   /// Adds an input, which is handled soon.
@@ -131,6 +138,7 @@ public final class JetStreamEngine: Engine {
     perform { state, effects in
       let now = ContinuousClock.now
       state.tick(now, &effects)
+      state.sendRestrictions(now, &effects)
       state.send(now, &effects)
     }
     queue.asyncAfter(deadline: .now() + JetStreamEngine.tickInterval) { [weak self] in self?.tick() }
@@ -146,6 +154,7 @@ public final class JetStreamEngine: Engine {
     perform { state, effects in
       let now = ContinuousClock.now
       for input in inputs { state.handle(input, now: now, &effects) }
+      state.sendRestrictions(now, &effects)
       state.send(now, &effects)
     }
     self.inputs.withLock { $0.areTaken = false }
@@ -167,6 +176,7 @@ public final class JetStreamEngine: Engine {
     }
     for call in effects.calls { call.perform { take(.presence($0, $1, $2)) } }
     for (quota, count) in effects.settled { quota?.release(count) }
+    for (done, isStored) in effects.stored { done(isStored) }
     if effects.needsAnotherRun {
       queue.asyncAfter(deadline: .now() + JetStreamEngine.openDelay) { [weak self] in self?.run() }
     }

@@ -155,6 +155,8 @@ extension JetStreamState {
   /// Opens rooms that have been read, after other servers have had time to report their members.
   mutating func openRooms(_ now: Instant, _ effects: inout Effects) {
     presenceExchange.requestReports(now, &effects)
+    // A restricted client must not enter before its restriction is known.
+    guard exchange.isKnown else { return }
     for number in caughtUp.sorted() where rooms[number]?.delegate == nil || presenceExchange.hasRequested(number, now) {
       caughtUp.remove(number)
       openRoom(number, &effects)

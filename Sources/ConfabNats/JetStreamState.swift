@@ -20,6 +20,8 @@ enum Input: Sendable {
   case typing(Int, String)
   /// The broker rejects a message for its size.
   case tooLarge(Int)
+  case openRestrictions(any RestrictionDelegate)
+  case restrict(RestrictionChange, @Sendable (Bool) -> Void)
 }
 
 /// State machine of a ``JetStreamEngine``. It returns ``Effects`` for its caller to apply, and neither blocks nor calls
@@ -70,6 +72,7 @@ struct JetStreamState {
   var publishQueue = PublishQueue()
   var erasures = Erasures()
   var presenceExchange: PresenceExchange
+  var exchange = RestrictionExchange()
   /// Rooms that have been read, but are not open yet.
   var caughtUp: Set<Int> = []
   /// Rooms whose consumer is pending, oldest first.
@@ -149,6 +152,8 @@ struct JetStreamState {
       presenceExchange.report(number, presence, version, now, &effects)
     case .typing(let number, let name): presenceExchange.typing(number, name, &effects)
     case .tooLarge(let number): drop(number, &effects)
+    case .openRestrictions(let delegate): openRestrictions(delegate, now)
+    case .restrict(let change, let done): store(change, done, &effects)
     case .event(let event): handle(event, now, &effects)
     case .unreachable(let reason): connectError = reason
     }
@@ -161,10 +166,12 @@ struct JetStreamState {
       effects.logs.append((.notice, "connected to NATS"))
       check(maxPayload, &effects)
       presenceExchange.connected(now)
+      restartRestrictions(at: now, &effects)
       lookForStream(now, &effects)
     case .disconnected:
       effects.logs.append((.warning, "lost the connection to NATS"))
       phase = .disconnected(now)
+      restartRestrictions(at: now, &effects)
       suspendReaders(now)
     case .closed: phase = .disconnected(now)
     case .failed(let text): effects.logs.append((.warning, "NATS: \(text)"))
@@ -186,6 +193,7 @@ struct JetStreamState {
   private mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     // Messages from a consumer have the subject of the room; heartbeats do not.
     guard message.subject.begins(with: inbox) else {
+      if receivedRestriction(message, now, &effects) { return }
       if !presenceExchange.received(message, now, &effects) { delivered(message, now, &effects) }
       return
     }
@@ -195,12 +203,19 @@ struct JetStreamState {
     case ("stream", 0): streamFound(message, now, &effects)
     case ("stored", 1): stored(numbers[0], message, now, &effects)
     case ("erased", 1): erased(numbers[0], message, now, &effects)
+    case ("restrictionStream", 0): restrictionStreamFound(message, now, &effects)
+    case ("restrictionConsumer", 1) where numbers[0] == exchange.generation:
+      restrictionConsumerMade(message, now, &effects)
+    case ("restrictions", 1) where numbers[0] == exchange.generation: restrictionHeartbeat(message, now, &effects)
+    case ("restricted", 1): restricted(numbers[0], message, now, &effects)
     case ("ack", 1): acknowledged(numbers[0], message, now, &effects)
     case ("made", 2) where isReader(numbers[0], numbers[1]): made(numbers[0], message, now, &effects)
     case ("read", 2) where isReader(numbers[0], numbers[1]): heartbeat(numbers[0], message, now, &effects)
     default: break
     }
   }
+
+  var isConnected: Bool { if case .disconnected = phase { false } else { true } }
 
   func isReader(_ number: Int, _ generation: Int) -> Bool { rooms[number]?.reader.isReading(generation) ?? false }
 

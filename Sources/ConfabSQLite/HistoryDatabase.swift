@@ -7,7 +7,7 @@ internal import ConfabChat
 /// that is certain: it is a random number that changes whenever it is not. A room that was written in another run
 /// begins another epoch.
 final class HistoryDatabase {
-  private let database: Database
+  let database: Database
   private let mark: DeliveryMark
   private let file: String
   private let retention: Retention

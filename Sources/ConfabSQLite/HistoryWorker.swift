@@ -9,6 +9,8 @@ enum HistoryTask {
   case open(SQLiteRoom)
   /// Writes a message. Without a position it then gets one and is delivered, and its quota is released.
   case write(SQLiteRoom, Draft, Position?, PublisherQuota?)
+  /// Writes a change of the restrictions.
+  case restrict(RestrictionChange, @Sendable (_ isStored: Bool) -> Void)
   /// Retries failed writes.
   case retry
 }
@@ -30,6 +32,8 @@ final class HistoryWorker: @unchecked Sendable {
   /// Whether unwritten messages were dropped, and no write has succeeded since.
   private var hasDropped = false
   private var isRetryDue = false
+  /// Unwritten changes of restrictions, by their ids.
+  private var unwrittenRestrictions: [String: RestrictionChange] = [:]
   private var errorLoggedAt: ContinuousClock.Instant?
 
   /// Maximum size of unwritten messages. Beyond it they are dropped, and all epochs end when their rooms are read
@@ -37,6 +41,8 @@ final class HistoryWorker: @unchecked Sendable {
   private let maxUnwrittenBytes: Int
   /// Maximum number of messages in a transaction, which bounds the delay of pending messages.
   private static let maxBatch = 5000
+  /// Maximum number of unwritten changes of restrictions. Beyond it they are dropped.
+  private static let maxUnwrittenRestrictions = 100_000
 
   init(_ file: HistoryDatabase, _ retention: HistoryDatabase.Retention, maxUnwrittenBytes: Int, _ logger: Logger) {
     (self.file, self.retention, self.maxUnwrittenBytes, self.logger) = (file, retention, maxUnwrittenBytes, logger)
@@ -45,6 +51,7 @@ final class HistoryWorker: @unchecked Sendable {
   func work(_ tasks: [HistoryTask]) {
     if file == nil { return }
     var batch = WriteBatch()
+    var restrictionsDone: [@Sendable (Bool) -> Void] = []
     for task in tasks {
       switch task {
       case .open(let room):
@@ -53,6 +60,9 @@ final class HistoryWorker: @unchecked Sendable {
       case .write(let room, let draft, let position, let quota):
         batch.add(draft, position, room, quota)
         if batch.count == HistoryWorker.maxBatch { write(&batch) }
+      case .restrict(let change, let done):
+        unwrittenRestrictions[change.id] = change
+        restrictionsDone.append(done)
       case .retry:
         write(&batch)
         isRetryDue = false
@@ -60,13 +70,34 @@ final class HistoryWorker: @unchecked Sendable {
       }
     }
     write(&batch)
+    if restrictionsDone.isEmpty { return }
+    writeRestrictions()
+    updateFailing()
+    for done in restrictionsDone { done(true) }
   }
 
   /// Whether to schedule a retry. True once for each retry.
   func takeRetry() -> Bool {
-    if isRetryDue || unwritten.isEmpty && !hasDropped { return false }
+    if isRetryDue || isWritten { return false }
     isRetryDue = true
     return true
+  }
+
+  /// Whether everything is written.
+  private var isWritten: Bool { unwritten.isEmpty && !hasDropped && unwrittenRestrictions.isEmpty }
+
+  /// Writes the changes of restrictions. Those that cannot be written are in effect, and are written later.
+  private func writeRestrictions() {
+    guard !unwrittenRestrictions.isEmpty else { return }
+    do throws(DatabaseError) {
+      try file.write(unwrittenRestrictions.values)
+      unwrittenRestrictions = [:]
+    } catch {
+      logError("cannot write mutes and bans, which are in effect until the server stops", error)
+      guard unwrittenRestrictions.count > HistoryWorker.maxUnwrittenRestrictions else { return }
+      logger.error("dropped \(unwrittenRestrictions.count) changes of mutes and bans that could not be written")
+      unwrittenRestrictions = [:]
+    }
   }
 
   // MARK: Reading
@@ -159,6 +190,7 @@ final class HistoryWorker: @unchecked Sendable {
   }
 
   private func retry() {
+    writeRestrictions()
     if unwritten.isEmpty { _ = write([]) }
     var rooms = unwritten.keys.sorted(by: >)
     while !rooms.isEmpty {
@@ -178,7 +210,7 @@ final class HistoryWorker: @unchecked Sendable {
 
   /// Updates whether writes are failing.
   private func updateFailing() {
-    if !unwritten.isEmpty || hasDropped { return isFailing.store(true, ordering: .relaxed) }
+    if !isWritten { return isFailing.store(true, ordering: .relaxed) }
     // A mark that still covers too much costs a gap at the next start.
     do throws(DatabaseError) { try file.allow(isWhole: true) } catch {
       logError("cannot write the delivery mark", error)
@@ -198,7 +230,7 @@ final class HistoryWorker: @unchecked Sendable {
   func finish() {
     if file == nil { return }
     defer { file = nil }
-    if !unwritten.isEmpty || hasDropped { retry() }
+    if !isWritten { retry() }
     guard unwritten.isEmpty && !hasDropped else { return }
     do throws(DatabaseError) { try file.finish() } catch { logError("cannot close the history", error) }
   }

@@ -35,6 +35,8 @@ public final class SQLiteEngine: Engine {
   private let schedule: Schedule
   private let pending = Mutex(PendingTasks())
   private let worker: HistoryWorker
+  /// The restrictions that the file had when it was opened.
+  private let restrictions: [Restriction]
 
   /// Pending work of the queue.
   private struct PendingTasks {
@@ -101,9 +103,9 @@ public final class SQLiteEngine: Engine {
       messages: options.maxHistoryMessages, bytes: options.maxHistoryBytes,
       age: Int(options.maxHistoryAge.components.seconds), total: maxFileSize)
     do throws(DatabaseError) {
-      worker = HistoryWorker(
-        try HistoryDatabase(file, retention, keepsAll: durability == .full, hook), retention,
-        maxUnwrittenBytes: maxUnwrittenBytes, logger)
+      let file = try HistoryDatabase(file, retention, keepsAll: durability == .full, hook)
+      restrictions = try file.readRestrictions()
+      worker = HistoryWorker(file, retention, maxUnwrittenBytes: maxUnwrittenBytes, logger)
     } catch {
       let reason = error.isBusy ? "another process has it open" : "\(error)"
       throw ConfabError(.historyUnusable, "cannot use the history \(file): \(reason)")
@@ -114,6 +116,12 @@ public final class SQLiteEngine: Engine {
     let room = SQLiteRoom(room, delegate, self)
     submit(.open(room), .now)
     return room
+  }
+
+  public func openRestrictions(_ delegate: any RestrictionDelegate) { delegate.restored(restrictions) }
+
+  public func store(_ change: RestrictionChange, _ done: @escaping @Sendable (_ isStored: Bool) -> Void) {
+    submit(.restrict(change, done), .now)
   }
 
   public func shutdown() async {

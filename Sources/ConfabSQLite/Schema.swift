@@ -2,7 +2,7 @@
 enum Schema {
   /// SQLite's application id of Confab's databases: "Cnfb".
   private static let application = 0x436E_6662
-  private static let version = 3
+  private static let version = 4
 
   /// Rejects databases of other applications, and files that are read-only or from a newer version.
   static func check(_ database: Database) throws(DatabaseError) {
@@ -20,8 +20,9 @@ enum Schema {
   static func update(_ database: Database) throws(DatabaseError) {
     switch try database.run("PRAGMA user_version") {
     case 0: for sql in tables { try database.run(sql) }
-    case 1: for sql in fromFirst + fromSecond { try database.run(sql) }
-    case 2: for sql in fromSecond { try database.run(sql) }
+    case 1: for sql in fromFirst + fromSecond + fromThird { try database.run(sql) }
+    case 2: for sql in fromSecond + fromThird { try database.run(sql) }
+    case 3: for sql in fromThird { try database.run(sql) }
     default: return
     }
     // Matches the run of no mark.
@@ -45,15 +46,22 @@ enum Schema {
       room INTEGER NOT NULL, id INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, bytes BLOB NOT NULL,
       author TEXT, tag TEXT, member INTEGER, target INTEGER, PRIMARY KEY (room, id)) STRICT
     """,
-    targets, runs,
+    targets, runs, restrictions,
   ]
 
   /// The changes of each message.
   private static let targets = "CREATE INDEX messages_target ON messages (room, target, id) WHERE target IS NOT NULL"
+
+  /// The mutes, bans and kicks, as JSON. Those with `until` end at that time, in milliseconds since 1970.
+  private static let restrictions =
+    "CREATE TABLE restrictions (id TEXT PRIMARY KEY, until INTEGER, restriction TEXT NOT NULL) STRICT"
 
   /// The first version stored tags without their member, and had no mark.
   private static let fromFirst = ["ALTER TABLE messages ADD COLUMN member INTEGER", "DROP TABLE runs", runs]
 
   /// The second version had no changes of messages.
   private static let fromSecond = ["ALTER TABLE messages ADD COLUMN target INTEGER", targets]
+
+  /// The third version had no restrictions.
+  private static let fromThird = [restrictions]
 }

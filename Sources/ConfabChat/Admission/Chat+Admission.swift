@@ -21,7 +21,8 @@ extension Chat {
     _ decision: Admission.Decision, _ request: RequestHead, _ admission: Admission, on loop: EventLoop
   ) -> Authorization {
     do throws(AdmissionError) {
-      return enter(request.path.composed, try client(decision, request, admission), on: loop)
+      let client = try client(decision, request, admission)
+      return enter(request.path.composed, client, from: request.remoteAddress, on: loop)
     } catch {
       return .reject(error.response)
     }

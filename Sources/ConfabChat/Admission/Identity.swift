@@ -13,6 +13,9 @@ public struct Identity: Sendable, Equatable {
   public var rights: Rights
   /// The rooms that the client may enter. The default is ``RoomPattern/all``.
   public var rooms: [RoomPattern]
+  /// Whether the client is a guest: ``id`` is of this connection alone. A restriction of a guest applies to its session
+  /// and its network instead, see ``Restriction/Target``. The default is false.
+  public var isGuest = false
   /// Time at which the identity expires: milliseconds since 1970, UTC. Nil, the default, means never. See
   /// ``Admission/grace``.
   public var expires: Int64?
@@ -47,7 +50,7 @@ public struct Rights: OptionSet, Sendable {
   public static let say = Rights(rawValue: 2)
   /// The client gets messages that were sent before it joined.
   public static let history = Rights(rawValue: 4)
-  /// The client may remove any message, at any time.
+  /// The client may remove any message, at any time. It may kick, mute and ban other clients of its room.
   public static let moderate = Rights(rawValue: 8)
 
   /// The rights of an ordinary member: ``read``, ``say`` and ``history``.

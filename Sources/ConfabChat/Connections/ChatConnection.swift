@@ -11,9 +11,12 @@ class ChatConnection {
   /// Nil without an admission.
   final let admitted: ClientAdmission?
   final var client: AdmittedClient? { admitted?.client }
+  /// The restrictions of the client.
+  final let standing: Standing
 
-  init(_ reference: consuming RoomReference, _ client: AdmittedClient?) {
+  init(_ reference: consuming RoomReference, _ client: AdmittedClient?, _ standing: Standing) {
     self.reference = reference
+    self.standing = standing
     admitted = client.map { ClientAdmission($0) }
   }
 
@@ -31,4 +34,7 @@ class ChatConnection {
 
   /// Removes the connection from the room.
   func closed(_ connection: Connection) {}
+
+  /// Sends an event, if the protocol has events.
+  func inform(_ event: any ServerEvent, _ connection: Connection) {}
 }

@@ -44,6 +44,7 @@ final class ClientAdmission {
       return done(error)
     }
     isAsked = false
+    state.standing.forget()
     state.watchExpiry(connection)
     done(nil)
   }

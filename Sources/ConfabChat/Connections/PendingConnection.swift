@@ -5,13 +5,17 @@ internal import Synchronization
 final class PendingConnection: Sendable {
   /// Nil without an admission.
   let client: AdmittedClient?
+  /// Nil if the client has no address.
+  let address: AddressRange?
   private let room: ChatRoom
   private let loop: EventLoop
   /// Nil once the reference has been taken.
   private let reference: Mutex<RoomReference?>
 
-  init(_ reference: consuming RoomReference, _ client: AdmittedClient?, on loop: EventLoop) {
-    (room, self.client, self.loop) = (reference.room, client, loop)
+  init(
+    _ reference: consuming RoomReference, _ client: AdmittedClient?, from address: AddressRange?, on loop: EventLoop
+  ) {
+    (room, self.client, self.address, self.loop) = (reference.room, client, address, loop)
     self.reference = Mutex(reference)
   }
 

@@ -7,11 +7,13 @@ final class PlainConnection: ChatConnection {
 
   /// Adds the connection to its room.
   init(
-    _ connection: Connection, in reference: consuming RoomReference, _ client: AdmittedClient?, _ quota: PublisherQuota?
+    _ connection: Connection, in reference: consuming RoomReference, _ client: AdmittedClient?, _ standing: Standing,
+    _ quota: PublisherQuota?
   ) {
     self.quota = quota
-    super.init(reference, client)
+    super.init(reference, client, standing)
     room.add(connection)
+    checkAfterJoining(connection)
   }
 
   override func received(_ message: Message, from connection: Connection) {
@@ -19,6 +21,8 @@ final class PlainConnection: ChatConnection {
     if let quota, quota.isExhausted {
       return connection.close(.tryAgainLater, reason: "too many messages are waiting")
     }
+    // The protocol has no errors, and to close the connection would end reading, too.
+    if mute != nil { return }
     room.publish(message, quota)
   }
 

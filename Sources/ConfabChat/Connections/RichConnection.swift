@@ -33,11 +33,12 @@ final class RichConnection: ChatConnection {
   private let maxBytes: Int
   private var malformed = 0
   /// `ref` of the current event, for errors about it.
-  private var ref: String?
+  private(set) var ref: String?
   private var typedAt: ContinuousClock.Instant?
 
   init(
-    in reference: consuming RoomReference, _ client: AdmittedClient?, _ quota: PublisherQuota?, _ errors: ErrorCounts
+    in reference: consuming RoomReference, _ client: AdmittedClient?, _ standing: Standing, _ quota: PublisherQuota?,
+    _ errors: ErrorCounts
   ) {
     (self.quota, self.errors) = (quota, errors)
     let options = reference.room.options
@@ -46,7 +47,7 @@ final class RichConnection: ChatConnection {
     rate = TokenBucket(rate: options.maxEventRate, burst: options.maxEventBurst, now: now)
     renameRate = TokenBucket(
       rate: options.maxRenameRate, burst: RichConnection.renameBurst * RichConnection.renameCost, now: now)
-    super.init(reference, client)
+    super.init(reference, client, standing)
     room.keepOrder()
   }
 
@@ -106,14 +107,24 @@ final class RichConnection: ChatConnection {
     case .rename(let rename): self.rename(rename, member, connection)
     case .edit(let edit): change(.edit(of: edit.id), to: edit.text, member, connection)
     case .remove(let remove): change(.removal(of: remove.id), to: nil, member, connection)
+    case .moderate(let event): moderate(event, by: member, connection)
     }
   }
 
-  private func sendError(_ error: ErrorEvent, _ connection: Connection) {
+  func sendError(_ error: ErrorEvent, _ connection: Connection) { sendError(error, ref: ref, connection) }
+
+  func sendError(_ error: ErrorEvent, ref: String?, _ connection: Connection) {
     errors.note(error.code)
     var error = error
     error.ref = ref
     connection.send(error)
+  }
+
+  override func inform(_ event: any ServerEvent, _ connection: Connection) { connection.send(event) }
+
+  /// Charges the client's rate for a response.
+  func charge(response count: Int, _ connection: Connection) {
+    rate.take(count / RichConnection.responseBytesPerEvent, now: connection.loop.now)
   }
 
   private func wait(with message: Message, _ connection: Connection) {
@@ -124,7 +135,7 @@ final class RichConnection: ChatConnection {
     }
   }
 
-  private func countMalformed(_ connection: Connection, tag: String? = nil) {
+  func countMalformed(_ connection: Connection, tag: String? = nil) {
     sendError(ErrorEvent(.malformed, "malformed event", tag: tag), connection)
     malformed += 1
     if malformed == RichConnection.maxMalformed {
@@ -138,11 +149,14 @@ final class RichConnection: ChatConnection {
     guard member == nil else {
       return sendError(ErrorEvent(.alreadyIntroduced, "hello already sent: use rename"), connection)
     }
+    guard let hello = admitted(hello, connection) else { return }
     guard let name = client?.name ?? Name(hello.name ?? "", limit: room.options.maxNameLength) else {
       return rejectName(connection)
     }
     do throws(ChatRoom.NameTaken) {
-      member = try room.welcome(hello, as: name, client, connection)
+      guard let session = try room.welcome(hello, as: name, client, at: standing.address, connection) else { return }
+      (member, standing.guest) = (session.member, session.guest)
+      checkAfterJoining(connection)
     } catch {
       reject(error, connection)
     }
@@ -155,6 +169,7 @@ final class RichConnection: ChatConnection {
     guard client?.name == nil else {
       return sendError(ErrorEvent(.forbidden, "the name is verified"), connection)
     }
+    if rejectsAsMuted(connection) { return }
     guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return rejectName(connection) }
     do throws(ChatRoom.NameTaken) {
       try room.rename(member, to: name, connection)
@@ -178,7 +193,7 @@ final class RichConnection: ChatConnection {
 
   /// Whether the client may do this. Otherwise it gets an error.
   private func allows(_ right: Rights, _ connection: Connection, tag: String? = nil) -> Bool {
-    if may(right) { return true }
+    if may(right) { return right != .say || !rejectsAsMuted(connection, tag: tag) }
     let text = right == .say ? "sending is not allowed" : "history is not allowed"
     sendError(ErrorEvent(.forbidden, text, tag: tag), connection)
     return false
@@ -238,7 +253,8 @@ final class RichConnection: ChatConnection {
       if checkedText == nil { return }
     }
     let isModerator = text == nil && client?.rights.contains(.moderate) ?? false
-    guard isModerator || allows(.say, connection) else { return }
+    // A muted client may remove its messages.
+    guard isModerator || text == nil && may(.say) || allows(.say, connection) else { return }
     if rejectsAsExhausted(connection) { return }
     switch room.publish(entry, checkedText, by: member, isModerator: isModerator, connection, quota) {
     case nil: break
@@ -277,6 +293,6 @@ final class RichConnection: ChatConnection {
     }
     let json = page.json
     connection.send(Message(.text, json.span))
-    rate.take(json.count / RichConnection.responseBytesPerEvent, now: connection.loop.now)
+    charge(response: json.count, connection)
   }
 }

@@ -83,7 +83,8 @@ final class UnadmittedConnection {
     guard chat.rooms.hasCapacity(for: room) else {
       return reject(AdmissionError(.unavailable, "too many rooms"), connection)
     }
-    let pending = PendingConnection(chat.rooms.reference(to: room, on: loop), admitted, on: loop)
+    let pending = PendingConnection(
+      chat.rooms.reference(to: room, on: loop), admitted, from: client.request.remoteAddress, on: loop)
     if pending.isOpen { return add(pending, connection) }
     connection.pauseReading()
     task = Task { [weak connection, timeout = loop.handshakeTimeout * 9 / 10] in

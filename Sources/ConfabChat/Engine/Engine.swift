@@ -23,6 +23,15 @@ public protocol Engine: Sendable {
   /// The engine keeps `delegate` until ``EngineRoom/close()``. A room is not opened again before that.
   func open(_ room: String, _ delegate: any RoomDelegate) -> any EngineRoom
 
+  /// Begins to keep the restrictions of the chat. The chat calls this once, before it opens a room. The engine calls
+  /// ``RestrictionDelegate/restored(_:)`` before it opens the first room. The default implementation stores nothing.
+  func openRestrictions(_ delegate: any RestrictionDelegate)
+
+  /// Stores a change of the restrictions, which is in effect on this server already, and passes it on to other servers.
+  /// `done` is called once, on any thread, now or later: when the change is stored, or will be, or with false if it never
+  /// will be. The default implementation calls it at once.
+  func store(_ change: RestrictionChange, _ done: @escaping @Sendable (_ isStored: Bool) -> Void)
+
   /// Shuts the engine down. Pending messages get their offsets, if that is possible within a few seconds. The rooms are
   /// closed.
   func shutdown() async
@@ -31,6 +40,10 @@ public protocol Engine: Sendable {
 extension Engine {
   /// By default, only stored messages are delivered.
   public var isStored: Bool { true }
+  /// By default, restrictions last as long as the process.
+  public func openRestrictions(_ delegate: any RestrictionDelegate) {}
+  /// By default, restrictions last as long as the process.
+  public func store(_ change: RestrictionChange, _ done: @escaping @Sendable (_ isStored: Bool) -> Void) { done(true) }
 }
 
 /// The engine's side of a room.
@@ -60,6 +73,14 @@ extension EngineRoom {
   public func typing(_ name: String) {}
   /// Does nothing.
   public func presenceChanged() {}
+}
+
+/// The restrictions of a chat, as an engine sees them. Any thread, one call at a time.
+public protocol RestrictionDelegate: AnyObject, Sendable {
+  /// Replaces all restrictions by those that are stored. Changes that are still being stored must be included.
+  func restored(_ restrictions: [Restriction])
+  /// Applies a change that another server has made, or that this one has made and that has now been stored.
+  func changed(_ change: RestrictionChange)
 }
 
 /// A room, as an engine sees it. The engine makes the calls for one room one at a time, on any thread, and not from

@@ -31,15 +31,19 @@ public struct MemberPresence: Sendable, Equatable, Codable {
   public let connectionNumber: Int
   /// ``Identity/id`` of the user with this verified name; nil if the name is not verified. Only servers may see it.
   public let owner: String?
+  /// The user, or the network of a guest, for restrictions; nil from an older server. Only servers may see it.
+  let account: MemberAccount?
 
-  init(_ name: Name, _ session: Session, connectionNumber: Int, owner: String? = nil) {
+  init(
+    _ name: Name, _ session: Session, connectionNumber: Int, owner: String? = nil, account: MemberAccount? = nil
+  ) {
     (self.name, self.session, self.connectionNumber) = (name.text, session.text, connectionNumber)
-    self.owner = owner
+    (self.owner, self.account) = (owner, account)
   }
 
   // The names between servers.
   private enum CodingKeys: String, CodingKey {
-    case name, session, owner
+    case name, session, owner, account
     case connectionNumber = "visits"
   }
 }

@@ -10,13 +10,14 @@ enum ClientEvent {
   case edit(Edit)
   case remove(Remove)
   case token(String)
+  case moderate(ModeratorEvent)
   case unknown(String)
 
   struct Hello {
     /// A client whose name is verified needs none.
-    let name: String?
+    var name: String?
     let token: String?
-    let session: String?
+    var session: String?
     let epoch: String?
     let after: Int?
     let history: Int?
@@ -47,8 +48,9 @@ enum ClientEvent {
     let id: Int
   }
 
-  private enum Key: Int, CaseIterable {
+  enum Key: Int, CaseIterable {
     case type, name, session, epoch, after, history, tag, text, before, count, ref, id, token
+    case member, `for`, reason, restriction
 
     static let all = allCases.map { Array("\($0)".utf8) }
   }
@@ -99,7 +101,11 @@ enum ClientEvent {
     case "edit": self = .edit(Edit(id: try requiredNumber(.id), text: try required(.text)))
     case "remove": self = .remove(Remove(id: try requiredNumber(.id)))
     case "token": self = .token(try required(.token))
-    case let type: self = .unknown(type)
+    case let type:
+      self =
+        try ModeratorEvent.Action(rawValue: type).map { action throws(WrongJSONType) in
+          .moderate(try ModeratorEvent(action, object))
+        } ?? .unknown(type)
     }
   }
 

@@ -1,7 +1,7 @@
 /// An error for a client of the rich protocol: the reason why its event was not carried out. ``RichConnection`` sends
 /// these events, and makes some of them from errors of rooms, such as ``ChatRoom/NameTaken``. Calls of the Swift API
 /// throw ``ChatError`` instead.
-struct ErrorEvent: ServerEvent {
+struct ErrorEvent: ServerEvent, Error {
   let code: Code
   let message: String
   var tag: String?
@@ -9,10 +9,12 @@ struct ErrorEvent: ServerEvent {
   var proposal: String?
   /// Delay before a retry, in milliseconds.
   var retryAfter: Int?
+  /// The mute or ban that is the reason.
+  var restriction: Restriction?
 
   enum Code: String, CaseIterable {
     case nameTaken, nameInvalid, notIntroduced, alreadyIntroduced, malformed, unknownType, textTooLong, textEmpty
-    case tagInvalid, rateLimited, historyGone
+    case tagInvalid, rateLimited, historyGone, muted, banned, notFound, tooManyRestrictions
     case tokenRequired, tokenInvalid, tokenExpired, forbidden, unavailable
   }
 
@@ -28,9 +30,11 @@ struct ErrorEvent: ServerEvent {
     object.member("code", code.rawValue)
     object.member("message", message)
     object.member("proposal", proposal)
+    object.member("reason", restriction?.reason)
     object.member("ref", ref)
     object.member("retryAfter", retryAfter)
     object.member("tag", tag)
     object.member("type", "error")
+    object.member("until", restriction?.until.map { Int($0) })
   }
 }

@@ -120,11 +120,14 @@ final class ChatRoom: Sendable {
   /// Adds a client by name and sends the welcome; messages published afterwards follow it. Nil if a newer connection
   /// has the client's session: then this one is closed.
   func welcome(
-    _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, _ connection: Connection
-  ) throws(NameTaken) -> Member? {
-    let join = try state.withLock { state throws(NameTaken) in try state.welcome(hello, as: name, client, connection) }
+    _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, at address: AddressRange?,
+    _ connection: Connection
+  ) throws(NameTaken) -> Session? {
+    let join = try state.withLock { state throws(NameTaken) in
+      try state.welcome(hello, as: name, client, at: address, connection)
+    }
     (join == nil ? connection : join?.replaced)?.closeReplaced()
-    return join?.session.member
+    return join?.session
   }
 
   /// Renames a member, and confirms that to its connection.
@@ -224,6 +227,19 @@ final class ChatRoom: Sendable {
 
   /// Returns a page of the history; nil if the requested messages have been dropped.
   func page(_ request: ClientEvent.HistoryRequest) -> HistoryEvent? { state.withLock { $0.page(request) } }
+
+  // MARK: Moderation
+
+  /// Returns a member with a name on any server.
+  func find(_ query: MemberQuery) -> FoundMember? { state.withLock { $0.find(query) } }
+
+  /// Calls `action` with the connections of this server, on their loops.
+  func forEachConnection(_ action: @escaping @Sendable (Connection) -> Void) {
+    let connections = state.withLock(\.connections)
+    for (_, connections) in Dictionary(grouping: connections, by: { ObjectIdentifier($0.loop) }) {
+      connections[0].loop.execute { for connection in connections { action(connection) } }
+    }
+  }
 
   /// Number of members on all servers.
   var memberCount: Int { state.withLock(\.memberCount) }

@@ -89,6 +89,11 @@ final class ChatRooms: Sendable {
     }
   }
 
+  /// Returns the room of this name, if it is there; all rooms if the name is nil.
+  func rooms(named name: String?) -> [ChatRoom] {
+    state.withLock { state in name.map { name in state.table.room(name).map { [$0] } ?? [] } ?? state.table.rooms }
+  }
+
   /// Returns a room that is there, without a reference to it.
   func room(_ name: String) -> ChatRoom? { state.withLock { $0.table.room(name) } }
 

@@ -79,15 +79,22 @@ struct RoomState {
 
   var memberCount: Int { presence.count }
 
+  /// All connections of the room.
+  var connections: [Connection] { presence.connections }
+
+  func find(_ query: MemberQuery) -> FoundMember? { presence.find(query) }
+
   mutating func remove(_ connection: Connection) { presence.remove(connection) }
 
   /// Adds a client by name and sends the welcome; messages appended afterwards follow it. Nil if a newer connection has
   /// the client's session.
   mutating func welcome(
-    _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, _ connection: Connection
+    _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, at address: AddressRange?,
+    _ connection: Connection
   ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
     let session = hello.session.flatMap { Session($0, in: self.name) }
-    guard let join = try presence.join(name, session, owner: client?.owner, connection) else { return nil }
+    let account = MemberAccount(client, at: address)
+    guard let join = try presence.join(name, session, owner: client?.owner, account, connection) else { return nil }
     connection.join(logs.rich)
     let isHidden = client.map { !$0.rights.contains(.history) } ?? false
     let missed = isHidden ? .hidden(hello) : stream.missed(hello)

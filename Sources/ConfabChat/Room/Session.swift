@@ -8,6 +8,8 @@ struct Session: Sendable {
   /// 48 hexadecimal digits.
   let text: String
   let member: Member
+  /// Identifies the session in restrictions.
+  let guest: GuestID
 
   /// Creates a session from the system's random number generator.
   init(in room: String) {
@@ -22,6 +24,7 @@ struct Session: Sendable {
 
   private init(_ text: String, _ room: String) {
     self.text = text
+    guest = GuestID(session: text)
     member = Member(bytes: sha256(Array((text + room).utf8)).prefix(Member.byteCount))
   }
 

@@ -12,7 +12,7 @@ export class Banner {
     this.button.addEventListener("click", open);
   }
 
-  /** `reason` is why the server does not admit the user. `state`: the connection's, or "held" while messages cannot be delivered. Attempts to connect change nothing. */
+  /** `reason` is why the server does not admit the user; `detail` is a moderator's text about that. `state`: the connection's, or "held" while messages cannot be delivered. Attempts to connect change nothing. */
   show(state) {
     this.state = state === "connecting" ? this.state : state;
     if (this.state === "waiting" || this.state === "held") return (this.timer ??= setTimeout(() => this.reveal(), patience));
@@ -30,7 +30,8 @@ export class Banner {
   label() {
     const { replaced, lost, held, takeBack, reconnect } = words;
     const refused = words.refused[this.reason] ?? words.refused.forbidden;
-    this.text.textContent = { replaced, refused, waiting: lost, held }[this.state] ?? "";
+    const because = this.detail ? `${refused} ${words.reason(this.detail)}` : refused;
+    this.text.textContent = { replaced, refused: because, waiting: lost, held }[this.state] ?? "";
     this.button.textContent = { replaced: takeBack, refused: reconnect, waiting: reconnect }[this.state] ?? "";
     this.button.hidden = this.state === "held";
   }

@@ -1,5 +1,6 @@
 // The appearance of one message.
 
+import { isHidden } from "./hidden.js";
 import { linked } from "./links.js";
 import { avatar } from "./names.js";
 import { parse } from "./plain.js";
@@ -11,6 +12,7 @@ export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   const row = document.createElement("li");
   const { name, text } = content(message);
   row.message = message;
+  row.hidden = !state && isHidden(message);
   row.className = state ? "message own" : "message";
   if (state) row.dataset.state = state;
   const said = element("div", "said");
@@ -21,7 +23,7 @@ export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   const isSent = state === undefined || state === "sent";
   if (message.removed) bubble.classList.add("removed");
   bubble.append(body, meta(message, state));
-  said.append(byline(name, state), bubble);
+  said.append(byline(name, state, message.from !== undefined), bubble);
   row.append(...(state ? [] : [face(message)]), said, ...(isSent && !message.removed ? [more(state)] : []));
   return row;
 }
@@ -48,11 +50,21 @@ function face({ from, text }) {
   return result;
 }
 
-function byline(name, state) {
+/** The author's name. That of another member is a button; on the keyboard, the list of people has the same menu. */
+function byline(name, state, isMember) {
   const line = element("p", "author");
   const text = document.createElement("bdi");
   text.textContent = state ? words.you : name;
-  line.append(text);
+  if (state || !isMember) {
+    line.append(text);
+    return line;
+  }
+  const button = element("button", "name");
+  button.type = "button";
+  button.tabIndex = -1;
+  button.ariaHasPopup = "menu";
+  button.append(text);
+  line.append(button);
   return line;
 }
 

@@ -4,8 +4,11 @@ import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { Entry } from "./entry.js";
+import { hide, hides, isHidden } from "./hidden.js";
 import { isolated } from "./names.js";
 import { Menu } from "./menu.js";
+import { moderation } from "./moderation.js";
+import { Notice } from "./notice.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { nameOf, roomOf } from "./room.js";
@@ -34,6 +37,8 @@ let chosen;
 let proposed;
 /** The tag of a message that was sent too fast. */
 let limited;
+/** The rights that the server has told; undefined if everybody may do everything. */
+let rights;
 let today = midnight(Date.now());
 
 const timeline = new Timeline(log, element("rows"));
@@ -46,6 +51,13 @@ const banner = new Banner(element("banner"), () => conversation.connection.open(
 const unsent = new Unsent(element("unsent"), { retry, discard });
 const composer = new Composer(element("composer"), { send, edit, menu: openMenu, typed: () => typing.typed() });
 const menu = new Menu(element("menu"), { edit: (message) => composer.startEditing(message), remove });
+const notice = new Notice(element("muted"), showComposer);
+const personMenu = new Menu(element("person-menu"), {
+  mention: ({ name }) => composer.add(`@${name} `),
+  hide: ({ name }) => hideName(name, true),
+  unhide: ({ name }) => hideName(name, false),
+  ...moderation((...event) => conversation.moderate(...event) || notify(words.notModerated.unavailable)),
+});
 const entry = new Entry(element("entry"), submitted);
 
 /** The listener of a conversation. */
@@ -53,10 +65,11 @@ const listener = {
   joined(welcome) {
     people.enter(welcome);
     composer.limit = welcome.limits?.text ?? composer.limit;
-    element("composer").inert = welcome.rights !== undefined && !welcome.rights.includes("say");
+    ({ rights } = welcome);
+    notice.show(undefined);
     composer.changed();
     log.classList.toggle("fixed", welcome.limits?.change === 0);
-    log.classList.toggle("moderated", welcome.rights?.includes("moderate") ?? false);
+    log.classList.toggle("moderated", isModerator());
     const isElsewhere = !entry.isNeeded && document.activeElement !== document.body;
     if (entry.isNeeded) entry.close();
     if (hasKeyboard && !isElsewhere) composer.focus();
@@ -73,9 +86,9 @@ const listener = {
   },
 
   /** The server does not admit the user, or the name is verified and cannot be changed. */
-  refused(code) {
+  refused(code, detail) {
     if (entry.isRename && entry.isOpen) return entry.reject(words.nameVerified);
-    banner.reason = code;
+    [banner.reason, banner.detail] = [code, detail];
     if (entry.isNeeded) entry.close();
   },
 
@@ -106,7 +119,8 @@ const listener = {
     else quietly(append);
     for (const { from } of messages) typing.stopped(from);
     const isSeen = scroll.isAtEnd && !document.hidden;
-    if (isNews && !isSeen) unread.add(messages.filter((message) => !isOwn(message)).length);
+    const isFresh = (message) => !isOwn(message) && !isHidden(message);
+    if (isNews && !isSeen) unread.add(messages.filter(isFresh).length);
     if (outbox.entries.length > 0) showUnsent();
     showEdge();
     const first = scroll.isAtEnd && timeline.trim();
@@ -130,6 +144,10 @@ const listener = {
 
   unchanged: () => notify(words.notChanged),
 
+  muted: (mute) => notice.show(mute),
+  moderated: ({ action, name }) => notify(words.moderated[action](isolated(name ?? ""))),
+  notModerated: (code) => notify(words.notModerated[code] ?? words.notModerated.unavailable),
+
   unsent() {
     limited = undefined;
     showUnsent();
@@ -142,7 +160,7 @@ const listener = {
 
   gap: () => timeline.gap(),
   edge: showEdge,
-  typing: (name) => name !== conversation.name && typing.heard(name),
+  typing: (name) => name !== conversation.name && !hides(name) && typing.heard(name),
 };
 
 /** Enters the room in the address. */
@@ -153,6 +171,7 @@ function enter() {
   timeline.clear();
   typing.clear();
   people.clear();
+  notice.show(undefined);
   unread.clear();
   scroll.isAtEnd = true;
   conversation = new Conversation(room, outbox, listener);
@@ -190,8 +209,34 @@ function openMenu() {
   const button = [...log.querySelectorAll("#rows .own > .more")].at(-1);
   if (!button?.checkVisibility()) return false;
   button.scrollIntoView({ block: "nearest" });
-  menu.open(button);
+  openMessageMenu(button);
   return true;
+}
+
+/** Opens the menu of a message. A moderator can only remove the messages of others. */
+function openMessageMenu(button) {
+  const { message } = button.closest(".message");
+  menu.open(button, message, button.closest(".own") ? ["edit", "remove"] : ["remove"]);
+}
+
+const isModerator = () => rights?.includes("moderate") ?? false;
+
+/** Opens the menu of a member. A message names its sender by the member's id, in case the name has changed since. */
+function openPersonMenu(button, name, member) {
+  const actions = ["mention", hides(name) ? "unhide" : "hide", ...(isModerator() ? ["mute", "unmute", "kick", "ban"] : [])];
+  personMenu.open(button, { name, member }, actions);
+}
+
+function hideName(name, isHidden) {
+  hide(name, isHidden);
+  quietly(() => scroll.keepPlace(() => timeline.relabel()));
+  people.show();
+  notify(isHidden ? words.hidden(isolated(name)) : words.unhidden(isolated(name)));
+}
+
+/** The field is off without the right to send, and while the reader is muted. */
+function showComposer(isMuted) {
+  element("composer").inert = isMuted || (rights !== undefined && !rights.includes("say"));
 }
 
 /** Returns whether the edit was sent. */
@@ -202,6 +247,7 @@ function edit(message, text) {
 }
 
 function remove(message) {
+  if (!confirm(words.confirmRemoval)) return;
   if (!conversation.change(message.id)) notify(words.notChanged);
 }
 
@@ -280,6 +326,7 @@ function relabel() {
   typing.show();
   entry.label();
   banner.label();
+  notice.label();
   composer.changed();
   showUnsent();
   showRoom();
@@ -309,8 +356,25 @@ element("copy-link").addEventListener("click", async () => {
 });
 
 log.addEventListener("click", ({ target }) => {
-  if (target.classList.contains("more")) menu.open(target);
+  if (target.classList.contains("more")) openMessageMenu(target);
 });
+
+// A click, or a long press.
+for (const kind of ["click", "contextmenu"]) {
+  log.addEventListener(kind, (event) => {
+    const button = event.target.closest(".author button");
+    if (!button) return;
+    event.preventDefault();
+    const { from, member } = button.closest(".message").message;
+    openPersonMenu(button, from, member);
+  });
+  element("people").addEventListener(kind, (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    event.preventDefault();
+    openPersonMenu(button, button.name);
+  });
+}
 
 jump.addEventListener("click", () => {
   scroll.jumpToEnd();

@@ -70,6 +70,13 @@ export class Composer {
     this.focus();
   }
 
+  /** Adds a text at the end of the field. */
+  add(text) {
+    const { value } = this.field;
+    this.show(value === "" || /\s$/u.test(value) ? value + text : `${value} ${text}`);
+    this.focus();
+  }
+
   stopEditing() {
     this.setEditing(undefined);
     this.show(local.get(this.name) ?? "");

@@ -7,18 +7,21 @@ import { token } from "./token.js";
 import { remember, speakAs } from "./said.js";
 
 /** Errors about the user, not about a message. */
-const refusals = ["tokenRequired", "tokenInvalid", "tokenExpired", "forbidden"];
+const refusals = ["tokenRequired", "tokenInvalid", "tokenExpired", "forbidden", "banned"];
 const page = 50;
 const mostAtOnce = 100;
 /** The `ref` of edits and removals. */
 const changeRef = "change";
+/** The `ref` of a moderator's events. */
+const moderateRef = "moderate";
 
 export class Conversation {
   /**
-   * `listener` has the methods `joined(welcome)`, `rejected(code, proposal)`, `refused(code)`, `named(name)`,
+   * `listener` has the methods `joined(welcome)`, `rejected(code, proposal)`, `refused(code, reason)`, `named(name)`,
    * `connection(state)`, `appended(messages, isNews)`, `prepended(messages)`, `changed(change)` when a message is edited
    * or removed, `unchanged()` when our own change of a message is not made, `gap()`, `edge()`, `presence(change)`,
-   * `typing(name)`,
+   * `typing(name)`, `muted(mute)` when we are muted, or no longer if it is undefined, `moderated(event)` and
+   * `notModerated(code)` after an event of a moderator,
    * `unsent()` when the outbox has changed, `limited(tag)`, `held(isHeld)`.
    */
   constructor(room, outbox, listener) {
@@ -59,6 +62,11 @@ export class Conversation {
   change(id, text) {
     const event = text === undefined ? { type: "remove", id } : { type: "edit", id, text };
     return this.isIn && this.connection.send({ ...event, ref: changeRef });
+  }
+
+  /** Sends an event of a moderator about a member. Returns whether it was sent. */
+  moderate(type, subject, members = {}) {
+    return this.isIn && this.connection.send({ type, ...subject, ...members, ref: moderateRef });
   }
 
   rename(name) {
@@ -121,6 +129,11 @@ export class Conversation {
       case "presence": return this.listener.presence(event);
       case "typing": return this.listener.typing(event.name);
       case "renamed": return this.called(event.name);
+      case "muted": return this.listener.muted(event);
+      case "unmuted": return this.listener.muted(undefined);
+      case "kicked":
+      case "banned": return this.listener.refused(event.type, event.reason);
+      case "moderated": return this.listener.moderated(event);
       case "error": return this.failed(event);
       case "availability": return this.held(!event.available);
       case "moving": return this.connection.move(event.after);
@@ -244,12 +257,13 @@ export class Conversation {
     if (this.connection.send({ type: "say", tag: entry.tag, text: entry.text })) this.inFlight = entry.tag;
   }
 
-  failed({ code, tag, ref, proposal, retryAfter = 1000 }) {
+  failed({ code, tag, ref, proposal, reason, retryAfter = 1000 }) {
     if (ref === changeRef) return this.listener.unchanged();
+    if (ref === moderateRef) return this.listener.notModerated(code);
     if (tag && tag === this.inFlight) this.inFlight = undefined;
     if (code === "rateLimited") this.wait(retryAfter, tag);
     else if (code === "nameTaken" || code === "nameInvalid") this.listener.rejected(code, proposal);
-    else if (refusals.includes(code) && !tag) this.listener.refused(code);
+    else if (refusals.includes(code) && !tag) this.listener.refused(code, reason);
     else if (code === "historyGone") this.historyIsGone();
     else if (tag) {
       this.outbox.fail(tag, code);

@@ -1,37 +1,44 @@
-// The menu of a message: our own, or any one for a moderator, who can only remove it.
-
-import { words } from "./words.js";
+// A menu beside a button: of a message, or of a name.
 
 export class Menu {
-  /** `edit(message)` and `remove(message)` are called with the chosen row's message. */
-  constructor(popover, { edit, remove }) {
+  /** `actions`: a function for each `data-action` of the popover's buttons, called with the subject. */
+  constructor(popover, actions) {
     this.popover = popover;
-    const [editing, removal] = popover.querySelectorAll("button");
-    this.editing = editing;
-    editing.addEventListener("click", () => this.choose(edit));
-    removal.addEventListener("click", () => this.choose((message) => confirm(words.confirmRemoval) && remove(message)));
-    popover.addEventListener("keydown", ({ key }) => {
-      if (key !== "ArrowDown" && key !== "ArrowUp") return;
-      (document.activeElement === removal && !editing.hidden ? editing : removal).focus();
-    });
+    this.actions = actions;
+    this.buttons = [...popover.querySelectorAll("[data-action]")];
+    for (const button of this.buttons) button.addEventListener("click", () => this.choose(button.dataset.action));
+    popover.addEventListener("keydown", ({ key }) => this.move(key));
   }
 
-  /** Opens it beside the button of a row. */
-  open(button) {
+  /** Opens it beside a button, with these actions for a subject. */
+  open(button, subject, actions) {
     this.button = button;
-    this.editing.hidden = !button.closest(".own");
+    this.subject = subject;
+    for (const item of this.buttons) item.hidden = !actions.includes(item.dataset.action);
     this.popover.showPopover();
     const [box, own] = [button.getBoundingClientRect(), this.popover.getBoundingClientRect()];
     const isBelow = box.bottom + own.height < innerHeight;
     this.popover.style.top = `${isBelow ? box.bottom : Math.max(0, box.top - own.height)}px`;
     this.popover.style.left = `${Math.max(0, Math.min(box.left, innerWidth - own.width))}px`;
-    this.popover.querySelector("button:not([hidden])").focus();
+    this.shown[0].focus();
+  }
+
+  get shown() {
+    return this.buttons.filter((button) => !button.hidden);
+  }
+
+  move(key) {
+    const { shown } = this;
+    const index = shown.indexOf(document.activeElement);
+    if (key === "ArrowDown") shown[(index + 1) % shown.length].focus();
+    else if (key === "ArrowUp") shown.at(index - 1).focus();
+    else if (key === "Home") shown[0].focus();
+    else if (key === "End") shown.at(-1).focus();
   }
 
   choose(action) {
-    const { message } = this.button.closest(".message");
     this.popover.hidePopover();
     this.button.focus();
-    action(message);
+    this.actions[action](this.subject);
   }
 }

@@ -1,5 +1,6 @@
 // The list of people in the room, and their number.
 
+import { hides } from "./hidden.js";
 import { avatar } from "./names.js";
 import { words } from "./words.js";
 
@@ -73,8 +74,16 @@ export class People {
     const item = document.createElement("li");
     const text = document.createElement("bdi");
     text.textContent = name;
-    item.append(avatar(name), text);
-    if (name === this.me) {
+    if (name !== this.me) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.ariaHasPopup = "menu";
+      button.name = name;
+      button.append(avatar(name), text);
+      if (hides(name)) button.className = "hidden";
+      item.append(button);
+    } else {
+      item.append(avatar(name), text);
       const mark = document.createElement("span");
       mark.className = "quiet";
       mark.textContent = words.yourself;

@@ -64,6 +64,11 @@ export const english = {
   edited: "edited",
   removed: "This message was deleted.",
   notChanged: "The message could not be changed.",
+  mention: "Mention",
+  hide: "Mute for me",
+  unhide: "Unmute for me",
+  hidden: (name) => `Messages of ${name} are hidden on this page.`,
+  unhidden: (name) => `Messages of ${name} are shown again.`,
   fresh: (count) => `${count.toLocaleString("en")} new`,
   toNewest: "Go to the newest message",
   loading: "Loading earlier messages…",
@@ -71,6 +76,36 @@ export const english = {
   oldest: "Earlier messages are no longer kept.",
   gap: "Some messages may be missing here.",
   empty: "Nothing has been said yet. Say hello!",
+
+  // Moderation
+  mute: "Mute for 10 minutes",
+  unmute: "Unmute",
+  kick: "Kick out",
+  ban: "Ban",
+  askReason: {
+    mute: (name) => `Mute ${name} for 10 minutes? You can give a reason:`,
+    kick: (name) => `Kick ${name} out of this room? You can give a reason:`,
+    ban: (name) => `Ban ${name} from this room? You can give a reason:`,
+  },
+  moderated: {
+    mute: (name) => `${name} is muted.`,
+    unmute: (name) => `${name} is not muted any more.`,
+    kick: (name) => `${name} was kicked out.`,
+    ban: (name) => `${name} is banned.`,
+    unban: (name) => `${name} is not banned any more.`,
+  },
+  notModerated: {
+    forbidden: "That is not allowed. Moderators cannot be moderated.",
+    notFound: "This person has left, or there was nothing to lift.",
+    tooManyRestrictions: "There are too many mutes and bans.",
+    textTooLong: "The reason is too long.",
+    rateLimited: "A little too fast. Try again in a moment.",
+    unavailable: "That did not work. Try again later.",
+  },
+  muted: "Not sent: you are muted.",
+  mutedForGood: "You are muted: you can read, but not write.",
+  mutedUntil: (time) => `You are muted until ${time}: you can read, but not write.`,
+  reason: (text) => `Reason: ${text}`,
 
   // Coming, going, typing
   came: (names) => `${names} joined`,
@@ -98,5 +133,7 @@ export const english = {
     tokenInvalid: "Your token is not valid. Please log in again.",
     tokenExpired: "Your login has expired. Please log in again.",
     forbidden: "You may not enter this room.",
+    kicked: "A moderator has kicked you out of this room.",
+    banned: "You are banned from this room.",
   },
 };

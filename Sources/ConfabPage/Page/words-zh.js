@@ -64,6 +64,11 @@ export const chinese = {
   edited: "已编辑",
   removed: "这条消息已被删除。",
   notChanged: "无法更改这条消息。",
+  mention: "提到 TA",
+  hide: "对我屏蔽",
+  unhide: "取消屏蔽",
+  hidden: (name) => `本页不再显示${name}的消息。`,
+  unhidden: (name) => `重新显示${name}的消息。`,
   fresh: (count) => `${number(count)} 条新消息`,
   toNewest: "回到最新消息",
   loading: "正在加载更早的消息…",
@@ -71,6 +76,36 @@ export const chinese = {
   oldest: "更早的消息没有保留。",
   gap: "这里可能缺少一些消息。",
   empty: "还没有人说话，打个招呼吧！",
+
+  // Moderation
+  mute: "禁言 10 分钟",
+  unmute: "解除禁言",
+  kick: "移出房间",
+  ban: "封禁",
+  askReason: {
+    mute: (name) => `要将${name}禁言 10 分钟吗？可以填写原因：`,
+    kick: (name) => `要将${name}移出房间吗？可以填写原因：`,
+    ban: (name) => `要封禁${name}吗？可以填写原因：`,
+  },
+  moderated: {
+    mute: (name) => `${name}已被禁言。`,
+    unmute: (name) => `已解除${name}的禁言。`,
+    kick: (name) => `${name}已被移出房间。`,
+    ban: (name) => `${name}已被封禁。`,
+    unban: (name) => `已解除${name}的封禁。`,
+  },
+  notModerated: {
+    forbidden: "不允许这样做。不能对管理员操作。",
+    notFound: "此人已经离开，或没有可解除的限制。",
+    tooManyRestrictions: "禁言和封禁太多了。",
+    textTooLong: "原因太长。",
+    rateLimited: "操作太快了，请稍后再试。",
+    unavailable: "操作没有成功，请稍后再试。",
+  },
+  muted: "未发送：你已被禁言。",
+  mutedForGood: "你已被禁言：可以阅读，不能发言。",
+  mutedUntil: (time) => `你已被禁言，到${time}为止：可以阅读，不能发言。`,
+  reason: (text) => `原因：${text}`,
 
   // Coming, going, typing
   came: (names) => `${names}加入了群聊`,
@@ -98,5 +133,7 @@ export const chinese = {
     tokenInvalid: "令牌无效，请重新登录。",
     tokenExpired: "登录已过期，请重新登录。",
     forbidden: "你不能进入这个房间。",
+    kicked: "管理员已将你移出这个房间。",
+    banned: "你已被这个房间封禁。",
   },
 };

@@ -1,12 +1,12 @@
 import FoundationEssentials
 
-/// Each fuzzer reads one input. The environment variable FUZZER names the one that the program runs: fourteen programs
+/// Each fuzzer reads one input. The environment variable FUZZER names the one that the program runs: fifteen programs
 /// would take minutes to build.
 private let fuzzers: [String: @Sendable (inout Input) -> Void] = [
   "FuzzAssembly": fuzzAssembly, "FuzzCompression": fuzzCompression, "FuzzEvents": fuzzEvents,
   "FuzzHistory": fuzzHistory, "FuzzHistoryDatabase": fuzzHistoryDatabase, "FuzzLog": fuzzLog, "FuzzOrigin": fuzzOrigin,
   "FuzzPath": fuzzPath, "FuzzProxy": fuzzProxy, "FuzzRates": fuzzRates, "FuzzRequest": fuzzRequest,
-  "FuzzStream": fuzzStream, "FuzzToken": fuzzToken, "FuzzUtf8": fuzzUtf8,
+  "FuzzRestriction": fuzzRestriction, "FuzzStream": fuzzStream, "FuzzToken": fuzzToken, "FuzzUtf8": fuzzUtf8,
 ]
 
 private let chosen = {

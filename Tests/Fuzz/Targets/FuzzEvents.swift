@@ -18,6 +18,10 @@ func fuzzEvents(_ input: inout Input) {
     if let tag = say.tag { checkTag(tag) }
   case .rename(let rename): checkName(rename.name)
   case .edit(let edit): checkText(edit.text)
+  case .moderate(let event):
+    require(event.duration ?? 1 > 0, "a time of \(event.duration ?? 0)")
+    let end = event.until(now: 1_800_000_000_000, limit: nil)
+    require(end.map { $0 > 1_800_000_000_000 && Position.times.contains($0) } ?? true, "an end at \(end ?? 0)")
   case .remove, .typing, .history, .token, .unknown, nil: break
   }
 }

@@ -205,6 +205,42 @@ async def expect(client, kind):
 
 
 @pytest.mark.parametrize("history", [[], ["history.db"]], ids=["memory", "file"])
+def test_program_moderates_its_chat(tree, programs, tmp_path, history):
+    with Program(tree, programs["moderate"][0], *[tmp_path / name for name in history], under=VALGRIND) as program:
+        def command(name):
+            program.process.stdin.write(f"{name}\n")
+            program.process.stdin.flush()
+            assert program.process.stdout.readline() == "ok\n"
+
+        async def join(**members):
+            client = await websockets.connect(program.ws + "tea", subprotocols=["chat.confab.v1"])
+            await client.send(json.dumps({"type": "hello", "name": "Bob", **members}))
+            return client, await expect(client, "welcome")
+
+        async def main():
+            bob, welcome = await join()
+            command("mute")
+            assert (await expect(bob, "muted"))["reason"] == "hush"
+            command("unmute")
+            await expect(bob, "unmuted")
+            command("kick")
+            assert (await expect(bob, "kicked"))["reason"] == "out"
+            bob, again = await join(session=welcome["session"])
+            assert again["member"] != welcome["member"]
+            command("ban")
+            await expect(bob, "banned")
+            with pytest.raises(websockets.InvalidStatus) as error:
+                await join()
+            assert error.value.response.status_code == 403
+            command("unban")
+            bob, _ = await join()
+            await bob.close()
+        asyncio.run(asyncio.wait_for(main(), 60))
+        program.close_input()
+        assert program.end() == "done\n"
+
+
+@pytest.mark.parametrize("history", [[], ["history.db"]], ids=["memory", "file"])
 def test_bot_answers(tree, programs, tmp_path, history):
     with Program(tree, programs["bot"][0], 0, *[tmp_path / name for name in history]) as program:
         async def main():

@@ -5,6 +5,7 @@ struct RemotePresence {
     let session: Session
     let connectionNumber: Int
     let owner: String?
+    let account: MemberAccount
   }
   private struct RemoteServer {
     var count = 0
@@ -64,7 +65,9 @@ struct RemotePresence {
   ) {
     let reported = report.flatMap { report in
       Name(report.name, limit: Name.greatestLimit).map {
-        RemoteMember(name: $0, session: session, connectionNumber: report.connectionNumber, owner: report.owner)
+        RemoteMember(
+          name: $0, session: session, connectionNumber: report.connectionNumber, owner: report.owner,
+          account: report.account ?? MemberAccount())
       }
     }
     let member = session.member
@@ -102,6 +105,10 @@ struct RemotePresence {
   func member(with session: Session) -> RemoteMember? {
     members[session.member].flatMap { $0.session.isSame(as: session) ? $0 : nil }
   }
+
+  func member(_ member: Member) -> RemoteMember? { members[member] }
+
+  func member(named name: Name) -> RemoteMember? { membersByKey[name.key]?.first.flatMap { members[$0] } }
 
   /// Whether this member is on another server.
   func has(_ member: Member) -> Bool { members[member] != nil }

@@ -10,6 +10,8 @@ struct RoomMembers<Connection: AnyObject> {
     var connectionNumber: Int
     /// ``Identity/id`` of the user, if the name is verified.
     var owner: String?
+    /// The account of the newest connection.
+    var account: MemberAccount
   }
   private let room: String
   private var local: [Member: LocalMember] = [:]
@@ -88,13 +90,17 @@ struct RoomMembers<Connection: AnyObject> {
   /// contains it were lost, and the client would then find its own name taken.
   ///
   /// - Parameter owner: the user, if the name is verified.
-  mutating func join(_ name: Name, as connection: Connection, session: Session?, owner: String? = nil) -> Join? {
+  mutating func join(
+    _ name: Name, as connection: Connection, session: Session?, owner: String? = nil,
+    _ account: MemberAccount = MemberAccount()
+  ) -> Join? {
     guard let displaced = makeRoom(for: name, owner, exceptBy: session) else { return nil }
     if let session, let member = local[session.member], member.session.isSame(as: session),
       NameOwner.isFree(of: member.owner, for: owner)
     {
       guard let old = rename(session.member, to: name, owner) else { return nil }
       local[session.member]?.connection = connection
+      local[session.member]?.account = account
       local[session.member]?.connectionNumber = RoomMembers.connectionNumber(after: member.connectionNumber)
       return Join(
         session: member.session, replaced: member.connection, oldName: old == name ? nil : old, isReturning: true,
@@ -108,7 +114,8 @@ struct RoomMembers<Connection: AnyObject> {
     let sharesName = isHere(name)
     local[session.member] = LocalMember(
       name: name, session: session, connection: connection,
-      connectionNumber: RoomMembers.connectionNumber(after: elsewhere?.connectionNumber ?? 0), owner: owner)
+      connectionNumber: RoomMembers.connectionNumber(after: elsewhere?.connectionNumber ?? 0), owner: owner,
+      account: account)
     holders.add(session.member, name.key)
     updateMoved(session)
     let oldName = elsewhere.flatMap { $0.name == name ? nil : $0.name }
@@ -159,8 +166,28 @@ struct RoomMembers<Connection: AnyObject> {
   /// The members reported to other servers.
   var report: [MemberPresence] {
     local.values.prefix(ServerPresence.maxMembers).map {
-      MemberPresence($0.name, $0.session, connectionNumber: $0.connectionNumber, owner: $0.owner)
+      MemberPresence(
+        $0.name, $0.session, connectionNumber: $0.connectionNumber, owner: $0.owner, account: $0.account)
     }
+  }
+
+  /// Returns a member on any server.
+  func find(_ query: MemberQuery) -> FoundMember? {
+    switch query {
+    case .name(let name):
+      if let member = holders[name.key].flatMap({ local[$0] }) { return found(member) }
+      return remote.member(named: name).map { found($0) }
+    case .member(let member):
+      return local[member].map { found($0) } ?? remote.member(member).map { found($0) }
+    }
+  }
+
+  private func found(_ member: LocalMember) -> FoundMember {
+    FoundMember(name: member.name, guest: member.session.guest, account: member.account)
+  }
+
+  private func found(_ member: RemotePresence.RemoteMember) -> FoundMember {
+    FoundMember(name: member.name, guest: member.session.guest, account: member.account)
   }
 
   /// Renames a member and returns its old name; nil if another member has the name.

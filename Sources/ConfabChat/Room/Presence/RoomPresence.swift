@@ -35,6 +35,8 @@ struct RoomPresence {
   /// All connections of the room.
   var connections: [Connection] { Array(plain.values) + Array(members.connections) }
 
+  func find(_ query: MemberQuery) -> FoundMember? { members.find(query) }
+
   func names(_ limit: Int) -> [String] { members.names(limit) }
 
   /// Returns the name of the member that `connection` belongs to; nil if another connection has replaced it.
@@ -65,10 +67,12 @@ struct RoomPresence {
   /// Adds a client by name. Nil if a newer connection has its session: a hello that waited may be handled after that of
   /// its replacement.
   mutating func join(
-    _ name: Name, _ session: Session?, owner: String?, _ connection: Connection
+    _ name: Name, _ session: Session?, owner: String?, _ account: MemberAccount, _ connection: Connection
   ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
     if let session, let other = members.connection(of: session), other.id > connection.id { return nil }
-    guard let join = members.join(name, as: connection, session: session, owner: owner) else { throw nameTaken(name) }
+    guard let join = members.join(name, as: connection, session: session, owner: owner, account) else {
+      throw nameTaken(name)
+    }
     informEngine()
     if let old = join.oldName { changes.renamed(old, to: name) }
     if let displaced = join.displaced { wasDisplaced(displaced) }

@@ -1,0 +1,192 @@
+internal import Confab
+internal import Synchronization
+
+/// The restrictions of a chat. Any thread.
+///
+/// A change takes effect on this server at once. The engine stores it, and passes it on to other servers.
+final class Moderation: Sendable {
+  /// Time in which the session of a kicked client is void.
+  static let kickTime = Duration.seconds(24 * 3600)
+  /// Time in which servers carry out a kick of a user or a network, which other connections may follow.
+  static let momentTime = Duration.seconds(60)
+
+  private let options: ChatOptions
+  private let engine: any Engine
+  private let rooms: ChatRooms
+  private let table = Mutex(RestrictionTable())
+  private let changes = Atomic(0)
+
+  init(_ options: ChatOptions, _ engine: any Engine, _ rooms: ChatRooms) {
+    (self.options, self.engine, self.rooms) = (options, engine, rooms)
+    engine.openRestrictions(Receiver(self))
+  }
+
+  /// Passes calls of the engine on, which keeps its delegate and is kept by the restrictions.
+  private final class Receiver: RestrictionDelegate {
+    private weak let moderation: Moderation?
+
+    init(_ moderation: Moderation) { self.moderation = moderation }
+
+    func restored(_ restrictions: [Restriction]) { moderation?.restore(restrictions) }
+    func changed(_ change: RestrictionChange) { moderation?.apply(change) }
+  }
+
+  /// Number that rises with each change, so that connections need not look up their restrictions again.
+  var version: Int { changes.load(ordering: .acquiring) }
+
+  /// Whether there has never been a restriction.
+  var isEmpty: Bool { version == 0 }
+
+  // MARK: Looking up
+
+  /// Returns the restrictions of a client in a room.
+  private func restrictions(of client: ModeratedClient, in room: String) -> [Restriction] {
+    if isEmpty { return [] }
+    return table.withLock { $0.restrictions(of: client, in: room, now: WallClock.milliseconds) }
+  }
+
+  /// Returns the ban of a client that lasts longest; nil if it may enter the room.
+  func ban(of client: ModeratedClient, in room: String) -> Restriction? {
+    restrictions(of: client, in: room).filter { $0.kind == .ban }.longest
+  }
+
+  /// Returns the mute of a client that lasts longest; nil if it may speak in the room.
+  func mute(of client: ModeratedClient, in room: String) -> Restriction? {
+    restrictions(of: client, in: room).filter { $0.kind == .mute }.longest
+  }
+
+  /// Whether all clients with an address are banned from a room, whoever they are.
+  func bans(_ address: AddressRange?, from room: String) -> Bool {
+    guard !isEmpty, address != nil else { return false }
+    var client = ModeratedClient(nil, nil, at: address)
+    client.isGuest = false
+    return ban(of: client, in: room) != nil
+  }
+
+  /// Returns the kick because of which a session is void in a room; nil if it is not.
+  func kick(of guest: GuestID, in room: String) -> Restriction? {
+    restrictions(of: ModeratedClient(nil, guest, at: nil), in: room).first { $0.kind == .kick }
+  }
+
+  /// Returns a mute or ban.
+  subscript(id: String) -> Restriction? { table.withLock { $0[id] } }
+
+  /// Returns the mutes and bans that have not ended, in the order of their ids.
+  func list(where isIncluded: (Restriction) -> Bool) -> [Restriction] {
+    let all = table.withLock { table in
+      table.removeEnded(now: WallClock.milliseconds)
+      return table.restrictions.filter { $0.kind != .kick && isIncluded($0) }
+    }
+    return all.sorted { $0.id < $1.id }
+  }
+
+  // MARK: Changes of this server
+
+  /// Makes a change. `done` is called once, on any thread, when it is stored.
+  ///
+  /// - Parameter done: gets an error if the change is in effect on this server, but will not be stored.
+  func submit(
+    _ change: RestrictionChange, _ done: @escaping @Sendable (ChatError?) -> Void
+  ) throws(ChatError) {
+    if case .set(let restriction) = change, Restriction(json: restriction.json) != restriction {
+      throw ChatError(.roomInvalid, "the room or a name is too long for a restriction")
+    }
+    let limit = options.maxRestrictions
+    let old = try table.withLock { table throws(ChatError) in
+      table.removeEnded(now: WallClock.milliseconds)
+      let old = table[change.id]
+      switch change {
+      case .set(let restriction):
+        guard restriction.kind == .kick || old != nil || table.count < limit else {
+          throw ChatError(.tooManyRestrictions, "there are \(limit) mutes and bans: lift some of them first")
+        }
+      case .lift: if old == nil { throw ChatError(.restrictionGone, "there is no such restriction") }
+      }
+      self.apply(change, to: &table)
+      return old
+    }
+    enforce(old, change)
+    engine.store(change) { isStored in
+      done(isStored ? nil : ChatError(.unavailable, "the restriction is in effect on this server, but is not stored"))
+    }
+  }
+
+  private func apply(_ change: RestrictionChange, to table: inout RestrictionTable) {
+    table.apply(change)
+    changes.add(1, ordering: .releasing)
+  }
+
+  /// Makes the session of a client void that was closed by the kick of a user or a network.
+  func void(_ guest: GuestID, by kick: Restriction) {
+    let until = WallClock.milliseconds + Moderation.kickTime.milliseconds
+    let kick = Restriction(
+      .kick, .guest(guest, network: nil), in: kick.room, until: until, reason: kick.reason, name: kick.name,
+      by: kick.by, isByModerator: kick.isByModerator)
+    try? submit(.set(kick)) { _ in }
+  }
+
+  // MARK: Changes of the engine
+
+  private func apply(_ change: RestrictionChange) {
+    let (old, isNew) = table.withLock { table in
+      let old = table[change.id]
+      if case .set(let restriction) = change, restriction == old { return (old, false) }
+      self.apply(change, to: &table)
+      return (old, true)
+    }
+    if isNew { enforce(old, change) }
+  }
+
+  private func restore(_ restrictions: [Restriction]) {
+    let old = table.withLock { table in
+      var restored = RestrictionTable()
+      for restriction in restrictions { restored.apply(.set(restriction)) }
+      restored.removeEnded(now: WallClock.milliseconds)
+      let old = Dictionary(uniqueKeysWithValues: table.restrictions.map { ($0.id, $0) })
+      // Nothing changes at the start of a server without restrictions.
+      if !old.isEmpty || !restored.restrictions.isEmpty { changes.add(1, ordering: .releasing) }
+      table = restored
+      return old
+    }
+    let new = Set(restrictions.map(\.id))
+    for restriction in restrictions where old[restriction.id] != restriction {
+      enforce(old[restriction.id], .set(restriction))
+    }
+    for id in old.keys where !new.contains(id) { enforce(old[id], .lift(id: id)) }
+  }
+
+  /// Applies a change to the clients of this server.
+  private func enforce(_ old: Restriction?, _ change: RestrictionChange) {
+    var new: Restriction?
+    if case .set(let restriction) = change { new = restriction }
+    let changed = [old, new].compactMap { $0 }
+    guard let room = changed.first?.room else {
+      if !changed.isEmpty { for room in rooms.rooms(named: nil) { enforce(changed, new, in: room) } }
+      return
+    }
+    for room in rooms.rooms(named: room) { enforce(changed, new, in: room) }
+  }
+
+  private func enforce(_ changed: [Restriction], _ new: Restriction?, in room: ChatRoom) {
+    room.forEachConnection { connection in
+      (connection.handlerState as? ChatConnection)?.restrictionsChanged(changed, new, connection)
+    }
+  }
+}
+
+extension [Restriction] {
+  /// The one that ends last.
+  fileprivate var longest: Restriction? { self.max { $0.until ?? .max < $1.until ?? .max } }
+}
+
+extension Duration {
+  var milliseconds: Int64 {
+    let (seconds, attoseconds) = components
+    return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+  }
+}
+
+extension Authorization {
+  /// The client is banned.
+  static var banned: Authorization { .reject(Response(status: 403, "banned\n")) }
+}

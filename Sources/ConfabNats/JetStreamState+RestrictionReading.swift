@@ -1,0 +1,149 @@
+internal import Confab
+internal import ConfabChat
+internal import Logging
+
+// The stream of the restrictions is read anew after each connection, after a gap, and while it has a message that cannot
+// be read.
+
+extension JetStreamState {
+  private var stream: String { options.restrictionStream }
+
+  /// Reads everything again.
+  mutating func restartRestrictions(at instant: Instant, _ effects: inout Effects) {
+    guard exchange.delegate != nil else { return }
+    if exchange.generation > 0 {
+      effects.actions.append(.unsubscribe(restrictionDelivery))
+      if isConnected {
+        effects.publish("$JS.API.CONSUMER.DELETE.\(stream).\(restrictionConsumer)", reply: "\(inbox).deleted")
+      }
+    }
+    exchange.phase = .waiting(instant)
+  }
+
+  mutating func requestRestrictionStream(_ now: Instant, _ effects: inout Effects) {
+    exchange.phase = .requested(now)
+    effects.publish("$JS.API.STREAM.INFO.\(stream)", reply: "\(inbox).restrictionStream")
+  }
+
+  mutating func restrictionStreamFound(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
+    guard case .requested = exchange.phase else { return }
+    let config = StreamConfig(restrictionsOf: options)
+    switch Api.decode(message, as: StreamInfo.self) {
+    case .success(let info):
+      if let flaw = config.flaw(ofRestrictions: info.config) {
+        warn("the stream \(stream) cannot be used: \(flaw)", now, &effects)
+      } else {
+        makeRestrictionConsumer(info, now, &effects)
+      }
+    case .failure(let error) where error.err_code == ApiError.streamNotFound:
+      effects.publish(
+        "$JS.API.STREAM.CREATE.\(stream)", reply: "\(inbox).restrictionStream", bytes: Api.encode(config))
+    case .failure(let error): warn("the stream \(stream) is unavailable: \(error.text)", now, &effects)
+    }
+  }
+
+  private mutating func makeRestrictionConsumer(_ info: StreamInfo, _ now: Instant, _ effects: inout Effects) {
+    if let created = exchange.created, created != info.created { exchange.isReplaced = true }
+    exchange.created = info.created
+    exchange.generation += 1
+    (exchange.count, exchange.replayed, exchange.unreadable) = (0, [:], [])
+    (exchange.phase, exchange.receivedAt) = (.requested(now), now)
+    effects.actions.append(.subscribe(restrictionDelivery))
+    let request = ConsumerRequest(
+      stream_name: stream,
+      config: .init(
+        name: restrictionConsumer, deliver_subject: restrictionDelivery, deliver_policy: "last_per_subject",
+        opt_start_seq: nil,
+        filter_subject: options.restrictionPrefix + "*"))
+    effects.publish(
+      "$JS.API.CONSUMER.CREATE.\(stream).\(restrictionConsumer).\(options.restrictionPrefix)*",
+      reply: "\(inbox).restrictionConsumer.\(exchange.generation)", bytes: Api.encode(request))
+  }
+
+  mutating func restrictionConsumerMade(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
+    switch Api.decode(message, as: ConsumerInfo.self) {
+    case .success(let info):
+      exchange.receivedAt = now
+      if case .requested = exchange.phase { exchange.phase = .replaying }
+      if exchange.phase == .replaying, info.num_pending <= 0, info.delivered.consumer_seq <= exchange.count {
+        restrictionsRead(now, &effects)
+      }
+    case .failure(let error):
+      warn("cannot read the mutes and bans: \(error.text)", now, &effects)
+      restartRestrictions(at: now + .seconds(1), &effects)
+    }
+  }
+
+  /// Handles a message of the consumer without a payload: an idle heartbeat, or a flow-control request.
+  mutating func restrictionHeartbeat(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
+    exchange.receivedAt = now
+    let stalled = message.headers["Nats-Consumer-Stalled"]
+    if let reply = message.reply.isEmpty ? stalled : message.reply { effects.publish(reply) }
+    guard message.reply.isEmpty, let sent = message.headers["Nats-Last-Consumer"].flatMap({ Int($0) }) else { return }
+    if sent != exchange.count { restartRestrictions(at: now, &effects) }
+  }
+
+  /// Whether a message is of the stream of restrictions, and handles it.
+  mutating func receivedRestriction(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
+    guard message.subject.begins(with: options.restrictionPrefix) else { return false }
+    guard let delivery = Delivery(message), delivery.consumer.isSame(as: restrictionConsumer) else { return true }
+    if case .waiting = exchange.phase { return true }
+    guard delivery.number == exchange.count + 1 else {
+      restartRestrictions(at: now, &effects)
+      return true
+    }
+    (exchange.count, exchange.receivedAt) = (delivery.number, now)
+    if case .requested = exchange.phase { exchange.phase = .replaying }
+    let id = String(decoding: message.subject.utf8.dropFirst(options.restrictionPrefix.utf8.count), as: UTF8.self)
+    take(id, message.bytes, delivery.publication.position.offset, now, &effects)
+    if exchange.phase == .replaying, delivery.pending == 0 { restrictionsRead(now, &effects) }
+    return true
+  }
+
+  private mutating func take(
+    _ id: String, _ bytes: [UInt8], _ offset: Int, _ now: Instant, _ effects: inout Effects
+  ) {
+    let restriction = bytes.isEmpty ? nil : Restriction(json: bytes)
+    let isReadable = bytes.isEmpty || restriction.map { $0.id.isSame(as: id) } ?? false
+    guard isReadable else {
+      exchange.unreadable.insert(id)
+      effects.logs.append(
+        (
+          .error,
+          """
+          message \(offset) of the stream \(stream) is not a mute or ban that can be read: no room opens until it is \
+          deleted (nats stream rmm \(stream) \(offset))
+          """
+        ))
+      // The earlier restriction still applies.
+      if exchange.phase == .replaying, let known = exchange.stored[id] { exchange.replayed[id] = known }
+      if exchange.phase == .live { restartRestrictions(at: now + RestrictionExchange.retryInterval, &effects) }
+      return
+    }
+    let stored = RestrictionExchange.Stored(offset: offset, restriction: restriction, readAt: now)
+    if exchange.phase == .replaying { return exchange.replayed[id] = stored }
+    exchange.stored[id] = stored
+    let change = restriction.map { RestrictionChange.set($0) } ?? .lift(id: id)
+    if let pending = exchange.pending[id] {
+      // This server's own change follows, unless this is it.
+      if pending.change == change { settle(id, isStored: true, &effects) }
+    } else if let delegate = exchange.delegate {
+      effects.calls.append(.restriction(delegate, change))
+    }
+  }
+
+  /// Handles that all restrictions have been read.
+  private mutating func restrictionsRead(_ now: Instant, _ effects: inout Effects) {
+    let lost = exchange.isReplaced ? exchange.stored.filter { exchange.replayed[$0.key] == nil } : [:]
+    (exchange.stored, exchange.replayed, exchange.isReplaced) = (exchange.replayed, [:], false)
+    // Another stream replaces the lost one. It gets what this server knows.
+    for restriction in lost.values.compactMap(\.restriction) where exchange.pending[restriction.id] == nil {
+      store(.set(restriction), { _ in }, &effects)
+    }
+    if let delegate = exchange.delegate { effects.calls.append(.restrictions(delegate, exchange.restrictions)) }
+    exchange.phase = .live
+    if !exchange.unreadable.isEmpty {
+      restartRestrictions(at: now + RestrictionExchange.retryInterval, &effects)
+    }
+  }
+}

@@ -1,0 +1,90 @@
+internal import Confab
+internal import ConfabChat
+
+/// Exchange of the restrictions with the other servers, by a stream of their own. It has one message for each
+/// restriction: its JSON, or nothing once it was lifted.
+///
+/// After each connection all of it is read, before a room opens. A message that cannot be read may be a restriction, so
+/// rooms stay closed until it is replaced or deleted. Rooms that are open already stay open, with the restrictions that
+/// are known.
+struct RestrictionExchange {
+  typealias Instant = ContinuousClock.Instant
+
+  enum Phase: Equatable {
+    /// The stream will be requested at or after the instant.
+    case waiting(Instant)
+    /// The stream, or the consumer, has been requested.
+    case requested(Instant)
+    /// The consumer delivers what is stored.
+    case replaying
+    /// The consumer delivers changes.
+    case live
+  }
+
+  /// A change that the stream has not confirmed.
+  struct Pending {
+    let change: RestrictionChange
+    let number: Int
+    var done: [@Sendable (Bool) -> Void]
+    /// Nil before it is sent.
+    var sentAt: Instant?
+  }
+
+  /// A message of the stream.
+  struct Stored {
+    let offset: Int
+    /// Nil once it was lifted.
+    let restriction: Restriction?
+    let readAt: Instant
+  }
+
+  /// Maximum number of pending changes.
+  static let maxPending = 10_000
+  /// Time after which a change is sent again, or a request is repeated.
+  static let timeout = Duration.seconds(2)
+  /// Interval in which the stream is read again while a message cannot be read.
+  static let retryInterval = Duration.seconds(5)
+  /// Interval of deleting what has ended, and time after which the mark of a lifted restriction is deleted.
+  static let sweepInterval = Duration.seconds(60)
+
+  /// Nil without a chat.
+  var delegate: (any RestrictionDelegate)?
+  var phase = Phase.waiting(.now)
+  /// Number that distinguishes the consumer from earlier ones.
+  var generation = 0
+  /// Number of messages that the consumer has delivered.
+  var count = 0
+  var receivedAt = Instant.now
+  /// Creation time of the stream; nil before it is known.
+  var created: String?
+  /// The messages of the stream, by the ids of the restrictions.
+  var stored: [String: Stored] = [:]
+  /// The messages that the consumer has delivered before it is live.
+  var replayed: [String: Stored] = [:]
+  /// Ids whose messages cannot be read.
+  var unreadable: Set<String> = []
+  /// Whether the stream was replaced by another one since it was read.
+  var isReplaced = false
+  var pending: [String: Pending] = [:]
+  var lastNumber = 0
+  var sweptAt = Instant.now
+
+  /// Whether rooms may open.
+  var isKnown: Bool { delegate == nil || phase == .live && unreadable.isEmpty }
+
+  /// The restrictions that are stored or will be.
+  var restrictions: [Restriction] {
+    var all = stored.compactMapValues(\.restriction)
+    for (id, change) in pending {
+      if case .set(let restriction) = change.change { all[id] = restriction } else { all[id] = nil }
+    }
+    return Array(all.values)
+  }
+}
+
+extension JetStreamOptions {
+  /// Name of the stream for the restrictions.
+  var restrictionStream: String { "\(stream)-RESTRICTIONS" }
+  /// First part of the subjects of restrictions; the id follows.
+  var restrictionPrefix: String { "\(prefix).restriction." }
+}
