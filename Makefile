@@ -264,12 +264,12 @@ test-fuzz: fuzzers
 	$(call play,-runs=10000 -max_total_time=10 -seed=1)
 
 # Runs the tests with AddressSanitizer and ThreadSanitizer.
-# Tests that measure memory or run other programs are left out. The builds take minutes. Tests run one at a time, because a
-# slow one beside others is delayed for so long that the server pings it.
+# Tests that measure memory or run other programs are left out. The builds take minutes.
 sanitize: deps $(PYTHON) .build/apt-nats-server
 	swift build --build-tests --scratch-path .build-asan --sanitize address
 	$(ASAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-asan --sanitize address
-	$(ASAN) CONFAB=$(CURDIR)/.build-asan/debug/confab $(PYTEST) Tests/Python/clients $(addprefix Tests/Python/fuzz/,test_corpus.py test_events.py) -m "not memory"
+	swift build -c release --scratch-path .build-asan --sanitize address --product confab
+	$(ASAN) CONFAB=$(CURDIR)/.build-asan/release/confab $(PYTEST) -n 2 Tests/Python/clients $(addprefix Tests/Python/fuzz/,test_corpus.py test_events.py) -m "not memory"
 	swift build --build-tests --scratch-path .build-tsan --sanitize thread
 	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/C/Preload/tsan_mutex.c
 	$(TSAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests

@@ -182,8 +182,8 @@ public final class EventLoop: @unchecked Sendable {
       ended: {
         unsafe self.runningHandler = Unstarted()
         self.publishLastCounters()
-        // The program may end before the thread does.
-        if self.configuration.tls != nil { Certificate.freeThreadData() }
+        // The program may end before the thread does. Handlers also use OpenSSL, without TLS.
+        Certificate.freeThreadData()
         self.jobs.end()
         if case .host = place { return }
         whenEnded()

@@ -24,6 +24,7 @@ def charged(server):
     return sum(int(size) << 10 for size, flags in areas if "ac" in flags.split())
 
 
+@pytest.mark.memory
 @pytest.mark.parametrize("limit", [600 << 20, 2 << 30])
 def test_server_runs_with_few_addresses(limit):
     with confab(under=["prlimit", f"--as={limit}"]) as server:
@@ -41,6 +42,7 @@ def test_server_runs_on_one_core():
         chat(server)
 
 
+@pytest.mark.memory
 def test_reserved_addresses_need_no_promise_of_memory(server):
     chat(server)
     assert charged(server) < 256 << 20
