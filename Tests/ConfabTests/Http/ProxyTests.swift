@@ -78,7 +78,10 @@ struct ProxyTests {
     #expect(contains("::ffff:10.0.0.0/104", "10.1.0.0") == true && contains("::ffff:10.0.0.0/104", "11.0.0.0") == false)
     #expect(contains("::/0", "::1") == true && contains("::/0", "10.0.0.0") == false)
     #expect(contains("2001:db8::1", "2001:db8::1") == true && contains("2001:db8::1", "2001:db8::2") == false)
-    for text in ["::ffff:10.0.0.0/95", "", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0/8", "::/129", "a/8", "10.0.0.0/8/8"] {
+    for text in [
+      "::ffff:10.0.0.0/95", "", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0/8", "::/129", "a/8",
+      "10.0.0.0/8/8",
+    ] {
       #expect(AddressRange(text) == nil, "\(text)")
     }
   }
