@@ -3,19 +3,20 @@
  *
  * A server has one or more event loops. Each connection belongs to one loop, and the connection's callbacks run on that
  * loop's thread. confab_start() creates a thread for each loop. confab_run() runs the first loop on the calling thread,
- * and creates threads for the other loops. With confab_config.uv_loop, the server runs on your libuv loop; with
- * confab_config.is_polled, it runs in steps of any other loop. A turn is one iteration of a loop: the loop reads the
- * data that has arrived, runs callbacks and jobs, and writes.
+ * and creates threads for the other loops. With confab_config.uv_loop, the server runs on your libuv loop. With
+ * confab_config.is_polled, any other event loop of your program runs the server in steps, see confab_poll_step(). A
+ * turn is one iteration of a loop: the loop reads the data that has arrived, runs callbacks and jobs, and writes.
  *
  * THREADS. The comment of each function ends with the threads that may call it:
  *   "Any thread."  Any thread, including callbacks, and concurrently with any other call.
  *   "Loop thread." Only the thread of the connection's loop: in a callback, or in a job that confab_execute() runs
  *                  there. On other threads the function does nothing and returns CONFAB_ERROR_THREAD.
- * Callbacks of the functions whose names begin with confab_chat run on a separate thread for each server, one at a
- * time. If such a callback blocks, it delays the other callbacks on this thread, but not the loops.
- * No function may be called from a signal handler. All other callbacks must not block, because a blocked callback
- * stalls all connections of its loop. With several loops, callbacks for connections of different loops run
- * concurrently.
+ * Each server has one more thread, which runs the callbacks of the functions whose names begin with confab_chat, one at
+ * a time. If such a callback blocks, it delays the other callbacks on this thread, but not the loops. Only `each` of
+ * confab_chat_members() and confab_chat_restrictions() is called on the calling thread.
+ * Callbacks on the thread of a loop must not block, because a blocked callback stalls all connections of the loop. With
+ * several loops, callbacks for connections of different loops run concurrently.
+ * No function may be called from a signal handler.
  *
  * OWNERSHIP. Arguments (structs, strings, bytes) belong to the caller; functions copy them before they return. Callback
  * arguments (requests, strings, bytes) belong to Confab and are freed when the callback returns: copy the data that you
@@ -27,7 +28,8 @@
  * confab_error. confab_strerror() describes the number. confab_last_error() describes the last failure in detail.
  *
  * VERSIONS. Structs begin with their size. The init function sets the size and the defaults. Later versions of the
- * library only append members to structs, so they run programs that were compiled with this header.
+ * library only append members to structs, so programs that were compiled with this header work with later versions,
+ * too.
  *
  *   confab_config config;
  *   confab_server *server;
@@ -130,8 +132,9 @@ typedef enum confab_error {
   CONFAB_ERROR_PENDING = -15,
   /* The room was not opened within 10 s. */
   CONFAB_ERROR_UNAVAILABLE = -16,
-  /* The chat lost its state while the message was pending. The message may have been stored. If you publish the message
-   * again with the same key, it is not stored twice. */
+  /* The stored history was replaced while the message was pending, for example because NATS has lost messages. So the
+   * server does not know whether the message was stored. If you publish the message again with the same key, the
+   * message is not stored twice. For a kick, mute or ban: see confab_chat_kick(). */
   CONFAB_ERROR_UNKNOWN = -17,
   /* Some messages after the position are no longer stored, so a reader that continues from the position has missed
    * them. */
@@ -185,8 +188,8 @@ typedef enum confab_log_level {
 
 /* The time when a message is written to the history file. */
 typedef enum confab_durability {
-  /* Within 100 ms of its delivery. If the process is killed, messages that it has not written are lost. If the machine
-   * fails, messages that the system has not written to the disk are lost. */
+  /* Within 100 ms after its delivery. If the process is killed, messages that it has not written are lost. If the
+   * machine fails, messages that the system has not written to the disk are lost. */
   CONFAB_DURABILITY_NORMAL = 0,
   /* Before its delivery to any member, including the sender. Delivered messages survive a killed process and a failed
    * machine. While the file cannot be written, messages are delivered anyway. */
@@ -194,7 +197,8 @@ typedef enum confab_durability {
 } confab_durability;
 
 /* All settings of a server. Flags are 0 (no) or any other value (yes). Sizes are in bytes. Members whose names end with
- * _ms are in milliseconds. Only confab_chat_create() uses the settings of the chat. The rich protocol is the chat's
+ * _ms are in milliseconds. Servers from confab_create() do not use the members from max_history_messages to
+ * max_rename_rate, nor those in the sections History, Users and Several servers. The rich protocol is the chat's
  * subprotocol chat.confab.v1, see Protocol.md. Clients that do not request this subprotocol use the plain protocol:
  * each message is a text or binary message without JSON. */
 typedef struct confab_config {
@@ -271,8 +275,8 @@ typedef struct confab_config {
    * that it has sent itself. Range: 0 to 1 GiB. Default: 8 MiB. */
   int64_t max_backlog;
   /* Maximum memory for the backlogs of all clients. The clients with the largest backlogs are evicted: their
-   * connections are closed with 1013. The limit applies to all servers of the process together. If less than
-   * max_backlog of this memory is unused, the unused memory is the backlog limit of each client. Range: 0 to 1 TiB.
+   * connections are closed with 1013. The limit applies to all servers of the process together. The backlog
+   * limit of each client is max_backlog or the unused part of this memory, whichever is smaller. Range: 0 to 1 TiB.
    * Default: 256 MiB. */
   int64_t max_total_backlog;
   /* Maximum number of connections. Additional connections get status 503. The number of file descriptors that the
@@ -331,8 +335,8 @@ typedef struct confab_config {
    * of its JSON plus 64 bytes. Range: 0 to 1 GiB. Default: 1 MiB. */
   int64_t max_history_bytes;
   /* Maximum memory for the history of all rooms. At the limit, empty rooms are removed first, then the oldest messages
-   * are deleted. The size of an empty room is that of its messages and its name plus 4 KiB. Range: 0 to 1 TiB. Default:
-   * 256 MiB. */
+   * are deleted. A room without clients counts with the size of its messages, the length of its name, and 4 KiB. Range:
+   * 0 to 1 TiB. Default: 256 MiB. */
   int64_t max_total_history_bytes;
   /* Maximum age of a message in a room's history. Older messages are deleted. The age is rounded down to whole seconds.
    * 0 means no limit. Range: 0 to 36600 days. Default: 0 s. */
@@ -411,8 +415,8 @@ typedef struct confab_config {
   int64_t max_history_file_size;
   /* Maximum memory for messages that are pending because the history file or NATS has not stored them yet. Above the
    * limit, the server pauses reading from the senders of these messages until the messages are published. If the
-   * pending messages exceed the limit by 16 MiB, messages of other clients are rejected. A rejected message gets the
-   * error rateLimited in the rich protocol; in the plain protocol, the connection is closed with 1013.
+   * pending messages exceed the limit by 16 MiB, messages of clients without pending messages are rejected. A rejected
+   * message gets the error rateLimited in the rich protocol; in the plain protocol, the connection is closed with 1013.
    * confab_chat_publish() passes CONFAB_ERROR_PENDING to `done`. Range: 0 to 1 TiB. Default: 64 MiB. */
   int64_t max_pending_bytes;
   /* Maximum age of a message that a client of the rich protocol may edit or remove. Later changes are rejected with the
@@ -449,7 +453,7 @@ typedef struct confab_config {
    * named in allowed_origins. The cookie is ignored if the Origin is "null" or "file://", or is only allowed by "*".
    * Default: NULL, no cookie. */
   const char *token_cookie;
-  /* Time that a client of the rich protocol has to send a new token when its identity has expired. If the client sends
+  /* Time for a client of the rich protocol to send a new token after its identity has expired. If the client sends
    * none in this time, its connection is closed with 4002. Clients of the plain protocol are closed at once. Range: 0
    * to 1 day. Default: 30 s. */
   int64_t token_grace_ms;
@@ -458,8 +462,8 @@ typedef struct confab_config {
 
   /* URLs of servers of one NATS cluster, like "nats://host:4222" or "tls://user:password@host:4222", ended by NULL.
    * JetStream stores the history of the chat. All servers with the same stream form one chat. nats_urls and
-   * history_file cannot be used together. Confab adds up to 8 KiB of headers to each message in NATS, so set
-   * max_message_size to at least 8 KiB less than the limit of the NATS servers, which is 1 MiB by default. The server
+   * history_file cannot be used together. In NATS, each message has up to 8 KiB of additional headers. Set
+   * max_message_size to at most max_payload of the NATS servers (1 MiB by default) minus 8 KiB. The server
    * connects to NATS in the background. Until it is connected, the handshakes of clients are pending. Default: NULL,
    * none. */
   const char *const *nats_urls;
@@ -475,7 +479,8 @@ typedef struct confab_config {
   const char *nats_credentials_file;
   /* CA certificates (PEM) that verify the NATS server. Default: NULL, those of the system. */
   const char *nats_ca_file;
-  /* PEM files: the client's certificate chain for NATS, and its private key. Default: NULL for both. */
+  /* PEM files: the certificate chain that Confab presents to the NATS servers, and its private key. Default: NULL for
+   * both. */
   const char *nats_certificate_file;
   const char *nats_key_file;
 
@@ -537,7 +542,8 @@ typedef struct confab_callbacks {
   /* Called after confab_send() has returned CONFAB_BACKLOGGED, when all messages of the connection have been handed to
    * the kernel. */
   void (*drained)(confab_connection *connection, void *user_data);
-  /* The server is about to stop, and will close the connection with 1001, between `after_ms` and two seconds later.
+  /* The server is about to stop. It closes the connection with 1001, at the earliest `after_ms` milliseconds from now,
+   * and at most two seconds after that.
    * Send the client a message of your protocol that requests it to reconnect after `after_ms`. The time differs between
    * connections, so that clients do not all reconnect at once. Until the connection is closed, it works as before.
    * Called once, if confab_config.drain_time_ms is not 0. */
@@ -556,7 +562,7 @@ CONFAB_API int confab_callbacks_init(confab_callbacks *callbacks, size_t size);
 
 /* ------------------------------------------------------------------------------------------------------------ Server */
 
-/* Creates a server and binds its port. From then on clients can connect, but the server does not answer them until it
+/* Creates a server and binds its port. Clients can then connect, but the server does not answer them until it
  * is started. The caller owns `*server` until confab_destroy(); it is NULL on failure. `config` and `callbacks` are
  * copied. The target of `user_data` must stay valid until the server is destroyed. Any thread. */
 CONFAB_API int confab_create(
@@ -606,25 +612,26 @@ CONFAB_API int confab_poll_step(confab_server *server);
 
 /* Begins to stop the server, and returns at once. The server accepts no new connections, and closes the existing ones
  * with 1001. `deadline_ms` is -1, or 0 to 86400000 (one day). Connections that are still open after `deadline_ms`
- * milliseconds are dropped. With -1, the closing is spread over confab_config.drain_time_ms, and connections that are
- * still open after another confab_config.stop_timeout_ms are dropped. If confab_stop() is called again, the earlier of
- * the deadlines applies. A server that has not been started stops as soon as it is started. Any thread. */
+ * milliseconds are dropped. With -1, the server spreads the closing over confab_config.drain_time_ms. After
+ * that time, it waits for confab_config.stop_timeout_ms, and then drops the connections that are still open. If
+ * confab_stop() is called again, the earlier of the deadlines applies. A server that has not been started stops as soon
+ * as it is started. Any thread. */
 CONFAB_API int confab_stop(confab_server *server, int64_t deadline_ms);
 
-/* Waits until the server has stopped, which means that `closed` has been called for every connection, and every loop
- * has ended. Returns CONFAB_ERROR_STATE if the server has not been started. Any thread except those of the loops, where
- * the function returns CONFAB_ERROR_THREAD. */
+/* Waits until the server has stopped: `closed` has been called for every connection, and every loop has ended. Returns
+ * CONFAB_ERROR_STATE if the server has not been started. Any thread except those of the loops, where the function
+ * returns CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_wait(confab_server *server);
 
 /* Calls `job(server, argument)` when the server has stopped, on the thread of the loop that ended last. If the server
- * has stopped already, calls it on the current thread before it returns. `job` may destroy the server. Returns
- * CONFAB_ERROR_STATE if the server has not been started. Any thread. */
+ * has stopped already, the function calls `job` on the calling thread, and then returns. `job` may destroy the server.
+ * Returns CONFAB_ERROR_STATE if the server has not been started. Any thread. */
 CONFAB_API int confab_when_stopped(
     confab_server *server, void (*job)(confab_server *server, void *argument), void *argument);
 
 /* Frees the server. A running server is stopped first, as with confab_stop(server, -1) and confab_wait(). When the
- * function returns, all callbacks have returned, all messages are in history_file unless it cannot be written, and
- * `server` is invalid. Any thread except those of the loops of a running server and those of the chat's callbacks,
+ * function returns, all callbacks have returned, all messages are in history_file unless the file cannot be written,
+ * and `server` is invalid. Any thread except those of the loops of a running server and those of the chat's callbacks,
  * where the function returns CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_destroy(confab_server *server);
 
@@ -635,9 +642,9 @@ CONFAB_API int confab_destroy(confab_server *server);
 CONFAB_API int confab_execute(
     confab_server *server, int loop, void (*job)(confab_server *server, void *argument), void *argument);
 
-/* Reads the certificate and key files again. When it returns, all loops use the new certificate for new handshakes;
- * existing connections keep the old one. On failure the server keeps the old certificate. Does nothing without TLS. Any
- * thread. */
+/* Reads the certificate and key files again. When the function returns, all loops use the new certificate for new
+ * handshakes; existing connections keep the old one. On failure the server keeps the old certificate. Does nothing
+ * without TLS. Any thread. */
 CONFAB_API int confab_reload_certificate(confab_server *server);
 
 /* Returns the port of the server, 1 to 65535. If confab_config.port is 0, this is the port that the system chose. Any
@@ -654,10 +661,10 @@ CONFAB_API int confab_server_loops(const confab_server *server);
 /* Closes the open connections for which `predicate(connection, user_data)` is not 0, as confab_close() does with `code`
  * and `reason`. `predicate` is called once for each open connection, on the thread of the connection's loop, in a later
  * turn. With NULL, all connections are closed. To visit all connections without closing any, let `predicate` always
- * return 0. `done(closed, user_data)`, unless NULL, is called exactly once, on any thread: with the number of closed
- * connections, when all loops have called `predicate` for their connections or have ended. If the server is never
- * started, `done` is called during confab_destroy(), with 0. If the function fails, neither `predicate` nor `done` is
- * called. Any thread. */
+ * return 0. `done(closed, user_data)` is called exactly once, on any thread, unless `done` is NULL. The call comes when
+ * all loops have called `predicate` for their connections or have ended. `closed` is the number of closed connections.
+ * If the server is never started, `done` is called during confab_destroy(), with 0. If the function fails, neither
+ * `predicate` nor `done` is called. Any thread. */
 CONFAB_API int confab_server_close_connections(
     confab_server *server, int code, const char *reason,
     int (*predicate)(confab_connection *connection, void *user_data),
@@ -679,8 +686,8 @@ enum { CONFAB_BACKLOGGED = 1 };
  * returned, one callback must not send more than max_backlog in total. Loop thread. */
 CONFAB_API int confab_send(confab_connection *connection, int kind, const void *data, size_t length);
 
-/* Begins the closing handshake (RFC 6455, section 7.1.2) once all earlier messages have been written. From now on,
- * messages of the client are ignored. `closed` is called when the client has answered, or after close_timeout_ms.
+/* Begins the closing handshake (RFC 6455, section 7.1.2) once all earlier messages have been written. From this call
+ * on, messages from the client are ignored. `closed` is called when the client has answered, or after close_timeout_ms.
  * `code` is 1000 to 1003, 1007 to 1014, or 3000 to 4999. `reason` is UTF-8, truncated to 123 bytes at a character
  * boundary; NULL means no reason. Returns CONFAB_ERROR_CLOSED if the connection is closing or closed. Loop thread. */
 CONFAB_API int confab_close(confab_connection *connection, int code, const char *reason);
@@ -722,8 +729,8 @@ CONFAB_API int confab_connection_release(confab_connection *connection);
 
 /* ------------------------------------------------------------------------------------------------------------- Rooms */
 
-/* Makes the connection a member of a room: the client gets all messages that are published to the room from now on. A
- * connection is in at most one room: if it is in another room, it leaves that room first. `room` is any UTF-8 text. A
+/* Makes the connection a member of a room: the client gets all messages that are published to the room after this call.
+ * A connection is in at most one room: if it is in another room, it leaves that room first. `room` is any UTF-8 text. A
  * room exists while it has members. When a connection is closed, it leaves its room. Returns CONFAB_ERROR_ROOMS at the
  * limit max_rooms. Not available in the chat. Loop thread. */
 CONFAB_API int confab_join(confab_connection *connection, const char *room);
@@ -749,10 +756,11 @@ CONFAB_API int confab_publish(confab_server *server, const char *room, int kind,
  * name of one numbering of the room's messages. An offset is valid only together with its epoch. With history_file, the
  * epoch of a room survives a restart.
  *
- * Callbacks run on a separate thread for each server, one at a time. They may call all functions that are for any
- * thread, except confab_destroy(), which returns CONFAB_ERROR_THREAD in these callbacks. If `result` is an error,
+ * Callbacks run one at a time on the server's thread for chat callbacks, except `each` of confab_chat_members() and
+ * confab_chat_restrictions(). They may call all functions that are for any thread, except confab_destroy(), which
+ * returns CONFAB_ERROR_THREAD in these callbacks. If `result` is an error,
  * confab_last_error() describes the error when it is called in the callback. At most 16384 calls for each server may be
- * pending, which means that their callbacks have not returned yet. Additional calls return CONFAB_ERROR_PENDING.
+ * pending: calls whose callbacks have not returned yet. Additional calls return CONFAB_ERROR_PENDING.
  *
  * confab_destroy() waits for the callbacks of all calls, and ends all subscriptions. While it waits, calls of chat
  * functions in callbacks return CONFAB_ERROR_CLOSED. No callback runs after confab_destroy() has returned. */
@@ -778,8 +786,8 @@ typedef struct confab_chat_message {
   int64_t time_ms;
   /* Name of the sender; NULL for a client of the plain protocol. */
   const char *name;
-  /* The sender's identifier of the message: the tag of a client, or the key of confab_chat_publish(). NULL for a client
-   * of the plain protocol. */
+  /* Identifier that the sender has given the message: the tag of a client, or the key of confab_chat_publish(). NULL
+   * for a client of the plain protocol. */
   const char *key;
   /* The text, and its length in bytes; NULL for a binary message (the history does not contain its bytes), for a
    * removal, and for an edit of a message that was changed again afterwards. A text of the plain protocol may contain
@@ -822,8 +830,9 @@ typedef struct confab_chat_page {
  * publishes keep their order, but the calls of `done` may be in a different order.
  *
  * Returns CONFAB_ERROR_ARGUMENT if an argument is invalid. If the function succeeds, `done(result, epoch, offset,
- * user_data)`, unless NULL, is called exactly once: with CONFAB_OK and the position of the message, when the message
- * has its position and, with CONFAB_DURABILITY_FULL, is stored; or with an error, NULL and 0. The errors are
+ * user_data)` is called exactly once, unless `done` is NULL. When the message has its position, and is stored if
+ * CONFAB_DURABILITY_FULL is set, `result` is CONFAB_OK, and `epoch` and `offset` are the position of the message.
+ * Otherwise `result` is an error, `epoch` is NULL, and `offset` is 0. The errors are
  * CONFAB_ERROR_ROOMS, CONFAB_ERROR_PENDING, CONFAB_ERROR_UNAVAILABLE or CONFAB_ERROR_UNKNOWN. `epoch` is freed when the
  * callback returns. Any thread. */
 CONFAB_API int confab_chat_publish(
@@ -845,14 +854,16 @@ CONFAB_API int confab_chat_remove(
     confab_server *server, const char *room, const char *epoch, int64_t offset, const char *name,
     void (*done)(int result, const char *epoch, int64_t offset, void *user_data), void *user_data);
 
-/* Reads a page of a room's history, of at most `count` messages, 1 to 100, and 256 KiB. Either `after` or `before` is
- * an offset, and the other is -1. With `after`, the page has the oldest messages after that offset. With `before`, the
- * page has the newest messages before that offset. If both are -1, the page has the newest messages of the room.
- * `epoch` is the epoch of the offset, or NULL if both are -1.
+/* Reads a page of a room's history. A page has at most `count` messages, and at most 256 KiB, but one message may be
+ * larger. `count` is 1 to 100. If `after` is an offset, the page has the oldest messages after that offset. If `before`
+ * is an offset, the page has the newest messages before that offset. `epoch` is the epoch of the offset, and the other
+ * of the two is -1. If both are -1, the page has the newest messages of the room, and `epoch` is ignored. If neither is
+ * -1, the function returns CONFAB_ERROR_ARGUMENT.
  *
- * If the function succeeds, `done(result, page, user_data)` is called exactly once: with CONFAB_OK and the page, which
- * is freed when the callback returns; or with an error and NULL. The errors are CONFAB_ERROR_ROOMS,
- * CONFAB_ERROR_UNAVAILABLE, CONFAB_ERROR_EPOCH or, with `after`, CONFAB_ERROR_HISTORY_GONE. Any thread. */
+ * If the function succeeds, `done(result, page, user_data)` is called exactly once. Either `result` is CONFAB_OK, and
+ * `page` is freed when the callback returns; or `result` is an error, and `page` is NULL. The errors are
+ * CONFAB_ERROR_ROOMS, CONFAB_ERROR_UNAVAILABLE, CONFAB_ERROR_EPOCH or, with `after`, CONFAB_ERROR_HISTORY_GONE. Any
+ * thread. */
 CONFAB_API int confab_chat_history(
     confab_server *server, const char *room, const char *epoch, int64_t after, int64_t before, int count,
     void (*done)(int result, const confab_chat_page *page, void *user_data), void *user_data);
@@ -863,12 +874,12 @@ CONFAB_API int confab_chat_history(
 typedef enum confab_chat_target {
   /* The connections of the user with this confab_identity.id. */
   CONFAB_CHAT_TARGET_USER = 0,
-  /* The member of the room with this name: its user; or, if it is a guest, its session, and for mutes and bans also all
-   * other guests with its IPv4 address, or in its /64 of IPv6. Guests are clients without an identity, or with
-   * is_guest. */
+  /* The member of the room with this name. If the member is not a guest, the target is its user. If the member is a
+   * guest, the target is its session; mutes and bans also apply to all other guests with the member's IPv4 address, or
+   * in the member's /64 of IPv6. Guests are clients without an identity, or with is_guest. */
   CONFAB_CHAT_TARGET_MEMBER = 1,
   /* All clients whose address is in a network, such as "192.0.2.0/24", "192.0.2.7" or "2001:db8::/48". The prefix has at
-   * least 8 bits of IPv4, or 16 of IPv6. Behind a trusted proxy, the address is the one that it names. */
+   * least 8 bits of IPv4, or 16 of IPv6. Behind a trusted proxy, the address is the one that the proxy names. */
   CONFAB_CHAT_TARGET_NETWORK = 2
 } confab_chat_target;
 
@@ -881,60 +892,62 @@ typedef struct confab_chat_restriction {
   const char *id;
   /* 1 for a ban, 0 for a mute. */
   int is_ban;
-  /* The user; NULL if it is for a guest or a network. */
+  /* The user; NULL for a mute or ban of a guest or a network. */
   const char *user;
-  /* The guest's session, as 16 hexadecimal digits; NULL if it is not for a guest. */
+  /* The guest's session, as 16 hexadecimal digits; NULL for a mute or ban of a user or a network. */
   const char *guest;
-  /* The network, also that of a guest; NULL without one. */
+  /* The network, also that of a guest; NULL for none. */
   const char *network;
   /* The room; NULL means all rooms. */
   const char *room;
-  /* Time at which it ends, in milliseconds since 1970, UTC; 0 means never. */
+  /* Time at which the mute or ban ends, in milliseconds since 1970, UTC; 0 means never. */
   int64_t until_ms;
-  /* The reason; NULL without one. */
+  /* The reason; NULL for none. */
   const char *reason;
-  /* Name that the client had; NULL if it is unknown. */
+  /* Name that the client had; NULL if the name is unknown. */
   const char *name;
-  /* Name of the one who made it. */
+  /* Name of the member or program that made the mute or ban. */
   const char *by;
-  /* Whether a client with CONFAB_RIGHT_MODERATE made it. It does not apply to other such clients. */
+  /* Whether a client with CONFAB_RIGHT_MODERATE made the mute or ban. If so, it does not apply to other clients with
+   * this right. */
   int is_by_moderator;
 } confab_chat_restriction;
 
 /* Closes clients with 4003, on all servers. Their sessions are void for 24 hours, so that they can only come back as
- * other members. `room` is NULL for all rooms. `target_kind` is a value of enum confab_chat_target. `reason` is NULL, or at
- * most 300 bytes, which the clients get to know. `name` is that of the one who kicks them.
+ * other members. `room` is NULL for all rooms. `target_kind` is a value of enum confab_chat_target. `reason` is NULL,
+ * or a text of at most 300 bytes that the clients get. `name` is the name of the member or program that kicks them.
  *
- * Returns CONFAB_ERROR_ARGUMENT if an argument is wrong, and CONFAB_ERROR_NOT_FOUND if the room does not have the member. On
- * success, `done(result, user_data)`, unless NULL, is called exactly once: with CONFAB_OK when the kick is stored for the
- * other servers, or with an error: CONFAB_ERROR_UNAVAILABLE or CONFAB_ERROR_UNKNOWN if it is in effect on this server
- * only. Any thread. */
+ * Returns CONFAB_ERROR_ARGUMENT if an argument is wrong, and CONFAB_ERROR_NOT_FOUND if the room does not have the
+ * member. If the function succeeds, `done(result, user_data)` is called exactly once, unless `done` is NULL.
+ * CONFAB_OK means that the kick is stored for the other servers. CONFAB_ERROR_UNAVAILABLE means that the kick is in
+ * effect on this server only. CONFAB_ERROR_UNKNOWN means that the kick is in effect on this server, and may have been
+ * stored. Any thread. */
 CONFAB_API int confab_chat_kick(
     confab_server *server, const char *room, int target_kind, const char *target, const char *reason, const char *name,
     void (*done)(int result, void *user_data), void *user_data);
 
 /* Mutes clients: they can read, but cannot send or edit messages, rename themselves, or send typing events. Messages of
- * clients of the plain protocol are dropped. `until_ms` is the time at which it ends, in milliseconds since 1970, UTC; 0
- * means never. The other arguments and errors are those of confab_chat_kick(), and `done` may also get
+ * clients of the plain protocol are dropped. `until_ms` is the time at which the mute ends, in milliseconds since 1970,
+ * UTC; 0 means never. The other arguments and errors are those of confab_chat_kick(), and `done` may also get
  * CONFAB_ERROR_RESTRICTIONS. A later mute of the same target and room replaces this one. Any thread. */
 CONFAB_API int confab_chat_mute(
     confab_server *server, const char *room, int target_kind, const char *target, int64_t until_ms, const char *reason,
     const char *name, void (*done)(int result, void *user_data), void *user_data);
 
-/* Closes clients with 4003, and does not let them in again. The arguments and errors are those of confab_chat_mute().
- * Any thread. */
+/* Bans clients: closes them with 4003, and rejects them afterwards. The arguments and errors are those of
+ * confab_chat_mute(). Any thread. */
 CONFAB_API int confab_chat_ban(
     confab_server *server, const char *room, int target_kind, const char *target, int64_t until_ms, const char *reason,
     const char *name, void (*done)(int result, void *user_data), void *user_data);
 
-/* Lifts the mute of a target in a room, or with NULL the one in all rooms. `done` gets CONFAB_ERROR_NOT_FOUND if there is
- * none. The other arguments and errors are those of confab_chat_kick(). Any thread. */
+/* Lifts the mute of a target in a room; if `room` is NULL, the mute in all rooms. `done` gets CONFAB_ERROR_NOT_FOUND if
+ * the mute does not exist. The other arguments and errors are those of confab_chat_kick(). Any thread. */
 CONFAB_API int confab_chat_unmute(
     confab_server *server, const char *room, int target_kind, const char *target,
     void (*done)(int result, void *user_data), void *user_data);
 
-/* Lifts the ban of a target from a room, or with NULL the one from all rooms. The arguments and errors are those of
- * confab_chat_unmute(). Any thread. */
+/* Lifts the ban of a target from a room; if `room` is NULL, the ban from all rooms. The arguments and errors are those
+ * of confab_chat_unmute(). Any thread. */
 CONFAB_API int confab_chat_unban(
     confab_server *server, const char *room, int target_kind, const char *target,
     void (*done)(int result, void *user_data), void *user_data);
@@ -943,9 +956,10 @@ CONFAB_API int confab_chat_unban(
 CONFAB_API int confab_chat_lift(
     confab_server *server, const char *id, void (*done)(int result, void *user_data), void *user_data);
 
-/* Returns the number of mutes and bans that are in effect in a room; with NULL, of all. Before that, calls
- * `each(restriction, user_data)`, unless NULL, for each of them, on the calling thread, in the order of their ids. The
- * restriction is freed when the callback returns. Any thread. */
+/* Returns the number of mutes and bans that are in effect in a room; if `room` is NULL, the number of all mutes and
+ * bans. Before it returns, the function calls `each(restriction, user_data)`, unless `each` is NULL, for each mute and
+ * ban, on the calling thread, in the order of their ids. The restriction is freed when the callback returns. Any
+ * thread. */
 CONFAB_API int64_t confab_chat_restrictions(
     confab_server *server, const char *room, void (*each)(const confab_chat_restriction *restriction, void *user_data),
     void *user_data);
@@ -980,9 +994,9 @@ CONFAB_API int confab_chat_subscribe(
     confab_chat_subscription **subscription);
 
 /* Ends and frees a subscription, also after an error. If the subscription's callback is running on another thread, the
- * function waits until the callback has returned. Afterwards the callback is not called again. Within callbacks of the
- * chat, the function returns at once; a callback of the subscription that is running at this time is the last one. Any
- * thread. */
+ * function waits until the callback has returned. Afterwards the callback is not called again. Within a callback of
+ * the chat, the function returns at once. If it is the subscription's own callback, that callback is not called again.
+ * Any thread. */
 CONFAB_API int confab_chat_unsubscribe(confab_chat_subscription *subscription);
 
 /* ---------------------------------------------------------------------------------------------------------- Requests */
@@ -998,8 +1012,8 @@ CONFAB_API const char *confab_request_path(const confab_request *request);
  * thread. */
 CONFAB_API const char *confab_request_query(const confab_request *request, const char *name);
 
-/* Returns the value of the header named `name`, in any case. If the request has several such headers, their values are
- * joined by commas. Loop thread. */
+/* Returns the value of the header named `name`. The name is not case-sensitive. If the request has several such
+ * headers, their values are joined by commas. Loop thread. */
 CONFAB_API const char *confab_request_header(const confab_request *request, const char *name);
 
 /* Returns the negotiated subprotocol, one of confab_config.subprotocols. Loop thread. */
@@ -1014,15 +1028,15 @@ CONFAB_API int confab_request_remote_port(const confab_request *request);
 /* Accepts a client. `user_pointer` becomes the connection's pointer, see confab_connection_user_pointer(). `release`,
  * unless NULL, is called with `user_pointer` exactly once, on any thread, in one of three cases: `closed` has returned
  * and the last reference is released; the client disconnects before `opened`; or this function fails. Returns
- * CONFAB_ERROR_CLOSED if the authorization is no longer pending, because the server has rejected the client with status
- * 503 (after handshake_timeout_ms, or because the server is stopping), or because the client has disconnected.
+ * CONFAB_ERROR_CLOSED if the authorization is no longer pending: handshake_timeout_ms has passed, the server is
+ * stopping, or the client has disconnected. In the first two cases, the server has rejected the client with status 503.
  * Afterwards, `authorization` is invalid. Any thread. */
 CONFAB_API int confab_accept(
     confab_authorization *authorization, void *user_pointer, void (*release)(void *user_pointer));
 
 /* Adds a header to the response that accepts the client, "Set-Cookie" for example, in place of an earlier header with the
  * same name. Call it before confab_accept(). Returns CONFAB_ERROR_ARGUMENT for headers that the handshake itself needs,
- * and if the headers of a client have more than 1024 bytes in total, including 4 bytes of overhead for each. Any
+ * and if the added headers of one response would exceed 1024 bytes in total, counting 4 bytes more for each header. Any
  * thread. */
 CONFAB_API int confab_add_header(confab_authorization *authorization, const char *name, const char *value);
 
@@ -1104,8 +1118,8 @@ CONFAB_API int confab_reject_admission(confab_admission *admission, int error, c
 
 /* Answers a request within the callback `http`. `status` is 200 to 599. `headers` is NULL, or an array of alternating
  * names and values, ended by NULL. Each response has Date, Content-Length (except with 204 and 304), Connection and
- * X-Content-Type-Options, which `headers` cannot replace. If `headers` does not contain these two, the response also
- * has Content-Type "text/plain; charset=utf-8" and Cache-Control "no-store". `body` has `length` bytes, at most 2^30,
+ * X-Content-Type-Options, which `headers` cannot replace. Content-Type is "text/plain; charset=utf-8" and
+ * Cache-Control is "no-store", unless `headers` contains another value. `body` has `length` bytes, at most 2^30,
  * and is copied. The body is not sent for HEAD, nor with 204 and 304. The response stays in memory until the client has
  * read it. A client that reads nothing for 5 s is dropped. Returns CONFAB_ERROR_STATE if the request was not passed to
  * `http`, or has been answered already. Loop thread. */
@@ -1154,7 +1168,7 @@ CONFAB_API int confab_server_statistics(const confab_server *server, confab_stat
 /* Reasons why a server rejects a request, closes or drops a connection, or slows a client down. In this header, all of
  * these are called rejections. */
 typedef enum confab_rejection {
-  /* 400: the request is malformed; the response and the log say what is wrong. */
+  /* 400: the request is malformed. The response and the log contain the reason. */
   CONFAB_REJECTION_BAD_REQUEST = 0,
   /* 403: allowed_origins does not allow the origin. */
   CONFAB_REJECTION_ORIGIN_NOT_ALLOWED = 1,

@@ -87,8 +87,8 @@ public struct Configuration: Sendable {
   /// has sent itself. Range: 0 to 1 GiB. The default is 8 MiB.
   public var maxBacklog = 8 << 20
   /// Maximum memory for the backlogs of all clients. The clients with the largest backlogs are evicted: their
-  /// connections are closed with 1013. The limit applies to all servers of the process together. If less than
-  /// ``maxBacklog`` of this memory is unused, the unused memory is the backlog limit of each client. Range: 0 to 1 TiB.
+  /// connections are closed with 1013. The limit applies to all servers of the process together. The backlog
+  /// limit of each client is ``maxBacklog`` or the unused part of this memory, whichever is smaller. Range: 0 to 1 TiB.
   /// The default is 256 MiB.
   public var maxTotalBacklog = 256 << 20
 

@@ -22,8 +22,8 @@ public struct Request: ~Escapable {
   /// such a part.
   public subscript(query name: String) -> String? { head[query: name] }
 
-  /// The value of a header; nil if it was not sent. The name may be in any case. The values of a header that was sent
-  /// several times are joined by commas.
+  /// The value of a header; nil if it was not sent. The name is not case-sensitive. The values of a header that was
+  /// sent several times are joined by commas.
   public subscript(header name: String) -> String? { head[header: name] ?? source.lws?[name.lowercased()] }
 
   /// The web origin of the page that the client runs in (RFC 6454, section 7). Browsers send it; nil without.

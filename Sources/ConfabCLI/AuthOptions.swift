@@ -35,7 +35,7 @@ struct AuthOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      Time that a client of the rich protocol has to send a new token when its token has expired. If the client sends \
+      Time for a client of the rich protocol to send a new token after its token has expired. If the client sends \
       none in this time, its connection is closed with 4002. Clients of the plain protocol are closed at once.
       """, valueName: "seconds"))
   var authGrace = Seconds(defaults.grace)
@@ -43,8 +43,8 @@ struct AuthOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      Rights of clients without a token, such as read,say,history. These clients choose a name that no user with a \
-      token has. (default: clients without a token are rejected)
+      Rights of clients without a token, such as read,say,history. These clients choose their names, but cannot \
+      take the verified name of a user who is in the room. (default: clients without a token are rejected)
       """, valueName: "rights"))
   var allowGuests: GuestRights?
 

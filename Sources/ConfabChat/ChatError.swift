@@ -30,8 +30,8 @@ public struct ChatError: Error, CustomStringConvertible, Sendable {
     case unavailable
     /// The broker rejects the message, because it is too large.
     case rejected
-    /// The engine has lost its state while the message was pending. It may have been stored. Publishing it again with
-    /// the same key does not store it twice.
+    /// The engine's history was replaced while the message was pending, so the server does not know whether the message
+    /// was stored. If the message is published again with the same key, it is not stored twice.
     case unknown
     /// Messages after the position are not stored any more, so their readers have missed some of them; or the message to
     /// change is not stored, or has been removed.

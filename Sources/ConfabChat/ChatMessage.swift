@@ -25,7 +25,8 @@ public struct ChatMessage: Hashable, Sendable {
   public let name: String?
   /// The sender; nil for a plain client.
   public let member: Member?
-  /// The sender's identifier of the message: the tag of a client, or the key of the program. Nil for a plain client.
+  /// Identifier that the sender has given the message: the tag of a client, or the key of the program. Nil for a plain
+  /// client.
   public let key: String?
   /// The text; nil for a binary message, whose content the history does not have, for a removal, and for an edit of a
   /// message that was changed again afterwards. The history has only the beginning of

@@ -18,16 +18,16 @@ public struct ChatOptions: Equatable, Sendable {
   /// Range: 0 to 36,600 days. The default is 0 s.
   public var maxHistoryAge = Duration.zero
   /// Maximum memory for the history of all rooms. At the limit, empty rooms are removed first, then the oldest messages
-  /// are deleted. The size of an empty room is that of its messages and its name plus 4 KiB. Of the empty rooms, the
-  /// one that has been empty longest is removed first. If all empty rooms are removed and a room gets a message, the
-  /// oldest messages of this room are deleted. Range: 0 to 1 TiB. The default is 256 MiB.
+  /// are deleted. A room without clients counts with the size of its messages, the length of its name, and 4 KiB. Of
+  /// the empty rooms, the one that has been empty longest is removed first. If all empty rooms are removed and a room
+  /// gets a message, the oldest messages of this room are deleted. Range: 0 to 1 TiB. The default is 256 MiB.
   public var maxTotalHistoryBytes = 256 << 20
   /// Maximum memory for messages that are pending because the history file or NATS has not stored them yet. Above the
   /// limit, the server pauses reading from the senders of these messages until the messages are published. If the
-  /// pending messages exceed the limit by 16 MiB, messages of other clients are rejected. No message of a paused sender
-  /// is lost. A rejected message gets the error `rateLimited` in the rich protocol; in the plain protocol, the
-  /// connection is closed with 1013. The size of a message includes 256 bytes of overhead. Range: 0 to 1 TiB. The
-  /// default is 64 MiB.
+  /// pending messages exceed the limit by 16 MiB, messages of clients without pending messages are rejected. No message
+  /// of a paused sender is lost. A rejected message gets the error `rateLimited` in the rich protocol; in the plain
+  /// protocol, the connection is closed with 1013. The size of a message includes 256 bytes of overhead. Range: 0 to 1
+  /// TiB. The default is 64 MiB.
   public var maxPendingBytes = 64 << 20
   /// Number of recent messages that a joining client gets. A client can request a different number, and can request
   /// older messages later. Range: 0 to 100. The default is 50.
@@ -100,7 +100,7 @@ public struct ChatOptions: Equatable, Sendable {
       "Maximum memory for messages that are pending because the history file or NATS has not stored them yet",
       """
       Above the limit, the server pauses reading from the senders of these messages until the messages are published. \
-      If the pending messages exceed the limit by 16 MiB, messages of other clients are rejected
+      If the pending messages exceed the limit by 16 MiB, messages of clients without pending messages are rejected
       """),
     Limit(
       "joinMessages", .count(\.joinMessages, 0...History.maxPage),

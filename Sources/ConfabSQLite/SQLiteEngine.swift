@@ -18,8 +18,8 @@ internal import Synchronization
 public final class SQLiteEngine: Engine {
   /// Time at which a message is on the disk.
   public enum Durability: String, Sendable, CaseIterable {
-    /// Within 100 ms of its delivery. A killed process loses the messages that it has not written, and a failed machine
-    /// those that the system has not written.
+    /// Within 100 ms after its delivery. A killed process loses the messages that it has not written, and a failed
+    /// machine those that the system has not written.
     case normal
     /// Before its delivery to any member, including the sender, whatever fails afterwards, as long as the file can be
     /// written.

@@ -3,7 +3,7 @@
 public enum RejectionReason: String, CaseIterable, Sendable {
   // MARK: Requests, answered with a status (RFC 9110, section 15)
 
-  /// 400: the request is malformed; the response and the log say what is wrong.
+  /// 400: the request is malformed. The response and the log contain the reason.
   case badRequest
   /// 403: ``Configuration/allowedOrigins`` does not allow the origin.
   case originNotAllowed

@@ -2,6 +2,9 @@ internal import Synchronization
 
 /// The memory for unread messages in this process: bytes that logs keep for their readers, and messages for single
 /// clients.
+//
+// Slow clients are evicted in Loop/Fanout.swift (messages of a log) and Connection/Writing.swift (messages for a single
+// client).
 enum Backlogs {
   private static let count = Atomic(0)
 

@@ -34,7 +34,7 @@ public struct Admission: Sendable {
   /// has an `Origin` that is the server's own, or is in `Configuration/allowedOrigins` by name. The origins `null` and
   /// `file://`, and those that only `*` allows, do not count.
   public var cookie: String?
-  /// Time that a rich client has to send a new token when its identity has expired. Then it is closed with 4002. The
+  /// Time for a rich client to send a new token after its identity has expired. Otherwise it is closed with 4002. The
   /// default is 30 s. Plain clients cannot send a token: they are closed at once.
   public var grace = Duration.seconds(30)
   private let decide: @Sendable (RequestHead, String?, EventLoop) -> Decision

@@ -15,11 +15,11 @@ enum Publisher {
 
   func published(at position: StreamPosition) { end(.success(position)) }
 
-  /// The engine has lost its state. The message is at `position`, if it was stored.
+  /// The engine's history was replaced. The message is at `position`, if it was stored.
   func ended(at position: StreamPosition?) {
     end(
       position.map { .success($0) }
-        ?? .failure(ChatError(.unknown, "the engine has lost its state while the message was pending")))
+        ?? .failure(ChatError(.unknown, "the history was replaced while the message was pending")))
   }
 
   /// The engine has rejected the message with this tag.
