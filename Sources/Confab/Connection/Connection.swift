@@ -76,7 +76,8 @@ public final class Connection: @unchecked Sendable {
     case backlogged
     /// The message is not sent: the connection is closing or closed, or more than ``Configuration/maxBacklog`` bytes
     /// would be queued with it. In the latter case the connection is closed with 1013, and its backlog is discarded. A
-    /// message of any size is queued if the queue is empty. Nothing is written before the turn of the loop ends, so one
+    /// message of any size is queued if the queue is empty. If the connection has joined several logs, their unread
+    /// messages are queued before the message, and count. Nothing is written before the turn of the loop ends, so one
     /// call of a handler must not send more than that limit.
     case dropped
   }

@@ -87,7 +87,7 @@ struct Memberships {
     return logs
   }
 
-  /// The ends of the logs if there are several. Tells to which of them a handler has appended.
+  /// The ends of the logs if there are several, from which it follows to which of them a handler has appended.
   var endsOfSeveral: [(Fanout, Int)] {
     guard areSeveral else { return [] }
     return (0..<count).compactMap { self[$0].map { ($0.fanout, $0.fanout.form.end) } }
