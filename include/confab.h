@@ -122,7 +122,7 @@ typedef enum confab_error {
   CONFAB_ERROR_STATE = -10,
   /* The connection is closing or closed, or the loop has ended. */
   CONFAB_ERROR_CLOSED = -11,
-  /* The number of rooms has reached confab_config.max_rooms. */
+  /* The number of rooms has reached confab_config.max_rooms, or max_rooms_per_connection for one connection. */
   CONFAB_ERROR_ROOMS = -12,
   /* The function was called in a child of fork(). A server belongs to the process that created it. */
   CONFAB_ERROR_FORKED = -13,
@@ -270,7 +270,7 @@ typedef struct confab_config {
   int64_t max_unfinished_bytes;
   /* Maximum backlog of one client: bytes that the server has accepted for the client and not yet handed to the kernel.
    * A client whose backlog exceeds the limit is evicted: its connection is closed with 1013. Other clients are not
-   * delayed. Bytes that were added to the client's room in the current turn are not counted. The server pauses reading
+   * delayed. Bytes that were added to the client's rooms in the current turn are not counted. The server pauses reading
    * from a client whose backlog is more than half of the limit, so that a client is not evicted because of messages
    * that it has sent itself. Range: 0 to 1 GiB. Default: 8 MiB. */
   int64_t max_backlog;
@@ -279,6 +279,9 @@ typedef struct confab_config {
    * limit of each client is max_backlog or the unused part of this memory, whichever is smaller. Range: 0 to 1 TiB.
    * Default: 256 MiB. */
   int64_t max_total_backlog;
+  /* Maximum number of rooms that one connection is in. It cannot join additional rooms. At the limit, confab_join()
+   * returns CONFAB_ERROR_ROOMS. Range: 1 to 1024. Default: 64. */
+  int64_t max_rooms_per_connection;
   /* Maximum number of connections. Additional connections get status 503. The number of file descriptors that the
    * process may open also limits the number of connections. Range: 1 to 2^30. Default: 16384. */
   int64_t max_connections;
@@ -730,14 +733,15 @@ CONFAB_API int confab_connection_release(confab_connection *connection);
 /* ------------------------------------------------------------------------------------------------------------- Rooms */
 
 /* Makes the connection a member of a room: the client gets all messages that are published to the room after this call.
- * A connection is in at most one room: if it is in another room, it leaves that room first. `room` is any UTF-8 text. A
- * room exists while it has members. When a connection is closed, it leaves its room. Returns CONFAB_ERROR_ROOMS at the
- * limit max_rooms. Not available in the chat. Loop thread. */
+ * A connection may be in several rooms. It gets the messages of each room in order, and those of different rooms in any
+ * order. `room` is any UTF-8 text. A room exists while it has members. When a connection is closed, it leaves its rooms.
+ * Returns CONFAB_ERROR_ROOMS at the limits max_rooms and max_rooms_per_connection. Not available in the chat. Loop
+ * thread. */
 CONFAB_API int confab_join(confab_connection *connection, const char *room);
 
-/* Removes the connection from its room, if it is in one. Messages that were published before are still delivered.
+/* Removes the connection from a room, if it is in it. Messages that were published before are still delivered.
  * confab_leave() closes the connection with 1013 if its backlog is larger than max_backlog. Loop thread. */
-CONFAB_API int confab_leave(confab_connection *connection);
+CONFAB_API int confab_leave(confab_connection *connection, const char *room);
 
 /* Sends a message to all members of a room, on all loops. `data` is copied once: `length` bytes, at most 2^30. `kind`
  * is CONFAB_TEXT or CONFAB_BINARY. All members get the messages of a room in the same order. Each loop writes the

@@ -81,7 +81,7 @@ public struct Configuration: Sendable {
   public var maxUnfinishedBytes = 256 << 20
   /// Maximum backlog of one client: bytes that the server has accepted for the client and not yet handed to the kernel.
   /// A client whose backlog exceeds the limit is evicted: its connection is closed with 1013. Other clients are not
-  /// delayed. Bytes that were added to the client's log in the current turn are not counted. Clients of one log share
+  /// delayed. Bytes that were added to the client's logs in the current turn are not counted. Clients of one log share
   /// the bytes, so the backlogs of many clients take little more memory than one. The server pauses reading from a
   /// client whose backlog is more than half of the limit, so that a client is not evicted because of messages that it
   /// has sent itself. Range: 0 to 1 GiB. The default is 8 MiB.
@@ -91,6 +91,11 @@ public struct Configuration: Sendable {
   /// limit of each client is ``maxBacklog`` or the unused part of this memory, whichever is smaller. Range: 0 to 1 TiB.
   /// The default is 256 MiB.
   public var maxTotalBacklog = 256 << 20
+
+  /// Maximum number of rooms that one connection is in. It cannot join additional rooms. A room is a ``BroadcastLog``
+  /// that the connection has joined; at the limit, ``Connection/join(_:)`` returns false. Range: 1 to 1024. The default
+  /// is 64.
+  public var maxRoomsPerConnection = 64
 
   /// Maximum number of connections. Additional connections get status 503. The number of file descriptors that the
   /// process may open also limits the number of connections. Range: 1 to 2^30. The default is 16,384.

@@ -60,7 +60,7 @@ internal import Confab
       }
     }
     guard let context = connection.programContext else { return }
-    if let room = context.room { host.rooms?.leave(room) }
-    (context.room, context.host) = (nil, nil)
+    for room in context.rooms { host.rooms?.leave(room) }
+    (context.rooms, context.host) = ([], nil)
   }
 }

@@ -8,8 +8,8 @@ internal import Synchronization
 
   /// Nil before the connection is open, and after it is closed.
   var host: HostedServer?
-  /// The room of the connection.
-  var room: Rooms.Room?
+  /// The rooms of the connection.
+  var rooms: [Rooms.Room] = []
   /// The program's pointer.
   var userPointer: UnsafeMutableRawPointer?
 
@@ -204,23 +204,26 @@ public func confab_join(_ connection: OpaquePointer?, _ room: UnsafePointer<CCha
     let connection = try unsafe Connection.open(connection)
     let name = try unsafe string(room, "room")
     guard let context = connection.programContext, let rooms = context.host?.rooms else { throw Connection.closed }
-    if context.room?.name == name { return }
+    if context.rooms.contains(where: { $0.name == name }) { return }
     guard let room = rooms.enter(name) else { throw CError(CONFAB_ERROR_ROOMS, "the limit max_rooms is reached") }
-    let left = context.room
-    context.room = room
-    connection.join(room.log)
-    if let left { rooms.leave(left) }
-    guard connection.readyState == .open else { throw Connection.closed }
+    guard connection.join(room.log) else {
+      rooms.leave(room)
+      throw CError(CONFAB_ERROR_ROOMS, "the limit max_rooms_per_connection is reached")
+    }
+    context.rooms.append(room)
   }
 }
 
 @c @implementation
-public func confab_leave(_ connection: OpaquePointer?) -> Int32 {
+public func confab_leave(_ connection: OpaquePointer?, _ room: UnsafePointer<CChar>?) -> Int32 {
   result { () throws(CError) in
     let connection = try unsafe Connection.open(connection)
-    guard let context = connection.programContext, let room = context.room else { return }
-    connection.leave()
-    context.room = nil
+    let name = try unsafe string(room, "room")
+    guard let context = connection.programContext,
+      let index = context.rooms.firstIndex(where: { $0.name == name })
+    else { return }
+    let room = context.rooms.remove(at: index)
+    connection.leave(room.log)
     context.host?.rooms?.leave(room)
   }
 }

@@ -17,10 +17,11 @@ final class Client {
   var connection: Connection?
   weak var weakConnection: Connection?
 
-  /// The log that it has joined.
-  var log: Int?
-  /// The messages that it must receive, in this order.
-  var expected: [Item] = []
+  /// The logs that it has joined.
+  var logs: Set<Int> = []
+  /// The messages that it must receive, in the order in which they were appended and sent. Those of one log are
+  /// received in this order. Messages for the client alone keep their place among all others.
+  private(set) var expected: [(item: Item, log: Int?)] = []
   var expectedBytes = 0
   /// The maximum number of bytes that it lagged by.
   var mostUnread = 0
@@ -44,8 +45,9 @@ final class Client {
     (self.index, self.loop, self.socket) = (index, loop, socket)
   }
 
-  func expect(_ item: Item) {
-    expected.append(item)
+  /// Expects a message of a log, or for the client alone.
+  func expect(_ item: Item, in log: Int?) {
+    expected.append((item, log))
     fallBehind(item)
   }
 
@@ -59,6 +61,29 @@ final class Client {
   func close(owingAll: Bool) {
     isOwedAll = isOwedAll && (owingAll || isClosing)
     isClosing = true
+  }
+
+  /// Returns the index of the first received message that is not an expected one; nil if there is none.
+  func firstUnexpected(_ items: [Item]) -> Int? {
+    /// The messages of each log until the next message for the client alone.
+    var (next, waiting) = (expected.startIndex, [Int: ArraySlice<Item>]())
+    for (index, item) in items.enumerated() {
+      if waiting.isEmpty {
+        while next < expected.endIndex, let log = expected[next].log {
+          waiting[log, default: []].append(expected[next].item)
+          next += 1
+        }
+      }
+      if waiting.isEmpty {
+        guard next < expected.endIndex, expected[next].item == item else { return index }
+        next += 1
+      } else {
+        guard let log = waiting.first(where: { $0.value.first == item })?.key else { return index }
+        waiting[log]?.removeFirst()
+        if waiting[log]?.isEmpty == true { waiting[log] = nil }
+      }
+    }
+    return nil
   }
 
   /// Parses the received bytes by RFC 6455, section 5. Returns nil if they are not frames, or a message was changed.

@@ -12,7 +12,8 @@ struct RandomWorld {
     var choices = choices
     var shape = World.Shape()
     shape.loops = 1 + Int(choices.next(3))
-    shape.logs = 1 + Int(choices.next(2))
+    shape.logs = 1 + Int(choices.next(4))
+    if choices.next(3) == 1 { shape.maxRoomsPerConnection = 2 }
     shape.isChat = choices.next(4) == 1
     if choices.next(3) == 1 { shape.maxBacklog = 100_000 }
     if choices.next(2) == 1 { shape.sendsBacklogMark = 200 }
@@ -55,9 +56,10 @@ struct RandomWorld {
       return
     }
     switch action {
-    case 3, 4, 5, 6: world.order(.publish, by: client, log: world.choose(2), size: size())
+    case 3, 4, 5, 6: world.order(.publish, by: client, log: world.choose(world.shape.logs), size: size())
     case 7: world.order(.send, by: client, size: size())
-    case 8: world.order(world.choose(2) == 0 ? .leave : .join, by: client, log: world.choose(2))
+    case 8:
+      world.order(world.choose(3) == 0 ? .leave : .join, by: client, log: world.choose(world.shape.logs))
     case 9: world.limit(client, to: [0, 10, 5000, 70_000, 1 << 40][world.choose(5)])
     case 10: if world.choose(3) == 0 { world.ping(by: client) } else { actElsewhere(world) }
     case 11: rare(client)

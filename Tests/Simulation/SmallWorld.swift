@@ -5,7 +5,7 @@ import CSimulation
 struct SmallWorld {
   enum Line {
     case connect(loop: Int, log: Int?)
-    case order(World.Order, client: Int)
+    case order(World.Order, client: Int, log: Int = 0)
     /// By a thread that runs no loop.
     case publish(log: Int, size: Int)
     /// By a thread that runs no loop, on the client's loop.
@@ -52,6 +52,20 @@ struct SmallWorld {
         .publish(log: 0, size: 8), .order(.join, client: 0), .publish(log: 0, size: 8), .order(.leave, client: 1),
         .order(.publish, client: 0),
       ]),
+    Script(
+      name: "several logs",
+      lines: [
+        .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .publish(log: 0, size: 8), .capacity(client: 0, 3),
+        .publish(log: 1, size: 8), .send(client: 0), .publish(log: 0, size: 8), .capacity(client: 0, 1 << 40),
+        .order(.leave, client: 0, log: 1), .publish(log: 0, size: 8),
+      ], shape: World.Shape(loops: 2, logs: 2)),
+    Script(
+      name: "close with several logs",
+      lines: [
+        .connect(loop: 0, log: 0), .connect(loop: 1, log: 1), .order(.join, client: 0, log: 1), .capacity(client: 0, 5),
+        .publish(log: 1, size: 8), .publish(log: 0, size: 8), .order(.close, client: 0), .publish(log: 1, size: 8),
+        .capacity(client: 0, 1 << 40),
+      ], shape: World.Shape(loops: 2, logs: 2)),
     Script(
       name: "close",
       lines: [
@@ -104,7 +118,7 @@ struct SmallWorld {
     }
     switch line {
     case .connect(let loop, let log): world.connect(to: loop, log: log, compresses: false)
-    case .order(let order, let client): with(client) { world.order(order, by: $0, size: 8) }
+    case .order(let order, let client, let log): with(client) { world.order(order, by: $0, log: log, size: 8) }
     case .publish(let log, let size): world.elsewhere { world.publish(to: log, size: size) }
     case .send(let client): with(client) { world.sendByExecuting(to: $0, size: 8) }
     case .capacity(let client, let capacity): with(client) { world.limit($0, to: capacity) }

@@ -62,11 +62,10 @@ extension World {
     guard let (items, closeCode, isWhole) = client.received() else {
       return fail("client \(client.index) received invalid frames or changed messages")
     }
-    trace("client \(client.index) should receive \(client.expected.map(\.id)), received \(items.map(\.id))")
     let expected = client.expected
-    guard items.count <= expected.count, items.elementsEqual(expected[..<items.count]) else {
-      let place = zip(items, expected).enumerated().first { $1.0 != $1.1 }?.offset ?? expected.count
-      return fail("client \(client.index): message \(place) is not the expected one")
+    trace("client \(client.index) should receive \(expected.map(\.item.id)), received \(items.map(\.id))")
+    if let index = client.firstUnexpected(items) {
+      return fail("client \(client.index): message \(index) is not an expected one")
     }
     if closeCode == 1013 {
       client.isOwedAll = false

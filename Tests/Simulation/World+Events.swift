@@ -10,14 +10,14 @@ extension World {
     client.openedCount += 1
     client.connection = connection
     client.weakConnection = connection
-    if shape.isChat { client.log = 0 } else if let log { join(client, connection, log) }
+    if shape.isChat { client.logs = [0] } else if let log { join(client, connection, log) }
   }
 
   private func join(_ client: Client, _ connection: Connection, _ log: Int) {
     atomically {
-      client.log = nil
-      connection.join(logs[log])
-      if connection.readyState == .open { client.log = log } else { client.close(owingAll: false) }
+      let hasRoom = client.logs.contains(log) || client.logs.count < shape.maxRoomsPerConnection
+      if connection.join(logs[log]) != hasRoom { fail("client \(client.index): wrong result of join") }
+      if hasRoom { client.logs.insert(log) }
     }
   }
 
@@ -35,8 +35,9 @@ extension World {
     case .send: send(to: client, connection, size: size)
     case .leave:
       atomically {
-        client.log = nil
-        connection.leave()
+        let log = Int(bytes[1]) % logs.count
+        client.logs.remove(log)
+        connection.leave(logs[log])
         if connection.readyState != .open { client.close(owingAll: false) }
       }
     case .join: join(client, connection, Int(bytes[1]) % logs.count)
@@ -61,7 +62,7 @@ extension World {
     guard let client = client(of: connection) else { return fail("a close without an open, or a second close") }
     client.closedCount += 1
     trace("closed \(client.index): \(close)")
-    client.log = nil
+    client.logs = []
     client.close(owingAll: false)
     // A client that does not read is dropped at its deadline, or when its backlog exceeds the limit.
     let isLate = client.closeDeadline.map { sim_now() >= $0 } ?? false

@@ -14,6 +14,7 @@ final class World: @unchecked Sendable {
     var logs = 2
     /// Whether the handlers are those of a chat, whose lobby is the only log.
     var isChat = false
+    var maxRoomsPerConnection = 64
     var maxBacklog = 1 << 20
     var sendsBacklogMark = 64 << 10
     var maxTurnDelivery = 4 << 20
@@ -74,6 +75,7 @@ final class World: @unchecked Sendable {
   private func makeServer(_ loop: Int) -> Server {
     var configuration = Configuration()
     configuration.listeningSockets = [listeners[loop]]
+    configuration.maxRoomsPerConnection = shape.maxRoomsPerConnection
     configuration.maxBacklog = shape.maxBacklog
     configuration.backlogMark = shape.sendsBacklogMark
     configuration.maxTurnDelivery = shape.maxTurnDelivery
@@ -188,8 +190,8 @@ final class World: @unchecked Sendable {
   }
 
   func expect(_ item: Client.Item, in log: Int) {
-    for client in clients where client.log == log {
-      if client.isClosing { client.fallBehind(item) } else { client.expect(item) }
+    for client in clients where client.logs.contains(log) {
+      if client.isClosing { client.fallBehind(item) } else { client.expect(item, in: log) }
     }
   }
 
@@ -230,7 +232,7 @@ final class World: @unchecked Sendable {
       trace("send \(item.id) of \(item.size) to \(client.index)")
       let isOpen = connection.readyState == .open
       if connection.send(Message(.binary, Client.payload(item).span)) != .dropped {
-        client.expect(item)
+        client.expect(item, in: nil)
       } else if isOpen {
         // It was evicted, because this message would have exceeded its backlog limit.
         client.fallBehind(item)

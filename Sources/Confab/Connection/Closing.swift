@@ -4,7 +4,7 @@ final class Ending {
   /// The side that began to close.
   let side: Side
   let close: Close
-  /// The position in the joined log after which the close frame is sent.
+  /// The position in the only joined log after which the close frame is sent.
   var position = Int.max
   /// Time for the peer to answer the close frame.
   let patience: Duration
@@ -25,6 +25,7 @@ extension Connection {
   /// Begins the closing handshake. The close frame is sent after the backlog, or at once if the backlog is discarded.
   func beginClose(_ code: CloseCode, reason: String, discardingBacklog: Bool, patience: Duration) {
     guard state == .open, let socket else { return }
+    if !discardingBacklog && !mayCopyUnread { return evict() }
     state = .closing
     let reason = String(reason.prefix(utf8Count: 123))
     ending = Ending(
@@ -32,7 +33,7 @@ extension Connection {
     forgetAssembly()
     // Reading goes on, because the peer's close frame is still to come.
     endHold()
-    if discardingBacklog { discardBacklog() } else { ending?.position = setApartAtEnd() ?? .max }
+    if discardingBacklog { discardBacklog() } else { ending?.position = endOfLogs() }
     socket.setTimer(patience)
     socket.wakeLws()
     loop.turn.schedule(self)

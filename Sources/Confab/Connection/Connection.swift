@@ -31,15 +31,15 @@ public final class Connection: @unchecked Sendable {
   var ending: Ending?
   /// The client's rates, if the limits of rates apply to it.
   let meter: RateMeter?
+  /// The joined logs.
+  var memberships = Memberships()
   /// The message that is being received.
   var receiving = Receiving()
-  /// The joined log.
-  var membership = Membership()
-  /// The messages for this client alone.
-  var writing = Writing()
   var reading = Reading()
   var output = Output()
   var state = ReadyState.open
+  /// The messages for this client alone.
+  var writing = Writing()
   /// How messages are compressed; nil if they are not.
   let compression: Compression?
   var activity = Activity()
@@ -76,7 +76,8 @@ public final class Connection: @unchecked Sendable {
     case backlogged
     /// The message is not sent: the connection is closing or closed, or more than ``Configuration/maxBacklog`` bytes
     /// would be queued with it. In the latter case the connection is closed with 1013, and its backlog is discarded. A
-    /// message of any size is queued if the queue is empty. Nothing is written before the turn of the loop ends, so one
+    /// message of any size is queued if the queue is empty. If the connection has joined several logs, their unread
+    /// messages are queued before the message, and count. Nothing is written before the turn of the loop ends, so one
     /// call of a handler must not send more than that limit.
     case dropped
   }
@@ -88,10 +89,11 @@ public final class Connection: @unchecked Sendable {
   /// API, except that bytes that lws holds from the last write count as a full segment.
   public var bufferedAmount: Int { onLoop { backlog } }
 
-  /// The joined log.
-  public var log: BroadcastLog? { onLoop { membership.fanout?.form.log } }
+  /// The joined logs, in no particular order.
+  public var logs: [BroadcastLog] { onLoop { memberships.logs } }
 
-  /// Sends a message to this client alone, after all messages that were appended to its log before.
+  /// Sends a message to this client alone: after all messages that were appended to its logs before, and before all
+  /// that are appended later.
   @discardableResult
   public func send(_ message: Message) -> SendResult { onLoop { queue(message) } }
 
@@ -103,21 +105,20 @@ public final class Connection: @unchecked Sendable {
   @discardableResult
   public func send(_ message: OwnedMessage) -> SendResult { send(message.message) }
 
-  /// Makes this connection a reader of `log`: it gets all messages that are appended from now on. A connection reads
-  /// one log at a time, and leaves the previous one first.
-  public func join(_ log: BroadcastLog) {
-    onLoop {
-      guard state == .open, membership.fanout?.form.log !== log else { return }
-      leaveLog()
-      // Leaving closes a connection with too large a backlog.
-      if state == .open { loop.fanouts.find(log, compression, on: loop).add(self) }
-    }
+  /// Makes this connection a reader of `log`: it gets all messages that are appended from now on. A connection may
+  /// read several logs. It gets the messages of each log in order, and those of different logs in any order.
+  ///
+  /// Returns whether the connection reads the log. It does not if it is closing, or if it reads
+  /// ``Configuration/maxRoomsPerConnection`` other logs.
+  @discardableResult
+  public func join(_ log: BroadcastLog) -> Bool {
+    onLoop { state == .open && (memberships.contains(log) || joinLog(log)) }
   }
 
-  /// Leaves the joined log. Messages that were appended before are still delivered. A connection with more than
-  /// ``Configuration/maxBacklog`` of unread ones is closed with 1013.
-  public func leave() {
-    onLoop { if state == .open { leaveLog() } }
+  /// Leaves a log, if the connection has joined it. Messages that were appended before are still delivered. A
+  /// connection with more than ``Configuration/maxBacklog`` of unread ones is closed with 1013.
+  public func leave(_ log: BroadcastLog) {
+    onLoop { if state == .open, let fanout = memberships.fanout(of: log) { leaveLog(fanout) } }
   }
 
   /// Begins the closing handshake (RFC 6455, section 7.1.2) once all earlier messages have been written. No more

@@ -106,11 +106,12 @@ extension Connection {
   private func deliver(_ message: Message) {
     loop.counters.messages += 1
     loop.counters.receivedBytes += message.bytes.count
-    membership.fanout?.addOwner(loop.work.payer, message.bytes.count)
+    let (payer, ends) = (loop.work.payer, memberships.endsOfSeveral)
+    if ends.isEmpty { memberships.first?.fanout.addOwner(payer, message.bytes.count) }
     loop.work.payload = message.bytes.count
     loop.handler.received(message, from: self)
-    let isPressed = membership.fanout?.form.log.isPressed ?? false
-    if isPressed || isFarBehind { loop.reads.pause(self) }
+    for (fanout, end) in ends where fanout.form.end > end { fanout.addOwner(payer, message.bytes.count) }
+    if memberships.arePressed || isFarBehind { loop.reads.pause(self) }
   }
 
   /// Notes that lws has received the handshake from this server, which has made a copy of what followed.

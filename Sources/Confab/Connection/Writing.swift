@@ -1,4 +1,4 @@
-/// The output of one connection alone: messages for its client, and a log in which it lags.
+/// The output of one connection alone: messages for its client, and logs in which it lags.
 struct Writing {
   /// Messages for this client alone.
   fileprivate(set) var outbox: Outbox?
@@ -19,20 +19,20 @@ struct Writing {
 }
 
 extension Connection {
-  /// Position in the log at which the connection stops reading.
+  /// Position in the only log at which the connection stops reading.
   var end: Int { ending?.position ?? .max }
 
   /// Bytes that the client has not been sent, see ``bufferedAmount``.
   var backlog: Int {
     var sum = writing.outbox?.count ?? 0
-    sum += membership.unread(upTo: end)
+    sum += memberships.unread(upTo: end)
     if let socket, socket.isBlocked { sum += Segment.limit }
     return sum
   }
 
   /// Whether so much is unread that the client is not read until it has caught up: half of the limit for eviction.
   var isFarBehind: Bool {
-    if writing.outbox == nil && !membership.isApart { return false }
+    if writing.outbox == nil && !memberships.areApart { return false }
     return backlog > loop.backlogLimit / 2
   }
 
@@ -44,13 +44,14 @@ extension Connection {
   func queue(_ message: Message) -> SendResult {
     guard state == .open else { return .dropped }
     // One message alone does not evict a client, however large it is.
-    if let outbox = writing.outbox, outbox.count + message.bytes.count > loop.backlogLimit {
+    let isTooMuch = writing.outbox.map { $0.count + message.bytes.count > loop.backlogLimit } ?? false
+    if isTooMuch || !mayCopyUnread {
       evict()
       return .dropped
     }
+    let mark = markEnd()
     let outbox = writing.outbox ?? Outbox()
     writing.outbox = outbox
-    let mark = setApartAtEnd() ?? 0
     let before = outbox.count
     if let compression, let deflated = message.deflated(compression) {
       outbox.append(Message(message.kind, compressed: deflated.span), after: mark)
@@ -65,56 +66,167 @@ extension Connection {
     return .backlogged
   }
 
-  /// Leaves the log. Messages that were appended before are still sent, in order with the connection's own.
-  func leaveLog() {
-    guard let fanout = membership.fanout else { return }
-    guard backlog <= loop.backlogLimit + Segment.limit else { return evict() }
-    fanout.setApart(self)
-    let rest = Outbox()
-    while let (slice, source) = nextSlice(upTo: fanout.form.end) {
-      rest.append(slice, after: 0)
-      advance(source, by: slice.count)
-    }
-    writing.outbox = rest.count > 0 ? rest : nil
-    loop.counters.outboxBytes += rest.count
-    fanout.remove(self)
-    if writing.outbox != nil { loop.turn.schedule(self) }
-  }
-
   /// Discards everything that is not written yet.
   func discardBacklog() {
-    membership.fanout?.remove(self)
+    while let fanout = memberships.first?.fanout { fanout.remove(self) }
     loop.counters.outboxBytes -= writing.outbox?.count ?? 0
     writing.outbox = nil
     writing.owesDrained = false
   }
 
-  /// Gives a member of a log its own cursor. Returns the end of the log; nil if none is joined.
-  func setApartAtEnd() -> Int? {
-    membership.fanout?.setApart(self)
-    return membership.fanout?.form.end
+  // MARK: The logs and the outbox
+  //
+  // A connection with one log reads it up to each message's mark in the outbox. Marks in several logs would take memory
+  // for each message and log. So the outbox of a connection with several logs has no marks: what is unread in the logs is
+  // copied before a message, and nothing is read from them until the outbox has been sent.
+  //
+  // While a connection with several logs has an outbox, or has been sent only a part of a message of one log, it has its
+  // own cursor in all of them. So no group writes to it then.
+
+  /// Makes the connection a reader of another log. Returns false at the limit.
+  func joinLog(_ log: BroadcastLog) -> Bool {
+    guard memberships.count < loop.configuration.maxRoomsPerConnection else { return false }
+    if let first = memberships.first?.fanout {
+      if !memberships.areSeveral {
+        removeMarks(in: first)
+        if let unfinished = memberships.unfinished { copyUnread(of: unfinished) }
+      }
+      first.isSharedWithOthers = true
+    }
+    let fanout = loop.fanouts.find(log, compression, on: loop)
+    fanout.add(self)
+    if memberships.areSeveral { fanout.isSharedWithOthers = true }
+    return true
   }
 
-  private enum Source { case log, outbox }
+  /// Leaves a log. Messages that were appended before are still sent, in order with the connection's own.
+  func leaveLog(_ fanout: Fanout) {
+    guard backlog <= loop.backlogLimit + Segment.limit else { return evict() }
+    if memberships.areSeveral { copyUnfinished() } else { removeMarks(in: fanout) }
+    copyUnread(of: fanout)
+    if writing.outbox != nil {
+      forEachFanout { $0.setApart(self) }
+      loop.turn.schedule(self)
+    }
+    fanout.remove(self)
+  }
 
-  /// Returns the next bytes to write: from the log up to `limit`, or from the outbox once the log has been read up to
-  /// its mark.
-  private func nextSlice(upTo limit: Int) -> (Slice, Source)? {
+  /// Whether ``Configuration/maxTotalBacklog`` allows to copy what is unread in several logs.
+  var mayCopyUnread: Bool { !memberships.areSeveral || memberships.unread(upTo: end) <= loop.backlogMemory }
+
+  /// Makes everything that was appended to the logs precede the next message in the outbox. Returns its mark.
+  private func markEnd() -> Int {
+    guard memberships.areSeveral else { return setApartAtEnd() ?? 0 }
+    copyUnfinished()
+    forEachFanout { copyUnread(of: $0) }
+    loop.countOutboxes()
+    return 0
+  }
+
+  /// Copies the rest of a message of which a part has been sent, so that it is sent first.
+  private func copyUnfinished() {
+    if writing.outbox == nil, let unfinished = memberships.unfinished { copyUnread(of: unfinished) }
+  }
+
+  /// Gives the connection its own cursor in a log, because its socket is full. The next bytes must be those that follow
+  /// in this log, so it gets its own cursor in all logs.
+  func setApart(in fanout: Fanout) {
+    if memberships.areSeveral { forEachFanout { $0.setApart(self) } } else { fanout.setApart(self) }
+  }
+
+  /// Calls `body`, which joins and leaves no log, for each joined log.
+  private func forEachFanout(_ body: (Fanout) -> Void) {
+    var index = 0
+    while let fanout = memberships[index]?.fanout {
+      body(fanout)
+      index += 1
+    }
+  }
+
+  /// Gives the connection its own cursor in a log, and copies what is unread there to the outbox, which has no marks.
+  private func copyUnread(of fanout: Fanout) {
+    fanout.setApart(self)
+    let outbox = writing.outbox ?? Outbox()
+    let before = outbox.count
+    let end = fanout.form.end
+    while let slice = memberships[fanout]?.read(upTo: end) {
+      outbox.append(slice, after: 0)
+      memberships.advance(in: fanout, by: slice.count)
+    }
+    loop.counters.outboxBytes += outbox.count - before
+    writing.outbox = outbox.count > 0 ? outbox : nil
+  }
+
+  /// Removes the marks in the only log, by copying what is unread before them to the outbox.
+  private func removeMarks(in fanout: Fanout) {
+    guard writing.outbox != nil else { return }
+    let rest = Outbox()
+    while writing.outbox != nil, let (slice, source) = nextSlice(.log) {
+      rest.append(slice, after: 0)
+      advance(source, by: slice.count)
+    }
+    writing.outbox = rest
+    loop.counters.outboxBytes += rest.count
+  }
+
+  /// Gives the connection its own cursor in its only log. Returns the end of the log; nil if none is joined.
+  private func setApartAtEnd() -> Int? {
+    guard let fanout = memberships.first?.fanout else { return nil }
+    fanout.setApart(self)
+    return fanout.form.end
+  }
+
+  /// Reads no log beyond its end. Returns the end of the only log; the maximum if there is none, or were several.
+  func endOfLogs() -> Int {
+    guard memberships.areSeveral else { return setApartAtEnd() ?? .max }
+    _ = markEnd()
+    while let fanout = memberships.first?.fanout { fanout.remove(self) }
+    return .max
+  }
+
+  private enum Source { case log(Fanout), outbox }
+
+  /// How far a log is read.
+  enum Extent {
+    /// Up to the position of the fan-out's group.
+    case group
+    /// Up to the end of the log.
+    case log
+
+    func limit(_ fanout: Fanout) -> Int {
+      switch self {
+      case .group: fanout.position
+      case .log: fanout.form.end
+      }
+    }
+  }
+
+  /// Returns the next bytes to write: from the log, or from the outbox once the log has been read up to its mark.
+  private func nextSlice(_ extent: Extent) -> (Slice, Source)? {
+    if memberships.areSeveral {
+      if let outbox = writing.outbox { return outbox.read().map { ($0, .outbox) } }
+      return memberships.readNext(extent).map { ($0, .log($1)) }
+    }
     let mark = writing.outbox?.nextMark ?? .max
-    if let slice = membership.read(upTo: min(limit, end, mark)) { return (slice, .log) }
-    if mark > limit { return nil }
+    if let membership = memberships.first {
+      let limit = extent.limit(membership.fanout)
+      if let slice = membership.read(upTo: min(limit, end, mark)) { return (slice, .log(membership.fanout)) }
+      if mark > limit { return nil }
+    }
     return writing.outbox?.read().map { ($0, .outbox) }
   }
 
   private func advance(_ source: Source, by count: Int) {
     switch source {
-    case .log: advanceInLog(by: count)
+    case .log(let fanout): memberships.advance(in: fanout, by: count)
     case .outbox:
       writing.outbox?.advance(by: count)
       loop.counters.outboxBytes -= count
       if writing.outbox?.count == 0 { writing.outbox = nil }
     }
   }
+
+  // MARK: Writing
 
   /// Writes what was scheduled, at the end of the turn.
   func writeScheduled() {
@@ -128,10 +240,9 @@ extension Connection {
 
   private func writeNext() -> Bool {
     guard let socket, ending?.isFrameSent != true, state != .closed else { return false }
-    let limit = membership.fanout?.position ?? 0
     var writes = 0
     while !socket.isBlocked && writes < Connection.writesAtOnce {
-      guard let (slice, source) = nextSlice(upTo: limit) else { return caughtUp() }
+      guard let (slice, source) = nextSlice(.group) else { return caughtUp() }
       guard socket.write(slice.span) == .taken else {
         drop()
         return false
@@ -140,6 +251,7 @@ extension Connection {
       loop.counters.sentBytes += slice.count
       writes += 1
     }
+    if memberships.areSeveral { forEachFanout { $0.setApart(self) } }
     requestWritable()
     return false
   }
@@ -148,8 +260,8 @@ extension Connection {
   /// close frame or error. A close frame is sent after it, and nothing may be written from then on.
   func writeBeforeClose() {
     guard let socket, state == .open else { return }
-    let end = setApartAtEnd() ?? 0
-    while !socket.isBlocked, let (slice, source) = nextSlice(upTo: end), socket.write(slice.span) == .taken {
+    forEachFanout { $0.setApart(self) }
+    while !socket.isBlocked, let (slice, source) = nextSlice(.log), socket.write(slice.span) == .taken {
       advance(source, by: slice.count)
     }
   }
@@ -159,7 +271,7 @@ extension Connection {
 
   /// Called when nothing can be written now. Returns whether everything that was sent to the client has been written.
   private func caughtUp() -> Bool {
-    membership.fanout?.resume(self)
+    forEachFanout { $0.resume(self) }
     if reading.isPaused { loop.reads.checkPaused() }
     guard isCaughtUp else { return false }
     guard writing.owesDrained && state == .open else { return true }
@@ -171,6 +283,6 @@ extension Connection {
 
   private var isCaughtUp: Bool {
     if writing.outbox != nil { return false }
-    return end == .max || !membership.isApart(before: end)
+    return end == .max || memberships.first?.ownPosition ?? end >= end
   }
 }

@@ -25,6 +25,9 @@ extension Configuration {
       "maxTotalBacklog", .bytes(\.maxTotalBacklog, 0...(1 << 40)), "Maximum memory for the backlogs of all clients",
       "The clients with the largest backlogs are evicted: their connections are closed with 1013", .tooFarBehind),
     Limit(
+      "maxRoomsPerConnection", .count(\.maxRoomsPerConnection, 1...1024),
+      "Maximum number of rooms that one connection is in", "It cannot join additional rooms"),
+    Limit(
       "maxConnections", .count(\.maxConnections, 1...many), "Maximum number of connections",
       "Additional connections get status 503", .tooManyConnections),
     Limit(

@@ -21,6 +21,8 @@ struct Slice {
   let bytes: [UInt8]
   let range: Range<Int>
   var count: Int { range.count }
+  /// Whether it begins with a later fragment of a message (RFC 6455, section 5.4: opcode 0).
+  var beginsInsideMessage: Bool { bytes[range.lowerBound] & 15 == 0 }
   var span: Span<UInt8> {
     @_lifetime(borrow self) borrowing get { bytes.span.extracting(range) }
   }

@@ -44,9 +44,13 @@ extension EventLoop {
   /// Maximum number of bytes that a client may be behind now: what ``Configuration/maxBacklog`` and
   /// ``Configuration/maxTotalBacklog`` leave. All clients share the memory that is left, so those that take the most of
   /// it are evicted first (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches").
-  var backlogLimit: Int { min(configuration.maxBacklog, max(0, configuration.maxTotalBacklog - Backlogs.bytes)) }
+  var backlogLimit: Int { min(configuration.maxBacklog, backlogMemory) }
 
-  /// Adds the change of the outboxes to ``Backlogs/bytes``. Called when a turn has ended.
+  /// Bytes of ``Configuration/maxTotalBacklog`` that are left.
+  var backlogMemory: Int { max(0, configuration.maxTotalBacklog - Backlogs.bytes) }
+
+  /// Adds the change of the outboxes to ``Backlogs/bytes``. Called when a turn has ended, and when unread bytes
+  /// were copied.
   func countOutboxes() {
     Backlogs.add(counters.outboxBytes - counters.countedOutboxBytes)
     counters.countedOutboxBytes = counters.outboxBytes

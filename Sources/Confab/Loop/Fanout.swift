@@ -29,6 +29,8 @@ final class Fanout: LogReader, @unchecked Sendable {
   private var owners = DeliveryOwners()
   /// The newest batch: what was appended before a flush, and may take several flushes to write.
   private var batch = 0..<0
+  /// Whether a member has had other logs, too.
+  var isSharedWithOthers = false
   /// Number of messages of the batch, times members.
   private var batchDeliveries = 0
 
@@ -40,6 +42,13 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   /// Position up to which the group has been written. Other members may catch up to it, and wait for the group there.
   var position: Int { cursor.position }
+
+  /// Whether the group has been sent the beginning of a message, and not its end. That is so only while the fan-out
+  /// writes, once a member has other logs, too: their messages must not come in between.
+  var isInsideMessage: Bool { form.read(cursor)?.beginsInsideMessage ?? false }
+
+  /// Position before the newest batch.
+  var newest: Int { batch.lowerBound }
 
   func logGrew() {
     if isScheduled.load(ordering: .relaxed) || isScheduled.exchange(true, ordering: .acquiring) { return }
@@ -70,7 +79,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     if cursor.position >= batch.upperBound { batch = cursor.position..<end }
     while cursor.position < end {
       form.advance(&cursor, by: writeNext())
-      if loop.turn.hasDeliveredEnough { break }
+      if loop.turn.hasDeliveredEnough && !(isSharedWithOthers && isInsideMessage) { break }
     }
     resumeWaiting()
     if batchDeliveries > 0 || !owners.isEmpty {
@@ -86,7 +95,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     } else if !isScheduled.exchange(true, ordering: .acquiring) {
       loop.turn.schedule(self)
     }
-    evict(behind: batch.lowerBound)
+    evict()
     form.note(self, at: cursor.position, limit: Fanout.maxLag)
     if group.isEmpty && apart.isEmpty { retire() }
   }
@@ -104,7 +113,7 @@ final class Fanout: LogReader, @unchecked Sendable {
       let socket = group[next]
       if socket.isBlocked {
         let connection = socket.connection
-        setApart(connection)
+        connection.setApart(in: self)
         connection.requestWritable()
       } else if socket.write(bytes) == .failed {
         socket.connection.drop()
@@ -118,23 +127,24 @@ final class Fanout: LogReader, @unchecked Sendable {
   }
 
   /// Evicts the members that are further behind than the current limit, even if nothing has been appended.
-  func evict() { evict(behind: cursor.position < batch.upperBound ? batch.lowerBound : cursor.position) }
+  func evictLagging() {
+    if cursor.position >= batch.upperBound { batch = cursor.position..<cursor.position }
+    evict()
+  }
 
-  /// Evicts the members that are further behind `newest`, the start of the newest batch, than the limit. So one message
-  /// alone does not evict a client, however large it is.
-  private func evict(behind newest: Int) {
+  /// Evicts the members that are further behind the newest batches of their logs than the limit. So one message alone
+  /// does not evict a client, however large it is.
+  private func evict() {
     guard !apart.isEmpty else { return }
-    let limit = newest - loop.backlogLimit
-    guard form.start < limit else { return }
-    for connection in apart.reversed() {
-      if connection.membership.isApart(before: limit) { connection.evict() }
-    }
+    let limit = loop.backlogLimit
+    guard form.start < newest - limit || isSharedWithOthers else { return }
+    for connection in apart.reversed() where connection.memberships.lag > limit { connection.evict() }
   }
 
   /// Bytes that the members have not been sent.
   var unreadBytes: Int {
     apart.reduce((form.end - cursor.position) * group.count) { sum, connection in
-      sum + max(0, connection.membership.unread(upTo: connection.end))
+      sum + (connection.memberships[self]?.unread(upTo: connection.end) ?? 0)
     }
   }
 
@@ -142,22 +152,21 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   /// Makes `connection` a member, which reads from the end of the log on.
   func add(_ connection: Connection) {
-    connection.membership.fanout = self
-    connection.membership.standing = .apart(form.makeCursor())
+    connection.memberships.add(self, form.makeCursor())
     insertApart(connection)
+    // It may be in the middle of a message of another log.
+    if connection.memberships.areSeveral { return loop.turn.schedule(connection) }
     resume(connection)
   }
 
   func remove(_ connection: Connection) {
-    switch connection.membership.standing {
-    case .none: return
-    case .group: removeFromGroup(connection)
+    guard let membership = connection.memberships.remove(self) else { return }
+    switch membership.standing {
+    case .group: removeFromGroup(at: membership.slot)
     case .apart(let cursor):
-      removeFromApart(connection)
+      removeFromApart(at: membership.slot)
       form.remove(cursor)
     }
-    connection.membership.standing = .none
-    connection.membership.fanout = nil
     if group.isEmpty && apart.isEmpty { loop.schedule(self) }
   }
 
@@ -171,9 +180,9 @@ final class Fanout: LogReader, @unchecked Sendable {
 
   /// Takes a member out of the group. It reads on from the group's position.
   func setApart(_ connection: Connection) {
-    guard case .group = connection.membership.standing else { return }
-    removeFromGroup(connection)
-    connection.membership.standing = .apart(form.copy(cursor))
+    guard let membership = connection.memberships[self], case .group = membership.standing else { return }
+    removeFromGroup(at: membership.slot)
+    connection.memberships.set(.apart(form.copy(cursor)), in: self)
     insertApart(connection)
   }
 
@@ -184,13 +193,13 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// The log has then grown beyond the group's cursor, so ``flush()`` is due. If the member did not wait, nothing would
   /// write to it again.
   func resume(_ connection: Connection) {
-    guard case .apart(let own) = connection.membership.standing else { return }
+    guard let membership = connection.memberships[self], case .apart(let own) = membership.standing else { return }
     let outbox = connection.writing.outbox
     let next = max(own.position, outbox?.nextMark ?? 0, connection.ending?.position ?? 0)
     if next > cursor.position && next < .max {
       if connection.writing.schedule() { waiting.append(connection) }
     } else if own.position == cursor.position && connection.end == .max && outbox == nil {
-      admit(connection, own)
+      admit(connection, membership.slot, own)
     }
   }
 
@@ -202,83 +211,33 @@ final class Fanout: LogReader, @unchecked Sendable {
     waiting.removeAll(keepingCapacity: true)
   }
 
-  private func admit(_ connection: Connection, _ own: Cursor) {
+  private func admit(_ connection: Connection, _ slot: Int32, _ own: Cursor) {
     guard let socket = connection.socket else { return }
-    removeFromApart(connection)
+    removeFromApart(at: slot)
     form.remove(own)
-    connection.membership.standing = .group
-    connection.membership.slot = Int32(group.count)
+    connection.memberships.set(.group, in: self)
+    connection.memberships.set(slot: group.count, in: self)
     group.append(socket)
   }
 
-  private func removeFromGroup(_ connection: Connection) {
+  private func removeFromGroup(at slot: Int32) {
     let last = group.removeLast()
-    if connection.membership.slot < group.count {
-      group[Int(connection.membership.slot)] = last
-      last.connection.membership.slot = connection.membership.slot
+    if slot < group.count {
+      group[Int(slot)] = last
+      last.connection.memberships.set(slot: Int(slot), in: self)
     }
   }
 
   private func insertApart(_ connection: Connection) {
-    connection.membership.slot = Int32(apart.count)
+    connection.memberships.set(slot: apart.count, in: self)
     apart.append(connection)
   }
 
-  private func removeFromApart(_ connection: Connection) {
+  private func removeFromApart(at slot: Int32) {
     let last = apart.removeLast()
-    if connection.membership.slot < apart.count {
-      apart[Int(connection.membership.slot)] = last
-      last.membership.slot = connection.membership.slot
+    if slot < apart.count {
+      apart[Int(slot)] = last
+      last.memberships.set(slot: Int(slot), in: self)
     }
-  }
-}
-
-/// A connection's membership in a log.
-struct Membership {
-  fileprivate enum Standing {
-    /// It has not joined a log.
-    case none
-    /// It shares the cursor of its fan-out's group.
-    case group
-    /// It has its own cursor.
-    case apart(Cursor)
-  }
-  /// The fan-out of the joined log.
-  fileprivate(set) var fanout: Fanout?
-  fileprivate var standing = Standing.none
-  /// The index among the fan-out's members with the same standing.
-  fileprivate var slot: Int32 = 0
-
-  /// Whether it has its own cursor.
-  var isApart: Bool { if case .apart = standing { true } else { false } }
-
-  /// Whether it has its own cursor, before `position`.
-  func isApart(before position: Int) -> Bool {
-    if case .apart(let cursor) = standing { cursor.position < position } else { false }
-  }
-
-  /// Bytes of the log that the connection has not been sent, up to `end`.
-  func unread(upTo end: Int) -> Int {
-    guard let fanout else { return 0 }
-    return switch standing {
-    case .none: 0
-    case .group: fanout.form.end - fanout.position
-    case .apart(let cursor): min(fanout.form.end, end) - cursor.position
-    }
-  }
-
-  /// Returns the next bytes for a connection with its own cursor, up to the position `limit`.
-  func read(upTo limit: Int) -> Slice? {
-    guard let fanout, case .apart(let cursor) = standing else { return nil }
-    return fanout.form.read(cursor, upTo: limit)
-  }
-}
-
-extension Connection {
-  /// Moves the connection's own cursor in its log forward.
-  func advanceInLog(by count: Int) {
-    guard let fanout = membership.fanout, case .apart(var cursor) = membership.standing else { return }
-    fanout.form.advance(&cursor, by: count)
-    membership.standing = .apart(cursor)
   }
 }

@@ -18,6 +18,6 @@ struct Fanouts {
 
   /// Evicts the members that are too far behind, also in logs that do not grow.
   func evict() {
-    for fanout in fanouts.values { fanout.evict() }
+    for fanout in fanouts.values { fanout.evictLagging() }
   }
 }

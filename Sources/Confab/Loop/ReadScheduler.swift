@@ -1,11 +1,11 @@
 // Connections that are not read for a while. TCP then slows the peer down, and nothing is lost.
 //
-// Connections that wait for a rate, for their log, or for their own backlog are checked from time to time. Those that
+// Connections that wait for a rate, for their logs, or for their own backlog are checked from time to time. Those that
 // wait for a pong go on once it is sent, and those that their handler has paused go on when it resumes them.
 
 /// Decides when the paused connections of an event loop are read again. Loop thread only.
 final class ReadScheduler {
-  /// Connections that are paused because of a rate, the log that they append to, or their own backlog.
+  /// Connections that are paused because of a rate, the logs that they append to, or their own backlog.
   private var paused: ContiguousArray<Connection> = []
   /// Whether the paused connections must be checked again.
   private var isCheckDue = false
@@ -17,7 +17,7 @@ final class ReadScheduler {
 
   init(on uv: UvLoop) { timer = UvTimer(on: uv) }
 
-  /// Stops reading from a connection until its log is relieved, and its client is within its rates.
+  /// Stops reading from a connection until its logs are relieved, and its client is within its rates.
   func pause(_ connection: Connection) {
     if connection.reading.isPaused { return }
     stop(connection)
@@ -86,7 +86,7 @@ struct Reading {
 extension Connection {
   fileprivate var mayBeRead: Bool {
     if reading.isHeldByHandler { return false }
-    if let fanout = membership.fanout, fanout.form.log.isPressed { return false }
+    if memberships.arePressed { return false }
     if state == .open && isFarBehind { return false }
     if state == .open, let meter, meter.readableAt > loop.now { return false }
     return true

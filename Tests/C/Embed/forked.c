@@ -62,7 +62,7 @@ static void child_of_loop(void *argument) {
   FORKED(confab_send(connection, CONFAB_TEXT, "from the child", 14));
   FORKED(confab_close(connection, 1000, NULL));
   FORKED(confab_join(connection, "/"));
-  FORKED(confab_leave(connection));
+  FORKED(confab_leave(connection, "/"));
   FORKED(confab_pause(connection));
   FORKED(confab_resume(connection));
   FORKED(confab_connection_backlog(connection));

@@ -16,7 +16,7 @@ static void *elsewhere(void *argument) {
   FAILS(confab_send(connection, CONFAB_TEXT, "", 0), CONFAB_ERROR_THREAD, "the thread of loop 0");
   FAILS(confab_close(connection, 1000, NULL), CONFAB_ERROR_THREAD, "confab_execute()");
   FAILS(confab_join(connection, "/"), CONFAB_ERROR_THREAD, "");
-  FAILS(confab_leave(connection), CONFAB_ERROR_THREAD, "");
+  FAILS(confab_leave(connection, "/"), CONFAB_ERROR_THREAD, "");
   FAILS(confab_pause(connection), CONFAB_ERROR_THREAD, "");
   FAILS(confab_resume(connection), CONFAB_ERROR_THREAD, "");
   FAILS(confab_connection_backlog(connection), CONFAB_ERROR_THREAD, "");
@@ -60,6 +60,7 @@ static void message(confab_connection *connection, int kind, const void *data, s
   FAILS(confab_close(connection, -1, NULL), CONFAB_ERROR_ARGUMENT, "-1");
   FAILS(confab_close(connection, 1000, "\xC3"), CONFAB_ERROR_ARGUMENT, "reason is not UTF-8");
   FAILS(confab_join(connection, NULL), CONFAB_ERROR_ARGUMENT, "room is NULL");
+  FAILS(confab_leave(connection, NULL), CONFAB_ERROR_ARGUMENT, "room is NULL");
   FAILS(confab_publish(server, "/", 3, "", 0), CONFAB_ERROR_ARGUMENT, "kind");
   FAILS(confab_destroy(server), CONFAB_ERROR_THREAD, "confab_when_stopped()");
   FAILS(confab_wait(server), CONFAB_ERROR_THREAD, "its own end");
@@ -67,6 +68,9 @@ static void message(confab_connection *connection, int kind, const void *data, s
   FAILS(confab_start(server), CONFAB_ERROR_STATE, "started before");
   CHECK(confab_join(connection, "a room") == CONFAB_OK && confab_join(connection, "a room") == CONFAB_OK);
   CHECK(confab_join(connection, "another") == CONFAB_OK);
+  FAILS(confab_join(connection, "one too many"), CONFAB_ERROR_ROOMS, "max_rooms_per_connection");
+  CHECK(confab_leave(connection, "one too many") == CONFAB_OK && confab_leave(connection, "a room") == CONFAB_OK);
+  CHECK(confab_join(connection, "one too many") == CONFAB_OK);
   CHECK(confab_send(connection, CONFAB_TEXT, NULL, 0) == CONFAB_OK);
   CHECK(confab_connection_retain(connection) == CONFAB_OK);
   kept = connection;
@@ -74,7 +78,7 @@ static void message(confab_connection *connection, int kind, const void *data, s
   FAILS(confab_close(connection, 4000, NULL), CONFAB_ERROR_CLOSED, "closed");
   FAILS(confab_send(connection, CONFAB_TEXT, "", 0), CONFAB_ERROR_CLOSED, "closed");
   FAILS(confab_join(connection, "a room"), CONFAB_ERROR_CLOSED, "closed");
-  FAILS(confab_leave(connection), CONFAB_ERROR_CLOSED, "closed");
+  FAILS(confab_leave(connection, "a room"), CONFAB_ERROR_CLOSED, "closed");
   FAILS(confab_pause(connection), CONFAB_ERROR_CLOSED, "closed");
   FAILS(confab_resume(connection), CONFAB_ERROR_CLOSED, "closed");
 }
@@ -140,7 +144,7 @@ static void null_pointers(void) {
   FAILS(confab_join(NULL, ""), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_pause(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_resume(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
-  FAILS(confab_leave(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
+  FAILS(confab_leave(NULL, ""), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_connection_backlog(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_connection_loop(NULL), CONFAB_ERROR_ARGUMENT, "the connection is NULL");
   FAILS(confab_connection_id(NULL), 0, "the connection is NULL");
@@ -279,6 +283,7 @@ int main(void) {
   confab_config_init(&config, sizeof config);
   config.port = 0;
   config.loops = 1;
+  config.max_rooms_per_connection = 2;
   confab_callbacks_init(&callbacks, sizeof callbacks);
   callbacks.opened = opened;
   callbacks.message = message;

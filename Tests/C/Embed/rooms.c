@@ -44,9 +44,11 @@ static void message(confab_connection *connection, int kind, const void *data, s
   (void)user_data;
   one->said++;
   if (length == 5 && memcmp(data, "leave", 5) == 0) {
-    CHECK(confab_leave(connection) == CONFAB_OK);
-    CHECK(confab_leave(connection) == CONFAB_OK);
+    CHECK(confab_leave(connection, one->room) == CONFAB_OK);
+    CHECK(confab_leave(connection, one->room) == CONFAB_OK);
     CHECK(confab_send(connection, CONFAB_TEXT, "left", 4) == CONFAB_OK);
+  } else if (length == 4 && memcmp(data, "join", 4) == 0) {
+    CHECK(confab_join(connection, "/news") == CONFAB_OK);
   } else if (length == 5 && memcmp(data, "pause", 5) == 0) {
     pthread_t thread;
     CHECK(confab_pause(connection) == CONFAB_OK && confab_connection_retain(connection) == CONFAB_OK);

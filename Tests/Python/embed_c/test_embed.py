@@ -136,6 +136,14 @@ def test_rooms_on_two_loops(tree, programs):
             await clients[0].close()
             async with websockets.connect(program.ws + "news") as news:
                 assert [await news.recv() for _ in range(3)] == ["news"] * 3
+            both = await websockets.connect(program.ws + "tea")
+            await both.send("join")
+            await both.send("for tea")
+            while (text := await both.recv()) != "for tea":
+                assert text == "news"
+            assert await both.recv() == "news"
+            assert await clients[1].recv() == "for tea"
+            await both.close()
             flooded = await websockets.connect(program.ws + "flood")
             await flooded.send("flood")
             while await flooded.recv() != "drained":
@@ -151,7 +159,7 @@ def test_rooms_on_two_loops(tree, programs):
         said = program.end()
         assert said.count("closed 4321 'bye' cleanly after 1\n") == 6
         assert said.count("closed 4000 'too many rooms' ") == 1
-        assert said.endswith("10 accepted, 0 now\n"), said
+        assert said.endswith("11 accepted, 0 now\n"), said
 
 
 @pytest.mark.parametrize("history", [[], ["history.db"]], ids=["memory", "file"])
