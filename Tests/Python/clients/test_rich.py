@@ -201,7 +201,8 @@ def test_invalid_event_gets_an_error():
     assert told == {
         "notIntroduced": 4, "unknownType": 1, "nameInvalid": 2, "nameTaken": 2, "alreadyIntroduced": 1, "textEmpty": 1,
         "textTooLong": 1, "tagInvalid": 3, "malformed": 4, "rateLimited": 0, "historyGone": 1,
-        "tokenRequired": 0, "tokenInvalid": 0, "tokenExpired": 0, "forbidden": 1, "unavailable": 0}
+        "tokenRequired": 0, "tokenInvalid": 0, "tokenExpired": 0, "forbidden": 1, "unavailable": 0, "banned": 0, "muted": 0,
+        "notFound": 0, "tooManyRestrictions": 0}
 
 
 MALFORMED = ["", "x", "null", "[]", "{}", '{"type":5}', '{"type":"hello","name":1}', '{"type":"rename","name":"\\ud800"}', b"{}",
