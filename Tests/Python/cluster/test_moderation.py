@@ -53,8 +53,8 @@ def test_moderator_reaches_clients_of_another_server(one, tmp_path):
             await moderate(mod, "ban", name="Cid", reason="spam")
             assert (await ending(cid))[1:] == (4003, "banned: spam")
             # With its session at the other server, the kicked client is another member.
-            for server in here, there:
-                async with member(server, "Bob", session=bob.welcome["session"]) as again:
+            for server, name in (here, "Bob 2"), (there, "Bob 3"):
+                async with member(server, name, session=bob.welcome["session"]) as again:
                     assert again.welcome["member"] != bob.welcome["member"]
                 # The ban holds for the session, and for the address that the other server knows.
                 assert (await refusal(server, "New", address="127.0.0.3"))[0]["code"] == "banned"
