@@ -634,8 +634,9 @@ CONFAB_API int confab_when_stopped(
 
 /* Frees the server. A running server is stopped first, as with confab_stop(server, -1) and confab_wait(). When the
  * function returns, all callbacks have returned, all messages are in history_file unless the file cannot be written,
- * and `server` is invalid. Any thread except those of the loops of a running server and those of the chat's callbacks,
- * where the function returns CONFAB_ERROR_THREAD. */
+ * and `server` is invalid. If NATS cannot be reached for 5 s, pending calls of the chat end with CONFAB_ERROR_UNKNOWN.
+ * Any thread except those of the loops of a running server and those of the chat's callbacks, where the function returns
+ * CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_destroy(confab_server *server);
 
 /* Runs `job(server, argument)` on the thread of loop `loop`, 0 to confab_server_loops() - 1, in a later turn of the

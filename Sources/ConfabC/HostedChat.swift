@@ -23,6 +23,9 @@ final class HostedChat: Sendable {
   private struct State {
     var isEnded = false
     var calls = 0
+    var lastCall = 0
+    /// Functions that end the calls with an error, if the engine has not completed them.
+    var pending: [Int: @Sendable (ChatError) -> Void] = [:]
     var subscriptions: [ObjectIdentifier: Subscription] = [:]
   }
 
@@ -48,7 +51,7 @@ final class HostedChat: Sendable {
       return state.subscriptions.values
     }
     for subscription in subscriptions { subscription.cancel() }
-    running.wait()
+    waitForCalls()
     drafts.finish()
     let isShutDown = DispatchSemaphore(value: 0)
     Task { [engine = chat.engine] in
@@ -56,8 +59,23 @@ final class HostedChat: Sendable {
       isShutDown.signal()
     }
     isShutDown.wait()
+    for fail in state.withLock({ $0.pending.values }) {
+      fail(ChatError(.unknown, "the server was destroyed before the engine could be reached"))
+    }
+    running.wait()
     callbacks.sync {}
   }
+
+  /// Waits until all calls have ended, or the engine could not be reached for ``patience``.
+  private func waitForCalls() {
+    var end = ContinuousClock.now + HostedChat.patience
+    while running.wait(timeout: .now() + .milliseconds(50)) == .timedOut && ContinuousClock.now < end {
+      if chat.engine.isAvailable { end = ContinuousClock.now + HostedChat.patience }
+    }
+  }
+
+  /// Maximum time for which a chat that ends waits for an engine that cannot be reached.
+  private static let patience = Duration.seconds(5)
 
   /// Throws in callbacks, which must not wait for their own end.
   func checkThread() throws(CError) {
@@ -74,17 +92,16 @@ final class HostedChat: Sendable {
   func publish(
     _ message: ProgramMessage, _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
   ) throws(CError) {
-    try beginCall()
-    drafts.yield(Draft(message: message) { result in self.endCall { done(result) } })
+    drafts.yield(Draft(message: message, done: try beginCall(done)))
   }
 
   /// Makes a change of the restrictions. `done` is called once, on the queue.
   func submit(_ change: RestrictionChange, _ done: @escaping @Sendable (ChatError?) -> Void) throws(CError) {
-    try beginCall()
+    let end: Completion<Void> = try beginCall { result in
+      if case .failure(let error) = result { done(error) } else { done(nil) }
+    }
     Task {
-      var failure: ChatError?
-      do throws(ChatError) { try await chat.submit(change) } catch { failure = error }
-      endCall { [failure] in done(failure) }
+      do throws(ChatError) { end(.success(try await chat.submit(change))) } catch { end(.failure(error)) }
     }
   }
 
@@ -93,30 +110,37 @@ final class HostedChat: Sendable {
     of room: String, after: StreamPosition?, before: StreamPosition?, count: Int,
     _ done: @escaping @Sendable (Result<HistoryPage, ChatError>) -> Void
   ) throws(CError) {
-    try beginCall()
+    let end = try beginCall(done)
     Task {
-      let result: Result<HistoryPage, ChatError>
       do throws(ChatError) {
-        result = .success(try await chat.history(of: room, after: after, before: before, count: count))
+        end(.success(try await chat.history(of: room, after: after, before: before, count: count)))
       } catch {
-        result = .failure(error)
+        end(.failure(error))
       }
-      endCall { done(result) }
     }
   }
 
-  private func beginCall() throws(CError) {
-    try state.withLock { state throws(CError) in
+  private typealias Completion<Value> = @Sendable (Result<Value, ChatError>) -> Void
+
+  /// Begins a call, and returns the function that ends it. The first end calls `done`, on the queue.
+  private func beginCall<Value: Sendable>(_ done: @escaping Completion<Value>) throws(CError) -> Completion<Value> {
+    let id = try state.withLock { state throws(CError) in
       try HostedChat.check(state)
       guard state.calls < HostedChat.maxCalls else {
         throw CError(CONFAB_ERROR_PENDING, "\(HostedChat.maxCalls) calls are pending")
       }
       state.calls += 1
+      state.lastCall += 1
       running.enter()
+      return state.lastCall
     }
+    let end: Completion<Value> = { result in self.endCall(id) { done(result) } }
+    state.withLock { $0.pending[id] = { end(.failure($0)) } }
+    return end
   }
 
-  private func endCall(_ callback: @escaping @Sendable () -> Void) {
+  private func endCall(_ id: Int, _ callback: @escaping @Sendable () -> Void) {
+    guard state.withLock({ $0.pending.removeValue(forKey: id) }) != nil else { return }
     callbacks.async { [self] in
       callback()
       state.withLock { $0.calls -= 1 }

@@ -67,6 +67,25 @@ struct SmallWorld {
         .capacity(client: 0, 1 << 40),
       ], shape: World.Shape(loops: 2, logs: 2)),
     Script(
+      name: "long messages with several logs",
+      lines: [
+        .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .publish(log: 0, size: 70_000),
+        .publish(log: 1, size: 8), .publish(log: 1, size: 70_000), .publish(log: 0, size: 8),
+      ], shape: World.Shape(loops: 1, logs: 2, maxTurnDelivery: 1)),
+    Script(
+      name: "full sockets with several logs",
+      lines: [
+        .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .capacity(client: 0, 20_000),
+        .publish(log: 0, size: 70_000), .publish(log: 1, size: 8), .capacity(client: 0, 1 << 40),
+        .publish(log: 1, size: 8),
+      ], shape: World.Shape(loops: 1, logs: 2)),
+    Script(
+      name: "long backlogs with several logs",
+      lines: [
+        .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .capacity(client: 0, 5),
+        .publish(log: 0, size: 1_300_000), .capacity(client: 0, 1 << 40), .publish(log: 1, size: 8),
+      ], shape: World.Shape(loops: 1, logs: 2)),
+    Script(
       name: "close",
       lines: [
         .connect(loop: 0, log: 0), .connect(loop: 1, log: 0), .capacity(client: 0, 5), .publish(log: 0, size: 8),

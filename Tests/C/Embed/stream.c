@@ -10,6 +10,16 @@ static void done(int result, const char *epoch, int64_t offset, void *user_data)
   CHECK(sem_post(&published) == 0);
 }
 
+/* The result of the message that is published just before the server is destroyed. */
+static int last_calls, last_result;
+
+static void last(int result, const char *epoch, int64_t offset, void *user_data) {
+  (void)offset;
+  CHECK((result == CONFAB_OK) == (epoch != NULL) && user_data == NULL);
+  last_calls++;
+  last_result = result;
+}
+
 static void misconfigure(confab_config config) {
   const char *const wrong[] = {"http://user:secret@host", NULL};
   confab_server *server;
@@ -49,7 +59,12 @@ int main(int argc, char **argv) {
   while (getchar() != '\n') {}
   CHECK(confab_chat_publish(server, "/tea", "Bot", "here", 4, NULL, done, NULL) == CONFAB_OK);
   CHECK(sem_wait(&published) == 0);
+  puts("published");
+  fflush(stdout);
   while (getchar() != EOF) {}
+  CHECK(confab_chat_publish(server, "/tea", "Bot", "gone", 4, NULL, last, NULL) == CONFAB_OK);
   CHECK(confab_destroy(server) == CONFAB_OK);
+  CHECK(last_calls == 1);
+  printf("%s\n", confab_strerror(last_result));
   return 0;
 }

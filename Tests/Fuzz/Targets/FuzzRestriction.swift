@@ -1,4 +1,4 @@
-import Confab
+@testable import Confab
 
 @testable import ConfabChat
 

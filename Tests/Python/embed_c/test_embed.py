@@ -202,7 +202,17 @@ def test_programs_form_one_chat_on_nats(tree, programs):
         other.process.stdin.write("\n")
         for program in (one, other):
             program.close_input()
-            program.end()
+            assert program.end() == "published\nno error\n"
+
+
+def test_program_ends_while_nats_cannot_be_reached(tree, programs):
+    with broker() as nats, Program(tree, programs["stream"][0], nats.url) as program:
+        program.process.stdin.write("\n")
+        program.process.stdin.flush()
+        assert program.process.stdout.readline() == "published\n"
+        nats.stop()
+        program.close_input()
+        assert program.end(patience=40) == "the message may have been stored, or not\n"
 
 
 async def expect(client, kind):
