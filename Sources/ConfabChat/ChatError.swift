@@ -45,7 +45,7 @@ public struct ChatError: Error, CustomStringConvertible, Sendable {
   /// One sentence about the error.
   public let message: String
 
-  init(_ code: Code, _ message: String) { (self.code, self.message) = (code, message) }
+  package init(_ code: Code, _ message: String) { (self.code, self.message) = (code, message) }
 
   static let otherEpoch = ChatError(
     .epochChanged, "the numbering of the room has begun anew: the position is of another epoch")
