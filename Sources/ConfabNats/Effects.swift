@@ -29,7 +29,7 @@ struct Effects {
     case typed(any RoomDelegate, String)
     /// Replaces all restrictions.
     case restrictions(any RestrictionDelegate, [Restriction])
-    case restriction(any RestrictionDelegate, RestrictionChange)
+    indirect case restriction(any RestrictionDelegate, RestrictionChange)
 
     /// Calls the room. `publish` gets a room's presence and its version, if the presence has changed.
     func perform(publish: (_ room: Int, ServerPresence, _ version: Int) -> Void) {

@@ -21,7 +21,7 @@ enum Input: Sendable {
   /// The broker rejects a message for its size.
   case tooLarge(Int)
   case openRestrictions(any RestrictionDelegate)
-  case restrict(RestrictionChange, @Sendable (Bool) -> Void)
+  indirect case restrict(RestrictionChange, @Sendable (Bool) -> Void)
 }
 
 /// State machine of a ``JetStreamEngine``. It returns ``Effects`` for its caller to apply, and neither blocks nor calls

@@ -9,8 +9,8 @@ enum HistoryTask {
   case open(SQLiteRoom)
   /// Writes a message. Without a position it then gets one and is delivered, and its quota is released.
   case write(SQLiteRoom, Draft, Position?, PublisherQuota?)
-  /// Writes a change of the restrictions.
-  case restrict(RestrictionChange, @Sendable (_ isStored: Bool) -> Void)
+  /// Writes a change of the restrictions. Indirect: in a queue, each message takes the space of the largest case.
+  indirect case restrict(RestrictionChange, @Sendable (_ isStored: Bool) -> Void)
   /// Retries failed writes.
   case retry
 }
