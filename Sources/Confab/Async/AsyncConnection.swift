@@ -16,7 +16,7 @@ public final class AsyncConnection: Sendable {
 
   /// The opening request of the client.
   public let request: RequestHead
-  /// The context given to ``Authorization/accept(context:)``.
+  /// The context given to ``Authorization/accept(context:headers:)``.
   public let context: (any AnyObject & Sendable)?
   /// The event loop of the connection. A task that prefers it as its executor avoids switching threads.
   public var loop: EventLoop { core.connection.loop }

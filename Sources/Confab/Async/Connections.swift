@@ -116,7 +116,7 @@ private final class AsyncHandler: Handler {
     (self.connections, self.authorize) = (connections, authorize)
   }
 
-  /// The context given to ``Authorization/accept(context:)``, until the connection is open.
+  /// The context given to ``Authorization/accept(context:headers:)``, until the connection is open.
   private final class Context: Sendable {
     let value: (any AnyObject & Sendable)?
     init(_ value: (any AnyObject & Sendable)?) { self.value = value }
