@@ -114,7 +114,7 @@ def test_page_works_with_keyboard_only(server, person):
             ann.wait(lambda one: focused(one) != before)
             order.append(focused(ann))
         assert [each for each in order if each != "body"] == [
-            "log", "copy-link", "language", "rename", "icon", "input", "a", "chat-input"]
+            "log", "copy-link", "language", "rename", "button", "icon", "input", "a", "chat-input"]
         # Another room and another name.
         ann.find("#room-form input").send_keys("")
         ann.press("tea", Keys.ENTER)

@@ -25,8 +25,9 @@ def host(person, server, room):
 def menu(one, name):
     """Opens the menu of a name in the list of people. Returns its items."""
     one.wait(lambda one: name in one.people)
-    button = next(button for button in one.browser.find_elements("css selector", "#people button") if name in button.text)
-    button.click()
+    # The list may be drawn again meanwhile: the wait tries once more.
+    one.wait(lambda one: next(
+        button for button in one.browser.find_elements("css selector", "#people button") if name in button.text).click() is None)
     one.wait(lambda one: one.is_shown("#person-menu"))
     return one.texts("#person-menu button:not([hidden])")
 
