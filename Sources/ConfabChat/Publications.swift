@@ -7,11 +7,11 @@ public struct Publications: AsyncSequence, Sendable {
   let room: String
   let after: StreamPosition?
   /// The end of the room when this was made, if `after` is nil.
-  private let start: Start?
+  private let start: Observer?
 
   init(chat: Chat, room: String, after: StreamPosition?) {
     (self.chat, self.room, self.after) = (chat, room, after)
-    start = after == nil ? (try? chat.reference(to: room)).map(Start.init) : nil
+    start = after == nil ? (try? chat.reference(to: room)).map(Observer.init) : nil
   }
 
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
@@ -44,24 +44,9 @@ public struct Publications: AsyncSequence, Sendable {
       if let observer { return observer }
       let observer = Observer(try await source.chat.open(source.room))
       self.observer = observer
-      position = position ?? source.start?.position
+      position = position ?? source.start?.start ?? observer.start
       return observer
     }
-  }
-
-  /// Keeps a room open, and the position at which new messages begin.
-  private final class Start: Sendable {
-    private let reference: ProgramReference
-
-    init(_ reference: ProgramReference) {
-      self.reference = reference
-      reference.room.observe(ObjectIdentifier(reference)) {}
-    }
-
-    deinit { reference.room.stopObserving(ObjectIdentifier(reference)) }
-
-    /// Nil until the room is open.
-    var position: StreamPosition? { reference.room.start(of: ObjectIdentifier(reference)) }
   }
 
   /// Waits for messages of a room, which it keeps open.
@@ -69,6 +54,8 @@ public struct Publications: AsyncSequence, Sendable {
     private let reference: ProgramReference
     private let signals: AsyncStream<Void>
     var room: ChatRoom { reference.room }
+    /// The end of the room when the observer began; nil until the room is open.
+    var start: StreamPosition? { room.start(of: ObjectIdentifier(reference)) }
 
     init(_ reference: ProgramReference) {
       let (signals, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
