@@ -107,7 +107,7 @@ extension Chat {
   /// Adds a connection to its room, which is open.
   func add(_ connection: Connection, _ pending: PendingConnection, _ isRich: Bool) {
     guard let reference = pending.takeReference() else { return }
-    let standing = Standing(moderation, at: pending.address)
+    let standing = Standing(moderation, at: pending.address, in: reference.room.name)
     // The restrictions may have been unknown in the handshake. A rich client gets the reason when its hello arrives.
     let client = ModeratedClient(pending.client, nil, at: pending.address)
     if !isRich, moderation.ban(of: client, in: reference.room.name) != nil {

@@ -5,8 +5,8 @@ import Testing
 
 struct EventTests {
   private func event(_ json: String) -> ClientEvent? {
-    var ref: String?
-    return ClientEvent(Array(json.utf8), ref: &ref)
+    var head = ClientEvent.Head()
+    return ClientEvent(Array(json.utf8), &head)
   }
 
   @Test(arguments: [
@@ -14,9 +14,34 @@ struct EventTests {
     (#"{"type":"typing","ref":7}"#, nil), (#"{"type":"typing"}"#, nil), (#"["ref"]"#, nil),
   ])
   func refIsReadFromAnyObject(_ json: String, _ expected: String?) {
-    var ref: String?
-    _ = ClientEvent(Array(json.utf8), ref: &ref)
-    #expect(ref == expected)
+    var head = ClientEvent.Head()
+    _ = ClientEvent(Array(json.utf8), &head)
+    #expect(head.ref == expected)
+  }
+
+  @Test(arguments: [
+    (#"{"type":"say","room":"/tea"}"#, "/tea"), (#"{"type":"typing","room":"/cafe\u0301"}"#, "/caf\u{e9}"),
+    (#"{"type":"typing","room":null}"#, nil), (#"{"type":"typing"}"#, nil), (#"{"type":"typing","room":"tea"}"#, nil),
+  ])
+  func roomIsReadFromAnyEvent(_ json: String, _ expected: String?) {
+    var head = ClientEvent.Head()
+    _ = ClientEvent(Array(json.utf8), &head)
+    let isValid = head.room == nil || expected != nil
+    #expect(head.normalizeRoom(limit: 10) == isValid)
+    #expect(head.room.map { Array($0.utf8) } == expected.map { Array($0.utf8) })
+  }
+
+  @Test(arguments: ["/", "/tea", "/tea/", "/a/b", "/...", "/.a", "/%ff", "/a b", "/\u{1F600}"])
+  func normalizedPathIsARoom(_ path: String) { #expect(path.roomName(limit: 10) == path) }
+
+  @Test(arguments: ["", "tea", "//", "/a//b", "/./a", "/a/..", "/.", "/\0", "/1234567890", "\u{0301}/", "/a/../b"])
+  func otherPathIsNoRoom(_ path: String) { #expect(path.roomName(limit: 10) == nil) }
+
+  @Test func eventsOfARoomGetTheMemberRoom() throws {
+    let logs = RoomLogs(room: "/a\"b")
+    #expect(
+      String(decoding: logs.withRoom(Array(#"{"type":"typing"}"#.utf8)[...]), as: UTF8.self)
+        == #"{"room":"/a\"b","type":"typing"}"#)
   }
 
   @Test func eventsAreRead() {
@@ -51,7 +76,7 @@ struct EventTests {
     #"{"type":"rename","name":"\ud800"}"#, #"{"type":"rename","name":"\udc00\ud800"}"#,
     #"{"type":"typing"} "#.dropLast().dropLast() + "",
     #"{"type":"typing"}{"type":"typing"}"#, "{'type':'typing'}", "{\"type\":\"ty\nping\"}",
-    #"{"type":"typing","x":NaN}"#,
+    #"{"type":"typing","x":NaN}"#, #"{"type":"enter","room":5}"#, #"{"type":"say","room":[]}"#,
   ])
   func other_texts_are_malformed_events(_ json: String) {
     #expect(event(json) == nil)

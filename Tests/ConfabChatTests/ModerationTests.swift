@@ -172,8 +172,8 @@ import Testing
     ) throws
   {
     let json = #"{"type":"ban","name":"x"\#(duration.map { ",\"for\":\($0)" } ?? "")}"#
-    var ref: String?
-    guard case .moderate(let event) = ClientEvent(Array(json.utf8), ref: &ref) else {
+    var head = ClientEvent.Head()
+    guard case .moderate(let event) = ClientEvent(Array(json.utf8), &head) else {
       Issue.record("\(json)")
       return
     }

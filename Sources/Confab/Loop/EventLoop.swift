@@ -98,6 +98,10 @@ public final class EventLoop: @unchecked Sendable {
 
   /// ``Configuration/handshakeTimeout``.
   package var handshakeTimeout: Duration { configuration.handshakeTimeout }
+  /// ``Configuration/maxRoomsPerConnection``.
+  package var maxRoomsPerConnection: Int { configuration.maxRoomsPerConnection }
+  /// ``Configuration/maxPathLength``.
+  package var maxPathLength: Int { configuration.maxPathLength }
 
   /// Whether the cookies of a request may identify its user, because the origin of its page is allowed by name.
   package func admitsCookies(of request: RequestHead) -> Bool {

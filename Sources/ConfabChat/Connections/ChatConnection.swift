@@ -11,7 +11,7 @@ class ChatConnection {
   /// Nil without an admission.
   final let admitted: ClientAdmission?
   final var client: AdmittedClient? { admitted?.client }
-  /// The restrictions of the client.
+  /// The restrictions of the client in ``room``.
   final let standing: Standing
 
   init(_ reference: consuming RoomReference, _ client: AdmittedClient?, _ standing: Standing) {
@@ -32,9 +32,23 @@ class ChatConnection {
   /// Handles that the server will close the connection.
   func moving(_ connection: Connection, after delay: Duration) {}
 
-  /// Removes the connection from the room.
+  /// Removes the connection from its rooms.
   func closed(_ connection: Connection) {}
 
-  /// Sends an event, if the protocol has events.
-  func inform(_ event: any ServerEvent, _ connection: Connection) {}
+  /// Returns the restrictions of the client in a room; nil if it is not in the room.
+  func standing(in room: ChatRoom) -> Standing? { room === self.room ? standing : nil }
+
+  /// Sends an event of a room, if the protocol has events.
+  func inform(_ event: any ServerEvent, in room: ChatRoom, _ connection: Connection) {}
+
+  /// Ends the stay of a client that may not be in the room any more.
+  func end(in room: ChatRoom, reason: String, _ connection: Connection) {
+    connection.close(.notAdmitted, reason: reason)
+    // It leaves the room now, even if it does not answer the close frame.
+    closed(connection)
+    connection.handlerState = nil
+  }
+
+  /// Handles that the client has been admitted again, maybe with other rights.
+  func wasRenewed(_ connection: Connection) { standing.forget() }
 }

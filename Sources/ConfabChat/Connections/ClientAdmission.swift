@@ -44,9 +44,9 @@ final class ClientAdmission {
       return done(error)
     }
     isAsked = false
-    state.standing.forget()
     state.watchExpiry(connection)
     done(nil)
+    state.wasRenewed(connection)
   }
 }
 

@@ -13,7 +13,7 @@ final class PlainConnection: ChatConnection {
     self.quota = quota
     super.init(reference, client, standing)
     room.add(connection)
-    checkAfterJoining(connection)
+    checkAfterJoining(room, standing, connection)
   }
 
   override func received(_ message: Message, from connection: Connection) {
@@ -22,7 +22,7 @@ final class PlainConnection: ChatConnection {
       return connection.close(.tryAgainLater, reason: "too many messages are waiting")
     }
     // The protocol has no errors, and to close the connection would end reading, too.
-    if mute != nil { return }
+    if standing.mute(of: client) != nil { return }
     room.publish(message, quota)
   }
 

@@ -17,10 +17,10 @@ final class RichConnection: ChatConnection {
   private static let renameCost = 60
 
   /// Delay in ms after which a client should retry while too many messages are pending.
-  private static let fullRetry = 1000
+  static let fullRetry = 1000
 
   /// Nil if the engine is not shared.
-  private let quota: PublisherQuota?
+  let quota: PublisherQuota?
   private let errors: ErrorCounts
   /// The hello and the events after it, while the room does not have all messages that the client has; otherwise nil.
   private var waiting: [OwnedMessage]?
@@ -32,9 +32,11 @@ final class RichConnection: ChatConnection {
   private var renameRate: TokenBucket
   private let maxBytes: Int
   private var malformed = 0
-  /// `ref` of the current event, for errors about it.
-  private(set) var ref: String?
-  private var typedAt: ContinuousClock.Instant?
+  /// Head of the current event, for errors about it.
+  private(set) var head = ClientEvent.Head()
+  var typedAt: ContinuousClock.Instant?
+  /// The rooms besides that of the path.
+  var entered = EnteredRooms()
 
   init(
     in reference: consuming RoomReference, _ client: AdmittedClient?, _ standing: Standing, _ quota: PublisherQuota?,
@@ -59,6 +61,27 @@ final class RichConnection: ChatConnection {
     admitted?.end()
     if waiting != nil { room.stopWaiting(connection) }
     if let member { room.leave(member, connection) }
+    leaveEnteredRooms(connection)
+  }
+
+  // MARK: Rooms
+
+  override func standing(in room: ChatRoom) -> Standing? {
+    if let entered = entered[room.name], entered.room === room { return entered.standing }
+    return super.standing(in: room)
+  }
+
+  /// A client that may not be in an entered room any more keeps its connection.
+  override func end(in room: ChatRoom, reason: String, _ connection: Connection) {
+    if !leave(room.name, connection) { super.end(in: room, reason: reason, connection) }
+  }
+
+  /// Leaves the rooms that the new identity may not enter.
+  override func wasRenewed(_ connection: Connection) {
+    super.wasRenewed(connection)
+    entered.forgetRestrictions()
+    guard let identity = client?.identity else { return }
+    for name in entered.names where !identity.mayEnter(name) { _ = leave(name, connection) }
   }
 
   /// Continues after the room has caught up, or after the maximum waiting time.
@@ -73,7 +96,7 @@ final class RichConnection: ChatConnection {
   override func received(_ message: Message, from connection: Connection) {
     // Events that were read together with the hello. Reading is paused.
     guard waiting == nil else { return waiting!.append(OwnedMessage(message)) }
-    ref = nil
+    head = ClientEvent.Head()
     guard message.bytes.count <= maxBytes else {
       return sendError(ErrorEvent(.textTooLong, "event too long: at most \(maxBytes) bytes"), connection)
     }
@@ -81,50 +104,90 @@ final class RichConnection: ChatConnection {
     let now = connection.loop.now
     let retryAfter = rate.takeIfAvailable(1, now: now).map { Int($0) }
     if retryAfter == nil { rate.take(message.bytes.count / RichConnection.bytesPerEvent, now: now) }
-    guard message.kind == .text, let event = ClientEvent([UInt8](message), ref: &ref) else {
+    guard message.kind == .text, let event = ClientEvent([UInt8](message), &head) else {
       return countMalformed(connection)
     }
+    let isRoomValid = head.normalizeRoom(limit: connection.loop.maxPathLength)
     if let retryAfter {
       let text = "too many events"
       return sendError(ErrorEvent(.rateLimited, text, tag: event.tag, retryAfter: retryAfter), connection)
     }
     if case .hello(let hello) = event {
-      guard member != nil || hasWaited || room.hasCaughtUp(with: hello, connection) else {
+      head.room = nil
+      guard member != nil || hasWaited || hasCaughtUp(with: hello, connection) else {
         return wait(with: message, connection)
       }
       return welcome(hello, connection)
     }
-    if case .token(let token) = event { return renew(with: token, connection) }
+    if case .token(let token) = event {
+      head.room = nil
+      return renew(with: token, connection)
+    }
     if case .unknown = event { return sendError(ErrorEvent(.unknownType, "unknown event type"), connection) }
     guard let member else {
       return sendError(ErrorEvent(.notIntroduced, "hello required", tag: event.tag), connection)
     }
+    guard isRoomValid else {
+      return sendError(ErrorEvent(.roomInvalid, "invalid room", tag: event.tag), connection)
+    }
+    if case .enter(let enter) = event { return self.enter(enter, head, connection) }
+    if case .leave = event { return leave(head, connection) }
+    guard let membership = membership(member) else {
+      return sendError(ErrorEvent(.notEntered, "room not entered", tag: event.tag), connection)
+    }
     switch event {
-    case .hello, .token, .unknown: break
-    case .say(let say): publish(say, member, connection)
-    case .typing: if allows(.say, connection) { typing(member, connection) }
-    case .history(let request): history(request, connection)
-    case .rename(let rename): self.rename(rename, member, connection)
-    case .edit(let edit): change(.edit(of: edit.id), to: edit.text, member, connection)
-    case .remove(let remove): change(.removal(of: remove.id), to: nil, member, connection)
-    case .moderate(let event): moderate(event, by: member, connection)
+    case .hello, .token, .enter, .leave, .unknown: break
+    case .say(let say): publish(say, membership, connection)
+    case .typing: if allows(.say, in: membership, connection) { typing(membership, connection) }
+    case .history(let request): history(request, membership, connection)
+    case .rename(let rename): self.rename(rename, membership, connection)
+    case .edit(let edit): change(.edit(of: edit.id), to: edit.text, membership, connection)
+    case .remove(let remove): change(.removal(of: remove.id), to: nil, membership, connection)
+    case .moderate(let event): moderate(event, membership, connection)
     }
   }
 
-  func sendError(_ error: ErrorEvent, _ connection: Connection) { sendError(error, ref: ref, connection) }
+  /// Returns the client's membership of the room of the current event; nil if it is not in the room.
+  private func membership(_ member: Member) -> Membership? {
+    guard let name = head.room, name != room.name else {
+      return Membership(room: room, member: member, standing: standing)
+    }
+    guard let entered = entered[name], let member = entered.member else { return nil }
+    return Membership(room: entered.room, member: member, standing: entered.standing, entered: entered)
+  }
 
-  func sendError(_ error: ErrorEvent, ref: String?, _ connection: Connection) {
+  /// Sends an error about the current event.
+  func sendError(_ error: ErrorEvent, _ connection: Connection) { sendError(error, about: head, connection) }
+
+  /// Sends an error about an event.
+  func sendError(_ error: ErrorEvent, about head: ClientEvent.Head, _ connection: Connection) {
     errors.note(error.code)
     var error = error
-    error.ref = ref
+    (error.ref, error.room) = (head.ref, head.room)
     connection.send(error)
   }
 
-  override func inform(_ event: any ServerEvent, _ connection: Connection) { connection.send(event) }
+  override func inform(_ event: any ServerEvent, in room: ChatRoom, _ connection: Connection) {
+    let json = event.json
+    send(json[...], ofRoom: room.name, connection)
+  }
+
+  /// Sends an event of a room, unless the client has left it.
+  func send(_ json: ArraySlice<UInt8>, ofRoom name: String, _ connection: Connection) {
+    if let room = entered[name]?.room {
+      connection.send(Message(.text, room.withRoom(json).span))
+    } else if name == room.name {
+      connection.send(Message(.text, json.span))
+    }
+  }
 
   /// Charges the client's rate for a response.
   func charge(response count: Int, _ connection: Connection) {
     rate.take(count / RichConnection.responseBytesPerEvent, now: connection.loop.now)
+  }
+
+  private func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
+    room.hasCaughtUp(with: hello, connection) { (connection.handlerState as? RichConnection)?.resume(connection) }
   }
 
   private func wait(with message: Message, _ connection: Connection) {
@@ -143,44 +206,57 @@ final class RichConnection: ChatConnection {
     }
   }
 
+  /// The client's name in the room of the path; nil if another connection has replaced this one.
+  func ownName(_ connection: Connection) -> Name? { member.flatMap { room.name(of: $0, connection) } }
+
   // MARK: Names
 
-  private func welcome(_ hello: ClientEvent.Hello, _ connection: Connection) {
+  private func welcome(_ given: ClientEvent.Hello, _ connection: Connection) {
     guard member == nil else {
       return sendError(ErrorEvent(.alreadyIntroduced, "hello already sent: use rename"), connection)
     }
-    guard let hello = admitted(hello, connection) else { return }
+    let hello: ClientEvent.Hello
+    do throws(ErrorEvent) {
+      hello = try admitted(given, to: room)
+    } catch {
+      sendError(error, connection)
+      let reason = error.restriction?.reason
+      return connection.close(.notAdmitted, reason: reason.map { "banned: \($0)" } ?? "banned")
+    }
     guard let name = client?.name ?? Name(hello.name ?? "", limit: room.options.maxNameLength) else {
       return rejectName(connection)
     }
     do throws(ChatRoom.NameTaken) {
-      guard let session = try room.welcome(hello, as: name, client, at: standing.address, connection) else { return }
-      (member, standing.guest) = (session.member, session.guest)
-      checkAfterJoining(connection)
+      guard
+        let join = try room.welcome(hello, as: name, client, at: standing.address, connection, isEntered: false)
+      else { return }
+      (member, standing.guest) = (join.session.member, join.session.guest)
+      checkAfterJoining(room, standing, connection)
     } catch {
       reject(error, connection)
     }
   }
 
-  private func rename(_ rename: ClientEvent.Rename, _ member: Member, _ connection: Connection) {
+  private func rename(_ rename: ClientEvent.Rename, _ membership: Membership, _ connection: Connection) {
     if let retryAfter = renameRate.takeIfAvailable(RichConnection.renameCost, now: connection.loop.now) {
       return sendError(ErrorEvent(.rateLimited, "too many renames", retryAfter: Int(retryAfter)), connection)
     }
     guard client?.name == nil else {
       return sendError(ErrorEvent(.forbidden, "the name is verified"), connection)
     }
-    if rejectsAsMuted(connection) { return }
+    if rejectsAsMuted(in: membership, connection) { return }
     guard let name = Name(rename.name, limit: room.options.maxNameLength) else { return rejectName(connection) }
     do throws(ChatRoom.NameTaken) {
-      try room.rename(member, to: name, connection)
+      try membership.room.rename(membership.member, to: name, connection)
     } catch {
       reject(error, connection)
     }
   }
 
-  private func rejectName(_ connection: Connection) {
-    let text = "invalid name: must have 1 to \(room.options.maxNameLength) visible characters"
-    sendError(ErrorEvent(.nameInvalid, text), connection)
+  private func rejectName(_ connection: Connection) { sendError(nameInvalid, connection) }
+
+  var nameInvalid: ErrorEvent {
+    ErrorEvent(.nameInvalid, "invalid name: must have 1 to \(room.options.maxNameLength) visible characters")
   }
 
   private func reject(_ error: ChatRoom.NameTaken, _ connection: Connection) {
@@ -192,8 +268,10 @@ final class RichConnection: ChatConnection {
   override var asksForToken: Bool { true }
 
   /// Whether the client may do this. Otherwise it gets an error.
-  private func allows(_ right: Rights, _ connection: Connection, tag: String? = nil) -> Bool {
-    if may(right) { return right != .say || !rejectsAsMuted(connection, tag: tag) }
+  func allows(
+    _ right: Rights, in membership: Membership, _ connection: Connection, tag: String? = nil
+  ) -> Bool {
+    if may(right) { return right != .say || !rejectsAsMuted(in: membership, connection, tag: tag) }
     let text = right == .say ? "sending is not allowed" : "history is not allowed"
     sendError(ErrorEvent(.forbidden, text, tag: tag), connection)
     return false
@@ -205,94 +283,14 @@ final class RichConnection: ChatConnection {
       let text = "a token is being checked"
       return sendError(ErrorEvent(.rateLimited, text, retryAfter: RichConnection.fullRetry), connection)
     }
-    admitted.renew(with: token, connection) { [weak connection, ref] error in
+    admitted.renew(with: token, connection) { [weak connection, head] error in
       guard let connection, let state = connection.handlerState as? RichConnection, let client = state.client else {
         return
       }
-      guard let error else { return connection.send(AdmittedEvent(client.identity)) }
-      state.ref = ref
-      state.sendError(ErrorEvent(error.eventCode, error.message), connection)
-    }
-  }
-
-  // MARK: Messages
-
-  private func publish(_ say: ClientEvent.Say, _ member: Member, _ connection: Connection) {
-    guard let text = say.text, say.tag != nil else { return countMalformed(connection, tag: say.tag) }
-    guard let tag = say.tag.flatMap({ Tag($0) }) else {
-      let text = "invalid tag: must have 1 to \(Tag.maxLength) ASCII letters, digits, - and _"
-      return sendError(ErrorEvent(.tagInvalid, text, tag: say.tag), connection)
-    }
-    guard allows(.say, connection, tag: tag.text) else { return }
-    if rejectsAsExhausted(connection, tag: tag) { return }
-    guard let text = checked(text, tag, connection) else { return }
-    if let json = room.publish(text, tag: tag, from: member, connection, quota) {
-      connection.send(Message(.text, json.span))
-    }
-  }
-
-  /// Returns a text that is valid. Otherwise sends an error and returns nil.
-  private func checked(_ text: String, _ tag: Tag? = nil, _ connection: Connection) -> Text? {
-    do throws(Text.Invalid) {
-      return try Text(text, limit: room.options.maxTextLength)
-    } catch {
-      switch error {
-      case .empty: sendError(ErrorEvent(.textEmpty, "empty text", tag: tag?.text), connection)
-      case .tooLong:
-        let text = "text too long: at most \(room.options.maxTextLength) characters"
-        sendError(ErrorEvent(.textTooLong, text, tag: tag?.text), connection)
+      guard let error else {
+        return connection.send(AdmittedEvent(client.identity))
       }
-      return nil
+      state.sendError(ErrorEvent(error.eventCode, error.message), about: head, connection)
     }
-  }
-
-  private func change(_ entry: EntryKind, to text: String?, _ member: Member, _ connection: Connection) {
-    var checkedText: Text?
-    if let text {
-      checkedText = checked(text, nil, connection)
-      if checkedText == nil { return }
-    }
-    let isModerator = text == nil && client?.rights.contains(.moderate) ?? false
-    // A muted client may remove its messages.
-    guard isModerator || text == nil && may(.say) || allows(.say, connection) else { return }
-    if rejectsAsExhausted(connection) { return }
-    switch room.publish(entry, checkedText, by: member, isModerator: isModerator, connection, quota) {
-    case nil: break
-    case .notStored: sendError(ErrorEvent(.historyGone, "message no longer stored"), connection)
-    case .notAllowed: sendError(ErrorEvent(.forbidden, "message of another member"), connection)
-    case .tooLate: sendError(ErrorEvent(.forbidden, "message too old to be changed"), connection)
-    }
-  }
-
-  /// Rejects an event because too many messages are pending, if so. Returns whether they are.
-  private func rejectsAsExhausted(_ connection: Connection, tag: Tag? = nil) -> Bool {
-    guard let quota, quota.isExhausted else { return false }
-    let text = "too many messages are waiting"
-    sendError(ErrorEvent(.rateLimited, text, tag: tag?.text, retryAfter: RichConnection.fullRetry), connection)
-    return true
-  }
-
-  /// Handles that the engine has rejected a text of this connection.
-  func rejected(_ tag: String, _ connection: Connection) {
-    ref = nil
-    sendError(ErrorEvent(.textTooLong, "text too long for the broker", tag: tag), connection)
-  }
-
-  private func typing(_ member: Member, _ connection: Connection) {
-    let now = ContinuousClock.now
-    if let typedAt, now - typedAt < RichConnection.typingInterval { return }
-    typedAt = now
-    room.typing(member, connection)
-  }
-
-  private func history(_ request: ClientEvent.HistoryRequest, _ connection: Connection) {
-    guard (request.before == nil) != (request.after == nil) else { return countMalformed(connection) }
-    guard allows(.history, connection) else { return }
-    guard let page = room.page(request) else {
-      return sendError(ErrorEvent(.historyGone, "messages no longer stored"), connection)
-    }
-    let json = page.json
-    connection.send(Message(.text, json.span))
-    charge(response: json.count, connection)
   }
 }

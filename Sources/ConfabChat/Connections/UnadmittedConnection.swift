@@ -10,8 +10,8 @@ final class UnadmittedConnection {
   /// The hello, and what was read together with it. While there are any, nothing else is read.
   private var messages: [OwnedMessage] = []
   private var pendingBytes = 0
-  /// `ref` of the hello.
-  private var ref: String?
+  /// The head of the hello.
+  private var head = ClientEvent.Head()
   private var isDecided = false
   private var isEnded = false
   private var task: Task<Void, Never>?
@@ -45,7 +45,7 @@ final class UnadmittedConnection {
     }
     messages.append(OwnedMessage(message))
     guard isRich, messages.count == 1 else { return }
-    guard message.kind == .text, let event = ClientEvent([UInt8](message), ref: &ref)
+    guard message.kind == .text, let event = ClientEvent([UInt8](message), &head)
     else { return end(ErrorEvent(.malformed, "malformed event"), .policyViolation, connection) }
     guard case .hello(let hello) = event else {
       return end(ErrorEvent(.notIntroduced, "hello required", tag: event.tag), .policyViolation, connection)
@@ -117,7 +117,7 @@ final class UnadmittedConnection {
     (isEnded, messages) = (true, [])
     if isRich {
       var error = error
-      error.ref = ref
+      error.ref = head.ref
       chat.errors.note(error.code)
       connection.send(error)
     }

@@ -169,7 +169,7 @@ final class Moderation: Sendable {
 
   private func enforce(_ changed: [Restriction], _ new: Restriction?, in room: ChatRoom) {
     room.forEachConnection { connection in
-      (connection.handlerState as? ChatConnection)?.restrictionsChanged(changed, new, connection)
+      (connection.handlerState as? ChatConnection)?.restrictionsChanged(changed, new, in: room, connection)
     }
   }
 }

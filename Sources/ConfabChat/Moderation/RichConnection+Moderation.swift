@@ -3,22 +3,23 @@ internal import Confab
 // The events of moderators, and the restrictions of other clients.
 
 extension RichConnection {
-  /// Returns the hello of a client that may enter. A banned client gets an error and is closed. A void session is left
-  /// out. A muted client does not get another name by its hello.
-  func admitted(_ hello: ClientEvent.Hello, _ connection: Connection) -> ClientEvent.Hello? {
-    if standing.moderation.isEmpty { return hello }
+  /// Returns the hello of a client that may enter a room. A void session is left out. A muted client does not get
+  /// another name by its hello.
+  ///
+  /// - Throws: an error with the ban of a banned client.
+  func admitted(_ hello: ClientEvent.Hello, to room: ChatRoom) throws(ErrorEvent) -> ClientEvent.Hello {
+    let moderation = standing.moderation
+    if moderation.isEmpty { return hello }
     let session = hello.session.flatMap { Session($0, in: room.name) }
     let client = ModeratedClient(client, session?.guest, at: standing.address)
-    if let ban = standing.moderation.ban(of: client, in: room.name) {
+    if let ban = moderation.ban(of: client, in: room.name) {
       var error = ErrorEvent(.banned, "banned")
       error.restriction = ban
-      sendError(error, connection)
-      connection.close(.notAdmitted, reason: ban.reason.map { "banned: \($0)" } ?? "banned")
-      return nil
+      throw error
     }
     var hello = hello
-    if let session, standing.moderation.kick(of: session.guest, in: room.name) != nil { hello.session = nil }
-    if let session, standing.moderation.mute(of: client, in: room.name) != nil,
+    if let session, moderation.kick(of: session.guest, in: room.name) != nil { hello.session = nil }
+    if let session, moderation.mute(of: client, in: room.name) != nil,
       let present = room.find(.member(session.member))
     {
       hello.name = present.name.text
@@ -27,8 +28,8 @@ extension RichConnection {
   }
 
   /// Rejects an event because the client is muted, if so. Returns whether it is.
-  func rejectsAsMuted(_ connection: Connection, tag: String? = nil) -> Bool {
-    guard let mute else { return false }
+  func rejectsAsMuted(in membership: Membership, _ connection: Connection, tag: String? = nil) -> Bool {
+    guard let mute = membership.standing.mute(of: client) else { return false }
     var error = ErrorEvent(.muted, "muted", tag: tag)
     error.restriction = mute
     sendError(error, connection)
@@ -37,33 +38,33 @@ extension RichConnection {
 
   // MARK: Moderators
 
-  func moderate(_ event: ModeratorEvent, by member: Member, _ connection: Connection) {
+  func moderate(_ event: ModeratorEvent, _ membership: Membership, _ connection: Connection) {
     guard client?.rights.contains(.moderate) ?? false else {
       return sendError(ErrorEvent(.forbidden, "moderating is not allowed"), connection)
     }
-    guard let kind = event.action.kind else { return list(after: event.after, connection) }
+    guard let kind = event.action.kind else { return list(after: event.after, membership, connection) }
     do throws(ErrorEvent) {
       if event.action.lifts {
-        try lift(kind, event, connection)
+        try lift(kind, event, membership, connection)
       } else {
-        try restrict(kind, event, by: member, connection)
+        try restrict(kind, event, membership, connection)
       }
     } catch {
       sendError(error, connection)
     }
   }
 
-  private func list(after id: String?, _ connection: Connection) {
-    let name = room.name
+  private func list(after id: String?, _ membership: Membership, _ connection: Connection) {
+    let name = membership.room.name
     let all = standing.moderation.list { $0.room?.isSame(as: name) ?? false }
     let rest = id.map { id in all.drop { $0.id <= id } } ?? all[...]
     let page = rest.prefix(RestrictionsEvent.maxCount)
-    let json = RestrictionsEvent(restrictions: page, more: page.count < rest.count, ref: ref).json
-    connection.send(Message(.text, json.span))
+    let json = RestrictionsEvent(restrictions: page, more: page.count < rest.count, ref: head.ref).json
+    send(json[...], ofRoom: membership.room.name, connection)
     charge(response: json.count, connection)
   }
 
-  private func found(_ subject: ModeratorEvent.Subject?) throws(ErrorEvent) -> FoundMember {
+  private func found(_ subject: ModeratorEvent.Subject?, in room: ChatRoom) throws(ErrorEvent) -> FoundMember {
     let found: FoundMember? =
       switch subject {
       case .name(let name): Name(name, limit: Name.greatestLimit).flatMap { room.find(.name($0)) }
@@ -75,12 +76,13 @@ extension RichConnection {
   }
 
   private func restrict(
-    _ kind: Restriction.Kind, _ event: ModeratorEvent, by member: Member, _ connection: Connection
+    _ kind: Restriction.Kind, _ event: ModeratorEvent, _ membership: Membership, _ connection: Connection
   ) throws(ErrorEvent) {
     let reason = try event.reason.flatMap { text throws(ErrorEvent) in try RichConnection.reason(text) }
     // Another connection has replaced this one, if there is none.
-    guard let moderator = room.find(.member(member)) else { return }
-    let found = try found(event.subject)
+    let room = membership.room
+    guard let moderator = room.find(.member(membership.member)) else { return }
+    let found = try found(event.subject, in: room)
     guard !found.isModerator else { throw ErrorEvent(.forbidden, "the member is a moderator") }
     let longest = room.options.maxGuestRestriction
     var (target, limit) = (found.target, Duration?.none)
@@ -94,17 +96,18 @@ extension RichConnection {
     let restriction = Restriction(
       kind, target, in: room.name, until: until, reason: reason, name: found.name.text, by: moderator.name.text,
       isByModerator: true)
-    try submit(.set(restriction), restriction, event.action, connection)
+    try submit(.set(restriction), restriction, event.action, membership, connection)
   }
 
   private func lift(
-    _ kind: Restriction.Kind, _ event: ModeratorEvent, _ connection: Connection
+    _ kind: Restriction.Kind, _ event: ModeratorEvent, _ membership: Membership, _ connection: Connection
   ) throws(ErrorEvent) {
+    let room = membership.room
     var id = ""
     if case .restriction(let text) = event.subject {
       id = text
     } else {
-      id = Restriction.id(kind, try found(event.subject).target, room.name)
+      id = Restriction.id(kind, try found(event.subject, in: room).target, room.name)
     }
     guard let restriction = standing.moderation[id], restriction.kind == kind,
       restriction.room?.isSame(as: room.name) ?? false
@@ -112,21 +115,24 @@ extension RichConnection {
     guard restriction.isByModerator else {
       throw ErrorEvent(.forbidden, "the \(kind.rawValue) is not of a moderator")
     }
-    try submit(.lift(id: id), restriction, event.action, connection)
+    try submit(.lift(id: id), restriction, event.action, membership, connection)
   }
 
   /// Makes a change, and responds when it is stored.
   private func submit(
-    _ change: RestrictionChange, _ restriction: Restriction, _ action: ModeratorEvent.Action, _ connection: Connection
+    _ change: RestrictionChange, _ restriction: Restriction, _ action: ModeratorEvent.Action, _ membership: Membership,
+    _ connection: Connection
   ) throws(ErrorEvent) {
+    let (room, loop) = (membership.room.name, connection.loop)
     do throws(ChatError) {
-      try standing.moderation.submit(change) { [weak connection, ref, loop = connection.loop] error in
+      try standing.moderation.submit(change) { [weak connection, head] error in
         loop.execute { [weak connection] in
           guard let connection, let state = connection.handlerState as? RichConnection else { return }
           guard let error else {
-            return connection.send(ModeratedEvent(action: action, restriction: restriction, ref: ref))
+            let json = ModeratedEvent(action: action, restriction: restriction, ref: head.ref).json
+            return state.send(json[...], ofRoom: room, connection)
           }
-          state.sendError(ErrorEvent(.unavailable, error.message), ref: ref, connection)
+          state.sendError(ErrorEvent(.unavailable, error.message), about: head, connection)
         }
       }
     } catch {

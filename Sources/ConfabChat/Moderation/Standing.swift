@@ -1,76 +1,87 @@
 internal import Confab
 
-/// The restrictions of one client in its room. Loop thread only.
+/// The restrictions of one client in one of its rooms. Loop thread only.
 final class Standing {
   let moderation: Moderation
   /// Nil if the client has no address.
   let address: AddressRange?
+  private let room: String
   /// Nil before the welcome, and for clients of the plain protocol.
   var guest: GuestID?
   /// Version of the restrictions in which ``isMuted`` was looked up.
   private var version = -1
   private var isMuted = false
   /// The mute that the client has been informed of; an array, because it is rare and large.
-  fileprivate var reported: [Restriction] = []
+  private var reported: [Restriction] = []
 
-  init(_ moderation: Moderation, at address: AddressRange?) { (self.moderation, self.address) = (moderation, address) }
+  init(_ moderation: Moderation, at address: AddressRange?, in room: String) {
+    (self.moderation, self.address, self.room) = (moderation, address, room)
+  }
 
   /// Looks the restrictions up again, because the client's rights have changed.
   func forget() { version = -1 }
 
-  fileprivate func mute(of client: @autoclosure () -> ModeratedClient, in room: String) -> Restriction? {
+  private func moderated(_ client: AdmittedClient?) -> ModeratedClient { ModeratedClient(client, guest, at: address) }
+
+  /// The mute of the client; nil if it may speak.
+  func mute(of client: AdmittedClient?) -> Restriction? {
     let version = moderation.version
     // A mute may have ended.
     if version == self.version && !isMuted { return nil }
-    let mute = moderation.mute(of: client(), in: room)
+    let mute = moderation.mute(of: moderated(client), in: room)
     (self.version, isMuted) = (version, mute != nil)
     return mute
+  }
+
+  /// The ban or kick of the client; nil if it may stay.
+  func expulsion(of client: AdmittedClient?) -> Restriction? {
+    moderation.ban(of: moderated(client), in: room) ?? guest.flatMap { moderation.kick(of: $0, in: room) }
+  }
+
+  func applies(_ restriction: Restriction, to client: AdmittedClient?) -> Bool {
+    restriction.applies(to: moderated(client), in: room)
+  }
+
+  /// Returns an event if the client is muted, or is not muted any more, and has not been informed of that.
+  fileprivate func report(to client: AdmittedClient?) -> (any ServerEvent)? {
+    let mute = mute(of: client)
+    let report = mute.map { [$0] } ?? []
+    guard report != reported else { return nil }
+    reported = report
+    return mute.map { MutedEvent(mute: $0) } ?? UnmutedEvent()
   }
 }
 
 extension ChatConnection {
-  private var moderated: ModeratedClient { ModeratedClient(client, standing.guest, at: standing.address) }
-
-  /// The mute of the client; nil if it may speak.
-  var mute: Restriction? { standing.mute(of: moderated, in: room.name) }
-
   /// Handles that restrictions have changed. `new` is the one that was made, if any.
-  func restrictionsChanged(_ changed: [Restriction], _ new: Restriction?, _ connection: Connection) {
-    let client = moderated
-    guard changed.contains(where: { $0.applies(to: client, in: room.name) }) else { return }
-    if let new, new.kind != .mute, new.isActive(at: WallClock.milliseconds), new.applies(to: client, in: room.name) {
-      return expel(new, connection)
+  func restrictionsChanged(_ changed: [Restriction], _ new: Restriction?, in room: ChatRoom, _ connection: Connection) {
+    guard let standing = standing(in: room), changed.contains(where: { standing.applies($0, to: client) }) else {
+      return
     }
-    reportMute(connection)
+    if let new, new.kind != .mute, new.isActive(at: WallClock.milliseconds), standing.applies(new, to: client) {
+      return expel(new, from: room, standing, connection)
+    }
+    reportMute(in: room, standing, connection)
   }
 
   /// Applies restrictions that were made while the client joined, when it was not among the room's connections yet.
-  func checkAfterJoining(_ connection: Connection) {
+  func checkAfterJoining(_ room: ChatRoom, _ standing: Standing, _ connection: Connection) {
     if standing.moderation.isEmpty { return }
-    let kick = standing.guest.flatMap { standing.moderation.kick(of: $0, in: room.name) }
-    if let expulsion = standing.moderation.ban(of: moderated, in: room.name) ?? kick {
-      return expel(expulsion, connection)
-    }
-    reportMute(connection)
+    if let expulsion = standing.expulsion(of: client) { return expel(expulsion, from: room, standing, connection) }
+    reportMute(in: room, standing, connection)
   }
 
-  /// Informs the client if it is muted, or is not muted any more.
-  func reportMute(_ connection: Connection) {
-    let mute = mute
-    let report = mute.map { [$0] } ?? []
-    guard report != standing.reported else { return }
-    standing.reported = report
-    inform(mute.map { MutedEvent(mute: $0) } ?? UnmutedEvent(), connection)
+  private func reportMute(in room: ChatRoom, _ standing: Standing, _ connection: Connection) {
+    if let event = standing.report(to: client) { inform(event, in: room, connection) }
   }
 
-  /// Closes a client that is kicked or banned.
-  private func expel(_ restriction: Restriction, _ connection: Connection) {
+  /// Removes a client that is kicked or banned.
+  private func expel(
+    _ restriction: Restriction, from room: ChatRoom, _ standing: Standing, _ connection: Connection
+  ) {
+    inform(ExpelledEvent(restriction: restriction), in: room, connection)
     let what = restriction.kind == .kick ? "kicked" : "banned"
-    inform(ExpelledEvent(restriction: restriction), connection)
-    connection.close(.notAdmitted, reason: restriction.reason.map { "\(what): \($0)" } ?? what)
-    // It leaves the room now, even if it does not answer the close frame.
-    closed(connection)
-    connection.handlerState = nil
+    end(in: room, reason: restriction.reason.map { "\(what): \($0)" } ?? what, connection)
     if restriction.kind == .kick, let guest = standing.guest, restriction.target != .guest(guest, network: nil) {
       standing.moderation.void(guest, by: restriction)
     }
@@ -93,7 +104,7 @@ struct UnmutedEvent: ServerEvent {
   func write(to object: inout JSONWriter) { object.member("type", "unmuted") }
 }
 
-/// The client is kicked or banned, and will be closed.
+/// The client is kicked or banned, and leaves the room.
 struct ExpelledEvent: ServerEvent {
   let restriction: Restriction
 

@@ -11,6 +11,8 @@ enum ClientEvent {
   case remove(Remove)
   case token(String)
   case moderate(ModeratorEvent)
+  case enter(Hello)
+  case leave
   case unknown(String)
 
   struct Hello {
@@ -21,6 +23,12 @@ enum ClientEvent {
     let epoch: String?
     let after: Int?
     let history: Int?
+
+    fileprivate init(_ object: JSONObject<Key>) throws(WrongJSONType) {
+      (name, token) = (try object.text(.name), try object.text(.token))
+      (session, epoch) = (try object.text(.session), try object.text(.epoch))
+      (after, history) = (try object.number(.after), try object.number(.history))
+    }
   }
 
   /// A member of the wrong type is nil, so that an error can still have the tag.
@@ -49,7 +57,7 @@ enum ClientEvent {
   }
 
   enum Key: Int, CaseIterable {
-    case type, name, session, epoch, after, history, tag, text, before, count, ref, id, token
+    case type, name, session, epoch, after, history, tag, text, before, count, ref, id, token, room
     case member, `for`, reason, restriction
 
     static let all = allCases.map { Array("\($0)".utf8) }
@@ -66,14 +74,32 @@ enum ClientEvent {
   /// A name of 1 KiB takes 6 KiB as escapes. Session, epoch and tag have at most 64 bytes.
   private static let maxOtherBytes = 8 << 10
 
+  /// Members that any event may have.
+  struct Head {
+    /// Identifier of the event, if it is a valid tag, so that errors about the event can return it.
+    var ref: String?
+    /// The room of the event; nil if it has none, which means the room of the path.
+    var room: String?
+
+    /// Replaces the path of the room by the room's name. Returns false, and sets no room, if the path is invalid.
+    mutating func normalizeRoom(limit: Int) -> Bool {
+      guard let path = room else { return true }
+      room = path.roomName(limit: limit)
+      return room != nil
+    }
+  }
+
   /// Parses an event. Nil if it is malformed: invalid JSON, not an object, without a type, or with a member of the
   /// wrong type.
   ///
-  /// - Parameter ref: set to the event's `ref` if that is a valid tag, so that errors about the event can return it.
-  init?(_ bytes: [UInt8], ref: inout String?) {
+  /// - Parameter head: set to the event's head.
+  init?(_ bytes: [UInt8], _ head: inout Head) {
     guard let object = JSONObject<Key>(bytes, names: Key.all) else { return nil }
-    ref = (try? object.text(.ref)).flatMap { Tag($0)?.text }
-    do throws(WrongJSONType) { try self.init(object) } catch { return nil }
+    head.ref = (try? object.text(.ref)).flatMap { Tag($0)?.text }
+    do throws(WrongJSONType) {
+      try self.init(object)
+      head.room = try object.text(.room)
+    } catch { return nil }
   }
 
   private init(_ object: JSONObject<Key>) throws(WrongJSONType) {
@@ -86,11 +112,9 @@ enum ClientEvent {
       return number
     }
     switch try required(.type) {
-    case "hello":
-      self = .hello(
-        Hello(
-          name: try object.text(.name), token: try object.text(.token), session: try object.text(.session),
-          epoch: try object.text(.epoch), after: try object.number(.after), history: try object.number(.history)))
+    case "hello": self = .hello(try Hello(object))
+    case "enter": self = .enter(try Hello(object))
+    case "leave": self = .leave
     case "say": self = .say(Say(tag: try? object.text(.tag), text: try? object.text(.text)))
     case "typing": self = .typing
     case "history":

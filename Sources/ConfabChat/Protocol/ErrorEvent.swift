@@ -6,6 +6,8 @@ struct ErrorEvent: ServerEvent, Error {
   let message: String
   var tag: String?
   var ref: String?
+  /// The room of the event; nil if the event had none.
+  var room: String?
   var proposal: String?
   /// Delay before a retry, in milliseconds.
   var retryAfter: Int?
@@ -15,6 +17,7 @@ struct ErrorEvent: ServerEvent, Error {
   enum Code: String, CaseIterable {
     case nameTaken, nameInvalid, notIntroduced, alreadyIntroduced, malformed, unknownType, textTooLong, textEmpty
     case tagInvalid, rateLimited, historyGone, muted, banned, notFound, tooManyRestrictions
+    case roomInvalid, notEntered, tooManyRooms
     case tokenRequired, tokenInvalid, tokenExpired, forbidden, unavailable
   }
 
@@ -33,6 +36,7 @@ struct ErrorEvent: ServerEvent, Error {
     object.member("reason", restriction?.reason)
     object.member("ref", ref)
     object.member("retryAfter", retryAfter)
+    object.member("room", room)
     object.member("tag", tag)
     object.member("type", "error")
     object.member("until", restriction?.until.map { Int($0) })

@@ -154,8 +154,11 @@ struct WelcomeEvent: ServerEvent {
     let burst: Int
     /// Seconds in which a client may change its own message.
     let change: Int
+    /// Maximum number of rooms of one connection.
+    let rooms: Int
 
-    init(_ options: ChatOptions) {
+    init(_ options: ChatOptions, rooms: Int) {
+      self.rooms = rooms
       (text, name) = (options.maxTextLength, options.maxNameLength)
       (rate, burst) = (options.maxEventRate, options.maxEventBurst)
       change = Int(options.maxChangeAge.components.seconds)
@@ -173,6 +176,7 @@ struct WelcomeEvent: ServerEvent {
       object.member("change", limits.change)
       object.member("name", limits.name)
       object.member("rate", limits.rate)
+      object.member("rooms", limits.rooms)
       object.member("text", limits.text)
     }
     object.member("member", member.text)
@@ -237,6 +241,16 @@ struct TypingEvent: ServerEvent {
   func write(to object: inout JSONWriter) {
     object.member("name", name)
     object.member("type", "typing")
+  }
+}
+
+/// The client has left a room that it had entered.
+struct LeftEvent: ServerEvent {
+  let room: String
+
+  func write(to object: inout JSONWriter) {
+    object.member("room", room)
+    object.member("type", "left")
   }
 }
 

@@ -17,11 +17,12 @@ final class ChatRoom: Sendable {
   weak let rooms: ChatRooms?
 
   private let budget: HistoryBudget
-  private let logs = RoomLogs()
+  private let logs: RoomLogs
   private let state: Mutex<RoomState>
 
   init(name: String, options: ChatOptions, budget: HistoryBudget, engine: any Engine, rooms: ChatRooms? = nil) {
     (self.name, self.options, self.budget, self.rooms) = (name, options, budget, rooms)
+    logs = RoomLogs(room: name)
     state = Mutex(RoomState(name: name, options, logs, budget, isAvailable: engine.isAvailable))
     let engineRoom = engine.open(name, self)
     let sendPresence: @Sendable (EventLoop) -> Void = { [weak self] in self?.sendPresence(on: $0) }
@@ -108,10 +109,12 @@ final class ChatRoom: Sendable {
     case tooLate
   }
 
-  /// Whether the room has all messages that a client has. If not, the connection's ``RichConnection`` resumes when it
+  /// Whether the room has all messages that a client has. If not, `resume` is called on the connection's loop when it
   /// does.
-  func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
-    state.withLock { $0.hasCaughtUp(with: hello, connection) }
+  func hasCaughtUp(
+    with hello: ClientEvent.Hello, _ connection: Connection, _ resume: @escaping @Sendable () -> Void
+  ) -> Bool {
+    state.withLock { $0.hasCaughtUp(with: hello, connection, resume) }
   }
 
   /// Stops the connection's waiting for messages.
@@ -119,16 +122,23 @@ final class ChatRoom: Sendable {
 
   /// Adds a client by name and sends the welcome; messages published afterwards follow it. Nil if a newer connection
   /// has the client's session: then this one is closed.
+  ///
+  /// - Parameter isEntered: whether the room is not that of the connection's path. Its events then have the member
+  ///   `room`.
+  /// - Returns: also the size of the welcome.
   func welcome(
     _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, at address: AddressRange?,
-    _ connection: Connection
-  ) throws(NameTaken) -> Session? {
-    let join = try state.withLock { state throws(NameTaken) in
-      try state.welcome(hello, as: name, client, at: address, connection)
+    _ connection: Connection, isEntered: Bool
+  ) throws(NameTaken) -> (session: Session, welcomeBytes: Int)? {
+    let result = try state.withLock { state throws(NameTaken) in
+      try state.welcome(hello, as: name, client, at: address, connection, isEntered: isEntered)
     }
-    (join == nil ? connection : join?.replaced)?.closeReplaced()
-    return join?.session
+    (result == nil ? connection : result?.join.replaced)?.closeReplaced()
+    return result.map { ($0.join.session, $0.bytes) }
   }
+
+  /// Returns the name of a member; nil if another connection has replaced this one.
+  func name(of member: Member, _ connection: Connection) -> Name? { state.withLock { $0.name(of: member, connection) } }
 
   /// Renames a member, and confirms that to its connection.
   func rename(_ member: Member, to name: Name, _ connection: Connection) throws(NameTaken) {
@@ -137,6 +147,14 @@ final class ChatRoom: Sendable {
 
   /// Removes a member, unless the connection has been replaced.
   func leave(_ member: Member, _ connection: Connection) { state.withLock { $0.leave(member, connection) } }
+
+  /// Removes a member that has entered the room, and whose connection stays open.
+  func leaveEntered(_ member: Member, _ connection: Connection) {
+    state.withLock { $0.leaveEntered(member, connection) }
+  }
+
+  /// Returns an encoded event with the member `room`.
+  func withRoom(_ json: ArraySlice<UInt8>) -> [UInt8] { logs.withRoom(json) }
 
   /// Publishes a message of the rich protocol to all members, including the sender. If the room still has a message of
   /// the member with the tag, returns that message instead.

@@ -17,7 +17,7 @@ struct RoomState {
   init(name: String, _ options: ChatOptions, _ logs: RoomLogs, _ budget: HistoryBudget, isAvailable: Bool) {
     (self.name, self.options, self.logs, self.budget) = (name, options, logs, budget)
     stream = MessageStream(options, logs, budget)
-    presence = RoomPresence(room: name, logs.rich)
+    presence = RoomPresence(room: name, logs)
     self.isAvailable = isAvailable
   }
 
@@ -66,7 +66,7 @@ struct RoomState {
   mutating func setAvailable(_ isAvailable: Bool) {
     guard self.isAvailable != isAvailable else { return }
     self.isAvailable = isAvailable
-    if presence.audience.hasRich { logs.rich.append(AvailabilityEvent(available: isAvailable)) }
+    logs.append(AvailabilityEvent(available: isAvailable), to: presence.audience)
   }
 
   // MARK: Members
@@ -88,39 +88,63 @@ struct RoomState {
 
   /// Adds a client by name and sends the welcome; messages appended afterwards follow it. Nil if a newer connection has
   /// the client's session.
+  ///
+  /// - Parameter isEntered: whether the room is not that of the connection's path.
+  /// - Returns: also the size of the welcome.
   mutating func welcome(
     _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, at address: AddressRange?,
-    _ connection: Connection
-  ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
+    _ connection: Connection, isEntered: Bool
+  ) throws(ChatRoom.NameTaken) -> (join: RoomMembers<Connection>.Join, bytes: Int)? {
     let session = hello.session.flatMap { Session($0, in: self.name) }
     let account = MemberAccount(client, at: address)
-    guard let join = try presence.join(name, session, owner: client?.owner, account, connection) else { return nil }
-    connection.join(logs.rich)
+    guard
+      let join = try presence.join(
+        name, session, owner: client?.owner, account, connection, isEntered: isEntered)
+    else { return nil }
+    connection.join(isEntered ? logs.entered : logs.rich)
     let isHidden = client.map { !$0.rights.contains(.history) } ?? false
     let missed = isHidden ? .hidden(hello) : stream.missed(hello)
-    connection.send(
-      WelcomeEvent(
-        room: self.name, name: name.text, member: join.session.member, session: join.session.text,
-        epoch: stream.epoch, last: stream.lastOffset,
-        oldest: isHidden ? stream.lastOffset + 1 : stream.oldestOffset,
-        people: presence.names(WelcomeEvent.maxPeople), count: presence.count, messages: missed.messages,
-        more: missed.more, gap: missed.hasGap, limits: WelcomeEvent.ClientLimits(options),
-        identity: client?.identity))
-    if !isAvailable { connection.send(AvailabilityEvent(available: false)) }
-    return join
+    // It has the member `room` in any case.
+    let json = WelcomeEvent(
+      room: self.name, name: name.text, member: join.session.member, session: join.session.text,
+      epoch: stream.epoch, last: stream.lastOffset,
+      oldest: isHidden ? stream.lastOffset + 1 : stream.oldestOffset,
+      people: presence.names(WelcomeEvent.maxPeople), count: presence.count, messages: missed.messages,
+      more: missed.more, gap: missed.hasGap,
+      limits: WelcomeEvent.ClientLimits(options, rooms: connection.loop.maxRoomsPerConnection),
+      identity: client?.identity
+    ).json
+    connection.send(Message(.text, json.span))
+    if !isAvailable { send(AvailabilityEvent(available: false), to: connection) }
+    return (join, json.count)
+  }
+
+  /// Sends an event of the room to a member.
+  private func send(_ event: some ServerEvent, to connection: Connection) {
+    let json = presence.json(of: event, for: connection)
+    connection.send(Message(.text, json.span))
   }
 
   /// Renames a member, and confirms that to its connection.
   mutating func rename(_ member: Member, to name: Name, _ connection: Connection) throws(ChatRoom.NameTaken) {
-    if try presence.rename(member, to: name, connection) { connection.send(RenamedEvent(name: name.text)) }
+    if try presence.rename(member, to: name, connection) { send(RenamedEvent(name: name.text), to: connection) }
   }
 
+  /// Returns the name of a member; nil if another connection has replaced this one.
+  func name(of member: Member, _ connection: Connection) -> Name? { presence.name(of: member, connection) }
+
   mutating func leave(_ member: Member, _ connection: Connection) { presence.leave(member, connection) }
+
+  /// Removes a member whose connection stays open.
+  mutating func leaveEntered(_ member: Member, _ connection: Connection) {
+    presence.leave(member, connection)
+    connection.leave(logs.entered)
+  }
 
   func typing(_ member: Member, _ connection: Connection) { presence.typing(member, connection) }
 
   /// Informs the members on this server that a user on another one is typing.
-  func typed(_ name: Name) { if presence.audience.hasRich { logs.rich.append(TypingEvent(name: name.text)) } }
+  func typed(_ name: Name) { logs.append(TypingEvent(name: name.text), to: presence.audience) }
 
   mutating func report(unless version: Int) -> (presence: ServerPresence, version: Int)? {
     presence.report(unless: version)
@@ -143,7 +167,8 @@ struct RoomState {
   ) -> MessageStream.PublishResult? {
     guard let name = presence.name(of: member, connection) else { return nil }
     return stream.publish(
-      bytes, tag: tag, from: member, named: name, .connection(connection), quota, to: presence.audience)
+      bytes, tag: tag, from: member, named: name, .connection(connection, room: self.name), quota,
+      to: presence.audience)
   }
 
   /// Publishes a message of the program, or a change of a message. `done` is called with its position, when that is
@@ -212,8 +237,10 @@ struct RoomState {
 
   mutating func page(_ request: ClientEvent.HistoryRequest) -> HistoryEvent? { stream.page(request) }
 
-  mutating func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
-    stream.hasCaughtUp(with: hello, connection)
+  mutating func hasCaughtUp(
+    with hello: ClientEvent.Hello, _ connection: Connection, _ resume: @escaping @Sendable () -> Void
+  ) -> Bool {
+    stream.hasCaughtUp(with: hello, connection, resume)
   }
 
   mutating func stopWaiting(_ connection: Connection) { stream.stopWaiting(connection) }

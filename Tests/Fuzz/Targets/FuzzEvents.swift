@@ -8,9 +8,12 @@ func fuzzEvents(_ input: inout Input) {
   let text = String(decoding: input.remaining(), as: UTF8.self)
   checkName(text)
   checkText(text)
-  var ref: String?
-  switch ClientEvent(Array(text.utf8), ref: &ref) {
-  case .hello(let hello):
+  checkRoom(text)
+  var head = ClientEvent.Head()
+  let event = ClientEvent(Array(text.utf8), &head)
+  if let room = head.room { checkRoom(room) }
+  switch event {
+  case .hello(let hello), .enter(let hello):
     if let name = hello.name { checkName(name) }
     if let session = hello.session { checkSession(session) }
   case .say(let say):
@@ -22,7 +25,7 @@ func fuzzEvents(_ input: inout Input) {
     require(event.duration ?? 1 > 0, "a time of \(event.duration ?? 0)")
     let end = event.until(now: 1_800_000_000_000, limit: nil)
     require(end.map { $0 > 1_800_000_000_000 && Position.times.contains($0) } ?? true, "an end at \(end ?? 0)")
-  case .remove, .typing, .history, .token, .unknown, nil: break
+  case .remove, .typing, .history, .token, .leave, .unknown, nil: break
   }
 }
 
@@ -44,6 +47,13 @@ private func checkName(_ text: String) {
     guard let numbered = name.numbered(number) else { continue }
     require(numbered.text.hasSuffix("\(number)"), "'\(name.text)' becomes '\(numbered.text)'")
   }
+}
+
+/// The name of a room is its own path.
+private func checkRoom(_ path: String) {
+  guard let name = path.roomName(limit: 100) else { return }
+  require(name.utf8.count <= 100 && name.utf8.first == UInt8(ascii: "/"), "'\(name)' is a room")
+  require(name.roomName(limit: 100)?.utf8.elementsEqual(name.utf8) ?? false, "'\(name)' has another name")
 }
 
 /// A cleaned text is unchanged by cleaning it again, and by writing and reading it as JSON.

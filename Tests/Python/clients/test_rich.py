@@ -34,7 +34,8 @@ def test_member_joins_and_its_message_is_delivered(server):
         async with rich(server, "Ann", "tea") as ann, rich(server, "Bob", "tea") as bob:
             assert ann.welcome["room"] == "/tea" and ann.welcome["people"] == ["Ann"] and ann.welcome["count"] == 1
             assert (ann.welcome["last"], ann.welcome["oldest"], ann.welcome["messages"]) == (0, 1, [])
-            assert ann.welcome["limits"] == {"text": 4000, "name": 32, "rate": 10, "burst": 20, "change": 900}
+            assert ann.welcome["limits"] == {"text": 4000, "name": 32, "rate": 10, "burst": 20, "change": 900,
+                                             "rooms": 64}
             assert sorted(bob.welcome["people"]) == ["Ann", "Bob"] and bob.welcome["count"] == 2
             assert ann.welcome["epoch"] == bob.welcome["epoch"] and ann.welcome["session"] != bob.welcome["session"]
             for number, text in enumerate(("你好 👋", 'a "quoted" \\ / line\nand\ttab', "</script>&\u2028"), 1):
@@ -202,7 +203,8 @@ def test_invalid_event_gets_an_error():
         "notIntroduced": 4, "unknownType": 1, "nameInvalid": 2, "nameTaken": 2, "alreadyIntroduced": 1, "textEmpty": 1,
         "textTooLong": 1, "tagInvalid": 3, "malformed": 4, "rateLimited": 0, "historyGone": 1,
         "tokenRequired": 0, "tokenInvalid": 0, "tokenExpired": 0, "forbidden": 1, "unavailable": 0, "banned": 0, "muted": 0,
-        "notFound": 0, "tooManyRestrictions": 0}
+        "notFound": 0, "roomInvalid": 0, "notEntered": 0, "tooManyRooms": 0,
+        "tooManyRestrictions": 0}
 
 
 MALFORMED = ["", "x", "null", "[]", "{}", '{"type":5}', '{"type":"hello","name":1}', '{"type":"rename","name":"\\ud800"}', b"{}",

@@ -128,7 +128,8 @@ def test_parser_agrees_with_h11():
     seed = int(os.environ.get("SEED", 1))
     r, end = random.Random(seed), time.monotonic() + float(os.environ.get("SECONDS", 5))
     seen = {"accepted": 0, "rejected": 0, "incomplete": 0}
-    while time.monotonic() < end:
+    # A slow machine takes longer, until each result has been seen often enough.
+    while time.monotonic() < end or min(seen.values()) <= 100:
         raws = [generated(r) if r.random() < .5 else mutated(r) for _ in range(2000)]
         for raw, found in zip(raws, by_confab(raws), strict=True):
             reference = by_h11(raw)
@@ -141,7 +142,6 @@ def test_parser_agrees_with_h11():
             seen[found[0]] += 1
             if found[0] == "accepted":
                 compare(seed, raw, found, reference[1])
-    assert all(count > 100 for count in seen.values()), seen
 
 
 def is_whole(raw):

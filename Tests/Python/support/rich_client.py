@@ -35,6 +35,8 @@ class Rich:
         self.socket = socket
         #: All received events, in order.
         self.heard = []
+        #: The welcome of the room of the path.
+        self.welcome = None
 
     async def send_text(self, text):
         """Sends text that may not be a valid event."""
@@ -53,7 +55,7 @@ class Rich:
         event = json.loads(text)
         self.heard.append(event)
         if event["type"] == "welcome":
-            self.welcome = event
+            self.welcome = self.welcome or event
         return event
 
     async def until(self, type, **members):

@@ -18,7 +18,7 @@ struct MessageStream {
   /// Calls of the program that wait for messages.
   private var observers: [ObjectIdentifier: Observer] = [:]
   /// Connections whose client has messages that the room does not have yet. Their welcome waits for these.
-  private var waiting: [(after: Int, connection: Connection)] = []
+  private var waiting: [(after: Int, connection: Connection, resume: @Sendable () -> Void)] = []
 
   init(_ options: ChatOptions, _ logs: RoomLogs, _ budget: HistoryBudget) {
     (self.options, self.logs, self.budget) = (options, logs, budget)
@@ -98,7 +98,7 @@ struct MessageStream {
     expire()
     var event: [UInt8] = []
     tally { event = $0.append(change: change) }
-    if audience.hasRich { logs.rich.append(Message(.text, event.span)) }
+    logs.append(event, to: audience)
     for observer in observers.values { observer.wake() }
   }
 
@@ -120,9 +120,11 @@ struct MessageStream {
     publisher?.published(at: StreamPosition(epoch: epoch, offset: position.offset))
     guard position.offset > history.lastOffset else {
       // The message had its offset before, and the room has dropped it.
-      if case .connection(let connection) = publisher {
+      if case .connection(let connection, let room) = publisher {
         let json = json(message, name, member, tag, position)
-        connection.loop.execute { connection.send(Message(.text, json.span)) }
+        connection.loop.execute {
+          (connection.handlerState as? RichConnection)?.send(json[...], ofRoom: room, connection)
+        }
       }
       return
     }
@@ -138,7 +140,7 @@ struct MessageStream {
     } else {
       logs.plain.append(message, compressed: forms)
     }
-    if audience.hasRich { logs.rich.append(Message(.text, event.span)) }
+    logs.append(event, to: audience)
     for observer in observers.values { observer.wake() }
   }
 
@@ -183,11 +185,13 @@ struct MessageStream {
 
   // MARK: Waiting
 
-  /// Whether the room has all messages that a client has. If not, the connection's ``RichConnection`` resumes when it
+  /// Whether the room has all messages that a client has. If not, `resume` is called on the connection's loop when it
   /// does: the client's previous server may be ahead of this one.
-  mutating func hasCaughtUp(with hello: ClientEvent.Hello, _ connection: Connection) -> Bool {
+  mutating func hasCaughtUp(
+    with hello: ClientEvent.Hello, _ connection: Connection, _ resume: @escaping @Sendable () -> Void
+  ) -> Bool {
     guard let after = hello.after, hello.epoch == epoch, after > history.lastOffset else { return true }
-    waiting.append((after, connection))
+    waiting.append((after, connection, resume))
     return false
   }
 
@@ -201,9 +205,9 @@ struct MessageStream {
   }
 
   private mutating func resumeWaiting(where isReady: (_ after: Int) -> Bool) {
-    waiting.removeAll { after, connection in
+    waiting.removeAll { after, connection, resume in
       guard isReady(after) else { return false }
-      connection.loop.execute { (connection.handlerState as? RichConnection)?.resume(connection) }
+      connection.loop.execute(resume)
       return true
     }
   }

@@ -2,8 +2,8 @@ internal import Confab
 
 /// The sender of a message whose offset is pending.
 enum Publisher {
-  /// A client of the rich protocol, which gets the message like every member.
-  case connection(Connection)
+  /// A client of the rich protocol in a room, which gets the message like every member.
+  case connection(Connection, room: String)
   /// Calls of the program. Each gets the result once.
   case program([@Sendable (Result<StreamPosition, ChatError>) -> Void])
 
@@ -24,8 +24,8 @@ enum Publisher {
 
   /// The engine has rejected the message with this tag.
   func rejected(_ tag: String) {
-    if case .connection(let connection) = self {
-      connection.loop.execute { (connection.handlerState as? RichConnection)?.rejected(tag, connection) }
+    if case .connection(let connection, let room) = self {
+      connection.loop.execute { (connection.handlerState as? RichConnection)?.rejected(tag, inRoom: room, connection) }
     }
     end(.failure(ChatError(.rejected, "the text is too long for the broker")))
   }

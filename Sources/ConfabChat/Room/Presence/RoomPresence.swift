@@ -5,7 +5,7 @@ struct RoomPresence {
   /// Minimum interval between presence events.
   private static let eventInterval = Duration.milliseconds(200)
 
-  private let log: BroadcastLog
+  private let logs: RoomLogs
   /// Informed of changes, for other servers; nil while the room is being made.
   private var engine: (any EngineRoom)?
   /// Calls ``sendEvent(on:)`` of the room.
@@ -13,6 +13,8 @@ struct RoomPresence {
   private var members: RoomMembers<Connection>
   /// Connections of the plain protocol.
   private var plain: [ObjectIdentifier: Connection] = [:]
+  /// Connections of members that have entered the room, so that their events have the member `room`.
+  private var entered: Set<ObjectIdentifier> = []
   private var changes = PresenceChanges()
   /// Time of the next presence event; nil if none is pending.
   private var eventDue: ContinuousClock.Instant?
@@ -21,7 +23,7 @@ struct RoomPresence {
   /// Whether the engine has been informed of the change since its last query.
   private var isEngineInformed = false
 
-  init(room: String, _ log: BroadcastLog) { (self.log, members) = (log, RoomMembers(room: room)) }
+  init(room: String, _ logs: RoomLogs) { (self.logs, members) = (logs, RoomMembers(room: room)) }
 
   mutating func attach(_ engine: any EngineRoom, sendEvent: @escaping @Sendable (EventLoop) -> Void) {
     (self.engine, self.sendEvent) = (engine, sendEvent)
@@ -30,7 +32,9 @@ struct RoomPresence {
   /// Number of members on all servers.
   var count: Int { members.count + plain.count + members.remoteCount }
 
-  var audience: Audience { Audience(hasPlain: !plain.isEmpty, hasRich: !members.isEmpty) }
+  var audience: Audience {
+    Audience(hasPlain: !plain.isEmpty, hasRich: !members.isEmpty, hasEntered: !entered.isEmpty)
+  }
 
   /// All connections of the room.
   var connections: [Connection] { Array(plain.values) + Array(members.connections) }
@@ -66,13 +70,17 @@ struct RoomPresence {
 
   /// Adds a client by name. Nil if a newer connection has its session: a hello that waited may be handled after that of
   /// its replacement.
+  ///
+  /// - Parameter isEntered: whether the room is not that of the connection's path.
   mutating func join(
-    _ name: Name, _ session: Session?, owner: String?, _ account: MemberAccount, _ connection: Connection
+    _ name: Name, _ session: Session?, owner: String?, _ account: MemberAccount, _ connection: Connection,
+    isEntered: Bool
   ) throws(ChatRoom.NameTaken) -> RoomMembers<Connection>.Join? {
     if let session, let other = members.connection(of: session), other.id > connection.id { return nil }
     guard let join = members.join(name, as: connection, session: session, owner: owner, account) else {
       throw nameTaken(name)
     }
+    if isEntered { entered.insert(ObjectIdentifier(connection)) }
     informEngine()
     if let old = join.oldName { changes.renamed(old, to: name) }
     if let displaced = join.displaced { wasDisplaced(displaced) }
@@ -100,6 +108,8 @@ struct RoomPresence {
 
   /// Removes a member, unless the connection has been replaced.
   mutating func leave(_ member: Member, _ connection: Connection) {
+    entered.remove(ObjectIdentifier(connection))
+    if entered.isEmpty { entered = [] }
     guard let name = members.leave(member, connection) else { return }
     informEngine()
     // Another connection of the user may still have the name.
@@ -111,13 +121,20 @@ struct RoomPresence {
   private mutating func wasDisplaced(_ displaced: RoomMembers<Connection>.Displaced) {
     let (connection, name) = (displaced.connection, displaced.name)
     changes.renamed(displaced.oldName, to: name)
-    connection.loop.execute { connection.send(RenamedEvent(name: name.text)) }
+    let json = json(of: RenamedEvent(name: name.text), for: connection)
+    connection.loop.execute { connection.send(Message(.text, json.span)) }
+  }
+
+  /// Returns an event of the room, as the connection of a member gets it.
+  func json(of event: some ServerEvent, for connection: Connection) -> [UInt8] {
+    let json = event.json
+    return entered.contains(ObjectIdentifier(connection)) ? logs.withRoom(json[...]) : json
   }
 
   /// Informs all members that a user on this server is typing.
   func typing(_ member: Member, _ connection: Connection) {
     guard let name = name(of: member, connection) else { return }
-    log.append(TypingEvent(name: name.text))
+    logs.append(TypingEvent(name: name.text), to: audience)
     engine?.typing(name.text)
   }
 
@@ -167,7 +184,7 @@ struct RoomPresence {
   mutating func sendEvent(on loop: EventLoop) {
     eventDue = nil
     if changes.hasChanges && !members.isEmpty {
-      log.append(changes.take(count: count) { [members] in members.isPresent($0) })
+      logs.append(changes.take(count: count) { [members] in members.isPresent($0) }, to: audience)
     } else {
       changes = PresenceChanges()
     }
