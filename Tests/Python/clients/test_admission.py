@@ -11,12 +11,9 @@ import pytest
 import websockets
 
 from support.confab_process import confab, run
+from support.coroutines import go
 from support.rich_client import SUBPROTOCOL, open_rich
 from support.tokens import SECRET, encoded, signed, token, with_key, with_secret
-
-
-def go(coroutine, seconds=60):
-    return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 @pytest.fixture(scope="module")

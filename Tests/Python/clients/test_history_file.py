@@ -14,15 +14,12 @@ import pytest
 import websockets
 
 from support.confab_process import Confab, confab, free_port, run
+from support.coroutines import go
 from support.metrics import metrics
 from support.raw_client import HANDSHAKE, RawClient, frame, head
 from support.rich_client import open_rich, rich
 
 KILLS = int(os.environ.get("KILLS", 10))
-
-
-def go(main, seconds=60):
-    return asyncio.run(asyncio.wait_for(main, seconds))
 
 
 def ids(event):

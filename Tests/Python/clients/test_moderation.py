@@ -9,6 +9,7 @@ import pytest
 import websockets
 
 from support.confab_process import confab, run
+from support.coroutines import go
 from support.moderation import (
     ELSEWHERE, at, ending, member, moderate, moderated, moderator, refusal, status, user)
 from support.rich_client import SUBPROTOCOL, open_rich
@@ -19,10 +20,6 @@ from support.tokens import token
 def server(tmp_path):
     with moderated(tmp_path, "--loops", 2) as server:
         yield server
-
-
-def go(coroutine, seconds=60):
-    return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 def test_kicked_guest_is_closed_and_its_session_is_void(server):

@@ -10,12 +10,9 @@ import pytest
 import websockets
 
 from support.confab_process import confab, free_port
+from support.coroutines import go
 from support.metrics import metrics
 from support.rich_client import DOCUMENTS, as_plain, check, open_rich, rich
-
-
-def go(coroutine, seconds=60):
-    return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 def plain(server, path=""):

@@ -12,13 +12,10 @@ import pytest
 import websockets
 
 from support.confab_process import confab, run
+from support.coroutines import go
 from support.nats_process import Broker, broker, free_port
 from support.network import Network
 from support.rich_client import rich
-
-
-def go(coroutine, seconds=40):
-    asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 def readiness(port):

@@ -8,6 +8,7 @@ import time
 import pytest
 import websockets
 
+from support.coroutines import go
 from support.moderation import ending, member, moderate, moderated, moderator, refusal, user
 from support.nats_process import broker
 
@@ -25,10 +26,6 @@ def one():
 def servers(one, folder, count=2):
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(moderated(folder, "--nats", one.url)) for _ in range(count)]
-
-
-def go(coroutine, seconds=90):
-    return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 async def until_present(client, name):
