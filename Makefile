@@ -195,7 +195,7 @@ test-soak: build $(PYTHON)
 
 # Kills a server with --history --durability full at a hundred random moments.
 test-kills: build $(PYTHON)
-	KILLS=100 $(PYTEST) Tests/Python/clients/test_history_file.py
+	KILLS=100 $(PYTEST) Tests/Python/clients/history_file/test_restart.py
 
 # Tests servers that form one chat on NATS, while servers and brokers die.
 # LONG=1 takes many minutes. Debian 13's nats-server runs all tests, Debian 12's those of a single broker; LONG=1 runs the

@@ -108,3 +108,13 @@ async def rich(server, name, path="", **members):
 def as_plain(message):
     """Returns the message as clients of the plain protocol get it, without the time."""
     return f"来自用户{message['from']}\n{message['text']}" if "from" in message else message["text"]
+
+
+def ids(event):
+    """Returns the offsets of the messages in a welcome or a page."""
+    return [message["id"] for message in event["messages"]]
+
+
+def texts(event):
+    """Returns the texts of the messages in a welcome or a page."""
+    return [message["text"] for message in event["messages"]]
