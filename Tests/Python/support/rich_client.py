@@ -118,3 +118,11 @@ def ids(event):
 def texts(event):
     """Returns the texts of the messages in a welcome or a page."""
     return [message["text"] for message in event["messages"]]
+
+
+async def fill(server, path, count, text="x"):
+    """Sends `count` messages by the plain protocol. A rich client is connected, so the room keeps a history."""
+    async with open_rich(server, path), websockets.connect(server.ws + path, compression=None, max_size=None) as client:
+        for number in range(count):
+            await client.send(f"{text}{number + 1}")
+            await client.recv()
