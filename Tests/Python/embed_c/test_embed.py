@@ -127,6 +127,8 @@ def test_misuse_returns_errors(tree, programs):
                 assert (client.close_code, client.close_reason) == (4000, "enough")
         go(main())
         assert program.end() == "all is told\n"
+    with Program(tree, programs["chat_misuse"][0], under=VALGRIND) as program:
+        assert program.end() == "all is told\n"
 
 
 def test_callback_authorizes_and_responds(tree, programs, tmp_path):
