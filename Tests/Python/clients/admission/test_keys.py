@@ -102,20 +102,16 @@ def test_invalid_settings_are_rejected(tmp_path, key_file):
 
 def test_keys_are_reloaded(tmp_path):
     async def main(server, file):
-        async def wait(text):
-            while text not in server.said():
-                await asyncio.sleep(0.02)
-
         old, new = token("u1", name="Ann"), token("u1", secret="y" * 40, name="Ann")
         async with user(server, old) as ann:
             file.write_text("broken")
             server.process.send_signal(signal.SIGHUP)
-            await wait(f"the keys for tokens have not been reloaded: the key file '{file}' is not usable")
+            await asyncio.to_thread(server.until_said, f"the keys for tokens have not been reloaded: the key file '{file}' is not usable")
             async with user(server, old):
                 pass
             file.write_text("y" * 40)
             server.process.send_signal(signal.SIGHUP)
-            await wait("the keys for tokens have been reloaded")
+            await asyncio.to_thread(server.until_said, "the keys for tokens have been reloaded")
             assert (await hello_error(server, token=old))[0] == "tokenInvalid"
             async with user(server, new):
                 pass

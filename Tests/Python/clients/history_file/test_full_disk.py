@@ -1,6 +1,5 @@
 """A history file on a full disk."""
 
-import asyncio
 import contextlib
 import resource
 import signal
@@ -30,11 +29,6 @@ async def say_much(server, text, count, room="", **known):
         return {"epoch": ann.welcome["epoch"], "after": messages[-1]["id"]}
 
 
-async def until_said(server, text):
-    while text not in server.said():
-        await asyncio.sleep(0.02)
-
-
 FULL_DISK = ("--max-event-rate", 0, "--max-history-bytes", "8MiB")
 
 
@@ -54,13 +48,13 @@ def test_full_disk_does_not_stop_the_server(file, durability):
             known = go(say_much(server, "before", 10))
             limit(server, 100_000)
             go(say_much(server, "while it is full", 100))
-            go(until_said(server, "cannot write the history"))
+            server.until_said("cannot write the history")
             assert metrics(admin)["confab_history_kept",] == 0
             # The room is read again, partly from the disk and partly from memory.
             go(say_much(server, "elsewhere", 5, "elsewhere"))
             go(look(server, known, 10))
             limit(server, resource.RLIM_INFINITY)
-            go(until_said(server, "written again"))
+            server.until_said("written again")
             assert metrics(admin)["confab_history_kept",] == 1
             go(say_much(server, "after", 10))
         with confab(*options) as server:
@@ -88,7 +82,7 @@ def test_offsets_are_not_reused_after_a_full_disk(file, durability, end):
             stored = go(say_much(server, "before", 10))
             limit(server, 100_000)
             heard = go(say_much(server, "while it is full", 60))
-            go(until_said(server, "cannot write the history"))
+            server.until_said("cannot write the history")
         finally:
             server.stop(end)
     with confab(*options) as server:

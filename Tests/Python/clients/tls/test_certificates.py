@@ -20,14 +20,6 @@ def subject(server):
         return client.getpeercert(binary_form=True)
 
 
-def await_log(server, text, count=1):
-    for _ in range(200):
-        if server.said().count(text) >= count:
-            return
-        time.sleep(0.02)
-    pytest.fail(f"the log does not say '{text}' {count} times")
-
-
 def await_subject(server, expected):
     for _ in range(200):
         if subject(server) == expected:
@@ -49,7 +41,7 @@ def test_certificate_reload_keeps_connections(files, tmp_path):
             certificate.write_bytes(new[0].read_bytes())
             # The key does not match, so the old certificate stays.
             server.process.send_signal(signal.SIGHUP)
-            await_log(server, "does not belong")
+            server.until_said("does not belong")
             assert subject(server) == ssl.PEM_cert_to_DER_cert(files[0].read_text())
             key.write_bytes(new[1].read_bytes())
             server.process.send_signal(signal.SIGHUP)
@@ -88,7 +80,7 @@ def test_all_loops_use_new_certificate_once_it_is_logged(files, tmp_path):
             for source, target in zip(new, pair):
                 target.write_bytes(source.read_bytes())
             server.process.send_signal(signal.SIGHUP)
-            await_log(server, "has been reloaded", count=number + 1)
+            server.until_said("has been reloaded", count=number + 1)
             # The server does not need the files any more.
             pair[0].write_text("nothing")
             for _ in range(8):
