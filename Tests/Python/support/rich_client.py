@@ -14,11 +14,13 @@ DOCUMENTS = ROOT / "Sources" / "ConfabChat" / "ConfabChat.docc"
 SCHEMA = json.loads((DOCUMENTS / "Resources" / "chat.confab.v1.schema.json").read_text())
 SUBPROTOCOL = "chat.confab.v1"
 
+# Here, because it takes half a second, in which a test's short times would pass.
+jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
 
 @functools.cache
 def validator(side):
     schema = {"$ref": f"#/$defs/{side}Event", "$defs": SCHEMA["$defs"]}
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
     return jsonschema.Draft202012Validator(schema)
 
 
