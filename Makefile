@@ -195,14 +195,15 @@ test-soak: build $(PYTHON)
 
 # Kills a server with --history --durability full at a hundred random moments.
 test-kills: build $(PYTHON)
-	KILLS=100 $(PYTEST) Tests/Python/clients/test_history_file.py
+	KILLS=100 $(PYTEST) Tests/Python/clients/history_file/test_restart.py
 
 # Tests servers that form one chat on NATS, while servers and brokers die.
 # LONG=1 takes many minutes. Debian 13's nats-server runs all tests, Debian 12's those of a single broker; LONG=1 runs the
 # rest, see Cluster.md.
 test-cluster: build $(PYTHON) .build/apt-nats-server $(NATS_NEW)
 	NATS_SERVER=$(CURDIR)/$(NATS_NEW) $(PYTEST) $(SIDE_BY_SIDE) Tests/Python/cluster
-	$(PYTEST) $(SIDE_BY_SIDE) $(if $(LONG),Tests/Python/cluster,Tests/Python/cluster/test_broker.py Tests/Python/cluster/test_connecting.py)
+	$(PYTEST) $(SIDE_BY_SIDE) $(if $(LONG),Tests/Python/cluster,$(addprefix Tests/Python/cluster/,test_broker.py \
+	  test_connecting.py test_publishing.py))
 
 # Tests C programs, built from an installed tree, under valgrind.
 test-c: libraries $(PYTHON) .build/apt-gcc .build/apt-g++ .build/apt-valgrind .build/apt-nats-server
@@ -274,7 +275,7 @@ sanitize: deps $(PYTHON) .build/apt-nats-server
 	clang -shared -fPIC -O2 -o .build-tsan/tsan_mutex.so Tests/C/Preload/tsan_mutex.c
 	$(TSAN) swift test --skip-build --no-parallel --disable-xctest --scratch-path .build-tsan --sanitize thread --filter ConfabTests
 	$(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTEST) $(addprefix Tests/Python/,cluster/test_broker.py \
-	  cluster/test_presence.py clients/test_engines.py clients/test_rooms_left.py)
+	  cluster/test_publishing.py cluster/test_presence.py clients/test_engines.py clients/test_rooms_left.py)
 	cd Tests/Python && $(TSAN) CONFAB=$(CURDIR)/.build-tsan/debug/confab $(PYTHON) -m joins --seconds 5 --rate 100
 
 # Writes the program's options into the Options article and the manual page.

@@ -7,16 +7,9 @@ import Synchronization
 @testable import ConfabChat
 @testable import ConfabSQLite
 
-/// A chat's rooms and one file, with events chosen by a seed.
-///
-/// Checks the guarantees of `Protocol.md`: an id of an epoch belongs to one message for ever; ids rise; a client that
-/// resumes gets everything delivered since or a gap; messages that no fault affects are kept.
+/// A chat's rooms and one file, with events chosen by a seed. ``guarantees`` checks what its rooms deliver.
 final class World: @unchecked Sendable {
   // @unchecked: the simulation has one thread.
-
-  private struct Numbering: Hashable {
-    let room, epoch: String
-  }
 
   private var random: SeededGenerator
   private let root: String
@@ -30,25 +23,9 @@ final class World: @unchecked Sendable {
   private var rooms: [String: ModelRoom] = [:]
   private var backup: String?
   private var count = 0
-
-  /// Every message that a room has had, by epoch and id.
-  private var seen: [Numbering: [Int: String]] = [:]
-  /// Changes of each message, by epoch.
-  private var changes: [Numbering: [Int: Set<Int>]] = [:]
-  /// Messages that were delivered when they were sent, by epoch and id.
-  private var said: [Numbering: [Int: String]] = [:]
-  /// The positions of clients that have left.
-  private var known: [String: Set<ResumePoint>] = [:]
-  /// The epoch that each room must still have, with all of its messages as clients have them.
-  private var expected: [String: (epoch: String, texts: [Int: String])] = [:]
-  private(set) var problem: String?
+  private let guarantees = Guarantees()
   private(set) var log: [String] = []
   private(set) var steps = 0
-
-  private struct ResumePoint: Hashable {
-    let epoch: String
-    let after: Int
-  }
 
   init(seed: UInt64) {
     random = SeededGenerator(seed: seed)
@@ -62,9 +39,10 @@ final class World: @unchecked Sendable {
 
   var isDead: Bool { faults.isDead }
 
-  func require(_ condition: Bool, _ text: @autoclosure () -> String) {
-    if !condition && problem == nil { problem = text() }
-  }
+  /// The first violation of a guarantee; nil if there is none.
+  var problem: String? { guarantees.problem }
+
+  func require(_ condition: Bool, _ text: @autoclosure () -> String) { guarantees.require(condition, text()) }
 
   /// Runs up to `events` random events, and stops at the first problem.
   func live(_ events: Int) {
@@ -134,7 +112,7 @@ final class World: @unchecked Sendable {
   private func close(_ name: String) {
     guard let room = rooms.removeValue(forKey: name) else { return }
     note("closes \(name)")
-    if room.isOpen { expect(room) }
+    if room.isOpen { guarantees.expect(room, isWritten: !givesUp) }
     room.close()
   }
 
@@ -143,9 +121,9 @@ final class World: @unchecked Sendable {
     guard !scheduled.isEmpty else { return }
     note("works")
     scheduled.remove(at: Int.random(in: 0..<scheduled.count, using: &random))()
-    for name in faults.state.withLock({ $0.hurt }) { expected[name] = nil }
+    for name in faults.state.withLock({ $0.hurt }) { guarantees.expectNothing(of: name) }
     // The rooms continue in new epochs.
-    if faults.state.withLock({ exchange(&$0.hasMarkFailed, with: false) }) { expected = [:] }
+    if faults.state.withLock({ exchange(&$0.hasMarkFailed, with: false) }) { guarantees.expectNothing() }
   }
 
   private func look() { for room in rooms.values where room.isOpen { check(room) } }
@@ -168,7 +146,7 @@ final class World: @unchecked Sendable {
         hook: { [faults] step throws(DatabaseError) in try faults.step(step) },
         schedule: { [unowned self] _, work in scheduled.append(work) })
     } catch {
-      problem = "does not start: \(error)"
+      guarantees.require(false, "does not start: \(error)")
     }
     kept.withLock { $0 = { [weak engine] in engine?.isStored ?? true } }
   }
@@ -184,7 +162,7 @@ final class World: @unchecked Sendable {
     if isDead { return }
     engine?.end()
     if isDead { return }
-    if !isLeft || engine?.isStored != true { expected = [:] }
+    if !isLeft || engine?.isStored != true { guarantees.expectNothing() }
     forget()
     if Int.random(in: 0..<3, using: &random) == 0 { putBackupBack() }
     start()
@@ -194,9 +172,9 @@ final class World: @unchecked Sendable {
   private func bury() {
     let state = faults.state.withLock { $0 }
     note("is found dead")
-    for room in rooms.values where room.isOpen { expect(room) }
-    for name in state.hurt { expected[name] = nil }
-    if durability == .normal || !state.wasKept || givesUp { expected = [:] }
+    for room in rooms.values where room.isOpen { guarantees.expect(room, isWritten: !givesUp) }
+    for name in state.hurt { guarantees.expectNothing(of: name) }
+    if durability == .normal || !state.wasKept || givesUp { guarantees.expectNothing() }
     forget()
     folder = state.remains ?? folder
     if Int.random(in: 0..<4, using: &random) == 0 { putBackupBack() }
@@ -233,99 +211,36 @@ final class World: @unchecked Sendable {
     guard let backup else { return }
     let isWhole = Bool.random(using: &random)
     note(isWhole ? "is put back, with its mark" : "is put back")
-    expected = [:]
+    guarantees.expectNothing()
     for file in ["chat.db", "chat.db-wal"] + (isWhole ? ["chat.db-delivered"] : []) {
       try? FileManager.default.removeItem(atPath: "\(folder)/\(file)")
       try? FileManager.default.copyItem(atPath: "\(backup)/\(file)", toPath: "\(folder)/\(file)")
     }
   }
 
-  // MARK: Invariants
-
-  private func expect(_ room: ModelRoom) {
-    let numbering = Numbering(room: room.name, epoch: room.epoch)
-    let texts = room.missed(room.epoch, after: room.history.oldestOffset - 1) ?? [:]
-    let own = said[numbering].map { said in texts.filter { said[$0.key] != nil } }
-    expected[room.name] = own.flatMap { givesUp ? nil : (room.epoch, $0) }
-    known[room.name, default: []].insert(ResumePoint(epoch: room.epoch, after: room.history.lastOffset))
-  }
+  // MARK: Deliveries
 
   func opened(_ room: ModelRoom, _ snapshot: RoomSnapshot) {
     note(
       "\(room.name) is open: \(snapshot.epoch), \(snapshot.lastOffset), \(snapshot.publications.map(\.position.offset))"
     )
-    for publication in snapshot.publications { noteChange(room, publication) }
-    for publication in snapshot.publications { see(room, publication) }
     let isHurt = faults.state.withLock { $0.hurt.remove(room.name) != nil || $0.hasMarkFailed }
-    if let (epoch, texts) = expected.removeValue(forKey: room.name), !isHurt {
-      require(epoch == snapshot.epoch, "\(room.name) was \(epoch), is \(snapshot.epoch)")
-      let now = room.missed(epoch, after: room.history.oldestOffset - 1) ?? [:]
-      // Changes that waited when the room was closed have been made since.
-      let newest = texts.keys.max() ?? 0
-      let later = Set(snapshot.publications.filter { $0.position.offset > newest }.compactMap(\.draft.entry.target))
-      let changed = snapshot.publications.filter { $0.draft.entry.target.map(later.contains) ?? false }
-        .map(\.position.offset)
-      for (id, text) in texts where !later.contains(id) && !changed.contains(id) {
-        require(now[id] == text, "\(room.name) \(id) was \(text), is \(now[id] ?? "gone")")
-      }
-      let ids = Set(snapshot.publications.map(\.position.offset))
-      let lost = (said[Numbering(room: room.name, epoch: epoch)] ?? [:]).keys.filter { !ids.contains($0) }
-      require(lost.isEmpty, "\(room.name) has lost \(lost.sorted())")
-    }
+    guarantees.opened(room, snapshot, isHurt: isHurt)
     check(room)
   }
 
   func renumbered(_ room: ModelRoom) {
     note("\(room.name) goes on as \(room.epoch)")
-    for (id, text) in room.missed(room.epoch, after: room.history.oldestOffset - 1) ?? [:] { see(room, id, text) }
+    guarantees.renumbered(room)
   }
 
   func delivered(_ room: ModelRoom, _ publication: Publication) {
-    noteChange(room, publication)
-    see(room, publication)
-    let numbering = Numbering(room: room.name, epoch: room.epoch)
-    said[numbering, default: [:]][publication.position.offset] = String(
-      decoding: publication.draft.bytes, as: UTF8.self)
-    if Int.random(in: 0..<3, using: &random) == 0 {
-      known[room.name, default: []].insert(ResumePoint(epoch: room.epoch, after: publication.position.offset))
-    }
+    guarantees.delivered(room, publication)
+    if Int.random(in: 0..<3, using: &random) == 0 { guarantees.leave(room, at: publication.position.offset) }
   }
 
-  private func noteChange(_ room: ModelRoom, _ publication: Publication) {
-    guard let target = publication.draft.entry.target else { return }
-    let numbering = Numbering(room: room.name, epoch: room.epoch)
-    changes[numbering, default: [:]][target, default: []].insert(publication.position.offset)
-  }
-
-  /// Whether a change may have removed or replaced the text of an entry.
-  private func isChanged(_ id: Int, _ numbering: Numbering) -> Bool {
-    let changes = changes[numbering] ?? [:]
-    return changes[id] != nil || changes.values.contains { $0.count > 1 && $0.contains(id) }
-  }
-
-  private func see(_ room: ModelRoom, _ publication: Publication) {
-    see(room, publication.position.offset, String(decoding: publication.draft.bytes, as: UTF8.self))
-  }
-
-  private func see(_ room: ModelRoom, _ id: Int, _ text: String) {
-    let before = seen[Numbering(room: room.name, epoch: room.epoch), default: [:]].updateValue(text, forKey: id)
-    let numbering = Numbering(room: room.name, epoch: room.epoch)
-    require(
-      before == nil || before == text || isChanged(id, numbering),
-      "\(room.name) \(room.epoch) \(id) was \(before ?? ""), is \(text)")
-  }
-
-  /// Resumes every client that has left, and compares what it gets.
   private func check(_ room: ModelRoom) {
     steps += faults.state.withLock { exchange(&$0.steps, with: 0) }
-    for position in known[room.name] ?? [] {
-      guard let missed = room.missed(position.epoch, after: position.after) else { continue }
-      let numbering = Numbering(room: room.name, epoch: position.epoch)
-      for (id, text) in seen[numbering] ?? [:] where id > position.after {
-        require(
-          isChanged(id, numbering) ? missed[id] != nil : missed[id] == text,
-          "\(room.name) \(position.epoch) after \(position.after): no \(id), \(text)")
-      }
-    }
+    guarantees.check(room)
   }
 }

@@ -131,21 +131,16 @@ final class HttpConnection: @unchecked Sendable {
     case .answer(let response): finish(response, isHead: isHead)
     case .upgrade(let authorization): upgrade(source, authorization)
     case .serve:
-      switch loop.configuration.mounts.find(request.target.path) {
-      case .nothing: finish(check.notFound(), isHead: isHead)
-      case .folder: finish(check.redirectToFolder(), isHead: isHead)
-      case .file(let file): serve(file, request)
+      switch check.findFile() {
+      case .answer(let response): finish(response, isHead: isHead)
+      case .notModified(let file): answer((PageHeaders.notModified + lines(file.validators)).headBytes)
+      case .send(let file): transfer(file, request)
       }
     }
   }
 
-  private func serve(_ file: OpenFile, _ request: HttpRequest) {
+  private func transfer(_ file: OpenFile, _ request: HttpRequest) {
     let isHead = request.method == .head
-    switch file.validators.evaluate(request.fields) {
-    case .failed: return finish(Response.preconditionFailed, isHead: isHead)
-    case .notModified: return answer((PageHeaders.notModified + lines(file.validators)).headBytes)
-    case .passed: break
-    }
     guard let transfer = FileTransfer(file, isHead: isHead, to: self, on: loop) else {
       let rejection = Rejection(.tooManyConnections, "no descriptor is left for a file", headers: Rejection.retryLater)
       return finish(loop.reject(rejection, client, path: request.target.path), isHead: isHead)

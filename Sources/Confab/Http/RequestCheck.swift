@@ -9,6 +9,8 @@ struct RequestCheck {
   var isEncrypted = false
   /// Checks the header fields of a handshake further.
   var checkFields: (HeaderFields) throws(Rejection) -> Void = { _ in }
+  /// Maximum length of a file's path, in bytes.
+  var maxFilePath = Int.max
 
   private var http: HttpRequest { source.head.http }
   private var request: Request { Request(source) }
@@ -43,6 +45,28 @@ struct RequestCheck {
     return authorization
   }
 
+  enum FileDecision {
+    case send(OpenFile)
+    /// The client's copy of the file is up to date.
+    case notModified(OpenFile)
+    case answer(Response)
+  }
+
+  /// Decides what a request gets after ``Decision/serve``.
+  func findFile() -> FileDecision {
+    switch loop.configuration.mounts.find(http.target.path) {
+    case .nothing: return .answer(notFound())
+    case .folder: return .answer(redirectToFolder())
+    case .file where http.target.path.utf8.count > maxFilePath: return .answer(notFound())
+    case .file(let file):
+      switch file.validators.evaluate(http.fields) {
+      case .failed: return .answer(Response.preconditionFailed)
+      case .notModified: return .notModified(file)
+      case .passed: return .send(file)
+      }
+    }
+  }
+
   /// Counts and logs the rejection. Returns the response.
   func reject(_ rejection: Rejection) -> Response {
     loop.reject(rejection, client, path: http.target.path)
@@ -50,7 +74,7 @@ struct RequestCheck {
 
   func notFound() -> Response { reject(Rejection(.notFound, "nothing is served at \(http.target.path)")) }
 
-  func redirectToFolder() -> Response {
+  private func redirectToFolder() -> Response {
     let target = RequestTarget(authority: nil, path: http.target.path + "/", rawQuery: http.target.rawQuery)
     return Response(status: 301, headers: ["Location": target.encoded], "")
   }

@@ -80,23 +80,18 @@ internal import CLibwebsockets
     if socket.ticket.isInternal { return true }
     loop.handshakes.end(socket)
     guard let check = unsafe identified(near: target), case .serve = decide(check) else { return false }
-    switch loop.configuration.mounts.find(check.source.head.path) {
-    case .nothing: answer(check.notFound())
-    case .folder: answer(check.redirectToFolder())
-    // lws truncates long file names (lib/roles/http/server/server.c, `lws_http_serve`), and with them their suffix.
-    case .file where check.source.head.path.utf8.count > LwsRequestHandler.maxPath: answer(check.notFound())
-    case .file(let file):
-      switch file.validators.evaluate(check.source.head.http.fields) {
-      case .failed: answer(Response.preconditionFailed)
-      case .notModified, .passed:
-        loop.context.exchange.begin(LwsFile(socket: socket, file: file, fields: check.source.head.http.fields))
-        return true
-      }
+    switch check.findFile() {
+    case .send(let file): loop.context.exchange.begin(LwsFile(socket: socket, file: file, isNotModified: false))
+    case .notModified(let file): loop.context.exchange.begin(LwsFile(socket: socket, file: file, isNotModified: true))
+    case .answer(let response):
+      answer(response)
+      return false
     }
-    return false
+    return true
   }
 
-  private static let maxPath = 200
+  /// lws truncates long file names (lib/roles/http/server/server.c, `lws_http_serve`), and with them their suffix.
+  private static let maxFilePath = 200
 
   /// Handles LWS_CALLBACK_HTTP: the mount has not answered, because it got no file to open. Returns false to end the
   /// connection.
@@ -130,7 +125,7 @@ internal import CLibwebsockets
       loop: loop, source: source, client: socket.client, isEncrypted: socket.isEncrypted,
       checkFields: { fields throws(Rejection) in
         try checkLists(fields, offersCompression: loop.configuration.offersCompression)
-      })
+      }, maxFilePath: LwsRequestHandler.maxFilePath)
   }
 
   /// Returns the check, once the client of the request is known; nil if the request has been rejected.

@@ -2,9 +2,9 @@
 // elements.
 
 import { Connection } from "./connection.js";
-import { session } from "./storage.js";
-import { token } from "./token.js";
 import { remember, speakAs } from "./said.js";
+import { Seat } from "./seat.js";
+import { token } from "./token.js";
 
 /** Errors about the user, not about a message. */
 const refusals = ["tokenRequired", "tokenInvalid", "tokenExpired", "forbidden", "banned"];
@@ -27,7 +27,7 @@ export class Conversation {
   constructor(room, outbox, listener) {
     this.outbox = outbox;
     this.listener = listener;
-    this.seat = `seat${room}`;
+    this.seat = new Seat(room);
     this.isIn = false;
     /** Live messages that arrived before the missed ones. */
     this.ahead = [];
@@ -101,16 +101,8 @@ export class Conversation {
   hello() {
     const position = this.canResume && { epoch: this.epoch, after: this.last };
     this.connection.send({
-      type: "hello", name: this.name, token: token(), session: this.session, ...position, history: page,
+      type: "hello", name: this.name, token: token(), session: this.seat.session, ...position, history: page,
     });
-  }
-
-  /** The tab's session in the room. Created here, because one from the server would be lost with the welcome. */
-  get session() {
-    const random = () => crypto.getRandomValues(new Uint8Array(24));
-    const made = () => Array.from(random(), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (!session.get(this.seat)) session.set(this.seat, made());
-    return session.get(this.seat);
   }
 
   reset() {
@@ -145,7 +137,7 @@ export class Conversation {
     const isNew = this.epoch === undefined;
     this.isIn = true;
     this.connection.settle();
-    session.set(this.seat, welcome.session);
+    this.seat.session = welcome.session;
     this.member = welcome.member;
     speakAs(this.member);
     this.called(welcome.name);

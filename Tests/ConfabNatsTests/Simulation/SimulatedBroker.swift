@@ -6,61 +6,6 @@ import FoundationEssentials
 /// NATS JetStream as seen by the chat's servers: one stream, which can be unreachable, lose its majority, or be
 /// replaced.
 final class SimulatedBroker {
-  struct Stored {
-    let number: Int
-    /// Unique time at which it was stored.
-    let at: Int
-    let headers: [String: String]
-    let bytes: [UInt8]
-    /// Whether it was sent again after the stream had deleted it and forgotten its id.
-    let isAgain: Bool
-
-    /// Number of the earlier message that it changes; nil if it is a message.
-    var target: Int? { removes ?? earlier("Confab-Edit") }
-    /// Number of the earlier message that it removes.
-    var removes: Int? { earlier("Confab-Removal") }
-
-    private func earlier(_ header: String) -> Int? {
-      headers[header].flatMap { Int($0) }.flatMap { $0 < number ? $0 : nil }
-    }
-
-    /// Whether a publication is this message. A message that was lost with a state of the stream may be stored again
-    /// with the same number and text, but at another time.
-    func matches(_ publication: Publication) -> Bool {
-      publication.position == Position(offset: number, time: Int64(at / 1_000_000)) && publication.draft.bytes == bytes
-    }
-  }
-
-  /// The history of a stream. ``streams`` has one for each creation of the stream, and one for each restoration of an
-  /// older state.
-  struct Stream {
-    let created: String
-    var last = 0
-    /// Messages of each room by subject, including deleted ones.
-    var rooms: [String: [Stored]] = [:]
-    /// Number of deleted messages of each room, which are the oldest ones.
-    var deleted: [String: Int] = [:]
-    var contents: Set<[UInt8]> = []
-    /// Numbers of the messages that servers have deleted.
-    var erased: Set<Int> = []
-    /// Time and number of each stored `Nats-Msg-Id`.
-    var ids: [String: (number: Int, at: Duration)] = [:]
-
-    /// Returns the messages of a room that are not deleted.
-    func kept(_ subject: String) -> ArraySlice<Stored> { (rooms[subject] ?? []).dropFirst(deleted[subject] ?? 0) }
-    /// Returns the messages that a replica has whose newest number is `view`, with the deletions that it knows of.
-    func kept(_ subject: String, upTo view: Int, limit: Int) -> ArraySlice<Stored> {
-      if view == .max { return kept(subject) }
-      let known = (rooms[subject] ?? []).prefix { $0.number <= view }
-      return known.dropFirst(min(deleted[subject] ?? 0, max(0, known.count - limit)))
-    }
-    /// Number of the oldest stored message.
-    func first(upTo view: Int = .max, limit: Int = .max) -> Int {
-      rooms.keys.compactMap { kept($0, upTo: view, limit: limit).first { !erased.contains($0.number) }?.number }.min()
-        ?? min(last, view) + 1
-    }
-  }
-
   /// A message that a leader has and the majority does not have.
   private struct Proposal {
     let message: NatsMessage
@@ -68,34 +13,13 @@ final class SimulatedBroker {
     let isOfMinority: Bool
   }
 
-  private final class Consumer {
-    let name: String
-    let link: SimulatedLink
-    let subject: String
-    let destination: String
-    /// Index of the next message to deliver among the room's messages.
-    var next = 0
-    var sent = 0
-    /// Highest message number on the consumer's replica.
-    var view = Int.max
-    /// Whether the replica was behind when the consumer was made.
-    var isBehind = false
-    var sentAt: Duration
-    var wantedAt: Duration
-
-    init(_ name: String, _ link: SimulatedLink, _ subject: String, _ destination: String, at now: Duration) {
-      (self.name, self.link, self.subject, self.destination) = (name, link, subject, destination)
-      (sentAt, wantedAt) = (now, now)
-    }
-  }
-
   let world: World
-  private(set) var streams: [Stream] = []
+  private(set) var streams: [SimulatedStream] = []
   private(set) var isUp = true
   private var storedCount = 0
   private(set) var hasMajority = true
   private var hasStream = false
-  private var consumers: [String: Consumer] = [:]
+  private var consumers: [String: SimulatedConsumer] = [:]
   private var proposals: [Proposal] = []
   /// Maximum size of a message without its headers.
   let maxPayload = 10_000
@@ -132,17 +56,9 @@ final class SimulatedBroker {
   /// Restores an older state at the next start.
   func putBack() {
     guard hasStream, let newest = streams.last else { return }
-    var older = newest
-    older.last = max(newest.first() - 1, newest.last - Int.random(in: 0...15, using: &world.chance))
-    world.trace("the broker is to start with an older state, up to \(older.last)")
-    older.rooms = newest.rooms.mapValues { $0.filter { $0.number <= older.last } }
-    for (subject, count) in newest.deleted {
-      // Messages that were deleted later are stored again.
-      older.deleted[subject] = min(count, max(0, (older.rooms[subject]?.count ?? 0) - world.options.maxMessagesPerRoom))
-    }
-    older.erased = newest.erased.filter { $0 <= older.last }
-    older.ids = newest.ids.filter { $0.value.number <= older.last }
-    streams.append(older)
+    let last = max(newest.first() - 1, newest.last - Int.random(in: 0...15, using: &world.chance))
+    world.trace("the broker is to start with an older state, up to \(last)")
+    streams.append(newest.restored(to: last, limit: world.options.maxMessagesPerRoom))
   }
 
   /// Deletes the oldest messages of all rooms. Does nothing after an older state was restored, because a server cannot
@@ -157,14 +73,9 @@ final class SimulatedBroker {
 
   /// Deletes the oldest messages of a room that match, and that the consumers of connected servers have delivered, so
   /// that servers that are briefly behind miss none.
-  private func delete(_ subject: String, where isTooMuch: (Stored) -> Bool) {
-    let index = streams.count - 1
-    let messages = streams[index].rooms[subject] ?? []
+  private func delete(_ subject: String, where isTooMuch: (SimulatedStream.Stored) -> Bool) {
     let consumers = consumers.values.filter { $0.subject == subject && $0.link.state == .connected }
-    let end = consumers.map(\.next).min() ?? messages.count
-    var count = streams[index].deleted[subject] ?? 0
-    while count < min(messages.count, end), isTooMuch(messages[count]) { count += 1 }
-    streams[index].deleted[subject] = count
+    streams[streams.count - 1].delete(subject, before: consumers.map(\.next).min() ?? .max, where: isTooMuch)
   }
 
   func loseMajority() {
@@ -194,28 +105,18 @@ final class SimulatedBroker {
   /// Lets replicas catch up, removes consumers without a reader, and sends heartbeats of idle ones.
   func tick() {
     guard isUp else { return }
-    for (name, consumer) in consumers.sorted(by: { $0.key < $1.key }) {
-      if consumer.link.subscribes(to: consumer.destination) {
-        consumer.wantedAt = world.timeline.now
-      } else if world.timeline.now - consumer.wantedAt > .seconds(10) {
-        consumers[name] = nil
+    for consumer in sortedConsumers {
+      guard consumer.isWanted(at: world.timeline.now) else {
+        consumers[consumer.name] = nil
         continue
       }
-      if consumer.view != .max && world.chance.hits(0.3) { consumer.view = .max }
+      if consumer.isReplicaBehind && world.chance.hits(0.3) { consumer.catchUp() }
       send(to: consumer)
-      if !consumer.link.isOfMinority, world.timeline.now - consumer.sentAt > RoomReader.heartbeat {
-        consumer.sentAt = world.timeline.now
-        consumer.link.deliver(
-          NatsMessage(
-            subject: consumer.destination, reply: "",
-            headers: ["Nats-Last-Consumer": "\(consumer.sent)", "Nats-Last-Stream": "\(position(of: consumer))"],
-            bytes: []),
-          by: consumer.destination)
-      }
+      consumer.beat(streams.last, at: world.timeline.now)
     }
   }
 
-  private var sortedConsumers: [Consumer] { consumers.sorted { $0.key < $1.key }.map(\.value) }
+  private var sortedConsumers: [SimulatedConsumer] { consumers.sorted { $0.key < $1.key }.map(\.value) }
 
   // MARK: Requests
 
@@ -244,7 +145,7 @@ final class SimulatedBroker {
 
   private func make() {
     hasStream = true
-    streams.append(Stream(created: "stream\(streams.count)"))
+    streams.append(SimulatedStream(created: "stream\(streams.count)"))
   }
 
   private var info: String {
@@ -282,9 +183,7 @@ final class SimulatedBroker {
   /// Returns the number in a request, and the subject of the message with it; nil if there is none.
   private func entry(_ message: NatsMessage) -> (number: Int, subject: String?) {
     let number = (try! JSONDecoder().decode([String: Int].self, from: Data(message.bytes)))["seq"]!
-    let stream = streams[streams.count - 1]
-    if stream.erased.contains(number) { return (number, nil) }
-    return (number, stream.rooms.keys.first { room in stream.kept(room).contains { $0.number == number } })
+    return (number, streams[streams.count - 1].subject(of: number))
   }
 
   private func find(_ message: NatsMessage, _ link: SimulatedLink) {
@@ -303,11 +202,7 @@ final class SimulatedBroker {
     guard let subject else {
       return answer(message, link, #"{"error":{"code":400,"err_code":10057,"description":"no message found"}}"#)
     }
-    let isChanged = streams.contains { stream in
-      let messages = stream.rooms[subject] ?? []
-      let target = messages.first { $0.number == number }?.target
-      return messages.contains { $0.removes == number || $0.target == target && target != nil && $0.number != number }
-    }
+    let isChanged = streams.contains { $0.changes(number, in: subject) }
     world.require(isChanged, "\(number) was deleted, though no message of its room changes it")
     streams[index].erased.insert(number)
     world.trace("the stream erases \(number)")
@@ -316,17 +211,8 @@ final class SimulatedBroker {
 
   private func store(_ message: NatsMessage, _ link: SimulatedLink) {
     let index = streams.count - 1
-    let number = streams[index].last + 1
-    let known = streams[index].rooms[message.subject, default: []]
-    let deleted = streams[index].deleted[message.subject] ?? 0
     storedCount += 1
-    let stored = Stored(
-      number: number, at: storedCount * 1_000_000, headers: message.headers, bytes: message.bytes,
-      isAgain: known.prefix(deleted).contains { $0.bytes == message.bytes })
-    streams[index].last = number
-    streams[index].rooms[message.subject, default: []].append(stored)
-    streams[index].contents.insert(message.bytes)
-    streams[index].ids[message.headers[Delivery.idHeader]!] = (number, world.timeline.now)
+    let number = streams[index].append(message, time: storedCount * 1_000_000, now: world.timeline.now)
     let kept = streams[index].kept(message.subject).filter { !streams[index].erased.contains($0.number) }
     let excess = kept.count - world.options.maxMessagesPerRoom
     if excess > 0 { delete(message.subject) { $0.number <= kept[excess - 1].number } }
@@ -356,59 +242,21 @@ final class SimulatedBroker {
       return answer(message, link, #"{"error":{"code":500,"description":"not now"}}"#)
     }
     let config = try! JSONDecoder().decode(Request.self, from: Data(message.bytes)).config
-    let consumer = Consumer(name, link, config.filter_subject, config.deliver_subject, at: world.timeline.now)
-    let messages = streams[streams.count - 1].rooms[consumer.subject] ?? []
-    if world.faults.contains(.lag) && world.isTroubled && world.chance.hits(0.3) {
-      consumer.view = streams[streams.count - 1].last - Int.random(in: 0...4, using: &world.chance)
-    }
+    let consumer = SimulatedConsumer(
+      name, link, config.filter_subject, config.deliver_subject, at: world.timeline.now)
     let stream = streams[streams.count - 1]
-    let (view, limit) = (consumer.view, world.options.maxMessagesPerRoom)
-    let first = stream.first(upTo: view, limit: limit)
-    let start = min(max(config.opt_start_seq ?? 1, first), min(stream.last, view) + 1)
-    let kept = stream.kept(consumer.subject, upTo: view, limit: limit)
-    consumer.next = kept.firstIndex { $0.number >= start } ?? kept.endIndex
-    consumer.isBehind = view != .max
+    let isBehind = world.faults.contains(.lag) && world.isTroubled && world.chance.hits(0.3)
+    let view = isBehind ? stream.last - Int.random(in: 0...4, using: &world.chance) : .max
+    let start = consumer.begin(
+      at: config.opt_start_seq ?? 1, in: stream, view: view, limit: world.options.maxMessagesPerRoom)
     consumers[name] = consumer
     let delivered = #"{"consumer_seq":0,"stream_seq":\#(start - 1)}"#
-    answer(message, link, #"{"num_pending":\#(pending(of: consumer, in: messages)),"delivered":\#(delivered)}"#)
+    answer(message, link, #"{"num_pending":\#(consumer.pending(in: stream)),"delivered":\#(delivered)}"#)
     send(to: consumer)
   }
 
-  private func pending(of consumer: Consumer, in messages: [Stored]) -> Int {
-    let erased = streams[streams.count - 1].erased
-    return messages[consumer.next...].count { $0.number <= consumer.view && !erased.contains($0.number) }
-  }
-
-  /// Returns the number up to which a consumer has delivered all messages.
-  private func position(of consumer: Consumer) -> Int {
-    guard let stream = streams.last else { return 0 }
-    let messages = (stream.rooms[consumer.subject] ?? [])[
-      min(consumer.next, stream.rooms[consumer.subject]?.count ?? 0)...]
-    return messages.first { !stream.erased.contains($0.number) }.map { $0.number - 1 }
-      ?? min(stream.last, consumer.view)
-  }
-
-  private func send(to consumer: Consumer) {
-    guard hasMajority, hasStream, !consumer.link.isOfMinority, consumer.link.subscribes(to: consumer.destination) else {
-      return
-    }
-    let messages = streams[streams.count - 1].rooms[consumer.subject] ?? []
-    if !consumer.isBehind {
-      consumer.next = max(consumer.next, streams[streams.count - 1].deleted[consumer.subject] ?? 0)
-    }
-    while consumer.next < messages.count, messages[consumer.next].number <= consumer.view {
-      let stored = messages[consumer.next]
-      consumer.next += 1
-      if streams[streams.count - 1].erased.contains(stored.number) { continue }
-      consumer.sent += 1
-      consumer.sentAt = world.timeline.now
-      let pending = pending(of: consumer, in: messages)
-      consumer.link.deliver(
-        NatsMessage(
-          subject: consumer.subject,
-          reply:
-            "$JS.ACK.CONFAB.\(consumer.name).1.\(stored.number).\(consumer.sent).\(stored.at).\(pending)",
-          headers: stored.headers, bytes: stored.bytes), by: consumer.destination)
-    }
+  private func send(to consumer: SimulatedConsumer) {
+    guard hasMajority, hasStream, !consumer.link.isOfMinority else { return }
+    consumer.deliver(from: streams[streams.count - 1], at: world.timeline.now)
   }
 }

@@ -46,10 +46,10 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
   }
 
   /// Returns all messages of the room in a state of the stream, oldest first.
-  private func messages(_ state: Int) -> [SimulatedBroker.Stored] { world.broker.streams[state].rooms[subject] ?? [] }
+  private func messages(_ state: Int) -> [SimulatedStream.Stored] { world.broker.streams[state].rooms[subject] ?? [] }
 
   /// Whether servers have deleted a message. Rooms may have received it before.
-  private func isErased(_ message: SimulatedBroker.Stored, _ state: Int) -> Bool {
+  private func isErased(_ message: SimulatedStream.Stored, _ state: Int) -> Bool {
     world.broker.streams[state].erased.contains(message.number)
   }
 

@@ -279,7 +279,7 @@ final class World {
   }
 
   /// Checks that each sender's messages are there once and in order.
-  private func checkOrder(_ stream: SimulatedBroker.Stream) {
+  private func checkOrder(_ stream: SimulatedStream) {
     var counts: [Substring: Int] = [:]
     let messages = stream.rooms.values.joined().sorted { $0.number < $1.number }
     for message in messages where !message.isAgain {

@@ -3,6 +3,7 @@
 import pytest
 
 from browser.chromium import Chromium, Person
+from support.confab_process import confab
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,14 @@ def person(chromium):
     yield person
     for profile in profiles:
         chromium.forget(profile)
+
+
+@pytest.fixture(scope="module")
+def run(chromium):
+    """Runs a script that may import the page's modules."""
+    profile = chromium.profile()
+    with confab() as server:
+        person = Person(chromium, profile)
+        person.browser.get(server.http)
+        yield person.run_async
+    chromium.forget(profile)

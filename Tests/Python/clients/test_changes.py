@@ -200,13 +200,6 @@ def test_long_history_of_edits_stays_within_its_memory():
         asyncio.run(asyncio.wait_for(main(server), 60))
 
 
-def wait_for(text, server):
-    end = time.monotonic() + 15
-    while text not in server.said():
-        assert time.monotonic() < end, server.said()
-        time.sleep(0.05)
-
-
 def test_stream_that_keeps_removed_content_is_told():
     async def remove_one(server):
         async with rich(server, "Ann") as ann:
@@ -222,7 +215,7 @@ def test_stream_that_keeps_removed_content_is_told():
         assert "error" not in request("CREATE", json.dumps(config).encode())
         with confab("--nats", one.url) as server:
             asyncio.run(remove_one(server))
-            wait_for("the content of a removed message cannot be deleted from the stream", server)
+            server.until_said("the content of a removed message cannot be deleted from the stream")
 
 
 def test_servers_that_delete_the_same_content_agree():

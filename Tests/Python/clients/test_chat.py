@@ -12,11 +12,8 @@ import pytest
 import websockets
 
 from support.confab_process import confab
+from support.coroutines import go
 from support.raw_client import HANDSHAKE, RawClient, frame, head
-
-
-def go(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
 def connect(address, **options):

@@ -8,11 +8,8 @@ import pytest
 import websockets
 
 from support.confab_process import confab
+from support.coroutines import go
 from support.rich_client import open_rich, rich
-
-
-def go(coroutine, seconds=60):
-    return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 class Crowd:

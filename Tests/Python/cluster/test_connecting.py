@@ -7,14 +7,11 @@ import pytest
 import websockets
 
 from support.confab_process import confab
+from support.coroutines import go
 from support.nats_process import Broker, broker, free_port
 from support.raw_client import HANDSHAKE, RawClient, head
 
 COUNT = 20
-
-
-def go(coroutine, seconds=60):
-    asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 def plain(server, path="", **options):

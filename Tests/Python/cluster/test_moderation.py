@@ -8,6 +8,7 @@ import time
 import pytest
 import websockets
 
+from support.coroutines import go
 from support.moderation import ending, member, moderate, moderated, moderator, refusal, user
 from support.nats_process import broker
 
@@ -25,10 +26,6 @@ def one():
 def servers(one, folder, count=2):
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(moderated(folder, "--nats", one.url)) for _ in range(count)]
-
-
-def go(coroutine, seconds=90):
-    return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 async def until_present(client, name):
@@ -131,13 +128,6 @@ def publish(one, id, body):
     assert one.request(f"confab.restriction.{id}", body, patience=10)["seq"]
 
 
-def wait_for(text, server):
-    end = time.monotonic() + 15
-    while text not in server.said():
-        assert time.monotonic() < end, server.said()
-        time.sleep(0.05)
-
-
 def test_unreadable_restriction_keeps_rooms_closed_until_it_is_deleted(one, tmp_path):
     async def enters(server):
         try:
@@ -154,12 +144,12 @@ def test_unreadable_restriction_keeps_rooms_closed_until_it_is_deleted(one, tmp_
                 id = (await moderate(mod, "ban", name="Bob"))["restriction"]
             for body in b"hello", b"{}", json.dumps({"kind": "exile", "by": "x", "author": "program", "user": "u"}).encode(), b"\xff":
                 await asyncio.to_thread(publish, one, id, body)
-            await asyncio.to_thread(wait_for, UNREADABLE, first)
+            await asyncio.to_thread(first.until_said, UNREADABLE)
             assert (await refusal(first, "Bob"))[0]["code"] == "banned"
             assert await enters(first)
             with moderated(tmp_path, "--nats", one.url, "--handshake-timeout", 2) as later:
                 assert not await enters(later)
-                await asyncio.to_thread(wait_for, UNREADABLE, later)
+                await asyncio.to_thread(later.until_said, UNREADABLE)
                 last = one.request(f"$JS.API.STREAM.INFO.{STREAM}")["state"]["last_seq"]
                 deleted = one.request(f"$JS.API.STREAM.MSG.DELETE.{STREAM}", json.dumps({"seq": last}).encode(), patience=10)
                 assert deleted["success"]
@@ -192,4 +182,4 @@ def test_stream_that_forgets_restrictions_is_not_used(one, tmp_path):
               "duplicate_window": 10**11, "num_replicas": 1, "max_msgs_per_subject": 1}
     assert "error" not in one.request(f"$JS.API.STREAM.CREATE.{STREAM}", json.dumps(config).encode(), patience=10)
     with moderated(tmp_path, "--nats", one.url) as server:
-        wait_for("it deletes mutes and bans: max_bytes must be -1 and max_age 0", server)
+        server.until_said("it deletes mutes and bans: max_bytes must be -1 and max_age 0")

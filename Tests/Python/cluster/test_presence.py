@@ -8,6 +8,7 @@ import pytest
 import websockets
 
 from support.confab_process import confab
+from support.coroutines import go
 from support.nats_process import broker
 from support.rich_client import open_rich, rich
 
@@ -16,10 +17,6 @@ from support.rich_client import open_rich, rich
 def servers():
     with broker() as one, confab("--nats", one.url) as first, confab("--nats", one.url, "--loops", 2) as second:
         yield first, second
-
-
-def go(coroutine, seconds=30):
-    asyncio.run(asyncio.wait_for(coroutine, seconds))
 
 
 async def until_present(client, names, count):

@@ -3,11 +3,17 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
+import websockets
+
 from support.confab_process import ROOT
+from support.coroutines import go
 
 SOURCES = ROOT / "Tests" / "C" / "Embed"
+NAMES = sorted(path.stem for path in SOURCES.glob("*.c"))
+COMPILERS = [["gcc", "-std=c99"], ["clang", "-std=c99"], ["g++", "-x", "c++"]]
 WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
 # The environment of a machine without Swift.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")}
@@ -81,3 +87,15 @@ class Program:
         self.said, self.errors = self.process.communicate(timeout=patience)
         assert self.process.returncode == 0, f"{self.process.returncode}: {self.said}\n{self.errors}"
         return self.said
+
+
+def talk(program, *speeches, path="", **keywords):
+    """Sends each message and returns the replies."""
+    async def main():
+        async with websockets.connect(program.ws + path, **keywords) as client:
+            answers = []
+            for speech in speeches:
+                await client.send(speech)
+                answers.append(await client.recv())
+            return answers
+    return go(main())

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import signal
 import ssl
 import time
@@ -12,36 +11,10 @@ import urllib.request
 import pytest
 import websockets
 
-from embed_c.installed import SOURCES, VALGRIND, WARNINGS, Program, Tree, run
+from embed_c.installed import COMPILERS, VALGRIND, WARNINGS, Program, run, talk
 from support import joins_checker
 from support.confab_process import make_certificate
-from support.nats_process import broker
-
-NAMES = sorted(path.stem for path in SOURCES.glob("*.c"))
-COMPILERS = [["gcc", "-std=c99"], ["clang", "-std=c99"], ["g++", "-x", "c++"]]
-
-
-@pytest.fixture(scope="session")
-def tree(tmp_path_factory):
-    return Tree(tmp_path_factory.mktemp("prefix") / "usr")
-
-
-@pytest.fixture(scope="session")
-def programs(tree, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("programs")
-    return {name: [tree.build(folder, name, compiler) for compiler in COMPILERS] for name in NAMES}
-
-
-def talk(program, *speeches, path="", **keywords):
-    """Sends each message and returns the replies."""
-    async def main():
-        async with websockets.connect(program.ws + path, **keywords) as client:
-            answers = []
-            for speech in speeches:
-                await client.send(speech)
-                answers.append(await client.recv())
-            return answers
-    return asyncio.run(asyncio.wait_for(main(), 60))
+from support.coroutines import go
 
 
 @pytest.mark.parametrize("compiler", [
@@ -79,7 +52,7 @@ def test_stopping_closes_clients_with_1001(tree, programs):
                 with pytest.raises(websockets.ConnectionClosedOK) as caught:
                     await client.recv()
                 assert caught.value.rcvd.code == 1001
-        asyncio.run(asyncio.wait_for(main(), 20))
+        go(main(), 20)
         program.end()
 
 
@@ -94,27 +67,8 @@ def test_draining_notifies_clients_before_closing(tree, programs):
                 with pytest.raises(websockets.ConnectionClosedOK) as caught:
                     await client.recv()
                 assert caught.value.rcvd.code == 1001
-        asyncio.run(asyncio.wait_for(main(), 20))
+        go(main(), 20)
         program.end()
-
-
-def test_chat_runs_in_the_hosts_loop(tree, programs):
-    with Program(tree, programs["chat"][0], 0, under=VALGRIND) as program:
-        with urllib.request.urlopen(program.http) as response:
-            assert b"<!DOCTYPE html>" in response.read()
-
-        async def main():
-            async with websockets.connect(program.ws + "tea") as one, websockets.connect(program.ws + "tea") as other:
-                for client in (one, other):
-                    await client.send("hello")
-                    assert await one.recv() == await other.recv() == "hello"
-                await asyncio.sleep(0.5)
-                program.process.send_signal(signal.SIGINT)
-                with pytest.raises(websockets.ConnectionClosedOK):
-                    await one.recv()
-        asyncio.run(asyncio.wait_for(main(), 60))
-        said = program.end()
-        assert int(said.split()[0]) >= 5, said
 
 
 def test_rooms_on_two_loops(tree, programs):
@@ -154,119 +108,12 @@ def test_rooms_on_two_loops(tree, programs):
                 assert (fourth.close_code, fourth.close_reason) == (4000, "too many rooms")
             for client in clients[1:] + [flooded]:
                 await client.close(4321, "bye")
-        asyncio.run(asyncio.wait_for(main(), 60))
+        go(main())
         program.close_input()
         said = program.end()
         assert said.count("closed 4321 'bye' cleanly after 1\n") == 6
         assert said.count("closed 4000 'too many rooms' ") == 1
         assert said.endswith("11 accepted, 0 now\n"), said
-
-
-@pytest.mark.parametrize("history", [[], ["history.db"]], ids=["memory", "file"])
-def test_program_publishes_and_reads_in_its_chat(tree, programs, tmp_path, history):
-    with Program(tree, programs["publish"][0], *[tmp_path / name for name in history], under=VALGRIND) as program:
-        async def main():
-            plain = await websockets.connect(program.ws + "tea")
-            rich = await websockets.connect(program.ws + "tea", subprotocols=["chat.confab.v1"])
-            await rich.send('{"type":"hello","name":"Ann"}')
-            await expect(rich, "welcome")
-            program.process.stdin.write("\n")
-            program.process.stdin.flush()
-            message = await expect(rich, "message")
-            assert (message["from"], message["text"], message["tag"]) == ("Bot", "hello", "greeting")
-            line = await plain.recv()
-            assert "Bot" in line and line.endswith("hello")
-            for client in (plain, rich):
-                with pytest.raises(websockets.ConnectionClosed):
-                    while True:
-                        await client.recv()
-                assert (client.close_code, client.close_reason) == (4000, "closed by the program")
-        asyncio.run(asyncio.wait_for(main(), 60))
-        program.close_input()
-        assert program.end() == "done\n"
-
-
-def test_programs_form_one_chat_on_nats(tree, programs):
-    program = programs["stream"][0]
-    with broker() as nats, Program(tree, program, nats.url) as one, Program(tree, program, nats.url) as other:
-        async def main():
-            async with websockets.connect(one.ws + "tea") as here, websockets.connect(other.ws + "tea") as there:
-                for client in (here, there):
-                    await client.send("hello")
-                    assert await here.recv() == await there.recv() == "hello"
-                one.process.stdin.write("\n")
-                one.process.stdin.flush()
-                line = await there.recv()
-                assert line == await here.recv() and "Bot" in line and line.endswith("here")
-        asyncio.run(asyncio.wait_for(main(), 60))
-        other.process.stdin.write("\n")
-        for program in (one, other):
-            program.close_input()
-            assert program.end() == "published\nno error\n"
-
-
-def test_program_ends_while_nats_cannot_be_reached(tree, programs):
-    with broker() as nats, Program(tree, programs["stream"][0], nats.url) as program:
-        program.process.stdin.write("\n")
-        program.process.stdin.flush()
-        assert program.process.stdout.readline() == "published\n"
-        nats.stop()
-        program.close_input()
-        assert program.end(patience=40) == "the message may have been stored, or not\n"
-
-
-async def expect(client, kind):
-    """Returns the client's next event of that type."""
-    while (event := json.loads(await client.recv()))["type"] != kind:
-        pass
-    return event
-
-
-@pytest.mark.parametrize("history", [[], ["history.db"]], ids=["memory", "file"])
-def test_program_moderates_its_chat(tree, programs, tmp_path, history):
-    with Program(tree, programs["moderate"][0], *[tmp_path / name for name in history], under=VALGRIND) as program:
-        def command(name):
-            program.process.stdin.write(f"{name}\n")
-            program.process.stdin.flush()
-            assert program.process.stdout.readline() == "ok\n"
-
-        async def join(**members):
-            client = await websockets.connect(program.ws + "tea", subprotocols=["chat.confab.v1"])
-            await client.send(json.dumps({"type": "hello", "name": "Bob", **members}))
-            return client, await expect(client, "welcome")
-
-        async def main():
-            bob, welcome = await join()
-            command("mute")
-            assert (await expect(bob, "muted"))["reason"] == "hush"
-            command("unmute")
-            await expect(bob, "unmuted")
-            command("kick")
-            assert (await expect(bob, "kicked"))["reason"] == "out"
-            bob, again = await join(session=welcome["session"])
-            assert again["member"] != welcome["member"]
-            command("ban")
-            await expect(bob, "banned")
-            with pytest.raises(websockets.InvalidStatus) as error:
-                await join()
-            assert error.value.response.status_code == 403
-            command("unban")
-            bob, _ = await join()
-            await bob.close()
-        asyncio.run(asyncio.wait_for(main(), 60))
-        program.close_input()
-        assert program.end() == "done\n"
-
-
-@pytest.mark.parametrize("history", [[], ["history.db"]], ids=["memory", "file"])
-def test_bot_answers(tree, programs, tmp_path, history):
-    with Program(tree, programs["bot"][0], 0, *[tmp_path / name for name in history]) as program:
-        async def main():
-            async with websockets.connect(program.ws) as client:
-                await client.send("!time")
-                assert await client.recv() == "!time"
-                assert re.fullmatch(r".*Clock.*It is \d\d:\d\d\.", await client.recv(), re.DOTALL)
-        asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_misuse_returns_errors(tree, programs):
@@ -278,7 +125,9 @@ def test_misuse_returns_errors(tree, programs):
                 with pytest.raises(websockets.ConnectionClosed):
                     await client.recv()
                 assert (client.close_code, client.close_reason) == (4000, "enough")
-        asyncio.run(asyncio.wait_for(main(), 60))
+        go(main())
+        assert program.end() == "all is told\n"
+    with Program(tree, programs["chat_misuse"][0], under=VALGRIND) as program:
         assert program.end() == "all is told\n"
 
 
@@ -319,7 +168,7 @@ def test_callback_authorizes_and_responds(tree, programs, tmp_path):
             program.close_input()
             with pytest.raises(websockets.InvalidStatus, match="503"):
                 await nobody
-        asyncio.run(asyncio.wait_for(main(), 60))
+        go(main())
         program.end()
 
 
@@ -350,7 +199,7 @@ def test_callback_admits_users(tree, programs):
         assert (await joined("tea", "never", name="Cid"))["code"] == "unavailable"
     for under, timeout in (VALGRIND, 5000), ((), 500):
         with Program(tree, programs["users"][0], timeout, under=under) as program:
-            asyncio.run(asyncio.wait_for(main(program), 60))
+            go(main(program))
             program.end()
 
 
@@ -386,7 +235,7 @@ def test_server_runs_in_steps_of_the_programs_loop(tree, programs):
                     while await client.recv() == "tick":
                         pass
                 assert client.close_code == 1001
-        asyncio.run(asyncio.wait_for(main(), 60))
+        go(main())
         assert program.end() == "stopped\n"
 
 

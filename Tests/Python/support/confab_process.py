@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONFAB = pathlib.Path(os.environ.get("CONFAB", ROOT / ".build" / "release" / "confab"))
@@ -40,6 +41,13 @@ class Confab:
     def said(self):
         """Returns the server's standard error so far."""
         return os.pread(self.log.fileno(), 1 << 30, 0).decode()
+
+    def until_said(self, text, count=1, patience=20):
+        """Waits until standard error contains the text so many times."""
+        end = time.monotonic() + patience
+        while self.said().count(text) < count:
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.02)
 
     def stop(self, signal=15, patience=10):
         """Stops the server and returns its exit code."""

@@ -14,11 +14,13 @@ DOCUMENTS = ROOT / "Sources" / "ConfabChat" / "ConfabChat.docc"
 SCHEMA = json.loads((DOCUMENTS / "Resources" / "chat.confab.v1.schema.json").read_text())
 SUBPROTOCOL = "chat.confab.v1"
 
+# Here, because it takes half a second, in which a test's short times would pass.
+jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
 
 @functools.cache
 def validator(side):
     schema = {"$ref": f"#/$defs/{side}Event", "$defs": SCHEMA["$defs"]}
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
     return jsonschema.Draft202012Validator(schema)
 
 
@@ -110,3 +112,21 @@ async def rich(server, name, path="", **members):
 def as_plain(message):
     """Returns the message as clients of the plain protocol get it, without the time."""
     return f"来自用户{message['from']}\n{message['text']}" if "from" in message else message["text"]
+
+
+def ids(event):
+    """Returns the offsets of the messages in a welcome or a page."""
+    return [message["id"] for message in event["messages"]]
+
+
+def texts(event):
+    """Returns the texts of the messages in a welcome or a page."""
+    return [message["text"] for message in event["messages"]]
+
+
+async def fill(server, path, count, text="x"):
+    """Sends `count` messages by the plain protocol. A rich client is connected, so the room keeps a history."""
+    async with open_rich(server, path), websockets.connect(server.ws + path, compression=None, max_size=None) as client:
+        for number in range(count):
+            await client.send(f"{text}{number + 1}")
+            await client.recv()

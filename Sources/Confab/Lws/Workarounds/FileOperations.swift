@@ -6,11 +6,6 @@ struct LwsFile {
   let file: OpenFile
   let isNotModified: Bool
 
-  init(socket: Socket, file: OpenFile, fields: HeaderFields) {
-    (self.socket, self.file) = (socket, file)
-    isNotModified = file.validators.evaluate(fields) == .notModified
-  }
-
   /// The ETag header that lws writes for the file (lib/roles/http/server/server.c, `lws_http_serve`). It has no quotes.
   var tagOfLws: String {
     func padded(_ number: UInt64) -> String {
