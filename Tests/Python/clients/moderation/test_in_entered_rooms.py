@@ -1,23 +1,11 @@
 """Moderators in rooms that clients have entered over one connection."""
 
-import asyncio
-
 import pytest
 
-from support.confab_process import confab
-from support.moderation import ELSEWHERE, MODERATOR, ending, member, moderate, moderated, moderator
+from support.coroutines import go
+from support.moderation import ELSEWHERE, MODERATOR, ending, member, moderate, moderator
 from support.rich_client import open_rich
 from support.tokens import token
-
-
-@pytest.fixture
-def server(tmp_path):
-    with moderated(tmp_path, "--loops", 2) as server:
-        yield server
-
-
-def go(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
 async def enter(client, room, **members):
