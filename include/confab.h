@@ -37,7 +37,7 @@
  *
  *   confab_config_init(&config, sizeof config);
  *   config.port = 8080;
- *   rc = confab_chat_create(&config, &server);
+ *   rc = confab_chat_create(&config, NULL, NULL, &server);
  *   if (rc == 0) rc = confab_run(server);
  *   if (rc != 0) fprintf(stderr, "%s\n", confab_last_error());
  *
@@ -571,11 +571,18 @@ CONFAB_API int confab_callbacks_init(confab_callbacks *callbacks, size_t size);
 CONFAB_API int confab_create(
     const confab_config *config, const confab_callbacks *callbacks, void *user_data, confab_server **server);
 
-/* Creates a server like confab_create(), with the group chat and its page instead of callbacks. The path of a request
+/* Creates a server like confab_create(), with the group chat and its page. The path of a request
  * is the room. A message goes to all members of its room, including the sender. Clients that request the subprotocol
  * chat.confab.v1 use the rich protocol, which has names, presence and history. `subprotocols` need not contain
- * chat.confab.v1. Any thread. */
-CONFAB_API int confab_chat_create(const confab_config *config, confab_server **server);
+ * chat.confab.v1.
+ *
+ * `callbacks` is NULL, or has the callbacks `http`, `opened`, `drained`, `moving` and `closed`, which are called as for
+ * confab_create(), in addition to what the chat does. `opened` is called when the client's handshake has been accepted:
+ * a client of the rich protocol becomes a member of the room later. confab_chat_watch_members() reports that. A
+ * connection's user pointer is the program's. CONFAB_ERROR_ARGUMENT means that `authorize` or `message` is set: use
+ * confab_config.admit and confab_chat_subscribe(). Any thread. */
+CONFAB_API int confab_chat_create(
+    const confab_config *config, const confab_callbacks *callbacks, void *user_data, confab_server **server);
 
 /* Starts the event loops, and returns at once. Each loop runs on a new thread or, with confab_config.uv_loop or
  * is_polled, as part of your loop. Returns CONFAB_ERROR_STATE if the server has been started before. Any thread; with
@@ -975,7 +982,8 @@ CONFAB_API int64_t confab_chat_restrictions(
 CONFAB_API int64_t confab_chat_members(
     confab_server *server, const char *room, void (*each)(const char *name, void *user_data), void *user_data);
 
-/* A sequence of a room's messages, from confab_chat_subscribe() to confab_chat_unsubscribe(). */
+/* A sequence of a room's messages or of the changes of its members, from confab_chat_subscribe() or
+ * confab_chat_watch_members() to confab_chat_unsubscribe(). */
 typedef struct confab_chat_subscription confab_chat_subscription;
 
 /* Calls `callback(result, message, user_data)` with CONFAB_OK for each message of a room after a position, and then for
@@ -996,6 +1004,44 @@ typedef struct confab_chat_subscription confab_chat_subscription;
 CONFAB_API int confab_chat_subscribe(
     confab_server *server, const char *room, const char *epoch, int64_t offset,
     void (*callback)(int result, const confab_chat_message *message, void *user_data), void *user_data,
+    confab_chat_subscription **subscription);
+
+/* How the members of a room have changed. */
+typedef enum confab_chat_change {
+  CONFAB_CHAT_JOINED = 0,
+  CONFAB_CHAT_LEFT = 1,
+  CONFAB_CHAT_RENAMED = 2
+} confab_chat_change;
+
+/* A change of the members of a room. The library sets the size, which may be larger than sizeof(confab_chat_member).
+ * Strings are zero-terminated UTF-8. */
+typedef struct confab_chat_member {
+  /* Size of the struct. */
+  size_t size;
+  /* A value of enum confab_chat_change. */
+  int change;
+  /* Identifier of the member in this room, 16 hexadecimal digits. */
+  const char *id;
+  /* Name of the member. If the member has left, its last name. */
+  const char *name;
+  /* Name before a rename; otherwise NULL. */
+  const char *old_name;
+  /* confab_identity.id of the user; NULL for a guest. */
+  const char *user;
+} confab_chat_member;
+
+/* Calls `callback(result, member, user_data)` with CONFAB_OK and CONFAB_CHAT_JOINED for each member that is in the room,
+ * on any server, and then for each change. A program that applies the changes to an empty list always has the members
+ * of the room. `member` is freed when the callback returns. The members are compared at most every 200 ms, so a member
+ * that joins and leaves within that time may not be reported, and changes do not accumulate in memory if the callback is
+ * slow. Clients of the plain protocol have no names and are not reported.
+ *
+ * If the room cannot be opened, `callback` is called once, with NULL and an error: CONFAB_ERROR_ROOMS or
+ * CONFAB_ERROR_UNAVAILABLE. `*subscription` is set before the first callback; on failure it is NULL. The room stays open
+ * until confab_chat_unsubscribe() or confab_destroy(). Any thread. */
+CONFAB_API int confab_chat_watch_members(
+    confab_server *server, const char *room,
+    void (*callback)(int result, const confab_chat_member *member, void *user_data), void *user_data,
     confab_chat_subscription **subscription);
 
 /* Ends and frees a subscription, also after an error. If the subscription's callback is running on another thread, the

@@ -131,12 +131,39 @@ public func confab_chat_subscribe(
     guard let callback = unsafe callback else { throw .argument("callback is NULL") }
     // nonisolated(unsafe): the program is responsible for its pointer.
     nonisolated(unsafe) let userData = unsafe userData
-    try host.subscribe(to: room, after: start, { unsafe subscription.pointee = $0.handle }) { result in
+    let publications = host.chat.publications(in: room, after: start)
+    try host.subscribe(to: publications, { unsafe subscription.pointee = $0.handle }) { result in
       switch result {
       case .success(let message):
         let strings = CStrings()
         var message = unsafe strings.message(message)
         unsafe callback(CONFAB_OK.rawValue, &message, userData)
+      case .failure(let error): unsafe callback(code(error), nil, userData)
+      }
+    }
+  }
+}
+
+@c @implementation
+public func confab_chat_watch_members(
+  _ server: OpaquePointer?, _ room: UnsafePointer<CChar>?,
+  _ callback: (@convention(c) (Int32, UnsafePointer<confab_chat_member>?, UnsafeMutableRawPointer?) -> Void)?,
+  _ userData: UnsafeMutableRawPointer?, _ subscription: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+  result { () throws(CError) in
+    guard let subscription = unsafe subscription else { throw .argument("the pointer to the subscription is NULL") }
+    unsafe subscription.pointee = nil
+    let host = try unsafe HostedServer.chat(of: server)
+    let changes = host.chat.memberChanges(in: try unsafe checkedRoom(room, host))
+    guard let callback = unsafe callback else { throw .argument("callback is NULL") }
+    // nonisolated(unsafe): the program is responsible for its pointer.
+    nonisolated(unsafe) let userData = unsafe userData
+    try host.subscribe(to: changes, { unsafe subscription.pointee = $0.handle }) { result in
+      switch result {
+      case .success(let change):
+        let strings = CStrings()
+        var member = unsafe strings.member(change)
+        unsafe callback(CONFAB_OK.rawValue, &member, userData)
       case .failure(let error): unsafe callback(code(error), nil, userData)
       }
     }
@@ -196,6 +223,20 @@ func code(_ error: ChatError) -> Int32 {
       message_size: Int64(message.size), entry: Int32(message.entry.code.rawValue),
       changed_offset: Int64(message.entry.target ?? 0), is_edited: message.isEdited ? 1 : 0,
       is_removed: message.isRemoved ? 1 : 0)
+  }
+}
+
+extension CStrings {
+  fileprivate func member(_ change: MemberChange) -> confab_chat_member {
+    let (kind, member, oldName) =
+      switch change {
+      case .joined(let member): (CONFAB_CHAT_JOINED, member, String?.none)
+      case .left(let member): (CONFAB_CHAT_LEFT, member, nil)
+      case .renamed(let member, let name): (CONFAB_CHAT_RENAMED, member, name)
+      }
+    return unsafe confab_chat_member(
+      size: MemoryLayout<confab_chat_member>.stride, change: Int32(kind.rawValue), id: copy(member.id.text),
+      name: copy(member.name), old_name: oldName.map(copy), user: member.user.map(copy))
   }
 }
 

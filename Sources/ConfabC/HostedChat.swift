@@ -154,19 +154,20 @@ final class HostedChat: Sendable {
 
   // MARK: Subscriptions
 
-  /// Begins a subscription, which this object keeps until it ends. `register` is called before the first callback.
-  func subscribe(
-    to room: String, after position: StreamPosition?, _ register: (Subscription) -> Void,
-    _ callback: @escaping Subscription.Callback
-  ) throws(CError) {
-    let subscription = Subscription(self, callback)
+  /// Begins to read a sequence. This object keeps the subscription until it ends. `register` is called before the first
+  /// callback.
+  func subscribe<Sequence: AsyncSequence & Sendable>(
+    to sequence: Sequence, _ register: (Subscription) -> Void,
+    _ callback: @escaping @Sendable (Result<Sequence.Element, ChatError>) -> Void
+  ) throws(CError) where Sequence.Element: Sendable, Sequence.Failure == ChatError {
+    let subscription = Subscription(self)
     try state.withLock { state throws(CError) in
       try HostedChat.check(state)
       state.subscriptions[ObjectIdentifier(subscription)] = subscription
       running.enter()
     }
     register(subscription)
-    subscription.read(chat.publications(in: room, after: position)) { self.running.leave() }
+    subscription.read(sequence, callback) { self.running.leave() }
   }
 
   /// Ends and releases a subscription. Its callback is not called again.
@@ -189,25 +190,27 @@ final class HostedChat: Sendable {
 
 /// The target of a `confab_chat_subscription`. The chat keeps it until confab_chat_unsubscribe() or confab_destroy().
 @safe final class Subscription: Sendable {
-  typealias Callback = @Sendable (Result<ChatMessage, ChatError>) -> Void
-
   private let chat: HostedChat
-  private let callback: Callback
   private let isCancelled = Atomic(false)
   private let task = Mutex<Task<Void, Never>?>(nil)
   private let origin = OriginProcess()
 
-  init(_ chat: HostedChat, _ callback: @escaping Callback) { (self.chat, self.callback) = (chat, callback) }
+  init(_ chat: HostedChat) { self.chat = chat }
 
-  /// Calls the callback for each message, and then `ended`.
-  func read(_ publications: Publications, _ ended: @escaping @Sendable () -> Void) {
+  /// Calls the callback for each element, and then `ended`.
+  func read<Sequence: AsyncSequence & Sendable>(
+    _ sequence: Sequence, _ callback: @escaping @Sendable (Result<Sequence.Element, ChatError>) -> Void,
+    _ ended: @escaping @Sendable () -> Void
+  ) where Sequence.Element: Sendable, Sequence.Failure == ChatError {
     task.withLock {
       $0 = Task {
         do throws(ChatError) {
-          let messages = publications.makeAsyncIterator()
-          while let message = try await messages.next(isolation: nil) { await report(.success(message)) }
+          var elements = sequence.makeAsyncIterator()
+          while let element = try await elements.next(isolation: nil) {
+            await report { callback(.success(element)) }
+          }
         } catch {
-          await report(.failure(error))
+          await report { callback(.failure(error)) }
         }
         ended()
       }
@@ -215,8 +218,8 @@ final class HostedChat: Sendable {
     }
   }
 
-  private func report(_ result: Result<ChatMessage, ChatError>) async {
-    await chat.call { [self] in if !isCancelled.load(ordering: .acquiring) { callback(result) } }
+  private func report(_ callback: @escaping @Sendable () -> Void) async {
+    await chat.call { [self] in if !isCancelled.load(ordering: .acquiring) { callback() } }
   }
 
   func cancel() {

@@ -11,7 +11,7 @@ internal import Synchronization
   private(set) var server: Server!
   /// Nil for a chat, which has its own rooms.
   let rooms: Rooms?
-  /// Nil for a server with callbacks.
+  /// Nil for a server without a chat.
   private let chat: HostedChat?
   /// Whether the server runs in an event loop of the program.
   private let isOnHostLoop: Bool
@@ -37,7 +37,9 @@ internal import Synchronization
   }
 
   /// A chat.
-  init(chat config: confab_config) throws(CError) {
+  init(
+    chat config: confab_config, _ callbacks: confab_callbacks?, _ userData: UnsafeMutableRawPointer?
+  ) throws(CError) {
     log = unsafe LogTarget(config)
     isOnHostLoop = unsafe config.uv_loop != nil || config.is_polled != 0
     rooms = nil
@@ -47,7 +49,13 @@ internal import Synchronization
     let hosted = HostedChat(chat)
     self.chat = hosted
     do throws(CError) {
-      try unsafe listen(config, chat) { chat.handler(on: $0) }
+      // nonisolated(unsafe): the program is responsible for its pointer.
+      nonisolated(unsafe) let userData = unsafe userData
+      try unsafe listen(config, chat) { [unowned self] loop in
+        let handler = chat.handler(on: loop)
+        guard let callbacks else { return handler }
+        return ChatCallbackHandler(handler, unsafe CallbackHandler(callbacks, userData, host: self, on: loop))
+      }
     } catch {
       hosted.end()
       throw error

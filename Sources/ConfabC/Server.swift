@@ -14,10 +14,16 @@ public func confab_create(
 
 @c @implementation
 public func confab_chat_create(
-  _ config: UnsafePointer<confab_config>?, _ server: UnsafeMutablePointer<OpaquePointer?>?
+  _ config: UnsafePointer<confab_config>?, _ callbacks: UnsafePointer<confab_callbacks>?,
+  _ userData: UnsafeMutableRawPointer?, _ server: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
   unsafe create(server) { () throws(CError) in
-    try unsafe HostedServer(chat: confab_config.read(config, defaults: .defaults))
+    let callbacks = try unsafe callbacks == nil ? nil : confab_callbacks.read(callbacks)
+    if unsafe callbacks?.authorize != nil || callbacks?.message != nil {
+      throw .argument(
+        "the chat does not call authorize and message: use confab_config.admit and confab_chat_subscribe()")
+    }
+    return try unsafe HostedServer(chat: confab_config.read(config, defaults: .defaults), callbacks, userData)
   }
 }
 

@@ -165,6 +165,23 @@ extension Chat {
     Publications(chat: self, room: room, after: position)
   }
 
+  /// The changes of a room's members on all servers: first a ``MemberChange/joined(_:)`` for each member that is in the
+  /// room, and then each change. Any thread.
+  ///
+  /// A program that applies the changes to an empty list always has the members of the room. The sequence compares the
+  /// members at most every 200 ms, so a member that joins and leaves within that time may not be reported, and slow
+  /// readers need no more memory. Members of the plain protocol have no names and are not reported. The room stays open
+  /// while the sequence is read.
+  ///
+  /// ```swift
+  /// for try await change in chat.memberChanges(in: "/tea") {
+  ///   if case .joined(let member) = change { print(member.name, "has joined") }
+  /// }
+  /// ```
+  ///
+  /// - Parameter room: the path of the room. The room is opened if necessary.
+  public func memberChanges(in room: String) -> MemberChanges { MemberChanges(chat: self, room: room) }
+
   private func checked(_ text: String) throws(ChatError) -> Text {
     do throws(Text.Invalid) {
       return try Text(text, limit: options.maxTextLength)

@@ -238,6 +238,16 @@ final class ChatRoom: Sendable {
 
   var memberList: MemberList { state.withLock(\.memberList) }
 
+  /// The members with a name, on all servers.
+  var members: [RoomMember] { state.withLock(\.members) }
+
+  /// Calls `wake` whenever the members may have changed, until ``stopWatchingMembers(_:)``.
+  func watchMembers(_ watcher: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) {
+    state.withLock { $0.watchMembers(watcher, wake) }
+  }
+
+  func stopWatchingMembers(_ watcher: ObjectIdentifier) { state.withLock { $0.watchMembers(watcher, nil) } }
+
   // MARK: The rich protocol's other events
 
   /// Informs all members of the rich protocol that a user is typing.

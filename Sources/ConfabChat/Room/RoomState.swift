@@ -84,6 +84,12 @@ struct RoomState {
 
   func find(_ query: MemberQuery) -> FoundMember? { presence.find(query) }
 
+  var members: [RoomMember] { presence.all }
+
+  mutating func watchMembers(_ watcher: ObjectIdentifier, _ wake: (@Sendable () -> Void)?) {
+    presence.watch(watcher, wake)
+  }
+
   mutating func remove(_ connection: Connection) { presence.remove(connection) }
 
   /// Adds a client by name and sends the welcome; messages appended afterwards follow it. Nil if a newer connection has

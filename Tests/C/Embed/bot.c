@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
   confab_config_init(&config, sizeof config);
   if (argc > 1) config.port = atoi(argv[1]);
   if (argc > 2) config.history_file = argv[2];
-  if (confab_chat_create(&config, &server) != CONFAB_OK
+  if (confab_chat_create(&config, NULL, NULL, &server) != CONFAB_OK
       || confab_chat_subscribe(server, "/", NULL, 0, answer, server, &subscription) != CONFAB_OK) {
     fprintf(stderr, "%s\n", confab_last_error());
     return 1;

@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
   confab_config_init(&config, sizeof config);
   if (argc > 1) config.port = atoi(argv[1]);
   config.uv_loop = loop;
-  if (confab_chat_create(&config, &server) != CONFAB_OK || confab_start(server) != CONFAB_OK) {
+  if (confab_chat_create(&config, NULL, NULL, &server) != CONFAB_OK || confab_start(server) != CONFAB_OK) {
     fprintf(stderr, "%s\n", confab_last_error());
     return 1;
   }

@@ -46,7 +46,7 @@ int main(void) {
   confab_config config;
   CHECK(confab_config_init(&config, sizeof config) == CONFAB_OK);
   config.port = 0;
-  CHECK(confab_chat_create(&config, &server) == CONFAB_OK);
+  CHECK(confab_chat_create(&config, NULL, NULL, &server) == CONFAB_OK);
   printf("%s\n", confab_server_url(server));
   fflush(stdout);
   misuse();

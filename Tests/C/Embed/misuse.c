@@ -119,8 +119,8 @@ static void null_pointers(void) {
   CHECK(made == NULL);
   FAILS(confab_create(&config, NULL, NULL, &made), CONFAB_ERROR_ARGUMENT, "NULL");
   FAILS(confab_create(&config, &callbacks, NULL, NULL), CONFAB_ERROR_ARGUMENT, "NULL");
-  FAILS(confab_chat_create(NULL, &made), CONFAB_ERROR_ARGUMENT, "NULL");
-  FAILS(confab_chat_create(&config, NULL), CONFAB_ERROR_ARGUMENT, "NULL");
+  FAILS(confab_chat_create(NULL, NULL, NULL, &made), CONFAB_ERROR_ARGUMENT, "NULL");
+  FAILS(confab_chat_create(&config, NULL, NULL, NULL), CONFAB_ERROR_ARGUMENT, "NULL");
   FAILS(confab_start(NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_run(NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_stop(NULL, 0), CONFAB_ERROR_ARGUMENT, "the server is NULL");
@@ -175,7 +175,7 @@ static void sizes(void) {
     confab_config_init(&config, sizeof config);
     config.size = wrong[index];
     FAILS(confab_create(&config, &callbacks, NULL, &made), CONFAB_ERROR_SIZE, "confab_config");
-    FAILS(confab_chat_create(&config, &made), CONFAB_ERROR_SIZE, "confab_config");
+    FAILS(confab_chat_create(&config, NULL, NULL, &made), CONFAB_ERROR_SIZE, "confab_config");
     CHECK(made == NULL);
   }
   FAILS(confab_config_init(&config, sizeof config - 1), CONFAB_ERROR_SIZE, "");
@@ -187,7 +187,7 @@ static void sizes(void) {
   mount.size = 0;
   config.mounts = &mount;
   config.mount_count = 1;
-  FAILS(confab_chat_create(&config, &made), CONFAB_ERROR_SIZE, "confab_mount");
+  FAILS(confab_chat_create(&config, NULL, NULL, &made), CONFAB_ERROR_SIZE, "confab_mount");
 }
 
 /* Checks that a setting with an invalid value is an error. */
@@ -196,7 +196,7 @@ static void sizes(void) {
     confab_config_init(&config, sizeof config); \
     config.port = 0; \
     config.member = bad; \
-    FAILS(confab_chat_create(&config, &made), code, part); \
+    FAILS(confab_chat_create(&config, NULL, NULL, &made), code, part); \
     CHECK(made == NULL); \
   } while (0)
 
@@ -247,10 +247,10 @@ static void states(void) {
   int code;
   confab_config_init(&config, sizeof config);
   config.port = 0;
-  CHECK(confab_chat_create(&config, &made) == CONFAB_OK);
+  CHECK(confab_chat_create(&config, NULL, NULL, &made) == CONFAB_OK);
   CHECK(confab_server_port(made) > 0 && confab_server_loops(made) > 0);
   config.port = confab_server_port(made);
-  FAILS(confab_chat_create(&config, &second), CONFAB_ERROR_ADDRESS_IN_USE, "another program listens");
+  FAILS(confab_chat_create(&config, NULL, NULL, &second), CONFAB_ERROR_ADDRESS_IN_USE, "another program listens");
   FAILS(confab_wait(made), CONFAB_ERROR_STATE, "not been started");
   FAILS(confab_when_stopped(made, nothing, NULL), CONFAB_ERROR_STATE, "not been started");
   FAILS(confab_when_stopped(made, NULL, NULL), CONFAB_ERROR_ARGUMENT, "job");
@@ -261,7 +261,7 @@ static void states(void) {
   CHECK(confab_reload_certificate(made) == CONFAB_OK);
   CHECK(confab_destroy(made) == CONFAB_OK);
   config.port = 0;
-  CHECK(confab_chat_create(&config, &made) == CONFAB_OK);
+  CHECK(confab_chat_create(&config, NULL, NULL, &made) == CONFAB_OK);
   CHECK(confab_stop(made, 0) == CONFAB_OK && confab_start(made) == CONFAB_OK);
   FAILS(confab_start(made), CONFAB_ERROR_STATE, "started before");
   CHECK(confab_stop(made, 0) == CONFAB_OK && confab_wait(made) == CONFAB_OK && confab_wait(made) == CONFAB_OK);

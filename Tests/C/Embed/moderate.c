@@ -93,7 +93,7 @@ int main(int argc, char **argv) {
   config.port = 0;
   config.max_restrictions = 2;
   if (argc > 1) config.history_file = argv[1];
-  CHECK(confab_chat_create(&config, &server) == CONFAB_OK);
+  CHECK(confab_chat_create(&config, NULL, NULL, &server) == CONFAB_OK);
   misuse();
   limits();
   CHECK(confab_start(server) == CONFAB_OK);
@@ -119,7 +119,7 @@ int main(int argc, char **argv) {
   CHECK(confab_chat_ban(server, "/tea", CONFAB_CHAT_TARGET_USER, "u", 0, NULL, "Bot", NULL, NULL) == CONFAB_OK);
   CHECK(confab_destroy(server) == CONFAB_OK);
   if (argc > 1) {
-    CHECK(confab_chat_create(&config, &server) == CONFAB_OK);
+    CHECK(confab_chat_create(&config, NULL, NULL, &server) == CONFAB_OK);
     CHECK(count("/tea") == 1 && confab_destroy(server) == CONFAB_OK);
   }
   puts("done");

@@ -240,8 +240,8 @@ int main(int argc, char **argv) {
   config.max_history_messages = 100;
   if (argc > 1) config.history_file = argv[1];
   config.durability = CONFAB_DURABILITY_FULL;
-  CHECK(confab_chat_create(&config, &server) == CONFAB_OK);
-  if (argc > 1) FAILS(confab_chat_create(&config, &other), CONFAB_ERROR_HISTORY, "another process has it open");
+  CHECK(confab_chat_create(&config, NULL, NULL, &server) == CONFAB_OK);
+  if (argc > 1) FAILS(confab_chat_create(&config, NULL, NULL, &other), CONFAB_ERROR_HISTORY, "another process has it open");
   publish_and_read();
   CHECK(confab_start(server) == CONFAB_OK);
   subscribe();
@@ -255,7 +255,7 @@ int main(int argc, char **argv) {
   strcpy(epoch, stored);
   calls = 0;
 
-  CHECK(confab_chat_create(&config, &server) == CONFAB_OK);
+  CHECK(confab_chat_create(&config, NULL, NULL, &server) == CONFAB_OK);
   printf("%s\n", confab_server_url(server));
   fflush(stdout);
   if (argc > 1) {
@@ -278,7 +278,7 @@ int main(int argc, char **argv) {
   CHECK(confab_destroy(server) == CONFAB_OK);
 
   /* A server that is never started, and one without a chat. */
-  CHECK(confab_chat_create(&config, &server) == CONFAB_OK);
+  CHECK(confab_chat_create(&config, NULL, NULL, &server) == CONFAB_OK);
   CHECK(confab_server_close_connections(server, 1000, NULL, is_first, closed, &server) == CONFAB_OK);
   CHECK(closed_count == -1 && confab_destroy(server) == CONFAB_OK && closed_count == 0);
   confab_callbacks_init(&callbacks, sizeof callbacks);

@@ -24,18 +24,18 @@ static void misconfigure(confab_config config) {
   const char *const wrong[] = {"http://user:secret@host", NULL};
   confab_server *server;
   config.history_file = "history.db";
-  FAILS(confab_chat_create(&config, &server), CONFAB_ERROR_CONFIGURATION, "exclude each other");
+  FAILS(confab_chat_create(&config, NULL, NULL, &server), CONFAB_ERROR_CONFIGURATION, "exclude each other");
   config.history_file = NULL;
   config.nats_replicas = 2;
-  FAILS(confab_chat_create(&config, &server), CONFAB_ERROR_CONFIGURATION, "nats_replicas must be 1, 3 or 5");
+  FAILS(confab_chat_create(&config, NULL, NULL, &server), CONFAB_ERROR_CONFIGURATION, "nats_replicas must be 1, 3 or 5");
   config.nats_replicas = 1;
   config.nats_key_file = "key.pem";
-  FAILS(confab_chat_create(&config, &server), CONFAB_ERROR_CONFIGURATION, "nats_certificate_file and nats_key_file need");
+  FAILS(confab_chat_create(&config, NULL, NULL, &server), CONFAB_ERROR_CONFIGURATION, "nats_certificate_file and nats_key_file need");
   config.nats_key_file = NULL;
   config.nats_urls = wrong + 1;
-  FAILS(confab_chat_create(&config, &server), CONFAB_ERROR_CONFIGURATION, "nats_urls must be like nats://host:4222");
+  FAILS(confab_chat_create(&config, NULL, NULL, &server), CONFAB_ERROR_CONFIGURATION, "nats_urls must be like nats://host:4222");
   config.nats_urls = wrong;
-  FAILS(confab_chat_create(&config, &server), CONFAB_ERROR_CONFIGURATION, "nats_urls must be like nats://host:4222");
+  FAILS(confab_chat_create(&config, NULL, NULL, &server), CONFAB_ERROR_CONFIGURATION, "nats_urls must be like nats://host:4222");
   CHECK(strstr(confab_last_error(), "secret") == NULL);
 }
 
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
   config.nats_stream = "TEA";
   config.max_message_size -= 8 << 10;
   misconfigure(config);
-  CHECK(confab_chat_create(&config, &server) == CONFAB_OK && confab_start(server) == CONFAB_OK);
+  CHECK(confab_chat_create(&config, NULL, NULL, &server) == CONFAB_OK && confab_start(server) == CONFAB_OK);
   printf("%s\n", confab_server_url(server));
   fflush(stdout);
   while (getchar() != '\n') {}

@@ -139,3 +139,52 @@ def test_bot_answers(tree, programs, tmp_path, history):
                 assert await client.recv() == "!time"
                 assert re.fullmatch(r".*Clock.*It is \d\d:\d\d\.", await client.recv(), re.DOTALL)
         go(main())
+
+
+def test_program_gets_connections_and_members_of_its_chat(tree, programs):
+    with Program(tree, programs["members"][0], under=VALGRIND) as program:
+        def line():
+            return program.process.stdout.readline().strip()
+
+        async def join(name, path="tea"):
+            client = await websockets.connect(program.ws + path, subprotocols=["chat.confab.v1"])
+            await client.send(json.dumps({"type": "hello", "name": name}))
+            await expect(client, "welcome")
+            return client
+
+        async def main():
+            with urllib.request.urlopen(program.http + "hello") as response:
+                assert response.read() == b"from the program\n"
+            with urllib.request.urlopen(program.http) as response:
+                assert b"<!DOCTYPE html>" in response.read()
+            ann = await join("Ann")
+            assert [line(), line()] == ["opened 1", "joined Ann"]
+            plain = await websockets.connect(program.ws + "tea")
+            assert line() == "opened 2"
+            await plain.send("x")
+            assert await plain.recv() == "x"
+            await ann.send('{"type":"rename","name":"Anna"}')
+            assert line() == "renamed Anna from Ann"
+            other = await join("Bob", "coffee")
+            assert line() == "opened 3"
+            await other.close(4001)
+            assert line() == "closed 4001"
+            # The program closes this one when it opens.
+            rejected = await websockets.connect(program.ws + "closed")
+            with pytest.raises(websockets.ConnectionClosed):
+                await rejected.recv()
+            assert rejected.close_code == 4000 and [line(), line()] == ["opened 4", "closed 4000"]
+            await ann.close()
+            assert sorted([line(), line()]) == ["closed 1000", "left Anna"]
+            program.process.stdin.write("\n")
+            program.process.stdin.flush()
+            assert line() == "ended"
+            # The server is destroyed while this one is in the room.
+            cid = await join("Cid")
+            assert line() == "opened 5"
+            program.close_input()
+            with pytest.raises(websockets.ConnectionClosed):
+                await cid.recv()
+            assert cid.close_code == 1001
+        go(main())
+        assert "closed 1001" in program.end()

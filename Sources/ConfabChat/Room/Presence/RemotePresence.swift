@@ -108,6 +108,10 @@ struct RemotePresence {
 
   func member(_ member: Member) -> RemoteMember? { members[member] }
 
+  var all: [RoomMember] {
+    members.map { RoomMember(id: $0.key, name: $0.value.name.text, user: $0.value.account.user) }
+  }
+
   func member(named name: Name) -> RemoteMember? { membersByKey[name.key]?.first.flatMap { members[$0] } }
 
   /// Whether this member is on another server.

@@ -171,6 +171,12 @@ struct RoomMembers<Connection: AnyObject> {
     }
   }
 
+  /// The members on all servers. One that has moved between servers is there once.
+  var all: [RoomMember] {
+    let here = local.map { RoomMember(id: $0.key, name: $0.value.name.text, user: $0.value.account.user) }
+    return here + remote.all.filter { local[$0.id] == nil }
+  }
+
   /// Returns a member on any server.
   func find(_ query: MemberQuery) -> FoundMember? {
     switch query {

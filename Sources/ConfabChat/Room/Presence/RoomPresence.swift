@@ -22,6 +22,8 @@ struct RoomPresence {
   private var version = 0
   /// Whether the engine has been informed of the change since its last query.
   private var isEngineInformed = false
+  /// Calls of the program that wait for changes of members.
+  private var watchers: [ObjectIdentifier: @Sendable () -> Void] = [:]
 
   init(room: String, _ logs: RoomLogs) { (self.logs, members) = (logs, RoomMembers(room: room)) }
 
@@ -42,6 +44,17 @@ struct RoomPresence {
   func find(_ query: MemberQuery) -> FoundMember? { members.find(query) }
 
   func names(_ limit: Int) -> [String] { members.names(limit) }
+
+  /// The members on all servers.
+  var all: [RoomMember] { members.all }
+
+  /// Sets what to call when the members may have changed; nil for nothing.
+  mutating func watch(_ watcher: ObjectIdentifier, _ wake: (@Sendable () -> Void)?) {
+    watchers[watcher] = wake
+    if watchers.isEmpty { watchers = [:] }
+  }
+
+  private func wakeWatchers() { for wake in watchers.values { wake() } }
 
   /// Returns the name of the member that `connection` belongs to; nil if another connection has replaced it.
   func name(of member: Member, _ connection: Connection) -> Name? { members.member(member, of: connection)?.name }
@@ -143,6 +156,7 @@ struct RoomPresence {
   /// Records a change, and informs the engine unless it knows of one already.
   private mutating func informEngine() {
     version += 1
+    wakeWatchers()
     if isEngineInformed { return }
     isEngineInformed = true
     engine?.presenceChanged()
@@ -162,6 +176,7 @@ struct RoomPresence {
     if !replaced.isEmpty || !displaced.isEmpty { informEngine() }
     for displaced in displaced { wasDisplaced(displaced) }
     for name in changed { changes.changed(name) }
+    wakeWatchers()
     if count != oldCount { changes.countChanged() }
     // Presence events go only to members on this server.
     if let loop = members.connections.first(where: { _ in true })?.loop { scheduleEvent(on: loop) }
