@@ -208,7 +208,11 @@ typedef struct confab_config {
   /* Listening */
 
   /* Host name or numeric address to listen on. "0.0.0.0" and "::" listen on all addresses. Default: NULL, loopback
-   * only: 127.0.0.1 and ::1, or one of them if the other does not exist. */
+   * only: 127.0.0.1 and ::1, or one of them if the other does not exist. "unix:" and a path, such as
+   * "unix:/run/confab/chat.sock", listens on a Unix domain socket (unix(7)). `port` is then ignored. The path has at most
+   * 107 bytes on Linux. Programs of the server's user and group may connect. Their address is 127.0.0.1, also for
+   * `trusted_proxies`. The socket of a server that has crashed is replaced. The server removes the socket when it begins
+   * to stop. */
   const char *host;
   /* TCP port, 0 to 65535. 0 picks a free port, see confab_server_port(). Default: 8080. */
   int port;
@@ -489,7 +493,7 @@ typedef struct confab_config {
 
   /* Sockets and event loops of the program */
 
-  /* Descriptors of listening TCP sockets that the server uses instead of `host` and `port`: an array of
+  /* Descriptors of listening TCP or Unix domain sockets that the server uses instead of `host` and `port`: an array of
    * `listening_socket_count` descriptors, at most 64. The server owns the sockets when it has been created: do not use
    * or close them afterwards. If the server cannot be created, you still own the sockets. All event loops accept from
    * all of these sockets. Default: NULL, none. */
@@ -658,8 +662,8 @@ CONFAB_API int confab_execute(
  * without TLS. Any thread. */
 CONFAB_API int confab_reload_certificate(confab_server *server);
 
-/* Returns the port of the server, 1 to 65535. If confab_config.port is 0, this is the port that the system chose. Any
- * thread. */
+/* Returns the port of the server, 1 to 65535. If confab_config.port is 0, this is the port that the system chose. For a
+ * Unix domain socket, returns 0. Any thread. */
 CONFAB_API int confab_server_port(const confab_server *server);
 
 /* Returns the URL of the server's page, "http://127.0.0.1:8080/"; NULL on failure. The string is valid until the server

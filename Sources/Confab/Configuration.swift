@@ -6,6 +6,11 @@ public struct Configuration: Sendable {
 
   /// Host name or numeric address to listen on. `0.0.0.0` and `::` listen on all addresses. The default is nil,
   /// loopback only: 127.0.0.1 and ::1, or one of them if the other does not exist.
+  ///
+  /// `unix:` and a path, such as `unix:/run/confab/chat.sock`, listens on a Unix domain socket (unix(7)). ``port`` is then
+  /// ignored. The path has at most 107 bytes on Linux. Programs of the server's user and group may connect. Their address
+  /// is 127.0.0.1, also for ``trustedProxies``. The socket of a server that has crashed is replaced. The server removes
+  /// the socket when it begins to stop.
   public var host: String?
   /// TCP port, 0 to 65,535. 0 picks a free port, see ``Server/port``. The default is 8080.
   public var port: Int
@@ -18,7 +23,7 @@ public struct Configuration: Sendable {
   /// start before this one stops. The other servers need this setting, too, and must run as the same user. The default
   /// is false: a port that is in use is an error.
   public var sharesPort = false
-  /// Descriptors of listening TCP sockets, to be used in place of ``host`` and ``port``. The server takes them over when
+  /// Descriptors of listening TCP or Unix domain sockets, to be used in place of ``host`` and ``port``. The server takes them over when
   /// it is created: do not use or close them afterwards. If its initializer throws, they stay the application's. All
   /// event loops accept from them. The default is none.
   public var listeningSockets: [Int32] = []

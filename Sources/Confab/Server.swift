@@ -16,7 +16,7 @@ public final class Server: Service, Sendable {
   public let configuration: Configuration
   /// The addresses that the server listens on.
   public let addresses: [ListeningAddress]
-  /// The TCP port of the server: the chosen one if ``Configuration/port`` is 0.
+  /// The TCP port of the server: the chosen one if ``Configuration/port`` is 0. For a Unix domain socket, 0.
   public var port: Int { addresses[0].port }
   /// The event loops.
   public let loops: [EventLoop]
@@ -36,6 +36,8 @@ public final class Server: Service, Sendable {
   private let admission: Admission
   private let certificate: Certificate?
   private let asyncConnections: Connections?
+  /// The file of the Unix domain socket that the server has made; nil for none.
+  private let socketFile: UnixSocketFile?
   /// Where the loops run, unless each has a thread of its own.
   private let place: EventLoop.RunPlace?
 
@@ -84,6 +86,7 @@ public final class Server: Service, Sendable {
     } catch {
       for loop in loops { loop.discard() }
       for descriptors in bound.descriptors[loops.count...] { bound.close(descriptors) }
+      bound.file?.remove()
       throw error
     }
     // The loops have duplicates. If an error was thrown before, the application keeps its descriptors.
@@ -93,7 +96,8 @@ public final class Server: Service, Sendable {
     self.certificate = certificate
     self.place = place
     asyncConnections = connections
-    self.addresses = bound.addresses
+    addresses = bound.addresses
+    socketFile = bound.file
     self.loops = loops
   }
 
@@ -102,7 +106,9 @@ public final class Server: Service, Sendable {
     guard origin.isCurrent else { return }
     asyncConnections?.end()
     switch state.withLock({ $0.phase }) {
-    case .made: for loop in loops { loop.discard() }
+    case .made:
+      for loop in loops { loop.discard() }
+      socketFile?.remove()
     case .running: stop()
     case .ended: break
     }
@@ -160,6 +166,7 @@ public final class Server: Service, Sendable {
   public func stop(within timeout: Duration? = nil) {
     guard origin.isCurrent else { return }
     state.withLock { $0.isStopping = true }
+    socketFile?.remove()
     let drainTime = timeout == nil ? configuration.drainTime : .zero
     for loop in loops { loop.stop(drainingOver: drainTime, within: timeout ?? configuration.stopTimeout) }
   }

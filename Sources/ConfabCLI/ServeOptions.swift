@@ -15,7 +15,11 @@ struct ServeOptions: ParsableArguments {
       """, valueName: "file"))
   var config: String?
 
-  @Option(help: "Host name or address to listen on. (default: loopback only, 127.0.0.1 and ::1)")
+  @Option(
+    help: """
+      Host name or address to listen on, or unix: and the path of a Unix domain socket. (default: loopback only, \
+      127.0.0.1 and ::1)
+      """)
   var host: String?
 
   @Option(help: "Port to listen on; 0 picks a free port.")

@@ -80,7 +80,7 @@ internal import CLibwebsockets
 
   /// The client of the connection: the one that a trusted proxy has named, or the peer. Nil if the peer has gone.
   var client: SocketAddress? {
-    unsafe Context.of(wsi)?.loop?.proxied[self]?.client ?? SocketAddress(of: descriptor, getpeername)
+    unsafe Context.of(wsi)?.loop?.proxied[self]?.client ?? SocketAddress(peerOf: descriptor)
   }
 
   /// The client's address and port, as text for logs.

@@ -19,7 +19,8 @@ package enum HttpProbe {
     let deadline = ContinuousClock.now + timeout
     let connection = try connect(host, port, timeout)
     defer { connection.close() }
-    let name = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
+    let isUnix = host.begins(with: SocketAddress.unixPrefix)
+    let name = isUnix ? "localhost" : host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
     let request = Array("GET \(path) HTTP/1.1\r\nHost: \(name):\(port)\r\nConnection: close\r\n\r\n".utf8)
     guard connection.send(request.span) == request.count else { throw Failure(reason: "the request cannot be sent") }
     var bytes: [UInt8] = []

@@ -2,17 +2,26 @@ internal import CLibwebsockets
 
 /// An address that a server listens on.
 public struct ListeningAddress: Hashable, Sendable {
-  /// A numeric address.
+  /// A numeric address, or `unix:` and the path of a Unix domain socket.
   public var host: String
-  /// Its TCP port.
+  /// The TCP port; 0 for a Unix domain socket.
   public var port: Int
   /// Whether only programs on this machine can reach it.
-  public var isLoopback: Bool { host == "::1" || host.begins(with: "127.") }
+  public var isLoopback: Bool { host == "::1" || host.begins(with: "127.") || isUnix }
   /// Whether connections to it use TLS.
   public var isEncrypted = false
-  /// The URL of the page.
+  private var isUnix: Bool { host.begins(with: SocketAddress.unixPrefix) }
+
+  init(_ address: SocketAddress, isEncrypted: Bool) {
+    host = address.isUnix ? SocketAddress.unixPrefix + (address.path ?? "") : address.host
+    port = address.isUnix ? 0 : address.port
+    self.isEncrypted = isEncrypted
+  }
+
+  /// The URL of the page; for a Unix domain socket, ``host``.
   public var url: String {
-    "\(isEncrypted ? "https" : "http")://\(host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host):\(port)/"
+    if isUnix { return host }
+    return "\(isEncrypted ? "https" : "http")://\(host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host):\(port)/"
   }
 }
 
@@ -20,6 +29,8 @@ public struct ListeningAddress: Hashable, Sendable {
 struct ListeningSockets {
   private(set) var addresses: [ListeningAddress] = []
   private(set) var descriptors: [[Int32]]
+  /// The file of a Unix domain socket that was made here.
+  private(set) var file: UnixSocketFile?
   private let isEncrypted: Bool
 
   init(_ configuration: Configuration) throws(ConfabError) {
@@ -54,6 +65,9 @@ struct ListeningSockets {
   private mutating func listen(_ configuration: Configuration) throws(ConfabError) {
     var failure: ConfabError?
     var port = configuration.port
+    if configuration.sharesPort, configuration.host?.begins(with: SocketAddress.unixPrefix) == true {
+      throw ConfabError(.cannotListen, "a Unix socket cannot be shared: pass it to the next server as a descriptor")
+    }
     for host in configuration.host.map({ [$0] }) ?? ["127.0.0.1", "::1"] {
       for address in try SocketAddress.resolve(host) {
         do throws(ConfabError) {
@@ -75,24 +89,26 @@ struct ListeningSockets {
       closeFile(first)
       throw ConfabError(.cannotListen, "cannot get the port of \(address)")
     }
-    if isShared || descriptors.count == 1 || shim_balances_port() == 0 {
+    file = address.path.flatMap { UnixSocketFile($0) }
+    let isDuplicated = shim_balances_port() == 0 || address.isUnix
+    if isShared || descriptors.count == 1 || isDuplicated {
       descriptors[0].append(first)
     } else {
       closeFile(first)
     }
     for loop in descriptors.indices where descriptors[loop].count == addresses.count {
-      descriptors[loop].append(shim_balances_port() == 0 ? shim_duplicate(first) : try bound.listen(shared: true))
+      descriptors[loop].append(isDuplicated ? shim_duplicate(first) : try bound.listen(shared: true))
     }
-    addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
-    return bound.port
+    addresses.append(ListeningAddress(bound, isEncrypted: isEncrypted))
+    return addresses.last!.port
   }
 
   /// Makes duplicates of a listening socket, one for each loop.
   private mutating func duplicate(_ descriptor: Int32) throws(ConfabError) {
-    guard let bound = unsafe SocketAddress(of: descriptor, getsockname), bound.isInternet,
+    guard let bound = unsafe SocketAddress(of: descriptor, getsockname), bound.isInternet || bound.isUnix,
       option(descriptor, SOL_SOCKET, SO_ACCEPTCONN) == 1
     else {
-      throw ConfabError(.cannotListen, "descriptor \(descriptor) is not a listening TCP socket")
+      throw ConfabError(.cannotListen, "descriptor \(descriptor) is not a listening TCP or Unix socket")
     }
     shim_set_nonblocking(descriptor)
     for loop in descriptors.indices {
@@ -103,7 +119,7 @@ struct ListeningSockets {
       }
       descriptors[loop].append(own)
     }
-    addresses.append(ListeningAddress(host: bound.host, port: bound.port, isEncrypted: isEncrypted))
+    addresses.append(ListeningAddress(bound, isEncrypted: isEncrypted))
   }
 
   /// Closes the sockets of one event loop.

@@ -1,6 +1,6 @@
 internal import CLibwebsockets
 
-/// An IPv4 or IPv6 address with a port.
+/// An IPv4 or IPv6 address with a port, or the path of a Unix domain socket.
 struct SocketAddress: CustomStringConvertible {
   private var storage: sockaddr_storage
   private var length: socklen_t
@@ -18,6 +18,12 @@ struct SocketAddress: CustomStringConvertible {
     if failure != 0 { return nil }
   }
 
+  /// The address of the peer of a connection: 127.0.0.1 if it came over a Unix domain socket. Nil if the peer has gone.
+  init?(peerOf descriptor: Int32) {
+    guard let peer = unsafe SocketAddress(of: descriptor, getpeername) else { return nil }
+    self = peer.normalized
+  }
+
   enum Accepted {
     case connection(StreamSocket, SocketAddress)
     case nothingYet
@@ -33,12 +39,14 @@ struct SocketAddress: CustomStringConvertible {
         unsafe shim_accept(listener.descriptor, $0, &peer.length)
       }
     }
-    if descriptor >= 0 { return .connection(StreamSocket(descriptor: descriptor), peer.unmapped) }
+    if descriptor >= 0 { return .connection(StreamSocket(descriptor: descriptor), peer.normalized) }
     return [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(shim_errno()) ? .outOfResources : .nothingYet
   }
 
   /// The IPv4 address, if this is an IPv4-mapped IPv6 address, as dual-stack sockets have (RFC 4291, section 2.5.5.2).
-  private var unmapped: SocketAddress {
+  /// 127.0.0.1, if this is a client of a Unix domain socket, which is on this machine and has no address.
+  private var normalized: SocketAddress {
+    if isUnix { return SocketAddress(bytes: [127, 0, 0, 1], port: 0) }
     guard storage.ss_family == sa_family_t(AF_INET6) else { return self }
     let start = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr)!
     let bytes = unsafe withUnsafeBytes(of: storage) { unsafe Array($0[start..<start + 16]) }
@@ -81,6 +89,36 @@ struct SocketAddress: CustomStringConvertible {
     self = with(port: port)
   }
 
+  /// The beginning of a host that is the path of a Unix domain socket.
+  static let unixPrefix = "unix:"
+
+  /// The address of a Unix domain socket. Nil if the path is empty, has a zero byte, or is too long: more than 107 bytes
+  /// on Linux.
+  init?(unixPath path: String) {
+    self.init()
+    let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
+    let bytes = Array(path.utf8)
+    guard !bytes.isEmpty, !bytes.contains(0), start + bytes.count < MemoryLayout<sockaddr_un>.size else { return nil }
+    storage.ss_family = sa_family_t(AF_UNIX)
+    length = socklen_t(start + bytes.count + 1)
+    unsafe withUnsafeMutableBytes(of: &storage) {
+      unsafe UnsafeMutableRawBufferPointer(rebasing: $0[start...]).copyBytes(from: bytes)
+    }
+  }
+
+  /// The path of a Unix domain socket; nil for other addresses, and for a socket without a path.
+  var path: String? {
+    guard isUnix else { return nil }
+    let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
+    let bytes = unsafe withUnsafeBytes(of: storage) { bytes in
+      unsafe Array(bytes[min(start, Int(length))..<min(Int(length), bytes.count)].prefix { $0 != 0 })
+    }
+    return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Whether it is the address of a Unix domain socket.
+  var isUnix: Bool { storage.ss_family == sa_family_t(AF_UNIX) }
+
   /// A numeric address, such as `192.0.2.1` or `2001:db8::1`. Nil if `text` is something else.
   init?(numeric text: String, port: Int) {
     var bytes = [UInt8](repeating: 0, count: text.utf8.contains(UInt8(ascii: ":")) ? 16 : 4)
@@ -104,7 +142,16 @@ struct SocketAddress: CustomStringConvertible {
   /// The address: 4 or 16 bytes.
   var bytes: [UInt8] { unsafe withUnsafeBytes(of: storage) { unsafe Array($0[range]) } }
 
+  /// Returns the addresses of a host name, of a numeric address, or of `unix:` and the path of a Unix domain socket.
   static func resolve(_ host: String) throws(ConfabError) -> [SocketAddress] {
+    if host.begins(with: unixPrefix) {
+      let path = String(decoding: host.utf8.dropFirst(unixPrefix.utf8.count), as: UTF8.self)
+      guard let address = SocketAddress(unixPath: path) else {
+        let limit = MemoryLayout<sockaddr_un>.size - MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! - 1
+        throw ConfabError(.unknownHost, "the path of a Unix socket must have 1 to \(limit) bytes, not '\(path)'")
+      }
+      return [address]
+    }
     var hints = unsafe addrinfo()
     unsafe hints.ai_socktype = Int32(shim_STREAM)
     unsafe hints.ai_flags = AI_PASSIVE
@@ -125,7 +172,9 @@ struct SocketAddress: CustomStringConvertible {
     return addresses
   }
 
+  /// Returns the address with another port. Unix domain sockets have none.
   func with(port: Int) -> SocketAddress {
+    if isUnix { return self }
     var copy = self
     let port = in_port_t(port).bigEndian
     unsafe withUnsafeMutableBytes(of: &copy.storage) {
@@ -176,7 +225,7 @@ struct SocketAddress: CustomStringConvertible {
 
   var port: Int { Int(numeric.port) ?? 0 }
   var host: String { numeric.host }
-  var description: String { ListeningAddress(host: host, port: port).url }
+  var description: String { ListeningAddress(self, isEncrypted: false).url }
   /// `192.0.2.1:80` or `[2001:db8::1]:80`; without a port if it is unknown.
   var endpoint: String {
     let (host, port) = numeric
@@ -206,14 +255,16 @@ struct SocketAddress: CustomStringConvertible {
 
   /// Returns a socket that listens on this address.
   func listen(shared: Bool) throws(ConfabError) -> Int32 {
+    if let path { try UnixSocketFile.removeStale(path, self) }
     let family = Int32(storage.ss_family)
     let descriptor = shim_socket(family, Int32(shim_STREAM), 0)
     guard descriptor >= 0 else { throw listenError(shim_errno()) }
-    setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+    if !isUnix { setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1) }
     if shared { setOption(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
     // IPv4 has its own socket.
     if family == AF_INET6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
     guard unsafe withAddress({ unsafe bind(descriptor, $0, length) }) == 0,
+      path.map({ unsafe chmod($0, UnixSocketFile.mode) }) ?? 0 == 0,
       CLibwebsockets.listen(descriptor, Int32(SocketAddress.listenQueueLength)) == 0
     else {
       let error = listenError(shim_errno())
@@ -243,6 +294,7 @@ struct SocketAddress: CustomStringConvertible {
     return switch number {
     case EADDRINUSE:
       ConfabError(.addressInUse, "another program listens on \(url); stop it, or choose another port")
+    case EACCES where isUnix: ConfabError(.cannotListen, "may not create \(url)")
     case EACCES:
       ConfabError(.cannotListen, "may not listen on \(url): ports below 1024 need privileges; choose another port")
     default:

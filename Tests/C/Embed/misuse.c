@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include <pthread.h>
+#include <unistd.h>
 
 static confab_server *server;
 static confab_connection *kept;
@@ -121,6 +122,13 @@ static void null_pointers(void) {
   FAILS(confab_create(&config, &callbacks, NULL, NULL), CONFAB_ERROR_ARGUMENT, "NULL");
   FAILS(confab_chat_create(NULL, NULL, NULL, &made), CONFAB_ERROR_ARGUMENT, "NULL");
   FAILS(confab_chat_create(&config, NULL, NULL, NULL), CONFAB_ERROR_ARGUMENT, "NULL");
+  config.host = "unix:";
+  FAILS(confab_create(&config, &callbacks, NULL, &made), CONFAB_ERROR_HOST, "1 to 107 bytes");
+  config.host = "unix:misuse.sock";
+  CHECK(confab_create(&config, &callbacks, NULL, &made) == CONFAB_OK && confab_server_port(made) == 0);
+  CHECK(strcmp(confab_server_url(made), "unix:misuse.sock") == 0 && access("misuse.sock", F_OK) == 0);
+  CHECK(confab_destroy(made) == CONFAB_OK && access("misuse.sock", F_OK) != 0);
+  config.host = NULL;
   FAILS(confab_start(NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_run(NULL), CONFAB_ERROR_ARGUMENT, "the server is NULL");
   FAILS(confab_stop(NULL, 0), CONFAB_ERROR_ARGUMENT, "the server is NULL");

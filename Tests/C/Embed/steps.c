@@ -89,7 +89,7 @@ int main(void) {
   config.listening_sockets = sockets;
   config.listening_socket_count = 2;
   /* The program keeps its sockets if the server cannot be created. */
-  FAILS(confab_create(&config, &callbacks, NULL, &server), CONFAB_ERROR_LISTEN, "is not a listening TCP socket");
+  FAILS(confab_create(&config, &callbacks, NULL, &server), CONFAB_ERROR_LISTEN, "is not a listening TCP or Unix socket");
   config.listening_socket_count = 65;
   FAILS(confab_create(&config, &callbacks, NULL, &server), CONFAB_ERROR_ARGUMENT, "0 to 64");
   config.listening_socket_count = 1;

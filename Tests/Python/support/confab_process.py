@@ -26,6 +26,8 @@ class Confab:
             env=env and os.environ | env, **keywords)
         self.line = self.process.stdout.readline()
         match = re.fullmatch(r"Confab is listening on http(s?)://(?:127\.0\.0\.1|\[::\]):(\d+)/\n", self.line)
+        if not match and self.line.startswith("Confab is listening on unix:"):
+            return
         if not match:
             self.process.kill()
             raise AssertionError(f"no ready line: {self.line!r} {self.said()}")
