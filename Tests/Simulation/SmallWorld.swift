@@ -73,6 +73,12 @@ struct SmallWorld {
         .publish(log: 1, size: 8), .publish(log: 1, size: 70_000), .publish(log: 0, size: 8),
       ], shape: World.Shape(loops: 1, logs: 2, maxTurnDelivery: 1)),
     Script(
+      name: "growth while several logs are written",
+      lines: [
+        .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .publish(log: 0, size: 70_000),
+        .publish(log: 1, size: 8), .publish(log: 0, size: 70_000), .publish(log: 1, size: 8),
+      ], shape: World.Shape(loops: 1, logs: 2)),
+    Script(
       name: "full sockets with several logs",
       lines: [
         .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .capacity(client: 0, 20_000),
