@@ -99,6 +99,12 @@ struct SmallWorld {
         .connect(loop: 0, log: 0), .vanish(client: 2),
       ]),
     Script(
+      name: "a close frame that is answered late",
+      lines: [
+        .connect(loop: 0, log: 0), .order(.close, client: 0), .publish(log: 0, size: 60_000),
+        .publish(log: 0, size: 60_000), .publish(log: 0, size: 60_000), .close(client: 0),
+      ], shape: World.Shape(loops: 1, logs: 1, maxBacklog: 100_000)),
+    Script(
       name: "stop while a client connects",
       lines: [
         .connect(loop: 0, log: 0), .publish(log: 0, size: 8), .connect(loop: 0, log: 0), .stop(loop: 0),

@@ -63,6 +63,9 @@ extension World {
     client.closedCount += 1
     trace("closed \(client.index): \(close)")
     client.logs = []
+    if !close.isClean, client.isOwedCloseFrame, !stopped.contains(client.loop) {
+      fail("client \(client.index) was dropped during the closing handshake")
+    }
     client.close(owingAll: false)
     // A client that does not read is dropped at its deadline, or when its backlog exceeds the limit.
     let isLate = client.closeDeadline.map { sim_now() >= $0 } ?? false
