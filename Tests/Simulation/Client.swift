@@ -63,6 +63,12 @@ final class Client {
     isClosing = true
   }
 
+  /// Whether the server closes the connection, has sent everything before the close frame, and has time left.
+  var isOwedCloseFrame: Bool {
+    guard let closeDeadline, sim_now() < closeDeadline, !hasVanished else { return false }
+    return received()?.items.count == expected.count
+  }
+
   /// Returns the index of the first received message that is not an expected one; nil if there is none.
   func firstUnexpected(_ items: [Item]) -> Int? {
     /// The messages of each log until the next message for the client alone.

@@ -7,6 +7,8 @@ struct RandomWorld {
   private let rarity: Int
   private let maxClients: Int
   private let turns: Int
+  /// Whether a quarter of the messages are longer than a frame.
+  private let hasLongMessages: Bool
 
   init(_ choices: Choices) {
     var choices = choices
@@ -16,9 +18,11 @@ struct RandomWorld {
     if choices.next(3) == 1 { shape.maxRoomsPerConnection = 2 }
     shape.isChat = choices.next(4) == 1
     if choices.next(3) == 1 { shape.maxBacklog = 100_000 }
+    if choices.next(8) == 1 { shape.isShortOfMemory = true }
     if choices.next(2) == 1 { shape.sendsBacklogMark = 200 }
     if choices.next(3) == 1 { shape.maxTurnDelivery = 1 }
     if choices.next(4) == 1 { shape.maxMessageRate = 4 }
+    hasLongMessages = choices.next(4) == 1
     rarity = [16, 4, 64][Int(choices.next(3))]
     maxClients = 1 + Int(choices.next(6))
     turns = 20 + 20 * Int(choices.next(8))
@@ -27,6 +31,9 @@ struct RandomWorld {
 
   /// Runs the world. Returns the fault, if there is one, and the choices.
   func run() -> (fault: World.Fault?, choices: Choices) {
+    world.whenDrained = { [unowned world] client, connection in
+      if !world.shape.isChat && world.choose(4) == 3 { world.send(to: client, connection, size: size()) }
+    }
     world.meanwhile = { [unowned world] in
       guard world.choose(rarity) == rarity - 1 else { return }
       actElsewhere(world)
@@ -82,7 +89,7 @@ struct RandomWorld {
 
   /// Returns a size: mostly small, sometimes more than a frame or a segment.
   private func size() -> Int {
-    switch world.choose(40) {
+    switch hasLongMessages ? 28 + world.choose(12) : world.choose(40) {
     case 0...29: 4 + world.choose(60)
     case 30...36: 130 + world.choose(300)
     case 37, 38: 16_380 + world.choose(10)
@@ -91,10 +98,15 @@ struct RandomWorld {
   }
 
   private func actElsewhere(_ world: World) {
-    switch world.choose(4) {
-    case 0, 1:
+    switch world.choose(9) {
+    case 0...3:
       if !world.shape.isChat { world.elsewhere { world.publish(to: world.choose(world.shape.logs), size: size()) } }
-    case 2:
+    case 4:
+      if let client = world.clients.randomChoice(world), !world.shape.isChat {
+        world.changeLogsByExecuting(
+          of: client, log: world.choose(world.shape.logs), joins: world.choose(2) == 0)
+      }
+    case 5, 6:
       if let client = world.clients.randomChoice(world) {
         if world.choose(2) == 0 {
           world.sendByExecuting(to: client, size: size())

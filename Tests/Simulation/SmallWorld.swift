@@ -6,6 +6,8 @@ struct SmallWorld {
   enum Line {
     case connect(loop: Int, log: Int?)
     case order(World.Order, client: Int, log: Int = 0)
+    /// Sent at once.
+    case orders(client: Int, [(order: World.Order, log: Int, size: Int)])
     /// By a thread that runs no loop.
     case publish(log: Int, size: Int)
     /// By a thread that runs no loop, on the client's loop.
@@ -73,6 +75,12 @@ struct SmallWorld {
         .publish(log: 1, size: 8), .publish(log: 1, size: 70_000), .publish(log: 0, size: 8),
       ], shape: World.Shape(loops: 1, logs: 2, maxTurnDelivery: 1)),
     Script(
+      name: "growth while several logs are written",
+      lines: [
+        .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .publish(log: 0, size: 70_000),
+        .publish(log: 1, size: 8), .publish(log: 0, size: 70_000), .publish(log: 1, size: 8),
+      ], shape: World.Shape(loops: 1, logs: 2)),
+    Script(
       name: "full sockets with several logs",
       lines: [
         .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .capacity(client: 0, 20_000),
@@ -82,9 +90,11 @@ struct SmallWorld {
     Script(
       name: "long backlogs with several logs",
       lines: [
-        .connect(loop: 0, log: 0), .order(.join, client: 0, log: 1), .capacity(client: 0, 5),
-        .publish(log: 0, size: 1_300_000), .capacity(client: 0, 1 << 40), .publish(log: 1, size: 8),
-      ], shape: World.Shape(loops: 1, logs: 2)),
+        .connect(loop: 0, log: 0),
+        .orders(
+          client: 0,
+          [(.join, 1, 0), (.publish, 0, 60_000), (.publish, 0, 60_000), (.publish, 1, 1_300_000)]),
+      ], shape: World.Shape(loops: 1, logs: 2, maxTurnDelivery: 1)),
     Script(
       name: "close",
       lines: [
@@ -92,6 +102,12 @@ struct SmallWorld {
         .order(.close, client: 0), .publish(log: 0, size: 8), .capacity(client: 0, 1 << 40), .close(client: 1),
         .connect(loop: 0, log: 0), .vanish(client: 2),
       ]),
+    Script(
+      name: "a close frame that is answered late",
+      lines: [
+        .connect(loop: 0, log: 0), .order(.close, client: 0), .publish(log: 0, size: 60_000),
+        .publish(log: 0, size: 60_000), .publish(log: 0, size: 60_000), .close(client: 0),
+      ], shape: World.Shape(loops: 1, logs: 1, maxBacklog: 100_000)),
     Script(
       name: "stop while a client connects",
       lines: [
@@ -138,6 +154,8 @@ struct SmallWorld {
     switch line {
     case .connect(let loop, let log): world.connect(to: loop, log: log, compresses: false)
     case .order(let order, let client, let log): with(client) { world.order(order, by: $0, log: log, size: 8) }
+    case .orders(let client, let orders):
+      with(client) { for order in orders { world.order(order.order, by: $0, log: order.log, size: order.size) } }
     case .publish(let log, let size): world.elsewhere { world.publish(to: log, size: size) }
     case .send(let client): with(client) { world.sendByExecuting(to: $0, size: 8) }
     case .capacity(let client, let capacity): with(client) { world.limit($0, to: capacity) }

@@ -21,6 +21,27 @@ extension World {
     }
   }
 
+  private func leave(_ client: Client, _ connection: Connection, _ log: Int) {
+    atomically {
+      client.logs.remove(log)
+      connection.leave(logs[log])
+      if connection.readyState != .open { client.close(owingAll: false) }
+    }
+  }
+
+  /// Has a client join or leave a log, from a job of its loop.
+  func changeLogsByExecuting(of client: Client, log: Int, joins: Bool) {
+    guard let connection = client.connection else { return }
+    nonisolated(unsafe) let client = client
+    elsewhere {
+      _ = connection.loop.execute { [self] in
+        guard connection.readyState == .open else { return }
+        trace("client \(client.index) \(joins ? "joins" : "leaves") log \(log) by a job")
+        if joins { join(client, connection, log) } else { leave(client, connection, log) }
+      }
+    }
+  }
+
   /// A client's message is an order to the server. The first byte is its kind.
   enum Order: UInt8 { case publish, send, leave, join, close, stop }
 
@@ -33,13 +54,7 @@ extension World {
     switch order {
     case .publish: publish(to: Int(bytes[1]) % logs.count, size: size)
     case .send: send(to: client, connection, size: size)
-    case .leave:
-      atomically {
-        let log = Int(bytes[1]) % logs.count
-        client.logs.remove(log)
-        connection.leave(logs[log])
-        if connection.readyState != .open { client.close(owingAll: false) }
-      }
+    case .leave: leave(client, connection, Int(bytes[1]) % logs.count)
     case .join: join(client, connection, Int(bytes[1]) % logs.count)
     case .close:
       client.close(owingAll: true)
@@ -58,15 +73,24 @@ extension World {
     expect(Client.Item(id: id, size: bytes.count), in: 0)
   }
 
+  fileprivate func drained(_ connection: Connection) {
+    guard let client = client(of: connection) else { return fail("a drained connection that is not open") }
+    whenDrained(client, connection)
+  }
+
   fileprivate func closed(_ connection: Connection, _ close: Close) {
     guard let client = client(of: connection) else { return fail("a close without an open, or a second close") }
     client.closedCount += 1
     trace("closed \(client.index): \(close)")
     client.logs = []
+    if !close.isClean, client.isOwedCloseFrame, !stopped.contains(client.loop) {
+      fail("client \(client.index) was dropped during the closing handshake")
+    }
     client.close(owingAll: false)
     // A client that does not read is dropped at its deadline, or when its backlog exceeds the limit.
     let isLate = client.closeDeadline.map { sim_now() >= $0 } ?? false
-    if !close.isClean && (isLate || client.mostUnread > shape.maxBacklog) { client.isOwedAll = false }
+    let mayBeEvicted = shape.isShortOfMemory || client.mostUnread > shape.maxBacklog
+    if !close.isClean && (isLate || mayBeEvicted) { client.isOwedAll = false }
     client.connection = nil
   }
 
@@ -92,6 +116,8 @@ final class WorldHandler: Handler {
     world.said([UInt8](message), by: connection)
     chat.received(message, from: connection)
   }
+
+  func drained(_ connection: Connection) { world.drained(connection) }
 
   func closed(_ connection: Connection, _ close: Close) {
     chat?.closed(connection, close)

@@ -16,6 +16,8 @@ final class World: @unchecked Sendable {
     var isChat = false
     var maxRoomsPerConnection = 64
     var maxBacklog = 1 << 20
+    /// Whether the memory for backlogs is short, so that clients are evicted that lag by less than the limit.
+    var isShortOfMemory = false
     var sendsBacklogMark = 64 << 10
     var maxTurnDelivery = 4 << 20
     /// Messages per second from a client; 0 means no limit.
@@ -45,6 +47,8 @@ final class World: @unchecked Sendable {
   var stopped: Set<Int> = []
   /// The actions of other threads within a turn, set by the runner of the world.
   var meanwhile: () -> Void = {}
+  /// What handlers do for a client whose backlog has been sent, set by the runner of the world.
+  var whenDrained: (Client, Connection) -> Void = { _, _ in }
 
   /// Whether every event is printed.
   nonisolated(unsafe) static var isTraced = false
@@ -77,6 +81,7 @@ final class World: @unchecked Sendable {
     configuration.listeningSockets = [listeners[loop]]
     configuration.maxRoomsPerConnection = shape.maxRoomsPerConnection
     configuration.maxBacklog = shape.maxBacklog
+    if shape.isShortOfMemory { configuration.maxTotalBacklog = 150_000 }
     configuration.backlogMark = shape.sendsBacklogMark
     configuration.maxTurnDelivery = shape.maxTurnDelivery
     configuration.maxMessageRate = shape.maxMessageRate

@@ -274,6 +274,8 @@ extension Connection {
     forEachFanout { $0.resume(self) }
     if reading.isPaused { loop.reads.checkPaused() }
     guard isCaughtUp else { return false }
+    // Only the closing handshake follows. The log may grow by any number of bytes until the peer answers.
+    if state == .closing { discardBacklog() }
     guard writing.owesDrained && state == .open else { return true }
     writing.owesDrained = false
     loop.handler.drained(self)

@@ -78,7 +78,7 @@ final class Fanout: LogReader, @unchecked Sendable {
     counted = count
     if cursor.position >= batch.upperBound { batch = cursor.position..<end }
     while cursor.position < end {
-      form.advance(&cursor, by: writeNext())
+      form.advance(&cursor, by: writeNext(upTo: end))
       if loop.turn.hasDeliveredEnough && !(isSharedWithOthers && isInsideMessage) { break }
     }
     resumeWaiting()
@@ -103,10 +103,11 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Maximum lag of a loop, in bytes. If it is further behind, connections that append to the log are paused.
   private static let maxLag = (1 << 20) + Segment.limit
 
-  /// Writes the next segment to the group. A separate function, so that it has released the segment's bytes when the
-  /// log reuses their memory.
-  private func writeNext() -> Int {
-    guard let slice = form.read(cursor) else { return 0 }
+  /// Writes the next segment to the group, up to the position `end`. A part of a message that is appended meanwhile is
+  /// not written: the rest would follow in a later flush, and messages of other logs might come in between. A separate
+  /// function, so that it has released the segment's bytes when the log reuses their memory.
+  private func writeNext(upTo end: Int) -> Int {
+    guard let slice = form.read(cursor, upTo: end) else { return 0 }
     let bytes = slice.span
     var next = 0
     while next < group.count {

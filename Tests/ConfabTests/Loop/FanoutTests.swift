@@ -232,6 +232,36 @@ import Testing
     #expect(log.retained == 0)
   }
 
+  /// While the client has not answered the close frame, the log grows by more than the limit.
+  @Test func closeFrameMayBeAnsweredLate() async throws {
+    let log = BroadcastLog()
+    try await withServer(
+      {
+        $0.maxBacklog = 300_000
+        $0.closeTimeout = .seconds(60)
+      }, onOpen: { $0.join(log) },
+      onMessage: { text, connection in
+        if text == "close" { return connection.close() }
+        log.append(Message(.binary, [UInt8](repeating: 1, count: 200_000).span))
+      }
+    ) { server, events in
+      let client = try RawClient(port: server.port)
+      let speaker = try RawClient(port: server.port)
+      for _ in 0..<2 { #expect(await events.next() == opened) }
+      try client.send("close")
+      #expect(await events.next() == .text("close"))
+      #expect(try client.receive() == .close(1000))
+      for _ in 0..<4 {
+        try speaker.send("more")
+        #expect(await events.next() == .text("more"))
+        #expect(try speaker.receiveMessage().count == 200_000)
+      }
+      #expect(server.statistics.rejections.isEmpty)
+      try client.send(8, [3, 232])
+      #expect(await events.next() == .closed(Close(code: .normal, reason: "", isClean: true)))
+    }
+  }
+
   /// Leaving and closing keep no more for a stalled reader than the limit allows.
   @Test(arguments: [1, 2], [false, true])
   func stalledReaderGetsNoMoreByLeavingOrClosing(_ joined: Int, _ closes: Bool) async throws {
