@@ -274,13 +274,15 @@ extension Connection {
     forEachFanout { $0.resume(self) }
     if reading.isPaused { loop.reads.checkPaused() }
     guard isCaughtUp else { return false }
+    if writing.owesDrained && state == .open {
+      writing.owesDrained = false
+      loop.handler.drained(self)
+      // The handler may have sent more.
+      guard isCaughtUp else { return false }
+    }
     // Only the closing handshake follows. The log may grow by any number of bytes until the peer answers.
     if state == .closing { discardBacklog() }
-    guard writing.owesDrained && state == .open else { return true }
-    writing.owesDrained = false
-    loop.handler.drained(self)
-    // The handler may have sent more.
-    return isCaughtUp
+    return true
   }
 
   private var isCaughtUp: Bool {

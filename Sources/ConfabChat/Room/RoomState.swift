@@ -73,8 +73,14 @@ struct RoomState {
 
   /// Adds a connection of the plain protocol, which reads messages from now on.
   mutating func add(_ connection: Connection) {
-    connection.join(logs.plain)
+    read(logs.plain, connection)
     presence.add(connection)
+  }
+
+  /// Makes the connection read a log. Closes it if the program has made it read as many as it may.
+  private func read(_ log: BroadcastLog, _ connection: Connection) {
+    if connection.join(log) { return }
+    connection.loop.execute { connection.close(.internalError, reason: "in too many rooms") }
   }
 
   var memberCount: Int { presence.count }
@@ -107,7 +113,7 @@ struct RoomState {
       let join = try presence.join(
         name, session, owner: client?.owner, account, connection, isEntered: isEntered)
     else { return nil }
-    connection.join(isEntered ? logs.entered : logs.rich)
+    read(isEntered ? logs.entered : logs.rich, connection)
     let isHidden = client.map { !$0.rights.contains(.history) } ?? false
     let missed = isHidden ? .hidden(hello) : stream.missed(hello)
     // It has the member `room` in any case.
