@@ -47,7 +47,7 @@ final class World: @unchecked Sendable {
   var stopped: Set<Int> = []
   /// The actions of other threads within a turn, set by the runner of the world.
   var meanwhile: () -> Void = {}
-  /// What handlers do for a client whose backlog has been sent, set by the runner of the world.
+  /// Actions of handlers for a client whose backlog has been sent, set by the runner of the world.
   var whenDrained: (Client, Connection) -> Void = { _, _ in }
 
   /// Whether every event is printed.

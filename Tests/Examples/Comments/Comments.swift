@@ -70,6 +70,12 @@ func readOn(_ chat: Chat, after position: StreamPosition) async throws -> Stream
   return stored
 }
 
+func watch(_ chat: Chat) async throws {
+  for try await change in chat.memberChanges(in: "/tea") {
+    if case .joined(let member) = change { print(member.name, "has joined") }
+  }
+}
+
 func tellMetrics(of server: Server, _ logger: Logger) async throws {
   let metrics = ServerMetrics(of: server, every: .seconds(10))
   try await ServiceGroup(services: [metrics, server], gracefulShutdownSignals: [.sigterm], logger: logger).run()
