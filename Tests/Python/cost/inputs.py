@@ -6,6 +6,7 @@ import typing
 
 from cost.server import Client, bytes_frame, message, random_text, upgrade
 from support.raw_client import HANDSHAKE, head
+from support.tokens import token
 
 LIMIT = 4000
 MEBIBYTE = 1 << 20
@@ -33,7 +34,8 @@ class Input:
     left: int | None = None
     #: Bytes that count for the byte rate: those of the inflated message.
     size: int = 0
-
+    #: Whether the server checks tokens, and the client is a moderator with a token.
+    moderates: bool = False
 
     @property
     def is_short(self):
@@ -46,6 +48,7 @@ SHORT = {
     "empty message", "empty ping", "1 MiB of one letter, compressed",
     "1 MiB of control characters, delivered to a rich client, compressed",
     "say of 4,000 characters with 7 accents, compressed", "say of blanks, compressed", "malformed: no type",
+    "enter a new room and leave it", "enter a room with history and leave it", "token, valid", "ban and unban",
     "256 members with escaped names, compressed", "array, compressed", "history before, of control characters",
     "join with history, of control characters", "join a new room", "GET of the page",
 }
@@ -68,7 +71,10 @@ def text(name, payload, *, binary=False, rich=False, **options):
 
 
 def event(name, /, **members):
-    options = {key: members.pop(key) for key in ("room", "most", "escaped") if key in members}
+    options = {key: members.pop(key) for key in ("most", "escaped", "moderates") if key in members}
+    # A function prepares a room; a text is the event's member.
+    if callable(members.get("room")):
+        options["room"] = members.pop("room")
     escaped = options.pop("escaped", False)
 
     def payload(number):
@@ -216,6 +222,54 @@ add("join a new room", lambda number, kept: [upgrade(f"/{number}", rich=True), m
     '{"type":"hello","name":"Ann"}') + message(json.dumps({"type": "say", "tag": "t", "text": random_text(LIMIT)}))],
     connects=True, until=b'"tag":"t"', left=LIMIT + 150 + 64 + 4096)
 add("join in the plain protocol", lambda number, kept: [upgrade()], connects=True, until=b"\r\n\r\n")
+
+
+# Several rooms over one connection.
+
+def events(name, make, **options):
+    """Adds several events that are sent together. `make` returns them for the repetition's number."""
+    add(name, lambda number, kept: b"".join(message(json.dumps(one)) for one in make(number)), rich=True, **options)
+
+
+def enter(room, **members):
+    return {"type": "enter", "room": room, **members}
+
+
+def leave(room):
+    return {"type": "leave", "room": room}
+
+
+def say(number, room, text):
+    return {"type": "say", "room": room, "tag": tag(number), "text": text}
+
+
+events("enter a room and leave it", lambda number: [enter("/a"), leave("/a")])
+events("enter a new room and leave it", lambda number: [enter(f"/{number}"), leave(f"/{number}")], left=4096)
+events("enter a room with history and leave it", lambda number: [enter("/full", history=100), leave("/full")],
+       room=lambda server, path: ROOMS["1,000 small messages"](server, "/full"))
+events("say in an entered room", lambda number: ([enter("/a")] if number == 0 else []) + [say(number, "/a", "x" * 64)])
+event("enter of the room of the path", type="enter", room="/")
+event("enter of an invalid room", type="enter", room="/" + "a\u0301\u0302" * 60_000)
+event("leave of another room", type="leave", room="/" + "x" * 1000)
+event("say in another room", type="say", room="/other", tag=tag, text=random_text(LIMIT))
+
+# Users and moderators.
+
+VALID = token("moderator", name="n", rights=["read", "say", "history", "moderate"])
+FORGED = VALID[:-43] + "A" * 43
+event("token, valid", type="token", token=VALID, moderates=True)
+event("token, forged", type="token", token=FORGED, moderates=True)
+event("token of 8 KiB, forged", type="token", token=token("moderator", x="x" * 5900)[:-43] + "A" * 43, moderates=True)
+event("token of 64 KiB", type="token", token="x" * 65_536, moderates=True)
+event("mute", type="mute", name="WITNESS", room=witness, moderates=True)
+events("ban and unban", lambda number: [
+    {"type": "ban", "member": "0" * 16}, {"type": "unban", "restriction": "0" * 32}], moderates=True)
+event("mute of an absent member", type="mute", name="nobody", moderates=True)
+event("list of mutes", type="restrictions", room=witness, moderates=True)
+visit("join with a token", {"type": "hello", "token": VALID}, moderates=True)
+visit("join with a forged token", {"type": "hello", "token": FORGED}, until=b"tokenInvalid", moderates=True)
+add("handshake with a token, 401", lambda number, kept: [head(HANDSHAKE | {"Authorization": f"Bearer {FORGED}"})],
+    connects=True, until=b"\r\n\r\n", moderates=True)
 
 
 # Requests.

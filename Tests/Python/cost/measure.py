@@ -1,13 +1,21 @@
 """Measures the cost of an input for the server."""
 
 import dataclasses
+import tempfile
 import time
 
-from cost.inputs import INPUTS, MEBIBYTE
+from cost.inputs import INPUTS, MEBIBYTE, VALID
 from cost.server import CONNECTION_BYTES, Client, measured, request
+from support.tokens import SECRET
 
 #: One loop, so that threads do not contend, and no event limits, so that the server processes each input completely.
 OPTIONS = ("--loops", 1, "--max-event-rate", 0, "--max-rename-rate", 0)
+#: The key of the tokens. The file is deleted at the end.
+KEY = tempfile.NamedTemporaryFile("w", suffix=".key")
+KEY.write(SECRET + "\n")
+KEY.flush()
+#: Options for moderators, who have tokens, and guests.
+USERS = ("--auth-key", KEY.name, "--allow-guests", "read,say,history", "--max-restrictions", 100)
 BASELINE = INPUTS[0]
 #: Maximum CPU time per byte on the wire, as a multiple of the baseline's.
 MOST = 20
@@ -39,7 +47,8 @@ class Cost:
 
 def measure(one, seconds, rounds=3):
     """Returns the minimum of several rounds: other load on the machine only adds to it."""
-    with measured(*OPTIONS) as server:
+    options = USERS if one.moderates else ()
+    with measured(*OPTIONS, *options) as server:
         kept = one.room(server, "/") if one.room else []
         server.settle(*kept)
         attempts = Connections(server, one, kept) if one.connects else Messages(server, one, kept)
@@ -78,7 +87,8 @@ class Messages:
         """Sends at most `count` inputs. Returns how many, their CPU time, and the bytes sent and received."""
         if self.client is None or self.used >= self.one.most:
             self.close()
-            self.client = Client(self.server, rich=self.one.rich, compressed=self.one.compressed, name=self.one.rich and "n")
+            self.client = Client(self.server, rich=self.one.rich, compressed=self.one.compressed, name=self.one.rich and "n",
+                                 **({"token": VALID} if self.one.moderates else {}))
             self.used = 0
         count = min(count, self.one.most - self.used)
         self.used += count
