@@ -73,12 +73,12 @@ class Chat:
         self.clients[-1].transport.abort()
 
 
-async def run(fault):
+async def run(fault, seconds=0.8):
     """Returns the checker's output and exit code."""
     async with websockets.serve(Chat(fault).serve, "127.0.0.1", 0, ping_interval=None, logger=silent) as server:
         process = await asyncio.create_subprocess_exec(
             joins_checker.PROGRAM, str(server.sockets[0].getsockname()[1]), "--rich", "0", "--rate", "200", "--members", "10",
-            "--seconds", "0.8", "--patience", "1", stdout=asyncio.subprocess.PIPE)
+            "--seconds", str(seconds), "--patience", "1", stdout=asyncio.subprocess.PIPE)
         output, _ = await process.communicate()
         return output.decode(), process.returncode
 
@@ -89,7 +89,11 @@ async def run(fault):
     ("bytes", "got bytes that were not sent"), ("end", "lost its connection without a close frame")])
 def test_checker_finds_fault(fault, text):
     joins_checker.build()
-    output, code = asyncio.run(run(fault))
+    # On a slow machine, a short run may end before the fault.
+    for seconds in (0.8, 4, 20):
+        output, code = asyncio.run(run(fault, seconds))
+        if code:
+            break
     assert code == 1 and text in output, output
 
 
