@@ -17,8 +17,7 @@ struct MessageStream {
   private var publishers: [MemberTag: Publisher] = [:]
   /// Calls of the program that wait for messages.
   private var observers: [ObjectIdentifier: Observer] = [:]
-  /// Connections whose client has messages that the room does not have yet. Their welcome waits for these.
-  private var waiting: [(after: Int, connection: Connection, resume: @Sendable () -> Void)] = []
+  private var waiting = WaitingConnections()
 
   init(_ options: ChatOptions, _ logs: RoomLogs, _ budget: HistoryBudget) {
     (self.options, self.logs, self.budget) = (options, logs, budget)
@@ -179,7 +178,7 @@ struct MessageStream {
 
   mutating func begin(epoch: String) {
     self.epoch = epoch
-    resumeWaiting { _ in true }
+    waiting.resumeAll()
     for observer in observers.values { observer.wake() }
   }
 
@@ -191,26 +190,14 @@ struct MessageStream {
     with hello: ClientEvent.Hello, _ connection: Connection, _ resume: @escaping @Sendable () -> Void
   ) -> Bool {
     guard let after = hello.after, hello.epoch == epoch, after > history.lastOffset else { return true }
-    waiting.append((after, connection, resume))
+    waiting.add(connection, until: after, resume)
     return false
   }
 
-  mutating func stopWaiting(_ connection: Connection) { waiting.removeAll { $0.connection === connection } }
+  mutating func stopWaiting(_ connection: Connection) { waiting.remove(connection) }
 
   /// Resumes the connections whose messages the room has.
-  mutating func resumeCaughtUp() {
-    if waiting.isEmpty { return }
-    let lastOffset = history.lastOffset
-    resumeWaiting { $0 <= lastOffset }
-  }
-
-  private mutating func resumeWaiting(where isReady: (_ after: Int) -> Bool) {
-    waiting.removeAll { after, connection, resume in
-      guard isReady(after) else { return false }
-      connection.loop.execute(resume)
-      return true
-    }
-  }
+  mutating func resumeCaughtUp() { waiting.resume(upTo: history.lastOffset) }
 
   // MARK: Reading
 
