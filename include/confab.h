@@ -130,7 +130,7 @@ typedef enum confab_error {
   CONFAB_ERROR_HISTORY = -14,
   /* Too many messages or calls are pending. Try again later. */
   CONFAB_ERROR_PENDING = -15,
-  /* The room was not opened within 10 s. */
+  /* The room was not opened within 10 s. For a kick, mute or ban: see confab_chat_kick(). */
   CONFAB_ERROR_UNAVAILABLE = -16,
   /* The stored history was replaced while the message was pending, for example because NATS has lost messages. So the
    * server does not know whether the message was stored. If you publish the message again with the same key, the
@@ -208,11 +208,11 @@ typedef struct confab_config {
   /* Listening */
 
   /* Host name or numeric address to listen on. "0.0.0.0" and "::" listen on all addresses. Default: NULL, loopback
-   * only: 127.0.0.1 and ::1, or one of them if the other does not exist. "unix:" and a path, such as
-   * "unix:/run/confab/chat.sock", listens on a Unix domain socket (unix(7)). `port` is then ignored. The path has at most
-   * 107 bytes on Linux. Programs of the server's user and group may connect. Their address is 127.0.0.1, also for
-   * `trusted_proxies`. The socket of a server that has crashed is replaced. The server removes the socket when it begins
-   * to stop. */
+   * only: 127.0.0.1 and ::1, or one of them if the other does not exist. With "unix:" and a path, such as
+   * "unix:/run/confab/chat.sock", the server listens on a Unix domain socket (unix(7)), and ignores `port`. The path
+   * has at most 107 bytes on Linux. Programs of the server's user and group may connect. Their address is 127.0.0.1,
+   * also for `trusted_proxies`. The socket of a server that has crashed is replaced. The server removes the socket when
+   * it begins to stop. */
   const char *host;
   /* TCP port, 0 to 65535. 0 picks a free port, see confab_server_port(). Default: 8080. */
   int port;
@@ -283,8 +283,9 @@ typedef struct confab_config {
    * limit of each client is max_backlog or the unused part of this memory, whichever is smaller. Range: 0 to 1 TiB.
    * Default: 256 MiB. */
   int64_t max_total_backlog;
-  /* Maximum number of rooms that one connection is in. It cannot join additional rooms. At the limit, confab_join()
-   * returns CONFAB_ERROR_ROOMS. Range: 1 to 1024. Default: 64. */
+  /* Maximum number of rooms that one connection is in. At the limit, the connection cannot join another room. In the
+   * chat, the client gets the error tooManyRooms. Without the chat, confab_join() returns CONFAB_ERROR_ROOMS. Range: 1
+   * to 1024. Default: 64. */
   int64_t max_rooms_per_connection;
   /* Maximum number of connections. Additional connections get status 503. The number of file descriptors that the
    * process may open also limits the number of connections. Range: 1 to 2^30. Default: 16384. */
@@ -430,12 +431,12 @@ typedef struct confab_config {
    * error forbidden. Moderators may remove messages of any age. 0 means that only moderators may remove messages.
    * Range: 0 to 36600 days. Default: 900 s. */
   int64_t max_change_age_ms;
-  /* Maximum number of mutes and bans. At the limit, another one is rejected with an error, until one is lifted or has
-   * ended. All servers of one chat should have the same limit. Range: 0 to 100000. Default: 10000. */
+  /* Maximum number of mutes and bans. At the limit, new mutes and bans are rejected with an error until a mute or ban
+   * is lifted or ends. All servers of one chat should have the same limit. Range: 0 to 100000. Default: 10000. */
   int64_t max_restrictions;
-  /* Maximum time of a mute or ban of a guest by a client with the right moderate. A longer one is shortened, because it
-   * also applies to all guests with the guest's IPv4 address, or in its /64 of IPv6. 0 means that it applies only to the
-   * guest's session, for any time. Range: 0 to 36600 days. Default: 86400 s. */
+  /* Maximum time of a mute or ban of a guest by a client with the right moderate. Longer mutes and bans are shortened,
+   * because they also apply to all other guests with the guest's IPv4 address, or in its /64 of IPv6. 0 means no limit,
+   * and mutes and bans then apply only to the guest's session. Range: 0 to 36600 days. Default: 86400 s. */
   int64_t max_guest_restriction_ms;
 
   /* Users */
@@ -549,11 +550,10 @@ typedef struct confab_callbacks {
   /* Called after confab_send() has returned CONFAB_BACKLOGGED, when all messages of the connection have been handed to
    * the kernel. */
   void (*drained)(confab_connection *connection, void *user_data);
-  /* The server is about to stop. It closes the connection with 1001, at the earliest `after_ms` milliseconds from now,
-   * and at most two seconds after that.
-   * Send the client a message of your protocol that requests it to reconnect after `after_ms`. The time differs between
-   * connections, so that clients do not all reconnect at once. Until the connection is closed, it works as before.
-   * Called once, if confab_config.drain_time_ms is not 0. */
+  /* The server is about to stop. It closes the connection with 1001 after `after_ms` milliseconds, or up to two seconds
+   * later. Send the client a message of your protocol that requests it to reconnect after `after_ms`. The time differs
+   * between connections, so that clients do not all reconnect at once. Until the connection is closed, it works as
+   * before. Called once, if confab_config.drain_time_ms is not 0. */
   void (*moving)(confab_connection *connection, int64_t after_ms, void *user_data);
   /* The connection is closed. `code` and `reason` are those of the first close frame, which either side may have sent.
    * `reason` is UTF-8 of at most 123 bytes, empty if the frame had none, and is freed when the callback returns. `code`
@@ -575,16 +575,16 @@ CONFAB_API int confab_callbacks_init(confab_callbacks *callbacks, size_t size);
 CONFAB_API int confab_create(
     const confab_config *config, const confab_callbacks *callbacks, void *user_data, confab_server **server);
 
-/* Creates a server like confab_create(), with the group chat and its page. The path of a request
- * is the room. A message goes to all members of its room, including the sender. Clients that request the subprotocol
+/* Creates a server like confab_create(), with the group chat and its page. The path of a request is the name of the
+ * room. A message goes to all members of its room, including the sender. Clients that request the subprotocol
  * chat.confab.v1 use the rich protocol, which has names, presence and history. `subprotocols` need not contain
  * chat.confab.v1.
  *
- * `callbacks` is NULL, or has the callbacks `http`, `opened`, `drained`, `moving` and `closed`, which are called as for
- * confab_create(), in addition to what the chat does. `opened` is called when the client's handshake has been accepted:
- * a client of the rich protocol becomes a member of the room later. confab_chat_watch_members() reports that. A
- * connection's user pointer is the program's. CONFAB_ERROR_ARGUMENT means that `authorize` or `message` is set: use
- * confab_config.admit and confab_chat_subscribe(). Any thread. */
+ * `callbacks` is NULL, or has any of the callbacks `http`, `opened`, `drained`, `moving` and `closed`. The server calls
+ * them as for confab_create(). `opened` is called when the client's handshake has been accepted. A client of the rich
+ * protocol becomes a member of the room later: use confab_chat_watch_members(). The chat does not use the user pointers
+ * of connections. CONFAB_ERROR_ARGUMENT means that `authorize` or `message` is set: use confab_config.admit and
+ * confab_chat_subscribe(). Any thread. */
 CONFAB_API int confab_chat_create(
     const confab_config *config, const confab_callbacks *callbacks, void *user_data, confab_server **server);
 
@@ -646,8 +646,8 @@ CONFAB_API int confab_when_stopped(
 /* Frees the server. A running server is stopped first, as with confab_stop(server, -1) and confab_wait(). When the
  * function returns, all callbacks have returned, all messages are in history_file unless the file cannot be written,
  * and `server` is invalid. If NATS cannot be reached for 5 s, pending calls of the chat end with CONFAB_ERROR_UNKNOWN.
- * Any thread except those of the loops of a running server and those of the chat's callbacks, where the function returns
- * CONFAB_ERROR_THREAD. */
+ * Any thread except the threads of a running server's loops and the thread of the chat's callbacks, where the function
+ * returns CONFAB_ERROR_THREAD. */
 CONFAB_API int confab_destroy(confab_server *server);
 
 /* Runs `job(server, argument)` on the thread of loop `loop`, 0 to confab_server_loops() - 1, in a later turn of the
@@ -691,7 +691,7 @@ CONFAB_API int confab_server_close_connections(
  * `drained` before sending more. */
 enum { CONFAB_BACKLOGGED = 1 };
 
-/* Sends a message to one client, after all messages that were published to its room before. `data` is copied: `length`
+/* Sends a message to one client, after all messages that were published to its rooms before. `data` is copied: `length`
  * bytes, at most 2^30. `kind` is CONFAB_TEXT or CONFAB_BINARY. Returns CONFAB_OK or CONFAB_BACKLOGGED when the message
  * is queued. The message is written after the callback or job has returned, once all earlier messages have been handed
  * to the kernel. Returns CONFAB_ERROR_CLOSED and does not send the message in two cases. First, the connection is
@@ -751,7 +751,7 @@ CONFAB_API int confab_connection_release(confab_connection *connection);
  * thread. */
 CONFAB_API int confab_join(confab_connection *connection, const char *room);
 
-/* Removes the connection from a room, if it is in it. Messages that were published before are still delivered.
+/* Removes the connection from a room, if it is a member. Messages that were published before are still delivered.
  * confab_leave() closes the connection with 1013 if its backlog is larger than max_backlog. Loop thread. */
 CONFAB_API int confab_leave(confab_connection *connection, const char *room);
 
@@ -769,14 +769,14 @@ CONFAB_API int confab_publish(confab_server *server, const char *room, int kind,
  * that there are max_rooms rooms, and none is empty.
  *
  * An offset is the position of a message in its room, from 1; 0 is the position before all messages. An epoch is the
- * name of one numbering of the room's messages. An offset is valid only together with its epoch. With history_file, the
- * epoch of a room survives a restart.
+ * name of one numbering of the room's messages. An offset is valid only together with its epoch. With history_file or
+ * nats_urls, the epoch of a room survives a restart.
  *
  * Callbacks run one at a time on the server's thread for chat callbacks, except `each` of confab_chat_members() and
- * confab_chat_restrictions(). They may call all functions that are for any thread, except confab_destroy(), which
- * returns CONFAB_ERROR_THREAD in these callbacks. If `result` is an error,
- * confab_last_error() describes the error when it is called in the callback. At most 16384 calls for each server may be
- * pending: calls whose callbacks have not returned yet. Additional calls return CONFAB_ERROR_PENDING.
+ * confab_chat_restrictions(). The callbacks may call all functions that are for any thread, except confab_destroy(),
+ * which returns CONFAB_ERROR_THREAD in these callbacks. If `result` is an error, confab_last_error() describes the
+ * error when it is called in the callback. At most 16384 calls for each server may be pending: calls whose callbacks
+ * have not returned yet. Additional calls return CONFAB_ERROR_PENDING.
  *
  * confab_destroy() waits for the callbacks of all calls, and ends all subscriptions. While it waits, calls of chat
  * functions in callbacks return CONFAB_ERROR_CLOSED. No callback runs after confab_destroy() has returned. */
@@ -846,9 +846,9 @@ typedef struct confab_chat_page {
  * publishes keep their order, but the calls of `done` may be in a different order.
  *
  * Returns CONFAB_ERROR_ARGUMENT if an argument is invalid. If the function succeeds, `done(result, epoch, offset,
- * user_data)` is called exactly once, unless `done` is NULL. When the message has its position, and is stored if
- * CONFAB_DURABILITY_FULL is set, `result` is CONFAB_OK, and `epoch` and `offset` are the position of the message.
- * Otherwise `result` is an error, `epoch` is NULL, and `offset` is 0. The errors are
+ * user_data)` is called exactly once, unless `done` is NULL. When the message has its position, `result` is CONFAB_OK,
+ * and `epoch` and `offset` are the position of the message. With nats_urls or CONFAB_DURABILITY_FULL, the message is
+ * then also stored. On failure `result` is an error, `epoch` is NULL, and `offset` is 0. The errors are
  * CONFAB_ERROR_ROOMS, CONFAB_ERROR_PENDING, CONFAB_ERROR_UNAVAILABLE or CONFAB_ERROR_UNKNOWN. `epoch` is freed when the
  * callback returns. Any thread. */
 CONFAB_API int confab_chat_publish(
@@ -856,10 +856,10 @@ CONFAB_API int confab_chat_publish(
     void (*done)(int result, const char *epoch, int64_t offset, void *user_data), void *user_data);
 
 /* Replaces the text of a message for all members, on all servers and in the history. `epoch` and `offset` are the
- * position of the message. `name` is the name of the member or program that edits it. `text`, `length` and `done` are
- * as for confab_chat_publish(). `done` gets the position of the edit. The errors are those of confab_chat_publish(),
- * CONFAB_ERROR_EPOCH, and CONFAB_ERROR_HISTORY_GONE if the message is not stored, or has been removed. Clients of the
- * plain protocol do not get the edit. Any thread. */
+ * position of the message. `name` is the name of the member or program that edits the message. `text`, `length` and
+ * `done` are as for confab_chat_publish(). `done` gets the position of the edit. The errors are those of
+ * confab_chat_publish(), CONFAB_ERROR_EPOCH, and CONFAB_ERROR_HISTORY_GONE if the message is not stored, or has been
+ * removed. Clients of the plain protocol do not get the edit. Any thread. */
 CONFAB_API int confab_chat_edit(
     confab_server *server, const char *room, const char *epoch, int64_t offset, const char *name, const char *text,
     size_t length, void (*done)(int result, const char *epoch, int64_t offset, void *user_data), void *user_data);
@@ -884,9 +884,10 @@ CONFAB_API int confab_chat_history(
     confab_server *server, const char *room, const char *epoch, int64_t after, int64_t before, int count,
     void (*done)(int result, const confab_chat_page *page, void *user_data), void *user_data);
 
-/* Kicks, mutes and bans. They apply on all servers of the chat. With history_file, mutes and bans are stored. */
+/* Kicks, mutes and bans. They apply on all servers of the chat. With history_file or nats_urls, mutes and bans are
+ * stored. */
 
-/* Which clients are meant. */
+/* The clients that a kick, mute or ban applies to. */
 typedef enum confab_chat_target {
   /* The connections of the user with this confab_identity.id. */
   CONFAB_CHAT_TARGET_USER = 0,
@@ -894,8 +895,8 @@ typedef enum confab_chat_target {
    * guest, the target is its session; mutes and bans also apply to all other guests with the member's IPv4 address, or
    * in the member's /64 of IPv6. Guests are clients without an identity, or with is_guest. */
   CONFAB_CHAT_TARGET_MEMBER = 1,
-  /* All clients whose address is in a network, such as "192.0.2.0/24", "192.0.2.7" or "2001:db8::/48". The prefix has at
-   * least 8 bits of IPv4, or 16 of IPv6. Behind a trusted proxy, the address is the one that the proxy names. */
+  /* All clients whose address is in a network, such as "192.0.2.0/24", "192.0.2.7" or "2001:db8::/48". The prefix has
+   * at least 8 bits of IPv4, or 16 of IPv6. Behind a trusted proxy, a client has the address that the proxy names. */
   CONFAB_CHAT_TARGET_NETWORK = 2
 } confab_chat_target;
 
@@ -929,9 +930,9 @@ typedef struct confab_chat_restriction {
   int is_by_moderator;
 } confab_chat_restriction;
 
-/* Closes clients with 4003, on all servers. Their sessions are void for 24 hours, so that they can only come back as
- * other members. `room` is NULL for all rooms. `target_kind` is a value of enum confab_chat_target. `reason` is NULL,
- * or a text of at most 300 bytes that the clients get. `name` is the name of the member or program that kicks them.
+/* Closes clients with 4003, on all servers. Their sessions are void for 24 hours: if the clients come back, they are
+ * new members. `room` is NULL for all rooms. `target_kind` is a value of enum confab_chat_target. `reason` is NULL, or
+ * a text of at most 300 bytes that the clients get. `name` is the name of the member or program that kicks them.
  *
  * Returns CONFAB_ERROR_ARGUMENT if an argument is wrong, and CONFAB_ERROR_NOT_FOUND if the room does not have the
  * member. If the function succeeds, `done(result, user_data)` is called exactly once, unless `done` is NULL.
@@ -1010,7 +1011,7 @@ CONFAB_API int confab_chat_subscribe(
     void (*callback)(int result, const confab_chat_message *message, void *user_data), void *user_data,
     confab_chat_subscription **subscription);
 
-/* How the members of a room have changed. */
+/* Kind of a change of a room's members. */
 typedef enum confab_chat_change {
   CONFAB_CHAT_JOINED = 0,
   CONFAB_CHAT_LEFT = 1,
@@ -1034,11 +1035,12 @@ typedef struct confab_chat_member {
   const char *user;
 } confab_chat_member;
 
-/* Calls `callback(result, member, user_data)` with CONFAB_OK and CONFAB_CHAT_JOINED for each member that is in the room,
- * on any server, and then for each change. A program that applies the changes to an empty list always has the members
- * of the room. `member` is freed when the callback returns. The members are compared at most every 200 ms, so a member
- * that joins and leaves within that time may not be reported, and changes do not accumulate in memory if the callback is
- * slow. Clients of the plain protocol have no names and are not reported.
+/* Calls `callback(result, member, user_data)` with CONFAB_OK and CONFAB_CHAT_JOINED for each member that is in the
+ * room, on any server, and then for each change. A program that applies the changes to an empty list always has the
+ * members of the room. `member` is freed when the callback returns. The server looks for changes at most every 200 ms
+ * and after the callback has returned. Therefore a member that joins and leaves in the meantime is not reported, and
+ * changes do not accumulate in memory if the callback is slow. Clients of the plain protocol have no names and are not
+ * reported.
  *
  * If the room cannot be opened, `callback` is called once, with NULL and an error: CONFAB_ERROR_ROOMS or
  * CONFAB_ERROR_UNAVAILABLE. `*subscription` is set before the first callback; on failure it is NULL. The room stays open
@@ -1049,9 +1051,9 @@ CONFAB_API int confab_chat_watch_members(
     confab_chat_subscription **subscription);
 
 /* Ends and frees a subscription, also after an error. If the subscription's callback is running on another thread, the
- * function waits until the callback has returned. Afterwards the callback is not called again. Within a callback of
- * the chat, the function returns at once. If it is the subscription's own callback, that callback is not called again.
- * Any thread. */
+ * function waits until the callback has returned. Afterwards the callback is not called again. Within a callback of the
+ * chat, the function returns at once. Within the subscription's own callback, the current call is the last one. Any
+ * thread. */
 CONFAB_API int confab_chat_unsubscribe(confab_chat_subscription *subscription);
 
 /* ---------------------------------------------------------------------------------------------------------- Requests */
@@ -1134,8 +1136,8 @@ typedef struct confab_identity {
   const char *const *rooms;
   /* Time at which the identity expires: milliseconds since 1970, UTC. Default: 0, never. */
   int64_t expires_ms;
-  /* Whether the client is a guest: `id` is of this connection alone. A mute or ban of a guest applies to its session and
-   * its network instead. Default: 0. */
+  /* Whether the client is a guest, whose `id` is valid for this connection only. A mute or ban of a guest applies to
+   * its session and its network instead of its `id`. Default: 0. */
   int is_guest;
 } confab_identity;
 

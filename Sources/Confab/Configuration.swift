@@ -7,15 +7,15 @@ public struct Configuration: Sendable {
   /// Host name or numeric address to listen on. `0.0.0.0` and `::` listen on all addresses. The default is nil,
   /// loopback only: 127.0.0.1 and ::1, or one of them if the other does not exist.
   ///
-  /// `unix:` and a path, such as `unix:/run/confab/chat.sock`, listens on a Unix domain socket (unix(7)). ``port`` is then
-  /// ignored. The path has at most 107 bytes on Linux. Programs of the server's user and group may connect. Their address
-  /// is 127.0.0.1, also for ``trustedProxies``. The socket of a server that has crashed is replaced. The server removes
-  /// the socket when it begins to stop.
+  /// With `unix:` and a path, such as `unix:/run/confab/chat.sock`, the server listens on a Unix domain socket
+  /// (unix(7)), and ignores ``port``. The path has at most 107 bytes on Linux. Programs of the server's user and group
+  /// may connect. Their address is 127.0.0.1, also for ``trustedProxies``. The socket of a server that has crashed is
+  /// replaced. The server removes the socket when it begins to stop.
   public var host: String?
   /// TCP port, 0 to 65,535. 0 picks a free port, see ``Server/port``. The default is 8080.
   public var port: Int
   /// Number of event loops, 1 to 64. Each loop has a thread and a listener. The kernel spreads connections over the
-  /// loops. All clients see messages in the same order, whichever loop they are on. The default is the number of cores
+  /// loops. All clients get the messages of a log in the same order, on all loops. The default is the number of cores
   /// available to the process, at most 4.
   public var loops = min(availableCores, 4)
 
@@ -23,9 +23,9 @@ public struct Configuration: Sendable {
   /// start before this one stops. The other servers need this setting, too, and must run as the same user. The default
   /// is false: a port that is in use is an error.
   public var sharesPort = false
-  /// Descriptors of listening TCP or Unix domain sockets, to be used in place of ``host`` and ``port``. The server takes them over when
-  /// it is created: do not use or close them afterwards. If its initializer throws, they stay the application's. All
-  /// event loops accept from them. The default is none.
+  /// Descriptors of listening TCP or Unix domain sockets that the server uses instead of ``host`` and ``port``. The
+  /// server owns the sockets when it has been created: do not use or close them afterwards. If the server's initializer
+  /// throws, you still own the sockets. All event loops accept from all of these sockets. The default is none.
   public var listeningSockets: [Int32] = []
 
   /// The certificate. With one, the server speaks `https` and `wss` instead of `http` and `ws`. Page requests without
@@ -36,15 +36,15 @@ public struct Configuration: Sendable {
 
   /// Folders served over HTTP. The default is none.
   public var mounts: [Mount] = []
-  /// Subprotocols of the server (RFC 6455, section 1.9): tokens. The server selects the first subprotocol in the
-  /// client's list that is one of these. A client that requests none of these is accepted without a subprotocol. The
-  /// default is none.
+  /// Subprotocols of the server (RFC 6455, section 1.9): tokens of at most 62 bytes that do not begin with a digit. The
+  /// server selects the first subprotocol in the client's list that is one of these. A client that requests none of
+  /// these is accepted without a subprotocol. The default is none.
   public var subprotocols: [String] = []
 
   /// Whether messages of ``Message/minCompressedSize`` bytes and more are compressed for clients that offer
-  /// permessage-deflate (RFC 7692). All clients share the compressed message: connections have no dictionaries. A
-  /// message is compressed a second time if some of its clients have asked for a smaller window. The default is true.
-  /// In a room of 100, compressed texts of 200 bytes, 1 KiB and 16 KiB took 0.80, 0.61 and 0.46 times the bytes on the
+  /// permessage-deflate (RFC 7692). All clients share the compressed message: connections have no dictionaries. If some
+  /// clients have requested a smaller window, the message is compressed a second time for them. The default is true. In
+  /// a room of 100, compressed texts of 200 bytes, 1 KiB and 16 KiB took 0.80, 0.61 and 0.46 times the bytes on the
   /// wire, and 1.2, 1.1 and 1.2 times the CPU.
   public var offersCompression = true
 
@@ -97,9 +97,9 @@ public struct Configuration: Sendable {
   /// The default is 256 MiB.
   public var maxTotalBacklog = 256 << 20
 
-  /// Maximum number of rooms that one connection is in. It cannot join additional rooms. A room is a ``BroadcastLog``
-  /// that the connection has joined; at the limit, ``Connection/join(_:)`` returns false. Range: 1 to 1024. The default
-  /// is 64.
+  /// Maximum number of rooms that one connection is in. At the limit, the connection cannot join another room. In the
+  /// chat, the client gets the error tooManyRooms. Without the chat, a room is a ``BroadcastLog`` that the connection
+  /// has joined, and ``Connection/join(_:)`` returns false. Range: 1 to 1024. The default is 64.
   public var maxRoomsPerConnection = 64
 
   /// Maximum number of connections. Additional connections get status 503. The number of file descriptors that the
@@ -167,8 +167,8 @@ public struct Configuration: Sendable {
   /// High-water mark in bytes. ``Connection/send(_:)-(Message)`` returns ``Connection/SendResult/backlogged`` while the
   /// backlog of the connection is larger. The default is 64 KiB.
   public var backlogMark = 64 << 10
-  /// Bytes, for all members together, that a loop writes to logs' members before it does other work. Writing the
-  /// default of 4 MiB takes a few milliseconds. Each log gets at least one segment written.
+  /// Maximum number of bytes that a loop writes to the members of all its logs before it does other work. Writing the
+  /// default of 4 MiB takes a few milliseconds. At least one segment of each log is written.
   package var maxTurnDelivery = 4 << 20
 
   // MARK: Logging
@@ -189,7 +189,7 @@ public struct Configuration: Sendable {
 
 /// A folder that is served over HTTP by libwebsockets' static mount (`lws_http_mount`).
 public struct Mount: Sendable {
-  /// URL path of the folder: `/`, or a path without a slash at its end.
+  /// URL path of the folder: `/`, or a path that begins with `/`, does not end with `/` and is shorter than 256 bytes.
   public var path: String
   /// Folder on disk.
   public var directory: String

@@ -1,13 +1,13 @@
 internal import Confab
 
-// The program's own messages. They take the way of a client's message: the engine assigns the offset, and all members
-// get them in one order.
+// The program's own messages. As for a client's message, the engine assigns the offset, and all members get the
+// messages in one order.
 
 extension Chat {
   /// Publishes a text to all members of a room, on all servers, and returns its position. Any thread.
   ///
-  /// If the engine is shared, this returns when the message is stored. If the task is cancelled before, the message may
-  /// still be published.
+  /// With NATS, or with a history file and the durability `full`, this returns when the message is stored. If the task
+  /// is cancelled before, the message may still be published.
   ///
   /// - Parameters:
   ///   - text: 1 to ``ChatOptions/maxTextLength`` characters. Control characters other than newlines and tabs are removed.
@@ -91,7 +91,7 @@ extension Chat {
   /// - Parameters:
   ///   - position: the position of the message.
   ///   - room: the path of the room. The room is opened if necessary.
-  ///   - name: the name of the one who removes it.
+  ///   - name: the name of the member or program that removes the message.
   /// - Throws: ``ChatError/Code/historyGone`` if the message is not stored, or has been removed.
   @discardableResult
   public func remove(
@@ -107,7 +107,7 @@ extension Chat {
   ///   - position: the position of the message.
   ///   - text: the new text, see ``publish(_:in:as:key:)``.
   ///   - room: the path of the room. The room is opened if necessary.
-  ///   - name: the name of the one who edits it.
+  ///   - name: the name of the member or program that edits the message.
   /// - Throws: ``ChatError/Code/historyGone`` if the message is not stored, or has been removed.
   @discardableResult
   public func edit(
@@ -168,10 +168,10 @@ extension Chat {
   /// The changes of a room's members on all servers: first a ``MemberChange/joined(_:)`` for each member that is in the
   /// room, and then each change. Any thread.
   ///
-  /// A program that applies the changes to an empty list always has the members of the room. The sequence compares the
-  /// members at most every 200 ms, so a member that joins and leaves within that time may not be reported, and slow
-  /// readers need no more memory. Members of the plain protocol have no names and are not reported. The room stays open
-  /// while the sequence is read.
+  /// A program that applies the changes to an empty list always has the members of the room. The sequence looks for
+  /// changes at most every 200 ms and when the program reads it. Therefore a member that joins and leaves in the
+  /// meantime is not reported, and slow readers need no more memory. Members of the plain protocol have no names and
+  /// are not reported. The room stays open while the sequence is read.
   ///
   /// ```swift
   /// for try await change in chat.memberChanges(in: "/tea") {

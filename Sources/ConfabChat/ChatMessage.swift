@@ -21,7 +21,7 @@ public struct ChatMessage: Hashable, Sendable {
   public let isEdited: Bool
   /// Whether the content of the message was removed. The text is then empty.
   public let isRemoved: Bool
-  /// Name of the sender, or of the one who made the change; nil for a plain client.
+  /// Name of the sender, or of the member or program that made the change; nil for a plain client.
   public let name: String?
   /// The sender; nil for a plain client.
   public let member: Member?

@@ -56,12 +56,13 @@ public struct ChatOptions: Equatable, Sendable {
   /// Range: 0 to 36,600 days. The default is 900 s.
   public var maxChangeAge = Duration.seconds(900)
 
-  /// Maximum number of mutes and bans. At the limit, another one is rejected with an error, until one is lifted or has
-  /// ended. All servers of one chat should have the same limit. Range: 0 to 100,000. The default is 10,000.
+  /// Maximum number of mutes and bans. At the limit, new mutes and bans are rejected with an error until a mute or ban
+  /// is lifted or ends. All servers of one chat should have the same limit. Range: 0 to 100,000. The default is 10,000.
   public var maxRestrictions = 10_000
-  /// Maximum time of a mute or ban of a guest by a client with the right moderate. A longer one is shortened, because it
-  /// also applies to all guests with the guest's IPv4 address, or in its /64 of IPv6. 0 means that it applies only to the
-  /// guest's session, for any time. Range: 0 to 36,600 days. The default is 86,400 s.
+  /// Maximum time of a mute or ban of a guest by a client with the right moderate. Longer mutes and bans are shortened,
+  /// because they also apply to all other guests with the guest's IPv4 address, or in its /64 of IPv6. 0 means no
+  /// limit, and mutes and bans then apply only to the guest's session. Range: 0 to 36,600 days. The default is 86,400
+  /// s.
   public var maxGuestRestriction = Duration.seconds(86_400)
 
   /// Creates options with the defaults.
@@ -133,14 +134,14 @@ public struct ChatOptions: Equatable, Sendable {
       meaningOfZero: "that only moderators may remove messages"),
     Limit(
       "maxRestrictions", .count(\.maxRestrictions, 0...100_000), "Maximum number of mutes and bans",
-      "At the limit, another one is rejected with an error, until one is lifted or has ended"),
+      "At the limit, new mutes and bans are rejected with an error until a mute or ban is lifted or ends"),
     Limit(
       "maxGuestRestriction", .time(\.maxGuestRestriction, .zero...maxAge),
       "Maximum time of a mute or ban of a guest by a client with the right moderate",
       """
-      A longer one is shortened, because it also applies to all guests with the guest's IPv4 address, or in its /64 of \
-      IPv6
-      """, meaningOfZero: "that it applies only to the guest's session, for any time"),
+      Longer mutes and bans are shortened, because they also apply to all other guests with the guest's IPv4 address, \
+      or in its /64 of IPv6
+      """, meaningOfZero: "no limit, and mutes and bans then apply only to the guest's session"),
   ]
 }
 

@@ -1,6 +1,6 @@
-/// A member of a room with a name. Clients of the plain protocol have none.
+/// A member of a room, and the member's name. Clients of the plain protocol have no names and are not included.
 public struct RoomMember: Sendable, Hashable, Identifiable {
-  /// The member, as in ``ChatMessage/member``.
+  /// Identifier of the member, as in ``ChatMessage/member``.
   public let id: Member
   /// The name.
   public let name: String
@@ -10,11 +10,11 @@ public struct RoomMember: Sendable, Hashable, Identifiable {
 
 /// A change of the members of a room.
 public enum MemberChange: Sendable, Hashable {
-  /// The member is in the room.
+  /// The member has joined, or was in the room when the sequence began.
   case joined(RoomMember)
   /// The member has left the room, with its last name.
   case left(RoomMember)
-  /// The member has another name.
+  /// The member has a new name.
   case renamed(RoomMember, from: String)
 }
 
@@ -28,7 +28,7 @@ public struct MemberChanges: AsyncSequence, Sendable {
 
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
 
-  /// Compares the room's members with those that it has reported, whenever they may have changed.
+  /// Compares the members of the room with the reported members, whenever the members may have changed.
   public final class AsyncIterator: AsyncIteratorProtocol {
     /// Minimum interval between comparisons, each of which reads all members.
     private static let interval = Duration.milliseconds(200)

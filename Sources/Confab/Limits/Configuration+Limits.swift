@@ -26,7 +26,10 @@ extension Configuration {
       "The clients with the largest backlogs are evicted: their connections are closed with 1013", .tooFarBehind),
     Limit(
       "maxRoomsPerConnection", .count(\.maxRoomsPerConnection, 1...1024),
-      "Maximum number of rooms that one connection is in", "It cannot join additional rooms"),
+      "Maximum number of rooms that one connection is in",
+      """
+      At the limit, the connection cannot join another room. In the chat, the client gets the error tooManyRooms
+      """),
     Limit(
       "maxConnections", .count(\.maxConnections, 1...many), "Maximum number of connections",
       "Additional connections get status 503", .tooManyConnections),

@@ -1,6 +1,7 @@
 internal import Confab
 
-/// State of a chat's connection, which handles its calls by its protocol. Loop thread only.
+/// State of a connection of the chat. Each protocol has a subclass, which handles the calls for the connection. Loop
+/// thread only.
 ///
 /// A class instead of a protocol, because a cast of the state to a protocol takes three times as long, and each
 /// message needs one.
@@ -20,7 +21,7 @@ class ChatConnection {
     admitted = client.map { ClientAdmission($0) }
   }
 
-  /// Whether the client may do this.
+  /// Returns whether the client has a right.
   final func may(_ right: Rights) -> Bool { admitted?.client.rights.contains(right) ?? true }
 
   /// Whether the client can be asked for a new token.
@@ -41,10 +42,10 @@ class ChatConnection {
   /// Sends an event of a room, if the protocol has events.
   func inform(_ event: any ServerEvent, in room: ChatRoom, _ connection: Connection) {}
 
-  /// Ends the stay of a client that may not be in the room any more.
+  /// Removes a client that must leave a room, and closes its connection.
   func end(in room: ChatRoom, reason: String, _ connection: Connection) {
     connection.close(.notAdmitted, reason: reason)
-    // It leaves the room now, even if it does not answer the close frame.
+    // The client leaves the room now, even if it does not answer the close frame.
     closed(connection)
     connection.handlerState = nil
   }

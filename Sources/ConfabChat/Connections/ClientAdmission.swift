@@ -3,7 +3,7 @@ internal import Confab
 /// The admission of one client, whose identity may expire and be renewed. Loop thread only.
 final class ClientAdmission {
   fileprivate(set) var client: AdmittedClient
-  /// Number of the current watch of the expiry.
+  /// Number of the current timer for the expiry. Timers with other numbers do nothing.
   fileprivate var watch = 0
   /// The decision about a new token; nil if none is pending.
   private var renewal: Task<Void, Never>?
@@ -12,12 +12,13 @@ final class ClientAdmission {
 
   init(_ client: AdmittedClient) { self.client = client }
 
-  /// Cancels what is pending for a connection that is closed.
+  /// Cancels the pending decision for a closed connection.
   func end() { renewal?.cancel() }
 
   // MARK: Renewal
 
-  /// Decides about a new token. Calls `done` with an error, or nil if the client has been admitted again, now or later.
+  /// Decides about a new token, now or later. Then calls `done`: with nil if the client has been admitted again,
+  /// otherwise with an error.
   func renew(with token: String, _ connection: Connection, _ done: @escaping @Sendable (AdmissionError?) -> Void) {
     let decision = client.admission.decision(client.request, token, on: connection.loop)
     guard case .ask = decision else { return decided(decision, connection, done) }
@@ -52,13 +53,14 @@ final class ClientAdmission {
 
 // MARK: Expiry
 
-// One timer at a time watches a connection. It runs at least once a minute, so that those of closed connections do not
-// stay, and changes of the system's clock are noticed.
+// Each connection has one timer for the expiry. The timer fires at least once a minute, so that it ends soon after its
+// connection is closed, and notices changes of the system's clock.
 
 extension ChatConnection {
   private static let longestWait = Duration.seconds(60)
 
-  /// Watches the expiry of the client's identity, if it has one, instead of that of an earlier identity.
+  /// Starts the timer for the expiry of the client's identity, if the identity expires. The timer of an earlier
+  /// identity stops.
   func watchExpiry(_ connection: Connection) {
     guard let admitted else { return }
     admitted.watch += 1

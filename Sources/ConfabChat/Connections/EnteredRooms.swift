@@ -4,14 +4,14 @@ internal import Confab
 final class EnteredRoom {
   private let reference: RoomReference
   var room: ChatRoom { reference.room }
-  /// The client's member, after the welcome.
+  /// The client's member; nil before the welcome.
   fileprivate(set) var member: Member?
   let standing: Standing
   var typedAt: ContinuousClock.Instant?
-  /// The event with which the client has entered, for the welcome and for errors before it.
+  /// The `enter` event of the client, for the welcome and for errors before the welcome.
   fileprivate let enter: ClientEvent.Hello
   fileprivate let head: ClientEvent.Head
-  /// Whether the room has been asked for the messages that the client has.
+  /// Whether the entry has checked that the room has all messages that the client has. It waits for them once.
   fileprivate var hasWaited = false
 
   fileprivate init(
@@ -22,7 +22,7 @@ final class EnteredRoom {
     (self.enter, self.head) = (enter, head)
   }
 
-  /// Ends the waiting for the room, or the membership.
+  /// Leaves the room, or stops waiting for it.
   fileprivate func leave(_ connection: Connection) {
     room.stopWaiting(ObjectIdentifier(self))
     if let member { return room.leaveEntered(member, connection) }
@@ -37,7 +37,7 @@ struct EnteredRooms {
   subscript(name: String) -> EnteredRoom? { all[name] }
   var names: [String] { Array(all.keys) }
 
-  /// Looks the restrictions up again, because the client's rights have changed.
+  /// Discards the results of the last look-ups of restrictions, because the client's rights have changed.
   func forgetRestrictions() { for entry in all.values { entry.standing.forget() } }
 }
 

@@ -21,7 +21,7 @@ final class PlainConnection: ChatConnection {
     if let quota, quota.isExhausted {
       return connection.close(.tryAgainLater, reason: "too many messages are waiting")
     }
-    // The protocol has no errors, and to close the connection would end reading, too.
+    // The message is dropped without a notice, because the protocol has no errors, and a muted client may still read.
     if standing.mute(of: client) != nil { return }
     room.publish(message, quota)
   }

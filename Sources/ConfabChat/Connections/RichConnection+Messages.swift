@@ -26,7 +26,7 @@ extension RichConnection {
     }
   }
 
-  /// Returns a text that is valid. Otherwise sends an error and returns nil.
+  /// Returns the text if it is valid. Otherwise sends an error and returns nil.
   private func checked(_ text: String, _ tag: Tag? = nil, _ connection: Connection) -> Text? {
     do throws(Text.Invalid) {
       return try Text(text, limit: room.options.maxTextLength)
@@ -60,7 +60,7 @@ extension RichConnection {
     }
   }
 
-  /// Rejects an event because too many messages are pending, if so. Returns whether they are.
+  /// Returns whether too many messages are pending. If so, sends an error.
   private func rejectsAsExhausted(_ connection: Connection, tag: Tag? = nil) -> Bool {
     guard let quota, quota.isExhausted else { return false }
     let text = "too many messages are waiting"

@@ -13,7 +13,7 @@ final class RichConnection: ChatConnection {
   static let responseBytesPerEvent = 32 << 10
   /// Maximum number of renames at once, see ``ChatOptions/maxRenameRate``.
   static let renameBurst = 10
-  /// Tokens of a rename: the limit is per minute, that of the bucket per second.
+  /// Number of tokens that a rename takes: 60, because the limit is per minute, and the bucket's rate is per second.
   private static let renameCost = 60
 
   /// Delay in ms after which a client should retry while too many messages are pending.
@@ -24,9 +24,9 @@ final class RichConnection: ChatConnection {
   private let errors: ErrorCounts
   /// The hello and the events after it, while the room does not have all messages that the client has; otherwise nil.
   private var waiting: [OwnedMessage]?
-  /// Whether the connection has waited for the room. It does so once.
+  /// Whether the connection has waited for the room. A connection waits at most once.
   private var hasWaited = false
-  /// The client's member, after the welcome.
+  /// The client's member; nil before the welcome.
   private var member: Member?
   private var rate: TokenBucket
   private var renameRate: TokenBucket
@@ -71,7 +71,7 @@ final class RichConnection: ChatConnection {
     return super.standing(in: room)
   }
 
-  /// A client that may not be in an entered room any more keeps its connection.
+  /// Removes a client that must leave a room. Closes the connection only for the room of its path.
   override func end(in room: ChatRoom, reason: String, _ connection: Connection) {
     if !leave(room.name, connection) { super.end(in: room, reason: reason, connection) }
   }
@@ -100,7 +100,7 @@ final class RichConnection: ChatConnection {
     guard message.bytes.count <= maxBytes else {
       return sendError(ErrorEvent(.textTooLong, "event too long: at most \(maxBytes) bytes"), connection)
     }
-    // Charged before it is parsed.
+    // The event is charged before it is parsed.
     let now = connection.loop.now
     let retryAfter = rate.takeIfAvailable(1, now: now).map { Int($0) }
     if retryAfter == nil { rate.take(message.bytes.count / RichConnection.bytesPerEvent, now: now) }
@@ -267,7 +267,7 @@ final class RichConnection: ChatConnection {
 
   override var asksForToken: Bool { true }
 
-  /// Whether the client may do this. Otherwise it gets an error.
+  /// Returns whether the client has a right and, for `say`, is not muted. If not, sends an error.
   func allows(
     _ right: Rights, in membership: Membership, _ connection: Connection, tag: String? = nil
   ) -> Bool {

@@ -7,7 +7,7 @@ final class UnadmittedConnection {
   private let admission: Admission
   private let client: UnadmittedClient
   private let isRich: Bool
-  /// The hello, and what was read together with it. While there are any, nothing else is read.
+  /// The hello, and messages that were read together with it. Reading is paused until the client is admitted.
   private var messages: [OwnedMessage] = []
   private var pendingBytes = 0
   /// The head of the hello.
@@ -38,7 +38,7 @@ final class UnadmittedConnection {
 
   func received(_ message: Message, from connection: Connection) {
     guard !isEnded else { return }
-    // Also bounds what a read of a few KiB inflates to.
+    // Also limits the memory for compressed messages: a few KiB may inflate to much more.
     pendingBytes += message.bytes.count
     guard pendingBytes <= ClientEvent.maxBytes(textLimit: chat.options.maxTextLength) else {
       return end(ErrorEvent(.textTooLong, "too many bytes before the welcome"), .policyViolation, connection)

@@ -1,19 +1,19 @@
 internal import Confab
 
-// The program's own restrictions. They take the way of a moderator's.
+// The program's own restrictions. The engine stores them like those of moderators.
 
 extension Chat {
-  /// Closes clients with 4003, on all servers. Their sessions are void for 24 hours, so that they can only come back as
-  /// other members. Any thread.
+  /// Closes clients with 4003, on all servers. Their sessions are void for 24 hours: if the clients come back, they are
+  /// new members. Any thread.
   ///
-  /// A kick is in effect on this server when this is called. This returns when the engine has stored it for the other
+  /// The kick takes effect on this server at once. The call returns when the engine has stored the kick for the other
   /// servers. The chat remembers the last 1,000 kicked sessions.
   ///
   /// - Parameters:
   ///   - target: the clients. The network of a guest is ignored.
   ///   - room: the path of the room; nil closes the clients in all rooms.
-  ///   - reason: the reason, which the clients get to know: at most ``Restriction/maxReasonLength`` bytes of UTF-8.
-  ///   - name: the name of the one who kicks them.
+  ///   - reason: the reason, which the clients get: at most ``Restriction/maxReasonLength`` bytes of UTF-8.
+  ///   - name: the name of the member or program that kicks them.
   public func kick(
     _ target: Restriction.Target, in room: String? = nil, reason: String? = nil, by name: String
   ) async throws(ChatError) {
@@ -29,10 +29,11 @@ extension Chat {
   /// - Parameters:
   ///   - target: the clients.
   ///   - room: the path of the room; nil mutes the clients in all rooms.
-  ///   - until: the time at which it ends: milliseconds since 1970, UTC. Nil means never.
+  ///   - until: the time at which the restriction ends: milliseconds since 1970, UTC. Nil means never.
   ///   - reason: the reason, see ``kick(_:in:reason:by:)``.
-  ///   - name: the name of the one who mutes them.
+  ///   - name: the name of the member or program that mutes them.
   /// - Returns: the restriction, which is in effect and stored.
+  /// - Throws: ``ChatError/Code/tooManyRestrictions`` if there are ``ChatOptions/maxRestrictions`` mutes and bans.
   @discardableResult
   public func mute(
     _ target: Restriction.Target, in room: String? = nil, until: Int64? = nil, reason: String? = nil, by name: String
@@ -40,17 +41,18 @@ extension Chat {
     try await restrict(.mute, target, in: room, until: until, reason: reason, by: name)
   }
 
-  /// Closes clients with 4003 on all servers, and does not let them in again. Any thread.
+  /// Closes clients with 4003 on all servers, and rejects them afterwards. Any thread.
   ///
-  /// The handshake gets the status 403 if it shows the ban: by the network, or by the user of a token. Other clients of
-  /// the rich protocol get the error `banned` for their hello, and are closed with 4003.
+  /// The handshake gets status 403 if the ban is of a network, if the client uses the plain protocol, or if its token
+  /// is in the header `Authorization` or the query. Other clients get the error `banned` in response to their hello,
+  /// and are closed with 4003.
   ///
   /// - Parameters:
   ///   - target: the clients.
   ///   - room: the path of the room; nil bans the clients from all rooms.
-  ///   - until: the time at which it ends: milliseconds since 1970, UTC. Nil means never.
+  ///   - until: the time at which the restriction ends: milliseconds since 1970, UTC. Nil means never.
   ///   - reason: the reason, see ``kick(_:in:reason:by:)``.
-  ///   - name: the name of the one who bans them.
+  ///   - name: the name of the member or program that bans them.
   /// - Returns: the restriction, which is in effect and stored.
   /// - Throws: ``ChatError/Code/tooManyRestrictions`` if there are ``ChatOptions/maxRestrictions`` mutes and bans.
   @discardableResult
@@ -60,26 +62,26 @@ extension Chat {
     try await restrict(.ban, target, in: room, until: until, reason: reason, by: name)
   }
 
-  /// Lifts the mute of a target in a room, or the one in all rooms. Any thread.
+  /// Lifts the mute of a target in a room; if `room` is nil, the mute in all rooms. Any thread.
   ///
-  /// - Throws: ``ChatError/Code/restrictionGone`` if there is none.
+  /// - Throws: ``ChatError/Code/restrictionGone`` if the mute or ban does not exist.
   public func unmute(_ target: Restriction.Target, in room: String? = nil) async throws(ChatError) {
     try await lift(Restriction.id(.mute, target, try room.map(checkedRoom)))
   }
 
-  /// Lifts the ban of a target from a room, or the one from all rooms. Any thread.
+  /// Lifts the ban of a target from a room; if `room` is nil, the ban from all rooms. Any thread.
   ///
-  /// - Throws: ``ChatError/Code/restrictionGone`` if there is none.
+  /// - Throws: ``ChatError/Code/restrictionGone`` if the mute or ban does not exist.
   public func unban(_ target: Restriction.Target, in room: String? = nil) async throws(ChatError) {
     try await lift(Restriction.id(.ban, target, try room.map(checkedRoom)))
   }
 
   /// Lifts the mute or ban with this ``Restriction/id``. Any thread.
   ///
-  /// - Throws: ``ChatError/Code/restrictionGone`` if there is none.
+  /// - Throws: ``ChatError/Code/restrictionGone`` if the mute or ban does not exist.
   public func lift(_ id: Restriction.ID) async throws(ChatError) { try await submit(.lift(id: id)) }
 
-  /// The mutes and bans that are in effect in a room, or in all rooms and each single one if the room is nil, in the
+  /// Returns the mutes and bans that are in effect in a room; if `room` is nil, all mutes and bans. They are in the
   /// order of their ids. Any thread.
   public func restrictions(in room: String? = nil) -> [Restriction] {
     let room = room?.composed
@@ -89,14 +91,14 @@ extension Chat {
     }
   }
 
-  /// Returns the target that restricts the member with this name in a room, on any server: the user, or the guest with
-  /// its network. Nil if the room does not have the member. Any thread.
+  /// Returns the target for restrictions of the member with this name in a room, on any server: the user, or the guest
+  /// and its network. Returns nil if the room does not have the member. Any thread.
   public func target(named name: String, in room: String) -> Restriction.Target? {
     Name(name, limit: Name.greatestLimit).flatMap { rooms.room(room.composed)?.find(.name($0))?.target }
   }
 
-  /// Returns the target that restricts a member of a room, on any server, such as ``ChatMessage/member``: the user, or the
-  /// guest with its network. Nil if the member has left. Any thread.
+  /// Returns the target for restrictions of a member of a room, on any server: the user, or the guest and its network.
+  /// `member` is ``ChatMessage/member``, for example. Returns nil if the member has left. Any thread.
   public func target(_ member: Member, in room: String) -> Restriction.Target? {
     rooms.room(room.composed)?.find(.member(member))?.target
   }
@@ -137,7 +139,7 @@ extension Chat {
       isByModerator: false)
   }
 
-  /// Makes a change, and returns when it is stored.
+  /// Makes a change, and returns when the change is stored.
   package func submit(_ change: RestrictionChange) async throws(ChatError) {
     let (results, continuation) = AsyncStream.makeStream(of: ChatError?.self)
     try moderation.submit(change) { error in
@@ -151,7 +153,8 @@ extension Chat {
     throw ChatError(.unknown, "the change is in effect on this server, and may have been stored")
   }
 
-  /// Makes a change. `done` is called once, on any thread, when it is stored. Any thread.
+  /// Makes a change. Calls `done` once, on any thread, when the engine has stored the change, or with an error if it
+  /// never will. Any thread.
   package func submit(
     _ change: RestrictionChange, _ done: @escaping @Sendable (ChatError?) -> Void
   ) throws(ChatError) { try moderation.submit(change, done) }

@@ -7,7 +7,8 @@ internal import Synchronization
 final class Moderation: Sendable {
   /// Time in which the session of a kicked client is void.
   static let kickTime = Duration.seconds(24 * 3600)
-  /// Time in which servers carry out a kick of a user or a network, which other connections may follow.
+  /// Time in which servers apply a kick of a user or a network. A server that receives the kick later ignores it,
+  /// because the client may have connected again.
   static let momentTime = Duration.seconds(60)
 
   private let options: ChatOptions
@@ -21,7 +22,8 @@ final class Moderation: Sendable {
     engine.openRestrictions(Receiver(self))
   }
 
-  /// Passes calls of the engine on, which keeps its delegate and is kept by the restrictions.
+  /// Passes the calls of the engine on. The reference is weak, because ``Moderation`` retains the engine, and the
+  /// engine its delegate.
   private final class Receiver: RestrictionDelegate {
     private weak let moderation: Moderation?
 
@@ -45,17 +47,17 @@ final class Moderation: Sendable {
     return table.withLock { $0.restrictions(of: client, in: room, now: WallClock.milliseconds) }
   }
 
-  /// Returns the ban of a client that lasts longest; nil if it may enter the room.
+  /// Returns the longest ban of a client; nil if the client may enter the room.
   func ban(of client: ModeratedClient, in room: String) -> Restriction? {
     restrictions(of: client, in: room).filter { $0.kind == .ban }.longest
   }
 
-  /// Returns the mute of a client that lasts longest; nil if it may speak in the room.
+  /// Returns the longest mute of a client; nil if the client may send messages in the room.
   func mute(of client: ModeratedClient, in room: String) -> Restriction? {
     restrictions(of: client, in: room).filter { $0.kind == .mute }.longest
   }
 
-  /// Whether all clients with an address are banned from a room, whoever they are.
+  /// Returns whether the program has banned all clients with this address from a room, including users.
   func bans(_ address: AddressRange?, from room: String) -> Bool {
     guard !isEmpty, address != nil else { return false }
     var client = ModeratedClient(nil, nil, at: address)
@@ -63,7 +65,7 @@ final class Moderation: Sendable {
     return ban(of: client, in: room) != nil
   }
 
-  /// Returns the kick because of which a session is void in a room; nil if it is not.
+  /// Returns the kick that makes a session void in a room; nil if the session is not void.
   func kick(of guest: GuestID, in room: String) -> Restriction? {
     restrictions(of: ModeratedClient(nil, guest, at: nil), in: room).first { $0.kind == .kick }
   }
@@ -82,7 +84,7 @@ final class Moderation: Sendable {
 
   // MARK: Changes of this server
 
-  /// Makes a change. `done` is called once, on any thread, when it is stored.
+  /// Makes a change. Calls `done` once, on any thread, when the engine has stored the change or will not store it.
   ///
   /// - Parameter done: gets an error if the change is in effect on this server, but will not be stored.
   func submit(
@@ -116,7 +118,7 @@ final class Moderation: Sendable {
     changes.add(1, ordering: .releasing)
   }
 
-  /// Makes the session of a client void that was closed by the kick of a user or a network.
+  /// Makes the session of a client void after a kick of its user or network has closed it.
   func void(_ guest: GuestID, by kick: Restriction) {
     let until = WallClock.milliseconds + Moderation.kickTime.milliseconds
     let kick = Restriction(
@@ -175,7 +177,7 @@ final class Moderation: Sendable {
 }
 
 extension [Restriction] {
-  /// The one that ends last.
+  /// The restriction that ends last.
   fileprivate var longest: Restriction? { self.max { $0.until ?? .max < $1.until ?? .max } }
 }
 
@@ -187,6 +189,6 @@ extension Duration {
 }
 
 extension Authorization {
-  /// The client is banned.
+  /// Rejection of a banned client, with status 403.
   static var banned: Authorization { .reject(Response(status: 403, "banned\n")) }
 }

@@ -5,7 +5,7 @@ struct ModeratorEvent {
   enum Action: String {
     case kick, mute, ban, unmute, unban, restrictions
 
-    /// The kind of restriction that it makes or lifts.
+    /// The kind of restriction that the event makes or lifts.
     var kind: Restriction.Kind? {
       switch self {
       case .kick: .kick
@@ -28,7 +28,7 @@ struct ModeratorEvent {
   let action: Action
   /// Nil for a list.
   let subject: Subject?
-  /// Time in milliseconds; nil means for good.
+  /// Time in milliseconds; nil means no end.
   let duration: Int?
   let reason: String?
   /// The restriction after which a list begins.
@@ -52,8 +52,8 @@ struct ModeratorEvent {
     }
   }
 
-  /// Returns the time at which a restriction ends: milliseconds since 1970. Nil means never, as does a time after the
-  /// year 9999.
+  /// Returns the time at which a restriction ends: milliseconds since 1970. Nil means never. Times after the year 9999
+  /// also count as never.
   ///
   /// - Parameter limit: maximum time; nil means no limit.
   func until(now: Int64, limit: Duration?) -> Int64? {
@@ -96,7 +96,7 @@ struct RestrictionsEvent: ServerEvent {
   }
 }
 
-/// A mute or ban in a list. It has no network, because clients do not get to know addresses.
+/// A mute or ban in a list. It does not contain the network, because clients must not get the addresses of others.
 private struct RestrictionEntry: ServerEvent {
   let restriction: Restriction
 

@@ -1,6 +1,6 @@
 internal import Confab
 
-// The form in which engines store restrictions and pass them on to other servers.
+// The JSON form of restrictions, for storage and for other servers.
 
 extension Restriction {
   private enum Field: Int, CaseIterable {
@@ -32,8 +32,8 @@ extension Restriction {
     return object.end()
   }
 
-  /// Parses the form of ``json``; nil if it is anything else. Unknown kinds and targets are not ignored, because a
-  /// restriction must not become a weaker one.
+  /// Parses the form of ``json``; nil if the bytes are malformed. Unknown kinds and targets are also malformed: a
+  /// restriction without them would be weaker.
   package init?(json bytes: [UInt8]) {
     guard bytes.count <= Restriction.maxBytes, String(validating: bytes, as: UTF8.self) != nil,
       let object = JSONObject<Field>(bytes, names: Restriction.names, isStrict: true)

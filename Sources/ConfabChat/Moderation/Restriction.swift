@@ -8,7 +8,7 @@ public struct Restriction: Sendable, Hashable, Identifiable {
     case mute
     /// The client is closed with 4003, and cannot enter again.
     case ban
-    /// The client was closed with 4003. Its session is void, so that it can only come back as another member.
+    /// The client was closed with 4003. Its session is void: if the client comes back, it is a new member.
     case kick
   }
 
@@ -19,32 +19,33 @@ public struct Restriction: Sendable, Hashable, Identifiable {
     /// The client with this session. If `network` is not nil, also all other guests whose address is in that network.
     /// Guests are clients without an identity, or with ``Identity/isGuest``.
     case guest(GuestID, network: Network?)
-    /// All clients whose address is in the network. Behind a trusted proxy, the address is the one that it names.
+    /// All clients whose address is in the network. Behind a trusted proxy, a client has the address that the proxy
+    /// names.
     case network(Network)
   }
 
   /// Maximum length of ``reason`` in bytes of UTF-8.
   public static let maxReasonLength = 300
 
-  /// Identifier: 32 hexadecimal digits. A later restriction of the same kind, target and room has the same one, and
-  /// replaces this one.
+  /// Identifier: 32 hexadecimal digits. A later restriction of the same kind, target and room has the same identifier,
+  /// and replaces this restriction.
   public let id: String
   /// The kind.
   public let kind: Kind
-  /// The clients that it applies to.
+  /// The clients that the restriction applies to.
   public let target: Target
-  /// The room in which it applies; nil means all rooms.
+  /// The room in which the restriction applies; nil means all rooms.
   public let room: String?
-  /// Time at which it ends: milliseconds since 1970, UTC. Nil means never.
+  /// Time at which the restriction ends: milliseconds since 1970, UTC. Nil means never.
   public let until: Int64?
-  /// The reason, which the client gets to know.
+  /// The reason, which the client gets.
   public let reason: String?
   /// Name that the target had; nil if it is unknown.
   public let name: String?
-  /// Name of the one who made it.
+  /// Name of the member or program that made the restriction.
   public let by: String
-  /// Whether a client with the right ``Rights/moderate`` made it. It does not apply to other such clients. Restrictions
-  /// that the program makes apply to all clients.
+  /// Whether a client with the right ``Rights/moderate`` made the restriction. Such a restriction does not apply to
+  /// other clients with this right. Restrictions that the program makes apply to all clients.
   public let isByModerator: Bool
 
   /// - Parameter room: in NFC.
@@ -68,12 +69,12 @@ public struct Restriction: Sendable, Hashable, Identifiable {
     return digest.prefix(16).reduce(into: "") { $0 += $1 < 16 ? "0" + String($1, radix: 16) : String($1, radix: 16) }
   }
 
-  /// Whether it has not ended.
+  /// Returns whether the restriction is in effect.
   ///
   /// - Parameter now: milliseconds since 1970.
   func isActive(at now: Int64) -> Bool { until.map { $0 > now } ?? true }
 
-  /// Whether it applies to a client in the room.
+  /// Returns whether the restriction applies to a client in the room.
   func applies(to client: ModeratedClient, in room: String) -> Bool {
     guard self.room.map({ $0.isSame(as: room) }) ?? true, !(isByModerator && client.isModerator) else { return false }
     switch target {
@@ -122,7 +123,7 @@ struct ModeratedClient {
 
   func isIn(_ network: Network) -> Bool { address.map { network.range.contains($0) } ?? false }
 
-  /// The target that restricts this client, and hardly any other.
+  /// The target for a restriction of this client: its user, or its session and its own network.
   var target: Restriction.Target? {
     if !isGuest, let user { return .user(user) }
     return guest.map { .guest($0, network: address.map { Network(ofClientAt: $0) }) }

@@ -2,7 +2,7 @@ internal import Confab
 
 /// The restrictions that have not ended, by their targets.
 struct RestrictionTable {
-  /// Maximum number of kicks. The oldest one is forgotten.
+  /// Maximum number of kicks. At the limit, a new kick replaces the oldest one.
   static let maxKicks = 1000
 
   /// A target in a room, or in all rooms.
@@ -39,7 +39,7 @@ struct RestrictionTable {
 
   subscript(id: String) -> Restriction? { all[id] }
 
-  /// Returns the restrictions of a client in a room that are active, in no order.
+  /// Returns the active restrictions of a client in a room, in any order.
   func restrictions(of client: ModeratedClient, in room: String, now: Int64) -> [Restriction] {
     if all.isEmpty { return [] }
     var parts: [Part] = []
@@ -103,7 +103,7 @@ struct RestrictionTable {
 }
 
 extension Restriction.Target {
-  /// The network that it includes, if any.
+  /// The network of the target, if any.
   var network: Network? {
     switch self {
     case .user: nil

@@ -3,10 +3,10 @@ internal import Confab
 // The events of moderators, and the restrictions of other clients.
 
 extension RichConnection {
-  /// Returns the hello of a client that may enter a room. A void session is left out. A muted client does not get
-  /// another name by its hello.
+  /// Returns a hello without its session if that is void, and with the present name of the member if the client is
+  /// muted.
   ///
-  /// - Throws: an error with the ban of a banned client.
+  /// - Throws: an error that contains the ban, if the client is banned.
   func admitted(_ hello: ClientEvent.Hello, to room: ChatRoom) throws(ErrorEvent) -> ClientEvent.Hello {
     let moderation = standing.moderation
     if moderation.isEmpty { return hello }
@@ -27,7 +27,7 @@ extension RichConnection {
     return hello
   }
 
-  /// Rejects an event because the client is muted, if so. Returns whether it is.
+  /// Returns whether the client is muted. If so, sends an error.
   func rejectsAsMuted(in membership: Membership, _ connection: Connection, tag: String? = nil) -> Bool {
     guard let mute = membership.standing.mute(of: client) else { return false }
     var error = ErrorEvent(.muted, "muted", tag: tag)
@@ -79,7 +79,7 @@ extension RichConnection {
     _ kind: Restriction.Kind, _ event: ModeratorEvent, _ membership: Membership, _ connection: Connection
   ) throws(ErrorEvent) {
     let reason = try event.reason.flatMap { text throws(ErrorEvent) in try RichConnection.reason(text) }
-    // Another connection has replaced this one, if there is none.
+    // The member is missing if another connection has replaced this one.
     let room = membership.room
     guard let moderator = room.find(.member(membership.member)) else { return }
     let found = try found(event.subject, in: room)
@@ -87,7 +87,7 @@ extension RichConnection {
     let longest = room.options.maxGuestRestriction
     var (target, limit) = (found.target, Duration?.none)
     if case .guest(let guest, let network) = target {
-      // A kick voids the session. A network cannot be kicked by a client.
+      // A kick by a client voids the session, and does not apply to the network.
       target = .guest(guest, network: kind == .kick || longest == .zero ? nil : network)
       if longest > .zero { limit = longest }
     }

@@ -11,19 +11,19 @@ final class Standing {
   /// Version of the restrictions in which ``isMuted`` was looked up.
   private var version = -1
   private var isMuted = false
-  /// The mute that the client has been informed of; an array, because it is rare and large.
+  /// The mute that the client has been informed of, at most one. An empty array takes less memory than an optional.
   private var reported: [Restriction] = []
 
   init(_ moderation: Moderation, at address: AddressRange?, in room: String) {
     (self.moderation, self.address, self.room) = (moderation, address, room)
   }
 
-  /// Looks the restrictions up again, because the client's rights have changed.
+  /// Discards the result of the last look-up, because the client's rights have changed.
   func forget() { version = -1 }
 
   private func moderated(_ client: AdmittedClient?) -> ModeratedClient { ModeratedClient(client, guest, at: address) }
 
-  /// The mute of the client; nil if it may speak.
+  /// Returns the mute of the client; nil if the client may send messages.
   func mute(of client: AdmittedClient?) -> Restriction? {
     let version = moderation.version
     // A mute may have ended.
@@ -33,7 +33,7 @@ final class Standing {
     return mute
   }
 
-  /// The ban or kick of the client; nil if it may stay.
+  /// Returns the ban or kick of the client; nil if the client may stay.
   func expulsion(of client: AdmittedClient?) -> Restriction? {
     moderation.ban(of: moderated(client), in: room) ?? guest.flatMap { moderation.kick(of: $0, in: room) }
   }
@@ -42,7 +42,8 @@ final class Standing {
     restriction.applies(to: moderated(client), in: room)
   }
 
-  /// Returns an event if the client is muted, or is not muted any more, and has not been informed of that.
+  /// Returns an event about a new mute, or about the end of a mute. Returns nil if the client has been informed
+  /// already.
   fileprivate func report(to client: AdmittedClient?) -> (any ServerEvent)? {
     let mute = mute(of: client)
     let report = mute.map { [$0] } ?? []
@@ -53,7 +54,7 @@ final class Standing {
 }
 
 extension ChatConnection {
-  /// Handles that restrictions have changed. `new` is the one that was made, if any.
+  /// Handles a change of restrictions. `new` is the new restriction, if any.
   func restrictionsChanged(_ changed: [Restriction], _ new: Restriction?, in room: ChatRoom, _ connection: Connection) {
     guard let standing = standing(in: room), changed.contains(where: { standing.applies($0, to: client) }) else {
       return
@@ -64,7 +65,7 @@ extension ChatConnection {
     reportMute(in: room, standing, connection)
   }
 
-  /// Applies restrictions that were made while the client joined, when it was not among the room's connections yet.
+  /// Applies restrictions that were made before the client was one of the room's connections.
   func checkAfterJoining(_ room: ChatRoom, _ standing: Standing, _ connection: Connection) {
     if standing.moderation.isEmpty { return }
     if let expulsion = standing.expulsion(of: client) { return expel(expulsion, from: room, standing, connection) }

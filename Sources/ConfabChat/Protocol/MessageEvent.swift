@@ -83,7 +83,7 @@ struct ChangeEvent: ServerEvent {
   let id: Int
   /// Time in milliseconds since 1970.
   let at: Int64
-  /// Name of the one who made the change.
+  /// Name of the member or program that made the change.
   let by: String?
   let entry: EntryKind
   /// The new text of an edited message; nil if the message was changed again afterwards.
