@@ -1,6 +1,6 @@
-// This tab's connection to the server, for all rooms that the page follows. The path of the socket is one of the rooms, and
-// the client enters the others. Each event goes to the conversation of its room. The client does not know the page's
-// elements.
+// This tab's connection to the server, for all rooms that the page follows. The path of the socket is one of the rooms,
+// and the client enters the others. Each event goes to the conversation of its room. The client does not know the
+// page's elements.
 
 import { Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
@@ -135,7 +135,7 @@ export class Client {
     return absent.find(({ outbox }) => outbox.next) ?? absent[0];
   }
 
-  /** Enters the rooms in the background one after the other. The pauses leave half of the rate to the reader's events. */
+  /** Enters the rooms in the background, one after the other. The pauses leave half of the rate to other events. */
   enterNext(pause = this.pause) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {

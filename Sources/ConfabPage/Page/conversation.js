@@ -83,7 +83,7 @@ export class Conversation {
     this.client.join(this);
   }
 
-  /** The reader has no name yet: the server closes connections that do not join in time, so the next one begins with it. */
+  /** Ends the connection until the reader has a name, because the server closes those that do not join in time. */
   postpone() {
     this.client.connection.end();
   }

@@ -16,7 +16,8 @@ export class Kept {
   }
 
   change(change) {
-    this.messages = this.messages.map((message) => (message.id === change.message ? changed(message, change) : message));
+    const { message: id } = change;
+    this.messages = this.messages.map((message) => (message.id === id ? changed(message, change) : message));
   }
 
   clear() {

@@ -30,7 +30,7 @@ export class Messages {
   /**
    * Shows the room: passes on the kept messages, and from now on new ones. `listener` has the methods
    * `appended(messages, isNews)`, `prepended(messages)`, `changed(change)` when a message is edited or removed, `gap()`
-   * if messages are missing before the next ones, and `edge()` when it may have changed whether there are older messages.
+   * if messages are missing before the next ones, and `edge()` when there may be other older messages than before.
    */
   show(listener) {
     this.listener = listener;
@@ -200,7 +200,7 @@ export class Messages {
     if (this.isLoadingOlder) this.requestOlder();
   }
 
-  /** The reader is not in the room any more: there are no replies. */
+  /** The reader is not in the room any more: pending requests get no reply. */
   reset() {
     this.isCatchingUp = this.isLoadingOlder = false;
     this.ahead = [];

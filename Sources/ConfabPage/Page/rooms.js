@@ -57,8 +57,9 @@ export class Rooms {
     const rooms = ["/", ...this.others];
     this.rows = new Map(rooms.map((room) => [room, this.rows.get(room) ?? this.row(room)]));
     for (const [room, row] of this.rows) this.update(room, row, unsent.get(room) ?? 0);
+    const { children } = this.list;
     const rows = [...this.rows.values()];
-    const isSame = rows.length === this.list.children.length && rows.every((row, index) => row === this.list.children[index]);
+    const isSame = rows.length === children.length && rows.every((row, index) => row === children[index]);
     if (!isSame) this.list.replaceChildren(...rows);
   }
 
@@ -83,16 +84,15 @@ export class Rooms {
 
   update(room, row, unsent) {
     const [link, button] = row.children;
-    const unread = this.unread(room);
+    const count = this.unread(room);
+    const unread = Math.min(count, mostUnread);
+    const more = count > mostUnread ? "+" : "";
     const isCurrent = room === this.current;
     link.ariaCurrent = isCurrent ? "page" : null;
     link.firstChild.textContent = nameOf(room);
     link.replaceChildren(link.firstChild);
     if (!isCurrent && unsent > 0) link.append(...mark("unsent", `${unsent}`, words.unsent(unsent)));
-    if (!isCurrent && unread > 0) {
-      const isMore = unread > mostUnread;
-      link.append(...mark("unread", isMore ? `${mostUnread}+` : `${unread}`, words.unread(Math.min(unread, mostUnread), isMore)));
-    }
+    if (!isCurrent && unread > 0) link.append(...mark("unread", `${unread}${more}`, words.unread(unread, more)));
     if (!button) return;
     button.hidden = isCurrent;
     button.ariaLabel = button.title = words.removeRoom(nameOf(room));

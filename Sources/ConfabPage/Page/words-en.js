@@ -35,7 +35,7 @@ export const english = {
   copyLink: "Copy the link to this room",
   copied: "Link copied",
   unsent: (count) => plural(count, "unsent message", "unsent messages"),
-  unread: (count, isMore) => (isMore ? `more than ${count} new messages` : plural(count, "new message", "new messages")),
+  unread: (count, more) => (more ? `more than ${count} new messages` : plural(count, "new message", "new messages")),
   removeRoom: (room) => `Take ${room} off the list`,
 
   // Messages

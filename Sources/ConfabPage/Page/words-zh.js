@@ -35,7 +35,7 @@ export const chinese = {
   copyLink: "复制房间链接",
   copied: "链接已复制",
   unsent: (count) => `${number(count)} 条未发送`,
-  unread: (count, isMore) => `${isMore ? "超过 " : ""}${number(count)} 条新消息`,
+  unread: (count, more) => `${more ? "超过 " : ""}${number(count)} 条新消息`,
   removeRoom: (room) => `从列表中移除 ${room}`,
 
   // Messages
