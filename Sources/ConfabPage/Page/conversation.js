@@ -1,7 +1,7 @@
 // This tab's part in one room: joins, sends, and passes on what happens. It does not know the page's elements.
 
 import { Members } from "./members.js";
-import { Messages, page } from "./messages.js";
+import { Messages } from "./messages.js";
 import { Outbox } from "./outbox.js";
 import { remember, speakAs } from "./said.js";
 import { Seat } from "./seat.js";
@@ -130,11 +130,10 @@ export class Conversation {
     if (this.isIn) this.messages.loadOlder();
   }
 
-  /** The members of a hello, or of an `enter`. A room in the background loads its messages when it is shown. */
+  /** The members of a hello, or of an `enter`. */
   get greeting() {
-    return {
-      name: this.name, session: this.seat.session, ...this.messages.position, history: this.listener ? page : 0,
-    };
+    const { position, count } = this.messages;
+    return { name: this.name, session: this.seat.session, ...position, history: count };
   }
 
   /** The reader is not in the room any more, because the connection is lost, or the client has left the room. */

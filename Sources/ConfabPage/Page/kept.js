@@ -8,11 +8,21 @@ export function changed(message, { type, text }) {
   return text === undefined ? message : { ...message, text, edited: true };
 }
 
+/** Identifies a message that its sender had to repeat. */
+export const mark = ({ tag, member, from }) => `${tag} ${member ?? from}`;
+
 export class Kept {
   messages = [];
 
+  /** The marks of the messages. */
+  get marks() {
+    return new Set(this.messages.map(mark));
+  }
+
   add(messages) {
-    this.messages = [...this.messages, ...messages].slice(-most);
+    const { marks } = this;
+    const fresh = messages.filter((message) => message.tag === undefined || !marks.has(mark(message)));
+    this.messages = [...this.messages, ...fresh].slice(-most);
   }
 
   change(change) {

@@ -2,10 +2,10 @@
 // only keeps the newest ones, and counts the unread ones.
 
 import { isHidden } from "./hidden.js";
-import { Kept } from "./kept.js";
+import { Kept, mark } from "./kept.js";
 import { isFromBrowser } from "./said.js";
 
-export const page = 50;
+const page = 50;
 const mostAtOnce = 100;
 /** The `ref` of a request for older messages. */
 const olderRef = "older";
@@ -20,6 +20,8 @@ export class Messages {
   unread = 0;
   isCatchingUp = false;
   isLoadingOlder = false;
+  /** The time of the newest message: in another epoch, later ones are unread. */
+  newestAt = Infinity;
 
   /** `request(event)` requests a part of the history; `restart()` joins again without a position. */
   constructor({ request, restart }) {
@@ -49,13 +51,18 @@ export class Messages {
   /** From now on, only the kept messages are loaded. */
   loadKept() {
     this.isLoadingOlder = false;
-    this.loaded = new Set(this.kept.messages.map(mark));
+    this.loaded = this.kept.marks;
     if (this.last !== undefined) this.first = this.kept.messages[0]?.id ?? this.last + 1;
   }
 
   /** The position to resume from, if there is one. */
   get position() {
     return this.canResume ? { epoch: this.epoch, after: this.last } : undefined;
+  }
+
+  /** The number of messages to request. A room in the background loads its messages when it is shown. */
+  get count() {
+    return this.listener || this.canResume ? page : 1;
   }
 
   /** Whether the room has messages before the first loaded one. */
@@ -76,6 +83,7 @@ export class Messages {
       this.last = this.first - 1;
     }
     this.append(welcome.messages, isResumed);
+    if (welcome.last === 0) this.newestAt = 0;
     this.listener?.edge();
     this.isCatchingUp = true;
     this.goOn(welcome.more);
@@ -94,21 +102,23 @@ export class Messages {
   }
 
   append(messages, isNews = true) {
+    const { newestAt } = this;
     const next = messages.filter(({ id }) => id > this.last);
-    this.last = next.at(-1)?.id ?? this.last;
+    if (next.length > 0) ({ id: this.last, at: this.newestAt } = next.at(-1));
     const fresh = this.notLoaded(next);
     const changes = next.filter(({ type }) => type !== "message");
-    this.kept.add(fresh);
+    // Those that are loaded above a gap, too: only the messages below it are kept.
+    this.kept.add(next.filter(({ type }) => type === "message"));
     for (const change of changes) this.kept.change(change);
-    if (!this.listener) return this.keep(fresh, isNews);
+    if (!this.listener) return this.keep(fresh.filter(({ at }) => isNews || at > newestAt));
     if (fresh.length > 0) this.listener.appended(fresh, isNews);
     for (const change of changes) this.listener.changed(change);
   }
 
-  /** Messages of a room in the background. */
-  keep(messages, isNews) {
+  /** The room is in the background. `unread` are its new messages. */
+  keep(unread) {
     this.loadKept();
-    if (isNews) this.unread += messages.filter((message) => !isFromBrowser(message) && !isHidden(message)).length;
+    this.unread += unread.filter((message) => !isFromBrowser(message) && !isHidden(message)).length;
   }
 
   /** The messages that are not loaded yet. Those of the history already have their newest text. */
@@ -206,5 +216,3 @@ export class Messages {
     this.ahead = [];
   }
 }
-
-const mark = ({ tag, member, from }) => `${tag} ${member ?? from}`;

@@ -41,7 +41,7 @@ def test_rooms_in_the_background_are_entered_after_the_welcome(run):
         check("client", json.dumps(event))
     assert made == 1 and rooms[0] == 1 and [event["type"] for event in sent] == ["hello", "enter", "enter"]
     assert [event.get("room") for event in sent] == [None, *rooms[1:]]
-    assert len({event["session"] for event in sent}) == 3 and "name" not in sent[1] and sent[1]["history"] == 0
+    assert len({event["session"] for event in sent}) == 3 and "name" not in sent[1] and sent[1]["history"] == 1
 
 
 def test_rooms_are_entered_at_half_of_the_rate(run):
@@ -165,7 +165,7 @@ def test_switching_rooms_does_not_reconnect(run):
     """)
     assert made == 1 and addresses == ["test", "fresh"]
     assert sent == [["say", "tea", "hello", None, None], ["enter", "fresh", None, 50, None],
-                    ["hello", None, None, 50, None], ["enter", "tea", None, 0, 5]]
+                    ["hello", None, None, 50, None], ["enter", "tea", None, 50, 5]]
 
 
 def test_server_without_rooms_has_one_socket_for_the_shown_room(run):
@@ -318,7 +318,7 @@ def test_room_in_the_background_skips_a_long_absence(run):
 
 
 def test_new_epoch_in_the_background_begins_anew(run):
-    told = run(ROOMS + """
+    told, unread = run(ROOMS + """
       socket.hear(welcome(0, [], { limits }));
       await until(() => enters().length === 2);
       socket.hear(entered(tea, 10, []));
@@ -326,13 +326,15 @@ def test_new_epoch_in_the_background_begins_anew(run):
       reconnect();
       socket.hear(welcome(0, [], { limits }));
       await until(() => enters().length === 2);
-      socket.hear(entered(tea, 2, range(1, 2), { epoch: "other" }));
+      // The second message is later than the last known one.
+      socket.hear(entered(tea, 2, [message(1), message(2, { at: 20 })], { epoch: "other" }));
+      const unread = client.unread(tea);
       socket.hear(message(3, { room: tea }));
       told.length = 0;
       show(tea);
-      return told;
+      return [told, unread];
     """)
-    assert told == ["appended 1,2,3", "edge"]
+    assert told == ["appended 1,2,3", "edge"] and unread == 2
 
 
 def test_name_of_another_room_is_taken_where_it_is_free(run):
@@ -347,3 +349,19 @@ def test_name_of_another_room_is_taken_where_it_is_free(run):
       return [events("rename").map(({ name, room: where }) => [name, where === tea]), told.filter((line) => line.startsWith("rejected"))];
     """)
     assert sent == [[["Anna", True]], []]
+
+
+def test_repeated_message_above_a_gap_is_kept(run):
+    told = run(ROOMS + """
+      const repeated = message(1, { from: "Bob", member: bob, tag: "t" });
+      socket.hear(welcome(1, [repeated], { limits }));
+      await until(() => enters().length === 2);
+      socket.hear(entered(tea, 0, []));
+      reconnect();
+      socket.hear(welcome(3, [message(1), { ...repeated, id: 2 }, message(3)], { limits, epoch: "other" }));
+      await until(() => enters().length === 2);
+      show(tea);
+      show(room);
+      return told.filter((line) => line.startsWith("appended") || line === "gap");
+    """)
+    assert told == ["appended 1", "gap", "appended 1,3", "appended 1,2,3"]
