@@ -31,3 +31,27 @@ FAKE = """
   conversation.join("Ann");
   let socket = connect();
 """
+
+# `client` shows `room` and follows two others. `until` waits for what the client does after a pause.
+ROOMS = FAKE + """
+  const limits = { text: 4000, rooms: 64, rate: 1000 };
+  const [tea, milk] = ["/tea", "/milk"].map((name) => name + Math.random());
+  const entered = (room, last, messages, more = {}) => ({ ...welcome(last, messages, { limits, ...more }), room, member: bob });
+  const events = (type, of = socket) => of.sent.filter((event) => event.type === type);
+  const enters = () => events("enter").map(({ room }) => room);
+  const until = async (condition) => { while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1)); };
+  const show = (path) => {
+    const shown = client.conversation(path);
+    client.show(shown, listener);
+    shown.join("Ann");
+    return shown;
+  };
+  const reconnect = () => {
+    socket.onclose({ code: 1006 });
+    client.connection.open();
+    socket = connect();
+  };
+  let marks = 0;
+  client.marked = () => { marks += 1; };
+  client.follow([room, tea, milk]);
+"""
