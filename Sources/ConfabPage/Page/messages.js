@@ -18,6 +18,8 @@ export class Messages {
   ahead = [];
   /** The number of unread messages of others since the room was hidden. */
   unread = 0;
+  /** Whether the messages up to the last one are loaded, so that the next welcome can follow it. */
+  canResume = false;
   isCatchingUp = false;
   isLoadingOlder = false;
   /** The time of the newest message: in another epoch, later ones are unread. */

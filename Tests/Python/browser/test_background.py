@@ -11,11 +11,12 @@ def test_own_and_hidden_messages_are_not_unread(run):
       local.set("said", ["of-another-tab"]);
       socket.hear(welcome(0, [], { limits }));
       await until(() => enters().length === 2);
-      socket.hear(entered(tea, 0, []));
-      socket.hear(message(1, { room: tea, from: "Ann2", member: eve, tag: "of-another-tab" }));
-      socket.hear(message(2, { room: tea, from: "Mallory", member: eve, tag: "t" }));
-      socket.hear(message(3, { room: tea, from: "Bob", member: eve, tag: "u" }));
-      socket.hear({ type: "edited", room: tea, id: 4, at: 4, message: 3, by: "Bob", text: "x" });
+      // Neither do those from before the reader entered.
+      socket.hear(entered(tea, 9, [message(9)]));
+      socket.hear(message(10, { room: tea, from: "Ann2", member: eve, tag: "of-another-tab" }));
+      socket.hear(message(11, { room: tea, from: "Mallory", member: eve, tag: "t" }));
+      socket.hear(message(12, { room: tea, from: "Bob", member: eve, tag: "u" }));
+      socket.hear({ type: "edited", room: tea, id: 13, at: 4, message: 12, by: "Bob", text: "x" });
       hide("Mallory", false);
       return [client.unread(tea), marks];
     """)

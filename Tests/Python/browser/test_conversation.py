@@ -127,3 +127,15 @@ def test_messages_are_sent_one_at_a_time(run):
       return [before, between, says().map(({ text }) => text), limited === first, conversation.outbox.entries.map(({ failed }) => failed)];
     """)
     assert sent == [1, 2, ["one", "one", "two"], True, ["textTooLong"]]
+
+
+def test_messages_from_before_joining_are_not_news(run):
+    told = run(FAKE + """
+      const news = [];
+      const { messages } = conversation;
+      messages.listener = { appended: (those, isNews) => news.push(isNews), changed() {}, edge() {}, gap() {} };
+      socket.hear(welcome(10, range(8, 10)));
+      socket.hear(message(11));
+      return news;
+    """)
+    assert told == [False, True]

@@ -129,8 +129,8 @@ def test_rooms_resume_after_a_restart(person, tmp_path):
     history = ("--history", tmp_path / "history")
     with confab(*history) as server:
         ann = visitor(person, server, "", "milk", "tea", "")
-        with Guest(server, "Bob", "tea") as bob:
-            is_here(bob, "Ann")
+        with Guest(server, "Bob", "tea") as bob, Guest(server, "Bob", "milk") as other:
+            is_here(bob, "Ann"), is_here(other, "Ann")
             bob.say("before")
             marked(ann, {"#tea": "1"})
         server.stop()
