@@ -1,15 +1,14 @@
 // The page: connects the modules.
 
 import { Banner } from "./banner.js";
+import { Client } from "./client.js";
 import { Composer } from "./composer.js";
-import { Conversation } from "./conversation.js";
 import { hide, hides } from "./hidden.js";
 import { Log } from "./log.js";
 import { MessageMenu } from "./message-menu.js";
 import { moderation } from "./moderation.js";
 import { isolated } from "./names.js";
 import { Notice } from "./notice.js";
-import { Outbox } from "./outbox.js";
 import { OwnName } from "./own-name.js";
 import { People } from "./people.js";
 import { PersonMenu } from "./person-menu.js";
@@ -28,20 +27,19 @@ const jump = element("jump");
 /** Whether the page may focus the field itself. On touch screens that would open the on-screen keyboard. */
 const hasKeyboard = !matchMedia("(pointer: coarse)").matches;
 
-let room;
-let outbox;
+const client = new Client({ marked: () => rooms.show() });
+/** The conversation of the shown room. */
 let conversation;
-/** The tag of a message that was sent too fast. */
-let limited;
-/** The rights that the server has told; undefined if everybody may do everything. */
-let rights;
 
 const people = new People(element("people"), element("people-rest"), element("rename"));
-const rooms = new Rooms(element("rooms"), element("room-form"));
+const rooms = new Rooms(element("rooms"), element("room-form"), {
+  unread: (room) => client.unread(room),
+  removed: () => client.follow(rooms.visited),
+});
 const unread = new Unread(jump);
 const log = new Log(area, { rows: element("rows"), jump, unread, nearEdge: () => conversation.loadOlder() });
 const typing = new Typing(element("typing"), () => conversation.typing());
-const banner = new Banner(element("banner"), () => conversation.connection.open());
+const banner = new Banner(element("banner"), () => conversation.join(conversation.name));
 const unsent = new Unsent(element("unsent"), { retry, discard });
 const messageMenu = new MessageMenu(element("menu"), area, { edit: (message) => composer.startEditing(message), remove });
 const composer = new Composer(element("composer"), {
@@ -59,18 +57,19 @@ const ownName = new OwnName(element("entry"));
 
 /** The listener of a conversation. */
 const listener = {
-  joined(welcome) {
-    people.enter(welcome);
-    composer.limit = welcome.limits?.text ?? composer.limit;
-    ({ rights } = welcome);
+  joined() {
+    const { limits, rights } = conversation;
+    people.show();
+    composer.limit = limits?.text ?? composer.limit;
     notice.show(undefined);
     composer.changed();
     personMenu.isModerator = rights?.includes("moderate") ?? false;
-    area.classList.toggle("fixed", welcome.limits?.change === 0);
+    area.classList.toggle("fixed", limits?.change === 0);
     area.classList.toggle("moderated", personMenu.isModerator);
     const { activeElement } = document;
     const isElsewhere = !ownName.settle() && activeElement !== document.body;
     if (hasKeyboard && !isElsewhere) composer.focus();
+    banner.show(conversation.state);
     showStatus();
   },
 
@@ -84,7 +83,7 @@ const listener = {
   },
 
   named(name) {
-    people.rename(name);
+    people.show();
     ownName.accepted(name);
   },
 
@@ -96,23 +95,23 @@ const listener = {
   },
 
   held(isHeld) {
-    banner.show(isHeld ? "held" : conversation.connection.state);
+    banner.show(isHeld ? "held" : conversation.state);
   },
 
   appended(messages, isNews) {
     log.append(messages, isNews);
     for (const { from } of messages) typing.stopped(from);
-    if (outbox.entries.length > 0) showUnsent();
-    log.showEdge(conversation);
+    if (conversation.outbox.entries.length > 0) showUnsent();
+    log.showEdge(conversation.messages);
     const first = log.trim();
-    if (first) conversation.forgetBefore(first.id);
+    if (first) conversation.messages.forgetBefore(first.id);
   },
 
   prepended: (messages) => log.prepend(messages),
 
-  presence(change) {
-    const news = people.change(change);
-    for (const name of change.left) typing.stopped(name);
+  presence(news) {
+    people.show();
+    for (const name of news.left) typing.stopped(name);
     log.presence(news);
     showStatus();
   },
@@ -124,40 +123,33 @@ const listener = {
   moderated: ({ action, name }) => notify(words.moderated[action](isolated(name ?? ""))),
   notModerated: (code) => notify(words.notModerated[code] ?? words.notModerated.unavailable),
 
-  unsent() {
-    limited = undefined;
-    showUnsent();
-  },
-
-  limited(tag) {
-    limited = tag;
-    showUnsent();
-  },
+  unsent: () => showUnsent(),
 
   gap: () => log.gap(),
-  edge: () => log.showEdge(conversation),
+  edge: () => {
+    log.showEdge(conversation.messages);
+    log.moved();
+  },
   typing: (name) => name !== conversation.name && !hides(name) && typing.heard(name),
 };
 
-/** Enters the room in the address. */
+/** Shows the room in the address, and follows the others in the list. */
 function enter() {
-  conversation?.leave();
-  room = roomOf(location.hash);
-  outbox = new Outbox(room);
+  const room = roomOf(location.hash);
+  if (element("rooms").contains(document.activeElement)) document.activeElement.blur();
   log.clear();
   typing.clear();
-  people.clear();
+  conversation = client.conversation(room);
   notice.show(undefined);
-  conversation = new Conversation(room, outbox, listener);
+  people.enter(conversation.members);
   composer.enter(room);
+  client.show(conversation, listener);
   rooms.enter(room);
+  client.follow(rooms.visited);
+  banner.show(conversation.isHeld ? "held" : conversation.state);
   showUnsent();
   showRoom();
-  const entered = conversation;
-  outbox.inherit().then(() => {
-    showUnsent();
-    entered.flush();
-  });
+  showStatus();
   ownName.enter(conversation);
 }
 
@@ -177,6 +169,7 @@ function hideName(name, isHidden) {
 
 /** The field is off without the right to send, and while the reader is muted. */
 function showComposer(isMuted) {
+  const rights = conversation?.rights;
   element("composer").inert = isMuted || (rights !== undefined && !rights.includes("say"));
 }
 
@@ -200,28 +193,30 @@ function notify(text) {
 }
 
 function retry(tag) {
-  outbox.fail(tag, undefined);
+  conversation.outbox.fail(tag, undefined);
   showUnsent();
   conversation.flush();
 }
 
 function discard(tag) {
-  outbox.remove(tag);
+  conversation.outbox.remove(tag);
   showUnsent();
   composer.focus();
 }
 
 function showUnsent() {
-  unsent.show(outbox.entries, { limited, isFollowing: log.endsWithOwn });
+  const { outbox, sender } = conversation;
+  unsent.show(outbox.entries, { limited: sender.limited, isFollowing: log.endsWithOwn });
 }
 
 function showRoom() {
-  element("room").textContent = nameOf(room);
-  unread.title(`${nameOf(room)} · Confab`);
+  const name = nameOf(conversation.room);
+  element("room").textContent = name;
+  unread.title(`${name} · Confab`);
 }
 
 function showStatus() {
-  status.show(conversation.isIn ? "in" : conversation.connection.state, people.count);
+  status.show(conversation.isIn ? "in" : conversation.state, conversation.members.count);
 }
 
 /** Updates all text to the page's language. */

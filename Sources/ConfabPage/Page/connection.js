@@ -10,6 +10,7 @@ const silence = 25_000;
 
 export class Connection {
   /**
+   * `address()` returns the address for the next attempt.
    * `handlers`: `opened()`, `received(event)`, `changed(state)`, and `quiet()`, which must send an event that gets a
    * reply.
    * States: "connecting", "open", "waiting" until the next attempt, "replaced", "refused", "closed".
@@ -19,19 +20,17 @@ export class Connection {
     this.handlers = handlers;
     this.failures = 0;
     this.state = "closed";
-    this.gone = new AbortController();
-    const { signal } = this.gone;
-    addEventListener("online", () => this.woken(), { signal });
-    addEventListener("offline", () => this.isActive && this.retry(), { signal });
-    document.addEventListener("visibilitychange", () => this.woken(), { signal });
+    addEventListener("online", () => this.woken());
+    addEventListener("offline", () => this.isActive && this.retry());
+    document.addEventListener("visibilitychange", () => this.woken());
     // A page in the back-forward cache leaves the chat until it is shown again.
-    addEventListener("pagehide", () => this.isActive && this.pause(), { signal });
-    addEventListener("pageshow", () => this.woken(), { signal });
+    addEventListener("pagehide", () => this.isActive && this.pause());
+    addEventListener("pageshow", () => this.woken());
   }
 
   open() {
     this.abandon();
-    const socket = new WebSocket(this.address, "chat.confab.v1");
+    const socket = new WebSocket(this.address(), "chat.confab.v1");
     this.socket = socket;
     this.isHeld = false;
     this.enter("connecting");
@@ -89,12 +88,6 @@ export class Connection {
   end(state = "closed") {
     this.abandon();
     this.enter(state);
-  }
-
-  /** Closes the connection and stops all listeners. */
-  leave() {
-    this.abandon();
-    this.gone.abort();
   }
 
   /** The network or the reader is back. */

@@ -1,56 +1,95 @@
-// This tab's part in one room: joins, resumes, and passes on each message once, in order. It does not know the page's
-// elements.
+// This tab's part in one room: joins, sends, and passes on what happens. It does not know the page's elements.
 
-import { Connection } from "./connection.js";
+import { Members } from "./members.js";
+import { Messages } from "./messages.js";
+import { Outbox } from "./outbox.js";
 import { remember, speakAs } from "./said.js";
 import { Seat } from "./seat.js";
-import { token } from "./token.js";
+import { Sender } from "./sender.js";
 
-/** Errors about the user, not about a message. */
-const refusals = ["tokenRequired", "tokenInvalid", "tokenExpired", "forbidden", "banned"];
-const page = 50;
-const mostAtOnce = 100;
+/** Errors because of which the reader is not in the room. */
+const refusals = ["tokenRequired", "tokenInvalid", "tokenExpired", "forbidden", "banned", "roomInvalid", "unavailable"];
+/** Errors of a connection that has no place for the room. */
+const full = ["tooManyRooms", "unknownType"];
+/** Refusals that may not apply any more on the next connection. */
+const passing = ["unavailable", "nameTaken", "nameInvalid", ...full];
 /** The `ref` of edits and removals. */
 const changeRef = "change";
 /** The `ref` of a moderator's events. */
 const moderateRef = "moderate";
+/** The `ref` of a rename for which the reader has not asked in this room. */
+const followRef = "follow";
 
 export class Conversation {
-  /**
-   * `listener` has the methods `joined(welcome)`, `rejected(code, proposal)`, `refused(code, reason)`, `named(name)`,
-   * `connection(state)`, `appended(messages, isNews)`, `prepended(messages)`, `changed(change)` when a message is edited
-   * or removed, `unchanged()` when our own change of a message is not made, `gap()`, `edge()`, `presence(change)`,
-   * `typing(name)`, `muted(mute)` when we are muted, or no longer if it is undefined, `moderated(event)` and
-   * `notModerated(code)` after an event of a moderator,
-   * `unsent()` when the outbox has changed, `limited(tag)`, `held(isHeld)`.
-   */
-  constructor(room, outbox, listener) {
-    this.outbox = outbox;
-    this.listener = listener;
+  /** Whether the server has welcomed the reader to the room. */
+  isIn = false;
+  /** The `ref` of the `enter` to which the server has not replied yet. */
+  entering = undefined;
+  /** Why the reader may not be in the room: the `code` of an error or the type of an event, and perhaps a `reason`. */
+  refusal = undefined;
+  members = new Members();
+
+  /** `room` is the path. */
+  constructor(room, client) {
+    this.room = room;
+    this.client = client;
+    this.outbox = new Outbox(room);
     this.seat = new Seat(room);
-    this.isIn = false;
-    /** Live messages that arrived before the missed ones. */
-    this.ahead = [];
-    /** The shown messages of all epochs: a message that its sender had to repeat is shown once. */
-    this.shown = new Set();
-    const address = new URL(room, location.origin);
-    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    this.connection = new Connection(address.href, {
-      opened: () => this.hello(),
-      received: (event) => this.received(event),
-      quiet: () => this.catchUp(),
-      changed: (state) => {
-        if (state !== "open") this.reset();
-        listener.connection(state);
-      },
+    this.sender = new Sender(this.outbox, {
+      send: (event) => this.send(event),
+      changed: () => (this.listener ? this.listener.unsent() : client.marked()),
     });
+    this.messages = new Messages({
+      request: (event) => this.send(event),
+      restart: () => client.restart(this),
+    });
+  }
+
+  /**
+   * Shows the room, until `hide`. `listener` has the methods of a listener of messages, and `joined()`,
+   * `rejected(code, proposal)`, `refused(code, reason)`, `named(name)`, `connection(state)`, `unchanged()` when our own
+   * change of a message is not made, `presence(change)`, `typing(name)`, `muted(mute)` when we are muted, or no longer
+   * if it is undefined, `moderated(event)` and `notModerated(code)` after an event of a moderator, `unsent()` when unsent
+   * messages or their states have changed, and `held(isHeld)`.
+   */
+  show(listener) {
+    this.listener = listener;
+    if (this.isIn) listener.joined();
+    if (this.mute) listener.muted(this.mute);
+    this.messages.show(listener);
+    this.inherit();
+  }
+
+  hide() {
+    this.listener = undefined;
+    this.messages.hide();
+  }
+
+  /** Takes over the unsent messages of closed tabs. */
+  async inherit() {
+    await this.outbox.inherit();
+    this.sender.changed();
+    this.flush();
+  }
+
+  /** The state of the connection, or "refused" if the reader may not be in the room. */
+  get state() {
+    return this.refusal ? "refused" : this.client.connection.state;
   }
 
   /** Joins with a name, or with another one after an error. */
   join(name) {
     this.name = name;
-    if (this.connection.state === "open") this.hello();
-    else this.connection.open();
+    this.client.join(this);
+  }
+
+  /** Ends the connection until the reader has a name, because the server closes those that do not join in time. */
+  postpone() {
+    this.client.connection.end();
+  }
+
+  send(event, options) {
+    return this.client.send(this, event, options);
   }
 
   say(text) {
@@ -58,237 +97,169 @@ export class Conversation {
     this.flush();
   }
 
+  /** Sends the next unsent message. */
+  flush() {
+    if (this.isIn && !this.messages.isCatchingUp && !this.pause) this.sender.flush(this.member);
+  }
+
   /** Edits an own message, or removes it if `text` is undefined. Returns whether the request was sent. */
   change(id, text) {
     const event = text === undefined ? { type: "remove", id } : { type: "edit", id, text };
-    return this.isIn && this.connection.send({ ...event, ref: changeRef });
+    return this.isIn && this.send({ ...event, ref: changeRef });
   }
 
   /** Sends an event of a moderator about a member. Returns whether it was sent. */
   moderate(type, subject, members = {}) {
-    return this.isIn && this.connection.send({ type, ...subject, ...members, ref: moderateRef });
+    return this.isIn && this.send({ type, ...subject, ...members, ref: moderateRef });
   }
 
   rename(name) {
-    return this.connection.send({ type: "rename", name });
+    return this.isIn && this.send({ type: "rename", name });
+  }
+
+  /** Takes the name that the reader has chosen in another room, if it is free. */
+  follow(name) {
+    if (name !== this.name) this.send({ type: "rename", name, ref: followRef });
   }
 
   typing() {
-    if (this.isIn) this.connection.send({ type: "typing" }, { isAnswered: false });
-  }
-
-  /** Whether the room has messages before the first loaded one. */
-  get hasOlder() {
-    return this.first > this.oldest;
+    if (this.isIn) this.send({ type: "typing" }, { isAnswered: false });
   }
 
   loadOlder() {
-    if (!this.isIn || this.isLoadingOlder || !this.hasOlder) return;
-    this.isLoadingOlder = true;
-    this.connection.send({ type: "history", before: this.first, count: page });
+    if (this.isIn) this.messages.loadOlder();
   }
 
-  /** The page has removed the messages before this one. */
-  forgetBefore(id) {
-    this.first = id;
+  /** The members of a hello, or of an `enter`. */
+  get greeting() {
+    const { position, count } = this.messages;
+    return { name: this.name, session: this.seat.session, ...position, history: count };
   }
 
-  leave() {
-    this.connection.leave();
-    clearTimeout(this.pause);
-  }
-
-  hello() {
-    const position = this.canResume && { epoch: this.epoch, after: this.last };
-    this.connection.send({
-      type: "hello", name: this.name, token: token(), session: this.seat.session, ...position, history: page,
-    });
-  }
-
+  /** The reader is not in the room any more, because the connection is lost, or the client has left the room. */
   reset() {
-    this.isIn = this.isCatchingUp = this.isLoadingOlder = false;
-    this.ahead = [];
-    this.inFlight = undefined;
+    this.isIn = this.isHeld = false;
+    this.entering = this.mute = undefined;
+    if (passing.includes(this.refusal?.code)) this.refusal = undefined;
+    this.messages.reset();
+    this.sender.reset();
+    clearTimeout(this.pause);
+    this.pause = undefined;
   }
 
   received(event) {
+    if (event.type === "welcome") return this.welcomed(event);
+    if (event.type === "error") return this.isIn ? this.failed(event) : this.rejected(event);
+    if (!this.isIn) return;
     switch (event.type) {
-      case "welcome": return this.welcomed(event);
       case "message":
       case "edited":
-      case "removed": return this.take([event]);
-      case "history": return "before" in event ? this.loadedOlder(event) : this.caughtUp(event);
-      case "presence": return this.listener.presence(event);
-      case "typing": return this.listener.typing(event.name);
+      case "removed": return this.take([event], () => this.messages.take([event]));
+      case "history": return this.take(event.messages, () => this.messages.received(event));
+      case "presence": return this.presence(event);
+      case "typing": return this.listener?.typing(event.name);
       case "renamed": return this.called(event.name);
-      case "muted": return this.listener.muted(event);
-      case "unmuted": return this.listener.muted(undefined);
+      case "muted": return this.muted(event);
+      case "unmuted": return this.muted(undefined);
       case "kicked":
-      case "banned": return this.listener.refused(event.type, event.reason);
-      case "moderated": return this.listener.moderated(event);
-      case "error": return this.failed(event);
+      case "banned": return this.refuse({ code: event.type, reason: event.reason });
+      case "left": return this.left();
+      case "moderated": return this.listener?.moderated(event);
       case "availability": return this.held(!event.available);
-      case "moving": return this.connection.move(event.after);
     }
   }
 
   welcomed(welcome) {
-    const isResumed = this.canResume && welcome.epoch === this.epoch && !welcome.gap;
-    const isNew = this.epoch === undefined;
     this.isIn = true;
-    this.connection.settle();
+    this.entering = undefined;
     this.seat.session = welcome.session;
     this.member = welcome.member;
     speakAs(this.member);
+    ({ limits: this.limits, rights: this.rights } = welcome);
+    this.members.welcome(welcome);
     this.called(welcome.name);
-    this.listener.joined(welcome);
-    this.oldest = welcome.oldest;
-    this.newest = welcome.last;
-    if (!isResumed) {
-      if (!isNew) this.listener.gap();
-      this.epoch = welcome.epoch;
-      this.canResume = true;
-      this.first = welcome.messages[0]?.id ?? welcome.last + 1;
-      this.last = this.first - 1;
-    }
-    this.sent(welcome.messages);
-    this.append(welcome.messages, isResumed);
-    this.listener.edge();
-    this.isCatchingUp = welcome.more;
-    if (welcome.more) this.catchUp();
-    else this.caught();
+    this.listener?.joined();
+    this.take(welcome.messages, () => this.messages.welcomed(welcome));
+    this.client.welcomed(this);
   }
 
   called(name) {
     this.name = name;
-    this.listener.named(name);
+    this.members.rename(name);
+    this.listener?.named(name);
   }
 
-  /** Passes on new messages, or keeps them until the messages before them have arrived. */
-  take(messages) {
-    this.sent(messages);
-    if (this.isCatchingUp) this.ahead.push(...messages);
-    else this.append(messages);
+  /** Passes on messages. Our own ones are not unsent any more, and the next one may be sent. */
+  take(messages, passOn) {
+    this.sender.received(messages, this.member);
+    const { unread } = this.messages;
+    passOn();
+    if (this.messages.unread !== unread) this.client.marked();
     this.flush();
   }
 
-  /** Removes our own messages from the outbox. */
-  sent(messages) {
-    for (const { tag, member } of messages) {
-      if (tag && this.outbox.remove(tag, member)) this.listener.unsent();
-      if (tag && tag === this.inFlight && member === this.member) this.inFlight = undefined;
-    }
+  presence(change) {
+    const news = this.members.change(change);
+    this.listener?.presence(news);
   }
 
-  append(messages, isNews = true) {
-    const next = messages.filter(({ id }) => id > this.last);
-    this.last = next.at(-1)?.id ?? this.last;
-    const fresh = this.notShown(next);
-    if (fresh.length > 0) this.listener.appended(fresh, isNews);
-    for (const event of next) if (event.type !== "message") this.listener.changed(event);
+  muted(mute) {
+    this.mute = mute;
+    this.listener?.muted(mute);
   }
 
-  /** The messages that are to be shown. Those of the history already have their newest text. */
-  notShown(messages) {
-    return messages.filter(({ type, from, member, tag }) => {
-      if (type !== "message") return false;
-      if (!tag) return true;
-      const mark = `${tag} ${member ?? from}`;
-      return !this.shown.has(mark) && this.shown.add(mark);
-    });
-  }
-
-  /** Requests the messages after the last one. On an idle connection this also checks that the server replies. */
-  catchUp() {
-    if (!this.isIn) return;
-    this.asked = this.last;
-    this.connection.send({ type: "history", after: this.last, count: mostAtOnce });
-  }
-
-  caughtUp({ after, messages, more }) {
-    if (after !== this.asked) return;
-    this.sent(messages);
-    this.append(messages);
-    if (!this.isCatchingUp) return this.flush();
-    if (!more) return this.caught();
-    if (this.last > after) this.catchUp();
-    else this.startOver();
-  }
-
-  caught() {
-    this.isCatchingUp = false;
-    this.last = Math.max(this.last, this.newest);
-    this.append(this.ahead);
-    this.ahead = [];
-    this.flush();
-  }
-
-  /** The missing messages are gone: rejoins without a position, which leaves a gap. */
-  startOver() {
-    this.canResume = false;
-    this.connection.retry();
-  }
-
-  loadedOlder({ before, messages, oldest }) {
-    if (before !== this.first) return;
-    this.isLoadingOlder = false;
-    this.first = messages[0]?.id ?? this.first;
-    this.oldest = messages.length > 0 ? oldest : this.first;
-    const older = this.notShown(messages);
-    this.listener.prepended(older);
-    this.listener.edge();
-    if (older.length === 0) this.loadOlder();
-  }
-
-  /** Sends the next message of the outbox. */
-  flush() {
-    const entry = this.outbox.next;
-    if (!entry || !this.isIn || this.isCatchingUp || this.inFlight || this.pause) return;
-    // Saved first, because the tab may be closed before the reply.
-    this.outbox.saidBy(entry, this.member);
-    if (this.connection.send({ type: "say", tag: entry.tag, text: entry.text })) this.inFlight = entry.tag;
+  /** The server begins or stops to hold messages, because it cannot give them ids. */
+  held(isHeld) {
+    this.isHeld = isHeld;
+    this.client.held();
+    this.listener?.held(isHeld);
   }
 
   failed({ code, tag, ref, proposal, reason, retryAfter = 1000 }) {
-    if (ref === changeRef) return this.listener.unchanged();
-    if (ref === moderateRef) return this.listener.notModerated(code);
-    if (tag && tag === this.inFlight) this.inFlight = undefined;
+    if (ref === changeRef) return this.listener?.unchanged();
+    if (ref === moderateRef) return this.listener?.notModerated(code);
+    if (ref === followRef) return;
     if (code === "rateLimited") this.wait(retryAfter, tag);
-    else if (code === "nameTaken" || code === "nameInvalid") this.listener.rejected(code, proposal);
-    else if (refusals.includes(code) && !tag) this.listener.refused(code, reason);
-    else if (code === "historyGone") this.historyIsGone();
+    else if (code === "nameTaken" || code === "nameInvalid") this.listener?.rejected(code, proposal);
+    else if (code === "historyGone") this.messages.gone(ref);
     else if (tag) {
-      this.outbox.fail(tag, code);
-      this.listener.unsent();
+      this.sender.rejected(tag, code);
       this.flush();
-    }
-  }
-
-  historyIsGone() {
-    if (this.isLoadingOlder) {
-      this.isLoadingOlder = false;
-      this.oldest = this.first;
-      this.listener.edge();
-    } else if (this.isCatchingUp) this.startOver();
-  }
-
-  /** Called when the server begins or stops to hold messages, because it cannot give them ids. */
-  held(isHeld) {
-    this.connection.hold(isHeld);
-    this.listener.held(isHeld);
+    } else if (refusals.includes(code)) this.listener?.refused(code, reason);
   }
 
   /** Rate limited: repeats the pending requests later. */
   wait(duration, tag) {
-    const wasIn = this.isIn;
-    if (tag) this.listener.limited(tag);
+    if (tag) this.sender.tooFast(tag);
     clearTimeout(this.pause);
     this.pause = setTimeout(() => {
       this.pause = undefined;
-      if (!wasIn) return this.hello();
-      if (this.isCatchingUp) this.catchUp();
-      if (this.isLoadingOlder) this.connection.send({ type: "history", before: this.first, count: page });
+      this.messages.repeat();
       this.flush();
     }, duration);
+  }
+
+  /** The server has rejected the hello, or the `enter`. */
+  rejected({ code, ref, proposal, reason, retryAfter = 1000 }) {
+    // An event that was sent before the reader was kicked.
+    if (ref !== this.entering) return;
+    this.entering = undefined;
+    const isName = code === "nameTaken" || code === "nameInvalid";
+    if (code === "rateLimited") this.client.joinLater(this, retryAfter);
+    else if (isName && this.listener) this.listener.rejected(code, proposal);
+    else if (full.includes(code) && this.listener) this.client.reconnect();
+    else if (isName || full.includes(code) || refusals.includes(code)) this.refuse({ code, reason });
+  }
+
+  refuse(refusal) {
+    this.refusal = refusal;
+    this.listener?.refused(refusal.code, refusal.reason);
+    this.client.refused(this);
+  }
+
+  /** The reader is not in the room any more, and the connection is still open. */
+  left() {
+    this.reset();
+    this.refuse(this.refusal ?? { code: "forbidden" });
   }
 }

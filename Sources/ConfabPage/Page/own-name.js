@@ -15,10 +15,17 @@ export class OwnName {
   enter(conversation) {
     this.conversation = conversation;
     const name = session.get("name") ?? local.get("name");
+    if (conversation.isIn) return this.follow(name);
     // Without a name, the server may know the user by a token or a cookie. Otherwise it rejects the client, and the card
     // asks for a name.
     if (this.entry.isNeeded) this.entry.ask(name ?? "");
     else conversation.join(name);
+  }
+
+  /** The reader is in the room already, perhaps with an earlier name. */
+  follow(name) {
+    this.settle();
+    if (name) this.conversation.follow(name);
   }
 
   /** Asks for another name. */
@@ -45,8 +52,7 @@ export class OwnName {
     const wanted = (conversation.isIn ? this.chosen : conversation.name) ?? "";
     if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
     this.proposed = proposal;
-    // The server closes connections that do not join in time, so the next one begins with the name.
-    if (!wanted) return conversation.connection.end();
+    if (!wanted) return conversation.postpone();
     entry.reject(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
   }
 

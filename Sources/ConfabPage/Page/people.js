@@ -12,59 +12,31 @@ export class People {
     this.list = list;
     this.rest = rest;
     this.own = own;
-    this.clear();
   }
 
-  clear() {
-    this.names = new Set();
-    this.count = 0;
-    this.me = undefined;
-    this.show();
-  }
-
-  enter({ people, count, name }) {
-    this.names = new Set([...people, name]);
-    this.me = name;
-    this.count = count;
-    this.show();
-  }
-
-  /** Applies a change. Returns the part of it that is news: some of it may be known already. */
-  change({ joined, left, renamed, count }) {
-    const news = {
-      left: left.filter((name) => this.names.delete(name)),
-      renamed: renamed.filter(([old]) => this.names.delete(old)),
-      joined: joined.filter((name) => !this.names.has(name)),
-    };
-    for (const name of [...joined, ...renamed.map(([, name]) => name)]) this.names.add(name);
-    this.count = count;
-    this.show();
-    return news;
-  }
-
-  rename(name) {
-    this.names.delete(this.me);
-    this.names.add(name);
-    this.me = name;
+  /** Shows the members of a room. */
+  enter(members) {
+    this.members = members;
     this.show();
   }
 
   show() {
-    const sorted = [...this.names].sort(new Intl.Collator(words.tag, { numeric: true }).compare);
-    const names = this.names.has(this.me) ? [this.me, ...sorted.filter((name) => name !== this.me)] : sorted;
+    const { names: all, own, count } = this.members;
+    const sorted = [...all].sort(new Intl.Collator(words.tag, { numeric: true }).compare);
+    const names = all.has(own) ? [own, ...sorted.filter((name) => name !== own)] : sorted;
     this.list.replaceChildren(...names.slice(0, most).map((name) => this.person(name)));
-    const others = Math.max(0, this.count - Math.min(names.length, most));
+    const others = Math.max(0, count - Math.min(names.length, most));
     this.rest.textContent = others === 0 ? "" : names.length < most ? words.others(others) : words.andMore(others);
     this.rest.hidden = others === 0;
-    this.own.hidden = !this.me;
-    if (this.me) this.own.replaceChildren(avatar(this.me), this.ownName());
+    this.own.hidden = !own;
+    if (own) this.own.replaceChildren(avatar(own), this.ownName());
   }
 
   ownName() {
     const result = document.createElement("span");
     const name = document.createElement("bdi");
     const hint = document.createElement("small");
-    name.textContent = this.me;
+    name.textContent = this.members.own;
     hint.textContent = words.rename;
     result.append(name, hint);
     return result;
@@ -74,7 +46,7 @@ export class People {
     const item = document.createElement("li");
     const text = document.createElement("bdi");
     text.textContent = name;
-    if (name !== this.me) {
+    if (name !== this.members.own) {
       const button = document.createElement("button");
       button.type = "button";
       button.ariaHasPopup = "menu";

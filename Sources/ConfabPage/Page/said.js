@@ -18,3 +18,6 @@ export function speakAs(member) {
 }
 
 export const isOwn = ({ member, tag }) => tag !== undefined && tags.has(tag) && members.has(member);
+
+/** Whether any tab of this browser has made the message's tag. */
+export const isFromBrowser = ({ tag }) => tag !== undefined && (tags.has(tag) || local.get("said")?.includes(tag));

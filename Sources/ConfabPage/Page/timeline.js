@@ -1,6 +1,7 @@
 // The rows of the message list: messages, days, joins and leaves, and the edges of the loaded history.
 
 import { bubble, element, speaker } from "./bubble.js";
+import { changed } from "./kept.js";
 import { Presence } from "./presence.js";
 import { day, midnight, words } from "./words.js";
 
@@ -69,11 +70,9 @@ export class Timeline {
   }
 
   /** Shows that a message was edited or removed, if it is loaded. */
-  change({ message: id, text, type }) {
-    const row = this.rowOf(id);
-    if (!row || (type === "edited" && text === undefined)) return;
-    const { message } = row;
-    this.replace(row, type === "edited" ? { ...message, text, edited: true } : { ...message, text: "", removed: true });
+  change(change) {
+    const row = this.rowOf(change.message);
+    if (row) this.replace(row, changed(row.message, change));
   }
 
   /** The row of a message below the edge: messages above a gap may have the ids of another epoch. */

@@ -28,6 +28,7 @@ export class Typing {
   }
 
   clear() {
+    this.said();
     for (const name of [...this.timers.keys()]) this.stopped(name);
   }
 
@@ -47,7 +48,7 @@ export class Typing {
     }, Math.max(0, this.toldAt + told - Date.now()));
   }
 
-  /** The reader has sent the message. */
+  /** The reader has sent the message, or has left the room. */
   said() {
     clearTimeout(this.timer);
     this.timer = undefined;

@@ -35,6 +35,8 @@ export const english = {
   copyLink: "Copy the link to this room",
   copied: "Link copied",
   unsent: (count) => plural(count, "unsent message", "unsent messages"),
+  unread: (count, more) => (more ? `more than ${count} new messages` : plural(count, "new message", "new messages")),
+  removeRoom: (room) => `Take ${room} off the list`,
 
   // Messages
   messages: "Messages",
@@ -135,5 +137,6 @@ export const english = {
     forbidden: "You may not enter this room.",
     kicked: "A moderator has kicked you out of this room.",
     banned: "You are banned from this room.",
+    unavailable: "This room cannot be opened right now.",
   },
 };

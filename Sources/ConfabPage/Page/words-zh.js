@@ -35,6 +35,8 @@ export const chinese = {
   copyLink: "复制房间链接",
   copied: "链接已复制",
   unsent: (count) => `${number(count)} 条未发送`,
+  unread: (count, more) => `${more ? "超过 " : ""}${number(count)} 条新消息`,
+  removeRoom: (room) => `从列表中移除 ${room}`,
 
   // Messages
   messages: "消息",
@@ -135,5 +137,6 @@ export const chinese = {
     forbidden: "你不能进入这个房间。",
     kicked: "管理员已将你移出这个房间。",
     banned: "你已被这个房间封禁。",
+    unavailable: "这个房间暂时无法打开。",
   },
 };

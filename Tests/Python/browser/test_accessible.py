@@ -57,6 +57,28 @@ def test_axe_finds_no_violations(server, person, dark, language):
     assert violations(ann) == []
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_no_violations_in_the_list_of_rooms(server, person, dark):
+    ann = person(dark=dark).open(server, name="Ann")
+    still(ann)
+    with Guest(server, "Bob", "tea") as bob:
+        ann.run("localStorage.setItem('confab/rooms', '[\"/tea\", \"/milk\"]');"
+                "localStorage.setItem(`confab/unsent/${JSON.parse(sessionStorage.getItem('confab/tab'))}/milk`,"
+                "                     JSON.stringify([{ tag: 't', text: 'x', at: 1, failed: 'stale' }]))")
+        ann.browser.refresh()
+        while "Ann" not in bob.hear("presence")["joined"]:
+            pass
+        ann.find("#rooms li:nth-child(2) a").send_keys("")
+        bob.say("Hello")
+        ann.wait(lambda one: one.texts("#rooms .mark") == ["1", "1"])
+        assert violations(ann) == []
+        # The focus stays while the marks change.
+        assert ann.run("return document.activeElement.textContent") == "#tea1, 1 new message"
+        ann.press(Keys.TAB)
+        assert ann.run("return document.activeElement.ariaLabel") == "Take #tea off the list"
+        assert violations(ann) == []
+
+
 def focused(person):
     return person.run("const { id, className, localName, ariaLabel } = document.activeElement; return id || className || localName")
 

@@ -2,37 +2,8 @@
 
 import json
 
+from browser.fake_socket import FAKE
 from support.rich_client import check
-
-# A replacement for the browser's socket, driven by the test.
-FAKE = """
-  class Fake {
-    static made = [];
-    sent = [];
-    constructor(address, protocol) { Object.assign(this, { address, protocol }); Fake.made.push(this); }
-    send(text) { this.sent.push(JSON.parse(text)); }
-    close() {}
-    hear(event) { this.onmessage({ data: JSON.stringify(event) }); }
-    get last() { return this.sent.at(-1); }
-  }
-  window.WebSocket = Fake;
-  const { Conversation } = await import("/conversation.js");
-  const { Outbox } = await import("/outbox.js");
-  const told = [];
-  const listener = new Proxy({}, { get: (_, name) => (...values) => {
-    if (name === "appended" || name === "prepended") told.push(`${name} ${values[0].map(({ id }) => id)}`);
-    else if (["gap", "edge", "rejected", "limited", "held"].includes(name)) told.push([name, ...values].join(" ").trim());
-  } });
-  const conversation = new Conversation("/test", new Outbox(`/test${Math.random()}`), listener);
-  const message = (id, more = {}) => ({ type: "message", id, at: id, text: `${id}`, ...more });
-  const [ann, bob, eve] = ["a", "b", "e"].map((digit) => digit.repeat(16));
-  const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => message(from + index));
-  const welcome = (last, messages, more = {}) => ({ type: "welcome", room: "/test", name: "Ann", member: ann, session: "s".repeat(22), epoch: "e",
-    last, oldest: 1, people: ["Ann"], count: 1, messages, more: false, gap: false, limits: { text: 4000 }, ...more });
-  const connect = () => { const socket = Fake.made.at(-1); socket.onopen(); return socket; };
-  conversation.join("Ann");
-  let socket = connect();
-"""
 
 
 def test_numbering_gaps_are_accepted_and_duplicates_dropped(run):
@@ -40,7 +11,7 @@ def test_numbering_gaps_are_accepted_and_duplicates_dropped(run):
       socket.hear(welcome(10, range(8, 10)));
       for (const id of [11, 14, 14, 12, 100]) socket.hear(message(id));
       // A sign of life, with what has been heard already.
-      conversation.catchUp();
+      client.check();
       socket.hear({ type: "history", after: 100, messages: [message(100), message(105)], more: false, oldest: 1 });
       socket.hear(message(105));
       return [told, socket.sent.filter(({ type }) => type === "history")];
@@ -71,7 +42,7 @@ def test_resume_loads_pages_while_others_publish(run):
     told, sent = run(FAKE + """
       socket.hear(welcome(10, range(8, 10)));
       socket.onclose({ code: 1006 });
-      conversation.connection.open();
+      client.connection.open();
       socket = connect();
       const hello = socket.last;
       socket.hear(welcome(230, range(11, 110), { more: true }));
@@ -79,7 +50,7 @@ def test_resume_loads_pages_while_others_publish(run):
       socket.hear({ type: "history", after: 110, messages: range(111, 210), more: true, oldest: 1 });
       // Cut once more, in the middle.
       socket.onclose({ code: 1006 });
-      conversation.connection.open();
+      client.connection.open();
       socket = connect();
       socket.hear(welcome(231, range(211, 231)));
       return [told.slice(2), [hello, ...socket.sent]];
@@ -97,7 +68,7 @@ def test_missing_messages_show_a_gap(run):
       socket.hear(welcome(10, range(8, 10)));
       for (const more of [{ gap: true }, { epoch: "other" }]) {
         socket.onclose({ code: 1006 });
-        conversation.connection.open();
+        client.connection.open();
         socket = connect();
         socket.hear(welcome(500, range(451, 500), more));
       }
@@ -110,12 +81,12 @@ def test_history_deleted_during_request_shows_a_gap(run):
     told = run(FAKE + """
       socket.hear(welcome(10, range(8, 10)));
       socket.onclose({ code: 1006 });
-      conversation.connection.open();
+      client.connection.open();
       socket = connect();
       socket.hear(welcome(14, range(11, 12), { more: true }));
       socket.hear(message(15));
       socket.hear({ type: "error", code: "historyGone", message: "…" });
-      conversation.connection.open();
+      client.connection.open();
       socket = connect();
       const { after } = socket.last;
       socket.hear(welcome(15, range(14, 15)));
@@ -129,7 +100,7 @@ def test_resent_message_is_shown_once(run):
       socket.hear(welcome(0, [], { oldest: 1 }));
       socket.hear(message(1, { from: "Bob", member: bob, tag: "t" }));
       socket.onclose({ code: 1006 });
-      conversation.connection.open();
+      client.connection.open();
       socket = connect();
       socket.hear(welcome(2, [message(1, { from: "Bob", member: bob, tag: "t" }), message(2, { from: "Bob", member: eve, tag: "t" })], { epoch: "f" }));
       return told;
@@ -146,12 +117,25 @@ def test_messages_are_sent_one_at_a_time(run):
       const first = says()[0].tag;
       const before = says().length;
       socket.hear({ type: "error", code: "rateLimited", tag: first, message: "…", retryAfter: 20 });
+      const { limited } = conversation.sender;
       await new Promise((resolve) => setTimeout(resolve, 60));
       // Another member may have the same tag, and the same name before.
       socket.hear(message(1, { from: "Ann", member: eve, tag: first }));
       const between = says().length;
       socket.hear(message(2, { from: "Ann", member: ann, tag: first }));
       socket.hear({ type: "error", code: "textTooLong", tag: says().at(-1).tag, message: "…" });
-      return [before, between, says().map(({ text }) => text), told.includes(`limited ${first}`), conversation.outbox.entries.map(({ failed }) => failed)];
+      return [before, between, says().map(({ text }) => text), limited === first, conversation.outbox.entries.map(({ failed }) => failed)];
     """)
     assert sent == [1, 2, ["one", "one", "two"], True, ["textTooLong"]]
+
+
+def test_messages_from_before_joining_are_not_news(run):
+    told = run(FAKE + """
+      const news = [];
+      const { messages } = conversation;
+      messages.listener = { appended: (those, isNews) => news.push(isNews), changed() {}, edge() {}, gap() {} };
+      socket.hear(welcome(10, range(8, 10)));
+      socket.hear(message(11));
+      return news;
+    """)
+    assert told == [False, True]

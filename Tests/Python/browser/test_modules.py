@@ -120,9 +120,9 @@ def test_reconnect_delays_double_with_jitter(run):
       const pauses = [];
       window.setTimeout = (action, pause) => { pauses.push(pause); return 0; };
       for (let round = 0; round < 20; round++) {
-        const connection = new Connection("ws://127.0.0.1:1/", { changed() {} });
+        const connection = new Connection(() => "ws://127.0.0.1:1/", { changed() {} });
         for (let attempt = 0; attempt < 8; attempt++) connection.retry();
-        connection.leave();
+        connection.end();
       }
       window.setTimeout = original;
       return pauses;
