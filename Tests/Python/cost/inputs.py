@@ -5,6 +5,7 @@ import json
 import typing
 
 from cost.server import Client, bytes_frame, message, random_text, upgrade
+from support.confab_process import ROOT
 from support.raw_client import HANDSHAKE, head
 from support.tokens import token
 
@@ -284,7 +285,8 @@ def get(path="/", line=None, **headers):
 
 
 http("GET of the page", get())
-http("GET of the largest file", get("/chat.js"))
+LARGEST = max((ROOT / "Sources" / "ConfabPage" / "Page").iterdir(), key=lambda file: file.stat().st_size)
+http("GET of the largest file", get(f"/{LARGEST.name}"))
 http("HEAD", get(line="HEAD / HTTP/1.1"))
 http("GET, 404", get("/no-such-page"))
 http("POST, 405", get(line="POST / HTTP/1.1", Content_Length="0"))
