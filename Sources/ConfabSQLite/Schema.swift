@@ -25,7 +25,7 @@ enum Schema {
     case 3: for sql in fromThird { try database.run(sql) }
     default: return
     }
-    // Matches the run of no mark.
+    // A run that does not match any mark.
     try database.run("INSERT OR IGNORE INTO runs VALUES (0, 0, 0)")
     try database.run("PRAGMA application_id = \(application)")
     try database.run("PRAGMA user_version = \(version)")
@@ -49,10 +49,11 @@ enum Schema {
     targets, runs, restrictions,
   ]
 
-  /// The changes of each message.
+  /// Index of the changes of each message.
   private static let targets = "CREATE INDEX messages_target ON messages (room, target, id) WHERE target IS NOT NULL"
 
-  /// The mutes, bans and kicks, as JSON. Those with `until` end at that time, in milliseconds since 1970.
+  /// The mutes, bans and kicks, as JSON. `until` is the time at which a restriction ends, in milliseconds since 1970;
+  /// null means never.
   private static let restrictions =
     "CREATE TABLE restrictions (id TEXT PRIMARY KEY, until INTEGER, restriction TEXT NOT NULL) STRICT"
 
