@@ -10,7 +10,8 @@ extension Chat {
   /// is cancelled before, the message may still be published.
   ///
   /// - Parameters:
-  ///   - text: 1 to ``ChatOptions/maxTextLength`` characters. Control characters other than newlines and tabs are removed.
+  ///   - text: 1 to ``ChatOptions/maxTextLength`` characters. Control characters other than newlines and tabs are
+  ///     removed.
   ///   - room: the path of the room, such as `/tea`. The room is opened if necessary.
   ///   - name: the name of the sender. A member of the room may have the same name.
   ///   - key: an identifier of the message, 1 to 64 ASCII letters, digits, - and _. While the room stores a message of
@@ -40,8 +41,8 @@ extension Chat {
     return ProgramMessage(entry: .message, epoch: nil, text: text, room: try checkedRoom(room), name: name, tag: tag)
   }
 
-  /// Returns a change of a message for ``publish(_:_:)``: an edit, or a removal if the text is nil. Throws if an argument
-  /// is wrong.
+  /// Returns a change of a message for ``publish(_:_:)``: an edit, or a removal if the text is nil. Throws if an
+  /// argument is wrong.
   package func programChange(
     of position: StreamPosition, to text: String?, in room: String, as name: String
   ) throws(ChatError) -> ProgramMessage {

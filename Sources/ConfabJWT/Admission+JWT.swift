@@ -5,8 +5,8 @@ extension Admission {
   /// Admits clients with a JSON Web Token.
   ///
   /// - Parameters:
-  ///   - keys: verify the tokens. After ``JWTKeys/reload()``, new tokens are verified with the new keys; admitted clients
-  ///     stay.
+  ///   - keys: verify the tokens. After ``JWTKeys/reload()``, new tokens are verified with the new keys; admitted
+  ///     clients stay.
   ///   - audience: the text that the claim `aud` must be or contain; nil accepts tokens for every audience.
   ///   - guests: rights of clients without a token. They may enter every room and choose a name, except a verified name
   ///     that is in use. Nil rejects clients without a token.

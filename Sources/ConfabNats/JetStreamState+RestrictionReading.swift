@@ -2,8 +2,8 @@ internal import Confab
 internal import ConfabChat
 internal import Logging
 
-// The stream of the restrictions is read anew after each connection, after a gap, and while it has a message that cannot
-// be read.
+// The stream of the restrictions is read anew after each connection, after a gap, and while it has a message that
+// cannot be read.
 
 extension JetStreamState {
   private var stream: String { options.restrictionStream }

@@ -85,7 +85,7 @@ final class HistoryDatabase {
       ) WHERE count > ?2 OR size > ?3 ORDER BY id DESC LIMIT 1)
       """)
     // If the clock was set back, a message may be older than earlier messages. The earlier messages are deleted with
-    // it, so that there is no gap.
+    // it, so that a gap cannot arise.
     trimAge = try database.prepare(
       "DELETE FROM messages WHERE room = ?1 AND id <= (SELECT max(id) FROM messages WHERE room = ?1 AND at < ?2)")
     deleteMessages = try database.prepare("DELETE FROM messages WHERE room = ?")

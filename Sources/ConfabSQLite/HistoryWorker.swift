@@ -15,8 +15,8 @@ enum HistoryTask {
   case retry
 }
 
-/// Performs the tasks of the history's thread: reads rooms, writes messages in batches, and retries failed writes. The SQL
-/// statements are in ``HistoryDatabase``. On the queue only.
+/// Performs the tasks of the history's thread: reads rooms, writes messages in batches, and retries failed writes. The
+/// SQL statements are in ``HistoryDatabase``. On the queue only.
 final class HistoryWorker: @unchecked Sendable {
   // @unchecked, because the engine calls it on its queue only.
 

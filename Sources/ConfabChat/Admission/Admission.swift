@@ -2,9 +2,9 @@ public import Confab
 
 /// Decides who a client is and what it may do, from its request and an optional token.
 ///
-/// A token comes from the first of these: the header `Authorization: Bearer`, the query `?token=`, a `hello` of the rich
-/// protocol, a ``cookie``. Tokens are opaque to the chat: 1 to ``maxTokenLength`` visible ASCII characters. The chat does
-/// not log them.
+/// A token comes from the first of these: the header `Authorization: Bearer`, the query `?token=`, a `hello` of the
+/// rich protocol, a ``cookie``. Tokens are opaque to the chat: 1 to ``maxTokenLength`` visible ASCII characters. The
+/// chat does not log them.
 ///
 /// - Plain clients, and rich clients with a token in the header or the query, are admitted during the handshake. A
 ///   rejected client gets the status of its ``AdmissionError``.

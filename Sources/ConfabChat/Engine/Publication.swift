@@ -1,7 +1,7 @@
 public import Confab
 
-/// Kind of an entry in a room's order: a message, or a change of an earlier message. Every reader applies changes in the
-/// order of their offsets.
+/// Kind of an entry in a room's order: a message, or a change of an earlier message. Every reader applies changes in
+/// the order of their offsets.
 public enum EntryKind: Sendable, Hashable {
   /// A message.
   case message

@@ -1,6 +1,7 @@
 internal import COpenSSL
 
-/// A public key for signatures, with the private key if that is known. Any thread: OpenSSL's functions do not change it.
+/// A public key for signatures, with the private key if that is known. Any thread: OpenSSL's functions do not change
+/// it.
 @safe final class KeyPair: @unchecked Sendable {
   /// Owned, and freed with this object.
   private let key: OpaquePointer
