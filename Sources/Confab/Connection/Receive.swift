@@ -114,7 +114,7 @@ extension Connection {
     if memberships.arePressed || isFarBehind { loop.reads.pause(self) }
   }
 
-  /// Notes that lws has received the handshake from this server, which has made a copy of what followed.
+  /// Notes that the server has handed lws the handshake with a copy of the bytes that followed, which stays intact.
   func hasIntactInput() { receiving.mayBeOverwritten = false }
 
   /// Called before the poll after the handshake has arrived. A client whose authorization is pending is not read.
