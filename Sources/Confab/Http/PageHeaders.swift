@@ -1,6 +1,7 @@
 /// Headers of responses with a file.
 enum PageHeaders {
-  /// They are what lws calls best practices, and allow the manifest of an installable page, which lws's own list forbids.
+  /// The headers that lws calls best practices, with permission for the manifest of an installable page, which lws's
+  /// own list forbids.
   static let all = [
     (
       "content-security-policy",
