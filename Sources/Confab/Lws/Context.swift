@@ -148,7 +148,8 @@ internal import Synchronization
   }
 
   /// Closes every connection, without close frames. Called once while the libuv loop runs, and once after it has ended:
-  /// lws does not own the loop, so the second call frees what had to wait until the loop's handles were closed.
+  /// lws does not own the loop, so the second call frees the memory that was in use until the loop's handles were
+  /// closed.
   func destroy() {
     if let context = unsafe context.pointee { unsafe lws_context_destroy(context) }
     if unsafe vhost != nil { eventPipe.wasClosed() }

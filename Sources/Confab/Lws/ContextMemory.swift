@@ -8,8 +8,8 @@ internal import CLibwebsockets
   /// See ``PageHeaders``.
   private(set) var headers: UnsafePointer<lws_protocol_vhost_options>?
   private(set) var mounts: UnsafeMutablePointer<lws_http_mount>?
-  /// A policy without timers. lws would have two for each connection, in a list that each new timer is sorted into from
-  /// its beginning. The loop does without: see Loop/IdleSweep.swift.
+  /// A policy without timers. Otherwise lws would have two timers for each connection, in a list that it searches from
+  /// the beginning for each new timer. The loop does not need them: see Loop/IdleSweep.swift.
   private(set) var noKeepAlive: UnsafeMutablePointer<lws_retry_bo_t>
   /// Points to the ``Context``.
   private(set) var owner: UnsafeMutablePointer<UnsafeMutableRawPointer?>

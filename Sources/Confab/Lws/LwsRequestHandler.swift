@@ -173,7 +173,7 @@ internal import CLibwebsockets
   private func answer(_ response: Response) { socket.answer(response, isHead: unsafe wsi.has(WSI_TOKEN_HEAD_URI)) }
 
   /// Makes lws go on with a client that offers none of the server's subprotocols. Returns the name that lws takes for
-  /// the agreed one.
+  /// the agreed subprotocol.
   private func offerUnknownSubprotocol(_ offers: String?) -> String? {
     guard let offers = offers?.listElements.map(String.init),
       !offers.contains(where: loop.configuration.subprotocols.contains)

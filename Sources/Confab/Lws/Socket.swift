@@ -11,8 +11,8 @@ internal import CLibwebsockets
 
   /// The connection of an established WebSocket.
   ///
-  /// lws holds it unretained, from ``LwsRequestHandler/answersUpgrade(_:)`` to LWS_CALLBACK_CLOSED. ``EventLoop/connections``
-  /// keeps it alive meanwhile.
+  /// lws holds it unretained, from ``LwsRequestHandler/answersUpgrade(_:)`` to LWS_CALLBACK_CLOSED.
+  /// ``EventLoop/connections`` keeps it alive meanwhile.
   var connection: Connection {
     unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi)).takeUnretainedValue()
   }
@@ -78,7 +78,7 @@ internal import CLibwebsockets
 
   var descriptor: Int32 { unsafe lws_get_socket_fd(wsi) }
 
-  /// The client of the connection: the one that a trusted proxy has named, or the peer. Nil if the peer has gone.
+  /// The client that a trusted proxy has named, or the peer. Nil if the peer has gone.
   var client: SocketAddress? {
     unsafe Context.of(wsi)?.loop?.proxied[self]?.client ?? SocketAddress(peerOf: descriptor)
   }

@@ -8,9 +8,10 @@ extension Upgrade {
   /// (lib/roles/ws/server-ws.c, lws_extension_server_handshake).
   static let maxOffers = 254
 
-  /// Returns which of the extension's offers lws is to take, and where it ends; any offer would do. When lws has taken
-  /// an offer with parameters, it stops at the next comma. After one without parameters it goes on, and fails if there
-  /// is a second offer. So the result is the first offer with parameters, or the last offer.
+  /// Returns the index of the extension's offer that lws is to take, and its end. Any offer would do, but lws cannot
+  /// take every one: after an offer with parameters, it stops at the next comma. After an offer without parameters it
+  /// goes on, and fails if there is a second offer. So the result is the first offer with parameters, or the last
+  /// offer.
   static func takenOffer(in header: String) -> (index: Int, end: Int)? {
     var taken: (index: Int, end: Int)?
     var end = -1

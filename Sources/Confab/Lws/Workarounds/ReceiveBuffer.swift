@@ -45,7 +45,7 @@ enum ReceiveBuffer {
   /// GiB.
   private static let step = 1 << 8
 
-  /// Number of slots. More buffers than that are allocated like everything else.
+  /// Number of slots. Further buffers are allocated like other memory.
   let count: Int
   private let start: UInt
   private let end: UInt
