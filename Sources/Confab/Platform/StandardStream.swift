@@ -28,7 +28,7 @@ package enum StandardStream: Int32 {
 
   private static let lines = Mutex((lost: 0, isCut: false))
 
-  /// Whether one part, see below, can be written without waiting: POLLOUT promises that for PIPE_BUF bytes of a pipe.
+  /// Whether PIPE_BUF bytes can be written without waiting: POLLOUT promises this for a pipe.
   private var takesMore: Bool {
     var one = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
     return unsafe poll(&one, 1, 0) > 0
