@@ -11,7 +11,7 @@ export class OwnName {
     this.entry = new Entry(dialog, (name) => this.submitted(name));
   }
 
-  /** Joins a room with the remembered name, if the card does not wait for one. */
+  /** Joins a room with the remembered name, unless the card asks for a name. */
   enter(conversation) {
     this.conversation = conversation;
     const name = session.get("name") ?? local.get("name");
@@ -32,32 +32,32 @@ export class OwnName {
     if (!this.conversation.rename(name)) this.entry.reject(words.unreachable);
   }
 
-  /** The reader has joined, or is not admitted. Returns whether the card was open for a name to join with. */
+  /** Closes the card, because the reader has joined or is not admitted. Returns whether it was open for joining. */
   settle() {
     const wasNeeded = this.entry.isNeeded ?? false;
     if (wasNeeded) this.entry.close();
     return wasNeeded;
   }
 
-  /** The server has rejected the name. */
+  /** Asks for another name, because the server has rejected the name. */
   rejected(code, proposal) {
     const { conversation, entry } = this;
     const wanted = (conversation.isIn ? this.chosen : conversation.name) ?? "";
     if (!conversation.isIn && !entry.isNeeded) entry.ask(wanted);
     this.proposed = proposal;
-    // The server closes connections that do not join in time, so the next one begins with the name.
+    // The server closes connections that do not join in time, so the next connection begins with the name.
     if (!wanted) return conversation.connection.end();
     entry.reject(code === "nameTaken" ? words.nameTaken(isolated(wanted)) : words.nameInvalid, proposal);
   }
 
-  /** Shows that the name is verified, if the reader is renaming. Returns whether that is so. */
+  /** Shows that the name is verified, if the reader is renaming. Returns whether the reader is renaming. */
   refused() {
     const isRenaming = this.entry.isRename && this.entry.isOpen;
     if (isRenaming) this.entry.reject(words.nameVerified);
     return isRenaming;
   }
 
-  /** The server has accepted the name. */
+  /** Remembers the name, because the server has accepted it. */
   accepted(name) {
     session.set("name", name);
     // If the name was taken by another tab, this tab has another name for as long as it is open.
@@ -67,7 +67,7 @@ export class OwnName {
     this.chosen = undefined;
   }
 
-  /** The server cannot be reached. */
+  /** Shows that the server cannot be reached. */
   unreachable() {
     if (this.entry.isOpen) this.entry.note(words.unreachable);
   }

@@ -29,7 +29,7 @@ export class People {
     this.show();
   }
 
-  /** Applies a change. Returns the part of it that is news: some of it may be known already. */
+  /** Applies a change. Returns the news in it: a part of the change may be known already. */
   change({ joined, left, renamed, count }) {
     const news = {
       left: left.filter((name) => this.names.delete(name)),
