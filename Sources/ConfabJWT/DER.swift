@@ -23,12 +23,12 @@ enum DER {
     return element(0x30, rsaAlgorithm + element(0x03, [0] + key))
   }
 
-  /// Nil unless both coordinates have 32 bytes.
+  /// Returns the DER of a key on the curve P-256. Nil unless both coordinates have 32 bytes.
   static func p256Key(x: [UInt8], y: [UInt8]) -> [UInt8]? {
     x.count == 32 && y.count == 32 ? p256Prefix + [4] + x + y : nil
   }
 
-  /// Nil unless the key has 32 bytes.
+  /// Returns the DER of an Ed25519 key. Nil unless the key has 32 bytes.
   static func ed25519Key(_ x: [UInt8]) -> [UInt8]? { x.count == 32 ? ed25519Prefix + x : nil }
 
   /// Converts an ECDSA signature to DER from the form of JWS, `r` and `s` of 32 bytes each (RFC 7518, section 3.4).
@@ -52,7 +52,7 @@ enum DER {
     return r + s
   }
 
-  /// Whether the bytes are one SEQUENCE, by their beginning and length.
+  /// Returns whether the bytes are one SEQUENCE, by their beginning and length.
   static func isSequence(_ bytes: [UInt8]) -> Bool {
     guard bytes.count > 2, bytes[0] == 0x30 else { return false }
     let size = bytes[1] < 0x80 ? 0 : Int(bytes[1] & 0x7F)

@@ -104,7 +104,8 @@ public struct JetStreamOptions: Sendable {
     return Authority(String(Substring(rest[start...]))) != nil
   }
 
-  /// Whether the file has credentials. libnats reads the file only when it connects, so errors would show up late.
+  /// Returns whether the file has credentials. libnats reads the file only when it connects, so errors would show up
+  /// late.
   private static func hasCredentials(_ file: String) -> Bool {
     guard let bytes = fileContents(file) else { return false }
     let text = String(decoding: bytes, as: UTF8.self)

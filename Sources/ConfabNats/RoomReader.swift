@@ -95,7 +95,7 @@ struct RoomReader {
   /// without a gap in its sequence numbers.
   mutating func suspend(at instant: Instant) { phase = .waiting(instant) }
 
-  /// Whether a consumer of this generation is in use.
+  /// Returns whether a consumer of this generation is in use.
   func isReading(_ generation: Int) -> Bool {
     if case .waiting = phase { return false }
     return self.generation == generation
@@ -196,7 +196,7 @@ struct RoomReader {
     return .taken
   }
 
-  /// Checks whether a message follows those that were read before.
+  /// Checks whether a message follows the messages that were read before.
   private mutating func join(_ delivery: Delivery, _ mark: Mark, _ limit: Int, _ roomLimit: Int) -> Step {
     if mark == self.mark {
       isJoined = true
@@ -240,7 +240,7 @@ struct RoomReader {
     return .taken
   }
 
-  /// Whether the last of the stored messages has just arrived.
+  /// Goes live when the last of the stored messages has arrived. Returns whether it has just arrived.
   mutating func catchUp(pending: Int?, now: Instant) -> Bool {
     guard phase != .live, pending == 0 || target.map({ count >= $0 }) == true else { return false }
     (phase, liveAt) = (.live, now)
@@ -275,10 +275,10 @@ struct RoomReader {
     }
   }
 
-  /// Whether the reader has been live for longer than `duration`.
+  /// Returns whether the reader has been live for longer than `duration`.
   func isLive(for duration: Duration, _ now: Instant) -> Bool { phase == .live && now - liveAt > duration }
 
-  /// Whether the consumer seems to be lost.
+  /// Returns whether the consumer seems to be lost.
   func isLost(now: Instant) -> Bool {
     switch phase {
     case .waiting: false

@@ -273,7 +273,7 @@ final class HistoryDatabase {
 }
 
 extension Draft {
-  /// Number of the kind in the file: that of the message kind, or 0 for a removal.
+  /// Number of the kind in the file: the number of the message kind, or 0 for a removal.
   fileprivate var storedKind: Int {
     if case .removal = entry { 0 } else { Int(kind.rawValue) }
   }

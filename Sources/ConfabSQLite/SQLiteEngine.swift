@@ -86,7 +86,7 @@ public final class SQLiteEngine: Engine {
   /// Default of the maximum file size, in bytes.
   public static let defaultFileSize = 1 << 30
 
-  /// Returns what is wrong with a maximum file size in bytes; nil if it is valid.
+  /// Returns the problem of a maximum file size in bytes; nil if it is valid.
   package static func problem(ofFileSize size: Int) -> String? {
     let sizes = 1 << 20...1 << 40
     return sizes.contains(size) ? nil : "must be \(sizes.lowerBound) to \(sizes.upperBound), not \(size)"

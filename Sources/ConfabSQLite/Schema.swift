@@ -16,7 +16,7 @@ enum Schema {
     }
   }
 
-  /// Creates the tables, or upgrades those of an older version. In a transaction.
+  /// Creates the tables, or upgrades the tables of an older version. In a transaction.
   static func update(_ database: Database) throws(DatabaseError) {
     switch try database.run("PRAGMA user_version") {
     case 0: for sql in tables { try database.run(sql) }

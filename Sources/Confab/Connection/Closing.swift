@@ -80,7 +80,7 @@ extension Connection {
     return true
   }
 
-  /// Closes the connection because of what the peer has sent. Returns false to end it with the close frame at once.
+  /// Closes the connection because of invalid data from the peer. Returns false to end it with the close frame at once.
   func fail(_ rejection: RejectionReason, _ code: CloseCode, _ reason: String) -> Bool {
     note(rejection, reason)
     writeBeforeClose()

@@ -2,7 +2,7 @@
 struct Receiving {
   /// The incomplete message, or the complete one that waits for delivery.
   fileprivate var assembly: Assembly?
-  /// Whether lws may have overwritten what it receives, see ``Connection/receive(_:_:)``.
+  /// Whether lws may have overwritten the received bytes, see ``Connection/receive(_:_:)``.
   fileprivate var mayBeOverwritten = true
 }
 

@@ -114,7 +114,7 @@ extension Connection {
   /// Whether ``Configuration/maxTotalBacklog`` allows copying the unread bytes of several logs.
   var mayCopyUnread: Bool { !memberships.areSeveral || memberships.unread(upTo: end) <= loop.backlogMemory }
 
-  /// Makes everything that was appended to the logs precede the next message in the outbox. Returns its mark.
+  /// Makes the bytes that were appended to the logs precede the next message in the outbox. Returns the message's mark.
   private func markEnd() -> Int {
     guard memberships.areSeveral else { return setApartAtEnd() ?? 0 }
     copyUnfinished()

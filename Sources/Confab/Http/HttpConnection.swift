@@ -150,7 +150,7 @@ final class HttpConnection: @unchecked Sendable {
     extendDeadline(by: HttpDeadline.file)
   }
 
-  /// Header lines of each response with a file.
+  /// Returns the header lines of each response with a file.
   private func lines(_ validators: Validators) -> [String] {
     validators.lines + ["Connection: \(keepsAlive ? "keep-alive" : "close")"]
   }
@@ -189,8 +189,8 @@ final class HttpConnection: @unchecked Sendable {
   /// Returns whether everything in ``output`` has been sent.
   private func flushPart() -> Bool { output.isEmpty || isSent(output.flush(to: socket)) }
 
-  /// Returns whether everything has been sent, when the kernel has taken `count` bytes. If that is nil, the client has
-  /// gone, and the connection ends.
+  /// Returns whether all output has been sent, when the kernel has taken `count` bytes. If `count` is nil, the client
+  /// has gone, and the connection ends.
   private func isSent(_ count: Int?) -> Bool {
     guard let count else {
       end()

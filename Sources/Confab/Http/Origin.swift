@@ -91,8 +91,8 @@ struct OriginPolicy {
     return listensOnLoopbackOnly ? origin.isLoopback : isOwn(origin, host: host)
   }
 
-  /// Returns whether the origin is in the list by name, or is the server's own. Only then do cookies show what the user
-  /// wants: a browser sends them for every page.
+  /// Returns whether the origin is in the list by name, or is the server's own. Only then do cookies show the user's
+  /// intent: a browser sends them for every page.
   func admitsByName(_ origin: String?, host: String?) -> Bool {
     guard let origin = origin.flatMap({ Origin($0) }) else { return false }
     // Another name for a loopback address may be a trick (DNS rebinding).

@@ -14,7 +14,7 @@ enum PageHeaders {
   /// The Cache-Control value that lws makes of the settings of the mounts.
   static let cacheControl = "must-revalidate, private, max-age=1"
 
-  /// The lines of a response with status 304, before those of the file.
+  /// The lines of a response with status 304, before the lines of the file.
   static let notModified =
     ["HTTP/1.1 304 Not Modified", "Cache-Control: \(cacheControl)"] + all.map { "\($0.0): \($0.1)" }
 }

@@ -58,8 +58,8 @@ final class Admission: Sendable {
     var isExempt: Bool { rawValue == Ticket.exempt.rawValue }
     /// The index in the table of addresses.
     fileprivate var index: Int { (rawValue & Int(UInt32.max)) - 1 }
-    /// The ticket of sockets that are not counted: those that the server itself hands to lws, and those that lws has
-    /// not taken over. lws has nil for it.
+    /// The ticket of sockets that are not counted: sockets that the server itself hands to lws, and sockets that lws
+    /// has not taken over. lws stores it as nil.
     static let `internal` = Ticket(rawValue: 0)
     var isInternal: Bool { rawValue == Ticket.internal.rawValue }
   }

@@ -103,7 +103,7 @@ public final class EventLoop: @unchecked Sendable {
   /// ``Configuration/maxPathLength``.
   package var maxPathLength: Int { configuration.maxPathLength }
 
-  /// Whether the cookies of a request may identify its user, because the origin of its page is allowed by name.
+  /// Returns whether the cookies of a request may identify its user, because the origin of its page is allowed by name.
   package func admitsCookies(of request: RequestHead) -> Bool {
     originPolicy.admitsByName(request[header: "origin"], host: request.http.host)
   }

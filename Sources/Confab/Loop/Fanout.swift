@@ -25,7 +25,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Time at which it was last scheduled.
   private let scheduledAt = Atomic<UInt64>(0)
   private var isRetired = false
-  /// The addresses whose debts grow by the time of the next flush: those that have sent messages on this loop.
+  /// The addresses whose debts grow by the time of the next flush, because they have sent messages on this loop.
   private var owners = DeliveryOwners()
   /// The newest batch: bytes that were appended before a flush. Writing them may take several flushes.
   private var batch = 0..<0

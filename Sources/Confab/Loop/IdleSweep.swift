@@ -22,7 +22,7 @@ final class IdleSweep {
   /// Sets the time of the sweep that begins.
   func begin(now: UInt64) { time = UInt32(truncatingIfNeeded: now) }
 
-  /// Sends pings to silent peers, and drops those that have not answered. `connections` returns the current table:
+  /// Sends pings to idle peers, and drops peers that have not answered. `connections` returns the current table:
   /// dropping a connection may remove it.
   func visit(_ connections: () -> ContiguousArray<Connection>) {
     let count = connections().count
@@ -60,8 +60,9 @@ struct Activity {
   fileprivate var isPinged = false
 }
 
-/// Maximum milliseconds by which the kernel may report a known message as newer: the kernel's clock advances in ticks,
-/// and the loop's clock stands still while the machine is busy. The answer to a ping is newer by more.
+/// Returns the maximum milliseconds by which the kernel may report a known message as newer: the kernel's clock
+/// advances in ticks, and the loop's clock stands still while the machine is busy. The answer to a ping is newer by
+/// more.
 private func clockTolerance(_ threshold: UInt64) -> UInt64 { min(250, threshold / 2) }
 
 extension Connection {

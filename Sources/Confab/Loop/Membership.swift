@@ -12,7 +12,7 @@ struct Membership {
   /// The index among the fan-out's members with the same standing.
   fileprivate(set) var slot: Int32
 
-  /// The position of its own cursor; nil if it shares the group's.
+  /// The position of the connection's own cursor; nil if it shares the group's cursor.
   var ownPosition: Int? { if case .apart(let cursor) = standing { cursor.position } else { nil } }
 
   /// Bytes of the log that the connection has not been sent, up to `end`.
@@ -73,7 +73,7 @@ struct Memberships {
     if let others { for membership in others.all { body(membership) } }
   }
 
-  /// Whether any of the logs is `log`.
+  /// Returns whether any of the logs is `log`.
   func contains(_ log: BroadcastLog) -> Bool { fanout(of: log) != nil }
 
   func fanout(of log: BroadcastLog) -> Fanout? {

@@ -93,7 +93,7 @@ extension Connection {
     return true
   }
 
-  /// Reads on, beginning with what lws has kept of the last read.
+  /// Reads on, beginning with the bytes that lws has kept from the last read.
   func readOn() {
     reading.isPaused = false
     setReading()

@@ -72,7 +72,7 @@ struct Drain {
     patience = min(time / 4, .seconds(2))
   }
 
-  /// Time that is left for moving clients.
+  /// Returns the time that is left for moving clients.
   func spread(now: UInt64) -> Duration { max(.milliseconds(end) - .milliseconds(now) - patience, .zero) }
 }
 

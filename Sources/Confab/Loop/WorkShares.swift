@@ -92,12 +92,13 @@ final class WorkShares {
 
   init(_ configuration: Configuration) { isOn = configuration.maxConnectionsPerAddress > 0 }
 
-  /// The address of a connection; nil if it is exempt from rates.
+  /// Returns the address of a connection; nil if it is exempt from rates.
   private func address(of connection: Connection) -> Int? {
     isOn && connection.meter != nil ? connection.socket?.ticket.address : nil
   }
 
-  /// Whether the address of a connection has used up its share. False for connections that are exempt from rates.
+  /// Returns whether the address of a connection has used up its share. False for connections that are exempt from
+  /// rates.
   func isOverworked(by connection: Connection) -> Bool {
     guard !debts.isEmpty, let address = address(of: connection) else { return false }
     return debts[address]?.isTooMuch(now: monotonicTime()) ?? false

@@ -45,8 +45,8 @@ internal import Synchronization
     }
     // A request over the limit is answered if it fits in here. lws drops larger ones.
     unsafe info.max_http_header_data = UInt16(configuration.maxHeaderSize * 2)
-    // The loop enforces the deadline of requests, and answers late ones. This timeout is for what the loop cannot see:
-    // a client that pauses while it takes a file.
+    // The loop enforces the deadline of requests, and answers late ones. This timeout is for clients that pause while
+    // they take a file, which the loop cannot see.
     unsafe info.timeout_secs = UInt32(max(configuration.handshakeTimeout.components.seconds + 5, 150))
     unsafe info.keepalive_timeout = 5
     unsafe info.retry_and_idle_policy = UnsafePointer(memory.noKeepAlive)

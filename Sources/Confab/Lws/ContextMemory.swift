@@ -67,7 +67,7 @@ internal import CLibwebsockets
 
   deinit { unsafe allocations.forEach { unsafe free($0) } }
 
-  /// MIME types, which precede those that lws knows, as an lws list. `*` is any other file.
+  /// Returns the MIME types, which precede lws's own types, as an lws list. `*` is any other file.
   private func mimeTypes() -> UnsafePointer<lws_protocol_vhost_options>? {
     unsafe list([
       (".mjs", "text/javascript"), (".js", "text/javascript"), (".css", "text/css; charset=utf-8"),

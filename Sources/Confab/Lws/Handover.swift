@@ -128,7 +128,7 @@ struct LwsExchange {
     return file.flatMap { $0.isNotModified ? nil : $0.file }
   }
 
-  /// Ends everything of a connection that has ended.
+  /// Ends the upgrade and the response with a file of a connection that has ended.
   mutating func forget(_ socket: Socket) {
     _ = takeUpgrade(of: socket)
     _ = takeFile(of: socket)

@@ -52,7 +52,7 @@ internal import CLibwebsockets
     }
     guard let upgrade = loop.context.exchange.takeUpgrade(of: socket) else { return true }
     let compression = upgrade.isActive ? upgrade.compression : nil
-    // The headers that lws has written last, and those that should replace them.
+    // The headers that lws has written last, and their replacements.
     let subprotocol = upgrade.unknownSubprotocol.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""
     let name = "Sec-WebSocket-Extensions: \(Compression.name)"
     let parameters = compression.map { "\(name)\($0.parameters)\r\n" } ?? ""

@@ -32,8 +32,8 @@ internal import CLibwebsockets
 
   /// Sends bytes that are whole frames, unchanged. At most one segment, and never while ``isBlocked``.
   ///
-  /// LWS_WRITE_HTTP makes the ws role skip framing and extensions (lib/roles/ws/ops-ws.c, `send_raw`). lws copies what
-  /// a full socket does not take, and sends it before anything else. The socket is blocked until then.
+  /// LWS_WRITE_HTTP makes the ws role skip framing and extensions (lib/roles/ws/ops-ws.c, `send_raw`). lws copies the
+  /// bytes that a full socket does not take, and sends them before all others. The socket is blocked until then.
   func write(_ bytes: Span<UInt8>) -> Written {
     unsafe bytes.withUnsafeBufferPointer { bytes in
       // lws does not change them.
@@ -144,7 +144,7 @@ extension Socket {
     }
   }
 
-  /// Stops reading, or resumes it with what has arrived meanwhile.
+  /// Stops reading, or resumes it with the data that has arrived meanwhile.
   func setReading(_ isOn: Bool) { unsafe _ = lws_rx_flow_control(wsi, isOn ? 1 : 0) }
 
   // Properties of the piece in LWS_CALLBACK_RECEIVE.

@@ -1,5 +1,5 @@
-// From the request for an upgrade to its response. lws makes the response. LWS_CALLBACK_ADD_HEADERS corrects what lws
-// cannot know beforehand, when the response is written but not sent.
+// From the request for an upgrade to its response. lws writes the response. Before lws sends it,
+// LWS_CALLBACK_ADD_HEADERS changes the parts that lws cannot know.
 
 /// An admitted request for an upgrade, until it is answered within the same call.
 struct Upgrade {

@@ -34,7 +34,7 @@ package enum StandardStream: Int32 {
     return unsafe poll(&one, 1, 0) > 0
   }
 
-  /// Writes in parts, each only if `mayWrite` returns true. Returns what is left.
+  /// Writes in parts, each only if `mayWrite` returns true. Returns the rest.
   private func write(_ bytes: ArraySlice<UInt8>, while mayWrite: () -> Bool) -> ArraySlice<UInt8> {
     var rest = bytes
     while !rest.isEmpty, mayWrite() {

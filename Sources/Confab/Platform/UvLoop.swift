@@ -193,5 +193,5 @@ func closeHandle<Handle>(_ handle: UnsafeMutablePointer<Handle>, _ whenClosed: u
   unsafe uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), whenClosed)
 }
 
-/// libuv's description of an error.
+/// Returns libuv's description of an error.
 func uvMessage(_ failure: Int32) -> String { unsafe String(cString: uv_strerror(failure)) }

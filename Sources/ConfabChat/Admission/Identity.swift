@@ -30,7 +30,7 @@ public struct Identity: Sendable, Equatable {
     (self.id, self.name, self.rights, self.rooms, self.expires) = (id, name, rights, rooms, expires)
   }
 
-  /// Whether the client may enter a room.
+  /// Returns whether the client may enter a room.
   ///
   /// - Parameter room: the path of the room, such as `/tea`.
   public func mayEnter(_ room: String) -> Bool {

@@ -40,17 +40,18 @@ public protocol Engine: Sendable {
 extension Engine {
   /// By default, only stored messages are delivered.
   public var isStored: Bool { true }
-  /// By default, restrictions last as long as the process.
+  /// Does nothing: by default, restrictions last as long as the process.
   public func openRestrictions(_ delegate: any RestrictionDelegate) {}
-  /// By default, restrictions last as long as the process.
+  /// Calls `done` with true: by default, restrictions last as long as the process.
   public func store(_ change: RestrictionChange, _ done: @escaping @Sendable (_ isStored: Bool) -> Void) { done(true) }
 }
 
 /// The engine's side of a room.
 public protocol EngineRoom: Sendable {
-  /// Publishes a message and returns its position. Nil means that the message is pending. The engine then calls
-  /// ``RoomDelegate/published(_:)`` or ``RoomDelegate/rejected(_:)`` later, and `quota.release(_:)` just before or
-  /// after that. Messages of one quota keep their order. The quota is nil if the engine is not shared.
+  /// Publishes a message and returns its position. Nil means that the message is pending. The engine later calls
+  /// ``RoomDelegate/published(_:)`` or ``RoomDelegate/rejected(_:)``, or includes the message in the snapshot of
+  /// ``RoomDelegate/opened(_:)``. It calls `quota.release(_:)` once, just before or after that. Messages of one quota
+  /// keep their order. The quota is nil if the engine is not shared.
   ///
   /// The room calls this with its lock held, one call at a time. The engine must not call the delegate during the call,
   /// and must not block.

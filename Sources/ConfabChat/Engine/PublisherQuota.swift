@@ -9,8 +9,8 @@ internal import Synchronization
 /// when at most 32 KiB are pending and the chat is within its limit. TCP slows the client down meanwhile, and no
 /// message is lost.
 ///
-/// Connections may already have read messages when the chat exceeds its limit. These messages may add 16 MiB; further
-/// messages are rejected. Any thread.
+/// Connections may already have read messages when the chat exceeds its limit. These messages may add at most 16 MiB;
+/// further messages are rejected. Any thread.
 public final class PublisherQuota: Sendable {
   private static let maxBytes = 64 << 10
   private static let overhead = 256

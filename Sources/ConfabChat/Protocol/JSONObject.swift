@@ -172,7 +172,7 @@ package struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
     }
   }
 
-  /// Whether the object has the member.
+  /// Returns whether the object has the member.
   package func has(_ name: Name) -> Bool { value(name) != nil }
 
   private func value(_ name: Name) -> Value? { values[name.rawValue] }

@@ -9,7 +9,7 @@ internal import Synchronization
 ///
 /// ``RoomState`` implements the rules. This class adds the lock, and does the work that is not allowed under the lock.
 ///
-/// Any thread, except for functions that take a connection: call those on the connection's loop.
+/// Any thread, except for functions with a connection, which are called on the connection's loop.
 final class ChatRoom: Sendable {
   let name: String
   let options: ChatOptions

@@ -39,7 +39,7 @@ final class ChatRooms: Sendable {
   /// Occupied rooms, with their number of connections.
   var occupancy: [String: Int] { state.withLock { $0.table.occupancy } }
 
-  /// Whether the room exists or may be opened.
+  /// Returns whether the room exists or may be opened.
   func hasCapacity(for name: String) -> Bool {
     state.withLock { $0.table.hasCapacity(for: name, limit: options.maxRooms) }
   }

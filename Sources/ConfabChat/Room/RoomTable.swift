@@ -29,7 +29,7 @@ struct RoomTable<Room> {
   /// Occupied rooms, with their number of references.
   var occupancy: [String: Int] { slots.filter { $0.value.references > 0 }.mapValues(\.references) }
 
-  /// Whether the room exists, or fits within `limit`.
+  /// Returns whether the room exists, or fits within `limit`.
   func hasCapacity(for name: String, limit: Int) -> Bool {
     limit == 0 || count < limit || vacantCount > 0 || slots[name] != nil
   }

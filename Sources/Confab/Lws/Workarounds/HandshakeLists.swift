@@ -25,7 +25,7 @@ extension Upgrade {
     return taken
   }
 
-  /// Whether lws can process a Sec-WebSocket-Extensions header.
+  /// Returns whether lws can process a Sec-WebSocket-Extensions header.
   static func canRead(extensions header: String, isOffered: Bool) -> Bool {
     if header.utf8.count <= maxOffers { return true }
     guard isOffered, Compression(offers: header) != nil, let taken = takenOffer(in: header) else { return false }
@@ -33,9 +33,9 @@ extension Upgrade {
   }
 }
 
-/// The server's subprotocols, as lws has them, and one more. lws drops a client that offers none of them, although it
-/// should go on without a subprotocol (RFC 6455, section 4.2.2). So the last one is renamed to what such a client has
-/// offered.
+/// The server's subprotocols in lws's table, and one more. lws drops a client that offers none of them, although the
+/// handshake should continue without a subprotocol (RFC 6455, section 4.2.2). So the last one is renamed to the
+/// client's first offer.
 @safe final class Subprotocols {
   /// Maximum length of a subprotocol's name in lws's buffer (lib/roles/ws/server-ws.c, lws_process_ws_upgrade).
   static let maxName = 62

@@ -92,6 +92,6 @@ extension Connection {
 }
 
 extension EventLoop {
-  /// Whether the loop polls a socket for output.
+  /// Returns whether the loop polls a socket for output.
   fileprivate func pollsOutput(_ socket: Socket) -> Bool { unsafe shim_polls_output(uv.loop, socket.descriptor) != 0 }
 }

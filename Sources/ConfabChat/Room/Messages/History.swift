@@ -208,7 +208,7 @@ struct History {
     return self.key(of: index, in: chunk(of: index)) == key ? (position(index), json(index)) : nil
   }
 
-  /// Whether all messages after `offset` are stored.
+  /// Returns whether all messages after `offset` are stored.
   func isWhole(after offset: Int) -> Bool { offset >= lastDropped }
 
   /// Returns the oldest messages after `offset` that fit on a page, and whether there are more after them.

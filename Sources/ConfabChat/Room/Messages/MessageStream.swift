@@ -211,7 +211,7 @@ struct MessageStream {
     /// Whether messages that the client has missed are not stored any more.
     var hasGap = false
 
-    /// The response to a client that may not read the history.
+    /// Returns the response to a client that may not read the history.
     static func hidden(_ hello: ClientEvent.Hello) -> Missed { Missed(messages: [], hasGap: hello.after != nil) }
   }
 

@@ -114,18 +114,18 @@ struct RemotePresence {
 
   func member(named name: Name) -> RemoteMember? { membersByKey[name.key]?.first.flatMap { members[$0] } }
 
-  /// Whether this member is on another server.
+  /// Returns whether this member is on another server.
   func has(_ member: Member) -> Bool { members[member] != nil }
 
-  /// Returns whether a member other than `member` has the name and keeps it. A member without a verified name does not
-  /// keep a name that `owner` has verified.
+  /// Returns whether another member than `member` has the name and keeps it. A name that the user `owner` has verified
+  /// is not kept by other connections of this user, nor by members that have not verified it.
   func isTaken(_ name: Name, exceptBy member: Member?, for owner: String? = nil) -> Bool {
     membersByKey[name.key]?.contains {
       $0 != member && !NameOwner.mayTake(from: members[$0]?.owner, owner)
     } ?? false
   }
 
-  /// Whether a verified user has the name.
+  /// Returns whether a verified user has the name.
   func isVerified(_ name: Name) -> Bool {
     membersByKey[name.key]?.contains { members[$0]?.owner != nil } ?? false
   }

@@ -51,8 +51,8 @@ struct RoomMembers<Connection: AnyObject> {
     local[member].flatMap { $0.connection === connection ? $0 : nil }
   }
 
-  /// Returns whether a member other than `member` has the name and keeps it. A member without a verified name does not
-  /// keep a name that `owner` has verified.
+  /// Returns whether another member than `member` has the name and keeps it, see
+  /// ``RemotePresence/isTaken(_:exceptBy:for:)``.
   private func isTaken(_ name: Name, exceptBy member: Member?, for owner: String? = nil) -> Bool {
     holders[name.key].map { $0 != member && !NameOwner.mayTake(from: local[$0]?.owner, owner) }
       ?? remote.isTaken(name, exceptBy: member, for: owner)
