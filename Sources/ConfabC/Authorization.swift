@@ -6,7 +6,8 @@ internal import Synchronization
 /// The target of a `confab_authorization` or `confab_admission`: a decision that the program makes, within its callback
 /// or later.
 @safe final class ProgramDecision: Sendable {
-  /// Not a generic parameter of the class: valgrind objects to how Swift's runtime makes the types of such enumerations.
+  /// Not a generic parameter of the class: valgrind objects to how Swift's runtime makes the types of such
+  /// enumerations.
   enum Decision: Sendable {
     case authorization(Authorization)
     case admission(Admission.Decision)
@@ -58,8 +59,8 @@ internal import Synchronization
     return unsafe target.ask(callback)?.admission ?? .ask { await target.made.admission }
   }
 
-  /// Calls `callback` with a reference that the program owns until it decides. Returns the decision, or nil if it is not
-  /// made yet.
+  /// Calls `callback` with a reference that the program owns until it decides. Returns the decision, or nil if it is
+  /// not made yet.
   private func ask(_ callback: (OpaquePointer) -> Void) -> Decision? {
     unsafe callback(OpaquePointer(Unmanaged.passRetained(self).toOpaque()))
     return state.withLock { state in
@@ -69,7 +70,7 @@ internal import Synchronization
     }
   }
 
-  /// The decision, after waiting for it.
+  /// The decision. Waits until it is made.
   private var made: Decision {
     get async {
       await withTaskCancellationHandler {

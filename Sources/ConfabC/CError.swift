@@ -57,7 +57,7 @@ extension Limit {
   }
 }
 
-/// Returns the name in the header of a setting in Swift.
+/// Returns the header's name for a setting of the Swift API.
 func memberName(_ name: String) -> String {
   name.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
 }

@@ -11,7 +11,7 @@ final class ChatCallbackHandler: Handler {
 
   func response(to request: borrowing Request) -> Response? { program.response(to: request) }
 
-  // The program has the connection before the chat, and until the chat has left it.
+  // The program is called before the chat for a new connection, and after the chat for a closed one.
 
   func opened(_ connection: Connection, request: Request) {
     program.opened(connection, request: request)

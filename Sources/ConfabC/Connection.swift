@@ -39,7 +39,7 @@ extension Connection {
 
   var handle: OpaquePointer { unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque()) }
 
-  /// Returns the connection of a handle. Throws on other threads than its loop's.
+  /// Returns the connection of a handle. Throws unless called on the thread of the connection's loop.
   static func current(_ handle: OpaquePointer?) throws(CError) -> Connection {
     let connection = try unsafe of(handle)
     guard connection.loop.isCurrent else {
@@ -50,7 +50,7 @@ extension Connection {
     return connection
   }
 
-  /// Returns the connection of a handle. Throws on other threads than its loop's, and if the connection is not open.
+  /// Returns the connection of a handle. Throws if the connection is not open, or if the call is on the wrong thread.
   static func open(_ handle: OpaquePointer?) throws(CError) -> Connection {
     let connection = try unsafe current(handle)
     guard connection.readyState == .open else { throw closed }
@@ -107,8 +107,8 @@ public func confab_close(_ connection: OpaquePointer?, _ code: Int32, _ reason: 
   }
 }
 
-/// Counts the connections that a call closes. Calls `done` when all loops have released it: they have run the call's job,
-/// or have dropped it.
+/// Counts the connections that a call closes. Calls `done` when all loops have released it: they have run the call's
+/// job, or have dropped it.
 @safe private final class ClosedCount: Sendable {
   private let count = Atomic(0)
   private let done: @Sendable (Int64) -> Void

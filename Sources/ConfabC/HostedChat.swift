@@ -122,7 +122,7 @@ final class HostedChat: Sendable {
 
   private typealias Completion<Value> = @Sendable (Result<Value, ChatError>) -> Void
 
-  /// Begins a call, and returns the function that ends it. The first end calls `done`, on the queue.
+  /// Begins a call, and returns the function that ends it. The first call of this function calls `done`, on the queue.
   private func beginCall<Value: Sendable>(_ done: @escaping Completion<Value>) throws(CError) -> Completion<Value> {
     let id = try state.withLock { state throws(CError) in
       try HostedChat.check(state)
@@ -177,7 +177,7 @@ final class HostedChat: Sendable {
     if !isCallbackThread { callbacks.sync {} }
   }
 
-  /// Calls `body` on the queue, and returns when it has returned.
+  /// Runs `body` on the queue, and returns when it has finished.
   func call(_ body: @escaping @Sendable () -> Void) async {
     await withCheckedContinuation { done in
       callbacks.async {

@@ -20,7 +20,7 @@ internal import Synchronization
   private let log: LogTarget
   private let isStarted = Atomic(false)
 
-  /// A server for a program's callbacks.
+  /// Creates a server that calls the program's callbacks.
   init(
     _ config: confab_config, _ callbacks: confab_callbacks, _ userData: UnsafeMutableRawPointer?
   ) throws(CError) {
@@ -36,7 +36,7 @@ internal import Synchronization
     }
   }
 
-  /// A chat.
+  /// Creates a chat.
   init(
     chat config: confab_config, _ callbacks: confab_callbacks?, _ userData: UnsafeMutableRawPointer?
   ) throws(CError) {
@@ -89,7 +89,7 @@ internal import Synchronization
   // MARK: Running
 
   func start() throws(CError) {
-    // Before the start: callbacks may already need it.
+    // Set before the start, because callbacks may already read it.
     isStarted.store(true, ordering: .releasing)
     do throws(ConfabError) { try server.start() } catch { throw CError(error) }
   }

@@ -20,7 +20,7 @@ final class LogTarget: Sendable {
 
   var isSet: Bool { function.withLock { $0 != nil } }
 
-  /// Returns when no call is running. No call begins afterwards.
+  /// Waits until no call is running, and prevents further calls.
   func end() { function.withLock { $0 = nil } }
 
   func log(_ level: Int32, _ line: String) {

@@ -8,7 +8,7 @@ internal import Confab
   private let isAnswerable: Bool
   /// The program's response.
   private(set) var response: Response?
-  /// Strings that the program has got; freed when the callback has returned.
+  /// Strings that were returned to the program; freed when the callback has returned.
   private var strings = unsafe [UnsafeMutablePointer<CChar>]()
 
   init(_ request: borrowing Request, on loop: EventLoop, isAnswerable: Bool = false) {

@@ -71,7 +71,7 @@ public func confab_server_statistics(
   }
 }
 
-/// The reasons in the order of `enum confab_rejection`. New ones are appended.
+/// The reasons in the order of `enum confab_rejection`. New reasons are appended.
 let rejections: [RejectionReason] = [
   .badRequest, .originNotAllowed, .hostNotAllowed, .notEncrypted, .notFound, .methodNotAllowed, .handshakeTimeout,
   .bodyNotAllowed, .pathTooLong, .versionNotSupported, .tooManyFromAddress, .headersTooLarge, .tooManyConnections,

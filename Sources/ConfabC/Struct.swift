@@ -29,8 +29,8 @@ extension SizedStruct {
 
   private static var null: CError { .argument("the \(Self.self) is NULL") }
 
-  /// Writes the members of `value` that the caller's struct has, which is `size` bytes long. If the size is wrong, sets
-  /// the struct's size to 0, which all other functions reject.
+  /// Writes `value` to the caller's struct of `size` bytes, up to the last member of that struct. If the size is wrong,
+  /// sets the struct's size to 0, which all other functions reject.
   static func write(_ value: Self, to target: UnsafeMutablePointer<Self>?, _ size: Int) throws(CError) {
     guard let target = UnsafeMutableRawPointer(target) else { throw null }
     do throws(CError) {
@@ -44,7 +44,7 @@ extension SizedStruct {
     unsafe withUnsafeBytes(of: &value) { unsafe target.copyMemory(from: $0.baseAddress!, byteCount: size) }
   }
 
-  /// Reads the caller's struct. Members that it does not have are those of `defaults`.
+  /// Reads the caller's struct. Members that the struct does not have are taken from `defaults`.
   static func read(_ source: UnsafePointer<Self>?, defaults: Self = Self()) throws(CError) -> Self {
     guard let source = unsafe UnsafeRawPointer(source) else { throw null }
     let size = unsafe source.load(as: Int.self)

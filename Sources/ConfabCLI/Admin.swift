@@ -94,7 +94,7 @@ struct ListenAddress: ExpressibleByArgument, CustomStringConvertible {
 
   var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
-  /// Whether a server at `host`, or on this machine only if nil, would listen on the same address.
+  /// Returns whether a server at `host` would listen on this address. Nil means loopback.
   func collides(with host: String?, _ port: Int) -> Bool {
     guard port == self.port, port != 0 else { return false }
     guard let host else { return ["127.0.0.1", "::1", "localhost"].contains(self.host) }

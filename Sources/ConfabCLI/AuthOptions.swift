@@ -5,7 +5,7 @@ import ConfabJWT
 
 private let defaults = Admission.open
 
-/// Options that decide who may enter the chat.
+/// Options that decide which clients may enter the chat.
 struct AuthOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(

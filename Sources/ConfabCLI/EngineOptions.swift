@@ -10,8 +10,8 @@ import Logging
   import ConfabSQLite
 #endif
 
-/// Options for the engine, which orders and stores messages. Builds without a trait of the package have only the option
-/// that selects its engine, for the error.
+/// Options for the engine, which orders and stores messages. Builds without an engine have only the option that selects
+/// it, to report an error.
 struct EngineOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(

@@ -23,7 +23,7 @@
         """, valueName: "size"))
     var maxHistoryFileSize = ByteCount(SQLiteEngine.defaultFileSize)
 
-    /// Returns the problems of these options for the file `history`; nil if there is none.
+    /// Returns the problems of these options for the file `history`; nil means without a file.
     func problems(for history: String?) -> [Problem] {
       var problems: [Problem] = []
       if history == nil {

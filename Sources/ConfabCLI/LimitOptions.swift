@@ -29,7 +29,8 @@ protocol LimitedSettings {
 extension Configuration: LimitedSettings { static var defaults: Configuration { Configuration() } }
 extension ChatOptions: LimitedSettings { static var defaults: ChatOptions { ChatOptions() } }
 
-/// One option for each limit of a table. ArgumentParser finds options by reflection, so the mirror of this type has them.
+/// One option for each limit of a table. ArgumentParser finds options by reflection, so the mirror of this type has
+/// them.
 struct LimitTable<Settings: LimitedSettings>: ParsableArguments, CustomReflectable {
   private let options: [any Setting & Sendable]
 

@@ -9,7 +9,7 @@ enum LogFormat: String, ExpressibleByArgument, CaseIterable {
   /// A JSON object: `time`, `level`, `logger`, `message`, and the metadata.
   case json
 
-  // The help names them already.
+  // The help text names the values already.
   static var allValueStrings: [String] { [] }
 }
 

@@ -63,6 +63,6 @@ extension Logger.Level: Described {
 }
 extension LogFormat: Described { static var description: String { "text or json" } }
 extension Logger.Level: @retroactive ExpressibleByArgument {
-  // The help lists them.
+  // The help text lists the values.
   public static var allValueStrings: [String] { [] }
 }

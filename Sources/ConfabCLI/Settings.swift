@@ -39,7 +39,7 @@ struct Settings {
 
   /// The settings that a file or the environment can set: every option except `--config`.
   private let table: [String: any Setting]
-  /// The values from these sources, as command-line arguments.
+  /// The values from the file and the environment, as command-line arguments.
   private var arguments: [String: [String]] = [:]
 
   /// `commandLine` must be valid; otherwise the process exits.

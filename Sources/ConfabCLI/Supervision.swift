@@ -6,7 +6,7 @@ import UnixSignals
 /// Handles signals and the service manager's watchdog for a running server.
 struct Supervision {
   let server: Server
-  /// Keys that verify tokens; nil if clients need none.
+  /// Keys that verify tokens; nil if tokens are not used.
   let keys: JWTKeys?
   let signals: UnixSignalsSequence
 

@@ -10,7 +10,8 @@ import Confab
 
 /// The versions that `confab --version` prints.
 enum Version {
-  /// The program's version, and a line for each library. An optional library has the option that needs it.
+  /// The program's version, and a line for each library. The line of an optional library contains the option that needs
+  /// it.
   static var text: String {
     var lines = ["confab \(CONFAB_VERSION)"] + LinkedLibrary.all.map(line)
     #if SQLite

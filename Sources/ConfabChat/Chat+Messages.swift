@@ -10,11 +10,13 @@ extension Chat {
   /// is cancelled before, the message may still be published.
   ///
   /// - Parameters:
-  ///   - text: 1 to ``ChatOptions/maxTextLength`` characters. Control characters other than newlines and tabs are removed.
+  ///   - text: 1 to ``ChatOptions/maxTextLength`` characters. Control characters other than newlines and tabs are
+  ///     removed.
   ///   - room: the path of the room, such as `/tea`. The room is opened if necessary.
-  ///   - name: the name of the sender. It may be in use in the room: reserve it, if it must not be.
-  ///   - key: an identifier of the message, 1 to 64 ASCII letters, digits, - and _. While the room keeps a message of the
-  ///     program with this key, it has no second one: this returns the position of the first one.
+  ///   - name: the name of the sender. A member of the room may have the same name.
+  ///   - key: an identifier of the message, 1 to 64 ASCII letters, digits, - and _. While the room stores a message of
+  ///     the program with this key, a second message with the key is not published: the call returns the position of
+  ///     the first message.
   @discardableResult
   public func publish(
     _ text: String, in room: String, as name: String, key: String? = nil
@@ -39,8 +41,8 @@ extension Chat {
     return ProgramMessage(entry: .message, epoch: nil, text: text, room: try checkedRoom(room), name: name, tag: tag)
   }
 
-  /// Returns a change of a message for ``publish(_:_:)``: an edit, or a removal if the text is nil. Throws if an argument
-  /// is wrong.
+  /// Returns a change of a message for ``publish(_:_:)``: an edit, or a removal if the text is nil. Throws if an
+  /// argument is wrong.
   package func programChange(
     of position: StreamPosition, to text: String?, in room: String, as name: String
   ) throws(ChatError) -> ProgramMessage {
@@ -52,8 +54,8 @@ extension Chat {
       tag: tag)
   }
 
-  /// Publishes a message, and returns when the room has it. So calls one after the other keep their order. `done` is
-  /// called once, on any thread, now or later. Any thread.
+  /// Publishes a message, and returns when the room has it. So consecutive calls keep their order. Calls `done` once,
+  /// on any thread, now or later. Any thread.
   package func publish(
     _ message: ProgramMessage, _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
   ) async {
@@ -78,7 +80,7 @@ extension Chat {
       reference.room.publish(message, quota) { continuation.yield($0) }
     }
     return Task {
-      // The room stays open until then. The reference is not released under the room's lock.
+      // Keeps the room open until the result arrives. The reference must not be released under the room's lock.
       defer { withExtendedLifetime(reference) {} }
       for await result in results { return result }
       return .failure(ChatError(.unknown, "the room was closed"))
@@ -131,7 +133,7 @@ extension Chat {
   /// - Parameters:
   ///   - room: the path of the room. The room is opened if necessary.
   ///   - after: the position after which the page begins.
-  ///   - before: the position before which the page ends. Not used with `after`.
+  ///   - before: the position before which the page ends. Ignored if `after` is set.
   ///   - count: maximum number of messages, at most 100. A page has at most 256 KiB, or one message.
   public func history(
     of room: String, after: StreamPosition? = nil, before: StreamPosition? = nil, count: Int = 50
@@ -139,12 +141,13 @@ extension Chat {
     try await open(room).room.page(after: after, before: before, count: count)
   }
 
-  /// The members of a room; none if no client of this server is in it. Any thread.
+  /// Returns the members of a room on all servers; none if the room is not open on this server. Any thread.
   public func members(of room: String) -> MemberList {
     rooms.room(room.composed)?.memberList ?? MemberList(names: [], count: 0)
   }
 
-  /// The messages of a room after a position, and then new ones as they are published, in the order of their offsets.
+  /// Returns a sequence of the messages of a room after a position, followed by new messages as they are published. Any
+  /// thread.
   /// Any thread.
   ///
   /// The sequence is a cursor in the room's history. If its reader stores the position of each message that it has
@@ -160,13 +163,14 @@ extension Chat {
   ///
   /// - Parameters:
   ///   - room: the path of the room. The room is opened if necessary.
-  ///   - position: nil begins with the first message after this call. The room stays open while the sequence exists.
+  ///   - position: the position after which the sequence begins. Nil begins with the first message after this call, and
+  ///     keeps the room open while the sequence exists.
   public func publications(in room: String, after position: StreamPosition? = nil) -> Publications {
     Publications(chat: self, room: room, after: position)
   }
 
-  /// The changes of a room's members on all servers: first a ``MemberChange/joined(_:)`` for each member that is in the
-  /// room, and then each change. Any thread.
+  /// Returns a sequence of the changes of a room's members on all servers: first a ``MemberChange/joined(_:)`` for each
+  /// member that is in the room, and then each change. Any thread.
   ///
   /// A program that applies the changes to an empty list always has the members of the room. The sequence looks for
   /// changes at most every 200 ms and when the program reads it. Therefore a member that joins and leaves in the
@@ -192,7 +196,7 @@ extension Chat {
     }
   }
 
-  /// Returns the name of the room with that path.
+  /// Returns the name of the room with this path.
   package func checkedRoom(_ path: String) throws(ChatError) -> String {
     let name = path.composed
     guard name.utf8.first == UInt8(ascii: "/"), name.utf8.count <= Chat.maxRoomLength else {
@@ -202,7 +206,7 @@ extension Chat {
     return name
   }
 
-  /// Returns a reference to a room, when it is open.
+  /// Waits until a room is open, and returns a reference to it.
   func open(_ path: String) async throws(ChatError) -> ProgramReference {
     let reference = try reference(to: path)
     guard await reference.waitUntilOpen(within: Chat.openTimeout) else {

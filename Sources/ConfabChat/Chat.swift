@@ -54,7 +54,7 @@ public final class Chat: Sendable {
     self.init(options: options, engine: engine, admit: Admission(admit: admit))
   }
 
-  /// - Parameter vacantRoomTimeout: how long vacant rooms stay if the engine has their history.
+  /// - Parameter vacantRoomTimeout: time for which vacant rooms stay in memory if the engine has their history.
   init(options: ChatOptions, engine: any Engine, _ admission: Admission = .open, vacantRoomTimeout: Duration) {
     (self.options, self.engine) = (options, engine)
     self.admission = admission.isOpen ? nil : admission
@@ -70,8 +70,8 @@ public final class Chat: Sendable {
   ///
   /// - Parameters:
   ///   - configuration: all settings of the server.
-  ///   - makeHandler: called once for each event loop, on its thread, when it starts. The default is ``handler(on:)``;
-  ///     a custom handler can pass its calls on to that one.
+  ///   - makeHandler: called once for each event loop, on its thread, when it starts. The default is ``handler(on:)``.
+  ///     A custom handler can pass its calls on to the chat's handler.
   public func makeServer(
     _ configuration: Configuration = Configuration(), handler makeHandler: (@Sendable (EventLoop) -> any Handler)? = nil
   ) throws(ConfabError) -> Server {
@@ -79,7 +79,7 @@ public final class Chat: Sendable {
   }
 
   /// Returns `configuration` with ``subprotocol`` added, for servers that ``makeServer(_:handler:)`` does not create.
-  /// Without it, all clients would speak the plain protocol.
+  /// Without the subprotocol, all clients would speak the plain protocol.
   public func configuration(from configuration: Configuration) throws(ConfabError) -> Configuration {
     try options.validate()
     var configuration = configuration
@@ -89,10 +89,10 @@ public final class Chat: Sendable {
 
   /// Returns the chat's handler for an event loop. It leaves `Connection/context` to the application.
   ///
-  /// A custom handler that passes calls on to it must also pass on `Handler/authorize(_:)`, and may add its own context:
-  /// `chat.authorize(request).with(context: user)`. Then a client is connected
-  /// when its room is open. Otherwise the first client of a room misses messages of others until then, and its own
-  /// messages are pending.
+  /// A custom handler that passes calls on to the chat's handler must also pass on `Handler/authorize(_:)`, and may add
+  /// its own context: `chat.authorize(request).with(context: user)`. The handshake then succeeds only when the room is
+  /// open. Otherwise the server does not read from the first client of a room until the room is open, and the client
+  /// misses messages of others.
   @Sendable
   public func handler(on loop: EventLoop) -> any Handler { ChatHandler(chat: self, on: loop) }
 
@@ -115,10 +115,10 @@ public final class Chat: Sendable {
 }
 
 extension CloseCode {
-  /// Another connection has taken over the name: private use, RFC 6455, section 7.4.2.
+  /// Another connection of the client's session has replaced this one: private use, RFC 6455, section 7.4.2.
   static let replaced = CloseCode(rawValue: 4001)
   /// The client's identity has expired, and it has not sent a new token in time.
   static let tokenExpired = CloseCode(rawValue: 4002)
-  /// The client is not admitted, may not do what it has done, or was kicked or banned.
+  /// The client is not admitted, has sent an event without the required right, or was kicked or banned.
   static let notAdmitted = CloseCode(rawValue: 4003)
 }

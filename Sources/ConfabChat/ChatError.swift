@@ -33,10 +33,10 @@ public struct ChatError: Error, CustomStringConvertible, Sendable {
     /// The engine's history was replaced while the message was pending, so the server does not know whether the message
     /// was stored. If the message is published again with the same key, it is not stored twice.
     case unknown
-    /// Messages after the position are not stored any more, so their readers have missed some of them; or the message to
-    /// change is not stored, or has been removed.
+    /// Messages after the position are no longer stored, so a reader would miss some of them. For a change: the message
+    /// is not stored, or has been removed.
     case historyGone
-    /// The numbering of the room has begun anew, so the position is meaningless.
+    /// The position belongs to an earlier epoch of the room, so it is not valid any more.
     case epochChanged
   }
 

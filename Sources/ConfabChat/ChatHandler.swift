@@ -19,7 +19,7 @@ final class ChatHandler: Handler {
 
   func opened(_ connection: Connection, request: Request) {
     let isRich = request.subprotocol == Chat.subprotocol
-    // There is none if a custom handler has accepted the client without calling `authorize`.
+    // `handlerState` is nil if a custom handler has accepted the client without calling `authorize`.
     if let pending = connection.handlerState as? PendingConnection {
       chat.begin(connection, pending, isRich)
     } else if let admission = chat.admission {
@@ -58,7 +58,7 @@ final class ChatHandler: Handler {
     case is PendingConnection: break
     default: return
     }
-    // Releases the room. A quota keeps a reference to the connection.
+    // Releases the room now: a quota may retain the connection longer.
     connection.handlerState = nil
   }
 }
@@ -89,7 +89,7 @@ extension Chat {
   /// Reason why a room has not opened in time.
   var notOpenReason: String { isAvailable ? "room not open in time" : "the broker cannot be reached" }
 
-  /// Adds a connection to its room, when that is open.
+  /// Adds a connection to its room, when the room is open.
   func begin(_ connection: Connection, _ pending: PendingConnection, _ isRich: Bool) {
     if pending.isOpen { return add(connection, pending, isRich) }
     connection.handlerState = pending

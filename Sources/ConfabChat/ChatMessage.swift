@@ -1,11 +1,11 @@
-/// Position of a message in a room: valid in one numbering of the room's messages, its epoch.
+/// Position of a message in a room. It is valid in one epoch of the room.
 public struct StreamPosition: Hashable, Codable, Sendable {
   /// The epoch of the offset.
   public let epoch: String
   /// The offset of the message, from 1; 0 is the position before all messages.
   public let offset: Int
 
-  /// A position that has been stored.
+  /// Creates a position from stored values.
   public init(epoch: String, offset: Int) { (self.epoch, self.offset) = (epoch, offset) }
 }
 
@@ -17,7 +17,7 @@ public struct ChatMessage: Hashable, Sendable {
   public let time: Int64
   /// Whether this is a message or a change of an earlier message.
   public let entry: EntryKind
-  /// Whether the message has another text than at first.
+  /// Whether the text of the message was edited.
   public let isEdited: Bool
   /// Whether the content of the message was removed. The text is then empty.
   public let isRemoved: Bool
@@ -28,9 +28,9 @@ public struct ChatMessage: Hashable, Sendable {
   /// Identifier that the sender has given the message: the tag of a client, or the key of the program. Nil for a plain
   /// client.
   public let key: String?
-  /// The text; nil for a binary message, whose content the history does not have, for a removal, and for an edit of a
-  /// message that was changed again afterwards. The history has only the beginning of
-  /// a text of a plain client that is longer than ``ChatOptions/maxTextLength`` allows: ``size`` is then larger.
+  /// The text. Nil for a binary message, whose content is not in the history. Nil also for a removal, and for an edit
+  /// of a message that was changed again. If a plain client's text is longer than ``ChatOptions/maxTextLength`` allows,
+  /// the history has only its beginning, and ``size`` is larger.
   public let text: String?
   /// Size of the message in bytes.
   public let size: Int

@@ -6,8 +6,8 @@ internal import Confab
   internal import Foundation
 #endif
 
-// The functions of Foundation that the package uses. No other file imports it. FoundationEssentials lacks the parts for
-// languages and time zones, which are large; macOS has no such library.
+// The functions of Foundation that the package uses. Other files do not import it. FoundationEssentials lacks the parts
+// for languages and time zones, which are large. It does not exist on macOS.
 
 package enum Json {
   package static func encode(_ value: some Encodable) -> [UInt8]? {

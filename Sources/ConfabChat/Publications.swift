@@ -6,7 +6,7 @@ public struct Publications: AsyncSequence, Sendable {
   let chat: Chat
   let room: String
   let after: StreamPosition?
-  /// The end of the room when this was made, if `after` is nil.
+  /// Observer since the creation of the sequence, if `after` is nil.
   private let start: Observer?
 
   init(chat: Chat, room: String, after: StreamPosition?) {
@@ -54,7 +54,7 @@ public struct Publications: AsyncSequence, Sendable {
     private let reference: ProgramReference
     private let signals: AsyncStream<Void>
     var room: ChatRoom { reference.room }
-    /// The end of the room when the observer began; nil until the room is open.
+    /// Position of the newest message when the observer began; nil until the room is open.
     var start: StreamPosition? { room.start(of: ObjectIdentifier(reference)) }
 
     init(_ reference: ProgramReference) {
@@ -66,7 +66,7 @@ public struct Publications: AsyncSequence, Sendable {
 
     deinit { room.stopObserving(ObjectIdentifier(reference)) }
 
-    /// Returns when there may be other messages, or the task is cancelled.
+    /// Returns when the messages may have changed, or the task is cancelled.
     func wait() async { for await _ in signals { return } }
   }
 }

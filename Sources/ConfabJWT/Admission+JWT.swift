@@ -5,11 +5,11 @@ extension Admission {
   /// Admits clients with a JSON Web Token.
   ///
   /// - Parameters:
-  ///   - keys: verify the tokens. After ``JWTKeys/reload()``, new tokens are verified with the new keys; admitted clients
-  ///     stay.
+  ///   - keys: verify the tokens. After ``JWTKeys/reload()``, new tokens are verified with the new keys; admitted
+  ///     clients stay.
   ///   - audience: the text that the claim `aud` must be or contain; nil accepts tokens for every audience.
-  ///   - guests: rights of clients without a token. They choose a name, which must not be that of a client with a
-  ///     verified name, and may enter every room. Nil rejects them.
+  ///   - guests: rights of clients without a token. They may enter every room and choose a name, except a verified name
+  ///     that is in use. Nil rejects clients without a token.
   public static func jwt(_ keys: JWTKeys, audience: String? = nil, guests: Rights? = nil) -> Admission {
     Admission(deciding: { _, token in
       guard let token else {
@@ -28,7 +28,7 @@ extension Admission {
 }
 
 extension AdmissionError {
-  /// The client learns only what an honest one can use.
+  /// Hides details that are useful only to attackers.
   fileprivate init(_ error: JWTError) {
     switch error {
     case .expired: self.init(.tokenExpired)

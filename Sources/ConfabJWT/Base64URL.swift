@@ -7,7 +7,7 @@ enum Base64URL {
     return values
   }()
 
-  /// Nil if there are other characters, or unused bits that are not 0: each value has one text.
+  /// Returns nil for other characters, and if unused bits are not 0, so that each value has one encoding.
   static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
     guard text.count % 4 != 1 else { return nil }
     var bytes: [UInt8] = []

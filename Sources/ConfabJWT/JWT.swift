@@ -3,8 +3,8 @@ public import ConfabChat
 
 /// The reason why a token is rejected.
 public enum JWTError: Error, Equatable, Sendable {
-  /// The token is not three parts of base64url, or it is too long. Or the first two are not JSON objects, or have a
-  /// member twice, or a null.
+  /// The token is too long, or is not three parts of base64url; or its header or claims are not a JSON object, or
+  /// contain a member twice or a null.
   case malformed
   /// The token names an algorithm that is not supported, or has a critical header.
   case algorithm
@@ -12,7 +12,7 @@ public enum JWTError: Error, Equatable, Sendable {
   case signature
   /// The time in `exp` has come.
   case expired
-  /// The time in `nbf` is more than 10 s away.
+  /// The time in `nbf` is more than 10 s in the future.
   case notYetValid
   /// The token is for another service.
   case audience
@@ -81,7 +81,7 @@ extension JWTKeys {
   private static func algorithm(
     _ header: JSONObject<Header>
   ) throws(JWTError) -> (SignatureAlgorithm, id: String?) {
-    // Extensions that must be understood, but are not (RFC 7515, section 4.1.11).
+    // The token requires extensions, which are not supported (RFC 7515, section 4.1.11).
     guard !header.has(.crit) else { throw .algorithm }
     let (name, id): (String?, String?)
     do throws(WrongJSONType) { (name, id) = (try header.text(.alg), try header.text(.kid)) } catch { throw .malformed }
@@ -122,8 +122,8 @@ extension JWTKeys {
       id: id, name: try claim(.name, claims.text), rights: rights ?? .member, rooms: rooms ?? [.all], expires: expires)
   }
 
-  /// Returns a token for an identity, signed by the first key that can sign: a secret, or a private key. Nil if there is
-  /// none.
+  /// Returns a token for an identity, signed by the first key that can sign: a secret, or a private key. Returns nil if
+  /// no key can sign.
   ///
   /// - Parameters:
   ///   - identity: becomes the claims of ``identity(of:audience:at:)``.

@@ -6,7 +6,7 @@ enum SignatureAlgorithm: String {
   case edDSA = "EdDSA"
 }
 
-/// A key, for one algorithm: a token that names another algorithm is not verified by it.
+/// A key for one algorithm. It does not verify tokens that name another algorithm.
 struct JWTKey: Sendable {
   /// `kid` of the tokens that the key signs; nil if it has none.
   let id: String?
@@ -40,7 +40,7 @@ struct JWTKey: Sendable {
     }
   }
 
-  /// Whether this is the signature of a message by the key, in the form of JWS.
+  /// Returns whether the key has made this signature of the message. The signature is in the form of JWS.
   func verifies(_ signature: [UInt8], of message: ArraySlice<UInt8>) -> Bool {
     switch material {
     case .secret(let secret): return areSame(signature, hmacSHA256(message, key: secret))

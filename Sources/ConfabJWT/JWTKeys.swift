@@ -7,7 +7,7 @@ internal import Synchronization
 /// A key verifies one algorithm only: a secret HS256, an RSA key RS256, a key on the curve P-256 ES256, an Ed25519 key
 /// EdDSA. The algorithm that a token names must be that of the key, so a token cannot choose how it is checked.
 ///
-/// If both the token and a key have a `kid`, they must be the same. Keys of PEM files and secrets have none.
+/// If both the token and a key have a `kid`, they must be equal. Keys of PEM files and secrets do not have a `kid`.
 public final class JWTKeys: Sendable {
   /// Maximum size of a key file in bytes.
   private static let maxFileSize = 1 << 20
@@ -75,13 +75,13 @@ public final class JWTKeys: Sendable {
 
   private static let tooMany = KeyFile.Invalid(reason: "there are more than \(maxKeys) keys")
 
-  /// Keys that may have signed a token.
+  /// Returns the keys that may have signed a token.
   func candidates(id: String?, algorithm: SignatureAlgorithm) -> [JWTKey] {
     keys.withLock { keys in
       keys.filter { $0.algorithm == algorithm && ($0.id == nil || id == nil || $0.id == id) }
     }
   }
 
-  /// The first key that can sign, and has the `kid`, if that is not nil.
+  /// Returns the first key that can sign; if `id` is not nil, the first of them with this `kid`.
   func signer(id: String?) -> JWTKey? { keys.withLock { $0.first { $0.canSign && (id == nil || $0.id == id) } } }
 }

@@ -3,7 +3,7 @@ internal import ConfabChat
 
 /// The content of a key file.
 enum KeyFile {
-  /// An error, as the end of a sentence.
+  /// Error of a key file. The reason is the end of a sentence.
   struct Invalid: Error {
     let reason: String
   }
@@ -13,7 +13,7 @@ enum KeyFile {
   /// Parses a PEM key or certificate, a JWK or JWK set (RFC 7517), or a secret on one line.
   static func parse(_ bytes: [UInt8]) throws(Invalid) -> [JWTKey] {
     let text = String(decoding: bytes, as: UTF8.self)
-    // Before anything else: a public key must never become a secret.
+    // PEM is recognized first, because a public key must never be used as a secret.
     if text.hasBytes("-----BEGIN") { return [try pemKey(bytes, text)] }
     if bytes.first(where: { !isSpace($0) }) == UInt8(ascii: "{") { return try jwkSet(bytes) }
     return [try secret(bytes)]
@@ -57,8 +57,8 @@ enum KeyFile {
     return key
   }
 
-  /// Whether a secret may have this character: those of base64, base64url and hexadecimal digits. JSON and addresses
-  /// have others.
+  /// Returns whether a secret may have this character: base64, base64url and hexadecimal digits are allowed. JSON and
+  /// URLs have other characters.
   private static func isOfSecret(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
@@ -67,8 +67,8 @@ enum KeyFile {
     }
   }
 
-  /// Whether a line is base64 or hexadecimal digits of a key or certificate, in DER, PEM or JSON, which some issuers
-  /// publish. As a secret it would be known to everybody.
+  /// Returns whether a line is a key or certificate in base64 or hexadecimal digits: DER, PEM or JSON. Some issuers
+  /// publish keys in these forms. As secrets, they would be publicly known.
   private static func isEncodedKey(_ line: ArraySlice<UInt8>) -> Bool {
     [base64(line), hexadecimal(line)].contains { bytes in
       guard let bytes else { return false }

@@ -11,7 +11,7 @@ struct Delivery {
   /// Number of messages after this one in the stream.
   let pending: Int
   let publication: Publication
-  /// Time at which the stream stored it: nanoseconds since 1970.
+  /// Time at which the stream stored the message: nanoseconds since 1970.
   let time: Int64
   /// The publisher's identifier of the message, `Nats-Msg-Id`.
   let id: String?
@@ -52,7 +52,7 @@ extension Draft {
   private static let editHeader = "Confab-Edit"
   private static let removalHeader = "Confab-Removal"
 
-  /// Returns the `Nats-Msg-Id` of a message with a tag; nil without a tag. It is equal on all servers, so that a
+  /// Returns the `Nats-Msg-Id` of a message with a tag; nil without a tag. The id is equal on all servers, so that a
   /// client can send the message again. A different text has a different id, even if its tag was used before.
   func id(in subject: String) -> String? {
     guard let member, let tag else { return nil }
@@ -60,7 +60,7 @@ extension Draft {
     return "\(subject)/\(member.text)/\(tag)/\(digest.hexadecimal)"
   }
 
-  /// Returns the headers that it is stored with.
+  /// Returns the headers of the stored message.
   func headers(id: String) -> [(String, String)] {
     var headers = [(Delivery.idHeader, id), (Draft.kindHeader, kind == .text ? "text" : "binary")]
     if let name { headers.append((Draft.nameHeader, Subject.escaped(name))) }
@@ -74,7 +74,7 @@ extension Draft {
     return headers
   }
 
-  /// Kind of a message. Changes of messages that do not precede it are messages.
+  /// Returns the kind of a stored message. A change of a message that is not earlier in the stream counts as a message.
   private static func entry(_ message: NatsMessage, before end: Int) -> EntryKind {
     func offset(_ header: String) -> Int? {
       message.headers[header].flatMap { Int($0) }.flatMap { 1..<end ~= $0 ? $0 : nil }

@@ -54,7 +54,7 @@ struct Effects {
   var settled: [(PublisherQuota?, Int)] = []
   /// Callbacks for changes of restrictions that are stored, or never will be.
   var stored: [(done: @Sendable (Bool) -> Void, isStored: Bool)] = []
-  /// Whether another iteration is due within a moment.
+  /// Whether another iteration must follow soon.
   var needsAnotherRun = false
   var logs: [(Logger.Level, String)] = []
   /// Index of a room's last call, if that call publishes messages, so that more can be added to it.

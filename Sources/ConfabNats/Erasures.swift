@@ -2,8 +2,8 @@ internal import Confab
 internal import ConfabChat
 
 // Entries whose content a later change has removed or replaced are deleted from the stream. Each server that reads the
-// change asks the broker for that, until the broker has confirmed it. So a server may end at any time. The entry is read
-// first, because other programs may publish changes, and must not delete messages of other rooms.
+// change requests the deletion until the broker confirms it, so each server may stop at any time. A server reads the
+// entry before it requests the deletion: changes published by other programs must not delete messages of other rooms.
 
 /// Entries to delete from the stream.
 struct Erasures {
@@ -13,11 +13,11 @@ struct Erasures {
   private static let timeout = Duration.seconds(2)
   /// Time after which a request that was rejected is repeated.
   private static let pause = Duration.seconds(60)
-  /// Maximum number of entries. The server that opens the room next deletes further ones.
+  /// Maximum number of entries. The server that opens the room next deletes further entries.
   private static let limit = 10_000
 
   private struct Entry {
-    /// Subject of its room.
+    /// Subject of the entry's room.
     let subject: String
     /// Time of the next request; nil means now.
     var dueAt: Instant?
@@ -44,7 +44,7 @@ struct Erasures {
   /// Delays the next request, because the last one was rejected.
   mutating func postpone(_ offset: Int, now: Instant) { entries[offset]?.dueAt = now + Erasures.pause }
 
-  /// Whether an entry, which the stream has for a subject, is to be deleted.
+  /// Returns whether to delete an entry that the stream has stored with this subject.
   func includes(_ offset: Int, subject: String) -> Bool { entries[offset]?.subject == subject }
 
   mutating func remove(_ offset: Int) { entries[offset] = nil }
@@ -66,7 +66,7 @@ extension JetStreamState {
       bytes: Api.encode(EntryRequest(seq: offset)))
   }
 
-  /// Handles an entry of the stream, which is to be deleted.
+  /// Handles the stored entry that is to be deleted.
   mutating func stored(_ offset: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
     switch Api.decode(message, as: EntryResponse.self) {
     case .success(let response):

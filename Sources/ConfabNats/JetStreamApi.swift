@@ -31,7 +31,8 @@ struct StreamConfig: Codable {
       min(StreamConfig.duplicateWindow, options.maxAge > .zero ? options.maxAge : .seconds(120)).nanoseconds
   }
 
-  /// The configuration of the stream of the restrictions. It keeps the last message of each of them for ever.
+  /// The configuration of the stream of the restrictions. The stream keeps the last message of each restriction without
+  /// a time limit.
   init(restrictionsOf options: JetStreamOptions) {
     name = options.restrictionStream
     subjects = [options.restrictionPrefix + "*"]
@@ -40,7 +41,7 @@ struct StreamConfig: Codable {
     duplicate_window = StreamConfig.duplicateWindow.nanoseconds
   }
 
-  /// Returns the reason why a stream with another configuration must not keep the restrictions; nil if it may.
+  /// Returns the reason why a stream with the configuration `other` cannot store the restrictions; nil if it can.
   func flaw(ofRestrictions other: StreamConfig) -> String? {
     if let flaw = flaw(of: other) { return flaw }
     if other.max_bytes > 0 || other.max_age > 0 {
@@ -49,7 +50,7 @@ struct StreamConfig: Codable {
     return nil
   }
 
-  /// Returns the reason why a stream with another configuration is unusable; nil if it is usable.
+  /// Returns the reason why a stream with the configuration `other` is unusable; nil if it is usable.
   func flaw(of other: StreamConfig) -> String? {
     if other.subjects != subjects { return "its subjects are \(other.subjects) instead of \(subjects)" }
     if other.retention != retention { return "its retention is \(other.retention) instead of \(retention)" }
@@ -111,7 +112,7 @@ struct PublishAck: Decodable {
   let duplicate: Bool?
 }
 
-/// Request for a message, or to delete it. The broker overwrites the bytes of a deleted message.
+/// Request to read or delete a message. The broker overwrites the bytes of a deleted message.
 struct EntryRequest: Encodable {
   let seq: Int
 }
@@ -142,8 +143,8 @@ struct ApiError: Decodable, Error {
   static let streamNotFound = 10_059
   static let streamNameInUse = 10_058
 
-  /// Whether the message of a request does not exist. The code of a failed deletion has any cause; the text of this one
-  /// is that of nats-server's `ErrStoreMsgNotFound` (2.9 to 2.10).
+  /// Whether the message of a request does not exist. The code of a failed deletion does not show the cause, so the
+  /// text is compared with nats-server's `ErrStoreMsgNotFound` (2.9 to 2.10).
   var isNotFound: Bool {
     switch err_code {
     case 10_037, 10_043: true

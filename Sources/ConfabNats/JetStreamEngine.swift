@@ -5,10 +5,10 @@ internal import Synchronization
 
 /// Stores messages in a NATS JetStream stream and uses its order. All servers with the same stream are one chat.
 ///
-/// A message has its offset when the stream has stored it, and is delivered when it has come back from there. While the
-/// broker is unreachable, messages are pending; they are sent when it is back. Each message is in the stream once, and
-/// messages of one connection keep their order, even if some are sent again. The article Cluster of ConfabChat lists
-/// which failures lose messages.
+/// A message gets its offset when the stream stores it, and is delivered when the stream sends it back. While the
+/// broker is unreachable, messages are pending; the engine sends them when the broker is back. Each message is in the
+/// stream once, and messages of one connection keep their order, even if some are sent again. The article Cluster of
+/// ConfabChat lists the failures that lose messages.
 ///
 /// ```swift
 /// let engine = try JetStreamEngine(JetStreamOptions(urls: ["nats://localhost:4222"]))
@@ -23,7 +23,7 @@ public final class JetStreamEngine: Engine {
   private let inputs = Mutex(Inputs())
   private let rooms = Atomic(0)
   private let isReachable = Atomic(false)
-  /// Queue for slow or blocking work and for calls to rooms. Only this queue uses the properties below.
+  /// Queue for slow or blocking work and for calls to rooms.
   private let queue = DispatchQueue(label: "confab.nats")
   /// Queue for connecting, which may take seconds.
   private let connecting = DispatchQueue(label: "confab.nats.connect")
@@ -38,14 +38,14 @@ public final class JetStreamEngine: Engine {
   private struct Inputs {
     var pending: [Input] = []
     var isAwake = false
-    /// Whether inputs were taken that the state may not have yet.
+    /// Whether the queue has taken inputs that it may not have handled yet.
     var areTaken = false
     var isOver = false
   }
 
   /// Interval of the checks for timeouts.
   private static let tickInterval = DispatchTimeInterval.milliseconds(250)
-  /// Delay before rooms are checked again that other servers have not reported yet.
+  /// Delay before the engine checks again whether other servers have reported the members of rooms.
   private static let openDelay = DispatchTimeInterval.milliseconds(20)
   /// Delay before the next connection attempt, after a failure or after libnats has given up.
   private static let reconnectDelay = DispatchTimeInterval.seconds(1)
@@ -78,7 +78,7 @@ public final class JetStreamEngine: Engine {
   }
 
   public func shutdown() async {
-    // Informs the other servers that this one has no members any more.
+    // Informs the other servers that this server has no members any more.
     take(.closeAll)
     let end = ContinuousClock.now + JetStreamEngine.shutdownTimeout
     while ContinuousClock.now < end, !isIdle { try? await Task.sleep(for: .milliseconds(20)) }

@@ -8,17 +8,17 @@ public struct JetStreamOptions: Sendable {
   public var urls: [String]
   /// Credentials file, as created by `nsc`: a JWT and the seed of its key.
   public var credentialsFile: String?
-  /// CA certificates (PEM) that verify the NATS server; nil means those of the system. The certificate must match the
-  /// host name.
+  /// CA certificates (PEM) that verify the NATS server; nil means the system's CA certificates. The certificate must
+  /// match the host name.
   public var caFile: String?
   /// Certificate chain (PEM) of the client. It requires ``keyFile``.
   public var certificateFile: String?
   /// Private key (PEM) of ``certificateFile``.
   public var keyFile: String?
 
-  /// Name of the stream for the messages of all rooms: letters, digits, `-` and `_`. It is created if it does not
-  /// exist. Its subjects are `confab.room.` followed by the room, where the first part is the stream's name in lower
-  /// case. Servers with the same stream are one chat.
+  /// Name of the stream for the messages of all rooms: letters, digits, `-` and `_`. The stream is created if it does
+  /// not exist. Its subjects are `confab.room.` followed by the room; instead of `confab`, they have the stream's name
+  /// in lower case. Servers with the same stream are one chat.
   public var stream = "CONFAB"
   /// Number of NATS servers that store each message, 1, 3 or 5, if the stream is created. The default is 1.
   public var replicas = 1
@@ -104,7 +104,8 @@ public struct JetStreamOptions: Sendable {
     return Authority(String(Substring(rest[start...]))) != nil
   }
 
-  /// Whether the file has credentials. libnats reads it only when it connects, so errors would show up late.
+  /// Returns whether the file has credentials. libnats reads the file only when it connects, so errors would show up
+  /// late.
   private static func hasCredentials(_ file: String) -> Bool {
     guard let bytes = fileContents(file) else { return false }
     let text = String(decoding: bytes, as: UTF8.self)

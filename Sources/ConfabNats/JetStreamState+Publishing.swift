@@ -14,7 +14,7 @@ extension JetStreamState {
       if ack.duplicate == true, let open = rooms[room], open.reader.isOpened, open.reader.lastOffset >= ack.seq,
         let delegate = open.delegate
       {
-        // The room has had the message, and may have dropped it since.
+        // The room already had the message, and may have dropped it.
         effects.published(
           Publication(message.draft, at: Position(offset: ack.seq, time: WallClock.milliseconds)), room, delegate)
       }
@@ -25,8 +25,8 @@ extension JetStreamState {
     }
   }
 
-  /// Asks again soon. A leader without a quorum also answers with the sequence number 0 when it has the message itself.
-  /// Such a message may or may not be stored later.
+  /// Sends the message again soon. A leader without a quorum acknowledges with the sequence number 0, even if it has
+  /// the message itself. Such a message may be stored later.
   private mutating func retryUnstored(_ number: Int, _ reason: String, _ now: Instant, _ effects: inout Effects) {
     warn("a message is not stored yet: \(reason)", now, &effects)
     publishQueue.setSendTime(number, to: now - JetStreamState.acknowledgementTimeout + .milliseconds(200))
@@ -53,7 +53,7 @@ extension JetStreamState {
     sendErasures(now, &effects)
     makeReaders(now, &effects)
     openRooms(now, &effects)
-    // Messages are sent only after the room has been read, so that earlier ones that were stored are known.
+    // Messages are sent only after the room has been read, so that messages that are already stored are known.
     let rooms = rooms
     for (number, message) in publishQueue.take(now: now, isOpen: { rooms[$0]?.reader.phase == .live }) {
       effects.publish(

@@ -25,8 +25,8 @@ extension JetStreamState {
       "$JS.API.CONSUMER.DELETE.\(options.stream).\(consumer(number, generation))", reply: "\(inbox).deleted")
   }
 
-  /// Returns the subject to which a consumer delivers. Each consumer has its own subscription, because a NATS server
-  /// delivers only to consumers whose exact subject has a subscription on it.
+  /// Returns the subject to which a consumer delivers. Each consumer has its own subscription, because a consumer
+  /// delivers only while its exact subject has a subscription.
   func delivery(_ number: Int, _ generation: Int) -> String { "\(inbox)-read.read.\(number).\(generation)" }
 
   func consumer(_ number: Int, _ generation: Int) -> String { "\(instance)-\(number)-\(generation)" }
@@ -80,7 +80,8 @@ extension JetStreamState {
 
   /// Handles a consumer's message without a payload: an idle heartbeat, or a flow-control request.
   mutating func heartbeat(_ number: Int, _ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    // Answered after all earlier messages are handled, because the server sends only a limited amount in advance.
+    // Flow-control requests are answered after all earlier messages are handled, because the server sends only a
+    // limited amount in advance.
     let stalled = message.headers["Nats-Consumer-Stalled"]
     if let reply = message.reply.isEmpty ? stalled : message.reply { effects.publish(reply) }
     guard message.reply.isEmpty, let sent = message.headers["Nats-Last-Consumer"].flatMap({ Int($0) }) else { return }
@@ -144,8 +145,8 @@ extension JetStreamState {
     erasures.add(offsets, subject: subject)
   }
 
-  /// Handles that a room has been read completely. The consumer may not have been confirmed yet, because that response
-  /// can get lost.
+  /// Handles that a room has been read completely. The consumer may not have been confirmed yet, because the
+  /// confirmation can get lost.
   private mutating func wasRead(_ number: Int) {
     requested.remove(number)
     caughtUp.insert(number)

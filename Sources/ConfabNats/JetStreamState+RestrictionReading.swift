@@ -2,13 +2,13 @@ internal import Confab
 internal import ConfabChat
 internal import Logging
 
-// The stream of the restrictions is read anew after each connection, after a gap, and while it has a message that cannot
-// be read.
+// The stream of the restrictions is read anew after each connection, after a gap, and while it has a message that
+// cannot be read.
 
 extension JetStreamState {
   private var stream: String { options.restrictionStream }
 
-  /// Reads everything again.
+  /// Schedules that all restrictions are read again.
   mutating func restartRestrictions(at instant: Instant, _ effects: inout Effects) {
     guard exchange.delegate != nil else { return }
     if exchange.generation > 0 {
@@ -83,7 +83,7 @@ extension JetStreamState {
     if sent != exchange.count { restartRestrictions(at: now, &effects) }
   }
 
-  /// Whether a message is of the stream of restrictions, and handles it.
+  /// Handles a message if it is from the stream of restrictions. Returns whether it is.
   mutating func receivedRestriction(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
     guard message.subject.begins(with: options.restrictionPrefix) else { return false }
     guard let delivery = Delivery(message), delivery.consumer.isSame(as: restrictionConsumer) else { return true }
@@ -125,7 +125,7 @@ extension JetStreamState {
     exchange.stored[id] = stored
     let change = restriction.map { RestrictionChange.set($0) } ?? .lift(id: id)
     if let pending = exchange.pending[id] {
-      // This server's own change follows, unless this is it.
+      // A pending change of this server takes precedence. It is this message, or follows in the stream.
       if pending.change == change { settle(id, isStored: true, &effects) }
     } else if let delegate = exchange.delegate {
       effects.calls.append(.restriction(delegate, change))
@@ -136,7 +136,7 @@ extension JetStreamState {
   private mutating func restrictionsRead(_ now: Instant, _ effects: inout Effects) {
     let lost = exchange.isReplaced ? exchange.stored.filter { exchange.replayed[$0.key] == nil } : [:]
     (exchange.stored, exchange.replayed, exchange.isReplaced) = (exchange.replayed, [:], false)
-    // Another stream replaces the lost one. It gets what this server knows.
+    // Another stream has replaced the lost stream. The restrictions that it does not have are stored again.
     for restriction in lost.values.compactMap(\.restriction) where exchange.pending[restriction.id] == nil {
       store(.set(restriction), { _ in }, &effects)
     }

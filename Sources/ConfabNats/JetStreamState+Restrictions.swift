@@ -62,7 +62,7 @@ extension JetStreamState {
     }
   }
 
-  /// Deletes what has ended from the stream. Each server does, because any of them may end.
+  /// Deletes restrictions that have ended from the stream. Every server does this, because any server may stop.
   private mutating func sweepRestrictions(_ now: Instant, _ effects: inout Effects) {
     guard exchange.phase == .live, now - exchange.sweptAt > RestrictionExchange.sweepInterval else { return }
     exchange.sweptAt = now

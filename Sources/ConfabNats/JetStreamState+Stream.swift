@@ -22,7 +22,7 @@ extension JetStreamState {
     case .failure(let error) where error.err_code == ApiError.streamNotFound:
       effects.publish(
         "$JS.API.STREAM.CREATE.\(options.stream)", reply: "\(inbox).stream", bytes: Api.encode(StreamConfig(options)))
-    // Another server has just created it with other settings.
+    // Another server has just created the stream with other settings.
     case .failure(let error) where error.err_code == ApiError.streamNameInUse: phase = .asking(now - .seconds(2))
     case .failure(let error): warn("the stream \(options.stream) is unavailable: \(error.text)", now, &effects)
     }
@@ -52,7 +52,8 @@ extension JetStreamState {
     let limit = info.config.max_msgs_per_subject
     roomLimit = limit > 0 ? limit : .max
     if info.created != created {
-      // The offsets get a new epoch. Other servers use the same name for it unless this one has seen a loss.
+      // The epoch is the stream's creation time, which all servers use. After a loss of messages, it is unique to this
+      // server.
       if epoch == nil || !created.isEmpty {
         epoch = info.created
       } else {

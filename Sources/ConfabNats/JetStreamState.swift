@@ -3,7 +3,7 @@ internal import ConfabChat
 internal import DequeModule
 internal import Logging
 
-/// An event for an ``JetStreamState``.
+/// Input of a ``JetStreamState``.
 enum Input: Sendable {
   case open(Int, String, any RoomDelegate)
   /// A message for a room, from the publisher with this number.

@@ -2,8 +2,8 @@ internal import Confab
 internal import ConfabChat
 internal import DequeModule
 
-/// Exchange of presence with the other servers. Each server publishes changes, and its full state every few seconds. It
-/// counts as gone if nothing arrives from it for a while. Presence uses core NATS, not a stream.
+/// Exchange of presence with the other servers. Each server publishes changes, and its full state every few seconds. A
+/// server counts as gone if no report arrives from it for ``serverTimeout``. Presence uses core NATS, not a stream.
 struct PresenceExchange {
   typealias Instant = ContinuousClock.Instant
 
@@ -24,7 +24,7 @@ struct PresenceExchange {
     var version = -1
     var report: [UInt8] = []
     var reportedAt: Instant?
-    /// Whether the last report was empty, so that no repetition is needed.
+    /// Whether the last report was empty, so that it need not be repeated.
     var isVacant = false
     /// Time of the last message from each server.
     var receivedAt: [String: Instant] = [:]
@@ -40,7 +40,7 @@ struct PresenceExchange {
     /// Name of a user who is typing.
     var typing: String?
 
-    // The names between servers.
+    // // Names in the JSON that servers exchange.
     private enum CodingKeys: String, CodingKey {
       case server, asks, typing
       case presence = "attendance"
@@ -95,7 +95,7 @@ struct PresenceExchange {
     }
   }
 
-  /// Whether the other servers have had time to answer.
+  /// Returns whether the other servers have had time to report the members of a room.
   func hasRequested(_ number: Int, _ now: Instant) -> Bool {
     rooms[number]?.requestedAt.map { now - $0 >= PresenceExchange.reportTime } ?? false
   }
@@ -160,7 +160,7 @@ struct PresenceExchange {
     effects.publish(subject, bytes: Api.encode(message))
   }
 
-  /// Whether it is a message from another server.
+  /// Handles a message if its subject is one for presence. Returns whether it is.
   mutating func received(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
     guard message.subject.begins(with: prefix) else { return false }
     guard let number = numbers[message.subject], let room = rooms[number],

@@ -1,8 +1,8 @@
 internal import ConfabChat
 internal import DequeModule
 
-/// Messages without an acknowledgement. At most one message of each publisher is in flight, which keeps their order
-/// even if some are sent again.
+/// Messages without an acknowledgement. At most one message of each publisher is in flight. So the messages of a
+/// publisher keep their order even if some are sent again.
 struct PublishQueue {
   typealias Instant = ContinuousClock.Instant
 
@@ -28,8 +28,8 @@ struct PublishQueue {
     if queues[publisher]?.first == next { ready.insert(publisher) }
   }
 
-  /// Takes the messages to send now: of publishers with none in flight, in rooms for which `isOpen` is true. Publishers
-  /// in other rooms are checked again after ``wake(room:)``.
+  /// Returns the messages to send now: the oldest message of each publisher without a message in flight, if `isOpen` is
+  /// true for its room. Publishers in other rooms are checked again after ``wake(room:)``.
   mutating func take(now: Instant, isOpen: (Int) -> Bool) -> [(number: Int, message: PendingDraft)] {
     var taken: [(Int, PendingDraft)] = []
     for publisher in exchange(&ready, with: []).sorted() {
@@ -66,7 +66,7 @@ struct PublishQueue {
 
   mutating func resendAll() { for number in inFlight { resend(number) } }
 
-  /// Removes a message that is stored or was rejected. The publisher's next one may then be sent.
+  /// Removes a message that is stored or was rejected. The publisher's next message may then be sent.
   mutating func settle(_ number: Int) -> PendingDraft? {
     guard let message = messages.removeValue(forKey: number) else { return nil }
     if numbers[message.id] == number { numbers[message.id] = nil }

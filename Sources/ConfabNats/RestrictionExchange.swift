@@ -1,12 +1,12 @@
 internal import Confab
 internal import ConfabChat
 
-/// Exchange of the restrictions with the other servers, by a stream of their own. It has one message for each
-/// restriction: its JSON, or nothing once it was lifted.
+/// Exchange of the restrictions with the other servers, through a separate stream. The stream has one message for each
+/// restriction: the JSON of the restriction, or an empty message after it was lifted.
 ///
-/// After each connection all of it is read, before a room opens. A message that cannot be read may be a restriction, so
-/// rooms stay closed until it is replaced or deleted. Rooms that are open already stay open, with the restrictions that
-/// are known.
+/// After each connection, the whole stream is read before a room opens. A message that cannot be read may be a
+/// restriction, so rooms stay closed until the message is replaced or deleted. Rooms that are already open stay open,
+/// with the known restrictions.
 struct RestrictionExchange {
   typealias Instant = ContinuousClock.Instant
 
@@ -15,7 +15,7 @@ struct RestrictionExchange {
     case waiting(Instant)
     /// The stream, or the consumer, has been requested.
     case requested(Instant)
-    /// The consumer delivers what is stored.
+    /// The consumer delivers the stored restrictions.
     case replaying
     /// The consumer delivers changes.
     case live
@@ -33,7 +33,7 @@ struct RestrictionExchange {
   /// A message of the stream.
   struct Stored {
     let offset: Int
-    /// Nil once it was lifted.
+    /// Nil if the restriction was lifted.
     let restriction: Restriction?
     let readAt: Instant
   }
@@ -44,7 +44,8 @@ struct RestrictionExchange {
   static let timeout = Duration.seconds(2)
   /// Interval in which the stream is read again while a message cannot be read.
   static let retryInterval = Duration.seconds(5)
-  /// Interval of deleting what has ended, and time after which the mark of a lifted restriction is deleted.
+  /// Interval between deletions of restrictions that have ended. Also the time after which the empty message of a
+  /// lifted restriction is deleted.
   static let sweepInterval = Duration.seconds(60)
 
   /// Nil without a chat.
@@ -59,11 +60,11 @@ struct RestrictionExchange {
   var created: String?
   /// The messages of the stream, by the ids of the restrictions.
   var stored: [String: Stored] = [:]
-  /// The messages that the consumer has delivered before it is live.
+  /// The messages that the consumer has delivered while replaying.
   var replayed: [String: Stored] = [:]
   /// Ids whose messages cannot be read.
   var unreadable: Set<String> = []
-  /// Whether the stream was replaced by another one since it was read.
+  /// Whether another stream has replaced the stream since it was read.
   var isReplaced = false
   var pending: [String: Pending] = [:]
   var lastNumber = 0
@@ -72,7 +73,7 @@ struct RestrictionExchange {
   /// Whether rooms may open.
   var isKnown: Bool { delegate == nil || phase == .live && unreadable.isEmpty }
 
-  /// The restrictions that are stored or will be.
+  /// The restrictions, with the pending changes applied.
   var restrictions: [Restriction] {
     var all = stored.compactMapValues(\.restriction)
     for (id, change) in pending {

@@ -8,7 +8,7 @@ struct RoomChanges {
     let isRemoval: Bool
   }
 
-  /// The newest change of each changed message, and no more than twice the limit of a room's messages.
+  /// The newest change of each changed message, for at most twice the limit of a room's messages.
   private var newest: [Int: Change] = [:]
 
   /// Adds an entry.
@@ -20,7 +20,7 @@ struct RoomChanges {
     let offset = publication.position.offset
     let isRemoval = publication.draft.entry == .removal(of: target)
     let earlier = newest[target]
-    // An edit that was sent before its sender knew of the removal.
+    // The edit was sent before its sender knew of the removal.
     if earlier?.isRemoval == true { return isRemoval ? [] : [offset] }
     newest[target] = Change(offset: offset, isRemoval: isRemoval)
     if newest.count > 2 * max(limit, 1) { forget(limit) }
@@ -36,7 +36,8 @@ struct RoomChanges {
 }
 
 extension Publication {
-  /// Whether this entry erases the content of an earlier one, whose offset and changed message these are.
+  /// Returns whether this entry erases the content of the entry at `offset`. `target` is the message that the latter
+  /// changes; nil if it is a message.
   func erases(_ offset: Int, target: Int?) -> Bool {
     draft.entry == .removal(of: offset) || target != nil && draft.entry.target == target
   }

@@ -13,8 +13,8 @@ struct RoomReader {
   static let heartbeat = Duration.seconds(3)
   /// Time without a message or heartbeat after which a consumer counts as lost.
   static let consumerTimeout = Duration.seconds(7)
-  /// Minimum per-room limit of a stream for detecting deletions. Smaller rooms are always full, so that fullness is
-  /// meaningless.
+  /// Minimum per-room limit of a stream for detecting deletions. With a smaller limit, rooms are always full, so a full
+  /// room does not indicate deletions.
   static let leastRoomLimit = 100
 
   enum Phase: Equatable {
@@ -35,21 +35,22 @@ struct RoomReader {
   private(set) var collected: [Publication] = []
   /// Offset of the newest message; 0 if there is none.
   private(set) var lastOffset = 0
-  /// Offset up to which all of the room's messages have been read: that of the newest one, or a higher one up to which
-  /// a consumer has found no others.
+  /// Offset up to which all of the room's messages have been read. It is above ``lastOffset`` if a consumer has found
+  /// no further messages up to it.
   private(set) var position = 0
   /// The newest message that was read.
   private var mark: Mark?
-  /// Whether the consumer's messages are known to follow the earlier ones.
+  /// Whether the consumer's messages are known to follow the messages that were read before.
   private var isJoined = true
   /// First offset that the consumer can deliver, if known; all messages before it are deleted.
   private var front: Int?
-  /// Messages to handle once the consumer is confirmed, or once the removal of the newest message that was read is found.
+  /// Messages to handle when the consumer is confirmed, or when the erasure of the newest message that was read is
+  /// found.
   private var held: [Delivery] = []
   private var changes = RoomChanges()
-  /// Entries whose content is to be deleted, as far as they are stored.
+  /// Offsets of the entries to delete from the stream.
   private var erased: [Int] = []
-  /// Number of entries whose content was to be deleted.
+  /// Number of entries that were to be deleted.
   private var erasedCount = 0
   /// Highest offset that may have been deleted before it was read.
   private var deleted = 0
@@ -68,7 +69,7 @@ struct RoomReader {
   private struct Mark: Equatable {
     let number: Int
     let time: Int64
-    /// Offset of the message that it changes; nil if it is a message.
+    /// Offset of the message that the entry changes; nil if the entry is a message.
     let target: Int?
   }
 
@@ -90,11 +91,11 @@ struct RoomReader {
     (changes, erased, erasedCount) = (RoomChanges(), [], 0)
   }
 
-  /// Ignores the consumer from now on. A consumer that was disconnected continues after messages that were deleted
-  /// meanwhile, and its sequence numbers show no gap.
+  /// Ignores the consumer from now on. After a disconnection, the consumer skips messages that were deleted meanwhile,
+  /// without a gap in its sequence numbers.
   mutating func suspend(at instant: Instant) { phase = .waiting(instant) }
 
-  /// Whether a consumer of this generation is in use.
+  /// Returns whether a consumer of this generation is in use.
   func isReading(_ generation: Int) -> Bool {
     if case .waiting = phase { return false }
     return self.generation == generation
@@ -147,7 +148,7 @@ struct RoomReader {
     case known
     /// Hold it until the consumer is confirmed, or until a later message joins.
     case held
-    /// Handle all held messages, of which it is the last one.
+    /// Handle all held messages; this message is the last of them.
     case joined
     /// Recreate the consumer: messages that it sent before this one are missing.
     case gap
@@ -174,9 +175,9 @@ struct RoomReader {
       case let step: return step
       }
     }
-    // A replica that is behind still has this message, without those that follow.
+    // A replica that is behind may deliver a message that has been deleted.
     if !isOpened, id <= deleted { return .known }
-    // The room is full at this message: those directly before it may have been deleted while the consumer was behind.
+    // The room is full at this message: earlier messages may have been deleted while the consumer was behind.
     if roomLimit >= RoomReader.leastRoomLimit, delivery.pending + 1 + erasedCount >= roomLimit, id > position + 1 {
       if isOpened { return recordMissed(before: id) }
       collected = []
@@ -195,7 +196,7 @@ struct RoomReader {
     return .taken
   }
 
-  /// Checks whether a message follows those that were read before.
+  /// Checks whether a message follows the messages that were read before.
   private mutating func join(_ delivery: Delivery, _ mark: Mark, _ limit: Int, _ roomLimit: Int) -> Step {
     if mark == self.mark {
       isJoined = true
@@ -213,8 +214,8 @@ struct RoomReader {
     return isFull || front == nil ? recordMissed(before: mark.number) : .taken
   }
 
-  /// Looks for the entry that has erased the newest message that was read, because the stream does not have that message
-  /// any more. Without such an entry, the stream has other messages than those that were read.
+  /// Looks for the entry that has erased the newest message that was read: the stream does not have this message any
+  /// more. Without such an entry, the stream has been renumbered.
   private mutating func search(_ own: Mark, _ delivery: Delivery, _ limit: Int) -> Step {
     held.append(delivery)
     if delivery.publication.erases(own.number, target: own.target) {
@@ -225,7 +226,7 @@ struct RoomReader {
     return isLast || held.count > 2 * limit ? .renumbered : .held
   }
 
-  /// Handles a heartbeat: the number of messages sent, and the offset up to which the consumer has looked for others.
+  /// Handles a heartbeat: the number of messages sent, and the offset up to which the consumer has looked for messages.
   mutating func beat(_ sent: Int, upTo number: Int, now: Instant) -> Step {
     receivedAt = now
     guard sent == count else { return sent > count ? .gap : .taken }
@@ -239,7 +240,7 @@ struct RoomReader {
     return .taken
   }
 
-  /// Whether the last of the stored messages has just arrived.
+  /// Goes live when the last of the stored messages has arrived. Returns whether it has just arrived.
   mutating func catchUp(pending: Int?, now: Instant) -> Bool {
     guard phase != .live, pending == 0 || target.map({ count >= $0 }) == true else { return false }
     (phase, liveAt) = (.live, now)
@@ -274,10 +275,10 @@ struct RoomReader {
     }
   }
 
-  /// Whether the reader has been live for longer than `duration`.
+  /// Returns whether the reader has been live for longer than `duration`.
   func isLive(for duration: Duration, _ now: Instant) -> Bool { phase == .live && now - liveAt > duration }
 
-  /// Whether the consumer seems to be lost.
+  /// Returns whether the consumer seems to be lost.
   func isLost(now: Instant) -> Bool {
     switch phase {
     case .waiting: false

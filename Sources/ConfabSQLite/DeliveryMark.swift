@@ -1,10 +1,10 @@
 internal import Confab
 
-/// Record of how much of a database has been delivered, in a small file beside it.
+/// Record of the transactions whose messages have been delivered, in a small file beside the database.
 ///
-/// The database alone cannot show that messages were delivered which it does not contain, because it was restored from
-/// an older copy or because the disk was full. The mark is written before such a message is delivered. It is
-/// overwritten in place, which works on a full disk.
+/// The database may lack delivered messages, because it was restored from an older copy or because the disk was full.
+/// The database itself cannot show this. The mark is written before the messages are delivered. It is overwritten in
+/// place, which works on a full disk.
 @safe struct DeliveryMark: ~Copyable {
   struct Contents: Equatable {
     /// Run of the database to which the mark belongs, see ``HistoryDatabase``.
@@ -15,7 +15,8 @@ internal import Confab
     var changed = 0
   }
 
-  /// Maximum delay in ms between the time in the mark and the system's write. A copy has a later time.
+  /// Maximum delay in ms between the time in the mark and the system's write. A copy of the file has a later change
+  /// time.
   private static let maxDelay = 5000
   /// Number of digits of a number.
   private static let width = 19
@@ -45,8 +46,8 @@ internal import Confab
 
   deinit { file.close() }
 
-  /// Reads the mark. Nil if it is unreadable, or a copy of a running server's mark, because messages may have been
-  /// delivered since then.
+  /// Reads the mark. Returns nil if the mark is unreadable, or is a copy of a running server's mark: more messages may
+  /// have been delivered since the copy.
   func read() -> Contents? {
     guard let bytes = file.read(DeliveryMark.size) else { return nil }
     let numbers = bytes.split(separator: UInt8(ascii: " ")).compactMap { digits in

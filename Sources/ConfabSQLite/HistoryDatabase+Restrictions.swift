@@ -4,7 +4,7 @@ internal import ConfabChat
 // The mutes, bans and kicks of the chat. They are few, so their statements are not kept.
 
 extension HistoryDatabase {
-  /// Reads all restrictions. Throws if one of them cannot be read, because its client must not be exempt from it.
+  /// Reads all restrictions. Throws if a restriction cannot be read, because it must stay in effect.
   func readRestrictions() throws(DatabaseError) -> [Restriction] {
     var restrictions: [Restriction] = []
     var unreadable: [String] = []

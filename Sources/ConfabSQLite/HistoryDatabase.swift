@@ -3,9 +3,8 @@ internal import ConfabChat
 
 /// The messages of all rooms in a database, and the SQL statements that read and write them. One thread at a time.
 ///
-/// A room continues its epoch only if every delivered message is in the database. A run identifies the times for which
-/// that is certain: it is a random number that changes whenever it is not. A room that was written in another run
-/// begins another epoch.
+/// A room continues its epoch only if the database has every delivered message. The run is a random number that changes
+/// whenever this is uncertain. A room that was written in another run begins another epoch.
 final class HistoryDatabase {
   let database: Database
   private let mark: DeliveryMark
@@ -62,7 +61,7 @@ final class HistoryDatabase {
     (run, transaction) = (
       try database.run("SELECT run FROM runs") ?? 0, try database.run("SELECT writes FROM runs") ?? 0
     )
-    // Matches the run of no mark.
+    // A run that does not match any mark.
     if !HistoryDatabase.numbers.contains(transaction) { (run, transaction) = (-1, 0) }
     selectRoom = try database.prepare("SELECT epoch, last, run FROM rooms WHERE name = ?")
     selectMessages = try database.prepare(
@@ -85,13 +84,13 @@ final class HistoryDatabase {
         FROM messages WHERE room = ?1 WINDOW newest AS (ORDER BY id DESC)
       ) WHERE count > ?2 OR size > ?3 ORDER BY id DESC LIMIT 1)
       """)
-    // If the clock was set back, a message may be older than earlier ones. Those are deleted with it, so that there is
-    // no gap.
+    // If the clock was set back, a message may be older than earlier messages. The earlier messages are deleted with
+    // it, so that a gap cannot arise.
     trimAge = try database.prepare(
       "DELETE FROM messages WHERE room = ?1 AND id <= (SELECT max(id) FROM messages WHERE room = ?1 AND at < ?2)")
     deleteMessages = try database.prepare("DELETE FROM messages WHERE room = ?")
     deleteFrom = try database.prepare("DELETE FROM messages WHERE room = ? AND id >= ?")
-    // Each change erases the one before it.
+    // Each change erases the change before it.
     erase = try database.prepare(
       """
       UPDATE messages SET bytes = x'' WHERE room = ?1 AND length(bytes) > 0 AND id IN
@@ -166,7 +165,7 @@ final class HistoryDatabase {
     return (RoomSnapshot(epoch: found.epoch, lastOffset: found.last, publications: publications), unusable)
   }
 
-  /// Writes all batches in one transaction. Returns those that failed, with the reason. Afterwards the others are on
+  /// Writes all batches in one transaction. Returns the failed batches with the reasons. The other batches are then on
   /// the disk or, if `keepsAll` is false, in the system's cache.
   func write(_ batches: [RoomBatch]) throws(DatabaseError) -> [(batch: RoomBatch, error: DatabaseError)] {
     var failed: [(batch: RoomBatch, error: DatabaseError)] = []
@@ -211,7 +210,7 @@ final class HistoryDatabase {
         .number(draft.entry.target))
       unmeasured += draft.bytes.count + 64
     }
-    // Runs only now and then, because it reads all of the room's messages.
+    // The trimming reads all of the room's messages, so it runs only once per 64 messages.
     untrimmed[batch.room, default: 63] += batch.publications.count
     guard untrimmed[batch.room, default: 0] >= 64 else { return }
     if untrimmed.count > 10_000 { untrimmed.removeAll() }
@@ -220,11 +219,11 @@ final class HistoryDatabase {
     if retention.age > 0 { try trimAge.run(.int(room), .int(Int(last.time) - retention.age * 1000)) }
   }
 
-  /// Overwrites the content of a message, which its change has, and that of the change before. The write-ahead log may
-  /// have it until SQLite has written that much again. Returns whether the message was removed before: then the new change
-  /// is stored as another removal.
+  /// Overwrites the content of a message that a new change replaces, and the content of the previous change. The
+  /// write-ahead log may have the old content until SQLite overwrites the log. Returns whether the message was removed
+  /// before: then the new change is stored as another removal.
   private func erase(_ target: Int, in room: Int, before offset: Int) throws(DatabaseError) -> Bool {
-    // Off at other times: overwriting all that is deleted would double the writing.
+    // `secure_delete` is off at other times, because overwriting all deleted content would double the writing.
     try database.run("PRAGMA secure_delete = ON")
     defer { _ = try? database.run("PRAGMA secure_delete = OFF") }
     try erase.run(.int(room), .int(offset), .int(target))
@@ -255,7 +254,8 @@ final class HistoryDatabase {
 
   // MARK: Delivery
 
-  /// Marks the written messages as delivered, and also unwritten ones unless it `isWhole`. Call it before the delivery.
+  /// Marks the written messages as delivered; if `isWhole` is false, also unwritten messages. Call this before the
+  /// delivery.
   func allow(isWhole: Bool) throws(DatabaseError) { try allow(keepsAll && isWhole ? transaction : .max) }
 
   private func allow(_ number: Int) throws(DatabaseError) {
@@ -273,7 +273,7 @@ final class HistoryDatabase {
 }
 
 extension Draft {
-  /// Number of the kind in the file: that of the message kind, or 0 for a removal.
+  /// Number of the kind in the file: the number of the message kind, or 0 for a removal.
   fileprivate var storedKind: Int {
     if case .removal = entry { 0 } else { Int(kind.rawValue) }
   }
@@ -292,7 +292,7 @@ extension EntryKind {
 }
 
 extension RoomSnapshot {
-  /// Snapshot of a room that cannot be read. Its last offset is above all that the room can have used.
+  /// Snapshot of a room that cannot be read. Its last offset is above all offsets that the room can have used.
   static var unreadable: RoomSnapshot {
     RoomSnapshot(epoch: empty.epoch, lastOffset: Int(WallClock.milliseconds), publications: [])
   }

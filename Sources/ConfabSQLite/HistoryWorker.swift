@@ -7,16 +7,16 @@ internal import Synchronization
 enum HistoryTask {
   /// Opens a room with its stored messages.
   case open(SQLiteRoom)
-  /// Writes a message. Without a position it then gets one and is delivered, and its quota is released.
+  /// Writes a message. A message without a position then gets a position and is delivered, and its quota is released.
   case write(SQLiteRoom, Draft, Position?, PublisherQuota?)
-  /// Writes a change of the restrictions. Indirect: in a queue, each message takes the space of the largest case.
+  /// Writes a change of the restrictions. Indirect, because each task in a queue takes the space of the largest case.
   indirect case restrict(RestrictionChange, @Sendable (_ isStored: Bool) -> Void)
   /// Retries failed writes.
   case retry
 }
 
-/// Performs the tasks of the history's thread: reads rooms, writes messages in batches, and retries failed writes. The SQL
-/// statements are in ``HistoryDatabase``. On the queue only.
+/// Performs the tasks of the history's thread: reads rooms, writes messages in batches, and retries failed writes. The
+/// SQL statements are in ``HistoryDatabase``. On the queue only.
 final class HistoryWorker: @unchecked Sendable {
   // @unchecked, because the engine calls it on its queue only.
 
@@ -36,7 +36,7 @@ final class HistoryWorker: @unchecked Sendable {
   private var unwrittenRestrictions: [String: RestrictionChange] = [:]
   private var errorLoggedAt: ContinuousClock.Instant?
 
-  /// Maximum size of unwritten messages. Beyond it they are dropped, and all epochs end when their rooms are read
+  /// Maximum size of unwritten messages. Above it, they are dropped, and each room begins another epoch when it is read
   /// again.
   private let maxUnwrittenBytes: Int
   /// Maximum number of messages in a transaction, which bounds the delay of pending messages.
@@ -76,7 +76,7 @@ final class HistoryWorker: @unchecked Sendable {
     for done in restrictionsDone { done(true) }
   }
 
-  /// Whether to schedule a retry. True once for each retry.
+  /// Returns whether to schedule a retry: true once for each retry.
   func takeRetry() -> Bool {
     if isRetryDue || isWritten { return false }
     isRetryDue = true
@@ -86,7 +86,7 @@ final class HistoryWorker: @unchecked Sendable {
   /// Whether everything is written.
   private var isWritten: Bool { unwritten.isEmpty && !hasDropped && unwrittenRestrictions.isEmpty }
 
-  /// Writes the changes of restrictions. Those that cannot be written are in effect, and are written later.
+  /// Writes the changes of restrictions. Changes that cannot be written are in effect, and are written later.
   private func writeRestrictions() {
     guard !unwrittenRestrictions.isEmpty else { return }
     do throws(DatabaseError) {
@@ -202,7 +202,8 @@ final class HistoryWorker: @unchecked Sendable {
       let failed = write(batches)
       for batch in batches { unwrittenBytes -= unwritten.removeValue(forKey: batch.room)?.bytes ?? 0 }
       for batch in failed { retain(batch) }
-      // Further writes would probably fail too. A single failing room may be the only one.
+      // If several batches have failed, further writes would probably fail too. If one has failed, the others may
+      // succeed.
       if failed.count == batches.count && batches.count > 1 { break }
     }
     updateFailing()
@@ -211,7 +212,7 @@ final class HistoryWorker: @unchecked Sendable {
   /// Updates whether writes are failing.
   private func updateFailing() {
     if !isWritten { return isFailing.store(true, ordering: .relaxed) }
-    // A mark that still covers too much costs a gap at the next start.
+    // If this write fails, the only effect is that rooms begin new epochs at the next start.
     do throws(DatabaseError) { try file.allow(isWhole: true) } catch {
       logError("cannot write the delivery mark", error)
     }

@@ -18,11 +18,11 @@ internal import Synchronization
 public final class SQLiteEngine: Engine {
   /// Time at which a message is on the disk.
   public enum Durability: String, Sendable, CaseIterable {
-    /// Within 100 ms after its delivery. A killed process loses the messages that it has not written, and a failed
-    /// machine those that the system has not written.
+    /// Within 100 ms after its delivery. If the process is killed, messages that it has not written are lost. If the
+    /// machine fails, messages that the system has not written are lost.
     case normal
-    /// Before its delivery to any member, including the sender, whatever fails afterwards, as long as the file can be
-    /// written.
+    /// Before its delivery to any member, including the sender. Later failures do not lose the message. While the file
+    /// cannot be written, messages are delivered without being on the disk.
     case full
   }
 
@@ -62,8 +62,9 @@ public final class SQLiteEngine: Engine {
   /// Opens the file, and creates it if necessary. No other process may have it open.
   ///
   /// - Parameters:
-  ///   - file: path of the file. While it is open, there is another file with the suffix `-wal`.
-  ///   - durability: when messages are on the disk.
+  ///   - file: path of the file. Beside it is a file with the suffix `-delivered` and, while the database is open, a
+  ///     file with the suffix `-wal`.
+  ///   - durability: time at which a message is on the disk.
   ///   - maxFileSize: maximum size in bytes, 1 MiB to 1 TiB. The default is 1 GiB. Beyond it, the rooms that have been
   ///     inactive longest are deleted.
   ///   - options: options of the chat.
@@ -85,7 +86,7 @@ public final class SQLiteEngine: Engine {
   /// Default of the maximum file size, in bytes.
   public static let defaultFileSize = 1 << 30
 
-  /// Returns what is wrong with a maximum file size in bytes; nil if it is valid.
+  /// Returns the problem of a maximum file size in bytes; nil if it is valid.
   package static func problem(ofFileSize size: Int) -> String? {
     let sizes = 1 << 20...1 << 40
     return sizes.contains(size) ? nil : "must be \(sizes.lowerBound) to \(sizes.upperBound), not \(size)"
@@ -93,7 +94,8 @@ public final class SQLiteEngine: Engine {
 
   /// - Parameters:
   ///   - hook: for tests; otherwise nil.
-  ///   - schedule: runs work after a delay, or as soon as possible if that is `never`, one item after the other.
+  ///   - schedule: runs work items one after the other, each after its delay. The delay `never` means as soon as
+  ///     possible.
   init(
     _ file: String, _ durability: Durability, _ maxFileSize: Int, _ options: ChatOptions, _ logger: Logger,
     maxUnwrittenBytes: Int = 64 << 20, hook: StepHook?, schedule: @escaping Schedule

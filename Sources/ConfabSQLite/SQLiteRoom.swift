@@ -10,8 +10,8 @@ final class SQLiteRoom: EngineRoom {
   private let delegate: Mutex<(any RoomDelegate)?>
   private let currentEpoch = Mutex(RoomEpoch(name: "", run: 0))
   private let lastOffset = Atomic(0)
-  /// Number of messages that get their offset when they are written; one more until the room is open. While it is not
-  /// 0, messages get no offset earlier.
+  /// Number of messages that get their offset when they are written, plus 1 until the room is open. While it is above
+  /// 0, new messages also get their offset when they are written.
   private let pending = Atomic(1)
 
   init(_ name: String, _ delegate: any RoomDelegate, _ engine: SQLiteEngine) {

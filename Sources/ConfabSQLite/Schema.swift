@@ -16,7 +16,7 @@ enum Schema {
     }
   }
 
-  /// Creates the tables, or upgrades those of an older version. In a transaction.
+  /// Creates the tables, or upgrades the tables of an older version. In a transaction.
   static func update(_ database: Database) throws(DatabaseError) {
     switch try database.run("PRAGMA user_version") {
     case 0: for sql in tables { try database.run(sql) }
@@ -25,7 +25,7 @@ enum Schema {
     case 3: for sql in fromThird { try database.run(sql) }
     default: return
     }
-    // Matches the run of no mark.
+    // A run that does not match any mark.
     try database.run("INSERT OR IGNORE INTO runs VALUES (0, 0, 0)")
     try database.run("PRAGMA application_id = \(application)")
     try database.run("PRAGMA user_version = \(version)")
@@ -49,10 +49,11 @@ enum Schema {
     targets, runs, restrictions,
   ]
 
-  /// The changes of each message.
+  /// Index of the changes of each message.
   private static let targets = "CREATE INDEX messages_target ON messages (room, target, id) WHERE target IS NOT NULL"
 
-  /// The mutes, bans and kicks, as JSON. Those with `until` end at that time, in milliseconds since 1970.
+  /// The mutes, bans and kicks, as JSON. `until` is the time at which a restriction ends, in milliseconds since 1970;
+  /// null means never.
   private static let restrictions =
     "CREATE TABLE restrictions (id TEXT PRIMARY KEY, until INTEGER, restriction TEXT NOT NULL) STRICT"
 

@@ -30,19 +30,19 @@ public final class AsyncConnection: Sendable {
     connection.loop.execute { connection.close() }
   }
 
-  /// The client's messages, until the connection is closed. At most 32 messages or 64 KiB are read ahead: a slower
-  /// consumer makes the client wait, through TCP.
+  /// The client's messages, until the connection is closed. At most 32 messages or 64 KiB are read ahead. If the
+  /// consumer is slower than the client, TCP slows the client down.
   ///
-  /// The sequence ends when the closing handshake is complete. It throws ``ConfabError/Code/connectionClosed`` when the
-  /// connection is closed without one, and `CancellationError` when the task is cancelled, which leaves the connection
-  /// open. Only one task at a time may wait for messages: a second one traps.
+  /// The sequence ends when the closing handshake is complete. It throws ``ConfabError/Code/connectionClosed`` if the
+  /// connection is closed without a closing handshake. It throws `CancellationError` if the task is cancelled; the
+  /// connection then stays open. Only one task at a time may wait for messages: a second task traps.
   public var messages: Messages { Messages(connection: self) }
 
-  /// How the connection was closed; nil while it is not closed.
+  /// Close code and reason of the closed connection; nil before it is closed.
   public var close: Close? { core.close }
 
   /// Sends a message to this client. Returns when the message is queued. If the backlog is then over
-  /// ``Configuration/backlogMark``, returns when the kernel has taken all of it.
+  /// ``Configuration/backlogMark``, returns when the kernel has taken the whole backlog.
   ///
   /// - Throws: ``ConfabError/Code/connectionClosed`` if the message is not sent because the connection is closing or
   ///   closed; `CancellationError` if the task is cancelled while it waits. In this case the message may be sent

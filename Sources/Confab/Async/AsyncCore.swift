@@ -27,7 +27,7 @@ extension AsyncConnection {
 
     // MARK: The task's side
 
-    /// A task has taken the connection.
+    /// Handles that a task has taken the connection.
     func wasTaken() { resumeReading() }
 
     private func resumeReading() {

@@ -1,7 +1,7 @@
 internal import Synchronization
 
 extension Server {
-  /// A server whose connections are handled by tasks, see ``connections``.
+  /// Creates a server whose connections are handled by tasks, see ``connections``.
   ///
   /// ```swift
   /// let server = try Server(Configuration(port: 8080))
@@ -70,7 +70,7 @@ public final class Connections: AsyncSequence, Sendable {
     _ = removed
   }
 
-  /// The server has stopped.
+  /// Ends the sequence, because the server has stopped.
   func end() {
     let (waiting, _) = state.withLock { state in
       state.hasEnded = true

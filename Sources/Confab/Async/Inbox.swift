@@ -15,8 +15,8 @@ final class Inbox: Sendable {
     var end: Result<Void, ConfabError>?
     var isFull = false
     var waiting: CheckedContinuation<OwnedMessage?, any Error>?
-    /// The number of waits so far. The cancellation of a task that has got its message already may arrive when the next
-    /// task waits.
+    /// The number of waits so far. It identifies the current wait: a task that already has its message may still be
+    /// cancelled when the next task waits.
     var waits = 0
   }
   private let state = Mutex(State())

@@ -22,7 +22,7 @@ final class Assembly {
     /// Maximum compressed size of a message of ``maxMessageSize`` bytes: zlib's worst case for incompressible data,
     /// with any settings (deflate.c, deflateBound).
     let maxCompressedSize: Int
-    /// The share of one event loop.
+    /// Maximum memory for incomplete messages of one event loop.
     let maxUnfinished: Int
 
     init(_ configuration: Configuration) {

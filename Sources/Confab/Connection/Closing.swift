@@ -19,7 +19,7 @@ final class Ending {
 }
 
 extension Connection {
-  /// How long a peer that broke the protocol gets for its side of the closing handshake.
+  /// Time for the closing handshake with a peer that has violated the protocol.
   static let failureTimeout = Duration.milliseconds(300)
 
   /// Begins the closing handshake. The close frame is sent after the backlog, or at once if the backlog is discarded.
@@ -39,7 +39,8 @@ extension Connection {
     loop.turn.schedule(self)
   }
 
-  /// Closes the connection with 1013, because the client has too much unread. Drops it if it is closing already.
+  /// Closes the connection with 1013, because the client's backlog exceeds the limit. Drops it if it is closing
+  /// already.
   func evict() {
     let reason = "more than \(loop.backlogLimit) bytes unread"
     note(.tooFarBehind, reason)
@@ -79,7 +80,7 @@ extension Connection {
     return true
   }
 
-  /// Closes the connection because of what the peer has sent. Returns false to end it with the close frame at once.
+  /// Closes the connection because of invalid data from the peer. Returns false to end it with the close frame at once.
   func fail(_ rejection: RejectionReason, _ code: CloseCode, _ reason: String) -> Bool {
     note(rejection, reason)
     writeBeforeClose()
@@ -97,7 +98,7 @@ extension Connection {
     let code =
       payload.count < 2 ? CloseCode.noStatus : CloseCode(rawValue: UInt16(payload[0]) << 8 | UInt16(payload[1]))
     let reason = String(validating: payload.dropFirst(2), as: UTF8.self)
-    // lws lets these through: it knows only codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
+    // lws accepts these, because it checks only codes below 3000 (lib/roles/ws/ops-ws.c, lws_ws_rx_sm).
     if payload.count == 1 || code.rawValue >= 5000 { return fail(.protocolError, .protocolError, "bad close code") }
     guard let reason else { return fail(.notUtf8, .invalidPayload, "close reason that is not UTF-8") }
     writeBeforeClose()

@@ -4,7 +4,7 @@ internal import Synchronization
 ///
 /// A reference may be kept and passed to other threads, but all calls must be made on the thread of its ``loop``. From
 /// elsewhere use `connection.loop.execute { connection.send(...) }`. Calls on another thread trap, also after the loop
-/// has ended. After ``Handler/closed(_:_:)``, calls have no effect, and their results say so.
+/// has ended. After ``Handler/closed(_:_:)``, calls have no effect, and report this in their results.
 public final class Connection: @unchecked Sendable {
   // @unchecked: every stored variable is used on the loop's thread only. Each public call checks the thread.
 
@@ -18,8 +18,8 @@ public final class Connection: @unchecked Sendable {
     set { onLoop { storedContext = newValue } }
   }
   var storedContext: AnyObject?
-  /// The object of a handler of this package, a chat's for example, so that ``context`` is the application's. Loop
-  /// thread only. Released with the connection.
+  /// The object of a handler of this package, such as the chat's. ``context`` is left to the application. Loop thread
+  /// only. Released with the connection.
   package var handlerState: AnyObject?
 
   // An idle connection consists of this object and lws's memory for it. The order of the members leaves no gaps. Each
@@ -40,7 +40,7 @@ public final class Connection: @unchecked Sendable {
   var state = ReadyState.open
   /// The messages for this client alone.
   var writing = Writing()
-  /// How messages are compressed; nil if they are not.
+  /// The agreed compression of messages; nil without compression.
   let compression: Compression?
   var activity = Activity()
   /// The index in ``ConnectionTable/all``.
@@ -108,15 +108,15 @@ public final class Connection: @unchecked Sendable {
   /// Makes this connection a reader of `log`: it gets all messages that are appended from now on. A connection may
   /// read several logs. It gets the messages of each log in order, and those of different logs in any order.
   ///
-  /// Returns whether the connection reads the log. It does not if it is closing, or if it reads
+  /// Returns whether the connection reads the log. Returns false if the connection is closing, or if it reads
   /// ``Configuration/maxRoomsPerConnection`` other logs.
   @discardableResult
   public func join(_ log: BroadcastLog) -> Bool {
     onLoop { state == .open && (memberships.contains(log) || joinLog(log)) }
   }
 
-  /// Leaves a log, if the connection has joined it. Messages that were appended before are still delivered. A
-  /// connection with more than ``Configuration/maxBacklog`` of unread ones is closed with 1013.
+  /// Leaves a log, if the connection has joined it. Messages that were appended before are still delivered. If more
+  /// than ``Configuration/maxBacklog`` bytes are unread, the connection is closed with 1013.
   public func leave(_ log: BroadcastLog) {
     onLoop { if state == .open, let fanout = memberships.fanout(of: log) { leaveLog(fanout) } }
   }

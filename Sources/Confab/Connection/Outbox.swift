@@ -1,4 +1,5 @@
-/// Messages for one connection alone. Each follows everything that was in the connection's log when it was queued.
+/// Messages for one connection alone. Each is sent after all bytes that were in the connection's log when it was
+/// queued.
 final class Outbox {
   private var queue = SegmentQueue()
   private var position = 0

@@ -42,12 +42,12 @@ extension Connection {
       state = .open
       (storedContext, handlerState) = (acceptance.context, acceptance.handlerState)
       noteActivity()
-      // Before the response: a client that has it must receive everything that is published from then on, on any loop.
-      // The handler's own messages are written when the turn ends.
+      // The handler is called before the response is sent: a client with the response must receive everything that is
+      // published from then on, on any loop. The handler's own messages are written when the turn ends.
       loop.opened(self, Request(pending.request))
       let answer = pending.answer.dropLast(2) + Array(acceptance.headerLines.utf8) + pending.answer.suffix(2)
       guard socket.write(answer.span) == .taken else {
-        // The client has gone, and its socket is not polled: nothing else ends it.
+        // The client has gone. Its socket is not polled, so the connection must be ended here.
         state = .closing
         discardBacklog()
         return socket.kill()

@@ -2,7 +2,7 @@
 struct Receiving {
   /// The incomplete message, or the complete one that waits for delivery.
   fileprivate var assembly: Assembly?
-  /// Whether lws may have overwritten what it receives, see ``Connection/receive(_:_:)``.
+  /// Whether lws may have overwritten the received bytes, see ``Connection/receive(_:_:)``.
   fileprivate var mayBeOverwritten = true
 }
 
@@ -114,7 +114,7 @@ extension Connection {
     if memberships.arePressed || isFarBehind { loop.reads.pause(self) }
   }
 
-  /// Notes that lws has received the handshake from this server, which has made a copy of what followed.
+  /// Notes that the server has handed lws the handshake with a copy of the bytes that followed, which stays intact.
   func hasIntactInput() { receiving.mayBeOverwritten = false }
 
   /// Called before the poll after the handshake has arrived. A client whose authorization is pending is not read.

@@ -30,7 +30,7 @@ extension Connection {
     return sum
   }
 
-  /// Whether so much is unread that the client is not read until it has caught up: half of the limit for eviction.
+  /// Whether the backlog exceeds half of the limit for eviction. Then the server does not read from the client.
   var isFarBehind: Bool {
     if writing.outbox == nil && !memberships.areApart { return false }
     return backlog > loop.backlogLimit / 2
@@ -77,11 +77,11 @@ extension Connection {
   // MARK: The logs and the outbox
   //
   // A connection with one log reads it up to each message's mark in the outbox. Marks in several logs would take memory
-  // for each message and log. So the outbox of a connection with several logs has no marks: what is unread in the logs is
-  // copied before a message, and nothing is read from them until the outbox has been sent.
+  // for each message and log. So the outbox of a connection with several logs has no marks: the unread bytes of the
+  // logs are copied to the outbox before a message, and the logs are not read until the outbox has been sent.
   //
-  // While a connection with several logs has an outbox, or has been sent only a part of a message of one log, it has its
-  // own cursor in all of them. So no group writes to it then.
+  // A connection with several logs has its own cursor in each of them while it has an outbox, or while one message is
+  // partly sent. So no group writes to it then.
 
   /// Makes the connection a reader of another log. Returns false at the limit.
   func joinLog(_ log: BroadcastLog) -> Bool {
@@ -111,10 +111,10 @@ extension Connection {
     fanout.remove(self)
   }
 
-  /// Whether ``Configuration/maxTotalBacklog`` allows to copy what is unread in several logs.
+  /// Whether ``Configuration/maxTotalBacklog`` allows copying the unread bytes of several logs.
   var mayCopyUnread: Bool { !memberships.areSeveral || memberships.unread(upTo: end) <= loop.backlogMemory }
 
-  /// Makes everything that was appended to the logs precede the next message in the outbox. Returns its mark.
+  /// Makes the bytes that were appended to the logs precede the next message in the outbox. Returns the message's mark.
   private func markEnd() -> Int {
     guard memberships.areSeveral else { return setApartAtEnd() ?? 0 }
     copyUnfinished()
@@ -123,13 +123,13 @@ extension Connection {
     return 0
   }
 
-  /// Copies the rest of a message of which a part has been sent, so that it is sent first.
+  /// Copies the rest of a partly sent message to the outbox, so that it is sent first.
   private func copyUnfinished() {
     if writing.outbox == nil, let unfinished = memberships.unfinished { copyUnread(of: unfinished) }
   }
 
-  /// Gives the connection its own cursor in a log, because its socket is full. The next bytes must be those that follow
-  /// in this log, so it gets its own cursor in all logs.
+  /// Gives the connection its own cursor in a log, because its socket is full. The next bytes must continue this log,
+  /// so the connection gets its own cursor in all logs.
   func setApart(in fanout: Fanout) {
     if memberships.areSeveral { forEachFanout { $0.setApart(self) } } else { fanout.setApart(self) }
   }
@@ -143,7 +143,7 @@ extension Connection {
     }
   }
 
-  /// Gives the connection its own cursor in a log, and copies what is unread there to the outbox, which has no marks.
+  /// Gives the connection its own cursor in a log, and copies the log's unread bytes to the outbox, which has no marks.
   private func copyUnread(of fanout: Fanout) {
     fanout.setApart(self)
     let outbox = writing.outbox ?? Outbox()
@@ -157,7 +157,7 @@ extension Connection {
     writing.outbox = outbox.count > 0 ? outbox : nil
   }
 
-  /// Removes the marks in the only log, by copying what is unread before them to the outbox.
+  /// Removes the marks in the only log, by copying the unread bytes before them to the outbox.
   private func removeMarks(in fanout: Fanout) {
     guard writing.outbox != nil else { return }
     let rest = Outbox()
@@ -176,7 +176,7 @@ extension Connection {
     return fanout.form.end
   }
 
-  /// Reads no log beyond its end. Returns the end of the only log; the maximum if there is none, or were several.
+  /// Ends reading at the current ends of the logs. Returns the end of the only log; the maximum for no log or several.
   func endOfLogs() -> Int {
     guard memberships.areSeveral else { return setApartAtEnd() ?? .max }
     _ = markEnd()
@@ -186,7 +186,7 @@ extension Connection {
 
   private enum Source { case log(Fanout), outbox }
 
-  /// How far a log is read.
+  /// Limit up to which a log is read.
   enum Extent {
     /// Up to the position of the fan-out's group.
     case group
@@ -228,13 +228,13 @@ extension Connection {
 
   // MARK: Writing
 
-  /// Writes what was scheduled, at the end of the turn.
+  /// Writes the scheduled backlog, at the end of the turn.
   func writeScheduled() {
     writing.unschedule()
     if writeBacklog(), state == .closing { requestWritable() }
   }
 
-  /// Writes what can be written now, and returns whether nothing is left. Called when the turn has ended, or when the
+  /// Writes as much as possible now. Returns whether nothing is left. Called when the turn has ended, or when the
   /// socket is writable. The time counts for the client's address.
   func writeBacklog() -> Bool { loop.working(for: self) { writeNext() } }
 
@@ -256,8 +256,8 @@ extension Connection {
     return false
   }
 
-  /// Writes what the turn has queued, as far as the socket takes it, before the connection ends because of the peer's
-  /// close frame or error. A close frame is sent after it, and nothing may be written from then on.
+  /// Writes the messages queued in this turn, as far as the socket takes them, before the connection ends because of
+  /// the peer's close frame or error. After the server's close frame, nothing may be written.
   func writeBeforeClose() {
     guard let socket, state == .open else { return }
     forEachFanout { $0.setApart(self) }

@@ -12,8 +12,8 @@ extension EventLoop {
     }
   }
 
-  /// Reads a socket for requests, the first of them until `deadline`. Where TLS is used lws reads them, because it
-  /// decrypts. `peer` is the address that the kernel reports, or the one in the PROXY header.
+  /// Reads requests from a socket. The first request must arrive before `deadline`. With TLS, lws reads the requests,
+  /// because it decrypts. `peer` is the address that the kernel or the PROXY header reports.
   func readRequests(
     _ socket: StreamSocket, _ peer: SocketAddress, isProxied: Bool, _ ticket: Admission.Ticket, deadline: UInt64
   ) {

@@ -7,7 +7,7 @@ final class FileTransfer {
     /// Length of the body; nil if it ends with the connection.
     var bodyLength: Int?
 
-    /// Keeps the header lines that are right for the client. Nil if the bytes are not an HTTP response.
+    /// Keeps the header lines that the client should get. Returns nil if the bytes are not an HTTP response.
     init?(_ bytes: some Sequence<UInt8>) {
       let all = String(decoding: Array(bytes), as: UTF8.self).parts(separatedBy: "\n").map(\.withoutReturn)
       guard let status = all.first, status.utf8.starts(with: "HTTP/1.".utf8) else { return nil }
@@ -50,7 +50,7 @@ final class FileTransfer {
     poll!.wait(for: .input)
   }
 
-  /// Reads on: the client takes more.
+  /// Continues reading, because the client can take more.
   func goOn() { if isOpen { poll!.wait(for: .input) } }
 
   private func read() {

@@ -3,7 +3,7 @@
 
 /// A connection that a trusted proxy has made.
 struct Proxied {
-  /// The address that the connection is from: the proxy's, or the one in its PROXY header.
+  /// The peer of the connection: the proxy, or the address in the PROXY header.
   let hop: SocketAddress
   /// The client of the last request.
   var client: SocketAddress
@@ -44,8 +44,8 @@ struct ProxiedSockets {
 extension [AddressRange] {
   /// Returns the client of a request that one of these proxies has forwarded with this X-Forwarded-For header: the
   /// rightmost address that is not a trusted proxy, or the leftmost one if all are. Addresses to the left of it are
-  /// ignored, because the client can forge them. Returns nil if the header has no address, or if one up to the client's
-  /// is unreadable.
+  /// ignored, because the client can forge them. Returns nil if the header has no address, or if the client's address
+  /// or an address to its right is unreadable.
   func client(forwardedFor header: String) -> SocketAddress? {
     var client: SocketAddress?
     for element in header.listElements.reversed() {
@@ -58,7 +58,7 @@ extension [AddressRange] {
 }
 
 extension SocketAddress {
-  /// An address as proxies write it, with or without a port.
+  /// Parses an address as proxies write it, with or without a port.
   fileprivate init?(forwarded text: String) {
     guard text.utf8.allSatisfy({ 0x20 < $0 && $0 < 0x7F }) else { return nil }
     var host = text.utf8[...]

@@ -49,7 +49,7 @@ package struct HeaderFields: Sendable {
     return joined
   }
 
-  /// Whether the list in a field has this element, in any case.
+  /// Returns whether the list in a field has this element, in any case.
   func list(_ name: String, has element: String) -> Bool {
     (self[name] ?? "").listElements.contains { $0.isSame(inAnyCaseAs: element) }
   }

@@ -12,11 +12,11 @@ final class HttpConnection: @unchecked Sendable {
     /// Sends ``output``, and then closes, or reads on.
     case answering
     case transferring(FileTransfer)
-    /// Has answered, and discards what the client still sends: closing at once could destroy the response.
+    /// The response is sent. Further data from the client is discarded: closing at once could destroy the response.
     case lingering
   }
 
-  /// Time at which the current phase has taken too long.
+  /// Deadline of the current phase.
   private(set) var deadline: HttpDeadline
   private let socket: StreamSocket
   private let peer: SocketAddress
@@ -78,7 +78,7 @@ final class HttpConnection: @unchecked Sendable {
     if case .reading = phase { read() }
   }
 
-  /// Returns whether something has been received.
+  /// Receives bytes. Returns whether any have arrived.
   private func receive() -> Bool {
     let scratch = loop.scratch
     switch socket.receive(into: scratch, limit: HttpConnection.readSize) {
@@ -150,7 +150,7 @@ final class HttpConnection: @unchecked Sendable {
     extendDeadline(by: HttpDeadline.file)
   }
 
-  /// Header lines of each response with a file.
+  /// Returns the header lines of each response with a file.
   private func lines(_ validators: Validators) -> [String] {
     validators.lines + ["Connection: \(keepsAlive ? "keep-alive" : "close")"]
   }
@@ -189,8 +189,8 @@ final class HttpConnection: @unchecked Sendable {
   /// Returns whether everything in ``output`` has been sent.
   private func flushPart() -> Bool { output.isEmpty || isSent(output.flush(to: socket)) }
 
-  /// Returns whether everything has been sent, when the kernel has taken `count` bytes. If that is nil, the client has
-  /// gone, and the connection ends.
+  /// Returns whether all output has been sent, when the kernel has taken `count` bytes. If `count` is nil, the client
+  /// has gone, and the connection ends.
   private func isSent(_ count: Int?) -> Bool {
     guard let count else {
       end()
@@ -220,7 +220,7 @@ final class HttpConnection: @unchecked Sendable {
     extendDeadline(by: loop.configuration.handshakeTimeout.milliseconds)
     // read() continues by itself, and limits the requests of a turn.
     if isReading { return }
-    // In another turn, because a client may have sent any number of requests.
+    // The next request is served in another turn, because a client may have sent any number of requests.
     wait(for: .nothing)
     loop.execute { [weak self] in self?.readOn() }
   }
@@ -268,7 +268,7 @@ final class HttpConnection: @unchecked Sendable {
 
 extension HttpConnection {
   /// Sends the response header section that lws has made for a file, and the part of the body that came with it.
-  /// Returns false if no more is wanted now, or ever.
+  /// Returns false if the caller must stop sending, for now or finally.
   func send(_ head: FileTransfer.Head, _ validators: Validators, _ body: Span<UInt8>) -> Bool {
     if head.bodyLength == nil { keepsAlive = false }
     var bytes = (head.lines + lines(validators)).headBytes
@@ -277,12 +277,12 @@ extension HttpConnection {
     return flushPart()
   }
 
-  /// Sends a part of the body. Returns false if no more is wanted now, or ever.
+  /// Sends a part of the body. Returns false if the caller must stop sending, for now or finally.
   func sendBody(_ body: Span<UInt8>) -> Bool {
     isSent(output.send(body, to: socket))
   }
 
-  /// Called when lws has sent the file. The part of it that is left here is still sent.
+  /// Called when lws has sent the file. The rest of the output is still sent.
   func fileWasRead(isWhole: Bool) {
     guard case .transferring = phase else { return }
     guard isWhole else { return end() }

@@ -2,7 +2,7 @@
 struct HttpDate: Equatable, Sendable {
   let seconds: Int64
 
-  /// The times of the years 1000 to 9999, which the format can hold. File systems keep others as well.
+  /// The times of the years 1000 to 9999, which the format can hold. Times of files may lie outside.
   private static let range: ClosedRange<Int64> = -30_610_224_000...253_402_300_799
 
   /// - Parameter seconds: times beyond the format's range become its nearest bound.

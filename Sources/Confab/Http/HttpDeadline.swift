@@ -8,7 +8,7 @@ struct HttpDeadline {
   static let idle: UInt64 = 5_000
   /// Time without progress after which a client is dropped: for a file, and for a response in memory.
   static let (file, answer): (UInt64, UInt64) = (120_000, 5_000)
-  /// Time of lingering, in all and without data from the client.
+  /// Maximum time of lingering: in total, and without data from the client.
   private static let (linger, silence): (UInt64, UInt64) = (30_000, 5_000)
 
   init(_ time: UInt64) { self.time = time }

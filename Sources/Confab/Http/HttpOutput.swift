@@ -7,7 +7,7 @@ struct HttpOutput {
 
   init(_ bytes: [UInt8] = []) { self.bytes = bytes }
 
-  /// Sends what is left. Returns how many bytes the kernel has taken; nil if the connection is broken.
+  /// Sends the rest. Returns how many bytes the kernel has taken; nil if the connection is broken.
   mutating func flush(to socket: StreamSocket) -> Int? {
     guard let count = socket.send(bytes.span.extracting(sent..<bytes.count)) else { return nil }
     sent += count
@@ -15,7 +15,7 @@ struct HttpOutput {
     return count
   }
 
-  /// Sends `part`, and keeps what the kernel does not take. Everything before must have been sent.
+  /// Sends `part`, and keeps the bytes that the kernel does not take. All earlier bytes must have been sent.
   mutating func send(_ part: Span<UInt8>, to socket: StreamSocket) -> Int? {
     precondition(isEmpty)
     guard let count = socket.send(part) else { return nil }

@@ -43,7 +43,7 @@ package struct HttpRequest: Sendable {
   }
 }
 
-/// Why a request header section is malformed. The client gets the status of `rejection`, 400 by default.
+/// Error of a malformed request header section. The client gets the status of ``reason``, 400 by default.
 package struct RequestError: Error, Equatable {
   package let reason: RejectionReason
   package let detail: String

@@ -3,7 +3,7 @@ final class OpenFile {
   private var descriptor: Int32
   let validators: Validators
   let size: Int
-  /// The end of its name, from the last dot on, in lower case; empty if it has none.
+  /// The end of the file's name, from the last dot on, in lower case; empty without a dot.
   let suffix: String
 
   /// Nil unless `path` is a regular file that may be read.

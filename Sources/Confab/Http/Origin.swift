@@ -4,7 +4,7 @@ struct Origin: Equatable {
   let host: String
   let port: Int
 
-  /// Returns nil if the text is not an origin. `null` is not one.
+  /// Returns nil if the text is not an origin, like `null`.
   init?(_ text: String) {
     let parts = text.parts(separatedBy: ":", maxSplits: 1)
     guard parts.count == 2, String(parts[0]).isToken, parts[1].begins(with: "//"),
@@ -91,8 +91,8 @@ struct OriginPolicy {
     return listensOnLoopbackOnly ? origin.isLoopback : isOwn(origin, host: host)
   }
 
-  /// Returns whether the origin is in the list by name, or is the server's own. Only then cookies are a proof of what the
-  /// user wants: a browser sends them for every page.
+  /// Returns whether the origin is in the list by name, or is the server's own. Only then do cookies show the user's
+  /// intent: a browser sends them for every page.
   func admitsByName(_ origin: String?, host: String?) -> Bool {
     guard let origin = origin.flatMap({ Origin($0) }) else { return false }
     // Another name for a loopback address may be a trick (DNS rebinding).

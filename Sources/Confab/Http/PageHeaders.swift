@@ -1,6 +1,7 @@
 /// Headers of responses with a file.
 enum PageHeaders {
-  /// They are what lws calls best practices, and allow the manifest of an installable page, which lws's own list forbids.
+  /// The headers that lws calls best practices, with permission for the manifest of an installable page, which lws's
+  /// own list forbids.
   static let all = [
     (
       "content-security-policy",
@@ -13,7 +14,7 @@ enum PageHeaders {
   /// The Cache-Control value that lws makes of the settings of the mounts.
   static let cacheControl = "must-revalidate, private, max-age=1"
 
-  /// The lines of a response with status 304, before those of the file.
+  /// The lines of a response with status 304, before the lines of the file.
   static let notModified =
     ["HTTP/1.1 304 Not Modified", "Cache-Control: \(cacheControl)"] + all.map { "\($0.0): \($0.1)" }
 }

@@ -3,8 +3,8 @@ struct ProxyHeader {
   enum State {
     /// The header is incomplete: at least this many more bytes belong to it.
     case needs(Int)
-    /// The header is complete, with the client's address; nil if the proxy speaks for itself, or if the client has no
-    /// IP address.
+    /// The header is complete, with the client's address; nil if the proxy connects on its own behalf, or if the client
+    /// has no IP address.
     case whole(SocketAddress?)
     /// The header is malformed, with a description of the error.
     case malformed(String)

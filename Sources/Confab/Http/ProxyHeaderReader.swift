@@ -16,7 +16,7 @@ final class ProxyHeaderReader {
     (self.socket, self.peer, self.ticket, self.deadline, self.loop) = (socket, peer, ticket, deadline, loop)
   }
 
-  /// Reads what has arrived of the header, and nothing that follows it.
+  /// Reads the available bytes of the header, but not beyond its end.
   func read() {
     let scratch = loop.scratch
     while case .needs(let count) = header.state {
@@ -44,7 +44,7 @@ final class ProxyHeaderReader {
     }
   }
 
-  /// Drops the connection. The client is unknown, so nothing is answered.
+  /// Drops the connection without a response, because the client is unknown.
   func fail(_ reason: String) {
     loop.admission.rejections.note(.badProxyHeader, peer.endpoint, reason)
     end()

@@ -1,5 +1,5 @@
-/// Decides what a request gets: a WebSocket, a file, a response, or a rejection. The status of a rejection is that of its
-/// reason, see ``RejectionReason/status``.
+/// Decides what a request gets: a WebSocket, a file, a response, or a rejection. The status of a rejection is that of
+/// its reason, see ``RejectionReason/status``.
 struct RequestCheck {
   let loop: EventLoop
   let source: RequestSource
@@ -17,7 +17,7 @@ struct RequestCheck {
 
   enum Decision {
     case upgrade(Authorization)
-    /// The request is for a file, if there is one.
+    /// The request is for a file, which may not exist.
     case serve
     case answer(Response)
   }
@@ -99,7 +99,7 @@ struct RequestCheck {
     throw rejection
   }
 
-  /// Checks what every request must satisfy. Bodies are not accepted.
+  /// Checks the requirements for every request. Bodies are not accepted.
   private func checkRequest() throws(Rejection) {
     let configuration = loop.configuration
     guard http.method != .other else { throw RequestCheck.methodNotAllowed }
@@ -128,7 +128,7 @@ struct RequestCheck {
     do throws(RequestError) { return try http.body() } catch { throw Rejection(error.reason, error.detail) }
   }
 
-  /// Checks what an opening handshake must have (RFC 6455, section 4.2.1).
+  /// Checks the requirements for an opening handshake (RFC 6455, section 4.2.1).
   private func checkHandshake() throws(Rejection) {
     func bad(_ detail: String) -> Rejection { Rejection(.badRequest, detail) }
     guard http.method == .get else { throw bad("a handshake must be a GET") }

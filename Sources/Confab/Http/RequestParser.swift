@@ -1,8 +1,8 @@
 /// Reads HTTP/1 requests from the bytes of a connection: their request header sections (RFC 9112, sections 2 to 5).
 ///
 /// It looks at each byte once, and rejects a line as soon as one of its bytes is wrong. It accepts what h11 accepts,
-/// except folded lines, which may be rejected (RFC 9112, section 5.2), and targets that are not paths. `test_request_parser.py`
-/// compares the two.
+/// except folded lines, which may be rejected (RFC 9112, section 5.2), and targets that are not paths.
+/// `test_request_parser.py` compares the two.
 package struct RequestParser {
   /// Maximum number of bytes of a request header section.
   private let limit: Int
@@ -15,7 +15,7 @@ package struct RequestParser {
   private struct Head {
     let method: HttpRequest.Method
     let minorVersion: Int
-    /// Relative to ``start``, as names and values are.
+    /// Relative to ``start``, like the ranges of names and values.
     let target: Range<Int>
     var fields: [(name: Range<Int>, value: Range<Int>)] = []
   }
@@ -36,7 +36,7 @@ package struct RequestParser {
   /// Whether the request that has begun, or is rejected, is a HEAD.
   var isHead: Bool { head?.method == .head }
 
-  /// The path of that request, if it is known.
+  /// The path of the request that has begun, or is rejected; nil if it is unknown.
   var path: String? { head.flatMap { try? target(of: $0).path } }
 
   /// Takes the bytes that follow the last request.

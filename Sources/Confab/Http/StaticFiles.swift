@@ -7,8 +7,8 @@ enum Found {
 }
 
 extension [Mount] {
-  /// Returns what a request for `path` gets: a file that is in the mount's folder after all links are followed. No part
-  /// of the path may begin with a dot.
+  /// Searches for the file at `path`. The file must be in the mount's folder after all links are followed. No part of
+  /// the path may begin with a dot.
   func find(_ path: String) -> Found {
     guard let (root, file) = locate(path), let found = resolvedPath(file), found.isWithin(root) || found == root else {
       return .nothing

@@ -25,7 +25,7 @@ struct Validators: Sendable {
     return date.map { modified.seconds <= $0.seconds } == true ? .notModified : .passed
   }
 
-  /// Whether the tag is in a list. A tag that a proxy has put in quotes again counts, too.
+  /// Returns whether the tag is in a list. A tag that a proxy has put in quotes again counts, too.
   private func matches(_ list: String, isWeak: Bool) -> Bool {
     list.listElements.contains { element in
       if element == "*" { return true }

@@ -23,7 +23,7 @@ final class Admission: Sendable {
     trustedProxies = configuration.trustedProxies.compactMap { AddressRange($0) }
     rejections = RejectionLog(configuration.logger)
     if limit < configuration.maxConnections {
-      // The default is not worth a warning: the operator has not asked for that number.
+      // The default does not cause a warning, because the operator has not asked for it.
       let isAsked = configuration.maxConnections != Configuration().maxConnections
       configuration.logger.log(
         level: isAsked ? .warning : .info,
@@ -50,22 +50,22 @@ final class Admission: Sendable {
       self.init(rawValue: (network.hashValue & Int(Int32.max)) << 32 | (index + 1))
     }
     init(rawValue: Int) { self.rawValue = rawValue }
-    /// A number of 31 bits that the connections of one address share. The index in the table is given to another address
-    /// later, this is not.
+    /// A number of 31 bits that the connections of one address share. Unlike the index in the table, it is not given to
+    /// another address later.
     var address: Int { rawValue >> 32 }
     /// The ticket of connections without limits of rates and addresses.
     static let exempt = Ticket(rawValue: -1)
     var isExempt: Bool { rawValue == Ticket.exempt.rawValue }
     /// The index in the table of addresses.
     fileprivate var index: Int { (rawValue & Int(UInt32.max)) - 1 }
-    /// The ticket of sockets that are not counted: those that the server itself hands to lws, and those that lws has not
-    /// taken over. lws has nil for it.
+    /// The ticket of sockets that are not counted: sockets that the server itself hands to lws, and sockets that lws
+    /// has not taken over. lws stores it as nil.
     static let `internal` = Ticket(rawValue: 0)
     var isInternal: Bool { rawValue == Ticket.internal.rawValue }
   }
 
-  /// Admits a connection, or returns why it is rejected. A trusted proxy's connection does not count for an address
-  /// until its client is known.
+  /// Admits a connection, or throws its rejection. A trusted proxy's connection does not count for an address until its
+  /// client is known.
   func admit(_ peer: SocketAddress) throws(Rejection) -> Ticket {
     accepted.wrappingAdd(1, ordering: .relaxed)
     let left = descriptors - descriptorsOfFiles.load(ordering: .relaxed)
@@ -99,9 +99,9 @@ final class Admission: Sendable {
     return exchanged
   }
 
-  /// Reserves the descriptors of a response with a file, out of those for connections, until ``returnDescriptors()``.
-  /// Returns false if too few are left, or if files would use more than a quarter of them: downloads that clients let
-  /// stall must not take the descriptors of connections.
+  /// Reserves descriptors for a response with a file, until ``returnDescriptors()``. They are taken from the
+  /// descriptors for connections. Returns false if too few are left, or if files would use more than a quarter of them:
+  /// stalled downloads must not take the descriptors of connections.
   func takeDescriptors() -> Bool {
     let taken = descriptorsOfFiles.wrappingAdd(Admission.descriptorsOfFile, ordering: .relaxed).newValue
     let most = max(8 * Admission.descriptorsOfFile, descriptors / 4)

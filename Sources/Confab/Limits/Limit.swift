@@ -20,7 +20,7 @@ public struct Limit<Settings>: Sendable {
   package let value: Value
 
   package enum Value: @unchecked Sendable {
-    // @unchecked: key paths of a struct's variables hold nothing.
+    // // @unchecked: key paths of a struct's variables capture no values.
     case count(WritableKeyPath<Settings, Int>, ClosedRange<Int>)
     case bytes(WritableKeyPath<Settings, Int>, ClosedRange<Int>)
     case time(WritableKeyPath<Settings, Duration>, ClosedRange<Duration>)
@@ -49,7 +49,7 @@ public struct Limit<Settings>: Sendable {
     }
   }
 
-  /// Returns what is wrong with the limit's value in `settings`; nil if the value is valid.
+  /// Returns the problem with the limit's value in `settings`; nil if the value is valid.
   package func problem(in settings: Settings) -> Problem? {
     let range: String
     switch value {

@@ -12,7 +12,7 @@ final class RateMeter {
     pings = TokenBucket(rate: configuration.maxPingRate, now: now)
   }
 
-  /// Minimum number of bytes that a fragment counts for, because an empty one takes as much time as a message.
+  /// Minimum number of bytes that a fragment counts for, because an empty fragment takes as much time as a message.
   static let minFragment = 8 << 10
 
   /// Counts a piece of a message. Returns the rate that it exceeds, if any.

@@ -1,11 +1,11 @@
-/// Why a request, or a connection without one, is rejected, and how it is answered.
+/// Rejection of a request, or of a connection before its first request: the reason and the response.
 struct Rejection: Error {
   let reason: RejectionReason
   let detail: String
-  /// The status of the response, unless the rejection has one.
+  /// The status of the response; nil means the status of ``reason``.
   var status: Int?
   var headers: [String: String] = [:]
-  /// The response, unless it is made from the detail.
+  /// The response; nil means a response with ``detail`` as its text.
   var response: Response?
 
   init(
@@ -21,7 +21,7 @@ struct Rejection: Error {
 }
 
 extension EventLoop {
-  /// Counts and logs why a request is rejected. Returns the response.
+  /// Counts and logs a rejection. Returns the response.
   func reject(_ rejection: Rejection, _ client: SocketAddress?, path: String?) -> Response {
     admission.rejections.note(
       rejection.reason, client?.endpoint ?? "a peer that has gone", path: path, rejection.detail)

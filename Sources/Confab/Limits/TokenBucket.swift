@@ -12,7 +12,7 @@ package struct TokenBucket {
   ///
   /// - Parameters:
   ///   - rate: tokens per second; 0 means no limit.
-  ///   - burst: tokens at once. The default is those of one second.
+  ///   - burst: tokens at once. The default is the number of tokens per second.
   ///   - now: the current time.
   package init(rate: Int, burst: Int? = nil, now: UInt64) {
     self.rate = Int32(clamping: rate)
@@ -30,7 +30,7 @@ package struct TokenBucket {
     return delay(until: 0)
   }
 
-  /// Takes `count` tokens and returns nil if there are as many. Otherwise takes none and returns the time until there
+  /// Takes `count` tokens and returns nil, if they are available. Otherwise takes none and returns the time until they
   /// are.
   package mutating func takeIfAvailable(_ count: Int, now: UInt64) -> UInt64? {
     if rate == 0 { return nil }

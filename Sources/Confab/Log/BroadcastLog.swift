@@ -11,7 +11,7 @@ public final class BroadcastLog: Sendable {
     /// Whether another component orders the messages, see ``BroadcastLog/keepOrder()``.
     var isOrderKept = false
     var uncompressed = FrameLog()
-    /// The same messages in compressed form, one for each form that has had readers.
+    /// The messages in compressed form, for each compression that has had readers.
     var compressed: [(compression: Compression, frames: FrameLog)] = []
   }
   private let state = Mutex(State())
@@ -19,7 +19,7 @@ public final class BroadcastLog: Sendable {
   private let pressedForms = Atomic(0)
   private let hasCompressedForms = Atomic(false)
 
-  /// An empty log without readers.
+  /// Creates an empty log without readers.
   public init() {}
 
   deinit {
@@ -43,7 +43,8 @@ public final class BroadcastLog: Sendable {
   /// Appends text, as ``append(_:)-(Message)`` does.
   public func append(_ text: String) { append(OwnedMessage(text)) }
 
-  /// Appends a message whose compressed forms have been made. A form that has been added since gets it uncompressed.
+  /// Appends a message whose compressed forms have been made. A form that has been added since gets the uncompressed
+  /// message.
   package func append(_ message: Message, compressed forms: CompressedForms?) {
     state.withLock { append(message, forms, to: &$0) }
   }
@@ -79,8 +80,8 @@ public final class BroadcastLog: Sendable {
   /// The payloads of a message in the compressed forms of a log.
   package struct CompressedForms { fileprivate let payloads: [Compression: [UInt8]] }
 
-  /// Compresses a message into the forms that have readers; nil if there are none. This takes long: a caller with a
-  /// lock of its own should do it before taking the lock.
+  /// Compresses a message into the forms that have readers; nil if there are none. Compression is slow, so callers
+  /// should compress before they take a lock.
   package func compressedForms(of message: Message) -> CompressedForms? {
     guard hasCompressedForms.load(ordering: .relaxed) else { return nil }
     var payloads: [Compression: [UInt8]] = [:]
@@ -123,7 +124,7 @@ public final class BroadcastLog: Sendable {
   // MARK: Pressure
 
   /// Whether a reader of any form cannot keep up, so that publishers should pause. This happens with several event
-  /// loops, when one has more to write than another appends.
+  /// loops, if one loop writes more slowly than another appends.
   var isPressed: Bool { pressedForms.load(ordering: .relaxed) > 0 }
 
   /// Calls `body`, and updates ``isPressed``.

@@ -11,7 +11,7 @@ struct FrameLog {
   /// The number of messages appended so far.
   private var count = 0
   private var readers: [Reader] = []
-  /// Whether all readers have been notified of growth since one last called ``takeExtent()``.
+  /// Whether all readers have been notified of growth since a reader last called ``takeExtent()``.
   private var isGrowthKnown = false
   /// Bytes of the queue that ``Backlogs/bytes`` includes.
   private var counted = 0
@@ -63,8 +63,8 @@ struct FrameLog {
     releaseUnread()
   }
 
-  /// Reports that `reader` has read up to `position`. The log becomes pressed when a reader is more than `limit` behind
-  /// the end, and is relieved when all readers are at most half of that behind.
+  /// Reports that `reader` has read up to `position`. The log becomes pressed when a reader is more than `limit` bytes
+  /// behind the end. It is relieved when all readers are at most `limit` / 2 behind.
   mutating func note(_ reader: any LogReader, at position: Int, limit: Int) {
     self.limit = limit
     for index in readers.indices where readers[index].reader === reader { readers[index].position = position }
@@ -89,7 +89,7 @@ struct FrameLog {
 
   // MARK: Cursors
 
-  /// Returns a new cursor at the end: it reads what is appended from now on.
+  /// Returns a new cursor at the end, which reads the bytes that are appended from now on.
   mutating func makeCursor() -> Cursor {
     queue.enter(at: queue.end)
     return Cursor(position: queue.end)

@@ -35,7 +35,7 @@ struct LogForm: Hashable {
     withFrames { $0.note(reader, at: position, limit: limit) }
   }
 
-  /// Returns a new cursor at the end: it reads what is appended from now on.
+  /// Returns a new cursor at the end, which reads the bytes that are appended from now on.
   func makeCursor() -> Cursor { withFrames { $0.makeCursor() } }
 
   /// Returns a second cursor at the position of `cursor`.
@@ -57,9 +57,10 @@ struct LogForm: Hashable {
 /// A reader that the log notifies. Both functions are called with the log's lock held: they must return at once and
 /// must not call the log.
 protocol LogReader: AnyObject, Sendable {
-  /// The log has grown. Called on the appending thread, once until a reader calls ``LogForm/takeExtent()``.
+  /// Handles that the log has grown. Called on the appending thread, once until a reader calls
+  /// ``LogForm/takeExtent()``.
   func logGrew()
-  /// The readers of the form are within the limit again, see ``FrameLog/note(_:at:limit:)``. Called on the thread that
-  /// noticed.
+  /// Handles that the readers of the form are within the limit again, see ``FrameLog/note(_:at:limit:)``. Called on the
+  /// thread that noticed this.
   func logRelieved()
 }

@@ -38,7 +38,7 @@ struct SegmentQueue {
   private var full: [Segment] = []
   /// The index of the first segment that is kept; those before it have been freed.
   private var head = 0
-  /// The segment after them. Frames are appended to it while they fit.
+  /// The segment after the full ones. Frames are appended to it while they fit.
   private var open = Segment(start: 0)
   /// The number of cursors after the last byte. They belong to the segment that the next byte goes to.
   private var cursorsAtEnd = 0
@@ -65,7 +65,7 @@ struct SegmentQueue {
     trim()
   }
 
-  /// Opens a new segment if the open one has no room for the next `count` bytes, at least one.
+  /// Opens a new segment if the open one has too little room for the next `count` bytes. `count` is at least 1.
   private mutating func makeRoom(for count: Int) {
     let used = open.bytes.count
     if used > 0 && used + count > Segment.limit {

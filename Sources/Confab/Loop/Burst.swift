@@ -1,7 +1,7 @@
 /// Decides how long to read before the received messages are written, so that one write takes a whole burst.
 ///
-/// After a turn that has received something, the sockets are polled once more: what other clients have sent meanwhile
-/// is written with it. lws on libuv does that poll in any case (lib/event-libs/libuv/libuv.c, lws_uv_idle).
+/// After a turn that has received something, the sockets are polled once more, so that messages which arrive meanwhile
+/// are written together. lws on libuv does this poll in any case (lib/event-libs/libuv/libuv.c, lws_uv_idle).
 struct Burst {
   /// Payload bytes after which a burst is written.
   private static let maxBytes = Segment.limit

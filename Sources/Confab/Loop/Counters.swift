@@ -1,7 +1,6 @@
 internal import Synchronization
 
-/// Counts of what an event loop has done. The loop counts without locks on its thread, and publishes a copy in each
-/// sweep.
+/// Counts of an event loop's work. The loop counts without locks on its thread, and publishes a copy in each sweep.
 struct Counters {
   var messages = 0
   var receivedBytes = 0
@@ -9,14 +8,14 @@ struct Counters {
   var sentBytes = 0
   /// Bytes in the outboxes of its connections.
   var outboxBytes = 0
-  /// Bytes of these that have been added to ``Backlogs/bytes``.
+  /// Bytes of ``outboxBytes`` that have been added to ``Backlogs/bytes``.
   fileprivate var countedOutboxBytes = 0
   /// Bytes in the outboxes and unread bytes of logs, as of the last sweep.
   fileprivate(set) var backlog = 0
   var latency = Latency()
-  /// Delay of the sweeps: that of the latest one, or of an earlier one, less a tenth for each sweep since.
+  /// Delay of the sweeps. A long delay decays by a tenth with each later sweep.
   var lag = Duration.zero
-  /// When the next sweep is due, in nanoseconds of ``monotonicTime()``. Nil when the loop does not run.
+  /// Time of the next sweep, in nanoseconds of ``monotonicTime()``. Nil when the loop does not run.
   fileprivate var sweepDue: UInt64?
 
   /// Time for which a sweep has been overdue.
@@ -41,9 +40,9 @@ extension Statistics {
 }
 
 extension EventLoop {
-  /// Maximum number of bytes that a client may be behind now: what ``Configuration/maxBacklog`` and
-  /// ``Configuration/maxTotalBacklog`` leave. All clients share the memory that is left, so those that take the most of
-  /// it are evicted first (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches").
+  /// Maximum backlog of a client at present: the smaller one of ``Configuration/maxBacklog`` and the memory that is
+  /// left of ``Configuration/maxTotalBacklog``. All clients share this memory, so clients with the largest backlogs are
+  /// evicted first (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches").
   var backlogLimit: Int { min(configuration.maxBacklog, backlogMemory) }
 
   /// Bytes of ``Configuration/maxTotalBacklog`` that are left.

@@ -103,7 +103,7 @@ public final class EventLoop: @unchecked Sendable {
   /// ``Configuration/maxPathLength``.
   package var maxPathLength: Int { configuration.maxPathLength }
 
-  /// Whether the cookies of a request may identify its user, because the origin of its page is allowed by name.
+  /// Returns whether the cookies of a request may identify its user, because the origin of its page is allowed by name.
   package func admitsCookies(of request: RequestHead) -> Bool {
     originPolicy.admitsByName(request[header: "origin"], host: request.http.host)
   }
@@ -127,7 +127,7 @@ public final class EventLoop: @unchecked Sendable {
     }
   }
 
-  /// Called before a poll: writes what timers and jobs have brought, and resumes reading.
+  /// Called before a poll: writes the output of timers and jobs, and resumes reading.
   private func beforePoll() {
     for connection in connections.takeJustOpened() { connection.handshakeWasRead() }
     if turn.endsBeforePoll { endTurn() }
@@ -165,8 +165,8 @@ public final class EventLoop: @unchecked Sendable {
 
   // MARK: Running
 
-  /// Where a loop runs: on its own thread, on the calling thread until it has ended, in the host's libuv loop, or in
-  /// steps.
+  /// The place where a loop runs: on its own thread, on the calling thread until it has ended, in the host's libuv
+  /// loop, or in steps.
   enum RunPlace { case ownThread, thisThread, host(HostLoop.Pointer), steps }
 
   /// Starts the loop. `whenEnded` is called last, on the loop's thread. Returns false if its thread cannot be made.
@@ -186,7 +186,8 @@ public final class EventLoop: @unchecked Sendable {
       ended: {
         unsafe self.runningHandler = Unstarted()
         self.publishLastCounters()
-        // The program may end before the thread does. Handlers also use OpenSSL, without TLS.
+        // OpenSSL's data must be freed now, because the program may end before the thread does. Handlers use OpenSSL
+        // even without TLS.
         Certificate.freeThreadData()
         self.jobs.end()
         if case .host = place { return }
@@ -216,7 +217,7 @@ public final class EventLoop: @unchecked Sendable {
     if !uv.isTurning && !uv.turn() { uv.end() }
   }
 
-  /// Frees a loop that was never started. Pending jobs of callers are not run; those of actors run elsewhere.
+  /// Frees a loop that was never started. Pending jobs of callers are not run; jobs of actors run on another thread.
   func discard() {
     for listener in listeners { listener.stop() }
     _ = jobs.close()

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// One log on one event loop: writes what is appended to it to the loop's members.
+/// One log on one event loop. Writes the appended messages to the loop's members.
 ///
 /// Members that keep up form the *group*: they share one cursor, and each gets one write for each segment. A member
 /// whose socket is full, or that has something else to be sent first, stands *apart* with its own cursor until it has
@@ -25,9 +25,9 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Time at which it was last scheduled.
   private let scheduledAt = Atomic<UInt64>(0)
   private var isRetired = false
-  /// The addresses whose debts grow by the time of the next flush: those that have sent messages on this loop.
+  /// The addresses whose debts grow by the time of the next flush, because they have sent messages on this loop.
   private var owners = DeliveryOwners()
-  /// The newest batch: what was appended before a flush, and may take several flushes to write.
+  /// The newest batch: bytes that were appended before a flush. Writing them may take several flushes.
   private var batch = 0..<0
   /// Whether a member has had other logs, too.
   var isSharedWithOthers = false
@@ -43,8 +43,8 @@ final class Fanout: LogReader, @unchecked Sendable {
   /// Position up to which the group has been written. Other members may catch up to it, and wait for the group there.
   var position: Int { cursor.position }
 
-  /// Whether the group has been sent the beginning of a message, and not its end. That is so only while the fan-out
-  /// writes, once a member has other logs, too: their messages must not come in between.
+  /// Whether the group has been sent only a part of a message. If a member has other logs, too, this is true only while
+  /// the fan-out writes: messages of other logs must not come in between.
   var isInsideMessage: Bool { form.read(cursor)?.beginsInsideMessage ?? false }
 
   /// Position before the newest batch.
@@ -64,8 +64,8 @@ final class Fanout: LogReader, @unchecked Sendable {
     loop.execute { loop.reads.checkPaused() }
   }
 
-  /// Writes what has been appended since the last flush. Called when the turn has ended. If that is much, the rest is
-  /// written after other connections have had their turn.
+  /// Writes the messages that were appended since the last flush. Called when the turn has ended. If they are large,
+  /// the rest is written after other connections have had their turn.
   func flush() {
     if isRetired { return }
     let start = owners.isEmpty ? 0 : monotonicTime()
@@ -155,7 +155,7 @@ final class Fanout: LogReader, @unchecked Sendable {
   func add(_ connection: Connection) {
     connection.memberships.add(self, form.makeCursor())
     insertApart(connection)
-    // It may be in the middle of a message of another log.
+    // The connection may be in the middle of a message of another log.
     if connection.memberships.areSeveral { return loop.turn.schedule(connection) }
     resume(connection)
   }

@@ -13,7 +13,7 @@ struct Fanouts {
 
   mutating func remove(_ fanout: Fanout) { fanouts[fanout.form] = nil }
 
-  /// Bytes that the members have not been sent. Visits only those that lag.
+  /// Bytes that the members have not been sent. Visits only members that lag.
   var unreadBytes: Int { fanouts.values.reduce(0) { $0 + $1.unreadBytes } }
 
   /// Evicts the members that are too far behind, also in logs that do not grow.

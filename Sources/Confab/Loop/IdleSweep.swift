@@ -1,6 +1,5 @@
-// Peers that have gone without closing. A silent peer is sent a ping, and its connection is dropped if nothing comes
-// back. A peer that reads slowly is not silent: while it acknowledges more of what was sent before, its pong may be
-// late.
+// Detection of peers that have gone without closing. An idle peer is sent a ping, and its connection is dropped if
+// nothing comes back. A peer that reads slowly is not idle: while it acknowledges earlier data, its pong may be late.
 //
 // Connections have no timers of their own. Each sweep looks at a part of them, and all are looked at within a fraction
 // of the shorter of the two timeouts.
@@ -23,7 +22,7 @@ final class IdleSweep {
   /// Sets the time of the sweep that begins.
   func begin(now: UInt64) { time = UInt32(truncatingIfNeeded: now) }
 
-  /// Sends pings to silent peers, and drops those that have not answered. `connections` returns the current table:
+  /// Sends pings to idle peers, and drops peers that have not answered. `connections` returns the current table:
   /// dropping a connection may remove it.
   func visit(_ connections: () -> ContiguousArray<Connection>) {
     let count = connections().count
@@ -57,22 +56,23 @@ struct Activity {
   fileprivate var time: UInt32 = 0
   /// Bytes that the peer had acknowledged when the kernel was last asked, modulo 2^32.
   fileprivate var acknowledged: UInt32 = 0
-  /// Whether a ping was sent since.
+  /// Whether a ping was sent since the last activity.
   fileprivate var isPinged = false
 }
 
-/// Milliseconds by which a message that is known here may look newer in the kernel's times: the kernel's clock goes on
-/// in ticks, and the loop's stands still while the machine is busy. The answer to a ping is newer by more.
-private func doubt(_ threshold: UInt64) -> UInt64 { min(250, threshold / 2) }
+/// Returns the maximum milliseconds by which the kernel may report a known message as newer: the kernel's clock
+/// advances in ticks, and the loop's clock stands still while the machine is busy. The answer to a ping is newer by
+/// more.
+private func clockTolerance(_ threshold: UInt64) -> UInt64 { min(250, threshold / 2) }
 
 extension Connection {
   /// Notes that the peer has sent something.
   func noteActivity() { (activity.time, activity.isPinged) = (loop.idleSweep.time, false) }
 
-  /// Returns for how many milliseconds the peer has sent nothing, and acknowledged nothing that it was sent. The kernel
-  /// is asked as well, because lws does not report pings, nor pongs without payload; but only if no message has arrived
-  /// for `threshold`. A peer that acknowledges bytes reads what precedes the ping. Acknowledging the ping alone only
-  /// shows that the peer's kernel is there, so an acknowledgement counts only while other bytes are outstanding.
+  /// Returns the milliseconds since the peer last sent or acknowledged data. lws does not report pings, nor pongs
+  /// without payload. So the kernel is asked as well, but only if no message has arrived for `threshold`. A peer that
+  /// acknowledges bytes reads the data before the ping. An acknowledgement of the ping alone only shows that the peer's
+  /// kernel is there, so acknowledgements count only while other bytes are outstanding.
   fileprivate func silence(atLeast threshold: UInt64) -> UInt64 {
     let now = loop.idleSweep.time
     let silence = UInt64(now &- activity.time)
@@ -80,16 +80,16 @@ extension Connection {
     let isReading = kernel.hasOutstanding && kernel.acknowledged != activity.acknowledged
     activity.acknowledged = kernel.acknowledged
     let known = isReading ? 0 : UInt64(kernel.silence)
-    guard known + doubt(threshold) < silence else { return silence }
+    guard known + clockTolerance(threshold) < silence else { return silence }
     activity.time = now &- UInt32(truncatingIfNeeded: known)
     // Also while the peer reads: its answer to the last ping may have come since.
     activity.isPinged = false
     return known
   }
 
-  /// Sends a ping (RFC 6455, section 5.5.2), once in a period of silence. All writes are whole frames, so it may come
-  /// between any two. A peer whose socket is blocked is not sent one. The ping has no payload, because lws would take a
-  /// page of memory for the pong's, see ReceiveBuffer.swift. Returns whether a ping was sent.
+  /// Sends a ping (RFC 6455, section 5.5.2), once per idle period, unless the socket is blocked. All writes are whole
+  /// frames, so the ping may come between any two. It has no payload, because lws would take a page of memory for the
+  /// payload of the pong, see ReceiveBuffer.swift. Returns whether a ping was sent.
   fileprivate func ping() -> Bool {
     guard !activity.isPinged, state == .open, let socket, !socket.isBlocked else { return false }
     activity.isPinged = true
@@ -97,7 +97,7 @@ extension Connection {
     return true
   }
 
-  /// Counts and logs why the peer is rejected, closed or slowed down.
+  /// Counts and logs the reason why the peer is rejected, closed or slowed down.
   func note(_ reason: RejectionReason, _ detail: @autoclosure () -> String) {
     loop.admission.rejections.note(reason, socket?.peer ?? "a peer that has gone", detail())
   }

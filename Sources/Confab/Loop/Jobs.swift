@@ -1,14 +1,14 @@
 internal import Dispatch
 internal import Synchronization
 
-// Jobs that other threads, and the loop itself, give to a loop: those of its callers, and those of actors that live on
-// it.
+// Jobs for a loop, from other threads and from the loop itself: jobs of callers, and jobs of actors that live on the
+// loop.
 
 /// Jobs for an event loop. Any thread.
 final class Jobs: Sendable {
   private enum Phase {
     case open
-    /// The loop runs no more jobs of callers. Those of actors wait until it has ended.
+    /// The loop runs no more jobs of callers. Jobs of actors wait until it has ended.
     case closed
     case ended
   }
@@ -18,8 +18,8 @@ final class Jobs: Sendable {
   }
   private struct Job {
     let run: @Sendable () -> Void
-    /// Whether it must run in any case.
-    let isOwed: Bool
+    /// Whether the job must run even if the loop has ended.
+    let mustRun: Bool
   }
   private let state = Mutex(State())
   /// The process that the loop belongs to.
@@ -32,8 +32,8 @@ final class Jobs: Sendable {
     guard origin.isCurrent else { return false }
     return state.withLock { state in
       guard state.phase == .open else { return false }
-      state.jobs.append(Job(run: job, isOwed: false))
-      // Within the lock, so that the loop is not closed before.
+      state.jobs.append(Job(run: job, mustRun: false))
+      // The loop is woken within the lock, so that it is not closed before.
       wake()
       return true
     }
@@ -43,7 +43,7 @@ final class Jobs: Sendable {
   func addInAnyCase(_ job: @escaping @Sendable () -> Void, wake: () -> Void) {
     state.withLock { state in
       if state.phase == .ended { return afterlife.async(execute: job) }
-      state.jobs.append(Job(run: job, isOwed: true))
+      state.jobs.append(Job(run: job, mustRun: true))
       if state.phase == .open { wake() }
     }
   }
@@ -57,7 +57,7 @@ final class Jobs: Sendable {
     for job in jobs { job.run() }
   }
 
-  /// Takes no more jobs of callers. Returns false if that was so before.
+  /// Accepts no more jobs of callers. Returns false if the queue was closed before.
   func close() -> Bool {
     state.withLock { state in
       guard state.phase == .open else { return false }
@@ -67,7 +67,7 @@ final class Jobs: Sendable {
   }
 
   /// Drops the jobs of callers, which the loop is not going to run.
-  func discard() { state.withLock { $0.jobs.removeAll { !$0.isOwed } } }
+  func discard() { state.withLock { $0.jobs.removeAll { !$0.mustRun } } }
 
   /// Called when the loop has ended. The pending jobs run elsewhere, in their order.
   func end() {

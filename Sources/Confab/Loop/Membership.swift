@@ -12,7 +12,7 @@ struct Membership {
   /// The index among the fan-out's members with the same standing.
   fileprivate(set) var slot: Int32
 
-  /// The position of its own cursor; nil if it shares the group's.
+  /// The position of the connection's own cursor; nil if it shares the group's cursor.
   var ownPosition: Int? { if case .apart(let cursor) = standing { cursor.position } else { nil } }
 
   /// Bytes of the log that the connection has not been sent, up to `end`.
@@ -73,7 +73,7 @@ struct Memberships {
     if let others { for membership in others.all { body(membership) } }
   }
 
-  /// Whether any of the logs is `log`.
+  /// Returns whether any of the logs is `log`.
   func contains(_ log: BroadcastLog) -> Bool { fanout(of: log) != nil }
 
   func fanout(of log: BroadcastLog) -> Fanout? {
@@ -87,7 +87,8 @@ struct Memberships {
     return logs
   }
 
-  /// The ends of the logs if there are several, from which it follows to which of them a handler has appended.
+  /// The ends of the logs if there are several. Comparing them with later ends shows the logs that a handler has
+  /// appended to.
   var endsOfSeveral: [(Fanout, Int)] {
     guard areSeveral else { return [] }
     return (0..<count).compactMap { self[$0].map { ($0.fanout, $0.fanout.form.end) } }
@@ -122,14 +123,14 @@ struct Memberships {
     return sum
   }
 
-  /// The log of which the connection has been sent only a part of a message. There is at most one.
+  /// The log with a partly sent message. At most one log has such a message.
   var unfinished: Fanout? {
     if let first, first.isInsideMessage { return first.fanout }
     return others?.all.first { $0.isInsideMessage }?.fanout
   }
 
-  /// Returns the next bytes of several logs: the rest of a message, or those of the log that has waited longest for its
-  /// turn. The frames of other messages must not come between those of one (RFC 6455, section 5.4).
+  /// Returns the next bytes of several logs: the rest of a partly sent message, or bytes of the log that has waited
+  /// longest. Frames of different messages must not be interleaved (RFC 6455, section 5.4).
   mutating func readNext(_ extent: Connection.Extent) -> (Slice, Fanout)? {
     guard let others else { return nil }
     let count = count

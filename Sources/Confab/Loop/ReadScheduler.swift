@@ -1,7 +1,8 @@
 // Connections that are not read for a while. TCP then slows the peer down, and nothing is lost.
 //
-// Connections that wait for a rate, for their logs, or for their own backlog are checked from time to time. Those that
-// wait for a pong go on once it is sent, and those that their handler has paused go on when it resumes them.
+// Connections that wait for a rate, for their logs, or for their own backlog are checked from time to time. Connections
+// with a pending pong are resumed when the pong is sent. Connections that their handler has paused are resumed by the
+// handler.
 
 /// Decides when the paused connections of an event loop are read again. Loop thread only.
 final class ReadScheduler {
@@ -43,8 +44,8 @@ final class ReadScheduler {
     }
   }
 
-  /// Resumes reading. Called right before a poll, and at no other time. lws on libuv processes what it has kept of a
-  /// read before the loop prepares to poll, or else when the poll reports that the socket takes output. Only then are
+  /// Resumes reading. Called right before a poll, and at no other time. lws on libuv processes the rest of an earlier
+  /// read before the loop prepares to poll, or else when the poll reports that the socket is writable. Only then are
   /// the connection's pings noticed, see Lws/Workarounds/ReceivedPings.swift.
   func run() {
     // Delivering a deferred message may add others.
@@ -92,15 +93,15 @@ extension Connection {
     return true
   }
 
-  /// Reads on, beginning with what lws has kept of the last read.
+  /// Reads on, beginning with the bytes that lws has kept from the last read.
   func readOn() {
     reading.isPaused = false
     setReading()
   }
 
-  /// Stops reading until ``resumeReading()``: no message is received, so TCP slows the peer down. Events at the peer's
-  /// side, its end included, are noticed later. ``Configuration/idleTimeout`` does not count meanwhile. Loop thread
-  /// only.
+  /// Stops reading until ``resumeReading()``: no message is received, so TCP slows the peer down. Events on the peer's
+  /// side, such as the end of the connection, are noticed later. ``Configuration/idleTimeout`` does not count
+  /// meanwhile. Loop thread only.
   public func pauseReading() {
     loop.preconditionCurrent()
     guard state == .open, !reading.isHeldByHandler else { return }
@@ -119,7 +120,7 @@ extension Connection {
     guard reading.isHeldByHandler else { return }
     reading.isHeldByHandler = false
     noteActivity()
-    // A connection with a pending pong goes on when that is sent.
+    // A connection with a pending pong is resumed when the pong is sent.
     if !isPongPending { loop.reads.resume(self) }
   }
 

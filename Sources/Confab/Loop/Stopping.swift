@@ -1,6 +1,6 @@
 // A loop that stops closes its connections. If it drains first, it moves them to another server one after the other.
 
-/// How far a loop has stopped.
+/// The progress of a loop that stops.
 final class Stopping {
   /// The drain in progress.
   private(set) var drain: Drain?
@@ -17,7 +17,7 @@ final class Stopping {
 
   fileprivate func begin(_ drain: Drain) { self.drain = drain }
 
-  /// Calls `body` at the deadline, unless an earlier one is set already. Returns whether it is the first deadline.
+  /// Calls `body` at the deadline, unless an earlier deadline is set. Returns whether this is the first deadline.
   fileprivate func begin(within timeout: Duration, now: UInt64, _ body: @escaping () -> Void) -> Bool {
     let new = now + timeout.milliseconds
     let isFirst = deadline == nil
@@ -53,7 +53,7 @@ extension EventLoop {
     connection.close(.goingAway, reason: "the server is stopping")
   }
 
-  /// Stops, or moves, a connection that opens while the loop stops or drains: it was accepted before.
+  /// Stops, or moves, a connection that was accepted before the loop began to stop or drain, and has opened since.
   func stopIfStopping(_ connection: Connection) {
     if isStopping { return stop(connection) }
     if let drain = stopping.drain { move(connection, after: drain.spread(now: now) * Double.random(in: 0...1)) }
@@ -62,7 +62,7 @@ extension EventLoop {
 
 /// The state of a loop that drains.
 struct Drain {
-  /// When draining ends, in the loop's milliseconds.
+  /// Time at which draining ends, in the loop's milliseconds.
   let end: UInt64
   /// Time between the call of ``Handler/moving(_:after:)`` for a client and the close of its connection.
   let patience: Duration
@@ -72,7 +72,7 @@ struct Drain {
     patience = min(time / 4, .seconds(2))
   }
 
-  /// Time that is left for moving clients.
+  /// Returns the time that is left for moving clients.
   func spread(now: UInt64) -> Duration { max(.milliseconds(end) - .milliseconds(now) - patience, .zero) }
 }
 
@@ -84,16 +84,16 @@ extension EventLoop {
     let drain = Drain(over: time, now: now)
     stopping.begin(drain)
     for listener in listeners { listener.drain() }
-    // The latest first, so that each of these jobs finds its position at once.
     execute(after: time) { self.stop(within: timeout) }
     let (connections, loops) = (connections.all, configuration.loops)
-    for (number, connection) in connections.enumerated().reversed() where connection.state == .open {
+    for (number, connection) in connections.enumerated() where connection.state == .open {
       // The loops take turns.
       move(connection, after: drain.spread(now: now) * (number * loops + index) / (connections.count * loops))
     }
   }
 
-  /// Whether it drains, and no loop has connections left. Until then, clients still get messages from the other loops.
+  /// Whether the loop drains, and no loop has connections left. Until then, clients still get messages from other
+  /// loops.
   var isDrained: Bool { stopping.isDraining && admission.isEmpty }
 
   private func move(_ connection: Connection, after delay: Duration) {

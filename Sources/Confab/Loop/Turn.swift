@@ -41,7 +41,7 @@ final class Turn {
     return !isPollingOnceMore
   }
 
-  /// Called before a poll. Returns whether the turn ends: what timers and jobs have brought does not wait for the poll.
+  /// Called before a poll. Returns whether the turn ends: the output of timers and jobs does not wait for the poll.
   var endsBeforePoll: Bool { !isPollingOnceMore }
 
   /// Writes all pending data, once. Data that comes up meanwhile, from other loops or from handlers, is written after

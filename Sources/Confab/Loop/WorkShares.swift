@@ -1,7 +1,7 @@
 // The cost of the messages of one address. A compressed message of a kilobyte can inflate to a megabyte, which takes
 // milliseconds to inflate, check and deflate for its readers; a request of forty bytes can have a response of 256 KiB;
-// and a message is delivered to all members of its room. The time that these take on a loop is measured. When an address
-// has used up its share, its next messages are deferred until others have had theirs.
+// and a message is delivered to all members of its room. The time that these take on a loop is measured. When an
+// address has used up its share, its next messages are deferred until others have had theirs.
 
 /// Time that an address has taken beyond its share. The debt is paid off at the rate of the share.
 struct WorkDebt {
@@ -9,8 +9,8 @@ struct WorkDebt {
   static let share = 0.25
   /// Time that may be taken at once, in nanoseconds.
   static let burst = 10_000_000.0
-  /// Maximum debt, in nanoseconds: paying it off takes a second. The time is that of a clock, so it includes time for
-  /// which the process was held up.
+  /// Maximum debt, in nanoseconds: paying it off takes a second. The debt is measured by a clock, so it includes time
+  /// in which the process was held up.
   static let most = 250_000_000.0
 
   private var nanoseconds = 0.0
@@ -28,7 +28,7 @@ struct WorkDebt {
     nanoseconds = min(nanoseconds + Double(count), WorkDebt.most)
   }
 
-  /// Whether the debt is more than may be taken at once. The clock is read only if it was, when time was last added.
+  /// Returns whether the debt exceeds ``burst``. The clock is read only if it did when time was last added.
   mutating func isTooMuch(now: @autoclosure () -> UInt64) -> Bool {
     guard nanoseconds > WorkDebt.burst else { return false }
     payOff(now: now())
@@ -54,7 +54,7 @@ struct DeliveryOwners {
 
   /// Adds a message. `address` is nil if its sender is exempt.
   mutating func add(_ address: Int?, _ bytes: Int) {
-    // A message of no bytes has a header.
+    // An empty message has a header.
     let bytes = bytes + Frame.maxHeader
     if let index = owners.firstIndex(where: { $0.address == address }) {
       owners[index].bytes += bytes
@@ -92,12 +92,13 @@ final class WorkShares {
 
   init(_ configuration: Configuration) { isOn = configuration.maxConnectionsPerAddress > 0 }
 
-  /// The address of a connection; nil if it is exempt from rates.
+  /// Returns the address of a connection; nil if it is exempt from rates.
   private func address(of connection: Connection) -> Int? {
     isOn && connection.meter != nil ? connection.socket?.ticket.address : nil
   }
 
-  /// Whether the address of a connection has used up its share. False for connections that are exempt from rates.
+  /// Returns whether the address of a connection has used up its share. False for connections that are exempt from
+  /// rates.
   func isOverworked(by connection: Connection) -> Bool {
     guard !debts.isEmpty, let address = address(of: connection) else { return false }
     return debts[address]?.isTooMuch(now: monotonicTime()) ?? false
@@ -115,8 +116,8 @@ final class WorkShares {
     }
   }
 
-  /// Begins work for a connection. Returns its address, and the time; nil if it is exempt. Only lws's work for the same
-  /// connection lies between two of its messages from one read, so the clock is not read again.
+  /// Begins work for a connection. Returns the connection's address and the start time; nil if the connection is
+  /// exempt. Between two messages of one read, only lws works for the same connection, so the clock is not read again.
   fileprivate func begin(for connection: Connection) -> (address: Int, start: UInt64)? {
     guard let address = address(of: connection) else { return nil }
     payer = address
@@ -131,7 +132,7 @@ final class WorkShares {
     last = (ObjectIdentifier(connection), now)
   }
 
-  /// Called before the loop does something else than to receive: it polls, or writes.
+  /// Called before the loop stops receiving, to poll or to write.
   func endReceiving() { last = nil }
 
   /// Forgets the addresses that have paid off their debt.

@@ -30,7 +30,7 @@ func confabCallback(
     return 0
 
   case LWS_CALLBACK_GET_THREAD_ID:
-    // The first call has a placeholder for a connection. It has no protocol, and nothing else of it may be read.
+    // The first call has a placeholder for a connection. It has no protocol, and its other members must not be read.
     if unsafe Context.of(wsi!) != nil {
       unsafe Socket(wsi!).boundConnection?.pollEventsChanged()
     } else {

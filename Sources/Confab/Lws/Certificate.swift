@@ -22,7 +22,7 @@ internal import Synchronization
     deinit { unsafe SSL_CTX_free(context) }
   }
 
-  /// Frees what OpenSSL keeps for the calling thread.
+  /// Frees OpenSSL's data of the calling thread.
   static func freeThreadData() { OPENSSL_thread_stop() }
 
   /// Reads the files.
@@ -104,7 +104,7 @@ extension TLS {
 
   private func failure(_ message: String) -> ConfabError { ConfabError(.invalidCertificate, message) }
 
-  /// OpenSSL's description of what was wrong.
+  /// OpenSSL's description of the error.
   private var reason: String {
     let text = unsafe ERR_reason_error_string(ERR_get_error()).map { unsafe String(cString: $0) }
     ERR_clear_error()

@@ -45,8 +45,8 @@ internal import Synchronization
     }
     // A request over the limit is answered if it fits in here. lws drops larger ones.
     unsafe info.max_http_header_data = UInt16(configuration.maxHeaderSize * 2)
-    // The loop enforces the deadline of requests, and answers late ones. This timeout is for what the loop cannot see:
-    // a client that pauses while it takes a file.
+    // The loop enforces the deadline of requests, and answers late ones. This timeout is for clients that pause while
+    // they take a file, which the loop cannot see.
     unsafe info.timeout_secs = UInt32(max(configuration.handshakeTimeout.components.seconds + 5, 150))
     unsafe info.keepalive_timeout = 5
     unsafe info.retry_and_idle_policy = UnsafePointer(memory.noKeepAlive)
@@ -148,7 +148,8 @@ internal import Synchronization
   }
 
   /// Closes every connection, without close frames. Called once while the libuv loop runs, and once after it has ended:
-  /// lws does not own the loop, so the second call frees what had to wait until the loop's handles were closed.
+  /// lws does not own the loop, so the second call frees the memory that was in use until the loop's handles were
+  /// closed.
   func destroy() {
     if let context = unsafe context.pointee { unsafe lws_context_destroy(context) }
     if unsafe vhost != nil { eventPipe.wasClosed() }

@@ -8,8 +8,8 @@ internal import CLibwebsockets
   /// See ``PageHeaders``.
   private(set) var headers: UnsafePointer<lws_protocol_vhost_options>?
   private(set) var mounts: UnsafeMutablePointer<lws_http_mount>?
-  /// A policy without timers. lws would have two for each connection, in a list that each new timer is sorted into from
-  /// its beginning. The loop does without: see Loop/IdleSweep.swift.
+  /// A policy without timers. Otherwise lws would have two timers for each connection, in a list that it searches from
+  /// the beginning for each new timer. The loop does not need them: see Loop/IdleSweep.swift.
   private(set) var noKeepAlive: UnsafeMutablePointer<lws_retry_bo_t>
   /// Points to the ``Context``.
   private(set) var owner: UnsafeMutablePointer<UnsafeMutableRawPointer?>
@@ -67,7 +67,7 @@ internal import CLibwebsockets
 
   deinit { unsafe allocations.forEach { unsafe free($0) } }
 
-  /// MIME types, which precede those that lws knows, as an lws list. `*` is any other file.
+  /// Returns the MIME types, which precede lws's own types, as an lws list. `*` is any other file.
   private func mimeTypes() -> UnsafePointer<lws_protocol_vhost_options>? {
     unsafe list([
       (".mjs", "text/javascript"), (".js", "text/javascript"), (".css", "text/css; charset=utf-8"),

@@ -14,7 +14,8 @@ struct Handover {
 }
 
 extension EventLoop {
-  /// Hands a client's socket to lws, to become a WebSocket. `rest` is what the client has sent after its request.
+  /// Hands a client's socket to lws, to become a WebSocket. `rest` contains the bytes that the client has sent after
+  /// its request.
   func handOver(
     _ socket: StreamSocket, _ ticket: Admission.Ticket, _ proxied: Proxied?, _ source: RequestSource,
     _ authorization: Authorization, rest: [UInt8]
@@ -39,8 +40,8 @@ extension EventLoop {
     if let socket = result.socket, context.exchange.takeUpgrade(of: socket) != nil { socket.kill() }
   }
 
-  /// Hands over a socket for lws to decrypt. Returns nil if lws closes it, because the TLS handshake failed at once. The
-  /// LWS_CALLBACK_WSI_DESTROY of such a socket comes in a later turn, and finds no ticket.
+  /// Hands over a socket for lws to decrypt. Returns nil if lws closes it, because the TLS handshake failed at once.
+  /// The LWS_CALLBACK_WSI_DESTROY of such a socket comes in a later turn, and finds no ticket.
   func handOver(_ socket: StreamSocket, _ ticket: Admission.Ticket, _ proxied: Proxied?) -> Socket? {
     context.exchange.handover = Handover(ticket: ticket, proxied: proxied, upgrade: nil, file: nil)
     defer { context.exchange.handover = nil }
@@ -127,7 +128,7 @@ struct LwsExchange {
     return file.flatMap { $0.isNotModified ? nil : $0.file }
   }
 
-  /// Ends everything of a connection that has ended.
+  /// Ends the upgrade and the response with a file of a connection that has ended.
   mutating func forget(_ socket: Socket) {
     _ = takeUpgrade(of: socket)
     _ = takeFile(of: socket)

@@ -1,7 +1,7 @@
 internal import CLibwebsockets
 internal import Logging
 
-/// The features of the loaded libwebsockets. `shim.h` checks those that the server needs at build time.
+/// The features of the loaded libwebsockets. `shim.h` checks the features that the server needs at build time.
 enum LwsFeatures {
   /// The version of the loaded library.
   static var version: String { unsafe String(cString: lws_get_library_version()) }
@@ -16,7 +16,7 @@ enum LwsFeatures {
     }
   }
 
-  /// Returns the configuration without what this libwebsockets, or the process, does not support.
+  /// Returns the configuration, reduced to the features that this libwebsockets and the process support.
   static func supported(_ configuration: Configuration) -> Configuration {
     if ReceiveBuffer.capacity < configuration.maxConnections {
       configuration.logger.warning(

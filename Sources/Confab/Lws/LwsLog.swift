@@ -14,7 +14,7 @@ enum LwsLog {
     unsafe lws_set_log_level(levels, received)
   }
 
-  /// Gives a context a log of its own. `log` must live as long as the context.
+  /// Gives a context its own log. `log` must live as long as the context.
   static func use(_ log: UnsafeMutablePointer<shim_log>, in info: inout lws_context_creation_info) {
     unsafe shim_use_log(&info, log, levels, received)
   }
@@ -30,7 +30,7 @@ enum LwsLog {
     LwsLog.emit(level, text)
   }
 
-  /// Limits the rate of lines and escapes them, because much of what lws logs comes from peers.
+  /// Limits the rate of lines and escapes them, because many lines of lws contain data from peers.
   private static func emit(_ level: Int32, _ line: String) {
     let message = line.drop { $0.isWhitespace }.filter { !$0.isNewline }
     guard !message.isEmpty, let logger = logger.withLock({ $0 }), let unsaid = limiter.withLock({ $0.admit() }) else {

@@ -1,6 +1,6 @@
 internal import CLibwebsockets
 
-// Requests that lws has parsed, which it does where TLS is used, because it decrypts. See HttpConnection.swift for all
+// Requests that lws has parsed. With TLS, lws parses all requests, because it decrypts. HttpConnection.swift parses all
 // others.
 
 extension HttpRequest {
@@ -39,7 +39,7 @@ extension HttpRequest {
 }
 
 extension OpaquePointer {
-  /// Whether lws has cut the path at `&` or `;`, as it would a query: what was between the parts is not known any more.
+  /// Whether lws has split the path at `&` or `;`, as it would a query. The bytes between the parts are then lost.
   var hasPathInParts: Bool {
     let token = unsafe has(WSI_TOKEN_HEAD_URI) ? WSI_TOKEN_HEAD_URI : WSI_TOKEN_GET_URI
     let length = Int(unsafe lws_hdr_total_length(self, token))

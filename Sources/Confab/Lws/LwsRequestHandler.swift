@@ -52,7 +52,7 @@ internal import CLibwebsockets
     }
     guard let upgrade = loop.context.exchange.takeUpgrade(of: socket) else { return true }
     let compression = upgrade.isActive ? upgrade.compression : nil
-    // The headers that lws has written last, and those that should replace them.
+    // The headers that lws has written last, and their replacements.
     let subprotocol = upgrade.unknownSubprotocol.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""
     let name = "Sec-WebSocket-Extensions: \(Compression.name)"
     let parameters = compression.map { "\(name)\($0.parameters)\r\n" } ?? ""
@@ -173,7 +173,7 @@ internal import CLibwebsockets
   private func answer(_ response: Response) { socket.answer(response, isHead: unsafe wsi.has(WSI_TOKEN_HEAD_URI)) }
 
   /// Makes lws go on with a client that offers none of the server's subprotocols. Returns the name that lws takes for
-  /// the agreed one.
+  /// the agreed subprotocol.
   private func offerUnknownSubprotocol(_ offers: String?) -> String? {
     guard let offers = offers?.listElements.map(String.init),
       !offers.contains(where: loop.configuration.subprotocols.contains)

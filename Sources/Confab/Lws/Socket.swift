@@ -11,8 +11,8 @@ internal import CLibwebsockets
 
   /// The connection of an established WebSocket.
   ///
-  /// lws holds it unretained, from ``LwsRequestHandler/answersUpgrade(_:)`` to LWS_CALLBACK_CLOSED. ``EventLoop/connections``
-  /// keeps it alive meanwhile.
+  /// lws holds it unretained, from ``LwsRequestHandler/answersUpgrade(_:)`` to LWS_CALLBACK_CLOSED.
+  /// ``EventLoop/connections`` keeps it alive meanwhile.
   var connection: Connection {
     unsafe Unmanaged<Connection>.fromOpaque(lws_wsi_user(wsi)).takeUnretainedValue()
   }
@@ -32,8 +32,8 @@ internal import CLibwebsockets
 
   /// Sends bytes that are whole frames, unchanged. At most one segment, and never while ``isBlocked``.
   ///
-  /// LWS_WRITE_HTTP makes the ws role skip framing and extensions (lib/roles/ws/ops-ws.c, `send_raw`). lws copies what
-  /// a full socket does not take, and sends it before anything else. The socket is blocked until then.
+  /// LWS_WRITE_HTTP makes the ws role skip framing and extensions (lib/roles/ws/ops-ws.c, `send_raw`). lws copies the
+  /// bytes that a full socket does not take, and sends them before all others. The socket is blocked until then.
   func write(_ bytes: Span<UInt8>) -> Written {
     unsafe bytes.withUnsafeBufferPointer { bytes in
       // lws does not change them.
@@ -78,7 +78,7 @@ internal import CLibwebsockets
 
   var descriptor: Int32 { unsafe lws_get_socket_fd(wsi) }
 
-  /// The client of the connection: the one that a trusted proxy has named, or the peer. Nil if the peer has gone.
+  /// The client that a trusted proxy has named, or the peer. Nil if the peer has gone.
   var client: SocketAddress? {
     unsafe Context.of(wsi)?.loop?.proxied[self]?.client ?? SocketAddress(peerOf: descriptor)
   }
@@ -144,7 +144,7 @@ extension Socket {
     }
   }
 
-  /// Stops reading, or resumes it with what has arrived meanwhile.
+  /// Stops reading, or resumes it with the data that has arrived meanwhile.
   func setReading(_ isOn: Bool) { unsafe _ = lws_rx_flow_control(wsi, isOn ? 1 : 0) }
 
   // Properties of the piece in LWS_CALLBACK_RECEIVE.

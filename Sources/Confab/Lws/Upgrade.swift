@@ -1,5 +1,5 @@
-// From the request for an upgrade to its response. lws makes the response. LWS_CALLBACK_ADD_HEADERS corrects what lws
-// cannot know beforehand, when the response is written but not sent.
+// From the request for an upgrade to its response. lws writes the response. Before lws sends it,
+// LWS_CALLBACK_ADD_HEADERS changes the parts that lws cannot know.
 
 /// An admitted request for an upgrade, until it is answered within the same call.
 struct Upgrade {
@@ -8,11 +8,11 @@ struct Upgrade {
   private let source: RequestSource
   let authorization: Authorization
   let compression: Compression?
-  /// Number of offers of the extension that lws asks about before the one that it is to take.
+  /// Number of offers of the extension that lws asks about before the offer that it is to take.
   var offersLeft = 0
   /// Whether lws passes frames with RSV1.
   var isActive = false
-  /// The subprotocol that lws takes for the agreed one, though there is none: see ``Subprotocols``.
+  /// The subprotocol that lws takes for agreed on, although the server supports no offered one: see ``Subprotocols``.
   var unknownSubprotocol: String?
 
   /// For a request that lws has parsed.

@@ -19,7 +19,7 @@ package struct AddressRange: Hashable, Sendable, CustomStringConvertible {
     guard parts.count <= 2, let address = SocketAddress(numeric: String(parts[0]), port: 0) else { return nil }
     self.init(address)
     guard parts.count == 2 else { return }
-    // The bits of a mapped address are those of IPv6.
+    // The prefix of a mapped address counts the bits of IPv6.
     let unwritten = parts[0].utf8.contains(UInt8(ascii: ":")) ? 0 : 96
     guard parts[1].utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let bits = Int(parts[1]),
       bits <= 128 - unwritten, bits + unwritten >= (isIPv4 ? 96 : 0)
@@ -42,7 +42,7 @@ package struct AddressRange: Hashable, Sendable, CustomStringConvertible {
   /// Number of bits in the prefix: 0 to 32 for IPv4, 0 to 128 for IPv6.
   package var bits: Int { Int(length) - (isIPv4 ? 96 : 0) }
 
-  /// Returns the network of this one with a prefix of at most `bits` bits.
+  /// Returns the network that contains this one and has a prefix of at most `bits` bits.
   package func prefix(_ bits: Int) -> AddressRange {
     AddressRange(high, low, length: min(Int(length), bits + (isIPv4 ? 96 : 0)))
   }

@@ -11,7 +11,7 @@ package enum CMemory {
   package static func free(_ memory: UnsafeMutableRawPointer?) { unsafe CLibwebsockets.free(memory) }
 }
 
-/// A text for each thread, as a C string. It is freed when the thread ends, or gets another one.
+/// A text for each thread, as a C string. It is freed when the thread ends, or gets another text.
 package struct ThreadText: Sendable {
   private let key: pthread_key_t
 

@@ -32,7 +32,7 @@ package struct FileStatus {
     self.init(status)
   }
 
-  /// The status of a file, or of the one that a link leads to; nil if there is none.
+  /// The status of a file, or of the file that a link leads to; nil if it does not exist.
   package init?(at path: String) {
     var status = stat()
     guard unsafe stat(path, &status) == 0 else { return nil }
@@ -96,7 +96,7 @@ package struct OverwrittenFile {
     return unsafe pread(descriptor, &bytes, count, 0) == count ? bytes : nil
   }
 
-  /// Overwrites the beginning, and waits until that is on the disk if `isLasting`. Returns false on failure.
+  /// Overwrites the beginning. If `isLasting` is true, waits until the bytes are on the disk. Returns false on failure.
   package func write(_ bytes: [UInt8], isLasting: Bool) -> Bool {
     unsafe pwrite(descriptor, bytes, bytes.count, 0) == bytes.count && (!isLasting || shim_synchronize(descriptor) == 0)
   }

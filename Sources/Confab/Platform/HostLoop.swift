@@ -1,7 +1,7 @@
 internal import CLibwebsockets
 
 /// Runs a ``UvLoop`` in turns of the host's libuv loop, which sees it as one descriptor and a timer. The host's loop
-/// contains nothing of libwebsockets, and stopping works as it does on a separate thread.
+/// contains no handles of libwebsockets, and stopping works as it does on a separate thread.
 ///
 /// Only on the thread of the host's loop, or while that loop does not run.
 @safe final class HostLoop {

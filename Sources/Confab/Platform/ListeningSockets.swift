@@ -73,7 +73,8 @@ struct ListeningSockets {
         do throws(ConfabError) {
           port = try listen(address.with(port: port), isShared: configuration.sharesPort)
         } catch  where error.code == .cannotListen {
-          // The name may have IPv4 and IPv6 addresses, and this machine only one of the two. One that works is enough.
+          // The name may have IPv4 and IPv6 addresses, and this machine only one of the two. One working address is
+          // enough.
           failure = failure ?? error
         }
       }

@@ -4,7 +4,7 @@ internal import Synchronization
 /// The process that a server was made in.
 ///
 /// A child of `fork()` has a copy of the server's memory, without its threads, and with its locks as they were at that
-/// moment. Nothing of the server can be used there.
+/// moment. The server cannot be used there.
 package struct OriginProcess: Sendable {
   private let forks: Int
 
@@ -13,7 +13,7 @@ package struct OriginProcess: Sendable {
     forks = forkCount.load(ordering: .relaxed)
   }
 
-  /// Whether the caller is in that process, not in a child of it.
+  /// Whether the caller is in the process that the server was made in, not in a child of it.
   package var isCurrent: Bool { forkCount.load(ordering: .relaxed) == forks }
 
   package func check() throws(ConfabError) {

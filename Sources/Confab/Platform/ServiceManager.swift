@@ -67,7 +67,8 @@ package enum ServiceManager {
     return Array(3..<3 + count)
   }
 
-  /// Whether a variable with a process id, if it is set, has the id of this process. Child processes inherit it.
+  /// Returns whether a variable with a process id, if it is set, has the id of this process. Child processes inherit
+  /// it.
   private static func isMeant(_ name: String) -> Bool { variable(name).map { $0 == "\(getpid())" } ?? true }
 
   /// Returns a variable of the environment; nil if it is not set, or empty.

@@ -92,8 +92,8 @@ struct SocketAddress: CustomStringConvertible {
   /// The beginning of a host that is the path of a Unix domain socket.
   static let unixPrefix = "unix:"
 
-  /// The address of a Unix domain socket. Nil if the path is empty, has a zero byte, or is too long: more than 107 bytes
-  /// on Linux.
+  /// The address of a Unix domain socket. Nil if the path is empty, has a zero byte, or is too long: more than 107
+  /// bytes on Linux.
   init?(unixPath path: String) {
     self.init()
     let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
@@ -172,7 +172,7 @@ struct SocketAddress: CustomStringConvertible {
     return addresses
   }
 
-  /// Returns the address with another port. Unix domain sockets have none.
+  /// Returns the address with another port. Addresses of Unix domain sockets are returned unchanged.
   func with(port: Int) -> SocketAddress {
     if isUnix { return self }
     var copy = self
@@ -185,8 +185,8 @@ struct SocketAddress: CustomStringConvertible {
     return copy
   }
 
-  /// The unit that limits by address count: an IPv4 address, or the 64 bits of an IPv6 address that name a network (RFC
-  /// 4291, section 2.5.4), since one host may use all of it.
+  /// The unit of limits by address: an IPv4 address, or the first 64 bits of an IPv6 address, which identify a network
+  /// (RFC 4291, section 2.5.4). One host may use the whole network.
   struct Network: Hashable {
     private let bits: UInt64
     private let isIPv4: Bool

@@ -28,13 +28,13 @@ package enum StandardStream: Int32 {
 
   private static let lines = Mutex((lost: 0, isCut: false))
 
-  /// Whether one part, see below, can be written without waiting: POLLOUT promises that for PIPE_BUF bytes of a pipe.
+  /// Whether PIPE_BUF bytes can be written without waiting: POLLOUT promises this for a pipe.
   private var takesMore: Bool {
     var one = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
     return unsafe poll(&one, 1, 0) > 0
   }
 
-  /// Writes in parts, each only if `mayWrite` returns true. Returns what is left.
+  /// Writes in parts, each only if `mayWrite` returns true. Returns the rest.
   private func write(_ bytes: ArraySlice<UInt8>, while mayWrite: () -> Bool) -> ArraySlice<UInt8> {
     var rest = bytes
     while !rest.isEmpty, mayWrite() {

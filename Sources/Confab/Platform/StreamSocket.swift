@@ -5,7 +5,7 @@ struct StreamSocket {
   let descriptor: Int32
 
   enum Received {
-    /// So many bytes were read, at least one.
+    /// The number of bytes read, at least 1.
     case bytes(Int)
     case nothingYet
     /// The peer has ended its side, or the connection is broken.

@@ -14,7 +14,7 @@ struct UnixSocketFile: Sendable {
     (self.path, self.identity) = (path, identity)
   }
 
-  /// Removes the file, unless there is another one at its path.
+  /// Removes the file, unless another file has replaced it at its path.
   func remove() {
     if FileIdentity(path) == identity { unsafe _ = unlink(path) }
   }
@@ -34,7 +34,7 @@ struct UnixSocketFile: Sendable {
     unsafe _ = unlink(path)
   }
 
-  /// Identifies a file, whatever its path.
+  /// The identity of a file, independent of its path.
   private struct FileIdentity: Equatable {
     let isSocket: Bool
     private let device: UInt64

@@ -1,10 +1,10 @@
 internal import CLibwebsockets
 internal import Synchronization
 
-/// A libuv loop and the handles that an event loop needs. It runs on its own thread, or in turns of a host: another libuv
-/// loop (HostLoop.swift), or an event loop of any kind (Server+Polled.swift).
+/// A libuv loop and the handles that an event loop needs. It runs on its own thread, or in turns of a host: another
+/// libuv loop (HostLoop.swift), or an event loop of any kind (Server+Polled.swift).
 ///
-/// Loop thread only, except ``wake()`` and ``isCurrent``, and what comes before ``start(_:name:)``.
+/// Loop thread only, except ``wake()``, ``isCurrent``, and calls before ``start(_:name:)``.
 @safe final class UvLoop: @unchecked Sendable {
   // @unchecked: used on the loop's thread only, with these exceptions.
 
@@ -104,8 +104,8 @@ internal import Synchronization
     end()
   }
 
-  /// Begins to run the loop in turns of a host, which calls ``willPoll()``, polls ``descriptor``, and calls ``turn()``. It
-  /// calls ``end()`` at last.
+  /// Begins to run the loop in turns of a host, which calls ``willPoll()``, polls ``descriptor``, and calls ``turn()``.
+  /// At the end, the host calls ``end()``.
   func begin(_ events: Events) {
     self.events = events
     enterThread()
@@ -122,8 +122,8 @@ internal import Synchronization
   /// Whether ``turn()`` is running.
   private(set) var isTurning = false
 
-  /// Called when the host is about to poll. Writes what the host's own callbacks have brought since the last turn, and
-  /// returns the delay until the next one in ms, -1 for none. It is due earlier if ``descriptor`` is readable.
+  /// Called when the host is about to poll. Writes the output of the host's own callbacks. Returns the delay until the
+  /// next turn in ms, -1 for none. The turn is due earlier if ``descriptor`` is readable.
   func willPoll() -> Int32 {
     enterThread()
     unsafe uv_update_time(loop)
@@ -193,5 +193,5 @@ func closeHandle<Handle>(_ handle: UnsafeMutablePointer<Handle>, _ whenClosed: u
   unsafe uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), whenClosed)
 }
 
-/// libuv's description of an error.
+/// Returns libuv's description of an error.
 func uvMessage(_ failure: Int32) -> String { unsafe String(cString: uv_strerror(failure)) }

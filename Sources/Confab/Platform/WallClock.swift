@@ -2,8 +2,8 @@ internal import CLibwebsockets
 
 /// The time of day.
 package enum WallClock {
-  /// Milliseconds since 1970 in UTC, as of the kernel's last tick, a few milliseconds ago. Reading that takes a sixth
-  /// of the time of reading the clock. Any thread.
+  /// Milliseconds since 1970 in UTC, as of the kernel's last tick, a few milliseconds ago. Reading this time takes a
+  /// sixth as long as reading the clock. Any thread.
   package static var milliseconds: Int64 {
     var time = timespec()
     unsafe shim_coarse_time(&time)

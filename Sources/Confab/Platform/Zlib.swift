@@ -68,7 +68,7 @@ internal import Synchronization
   }
 }
 
-/// Why a message cannot be inflated: it would be longer than the limit, or is not DEFLATE.
+/// Reasons why a message cannot be inflated: it would be longer than the limit, or is not DEFLATE.
 enum InflateError: Error { case tooBig, notDeflate }
 
 /// Inflates compressed messages, each by itself. One for each event loop. Loop thread only.
@@ -80,7 +80,7 @@ enum InflateError: Error { case tooBig, notDeflate }
 
   init() {
     unsafe stream.initialize(to: z_stream())
-    // The largest window, so it covers the one that a client uses.
+    // The largest window, which covers the window of every client.
     let failure = unsafe shim_inflate_init(stream, -15)
     precondition(failure == Z_OK, "zlib has no memory")
   }

@@ -2,17 +2,18 @@ public import Confab
 
 /// Decides who a client is and what it may do, from its request and an optional token.
 ///
-/// A token comes from the first of these: the header `Authorization: Bearer`, the query `?token=`, a `hello` of the rich
-/// protocol, a ``cookie``. Tokens are opaque to the chat: 1 to ``maxTokenLength`` visible ASCII characters. The chat does
-/// not log them.
+/// A token comes from the first of these: the header `Authorization: Bearer`, the query `?token=`, a `hello` of the
+/// rich protocol, a ``cookie``. Tokens are opaque to the chat: 1 to ``maxTokenLength`` visible ASCII characters. The
+/// chat does not log them.
 ///
-/// - A plain client is admitted before its handshake is answered, and so is a rich client with a token in the header or
-///   the query. If it is rejected, it gets the status of its ``AdmissionError``.
-/// - Other rich clients are admitted when their `hello` arrives, with its token or that of the cookie. If such a client is
-///   rejected, it gets the error as an event, and is closed with 4003. It is closed, too, if its first event is not a
-///   `hello`, or if that does not arrive within `Configuration/handshakeTimeout`.
+/// - Plain clients, and rich clients with a token in the header or the query, are admitted during the handshake. A
+///   rejected client gets the status of its ``AdmissionError``.
+/// - Other rich clients are admitted when their `hello` arrives, with the token of the `hello` or of the cookie. A
+///   rejected client gets the error as an event. It is then closed with 4003, or with 1013 for
+///   ``AdmissionError/Code/unavailable``. If the first event is not a `hello`, the client is closed with 1008. If no
+///   event arrives within `Configuration/handshakeTimeout`, the client is closed with 4003.
 ///
-/// A client that is not admitted does not open a room.
+/// Only admitted clients open a room.
 public struct Admission: Sendable {
   /// A decision about a client.
   public enum Decision: Sendable {
@@ -25,20 +26,21 @@ public struct Admission: Sendable {
     case ask(@Sendable () async -> Decision)
   }
 
-  /// Maximum length of a token in bytes. Longer ones are rejected.
+  /// Maximum length of a token in bytes. Longer tokens are rejected.
   public static let maxTokenLength = 8 << 10
 
   /// Name of the cookie with the token; nil, the default, reads no cookie.
   ///
-  /// A browser sends its cookies with every request, whichever page has made it. So the cookie counts only if the request
-  /// has an `Origin` that is the server's own, or is in `Configuration/allowedOrigins` by name. The origins `null` and
-  /// `file://`, and those that only `*` allows, do not count.
+  ///
+  /// A browser sends its cookies with every request, from any page. So the chat reads the cookie only if the request's
+  /// `Origin` is the server's own, or is listed by name in `Configuration/allowedOrigins`. The origins `null` and
+  /// `file://`, and origins that only `*` allows, are not sufficient.
   public var cookie: String?
-  /// Time for a rich client to send a new token after its identity has expired. Otherwise it is closed with 4002. The
-  /// default is 30 s. Plain clients cannot send a token: they are closed at once.
+  /// Time for a rich client to send a new token after its identity has expired. Without a new token, the client is
+  /// closed with 4002. The default is 30 s. Plain clients cannot send a token and are closed at once.
   public var grace = Duration.seconds(30)
   private let decide: @Sendable (RequestHead, String?, EventLoop) -> Decision
-  /// Whether every client may do everything, so that nothing is decided.
+  /// Whether this is ``open``. The chat then admits clients without calling `decide`.
   let isOpen: Bool
 
   private init(isOpen: Bool, _ decide: @escaping @Sendable (RequestHead, String?, EventLoop) -> Decision) {
@@ -63,8 +65,8 @@ public struct Admission: Sendable {
 
   /// Creates an admission that decides in a task.
   ///
-  /// - Parameter admit: returns the identity, or throws an ``AdmissionError``. After other errors the client is rejected
-  ///   with ``AdmissionError/Code/forbidden``; it does not learn more about them.
+  /// - Parameter admit: returns the identity, or throws an ``AdmissionError``. After any other error, the client is
+  ///   rejected with ``AdmissionError/Code/forbidden``, without details.
   public init(admit: @escaping @Sendable (_ request: RequestHead, _ token: String?) async throws -> Identity) {
     self.init(deciding: { request, token in
       .ask {
@@ -77,7 +79,7 @@ public struct Admission: Sendable {
     })
   }
 
-  /// Decides about a client. Tokens that are too long, or have other characters than visible ASCII, are rejected.
+  /// Decides about a client. Rejects tokens that are too long or contain characters other than visible ASCII.
   func decision(_ request: RequestHead, _ token: String?, on loop: EventLoop) -> Decision {
     if let token, !Admission.isToken(token) { return .reject(AdmissionError(.tokenInvalid)) }
     return decide(request, token, loop)
@@ -89,7 +91,8 @@ public struct Admission: Sendable {
 }
 
 extension Admission.Decision {
-  /// The identity of an admitted client. A decision that is still to be made is an error.
+  /// The identity of an admitted client. Throws the error of a rejected client, or `unavailable` if the decision is
+  /// pending.
   var identity: Identity {
     get throws(AdmissionError) {
       switch self {
@@ -100,7 +103,7 @@ extension Admission.Decision {
     }
   }
 
-  /// Returns the decision, after waiting for it.
+  /// Waits for the decision, if it is pending, and returns it.
   func made() async -> Admission.Decision {
     var decision = self
     while case .ask(let ask) = decision {

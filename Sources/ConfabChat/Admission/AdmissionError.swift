@@ -11,7 +11,7 @@ public struct AdmissionError: Error, Equatable, Sendable {
     case tokenInvalid
     /// 401: the token has expired.
     case tokenExpired
-    /// 403: the client is known, but it may not do that.
+    /// 403: the token is valid, but does not permit the request.
     case forbidden
     /// 503: the decision cannot be made now.
     case unavailable

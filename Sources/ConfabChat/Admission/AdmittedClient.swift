@@ -30,7 +30,7 @@ final class AdmittedClient: Sendable {
   /// The user that owns the name; nil if the name is not verified.
   var owner: String? { name == nil ? nil : identity.id }
 
-  /// Returns the client with the rights and the expiry of a new identity. Its name stays.
+  /// Returns the client with the rights and the expiry of a new identity. The name does not change.
   func renewed(_ identity: Identity, _ options: ChatOptions) throws(AdmissionError) -> AdmittedClient {
     guard identity.id.isSame(as: self.identity.id) else { throw AdmissionError(.forbidden, "token of another user") }
     var renewed = identity

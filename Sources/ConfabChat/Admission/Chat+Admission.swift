@@ -3,10 +3,12 @@ internal import Confab
 // The admission of clients in their handshake.
 
 extension Chat {
-  /// Decides about a client in its handshake, or accepts it so that it can be admitted when its hello arrives.
+  /// Decides about a client in its handshake. A rich client without a token in the header or the query is accepted, and
+  /// is admitted when its hello arrives.
   func authorize(_ request: RequestHead, _ admission: Admission, on loop: EventLoop) -> Authorization {
     let token = RequestToken(request, admission, on: loop)
-    // A browser sends its cookie in any case, and hides the status from the page. So the page gets an event.
+    // Browsers send the cookie with every request, and hide the status from the page. So the page gets an event
+    // instead.
     if request.offersRichProtocol, token?.isCookie ?? true {
       return .accept(handlerState: UnadmittedClient(request, token))
     }
@@ -28,7 +30,7 @@ extension Chat {
     }
   }
 
-  /// Returns the client of a decision.
+  /// Creates the admitted client of a decision. Throws if the client is rejected.
   func client(
     _ decision: Admission.Decision, _ request: RequestHead, _ admission: Admission
   ) throws(AdmissionError) -> AdmittedClient {
@@ -36,7 +38,7 @@ extension Chat {
   }
 }
 
-/// A client whose handshake has been accepted, and that is still to be admitted. Any thread.
+/// A client whose handshake has been accepted, but whose admission is pending. Any thread.
 final class UnadmittedClient: Sendable {
   let request: RequestHead
   /// The token of the request.

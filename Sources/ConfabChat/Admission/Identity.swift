@@ -5,16 +5,16 @@ public struct Identity: Sendable, Equatable {
   /// Stable identifier of the user, 1 to ``maxIDLength`` bytes of UTF-8. All connections of one user have it, so it
   /// identifies the user across tabs, devices and names. Other clients do not see it.
   public var id: String
-  /// Verified name. The client has it in every room and cannot change it. Another user cannot take it while the client
-  /// is in the room, and a client without a verified name that has it already gets another one. Nil lets the client
-  /// choose a name.
+  /// Verified name. The client has this name in every room and cannot change it. Other users cannot take the name while
+  /// the client is in the room. A member without a verified name that already has the name gets another one. Nil lets
+  /// the client choose a name.
   public var name: String?
   /// Rights of the client.
   public var rights: Rights
   /// The rooms that the client may enter. The default is ``RoomPattern/all``.
   public var rooms: [RoomPattern]
-  /// Whether the client is a guest: ``id`` is of this connection alone. A restriction of a guest applies to its session
-  /// and its network instead, see ``Restriction/Target``. The default is false.
+  /// Whether the client is a guest, whose ``id`` identifies only this connection. Restrictions of a guest apply to its
+  /// session and its network, see ``Restriction/Target``. The default is false.
   public var isGuest = false
   /// Time at which the identity expires: milliseconds since 1970, UTC. Nil, the default, means never. See
   /// ``Admission/grace``.
@@ -30,7 +30,7 @@ public struct Identity: Sendable, Equatable {
     (self.id, self.name, self.rights, self.rooms, self.expires) = (id, name, rights, rooms, expires)
   }
 
-  /// Whether the client may enter a room.
+  /// Returns whether the client may enter a room.
   ///
   /// - Parameter room: the path of the room, such as `/tea`.
   public func mayEnter(_ room: String) -> Bool {
@@ -60,10 +60,10 @@ public struct Rights: OptionSet, Sendable {
     ("read", .read), ("say", .say), ("history", .history), ("moderate", .moderate),
   ]
 
-  /// The names of the rights, in the order of their declarations: those of the protocol and of tokens.
+  /// The names of the rights in the protocol and in tokens, in the order of the declarations.
   public var names: [String] { Rights.all.filter { contains($0.right) }.map(\.name) }
 
-  /// Parses the form of ``names``. Nil if a name is unknown.
+  /// Parses ``names``. Returns nil if a name is unknown.
   public init?(names: [String]) {
     self = []
     for name in names {
@@ -75,7 +75,7 @@ public struct Rights: OptionSet, Sendable {
 
 /// One room, or all rooms below a path.
 public struct RoomPattern: Sendable, Equatable, CustomStringConvertible {
-  /// The room, or the beginning of its path up to the last `/`. In NFC.
+  /// Path of the room, or the common prefix of the rooms up to the last `/`. In NFC.
   private let path: String
   private let isPrefix: Bool
 
@@ -86,7 +86,7 @@ public struct RoomPattern: Sendable, Equatable, CustomStringConvertible {
 
   /// Parses a pattern: `/tea` is that room, `/team/*` all rooms whose path begins with `/team/`, and `/*` all rooms.
   ///
-  /// Nil if it does not begin with `/`, or has more than 1,024 bytes.
+  /// Returns nil if the pattern does not begin with `/`, or has more than 1,024 bytes.
   public init?(_ text: String) {
     let composed = text.composed
     guard composed.utf8.first == UInt8(ascii: "/"), composed.utf8.count <= RoomPattern.maxLength else { return nil }
@@ -99,7 +99,7 @@ public struct RoomPattern: Sendable, Equatable, CustomStringConvertible {
   /// The form that ``init(_:)`` parses.
   public var description: String { isPrefix ? path + "*" : path }
 
-  /// Whether a room, whose name is in NFC, matches.
+  /// Returns whether the pattern matches a room. The room's name must be in NFC.
   func matches(composed room: String) -> Bool {
     isPrefix ? room.utf8.starts(with: path.utf8) : room.utf8.elementsEqual(path.utf8)
   }

@@ -3,10 +3,10 @@ internal import Confab
 /// The token of a request.
 struct RequestToken {
   let text: String
-  /// Whether the browser has sent it by itself.
+  /// Whether the token is from a cookie, which the browser sends with every request.
   let isCookie: Bool
 
-  /// Nil if the request has none.
+  /// Returns nil if the request has no token.
   init?(_ request: RequestHead, _ admission: Admission, on loop: EventLoop) {
     if let text = request[header: "authorization"].flatMap({ RequestToken.bearer($0) }) {
       (self.text, isCookie) = (text, false)
@@ -21,14 +21,14 @@ struct RequestToken {
     }
   }
 
-  /// The token of `Bearer <token>` (RFC 6750, section 2.1); nil for other schemes.
+  /// Returns the token of `Bearer <token>` (RFC 6750, section 2.1); nil for other schemes.
   private static func bearer(_ value: String) -> String? {
     let parts = value.utf8.split(separator: UInt8(ascii: " "), maxSplits: 1)
     guard let scheme = parts.first, String(scheme)?.lowercased() == "bearer" else { return nil }
     return parts.count > 1 ? String(parts[1]) ?? "" : ""
   }
 
-  /// The value of the first cookie with this name (RFC 6265, section 4.2.1); nil if there is none.
+  /// Returns the value of the first cookie with this name (RFC 6265, section 4.2.1); nil if the cookie is missing.
   private static func value(of name: String, in cookies: String) -> String? {
     for pair in cookies.utf8.split(whereSeparator: { $0 == UInt8(ascii: ";") || $0 == UInt8(ascii: ",") }) {
       let pair = pair.drop { $0 == UInt8(ascii: " ") }

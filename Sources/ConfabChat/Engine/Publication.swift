@@ -1,15 +1,15 @@
 public import Confab
 
-/// Kind of an entry in a room's order: a message, or a change of an earlier message. Every reader applies changes in the
-/// order of their offsets.
+/// Kind of an entry in a room's order: a message, or a change of an earlier message. Every reader applies changes in
+/// the order of their offsets.
 public enum EntryKind: Sendable, Hashable {
   /// A message.
   case message
-  /// The text of the message with this offset is replaced by that of this entry. Engines delete the text of earlier
-  /// edits of the message from their storage.
+  /// Replaces the text of the message with this offset. Engines delete the text of earlier edits of the message from
+  /// their storage.
   case edit(of: Int)
-  /// The content of the message with this offset, and of its edits, is removed. Engines delete it from their storage,
-  /// too, also that of edits that follow.
+  /// Removes the content of the message with this offset, and of its edits. Engines delete the content from their
+  /// storage, including the content of later edits.
   case removal(of: Int)
 
   /// Offset of the changed message; nil for a message.
@@ -27,18 +27,18 @@ public struct Draft: Sendable {
   public let entry: EntryKind
   /// Message kind of the plain protocol. Messages of the rich protocol are text.
   public let kind: Message.Kind
-  /// Its payload.
+  /// Payload of the message.
   public let bytes: [UInt8]
   /// Name of the sender; nil for the plain protocol.
   public let name: String?
   /// The sending client; nil for the plain protocol.
   public let member: Member?
-  /// The client's own identifier of the message: 1 to 64 ASCII letters, digits, - and _. While the room keeps a
-  /// message, it has no second one of the same member and tag.
+  /// Identifier that the client has chosen: 1 to 64 ASCII letters, digits, - and _. While the room stores a message, it
+  /// does not store a second message with the same member and tag.
   public let tag: String?
 
-  /// Creates a draft. Text that is not UTF-8 becomes binary, and invalid names and tags are dropped, because engines
-  /// read them from files and streams.
+  /// Creates a draft. Engines read drafts from files and streams, so the values may be invalid: text that is not UTF-8
+  /// becomes binary, and invalid names and tags are dropped.
   public init(
     _ entry: EntryKind = .message, kind: Message.Kind, bytes: [UInt8],
     name: String? = nil, member: Member? = nil, tag: String? = nil
@@ -56,7 +56,7 @@ public struct Draft: Sendable {
 
 /// Position of a message in a room's order, and its time.
 public struct Position: Sendable, Hashable {
-  /// Offset, from 1. It is above that of all earlier messages. There may be gaps.
+  /// Offset, from 1, above the offsets of all earlier messages. There may be gaps.
   public let offset: Int
   /// Time at which the message got its offset: milliseconds since 1970, UTC.
   public let time: Int64

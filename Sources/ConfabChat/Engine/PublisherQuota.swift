@@ -3,18 +3,21 @@ internal import Synchronization
 
 /// Quota of one connection, or of one call of the program, for messages whose offset is pending.
 ///
-/// Reading from the connection is paused while more than 64 KiB of its messages are pending, counting 256 bytes of
-/// overhead for each, or while any of them is pending and the messages of the whole chat exceed
-/// ``ChatOptions/maxPendingBytes``. A paused connection resumes when at most 32 KiB of its messages are pending and the
-/// chat is within its limit, or when none is pending. TCP slows the client down meanwhile, and no message is lost.
-/// Other connections may have read messages by then. These add at most 16 MiB; further ones are rejected. Any thread.
+/// Reading from the connection is paused in two cases: more than 64 KiB of its messages are pending, or any of its
+/// messages is pending while the pending messages of the whole chat exceed ``ChatOptions/maxPendingBytes``. Each
+/// message counts with 256 bytes of overhead. Reading resumes when none of the connection's messages is pending, or
+/// when at most 32 KiB are pending and the chat is within its limit. TCP slows the client down meanwhile, and no
+/// message is lost.
+///
+/// Connections may already have read messages when the chat exceeds its limit. These messages may add at most 16 MiB;
+/// further messages are rejected. Any thread.
 public final class PublisherQuota: Sendable {
   private static let maxBytes = 64 << 10
   private static let overhead = 256
 
   /// Identifier, unique in the process.
   public let id: UInt64
-  /// Nil for a call of the program, which waits by itself.
+  /// Nil for a call of the program, whose caller waits for the result.
   private let connection: Connection?
   private let total: PendingBytes
   private let state = Mutex((bytes: 0, isPaused: false))
@@ -23,15 +26,16 @@ public final class PublisherQuota: Sendable {
     (id, self.connection, self.total) = (connection.id, connection, total)
   }
 
-  /// The quota of one call of the program.
+  /// Creates the quota of one call of the program.
   init(_ total: PendingBytes) {
     (id, connection, self.total) = (PublisherQuota.programIDs.wrappingAdd(1, ordering: .relaxed).newValue, nil, total)
   }
 
-  /// Above those of all connections.
+  /// Last id of a call of the program. These ids are above the ids of connections.
   private static let programIDs = Atomic<UInt64>(1 << 63)
 
-  /// Whether so many bytes are pending that a message of a connection without pending messages is rejected.
+  /// Whether a new message must be rejected: the chat exceeds its limit by 16 MiB, and the connection has no pending
+  /// messages.
   var isExhausted: Bool { total.isFull && state.withLock { $0.bytes == 0 } }
 
   /// Adds a pending message of `count` bytes. On the connection's loop.
@@ -65,7 +69,7 @@ public final class PublisherQuota: Sendable {
 
 /// Number of bytes of all pending messages of a chat.
 final class PendingBytes: Sendable {
-  /// Allowance for messages already read when the limit is reached.
+  /// Maximum excess over the limit by messages that were already read.
   private static let slack = 16 << 20
 
   let limit: Int

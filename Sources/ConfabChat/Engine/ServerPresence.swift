@@ -13,7 +13,7 @@ public struct ServerPresence: Sendable, Equatable, Codable {
 
   init(members: [MemberPresence], count: Int) { (self.members, self.count) = (members, count) }
 
-  // The names between servers.
+  // // Names in the JSON that servers exchange.
   private enum CodingKeys: String, CodingKey {
     case members = "people"
     case count
@@ -31,7 +31,8 @@ public struct MemberPresence: Sendable, Equatable, Codable {
   public let connectionNumber: Int
   /// ``Identity/id`` of the user with this verified name; nil if the name is not verified. Only servers may see it.
   public let owner: String?
-  /// The user, or the network of a guest, for restrictions; nil from an older server. Only servers may see it.
+  /// The user, or the network of a guest, for restrictions; nil if an older server has reported the member. Only
+  /// servers may see it.
   let account: MemberAccount?
 
   init(
@@ -41,7 +42,7 @@ public struct MemberPresence: Sendable, Equatable, Codable {
     (self.owner, self.account) = (owner, account)
   }
 
-  // The names between servers.
+  // // Names in the JSON that servers exchange.
   private enum CodingKeys: String, CodingKey {
     case name, session, owner, account
     case connectionNumber = "visits"

@@ -16,7 +16,7 @@ enum ClientEvent {
   case unknown(String)
 
   struct Hello {
-    /// A client whose name is verified needs none.
+    /// Requested name. Not required if the client's name is verified.
     var name: String?
     let token: String?
     var session: String?
@@ -31,7 +31,7 @@ enum ClientEvent {
     }
   }
 
-  /// A member of the wrong type is nil, so that an error can still have the tag.
+  /// A JSON member of the wrong type becomes nil, so that the error can still contain the tag.
   struct Say {
     let tag: String?
     let text: String?
@@ -74,7 +74,7 @@ enum ClientEvent {
   /// A name of 1 KiB takes 6 KiB as escapes. Session, epoch and tag have at most 64 bytes.
   private static let maxOtherBytes = 8 << 10
 
-  /// Members that any event may have.
+  /// JSON members that any event may have.
   struct Head {
     /// Identifier of the event, if it is a valid tag, so that errors about the event can return it.
     var ref: String?

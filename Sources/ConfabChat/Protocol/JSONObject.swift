@@ -7,10 +7,10 @@ package struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
   static var maxDepth: Int { 32 }
   /// Maximum number of members. Larger objects are rejected.
   static var maxMembers: Int { 256 }
-  /// Maximum length of a number that is read. Longer ones are rejected.
+  /// Maximum length of a number in bytes. Reading a longer number throws.
   private static var maxNumberLength: Int { 32 }
 
-  /// Maximum length of a name with its escapes. Longer names match none of the given ones.
+  /// Maximum length of a name with escapes, in bytes. Longer names with escapes are treated as unknown.
   private static var maxNameLength: Int { 64 }
 
   private enum Value {
@@ -28,8 +28,8 @@ package struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
 
   /// - Parameters:
   ///   - names: the names of all cases of `Name`, in their order.
-  ///   - isStrict: whether an object that has one of these names twice, or a null for it, is rejected.
-  /// - Returns: nil unless the bytes, which must be UTF-8, are one object.
+  ///   - isStrict: whether to reject an object that has one of these names twice, or with the value null.
+  /// - Returns: nil if the bytes are not exactly one object. The bytes must be UTF-8.
   package init?(_ bytes: [UInt8], names: [[UInt8]], isStrict: Bool = false) {
     (self.bytes, self.names, self.isStrict) = (bytes, names, isStrict)
     values = Array(repeating: nil, count: names.count)
@@ -172,7 +172,7 @@ package struct JSONObject<Name: RawRepresentable> where Name.RawValue == Int {
     }
   }
 
-  /// Whether the object has the member.
+  /// Returns whether the object has the member.
   package func has(_ name: Name) -> Bool { value(name) != nil }
 
   private func value(_ name: Name) -> Value? { values[name.rawValue] }

@@ -8,7 +8,7 @@ struct JSONScanner: ~Escapable {
   @_lifetime(copy bytes)
   init(_ bytes: Span<UInt8>, at position: Int = 0) { (self.bytes, self.position) = (bytes, position) }
 
-  /// The byte at the position. At the end it is 0, with which no value begins.
+  /// The byte at the position; at the end the byte 0, which is not valid in JSON.
   var next: UInt8 { position < bytes.count ? bytes[position] : 0 }
 
   @_lifetime(self: copy self)
@@ -21,7 +21,7 @@ struct JSONScanner: ~Escapable {
     }
   }
 
-  /// Skips white space, and then the byte if it follows.
+  /// Skips white space, and then `byte` if it follows. Returns whether `byte` followed.
   @_lifetime(self: copy self)
   mutating func take(_ byte: UInt8) -> Bool {
     skipSpace()

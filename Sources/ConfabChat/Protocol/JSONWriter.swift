@@ -26,7 +26,7 @@ package struct JSONWriter {
     append(text)
   }
 
-  /// Writes the beginning of a text, in at most `limit` bytes. Returns whether that is the whole text.
+  /// Writes the beginning of a text, in at most `limit` bytes. Returns whether the whole text was written.
   mutating func member(_ name: String, _ text: String, limit: Int) -> Bool {
     begin(name)
     return append(text, limit: limit)
@@ -108,7 +108,7 @@ package struct JSONWriter {
     return end
   }
 
-  /// Returns the number of bytes that a byte of text takes.
+  /// Returns the number of bytes that a byte of text takes in JSON.
   private static func size(_ byte: UInt8) -> Int {
     switch byte {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x08, 0x09, 0x0A, 0x0C, 0x0D: 2

@@ -5,7 +5,7 @@ struct MessageEvent: ServerEvent {
   let id: Int
   /// Time in milliseconds since 1970.
   let at: Int64
-  /// Name of the sender; nil for the plain protocol, which has no member and no tag either.
+  /// Name of the sender. Nil for the plain protocol; ``member`` and ``tag`` are then nil as well.
   var from: String?
   /// The sender, to which the tag belongs.
   var member: Member?
@@ -14,7 +14,7 @@ struct MessageEvent: ServerEvent {
   var text: String?
   /// Size of a binary message in bytes; nil for text.
   var binary: Int?
-  /// Maximum size of the text as written. Of a longer text only the beginning is written, together with its full size.
+  /// Maximum size of the text in JSON. If the text is longer, the event contains its beginning and its full size.
   var maxTextBytes = Int.max
   /// The last change of the message; nil if it is unchanged.
   var change: Change?
@@ -52,7 +52,7 @@ struct MessageEvent: ServerEvent {
       tag: draft.tag, maxTextBytes: maxTextBytes)
   }
 
-  /// Creates the event of a message that was changed: it has another text, or was removed if `text` is nil.
+  /// Creates the event of a changed message. If `text` is nil, the message was removed.
   init(_ message: ChatMessage, text: String?) {
     self.init(
       at: Position(offset: message.position.offset, time: message.time), from: message.name, member: message.member,
@@ -60,8 +60,8 @@ struct MessageEvent: ServerEvent {
     change = text == nil ? .removed : .edited
   }
 
-  /// Returns the maximum size as JSON of a text from a client of the rich protocol. It has at most 16 bytes for each
-  /// character, and only quotes, backslashes, newlines and tabs grow by escaping.
+  /// Returns the maximum size in JSON of a text from a client of the rich protocol. Such a text has at most 16 bytes
+  /// per character. Escaping doubles only quotes, backslashes, newlines and tabs.
   static func maxTextBytes(textLimit limit: Int) -> Int { 2 * Text.maxBytesPerCharacter * limit }
 
   func write(to object: inout JSONWriter) {
@@ -93,7 +93,7 @@ struct ChangeEvent: ServerEvent {
     (id, at, self.entry, by, self.text) = (position.offset, position.time, entry, name, text)
   }
 
-  /// Creates the event of an edit whose message was changed again, so that its text is not needed.
+  /// Creates the event of an edit whose message was changed again. The event has no text.
   init(_ edit: ChatMessage) {
     self.init(
       at: Position(offset: edit.position.offset, time: edit.time), edit.entry, by: edit.name, text: nil)

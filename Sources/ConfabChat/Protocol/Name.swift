@@ -1,13 +1,13 @@
 /// A member's name in a room.
 ///
-/// It is in Unicode NFC, trimmed, and with single spaces within. Names that look alike must not be in a room together,
-/// see ``key``.
+/// The text is in Unicode NFC and trimmed, with single spaces between words. Names with the same ``key`` must not be in
+/// a room together.
 struct Name: Hashable, Sendable {
   /// Maximum value of ``ChatOptions/maxNameLength``.
   static let greatestLimit = 256
   /// Maximum bytes of UTF-8 for each character of the limit, because a character can have any number of accents.
   private static let bytesPerCharacter = 4
-  /// Maximum size of a name in bytes, for every limit of characters.
+  /// Maximum size of a name in bytes, for the greatest limit.
   static let maxBytes = bytesPerCharacter * greatestLimit
 
   let text: String
@@ -75,7 +75,7 @@ extension Character {
         continue
       default: break
       }
-      // Characters that are invisible alone, but change the character before them.
+      // Invisible scalars are allowed only where they change the character before them.
       guard let previous else { return false }
       switch scalar {
       case "\u{200C}": continue

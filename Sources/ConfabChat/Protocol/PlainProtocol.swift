@@ -1,8 +1,8 @@
 internal import Confab
 
 /// The plain protocol, for clients that request no subprotocol. Each message goes unchanged, with its kind and bytes,
-/// to all members of the room. It is the protocol of a tutorial, whose page displays messages unchanged. Messages of
-/// the rich protocol therefore have the form that this page gives to its own messages.
+/// to all members of the room. This is the protocol of a tutorial. The tutorial's page formats its own messages and
+/// displays received messages unchanged. So messages of rich clients are sent in the format of this page.
 enum PlainProtocol {
   /// Returns the plain form of a message of the rich protocol: the date, the name, the text.
   static func form(of message: Message, from name: String, at milliseconds: Int64) -> [UInt8] {

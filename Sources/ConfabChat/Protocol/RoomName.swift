@@ -1,5 +1,6 @@
 extension String {
-  /// The name of the room with this path; nil if the path is not normalized as that of a request is, or too long.
+  /// Returns the name of the room with this path, in NFC; nil if the path is too long, or is not normalized like a
+  /// request path.
   ///
   /// - Parameter limit: maximum number of bytes.
   func roomName(limit: Int) -> String? {

@@ -87,8 +87,9 @@ struct HistoryEvent: ServerEvent {
   /// Encoded ``MessageEvent``s.
   let messages: [ArraySlice<UInt8>]
   let oldest: Int
-  /// The requested id; either `before` or `after` is set.
+  /// The id before which the page ends; nil if the request has none.
   let before: Int?
+  /// The id after which the page begins; nil if the request has none.
   let after: Int?
   let more: Bool
 

@@ -41,9 +41,9 @@ extension String {
     return count
   }
 
-  /// The text without two-byte marks that follow other two-byte marks. It has as many characters, because a mark
-  /// never begins a character (rule GB9). Of most scalars that a text can have, these marks are the ones that make
-  /// breaking slow.
+  /// The text without two-byte marks that follow other two-byte marks. The number of characters does not change,
+  /// because a mark never begins a character (rule GB9). Long sequences of these marks make splitting into characters
+  /// slow.
   var withoutStackedMarks: String {
     let bytes = utf8.span
     var rest: [UInt8] = []

@@ -7,9 +7,9 @@ internal import Synchronization
 /// both logs, at once or in ``published(_:)`` if the engine takes longer. So readers of the plain and of the rich
 /// protocol see one order on all event loops. Each form of a message is made once, and only if it has readers.
 ///
-/// ``RoomState`` has the rules. This class adds the lock, and does what must not happen under it.
+/// ``RoomState`` implements the rules. This class adds the lock, and does the work that is not allowed under the lock.
 ///
-/// Any thread, except for functions that take a connection: call those on the connection's loop.
+/// Any thread, except for functions with a connection, which are called on the connection's loop.
 final class ChatRoom: Sendable {
   let name: String
   let options: ChatOptions
@@ -43,7 +43,7 @@ final class ChatRoom: Sendable {
   /// Whether the engine has opened the room, so that messages are delivered.
   var isOpen: Bool { state.withLock(\.isOpen) }
 
-  /// Calls `action` once, on any thread, when the room is open or its owner stops waiting for that.
+  /// Calls `action` once, on any thread, when the room is open or `owner` has stopped waiting.
   func whenOpen(_ owner: ObjectIdentifier, _ action: @escaping @Sendable () -> Void) {
     if !state.withLock({ $0.addOpenAction(owner, action) }) { action() }
   }
@@ -61,10 +61,10 @@ final class ChatRoom: Sendable {
   /// Marks the room as vacant when its last reference is released, or as occupied again.
   func setVacant(_ isVacant: Bool) { state.withLock { $0.setVacant(isVacant) } }
 
-  /// Drops old messages, until `count` bytes are free or none is left.
+  /// Drops old messages, until `count` bytes are free or no message is left.
   func drop(_ count: Int) { state.withLock { $0.drop(count) } }
 
-  /// Reduces the histories to the budget, after this one may have grown.
+  /// Frees memory if the histories of all rooms exceed the budget.
   func keepWithinBudget() {
     if budget.excess > 0 { rooms?.makeSpace(for: self) }
   }
@@ -92,7 +92,7 @@ final class ChatRoom: Sendable {
   //
   // Events from a replaced connection are ignored; it is about to be closed.
 
-  /// Maximum time that a client waits for messages that it has and the room does not have yet.
+  /// Maximum time that a returning client waits until the room has all messages that the client already has.
   static let catchUpTimeout = Duration.seconds(5)
 
   struct NameTaken: Error {
@@ -109,23 +109,23 @@ final class ChatRoom: Sendable {
     case tooLate
   }
 
-  /// Whether the room has all messages that a client has. If not, `resume` is called on the connection's loop when it
-  /// does.
+  /// Returns whether the room has all messages that the client has. If not, calls `resume` on the connection's loop as
+  /// soon as the room has them.
   func hasCaughtUp(
     with hello: ClientEvent.Hello, _ connection: Connection, _ resume: @escaping @Sendable () -> Void
   ) -> Bool {
     state.withLock { $0.hasCaughtUp(with: hello, connection, resume) }
   }
 
-  /// Stops the connection's waiting for messages.
+  /// Cancels the wait for messages, and the call of `resume`.
   func stopWaiting(_ connection: Connection) { state.withLock { $0.stopWaiting(connection) } }
 
-  /// Adds a client by name and sends the welcome; messages published afterwards follow it. Nil if a newer connection
-  /// has the client's session: then this one is closed.
+  /// Adds a client by name and sends the welcome. Messages published later are sent after the welcome.
   ///
-  /// - Parameter isEntered: whether the room is not that of the connection's path. Its events then have the member
-  ///   `room`.
-  /// - Returns: also the size of the welcome.
+  /// - Parameter isEntered: whether the client has entered the room with the event `enter`. Events of the room then
+  ///   have the JSON member `room`.
+  /// - Returns: the session, and the size of the welcome in bytes; nil if a newer connection has the client's session.
+  ///   This connection is then closed.
   func welcome(
     _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, at address: AddressRange?,
     _ connection: Connection, isEntered: Bool
@@ -148,7 +148,7 @@ final class ChatRoom: Sendable {
   /// Removes a member, unless the connection has been replaced.
   func leave(_ member: Member, _ connection: Connection) { state.withLock { $0.leave(member, connection) } }
 
-  /// Removes a member that has entered the room, and whose connection stays open.
+  /// Removes a member that has entered the room. The connection stays open.
   func leaveEntered(_ member: Member, _ connection: Connection) {
     state.withLock { $0.leaveEntered(member, connection) }
   }
@@ -156,8 +156,8 @@ final class ChatRoom: Sendable {
   /// Returns an encoded event with the member `room`.
   func withRoom(_ json: ArraySlice<UInt8>) -> [UInt8] { logs.withRoom(json) }
 
-  /// Publishes a message of the rich protocol to all members, including the sender. If the room still has a message of
-  /// the member with the tag, returns that message instead.
+  /// Publishes a message of the rich protocol to all members, including the sender. If the room already has a message
+  /// with this member and tag, returns that message instead.
   func publish(
     _ text: Text, tag: Tag, from member: Member, _ connection: Connection, _ quota: PublisherQuota?
   ) -> ArraySlice<UInt8>? {
@@ -172,7 +172,7 @@ final class ChatRoom: Sendable {
     return nil
   }
 
-  /// Publishes a change of a message by a client. Returns why it must not be made; nil if it was.
+  /// Publishes a client's change of a message. Returns the reason why the change is not allowed; nil if it is allowed.
   func publish(
     _ entry: EntryKind, _ text: Text?, by member: Member, isModerator: Bool, _ connection: Connection,
     _ quota: PublisherQuota?
@@ -210,18 +210,19 @@ final class ChatRoom: Sendable {
     keepWithinBudget()
   }
 
-  /// The member that sends the program's messages. It is the same on all servers, so that a key is used once.
+  /// The sender of the program's messages. It is equal on all servers, so that a key is unique across servers.
   private var programMember: Member {
     Member(bytes: sha256(Array(("program" + name).utf8)).prefix(Member.byteCount))
   }
 
-  /// Calls `wake` whenever there may be other messages, until ``stopObserving(_:)``.
+  /// Calls `wake` whenever the messages may have changed, until ``stopObserving(_:)``.
   func observe(_ observer: ObjectIdentifier, _ wake: @escaping @Sendable () -> Void) {
     keepOrder()
     state.withLock { $0.observe(observer, wake) }
   }
 
-  /// The end of the room when the observer began, or when the room was opened; nil until then.
+  /// Returns the position of the newest message when the observer began. If the room was not open then, returns the
+  /// position at which it opened; nil until it is open.
   func start(of observer: ObjectIdentifier) -> StreamPosition? { state.withLock { $0.start(of: observer) } }
 
   func stopObserving(_ observer: ObjectIdentifier) { state.withLock { $0.stopObserving(observer) } }
@@ -258,7 +259,7 @@ final class ChatRoom: Sendable {
 
   // MARK: Moderation
 
-  /// Returns a member with a name on any server.
+  /// Returns a member with a name, on any server.
   func find(_ query: MemberQuery) -> FoundMember? { state.withLock { $0.find(query) } }
 
   /// Calls `action` with the connections of this server, on their loops.

@@ -3,8 +3,9 @@ internal import Synchronization
 
 /// The rooms of a chat, and the memory budget of their histories. Any thread.
 ///
-/// A vacant room stays while the room limit allows. With a shared engine, which has its history too, it stays only for
-/// `vacantRoomTimeout`. So clients that join and leave quickly do not make the engine read the history each time.
+/// A vacant room stays in memory while the room limit allows. A shared engine stores the history as well; the room then
+/// stays for at most `vacantRoomTimeout`. During this time, returning clients do not make the engine read the history
+/// again.
 ///
 /// Rooms are closed with the lock held, so an engine never has two rooms of one name.
 final class ChatRooms: Sendable {
@@ -19,7 +20,7 @@ final class ChatRooms: Sendable {
     /// Time of the next sweep of vacant rooms; nil if there are none.
     var sweepDue: ContinuousClock.Instant?
 
-    /// Closes the room that has been vacant longest, if that was before `time`; nil if there is none.
+    /// Closes and returns the room that has been vacant longest; nil if no room became vacant before `time`.
     mutating func closeVacant(vacantBefore time: ContinuousClock.Instant? = nil) -> ChatRoom? {
       let room = table.removeVacant(vacantBefore: time)
       room?.close()
@@ -38,7 +39,7 @@ final class ChatRooms: Sendable {
   /// Occupied rooms, with their number of connections.
   var occupancy: [String: Int] { state.withLock { $0.table.occupancy } }
 
-  /// Whether the room exists or may be opened.
+  /// Returns whether the room exists or may be opened.
   func hasCapacity(for name: String) -> Bool {
     state.withLock { $0.table.hasCapacity(for: name, limit: options.maxRooms) }
   }
@@ -89,15 +90,15 @@ final class ChatRooms: Sendable {
     }
   }
 
-  /// Returns the room of this name, if it is there; all rooms if the name is nil.
+  /// Returns the room with this name, if it exists; all rooms if the name is nil.
   func rooms(named name: String?) -> [ChatRoom] {
     state.withLock { state in name.map { name in state.table.room(name).map { [$0] } ?? [] } ?? state.table.rooms }
   }
 
-  /// Returns a room that is there, without a reference to it.
+  /// Returns an existing room, without counting a reference.
   func room(_ name: String) -> ChatRoom? { state.withLock { $0.table.room(name) } }
 
-  /// Reduces the histories to the budget: first those of vacant rooms, then that of `room`.
+  /// Frees memory until the histories are within the budget: first closes vacant rooms, then drops messages of `room`.
   func makeSpace(for room: ChatRoom) {
     while budget.excess > 0, let vacant = state.withLock({ $0.closeVacant() }) { vacant.drop(.max) }
     room.drop(budget.excess)

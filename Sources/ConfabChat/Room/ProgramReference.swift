@@ -1,13 +1,13 @@
-/// Reference of the program to a room, which it keeps open. Any thread.
+/// Reference of the program to a room. The room stays open while the reference exists. Any thread.
 final class ProgramReference: Sendable {
   let room: ChatRoom
 
-  /// Begins with a reference that ``ChatRooms/enter(_:)`` has counted.
+  /// Takes over a reference that ``ChatRooms/enter(_:)`` has counted.
   init(counted room: ChatRoom) { self.room = room }
 
   deinit { room.rooms?.leaveLater(room) }
 
-  /// Waits until the room is open, the task is cancelled, or `timeout` is over. Returns whether it is open.
+  /// Waits until the room is open, the task is cancelled, or `timeout` has passed. Returns whether the room is open.
   func waitUntilOpen(within timeout: Duration) async -> Bool {
     if room.isOpen { return true }
     let owner = ObjectIdentifier(self)

@@ -6,7 +6,7 @@ struct RoomLogs: Sendable {
   let plain = BroadcastLog()
   /// Events for members of the rich protocol whose request path is the room.
   let rich = BroadcastLog()
-  /// The same events with the member `room`, for members that have entered the room.
+  /// Events with the member `room`, for members that have entered the room.
   let entered = BroadcastLog()
   /// The beginning of an event with the member `room`.
   private let prefix: [UInt8]
@@ -31,15 +31,15 @@ struct RoomLogs: Sendable {
     }
   }
 
-  /// Returns an encoded event, which has other members, with the member `room`.
+  /// Adds the member `room` to an encoded event, which must have other members.
   func withRoom(_ json: ArraySlice<UInt8>) -> [UInt8] { prefix + json.dropFirst() }
 }
 
-/// Which logs of a room have readers.
+/// Kinds of readers that the logs of a room have.
 struct Audience {
   let hasPlain: Bool
   /// Whether there are members of the rich protocol.
   let hasRich: Bool
-  /// Whether some of them have entered the room.
+  /// Whether some members of the rich protocol have entered the room, and read ``RoomLogs/entered``.
   let hasEntered: Bool
 }

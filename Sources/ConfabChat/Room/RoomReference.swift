@@ -6,7 +6,7 @@ struct RoomReference: ~Copyable, Sendable {
   let room: ChatRoom
   let loop: EventLoop
 
-  /// Begins with a reference that ``ChatRooms/enter(_:)`` has counted.
+  /// Takes over a reference that ``ChatRooms/enter(_:)`` has counted.
   init(counted room: ChatRoom, on loop: EventLoop) { (self.room, self.loop) = (room, loop) }
 
   deinit { room.rooms?.leave(room, on: loop) }

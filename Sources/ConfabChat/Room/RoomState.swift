@@ -1,6 +1,6 @@
 internal import Confab
 
-/// State of a room, under its lock: its messages and its presence, and what concerns both.
+/// State of a room, under its lock: the messages, the presence, and rules that need both.
 struct RoomState {
   private let name: String
   private let options: ChatOptions
@@ -11,7 +11,7 @@ struct RoomState {
   /// Actions to call when the engine has opened the room, by their owner; nil once it is open.
   private var openActions: [ObjectIdentifier: @Sendable () -> Void]? = [:]
   private var isAvailable: Bool
-  /// Whether the room has no references, so that its memory is counted in the budget.
+  /// Whether the room has no references. The budget then includes the memory of the room beside its history.
   private var isVacant = false
 
   init(name: String, _ options: ChatOptions, _ logs: RoomLogs, _ budget: HistoryBudget, isAvailable: Bool) {
@@ -43,7 +43,7 @@ struct RoomState {
     openActions?.removeValue(forKey: owner)
   }
 
-  /// Begins with the engine's snapshot. Returns the actions to call, because the room is open.
+  /// Restores the engine's snapshot. Returns the actions to call, because the room is open.
   mutating func restore(_ snapshot: RoomSnapshot) -> [@Sendable () -> Void] {
     if isOpen { closeConnections() }
     stream.restore(snapshot)
@@ -77,7 +77,8 @@ struct RoomState {
     presence.add(connection)
   }
 
-  /// Makes the connection read a log. Closes it if the program has made it read as many as it may.
+  /// Makes the connection read a log. Closes the connection if it already reads the maximum number of logs, which only
+  /// the program can cause.
   private func read(_ log: BroadcastLog, _ connection: Connection) {
     if connection.join(log) { return }
     connection.loop.execute { connection.close(.internalError, reason: "in too many rooms") }
@@ -98,11 +99,11 @@ struct RoomState {
 
   mutating func remove(_ connection: Connection) { presence.remove(connection) }
 
-  /// Adds a client by name and sends the welcome; messages appended afterwards follow it. Nil if a newer connection has
-  /// the client's session.
+  /// Adds a client by name and sends the welcome. Messages appended later are sent after the welcome.
   ///
-  /// - Parameter isEntered: whether the room is not that of the connection's path.
-  /// - Returns: also the size of the welcome.
+  /// - Parameter isEntered: whether the client has entered the room with the event `enter`.
+  /// - Returns: the result of the join, and the size of the welcome in bytes; nil if a newer connection has the
+  ///   client's session.
   mutating func welcome(
     _ hello: ClientEvent.Hello, as name: Name, _ client: AdmittedClient?, at address: AddressRange?,
     _ connection: Connection, isEntered: Bool
@@ -116,7 +117,7 @@ struct RoomState {
     read(isEntered ? logs.entered : logs.rich, connection)
     let isHidden = client.map { !$0.rights.contains(.history) } ?? false
     let missed = isHidden ? .hidden(hello) : stream.missed(hello)
-    // It has the member `room` in any case.
+    // A welcome always has the member `room`.
     let json = WelcomeEvent(
       room: self.name, name: name.text, member: join.session.member, session: join.session.text,
       epoch: stream.epoch, last: stream.lastOffset,
@@ -155,7 +156,7 @@ struct RoomState {
 
   func typing(_ member: Member, _ connection: Connection) { presence.typing(member, connection) }
 
-  /// Informs the members on this server that a user on another one is typing.
+  /// Informs the members on this server that a user on another server is typing.
   func typed(_ name: Name) { logs.append(TypingEvent(name: name.text), to: presence.audience) }
 
   mutating func report(unless version: Int) -> (presence: ServerPresence, version: Int)? {
@@ -183,8 +184,8 @@ struct RoomState {
       to: presence.audience)
   }
 
-  /// Publishes a message of the program, or a change of a message. `done` is called with its position, when that is
-  /// known. Nil if it must not be published; `done` has then been called.
+  /// Publishes a message of the program, or a change of a message. Calls `done` with the position when it is known. If
+  /// the message to change is not stored, calls `done` with an error and returns nil.
   mutating func publish(
     _ message: ProgramMessage, _ bytes: [UInt8], from member: Member, _ quota: PublisherQuota?,
     _ done: @escaping @Sendable (Result<StreamPosition, ChatError>) -> Void
@@ -201,7 +202,8 @@ struct RoomState {
     return stream.publish(change: change, .program([done]), quota, to: presence.audience) ? .pending : .published
   }
 
-  /// Returns why a member must not change a message; nil if it may. A moderator may change any message.
+  /// Returns the reason why a member may not change a message; nil if the change is allowed. `isModerator` allows every
+  /// change; callers set it only for removals.
   func problem(of entry: EntryKind, by member: Member, isModerator: Bool) -> ChatRoom.ChangeProblem? {
     guard let message = entry.target.flatMap({ stream.author(at: $0) }) else { return .notStored }
     if isModerator { return nil }
@@ -210,8 +212,8 @@ struct RoomState {
     return maxAge > 0 && WallClock.milliseconds - message.time <= maxAge ? nil : .tooLate
   }
 
-  /// Publishes a change of a message by a client, which is allowed to. Returns whether it is pending; nil if another
-  /// connection has replaced this one.
+  /// Publishes a client's change of a message. The caller has checked that the change is allowed. Returns whether the
+  /// change is pending; nil if another connection has replaced this one.
   mutating func publish(
     _ entry: EntryKind, _ bytes: [UInt8], by member: Member, _ connection: Connection, _ quota: PublisherQuota?
   ) -> Bool? {

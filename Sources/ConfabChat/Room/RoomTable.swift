@@ -1,11 +1,11 @@
 internal import DequeModule
 
-/// The rooms of a chat, by name. A vacant room may stay until another one needs its place in the limit.
+/// The rooms of a chat, by name. A vacant room may stay until the limit is needed for another room.
 struct RoomTable<Room> {
   private struct Slot {
     let room: Room
     var references = 0
-    /// Rising number of the release of its last reference; nil while the room is occupied.
+    /// Number of the release that made the room vacant; nil while the room is occupied.
     var vacantSince: Int?
   }
 
@@ -16,7 +16,7 @@ struct RoomTable<Room> {
   }
 
   private var slots: [String: Slot] = [:]
-  /// Vacant rooms in the order of their last releases, and some that have been entered again since.
+  /// Vacant rooms, in the order of their last releases. Some of them may have been entered again since.
   private(set) var vacancies: Deque<Vacancy> = []
   private var vacantCount = 0
   private var releases = 0
@@ -29,14 +29,14 @@ struct RoomTable<Room> {
   /// Occupied rooms, with their number of references.
   var occupancy: [String: Int] { slots.filter { $0.value.references > 0 }.mapValues(\.references) }
 
-  /// Whether the room exists, or fits within `limit`.
+  /// Returns whether the room exists, or fits within `limit`.
   func hasCapacity(for name: String, limit: Int) -> Bool {
     limit == 0 || count < limit || vacantCount > 0 || slots[name] != nil
   }
 
   var hasVacancy: Bool { vacantCount > 0 }
 
-  /// Removes a vacant room, if the one of this name would exceed the limit.
+  /// Removes and returns a vacant room, if opening the room `name` would exceed the limit.
   mutating func evict(for name: String, limit: Int) -> Room? {
     limit > 0 && count >= limit && slots[name] == nil ? removeVacant() : nil
   }
@@ -51,7 +51,7 @@ struct RoomTable<Room> {
     return room
   }
 
-  /// Releases a reference. A room without references stays if `stays` is true for it, and is returned otherwise.
+  /// Releases a reference. If the room has no references left and `stays` returns false, removes and returns the room.
   @discardableResult
   mutating func leave(_ name: String, stays: (Room) -> Bool) -> Room? {
     guard var slot = slots[name] else { return nil }
@@ -71,7 +71,7 @@ struct RoomTable<Room> {
     return nil
   }
 
-  /// Removes the room that has been vacant longest, if it has been vacant since before `time`; nil if there is none.
+  /// Removes and returns the room that has been vacant longest; nil if no room became vacant before `time`.
   mutating func removeVacant(vacantBefore time: ContinuousClock.Instant? = nil) -> Room? {
     while let first = vacancies.first {
       guard let slot = slots[first.name], isVacant(first) else {

@@ -2,8 +2,8 @@ internal import Confab
 
 /// Secret that proves that a new connection belongs to a known member: 24 random bytes, from the server or the client.
 ///
-/// The member is a digest of the session and the room. So every server maps a session to the same member, whether or
-/// not it has seen the session before, and a second session of that member cannot be forged.
+/// The member is a digest of the session and the room. So every server maps a session to the same member, even if it
+/// has not seen the session before. A second session of a member cannot be forged.
 struct Session: Sendable {
   /// 48 hexadecimal digits.
   let text: String

@@ -1,6 +1,7 @@
 internal import COpenSSL
 
-/// A public key for signatures, with the private key if that is known. Any thread: OpenSSL's functions do not change it.
+/// A public key for signatures, with the private key if that is known. Any thread: OpenSSL's functions do not change
+/// it.
 @safe final class KeyPair: @unchecked Sendable {
   /// Owned, and freed with this object.
   private let key: OpaquePointer
@@ -10,10 +11,10 @@ internal import COpenSSL
 
   deinit { unsafe EVP_PKEY_free(key) }
 
-  /// Parses the first key of a PEM file: a public key, a certificate, or a private key without a password. Nil if there
-  /// is none.
+  /// Parses the first key of a PEM file: a public key, a certificate, or a private key without a password. Returns nil
+  /// if the file does not have such a key.
   convenience init?(pem: [UInt8]) {
-    // Errors that stay would be taken for those of libwebsockets' TLS on this thread.
+    // Errors left in OpenSSL's queue would be attributed to libwebsockets' TLS calls on this thread.
     defer { ERR_clear_error() }
     let readers: [(isPrivate: Bool, read: (OpaquePointer) -> OpaquePointer?)] = unsafe [
       (false, { unsafe PEM_read_bio_PUBKEY($0, nil, noPassword, nil) }),
@@ -56,8 +57,8 @@ internal import COpenSSL
     return unsafe Array(UnsafeBufferPointer(start: bytes, count: Int(count)))
   }
 
-  /// The signature algorithm that the key is for: RSA of at least 2,048 bits, the curve P-256, or Ed25519. Nil for
-  /// other keys.
+  /// The signature algorithm of the key: RSA with 2,048 to 16,384 bits, the curve P-256, or Ed25519. Nil for other
+  /// keys.
   var algorithm: SignatureAlgorithm? {
     switch unsafe confab_key_type(key) {
     case EVP_PKEY_RSA: unsafe 2048...16384 ~= confab_key_bits(key) ? .rs256 : nil
@@ -74,7 +75,7 @@ internal import COpenSSL
     unsafe confab_key_type(key) == EVP_PKEY_ED25519 ? nil : EVP_sha256()
   }
 
-  /// Whether the signature, in OpenSSL's form, is one of the message by this key.
+  /// Returns whether the key has made this signature of the message. The signature is in OpenSSL's form.
   func verifies(_ signature: [UInt8], of message: ArraySlice<UInt8>) -> Bool {
     defer { ERR_clear_error() }
     guard let context = unsafe EVP_MD_CTX_new() else { return false }

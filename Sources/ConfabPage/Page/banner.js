@@ -12,7 +12,11 @@ export class Banner {
     this.button.addEventListener("click", open);
   }
 
-  /** `reason` is why the server does not admit the user; `detail` is a moderator's text about that. `state`: the connection's, or "held" while messages cannot be delivered. Attempts to connect change nothing. */
+  /**
+   * Shows or hides the banner. `state` is the connection's state, or "held" while messages cannot be delivered;
+   * "connecting" changes nothing. The property `reason` is the error code for a user who is not admitted, and `detail`
+   * a moderator's text about it.
+   */
   show(state) {
     this.state = state === "connecting" ? this.state : state;
     if (this.state === "waiting" || this.state === "held") return (this.timer ??= setTimeout(() => this.reveal(), patience));

@@ -7,7 +7,7 @@ import { parse } from "./plain.js";
 import { isOwn } from "./said.js";
 import { fullTime, timeOfDay, words } from "./words.js";
 
-/** The row of a sent message, or of an unsent one: `state` is "sending" or "failed" then. */
+/** Returns the row of a message. `state` is "sending" or "failed" for an unsent message. */
 export function bubble(message, state = isOwn(message) ? "sent" : undefined) {
   const row = document.createElement("li");
   const { name, text } = content(message);
@@ -42,7 +42,7 @@ function content({ from, text, binary, removed }) {
   return plain ? { name: words.user(plain.user), text: plain.text } : { name: words.guest, text };
 }
 
-/** Authors without a name in the room have no colour. */
+/** Returns the circle beside a message. It is coloured only for an author with a name in the room. */
 function face({ from, text }) {
   if (from !== undefined) return avatar(from);
   const result = avatar("");
@@ -50,7 +50,7 @@ function face({ from, text }) {
   return result;
 }
 
-/** The author's name. That of another member is a button; on the keyboard, the list of people has the same menu. */
+/** Returns the author's name. Another member's name is a button; for the keyboard, the list of people has its menu. */
 function byline(name, state, isMember) {
   const line = element("p", "author");
   const text = document.createElement("bdi");
@@ -69,8 +69,8 @@ function byline(name, state, isMember) {
 }
 
 /**
- * The button that opens the menu of a message. It is shown if the message is our own, or if we are a moderator. Our own
- * ones are not in the order of Tab: the field opens the menu of the last one.
+ * Returns the button that opens the menu of a message. It is shown for own messages, and to moderators. Buttons of own
+ * messages are not in the Tab order: the field opens the menu of the last own message.
  */
 function more(state) {
   const button = element("button", "more icon");

@@ -28,7 +28,7 @@ export class Entry {
     dialog.addEventListener("cancel", (event) => {
       if (!this.isRename) event.preventDefault();
     });
-    // Some browsers close it on the second Escape.
+    // Some browsers close the dialog on the second Escape.
     dialog.addEventListener("close", () => {
       if (this.isNeeded) this.dialog.showModal();
     });
@@ -60,7 +60,7 @@ export class Entry {
     this.cancel.hidden = !this.isRename;
   }
 
-  /** Shows what is wrong with the name, and a better one if there is one. */
+  /** Shows the problem with the name, and the server's proposal, if any. */
   reject(problem, proposal) {
     this.problem.textContent = problem;
     this.field.ariaInvalid = String(problem !== "");
@@ -71,7 +71,7 @@ export class Entry {
     this.field.select();
   }
 
-  /** Shows why joining takes long. A rename does not wait. */
+  /** Shows why joining takes long. A rename can be changed at once. */
   note(text) {
     this.problem.textContent = text;
     if (this.isRename) this.wait(false);

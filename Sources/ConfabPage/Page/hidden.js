@@ -1,4 +1,4 @@
-// The names whose messages this browser hides. The members do not get to know that, and everybody else sees the messages.
+// The names whose messages this browser hides. Other users see the messages, and the members are not informed.
 
 import { local } from "./storage.js";
 

@@ -1,4 +1,4 @@
-// Finds links in messages: only http and https, and no link that shows another host than it has.
+// Finds links in messages: only http and https, and only links that show their true host.
 
 // East Asian texts have no spaces around links: a link begins after such characters, and ends before them.
 const eastAsian =
@@ -7,8 +7,8 @@ const eastAsian =
 const candidate = new RegExp(
   String.raw`(?<![[\p{L}\p{N}_@]--[${eastAsian}]])(?:https?:\/\/|www\.)[^\s<>"“”‘’«»\p{Cf}\p{Cc}${eastAsian}]+`, "giv");
 
-// A host has letters, digits, marks and these. It ends at any other character: characters that look like a slash, such
-// as U+2044, U+2215 and U+29F8, would hide where the host ends.
+// A host has letters, digits, marks, and the characters below. It ends at any other character: characters that look
+// like a slash, such as U+2044, U+2215 and U+29F8, would hide where the host ends.
 const authority = /^(?:https?:\/\/)?[\p{L}\p{N}\p{M}\-.:@_~%\[\]]*/iv;
 
 /** Splits a text into parts, in order: `{ text }`, or `{ text, url }` for a link. */

@@ -49,7 +49,7 @@ export class Log {
     this.timeline.presence(change);
   }
 
-  /** Messages are missing between the current ones and the next ones. */
+  /** Shows that messages are missing between the current ones and the next ones. */
   gap() {
     this.timeline.gap();
   }
@@ -76,7 +76,7 @@ export class Log {
     else this.timeline.tell(first === 1 ? "beginning" : "oldest");
   }
 
-  /** Removes the oldest messages if there are too many. Returns the first loaded one if it is another one now. */
+  /** Removes the oldest messages if there are too many. Returns the first loaded message if it has changed. */
   trim() {
     return this.scroll.isAtEnd ? this.timeline.trim() : undefined;
   }
@@ -99,7 +99,7 @@ export class Log {
     this.timeline.relabel();
   }
 
-  /** Makes a change that is not news, and does not move what is in view. */
+  /** Makes a change that is not news, without moving the visible rows. */
   inPlace(change) {
     this.quietly(() => this.scroll.keepPlace(change));
   }

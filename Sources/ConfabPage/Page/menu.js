@@ -10,7 +10,7 @@ export class Menu {
     popover.addEventListener("keydown", ({ key }) => this.move(key));
   }
 
-  /** Opens it beside a button, with these actions for a subject. */
+  /** Opens the menu beside a button, with these actions for a subject. */
   open(button, subject, actions) {
     this.button = button;
     this.subject = subject;

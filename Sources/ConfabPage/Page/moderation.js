@@ -1,4 +1,4 @@
-// The actions of a moderator. Each asks before it is carried out.
+// The actions of a moderator. Each action asks for confirmation.
 
 import { isolated } from "./names.js";
 import { words } from "./words.js";

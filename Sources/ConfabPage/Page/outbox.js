@@ -8,8 +8,8 @@ const patience = 60 * 60 * 1000;
 
 export class Outbox {
   /**
-   * Messages `{ tag, text, at, members?, failed? }` in the order of writing: `members` are the members that have sent
-   * it, in this tab or in a closed one; `failed` is the reason.
+   * Messages `{ tag, text, at, members?, failed? }` in the order of writing. `members` are the members that have sent
+   * the message, in this tab or in a closed tab; `failed` is the reason of a failure.
    */
   entries = [];
 
@@ -35,7 +35,7 @@ export class Outbox {
     return entry;
   }
 
-  /** The message to send now. Only one is in flight, so that they stay in order. */
+  /** The message to send now. Only one message is in flight, so that the order is kept. */
   get next() {
     return this.entries.find((entry) => !entry.failed);
   }
@@ -47,7 +47,7 @@ export class Outbox {
     this.save();
   }
 
-  /** Removes a message that `member` has sent, or, without `member`, that is discarded. Returns whether it was here. */
+  /** Removes a message that `member` has sent, or a discarded message without `member`. Returns whether it was here. */
   remove(tag, member) {
     const count = this.entries.length;
     this.entries = this.entries.filter((entry) => entry.tag !== tag || (member && !entry.members?.includes(member)));

@@ -1,4 +1,4 @@
-// Joins and leaves since the last message, in one line that grows. Many are only counted; a click shows the names.
+// Joins and leaves since the last message, in one line that grows. Many names are only counted; a click shows them.
 
 import { isolated } from "./names.js";
 import { list, words } from "./words.js";

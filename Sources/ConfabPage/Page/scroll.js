@@ -42,13 +42,13 @@ export class Scroll {
     this.area.scrollTop = this.area.scrollHeight;
   }
 
-  /** Scrolls to the end on request, against a movement of a key, a wheel or a finger that still continues. */
+  /** Scrolls to the end, even if a movement by a key, a wheel or a finger still continues. */
   jumpToEnd() {
     this.held = performance.now() + inertia;
     this.toEnd();
   }
 
-  /** Makes a change above the view without moving what is in view. */
+  /** Makes a change above the view without moving the visible rows. */
   keepPlace(change) {
     const { area } = this;
     area.style.overflowAnchor = "none";

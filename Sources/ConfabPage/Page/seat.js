@@ -1,4 +1,4 @@
-// The tab's session in a room. Created here, because one from the server would be lost with the welcome.
+// The tab's session in a room. The page creates it, because a session from the server could be lost with the welcome.
 
 import { session } from "./storage.js";
 

@@ -40,6 +40,7 @@ class Storage {
 
 const prefix = "confab/";
 
-/** Shared by all tabs, and for this tab only. */
+/** Values that all tabs share. */
 export const local = new Storage("localStorage");
+/** Values of this tab. */
 export const session = new Storage("sessionStorage");

@@ -1,5 +1,5 @@
 // The tab's identity. A tab keeps its drafts and unsent messages under its id, which it has until it is closed. The
-// next tab that enters a room takes over what closed tabs have left there.
+// next tab that enters a room takes over the values of closed tabs in that room.
 
 import { local, session } from "./storage.js";
 

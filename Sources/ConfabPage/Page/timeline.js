@@ -44,7 +44,7 @@ export class Timeline {
     this.edge.textContent = words[this.edge.dataset.state];
   }
 
-  /** Messages are missing between the current rows and the next ones. */
+  /** Shows that messages are missing between the current rows and the next ones. */
   gap() {
     if (this.isEmpty) return this.clear();
     if (!this.edge.dataset.isGap) this.edge.remove();

@@ -1,11 +1,11 @@
-// Typing notices. Those of others expire; the reader's are sent at intervals.
+// Typing notices. Notices of others expire; the reader's notices are sent at intervals.
 
 import { isolated } from "./names.js";
 import { list, words } from "./words.js";
 
 const lasts = 6000;
-/** The server passes on one notice every two seconds. */
-const told = 2200;
+/** Minimum time between notices in milliseconds. The server passes on one notice every two seconds. */
+const interval = 2200;
 const fewEnoughToName = 3;
 
 export class Typing {
@@ -39,16 +39,16 @@ export class Typing {
     else this.line.textContent = words.typing(list(names.map(isolated)), names.length);
   }
 
-  /** The reader has typed: sends a notice now, or as soon as the interval allows it. */
+  /** Sends a notice, because the reader has typed: now, or as soon as the interval allows it. */
   typed() {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       this.toldAt = Date.now();
       this.tell();
-    }, Math.max(0, this.toldAt + told - Date.now()));
+    }, Math.max(0, this.toldAt + interval - Date.now()));
   }
 
-  /** The reader has sent the message, or has left the room. */
+  /** Cancels a pending notice, because the reader has sent the message or has left the room. */
   said() {
     clearTimeout(this.timer);
     this.timer = undefined;

@@ -1,4 +1,4 @@
-// The rows of the reader's unsent messages, below the others.
+// The rows of the reader's unsent messages, below the sent messages.
 
 import { bubble, element } from "./bubble.js";
 import { words } from "./words.js";

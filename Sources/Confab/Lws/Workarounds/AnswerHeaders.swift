@@ -6,8 +6,8 @@ internal import CLibwebsockets
 
   init(_ data: UnsafeMutableRawPointer) { unsafe arguments = data.assumingMemoryBound(to: lws_process_html_args.self) }
 
-  /// Replaces the last headers, which must be the whole lines `old`, by `new`. Returns false if they are not, or if
-  /// there is too little space.
+  /// Replaces the last header lines, which must be `old`, by `new`. Returns false if they are other lines, or if there
+  /// is too little space.
   func replace(_ old: String, by new: String) -> Bool {
     let (old, new) = (Array(old.utf8), Array(new.utf8))
     let start = unsafe arguments.pointee.p! - old.count

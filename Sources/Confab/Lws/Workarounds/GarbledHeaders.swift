@@ -37,8 +37,8 @@ enum HeaderTables {
 }
 
 extension OpaquePointer {
-  /// Whether a name that lws has kept, of a header that it does not know, contains an end of line. True if the table is
-  /// not found, so that every request is rejected if lws gives its memory another name.
+  /// Returns whether a name that lws has kept, of a header that it does not know, contains an end of line. True if the
+  /// table is not found, so that every request is rejected if lws gives its memory another name.
   ///
   /// - Parameter pointer: the address of a header of the request, within lws's table.
   func hasGarbledHeader(near pointer: UnsafeRawPointer) -> Bool {
@@ -52,8 +52,8 @@ extension OpaquePointer {
     return false
   }
 
-  /// Whether the byte at `place` is in a name. Eight bytes precede each name: its length, the length of the value, and
-  /// the position of the next name.
+  /// Returns whether the byte at `place` is in a name. Eight bytes precede each name: its length, the length of the
+  /// value, and the position of the next name.
   private func hasName(around place: Int, in table: UnsafeRawBufferPointer) -> Bool {
     var start = place
     while start >= 8 {

@@ -8,9 +8,10 @@ extension Upgrade {
   /// (lib/roles/ws/server-ws.c, lws_extension_server_handshake).
   static let maxOffers = 254
 
-  /// Returns which of the extension's offers lws is to take, and where it ends; any offer would do. When lws has taken
-  /// an offer with parameters, it stops at the next comma. After one without parameters it goes on, and fails if there
-  /// is a second offer. So the result is the first offer with parameters, or the last offer.
+  /// Returns the index of the extension's offer that lws is to take, and its end. Any offer would do, but lws cannot
+  /// take every one: after an offer with parameters, it stops at the next comma. After an offer without parameters it
+  /// goes on, and fails if there is a second offer. So the result is the first offer with parameters, or the last
+  /// offer.
   static func takenOffer(in header: String) -> (index: Int, end: Int)? {
     var taken: (index: Int, end: Int)?
     var end = -1
@@ -24,7 +25,7 @@ extension Upgrade {
     return taken
   }
 
-  /// Whether lws can process a Sec-WebSocket-Extensions header.
+  /// Returns whether lws can process a Sec-WebSocket-Extensions header.
   static func canRead(extensions header: String, isOffered: Bool) -> Bool {
     if header.utf8.count <= maxOffers { return true }
     guard isOffered, Compression(offers: header) != nil, let taken = takenOffer(in: header) else { return false }
@@ -32,9 +33,9 @@ extension Upgrade {
   }
 }
 
-/// The server's subprotocols, as lws has them, and one more. lws drops a client that offers none of them, although it
-/// should go on without a subprotocol (RFC 6455, section 4.2.2). So the last one is renamed to what such a client has
-/// offered.
+/// The server's subprotocols in lws's table, and one more. lws drops a client that offers none of them, although the
+/// handshake should continue without a subprotocol (RFC 6455, section 4.2.2). So the last one is renamed to the
+/// client's first offer.
 @safe final class Subprotocols {
   /// Maximum length of a subprotocol's name in lws's buffer (lib/roles/ws/server-ws.c, lws_process_ws_upgrade).
   static let maxName = 62

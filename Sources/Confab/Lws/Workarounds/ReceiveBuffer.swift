@@ -8,7 +8,7 @@ internal import Synchronization
 /// be long, with few system calls, and idle connections small. A connection's buffer takes a page of memory once the
 /// peer has sent a ping or pong with a payload, and none before.
 enum ReceiveBuffer {
-  /// Maximum number of bytes of one read. lws adds LWS_PRE and 4 to what it allocates.
+  /// Maximum number of bytes of one read. lws allocates LWS_PRE + 4 bytes more.
   static let size = Slots.size - 32
 
   /// Makes lws allocate the buffers here. lws has one allocator for the process (lws_set_allocator), so a program that
@@ -45,7 +45,7 @@ enum ReceiveBuffer {
   /// GiB.
   private static let step = 1 << 8
 
-  /// Number of slots. More buffers than that are allocated like everything else.
+  /// Number of slots. Further buffers are allocated like other memory.
   let count: Int
   private let start: UInt
   private let end: UInt

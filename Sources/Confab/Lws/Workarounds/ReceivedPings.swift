@@ -1,11 +1,11 @@
 internal import CLibwebsockets
 internal import Synchronization
 
-// Pings of clients, which libwebsockets answers by itself, one pong at a time. It drops pings that arrive before the pong is sent
-// (lib/roles/ws/ops-ws.c, "DROP PING since one pending"). So reading stops at each ping until its pong is sent, and a
-// peer gets a pong for every ping, within its rate. The exception is a peer that does not take what it is sent, so that
-// the loop polls its socket for output in any case. It may get a pong only for the first of several pings (RFC 6455,
-// section 5.5.3, allows one).
+// Pings of clients, which libwebsockets answers by itself, one pong at a time. It drops pings that arrive before the
+// pong is sent (lib/roles/ws/ops-ws.c, "DROP PING since one pending"). So reading stops at each ping until its pong is
+// sent, and a peer gets a pong for every ping, within its rate. The exception is a peer that does not read what it is
+// sent: the loop polls its socket for output in any case, so the peer may get a pong only for the first of several
+// pings (RFC 6455, section 5.5.3, allows this).
 //
 // No callback reports a ping. The server sees that the loop polls the socket for output, although it has not asked for
 // that and the socket is not full: lws has a pong to send. If lws does not report changes of poll events, or libuv's
@@ -13,8 +13,8 @@ internal import Synchronization
 
 /// The reports of changed poll events.
 enum PollReports {
-  /// The answer to LWS_CALLBACK_GET_THREAD_ID, which makes lws report changes. It is the same on every thread, because
-  /// lws would wake its loop for a change on another one.
+  /// The answer to LWS_CALLBACK_GET_THREAD_ID, which makes lws report changes. It is equal on every thread: otherwise
+  /// lws would wake its loop for a change on another thread.
   static let threadID: Int32 = 1
   /// Number of contexts that report changes.
   private static let count = Atomic(0)
@@ -42,7 +42,7 @@ struct Output {
   fileprivate var isPongPending = false
   /// Whether the loop polls the socket for output.
   fileprivate var isPolled = false
-  /// Whether it does so because the server has something to write.
+  /// Whether the loop polls for output because the server has something to write.
   fileprivate var isRequested = false
 }
 
@@ -63,7 +63,7 @@ extension Connection {
     loop.reads.stop(self)
   }
 
-  /// Reads on after the close frame was sent, to receive the peer's.
+  /// Reads on after the close frame was sent, to receive the peer's close frame.
   private func closeFrameWasSent() {
     output.isPongPending = false
     loop.reads.resume(self)
@@ -92,6 +92,6 @@ extension Connection {
 }
 
 extension EventLoop {
-  /// Whether the loop polls a socket for output.
+  /// Returns whether the loop polls a socket for output.
   fileprivate func pollsOutput(_ socket: Socket) -> Bool { unsafe shim_polls_output(uv.loop, socket.descriptor) != 0 }
 }

@@ -4,8 +4,8 @@ internal import DequeModule
 /// The newest messages of a room, each stored as the JSON of its ``MessageEvent``. The JSON is made once, so the
 /// counted bytes are those in memory and on the wire, and a page is a copy of them.
 ///
-/// Messages have an internal `index` without gaps, because offsets may have gaps. Messages over the limits are dropped,
-/// the oldest first. The limit of bytes drops a chunk at a time.
+/// Offsets may have gaps, so messages also have an internal `index` without gaps. The oldest messages over the limits
+/// are dropped. The limit of bytes drops whole chunks.
 struct History {
   /// Maximum overhead of a message beside its bytes.
   static let overhead = 64
@@ -80,7 +80,7 @@ struct History {
     while bytes > maxBytes { dropChunk() }
   }
 
-  /// Begins with an engine's snapshot.
+  /// Restores an engine's snapshot into an empty history.
   mutating func restore(_ snapshot: RoomSnapshot, maxTextBytes: Int = .max) {
     let first = snapshot.publications.first?.position.offset ?? snapshot.lastOffset + 1
     (lastOffset, lastDropped) = (snapshot.lastOffset, first - 1)
@@ -97,8 +97,8 @@ struct History {
 
   // MARK: Changing
 
-  /// Appends a change of a message, and applies it if the message is stored. Returns the change as JSON. It has no text
-  /// if the message was removed before.
+  /// Appends a change of a message, and applies it if the message is stored. Returns the change as JSON. The JSON has
+  /// no text if the message was removed before.
   @discardableResult
   mutating func append(change publication: Publication) -> [UInt8] {
     let draft = publication.draft
@@ -118,7 +118,7 @@ struct History {
     return json
   }
 
-  /// The sender of a message, and its time. Without reading the text, so that any client may ask.
+  /// Sender and time of a message. They are found without parsing the message, so that any client may cause the lookup.
   struct Author {
     /// Nil for a client of the plain protocol.
     let member: Member?
@@ -149,7 +149,7 @@ struct History {
     }
   }
 
-  /// Begins another chunk, with the capacity that the full one needed.
+  /// Begins a new chunk, with the capacity that the full chunk needed.
   private mutating func seal() {
     if open.messages.isEmpty { return }
     open.shrink()
@@ -174,7 +174,7 @@ struct History {
   /// Drops the messages before a time, in milliseconds since 1970.
   mutating func drop(olderThan time: Int64) {
     if isEmpty { return }
-    // Messages before an expired one are dropped with it.
+    // An expired message is dropped together with all messages before it.
     let end =
       isInOrderOfTime
       ? firstIndex { $0.time >= time }
@@ -202,13 +202,13 @@ struct History {
 
   // MARK: Reading
 
-  /// Returns the position and the JSON of the message with this key; nil if there is none.
+  /// Returns the position and the JSON of the message with this key; nil if the message is not stored.
   func message(with key: MemberTag) -> (position: Position, json: ArraySlice<UInt8>)? {
     guard let index = tags[key.hashValue], index >= oldestIndex else { return nil }
     return self.key(of: index, in: chunk(of: index)) == key ? (position(index), json(index)) : nil
   }
 
-  /// Whether all messages after `offset` are stored.
+  /// Returns whether all messages after `offset` are stored.
   func isWhole(after offset: Int) -> Bool { offset >= lastDropped }
 
   /// Returns the oldest messages after `offset` that fit on a page, and whether there are more after them.
@@ -236,8 +236,8 @@ struct History {
     return messages
   }
 
-  /// Returns the index of the first stored message for which the predicate is true; the index after the last one if
-  /// there is none. The predicate must be false for all messages before it and true for all after it.
+  /// Returns the index of the first stored message for which the predicate is true, or the index after the last
+  /// message. The predicate must be false up to some message and true after it.
   private func firstIndex(where isBehind: (Position) -> Bool) -> Int {
     (oldestIndex..<lastIndex + 1).firstInSorted { isBehind(position($0)) }
   }
@@ -259,8 +259,8 @@ struct History {
 }
 
 extension Range<Int> {
-  /// Returns the first number for which the predicate is true; the end if there is none. The predicate must be false
-  /// for all numbers before it and true for all after it. Binary search.
+  /// Returns the first number for which the predicate is true, or the end of the range. The predicate must be false up
+  /// to some number and true after it. Binary search.
   fileprivate func firstInSorted(where predicate: (Int) -> Bool) -> Int {
     var (low, high) = (lowerBound, upperBound)
     while low < high {

@@ -17,7 +17,7 @@ struct HistoryChunk {
 
   func message(_ index: Int) -> StoredMessage { messages[index - first] }
 
-  /// Replaces the JSON of a message. Returns by how many bytes it grows.
+  /// Replaces the JSON of a message. Returns the growth in bytes.
   mutating func replace(_ index: Int, _ json: [UInt8], edit: Int, isRemoved: Bool) -> Int {
     let old = bytes(index)
     bytes.replaceSubrange(old.startIndex + message(index).keyCount..<old.endIndex, with: json)
@@ -44,7 +44,7 @@ struct StoredMessage {
   /// End of the message's bytes: member and tag, if it has both, then the JSON.
   var end: Int
   let tagCount: UInt8
-  /// Index of the newest edit of the message; 0 if there is none.
+  /// Index of the newest edit of the message; 0 if the message was not edited.
   var edit = 0
   var kind = Kind.message
 

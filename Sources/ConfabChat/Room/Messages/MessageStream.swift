@@ -1,7 +1,7 @@
 internal import Confab
 
-/// The messages of a room: published ones, which it stores and delivers in one order, and pending ones, for which it
-/// knows the publisher.
+/// The messages of a room. Published messages are stored and delivered in one order. For pending messages, only the
+/// publisher is stored.
 struct MessageStream {
   private let options: ChatOptions
   private let logs: RoomLogs
@@ -10,7 +10,7 @@ struct MessageStream {
   private let maxTextBytes: Int
   /// Assigns the offsets; nil while the room is being made.
   private(set) var engine: (any EngineRoom)?
-  /// Epoch of the offsets. A returning client may find another room of the same name.
+  /// Epoch of the offsets. It shows a returning client whether its offsets are still valid.
   private(set) var epoch = ""
   private var history: History
   /// Publishers of pending messages with a tag.
@@ -41,7 +41,7 @@ struct MessageStream {
   enum PublishResult {
     case published
     case pending
-    /// The publisher has sent the message before, and it is pending.
+    /// The message was published before, and is still pending.
     case alreadyPending
     /// The room has the message already, with this JSON.
     case alreadyPublished(Position, ArraySlice<UInt8>)
@@ -118,7 +118,7 @@ struct MessageStream {
     let publisher = MemberTag(member, tag).flatMap { publishers.removeValue(forKey: $0) }
     publisher?.published(at: StreamPosition(epoch: epoch, offset: position.offset))
     guard position.offset > history.lastOffset else {
-      // The message had its offset before, and the room has dropped it.
+      // The engine already had the message, and the room has dropped it. Only the publisher gets the message again.
       if case .connection(let connection, let room) = publisher {
         let json = json(message, name, member, tag, position)
         connection.loop.execute {
@@ -158,7 +158,7 @@ struct MessageStream {
 
   // MARK: Epochs
 
-  /// Begins with an engine's snapshot.
+  /// Replaces the history with an engine's snapshot.
   mutating func restore(_ snapshot: RoomSnapshot) {
     // Pending messages may be in the snapshot, or may be lost.
     let publishers = exchange(&self.publishers, with: [:])
@@ -184,8 +184,8 @@ struct MessageStream {
 
   // MARK: Waiting
 
-  /// Whether the room has all messages that a client has. If not, `resume` is called on the connection's loop when it
-  /// does: the client's previous server may be ahead of this one.
+  /// Returns whether the room has all messages that the client has. If not, calls `resume` on the connection's loop as
+  /// soon as the room has them: the client's previous server may be ahead of this server.
   mutating func hasCaughtUp(
     with hello: ClientEvent.Hello, _ connection: Connection, _ resume: @escaping @Sendable () -> Void
   ) -> Bool {
@@ -196,7 +196,7 @@ struct MessageStream {
 
   mutating func stopWaiting(_ connection: Connection) { waiting.remove(connection) }
 
-  /// Resumes the connections whose messages the room has.
+  /// Resumes the connections whose awaited messages the room has.
   mutating func resumeCaughtUp() { waiting.resume(upTo: history.lastOffset) }
 
   // MARK: Reading
@@ -211,12 +211,12 @@ struct MessageStream {
     /// Whether messages that the client has missed are not stored any more.
     var hasGap = false
 
-    /// The response to a client that may not read the history.
+    /// Returns the response to a client that may not read the history.
     static func hidden(_ hello: ClientEvent.Hello) -> Missed { Missed(messages: [], hasGap: hello.after != nil) }
   }
 
-  /// Returns the messages that a returning client has missed. For other clients, or if those are dropped, returns the
-  /// newest messages.
+  /// Returns the messages that a returning client has missed. Returns the newest messages for a new client, or if
+  /// missed messages have been dropped.
   mutating func missed(_ hello: ClientEvent.Hello) -> Missed {
     expire()
     if let epoch = hello.epoch, let after = hello.after {
@@ -249,16 +249,16 @@ struct MessageStream {
 
   private struct Observer {
     let wake: @Sendable () -> Void
-    /// The end of the room when the observer began, or when the room was opened; nil until then.
+    /// Position of the newest message when the observer began, or when the room opened; nil until the room is open.
     var start: StreamPosition?
   }
 
-  /// Calls `wake` whenever there may be other messages, with the room's lock held.
+  /// Calls `wake` whenever the messages may have changed, with the room's lock held.
   mutating func observe(_ observer: ObjectIdentifier, isOpen: Bool, _ wake: @escaping @Sendable () -> Void) {
     observers[observer] = Observer(wake: wake, start: isOpen ? end : nil)
   }
 
-  /// The position at which an observer began; nil until the room is open.
+  /// Returns the position at which an observer began; nil until the room is open.
   func start(of observer: ObjectIdentifier) -> StreamPosition? { observers[observer]?.start }
 
   mutating func stopObserving(_ observer: ObjectIdentifier) { observers[observer] = nil }
@@ -284,7 +284,7 @@ struct MessageStream {
   var bytes: Int { history.bytes }
   var isEmpty: Bool { history.isEmpty }
 
-  /// Drops old messages, until `count` bytes are free or none is left.
+  /// Drops old messages, until `count` bytes are free or no message is left.
   mutating func drop(_ count: Int) { tally { $0.drop(count) } }
 
   /// Frees the spare capacity of the newest messages.

@@ -7,7 +7,8 @@ enum Publisher {
   /// Calls of the program. Each gets the result once.
   case program([@Sendable (Result<StreamPosition, ChatError>) -> Void])
 
-  /// Returns this publisher, which sends the message again, together with the earlier one.
+  /// Combines this publisher with an earlier publisher of the same message: calls of the program all get the result.
+  /// Otherwise only this publisher stays.
   func joined(by earlier: Publisher) -> Publisher {
     guard case .program(let calls) = self, case .program(let earlier) = earlier else { return self }
     return .program(earlier + calls)
@@ -15,14 +16,15 @@ enum Publisher {
 
   func published(at position: StreamPosition) { end(.success(position)) }
 
-  /// The engine's history was replaced. The message is at `position`, if it was stored.
+  /// Reports that the engine's history was replaced. `position` is the position of the message in the new history; nil
+  /// if the message is not there.
   func ended(at position: StreamPosition?) {
     end(
       position.map { .success($0) }
         ?? .failure(ChatError(.unknown, "the history was replaced while the message was pending")))
   }
 
-  /// The engine has rejected the message with this tag.
+  /// Reports that the engine has rejected the message with this tag.
   func rejected(_ tag: String) {
     if case .connection(let connection, let room) = self {
       connection.loop.execute { (connection.handlerState as? RichConnection)?.rejected(tag, inRoom: room, connection) }

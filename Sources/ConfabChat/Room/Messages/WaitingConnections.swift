@@ -1,10 +1,11 @@
 internal import Confab
 
-/// Connections whose client has messages that the room does not have yet. Their welcome waits for these.
+/// Connections of clients that have messages that the room does not have yet. The welcome is sent when the room has
+/// them.
 struct WaitingConnections {
   private var all: [(after: Int, connection: Connection, resume: @Sendable () -> Void)] = []
 
-  /// Calls `resume` once on the connection's loop, when the room has the message at an offset.
+  /// Calls `resume` once on the connection's loop, when the room has the message with the offset `after`.
   mutating func add(_ connection: Connection, until after: Int, _ resume: @escaping @Sendable () -> Void) {
     all.append((after, connection, resume))
   }

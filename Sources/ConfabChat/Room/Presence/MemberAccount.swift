@@ -9,7 +9,7 @@ struct MemberAccount: Sendable, Equatable, Codable {
   /// Whether the client has the right ``Rights/moderate``.
   private(set) var moderates: Bool?
 
-  /// The account of a guest without an address.
+  /// Creates the account of a guest without an address.
   init() {}
 
   init(_ client: AdmittedClient?, at address: AddressRange?) {
@@ -36,7 +36,7 @@ struct FoundMember {
 
   var isModerator: Bool { account.moderates == true }
 
-  /// The clients to restrict.
+  /// The target of restrictions of this member.
   var target: Restriction.Target {
     if let user = account.user, 1...Identity.maxIDLength ~= user.utf8.count { return .user(user) }
     return .guest(guest, network: account.network.flatMap { try? Network($0) })

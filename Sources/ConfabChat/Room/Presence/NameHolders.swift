@@ -1,8 +1,8 @@
 internal import Confab
 
-/// The members on this server that have each name: one, or several connections of one verified user.
+/// The members on this server by name. Several members have one name if they are connections of one verified user.
 struct NameHolders {
-  /// One member for each unique key of a name.
+  /// One member for each name key.
   private var first: [String: Member] = [:]
   /// The other members with the name of a verified user.
   private var others: [String: [Member]] = [:]
@@ -10,10 +10,10 @@ struct NameHolders {
   /// Whether some names have several members.
   var areShared: Bool { !others.isEmpty }
 
-  /// One of the members that have the name with this key.
+  /// Returns one of the members that have the name with this key.
   subscript(key: String) -> Member? { first[key] }
 
-  /// All members that have the name with this key.
+  /// Returns all members that have the name with this key.
   func all(_ key: String) -> [Member] { (first[key].map { [$0] } ?? []) + (others[key] ?? []) }
 
   mutating func add(_ member: Member, _ key: String) {
@@ -30,13 +30,14 @@ struct NameHolders {
 
 /// The users that own verified names.
 enum NameOwner {
-  /// Whether `owner`, who has verified a name, may have the name of a member with the owner `other`: the same user has
-  /// several connections, or the other member has not verified the name.
+  /// Returns whether the user `owner`, who has verified a name, may take it from a member with the owner `other`. This
+  /// is allowed if both are the same user, or if the other member has not verified the name.
   static func mayTake(from other: String?, _ owner: String?) -> Bool {
     owner != nil && isFree(of: other, for: owner)
   }
 
-  /// Whether `other` is nil or `owner`. Byte for byte: to Swift, texts in different normalization forms are equal.
+  /// Returns whether `other` is nil or `owner`. Compares bytes: Swift's `==` ignores differences of normalization
+  /// forms.
   static func isFree(of other: String?, for owner: String?) -> Bool {
     guard let other else { return true }
     return owner.map { other.isSame(as: $0) } ?? false

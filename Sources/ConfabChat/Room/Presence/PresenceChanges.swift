@@ -1,19 +1,18 @@
 /// Joins, leaves and renames since the last presence event. An event reports the state at the time it is sent, so a
 /// member that has joined and left in between is not reported as joined.
 ///
-/// A name is in only one list of an event. An event is true whatever the client knows already: a client that was just
-/// welcomed may get names that it knows.
+/// A name is in at most one list of an event. A client that was just welcomed may get names that it already knows.
 struct PresenceChanges {
   /// Maximum number of names in one list of an event. The rest follows in the next event.
   static let maxNames = 50
-  /// Maximum number of pending names. Beyond it, only the total count is reported.
+  /// Maximum number of pending names. Further changes are reported only by the total count.
   static let maxPending = 1000
 
   private enum NameChange {
-    /// A member of the name has joined or left.
+    /// A member with the name has joined or left.
     case membership
     case renamedTo(Name)
-    /// The new name's entry of a rename.
+    /// Entry of the new name in a rename.
     case renamedFrom(Name)
   }
   private var changes: [Name: NameChange] = [:]
@@ -25,14 +24,14 @@ struct PresenceChanges {
 
   mutating func countChanged() { isCountChanged = true }
 
-  /// Whether `count` more names may be pending. Otherwise the total count is reported.
+  /// Returns whether `count` more names may be pending. If not, marks the total count as changed.
   private mutating func hasCapacity(for count: Int) -> Bool {
     guard changes.count + count > PresenceChanges.maxPending else { return true }
     isCountChanged = true
     return false
   }
 
-  /// Records that a member of the name has joined or left.
+  /// Records that a member with the name has joined or left.
   mutating func changed(_ name: Name) {
     guard changes[name] != nil || hasCapacity(for: 1) else { return }
     // A second change splits an earlier rename into a leave and a join.
@@ -56,7 +55,7 @@ struct PresenceChanges {
 
   /// Returns the event to send now.
   ///
-  /// - Parameter isPresent: whether a member of the name is in the room.
+  /// - Parameter isPresent: whether a member with the name is in the room.
   mutating func take(count: Int, isPresent: (Name) -> Bool) -> PresenceEvent {
     var event = PresenceEvent(count: count)
     isCountChanged = false

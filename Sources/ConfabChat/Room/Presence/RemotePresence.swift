@@ -23,9 +23,9 @@ struct RemotePresence {
 
   private let room: String
   private var servers: [String: RemoteServer] = [:]
-  /// Each member, as each server reports it. A member that moves between servers is briefly at both.
+  /// Reports about each member, by server. A member that moves between servers is briefly reported by both.
   private var reports: [Member: [String: RemoteMember]] = [:]
-  /// Each member, as the server with its newest connection reports it.
+  /// Newest report about each member, from the server with the member's newest connection.
   private var members: [Member: RemoteMember] = [:]
   /// Members by the unique key of their name.
   private var membersByKey: [String: Set<Member>] = [:]
@@ -59,7 +59,7 @@ struct RemotePresence {
     return difference
   }
 
-  /// Sets what a server reports about a member.
+  /// Sets a server's report about a member.
   private mutating func set(
     _ report: MemberPresence?, _ session: Session, at server: String, _ difference: inout Difference
   ) {
@@ -101,7 +101,7 @@ struct RemotePresence {
     difference.names.formSymmetricDifference([name])
   }
 
-  /// Returns the member with that session. The whole session is compared.
+  /// Returns the member with this session. The whole session is compared.
   func member(with session: Session) -> RemoteMember? {
     members[session.member].flatMap { $0.session.isSame(as: session) ? $0 : nil }
   }
@@ -114,17 +114,18 @@ struct RemotePresence {
 
   func member(named name: Name) -> RemoteMember? { membersByKey[name.key]?.first.flatMap { members[$0] } }
 
-  /// Whether this member is on another server.
+  /// Returns whether this member is on another server.
   func has(_ member: Member) -> Bool { members[member] != nil }
 
-  /// Whether another session has the name, so that `owner`, who has verified it, may not have it.
+  /// Returns whether another member than `member` has the name and keeps it. A name that the user `owner` has verified
+  /// is not kept by other connections of this user, nor by members that have not verified it.
   func isTaken(_ name: Name, exceptBy member: Member?, for owner: String? = nil) -> Bool {
     membersByKey[name.key]?.contains {
       $0 != member && !NameOwner.mayTake(from: members[$0]?.owner, owner)
     } ?? false
   }
 
-  /// Whether a verified user has the name.
+  /// Returns whether a verified user has the name.
   func isVerified(_ name: Name) -> Bool {
     membersByKey[name.key]?.contains { members[$0]?.owner != nil } ?? false
   }

@@ -17,7 +17,7 @@ struct RoomMembers<Connection: AnyObject> {
   private var local: [Member: LocalMember] = [:]
   private var holders = NameHolders()
   private var remote: RemotePresence
-  /// Members here that another server still reports, because they have just moved.
+  /// Members on this server that another server still reports, because they have just moved.
   private var moved: Set<Member> = []
 
   init(room: String) { (self.room, remote) = (room, RemotePresence(room: room)) }
@@ -51,18 +51,19 @@ struct RoomMembers<Connection: AnyObject> {
     local[member].flatMap { $0.connection === connection ? $0 : nil }
   }
 
-  /// Whether another member has the name, so that `owner`, who has verified it, may not have it.
+  /// Returns whether another member than `member` has the name and keeps it, see
+  /// ``RemotePresence/isTaken(_:exceptBy:for:)``.
   private func isTaken(_ name: Name, exceptBy member: Member?, for owner: String? = nil) -> Bool {
     holders[name.key].map { $0 != member && !NameOwner.mayTake(from: local[$0]?.owner, owner) }
       ?? remote.isTaken(name, exceptBy: member, for: owner)
   }
 
-  /// Returns the connection of the member with this session; nil if there is none.
+  /// Returns the connection of the member with this session; nil if the member is not on this server.
   func connection(of session: Session) -> Connection? {
     local[session.member].flatMap { $0.session.isSame(as: session) ? $0.connection : nil }
   }
 
-  /// How a client has joined.
+  /// Result of a join.
   struct Join {
     let session: Session
     /// The member's previous connection, now replaced.
@@ -86,8 +87,8 @@ struct RoomMembers<Connection: AnyObject> {
 
   /// Adds a client, or replaces the connection with the same session. Nil if the name is taken.
   ///
-  /// An unused session becomes the client's own. A session made by the server would be lost if the welcome that
-  /// contains it were lost, and the client would then find its own name taken.
+  /// The client keeps the session that it proposes, if this session is unused. If the server made a session instead and
+  /// its welcome were lost, the returning client would find its own name taken.
   ///
   /// - Parameter owner: the user, if the name is verified.
   mutating func join(
@@ -124,14 +125,14 @@ struct RoomMembers<Connection: AnyObject> {
       displaced: displaced.first)
   }
 
-  /// The time is included, so that a server that missed an older connection still gives the newest one the highest
-  /// number.
+  /// Returns a number that is above `last` and at least the current time. So the newest connection has the highest
+  /// number, even if its server does not know the earlier connections.
   private static func connectionNumber(after last: Int) -> Int {
     max(min(last, .max - 1) + 1, Int(WallClock.milliseconds))
   }
 
-  /// Applies another server's report. Returns the names that have joined or left, and the replaced connections of
-  /// members that have moved to that server. Also returns members whose name a verified user of that server has.
+  /// Applies another server's report. Returns the names that have joined or left, the replaced connections of members
+  /// that have moved to that server, and the members that lose their name to a verified user of that server.
   mutating func update(
     _ server: String, _ presence: ServerPresence
   ) -> (changed: Set<Name>, replaced: [Connection], displaced: [Displaced]) {
@@ -150,7 +151,7 @@ struct RoomMembers<Connection: AnyObject> {
     return (difference.names.filter { !isHere($0) }, replaced, displaced)
   }
 
-  /// Records whether a member of this server is also on another one.
+  /// Records whether a member of this server is also on another server.
   private mutating func updateMoved(_ session: Session) {
     if remote.member(with: session) != nil { moved.insert(session.member) } else { moved.remove(session.member) }
   }
@@ -171,7 +172,7 @@ struct RoomMembers<Connection: AnyObject> {
     }
   }
 
-  /// The members on all servers. One that has moved between servers is there once.
+  /// The members on all servers. A member that has moved between servers is included once.
   var all: [RoomMember] {
     let here = local.map { RoomMember(id: $0.key, name: $0.value.name.text, user: $0.value.account.user) }
     return here + remote.all.filter { local[$0.id] == nil }
@@ -208,7 +209,8 @@ struct RoomMembers<Connection: AnyObject> {
     return old
   }
 
-  /// Gives another name to the member of this server that has a name without having verified it. Nil if there is none.
+  /// Gives another name to the member of this server that has `name` without having verified it. Returns nil if the
+  /// name does not have such a member, or if no other name is free.
   private mutating func displace(_ name: Name) -> Displaced? {
     guard let holder = holders[name.key].flatMap({ local[$0] }), holder.owner == nil,
       let free = proposal(for: holder.name), rename(holder.session.member, to: free) != nil
@@ -216,8 +218,8 @@ struct RoomMembers<Connection: AnyObject> {
     return Displaced(connection: holder.connection, oldName: holder.name, name: free)
   }
 
-  /// Displaces the member that has the verified name, unless the session is its own. Returns the displaced member, if
-  /// there is one; nil if the name is taken.
+  /// Makes a name available to the user `owner`, who has verified it: displaces a member that has not verified the
+  /// name, unless the member has this session. Returns the displaced member, if any; nil if the name is taken.
   private mutating func makeRoom(for name: Name, _ owner: String?, exceptBy session: Session?) -> [Displaced]? {
     guard owner != nil, let holder = holders[name.key].flatMap({ local[$0] }), holder.owner == nil else { return [] }
     if let session, holder.session.isSame(as: session) { return [] }
@@ -225,14 +227,15 @@ struct RoomMembers<Connection: AnyObject> {
     return displace(name).map { [$0] }
   }
 
-  /// Removes the member that `connection` belongs to, and returns its name; nil if there is none.
+  /// Removes the member that `connection` belongs to, and returns its name; nil if another connection has replaced this
+  /// one.
   mutating func leave(_ member: Member, _ connection: Connection) -> Name? {
     guard let leaving = self.member(member, of: connection) else { return nil }
     remove(member, leaving.name)
     return leaving.name
   }
 
-  /// Returns a free name similar to the taken one.
+  /// Returns a free name similar to `name`.
   func proposal(for name: Name) -> Name? {
     // If many numbers are taken, random ones find a free name faster than counting does.
     let numbers = Array(2...9) + [99, 999, 9999, 999_999].map { Int.random(in: 10...$0) }

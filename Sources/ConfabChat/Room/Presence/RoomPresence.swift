@@ -48,7 +48,7 @@ struct RoomPresence {
   /// The members on all servers.
   var all: [RoomMember] { members.all }
 
-  /// Sets what to call when the members may have changed; nil for nothing.
+  /// Sets the function to call when the members may have changed; nil removes it.
   mutating func watch(_ watcher: ObjectIdentifier, _ wake: (@Sendable () -> Void)?) {
     watchers[watcher] = wake
     if watchers.isEmpty { watchers = [:] }
@@ -81,10 +81,10 @@ struct RoomPresence {
 
   // MARK: Members
 
-  /// Adds a client by name. Nil if a newer connection has its session: a hello that waited may be handled after that of
-  /// its replacement.
+  /// Adds a client by name. Returns nil if a newer connection has the client's session: a hello that had to wait may be
+  /// handled after the hello of the newer connection.
   ///
-  /// - Parameter isEntered: whether the room is not that of the connection's path.
+  /// - Parameter isEntered: whether the client has entered the room with the event `enter`.
   mutating func join(
     _ name: Name, _ session: Session?, owner: String?, _ account: MemberAccount, _ connection: Connection,
     isEntered: Bool
@@ -102,7 +102,7 @@ struct RoomPresence {
     return join
   }
 
-  /// Renames a member. Returns whether the connection still belongs to it.
+  /// Renames a member. Returns false if another connection has replaced this one.
   mutating func rename(
     _ member: Member, to name: Name, _ connection: Connection
   ) throws(ChatRoom.NameTaken) -> Bool {
@@ -138,7 +138,7 @@ struct RoomPresence {
     connection.loop.execute { connection.send(Message(.text, json.span)) }
   }
 
-  /// Returns an event of the room, as the connection of a member gets it.
+  /// Returns an event of the room as JSON, for the connection of a member.
   func json(of event: some ServerEvent, for connection: Connection) -> [UInt8] {
     let json = event.json
     return entered.contains(ObjectIdentifier(connection)) ? logs.withRoom(json[...]) : json
@@ -153,7 +153,7 @@ struct RoomPresence {
 
   // MARK: Other servers
 
-  /// Records a change, and informs the engine unless it knows of one already.
+  /// Records a change. Informs the engine, unless the engine has not yet queried an earlier change.
   private mutating func informEngine() {
     version += 1
     wakeWatchers()
@@ -162,7 +162,7 @@ struct RoomPresence {
     engine?.presenceChanged()
   }
 
-  /// Returns the members on this server, unless they have this version.
+  /// Returns the members on this server; nil if `version` is still current.
   mutating func report(unless version: Int) -> (presence: ServerPresence, version: Int)? {
     isEngineInformed = false
     guard self.version != version else { return nil }
