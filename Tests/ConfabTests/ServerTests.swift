@@ -74,8 +74,8 @@ import Testing
       for _ in clients { #expect(await events.next() == opened) }
       server.stop()
       #expect(!server.isReady)
-      // The latest client first. The last one still has some time before the end.
-      for delay in [450, 300, 150, 0] { #expect(await events.next() == .moving(after: .milliseconds(delay))) }
+      // The last client still has some time before the end.
+      for delay in [0, 150, 300, 450] { #expect(await events.next() == .moving(after: .milliseconds(delay))) }
       for client in clients {
         #expect(try client.receive() == .close(1001, "the server is stopping"))
         try client.send(8, [0x03, 0xE9])
