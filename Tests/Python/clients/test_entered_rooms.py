@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+from urllib.parse import quote
 
 import pytest
 
@@ -241,3 +242,25 @@ def test_entered_rooms_have_the_history_of_the_file(tmp_path, options):
             assert [one["text"] for one in welcome["messages"]] == ["two"] and welcome["last"] == 2
     for test in (write, read):
         run(test, "--history", file, *options)
+
+
+def test_names_that_only_newer_unicode_versions_compose_are_of_different_rooms(tmp_path):
+    """To Swift, both names are equal. utf8proc's older version of Unicode has neither of them."""
+    names = "\U00016d68", "\U00016d67\U00016d67"
+    rooms = ["/" + name for name in names]
+
+    async def write(server):
+        async with rich(server, "Ann", quote(names[0])) as ann, rich(server, "Bob", quote(names[1])) as bob:
+            for client, room in zip((ann, bob), rooms):
+                assert client.welcome["room"] == room and client.welcome["count"] == 1
+                await say(client, room)
+            assert (await enter(ann, rooms[1]))["people"] in (["Ann", "Bob"], ["Bob", "Ann"])
+            assert (await say(ann, "both", room=rooms[1]))["room"] == rooms[1]
+            await bob.until("message", text="both")
+
+    async def read(server):
+        async with rich(server, "Ann") as ann:
+            for room, texts in zip(rooms, ([rooms[0]], [rooms[1], "both"])):
+                assert [one["text"] for one in (await enter(ann, room))["messages"]] == texts
+    for test in (write, read):
+        run(test, "--history", tmp_path / "history.db", "--max-event-rate", "0")
