@@ -33,6 +33,17 @@ extension StringProtocol {
   }
 }
 
+/// A text as a key, which is equal to the same bytes only.
+package struct ByteKey: Hashable, Sendable {
+  package let text: String
+
+  package init(_ text: String) { self.text = text }
+
+  package static func == (one: ByteKey, other: ByteKey) -> Bool { one.text.isSame(as: other.text) }
+
+  package func hash(into hasher: inout Hasher) { hasher.combine(text) }
+}
+
 extension String {
   /// The elements of a comma-separated list (RFC 9110, section 5.6.1), without empty ones.
   var listElements: [Substring] {

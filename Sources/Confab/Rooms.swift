@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Broadcast logs by room name. A room exists from the first ``enter(_:)`` to the last ``leave(_:)``. Any thread.
+/// Broadcast logs by room name, which is compared by its bytes. A room exists from the first ``enter(_:)`` to the last ``leave(_:)``. Any thread.
 public final class Rooms: Sendable {
   /// A named log with at least one member.
   public final class Room: @unchecked Sendable {
@@ -13,7 +13,7 @@ public final class Rooms: Sendable {
 
     fileprivate init(_ name: String) { self.name = name }
   }
-  private let rooms = Mutex<[String: Room]>([:])
+  private let rooms = Mutex<[ByteKey: Room]>([:])
   private let limit: Int
 
   /// - Parameter limit: maximum number of rooms; 0 means no limit.
@@ -23,8 +23,9 @@ public final class Rooms: Sendable {
   /// ``leave(_:)`` has been called as often as this function.
   public func enter(_ name: String) -> Room? {
     rooms.withLock { rooms in
-      guard let room = rooms[name] ?? (limit == 0 || rooms.count < limit ? Room(name) : nil) else { return nil }
-      rooms[name] = room
+      let key = ByteKey(name)
+      guard let room = rooms[key] ?? (limit == 0 || rooms.count < limit ? Room(name) : nil) else { return nil }
+      rooms[key] = room
       room.people += 1
       return room
     }
@@ -34,10 +35,10 @@ public final class Rooms: Sendable {
   public func leave(_ room: Room) {
     rooms.withLock { rooms in
       room.people -= 1
-      if room.people == 0 { rooms[room.name] = nil }
+      if room.people == 0 { rooms[ByteKey(room.name)] = nil }
     }
   }
 
   /// The room with that name, if it exists.
-  public subscript(name: String) -> Room? { rooms.withLock { $0[name] } }
+  public subscript(name: String) -> Room? { rooms.withLock { $0[ByteKey(name)] } }
 }

@@ -204,7 +204,7 @@ public func confab_join(_ connection: OpaquePointer?, _ room: UnsafePointer<CCha
     let connection = try unsafe Connection.open(connection)
     let name = try unsafe string(room, "room")
     guard let context = connection.programContext, let rooms = context.host?.rooms else { throw Connection.closed }
-    if context.rooms.contains(where: { $0.name == name }) { return }
+    if context.rooms.contains(where: { $0.name.isSame(as: name) }) { return }
     guard let room = rooms.enter(name) else { throw CError(CONFAB_ERROR_ROOMS, "the limit max_rooms is reached") }
     guard connection.join(room.log) else {
       rooms.leave(room)
@@ -220,7 +220,7 @@ public func confab_leave(_ connection: OpaquePointer?, _ room: UnsafePointer<CCh
     let connection = try unsafe Connection.open(connection)
     let name = try unsafe string(room, "room")
     guard let context = connection.programContext,
-      let index = context.rooms.firstIndex(where: { $0.name == name })
+      let index = context.rooms.firstIndex(where: { $0.name.isSame(as: name) })
     else { return }
     let room = context.rooms.remove(at: index)
     connection.leave(room.log)

@@ -20,7 +20,7 @@ final class HistoryDatabase {
   private var transaction: Int
   /// Transaction number in the mark; nil if unknown.
   private var marked: Int?
-  private var untrimmed: [String: Int] = [:]
+  private var untrimmed: [ByteKey: Int] = [:]
   private var unmeasured = 0
 
   /// Limits of the stored messages.
@@ -211,10 +211,10 @@ final class HistoryDatabase {
       unmeasured += draft.bytes.count + 64
     }
     // The trimming reads all of the room's messages, so it runs only once per 64 messages.
-    untrimmed[batch.room, default: 63] += batch.publications.count
-    guard untrimmed[batch.room, default: 0] >= 64 else { return }
+    untrimmed[batch.key, default: 63] += batch.publications.count
+    guard untrimmed[batch.key, default: 0] >= 64 else { return }
     if untrimmed.count > 10_000 { untrimmed.removeAll() }
-    untrimmed[batch.room] = 0
+    untrimmed[batch.key] = 0
     try trim.run(.int(room), .int(retention.messages), .int(retention.bytes))
     if retention.age > 0 { try trimAge.run(.int(room), .int(Int(last.time) - retention.age * 1000)) }
   }

@@ -27,7 +27,7 @@ final class HistoryWorker: @unchecked Sendable {
   /// Whether writes are failing. Any thread.
   let isFailing = Atomic(false)
   /// Unwritten messages by room. Later messages of the room are written after them.
-  private var unwritten: [String: RoomBatch] = [:]
+  private var unwritten: [ByteKey: RoomBatch] = [:]
   private var unwrittenBytes = 0
   /// Whether unwritten messages were dropped, and no write has succeeded since.
   private var hasDropped = false
@@ -103,7 +103,7 @@ final class HistoryWorker: @unchecked Sendable {
   // MARK: Reading
 
   private func open(_ room: SQLiteRoom) {
-    let batch = unwritten[room.name]
+    let batch = unwritten[ByteKey(room.name)]
     do throws(DatabaseError) {
       room.opened(try snapshot(of: room.name) ?? .empty, run: batch?.epoch.run ?? file.run)
     } catch {
@@ -114,7 +114,7 @@ final class HistoryWorker: @unchecked Sendable {
 
   /// Returns the stored and the unwritten messages of a room; nil if it has none.
   private func snapshot(of room: String) throws(DatabaseError) -> RoomSnapshot? {
-    guard let batch = unwritten[room] else { return try writtenSnapshot(of: room) }
+    guard let batch = unwritten[ByteKey(room)] else { return try writtenSnapshot(of: room) }
     guard !batch.replaces, let written = try writtenSnapshot(of: room), written.epoch == batch.epoch.name else {
       return batch.snapshot
     }
@@ -137,8 +137,8 @@ final class HistoryWorker: @unchecked Sendable {
   private func write(_ batch: inout WriteBatch) {
     guard batch.count > 0 else { return }
     // Messages of a room are written in their order.
-    var failed = batch.rooms.filter { unwritten[$0.room] != nil }
-    failed += write(batch.rooms.filter { unwritten[$0.room] == nil })
+    var failed = batch.rooms.filter { unwritten[$0.key] != nil }
+    failed += write(batch.rooms.filter { unwritten[$0.key] == nil })
     allow(&failed, batch.engineRooms)
     for batch in failed { retain(batch) }
     updateFailing()
@@ -164,14 +164,14 @@ final class HistoryWorker: @unchecked Sendable {
 
   /// Records on the disk that unwritten messages will be delivered. If that fails too, their rooms continue in new
   /// epochs, which are not on the disk.
-  private func allow(_ batches: inout [RoomBatch], _ engineRooms: [String: SQLiteRoom]) {
+  private func allow(_ batches: inout [RoomBatch], _ engineRooms: [ByteKey: SQLiteRoom]) {
     guard !batches.isEmpty else { return }
     do throws(DatabaseError) {
       try file.allow(isWhole: false)
     } catch {
       logError("cannot write the history or its delivery mark, the chat continues from memory in new epochs", error)
-      for index in batches.indices where unwritten[batches[index].room] == nil {
-        guard let room = engineRooms[batches[index].room] else { continue }
+      for index in batches.indices where unwritten[batches[index].key] == nil {
+        guard let room = engineRooms[batches[index].key] else { continue }
         room.begin(RoomEpoch(name: RoomSnapshot.empty.epoch, run: file.run))
         batches[index].epoch = room.epoch
       }
@@ -179,10 +179,10 @@ final class HistoryWorker: @unchecked Sendable {
   }
 
   private func retain(_ batch: RoomBatch) {
-    unwrittenBytes -= unwritten[batch.room]?.bytes ?? 0
-    unwritten[batch.room, default: RoomBatch(room: batch.room, batch.epoch)].append(batch)
-    unwritten[batch.room]?.trim(messages: retention.messages, bytes: retention.bytes)
-    unwrittenBytes += unwritten[batch.room]?.bytes ?? 0
+    unwrittenBytes -= unwritten[batch.key]?.bytes ?? 0
+    unwritten[batch.key, default: RoomBatch(room: batch.room, batch.epoch)].append(batch)
+    unwritten[batch.key]?.trim(messages: retention.messages, bytes: retention.bytes)
+    unwrittenBytes += unwritten[batch.key]?.bytes ?? 0
     guard unwrittenBytes > maxUnwrittenBytes else { return }
     logger.error("dropped \(unwrittenBytes) bytes of messages that could not be written to the history")
     (unwritten, unwrittenBytes, hasDropped) = ([:], 0, true)
@@ -192,7 +192,7 @@ final class HistoryWorker: @unchecked Sendable {
   private func retry() {
     writeRestrictions()
     if unwritten.isEmpty { _ = write([]) }
-    var rooms = unwritten.keys.sorted(by: >)
+    var rooms = unwritten.keys.sorted { $0.text > $1.text }
     while !rooms.isEmpty {
       var (batches, count) = ([RoomBatch](), 0)
       while count < HistoryWorker.maxBatch, let batch = rooms.popLast().flatMap({ unwritten[$0] }) {
@@ -200,7 +200,7 @@ final class HistoryWorker: @unchecked Sendable {
         count += batch.publications.count
       }
       let failed = write(batches)
-      for batch in batches { unwrittenBytes -= unwritten.removeValue(forKey: batch.room)?.bytes ?? 0 }
+      for batch in batches { unwrittenBytes -= unwritten.removeValue(forKey: batch.key)?.bytes ?? 0 }
       for batch in failed { retain(batch) }
       // If several batches have failed, further writes would probably fail too. If one has failed, the others may
       // succeed.
@@ -240,18 +240,19 @@ final class HistoryWorker: @unchecked Sendable {
 /// Messages that are written together.
 private struct WriteBatch {
   private(set) var rooms: [RoomBatch] = []
-  private var indices: [String: Int] = [:]
-  private(set) var engineRooms: [String: SQLiteRoom] = [:]
+  private var indices: [ByteKey: Int] = [:]
+  private(set) var engineRooms: [ByteKey: SQLiteRoom] = [:]
   private var pending: [(room: SQLiteRoom, publication: Publication, quota: PublisherQuota?)] = []
   private(set) var count = 0
 
   mutating func add(_ draft: Draft, _ position: Position?, _ room: SQLiteRoom, _ quota: PublisherQuota?) {
     let publication = Publication(draft, at: position ?? room.nextPosition())
-    if let index = indices[room.name] {
+    let key = ByteKey(room.name)
+    if let index = indices[key] {
       rooms[index].append(publication)
     } else {
-      indices[room.name] = rooms.count
-      engineRooms[room.name] = room
+      indices[key] = rooms.count
+      engineRooms[key] = room
       rooms.append(RoomBatch(room: room.name, room.epoch))
       rooms[rooms.endIndex - 1].append(publication)
     }

@@ -1,3 +1,4 @@
+internal import Confab
 internal import ConfabChat
 
 /// Epoch of a room's offsets, and its run.
@@ -10,6 +11,7 @@ struct RoomEpoch {
 /// Messages to write for one room.
 struct RoomBatch {
   let room: String
+  var key: ByteKey { ByteKey(room) }
   var epoch: RoomEpoch
   private(set) var publications: [Publication] = []
   private(set) var bytes = 0

@@ -3,6 +3,8 @@ internal import Confab
 /// A room that a connection has entered, besides the room of its path. Loop thread only.
 final class EnteredRoom {
   private let reference: RoomReference
+  /// Number of the entry. Calls that were made for an earlier entry of the same room have another one.
+  fileprivate let number: Int
   var room: ChatRoom { reference.room }
   /// The client's member; nil before the welcome.
   fileprivate(set) var member: Member?
@@ -15,8 +17,10 @@ final class EnteredRoom {
   fileprivate var hasWaited = false
 
   fileprivate init(
-    _ reference: consuming RoomReference, _ standing: Standing, _ enter: ClientEvent.Hello, _ head: ClientEvent.Head
+    _ number: Int, _ reference: consuming RoomReference, _ standing: Standing, _ enter: ClientEvent.Hello,
+    _ head: ClientEvent.Head
   ) {
+    self.number = number
     self.standing = standing
     self.reference = reference
     (self.enter, self.head) = (enter, head)
@@ -32,10 +36,26 @@ final class EnteredRoom {
 
 /// The rooms that a connection has entered, by their names. Loop thread only.
 struct EnteredRooms {
-  fileprivate var all: [String: EnteredRoom] = [:]
+  private var all: [ByteKey: EnteredRoom] = [:]
+  private var lastNumber = 0
 
-  subscript(name: String) -> EnteredRoom? { all[name] }
-  var names: [String] { Array(all.keys) }
+  fileprivate(set) subscript(name: String) -> EnteredRoom? {
+    get { all[ByteKey(name)] }
+    set { all[ByteKey(name)] = newValue }
+  }
+  var names: [String] { all.keys.map(\.text) }
+  fileprivate var count: Int { all.count }
+
+  /// Returns the number of another entry.
+  fileprivate mutating func nextNumber() -> Int {
+    lastNumber += 1
+    return lastNumber
+  }
+
+  fileprivate mutating func removeAll() -> [EnteredRoom] {
+    defer { all = [:] }
+    return Array(all.values)
+  }
 
   /// Discards the results of the last look-ups of restrictions, because the client's rights have changed.
   func forgetRestrictions() { for entry in all.values { entry.standing.forget() } }
@@ -49,34 +69,37 @@ extension RichConnection {
     func reject(_ code: ErrorEvent.Code, _ text: String) {
       sendError(ErrorEvent(code, text), about: head, connection)
     }
-    if name == room.name || entered.all[name] != nil {
+    if name.isSame(as: room.name) || entered[name] != nil {
       return reject(.alreadyIntroduced, "room already entered")
     }
     let limit = connection.loop.maxRoomsPerConnection
-    guard 1 + entered.all.count < limit else { return reject(.tooManyRooms, "at most \(limit) rooms") }
+    guard 1 + entered.count < limit else { return reject(.tooManyRooms, "at most \(limit) rooms") }
     guard client?.identity.mayEnter(name) ?? true else { return reject(.forbidden, "room not allowed") }
     guard let rooms = room.rooms, rooms.hasCapacity(for: name) else { return reject(.unavailable, "too many rooms") }
     let standing = Standing(standing.moderation, at: standing.address, in: name)
-    let entry = EnteredRoom(rooms.reference(to: name, on: connection.loop), standing, enter, head)
-    entered.all[name] = entry
+    let number = entered.nextNumber()
+    let entry = EnteredRoom(number, rooms.reference(to: name, on: connection.loop), standing, enter, head)
+    entered[name] = entry
     entry.room.keepOrder()
     if entry.room.isOpen { return goOn(entry, connection) }
-    let id = ObjectIdentifier(entry)
-    entry.room.whenOpen(id) { [weak connection, loop = connection.loop] in
+    entry.room.whenOpen(ObjectIdentifier(entry)) { [weak connection, loop = connection.loop] in
       loop.execute { [weak connection] in
         guard let connection, let state = connection.handlerState as? RichConnection else { return }
-        state.goOn(name, id, connection)
+        state.goOn(name, number, connection)
       }
     }
     connection.loop.execute(after: connection.loop.handshakeTimeout * 9 / 10) { [weak connection] in
-      guard let connection, let entry = (connection.handlerState as? RichConnection)?.entered[name] else { return }
-      if ObjectIdentifier(entry) == id { entry.room.stopWaiting(id) }
+      guard let connection, let entry = (connection.handlerState as? RichConnection)?.entered[name],
+        entry.number == number
+      else { return }
+      entry.room.stopWaiting(ObjectIdentifier(entry))
     }
   }
 
-  /// Continues with an entry that waited, unless the client has left the room.
-  private func goOn(_ name: String, _ id: ObjectIdentifier, _ connection: Connection) {
-    guard let entry = entered.all[name], ObjectIdentifier(entry) == id, entry.member == nil else { return }
+  /// Continues with an entry that waited, unless the client has left the room or the connection is closing.
+  private func goOn(_ name: String, _ number: Int, _ connection: Connection) {
+    guard connection.readyState == .open, let entry = entered[name], entry.number == number, entry.member == nil
+    else { return }
     goOn(entry, connection)
   }
 
@@ -85,10 +108,9 @@ extension RichConnection {
     guard room.isOpen else { return reject(entry, ErrorEvent(.unavailable, "room not open in time"), connection) }
     if !entry.hasWaited {
       entry.hasWaited = true
-      let id = ObjectIdentifier(entry)
-      let resume: @Sendable () -> Void = { [weak connection] in
+      let resume: @Sendable () -> Void = { [weak connection, number = entry.number] in
         guard let connection else { return }
-        (connection.handlerState as? RichConnection)?.goOn(name, id, connection)
+        (connection.handlerState as? RichConnection)?.goOn(name, number, connection)
       }
       if !room.hasCaughtUp(with: entry.enter, connection, resume) {
         connection.loop.execute(after: ChatRoom.catchUpTimeout, resume)
@@ -125,7 +147,7 @@ extension RichConnection {
   }
 
   private func reject(_ entry: EnteredRoom, _ error: ErrorEvent, _ connection: Connection) {
-    entered.all[entry.room.name] = nil
+    entered[entry.room.name] = nil
     entry.leave(connection)
     sendError(error, about: entry.head, connection)
   }
@@ -138,7 +160,8 @@ extension RichConnection {
 
   /// Leaves a room. Returns whether the client had entered it.
   func leave(_ name: String, _ connection: Connection) -> Bool {
-    guard let entry = entered.all.removeValue(forKey: name) else { return false }
+    guard let entry = entered[name] else { return false }
+    entered[name] = nil
     entry.leave(connection)
     connection.send(LeftEvent(room: name))
     return true
@@ -146,7 +169,6 @@ extension RichConnection {
 
   /// Leaves all rooms of a connection that is closed.
   func leaveEnteredRooms(_ connection: Connection) {
-    for entry in entered.all.values { entry.leave(connection) }
-    entered = EnteredRooms()
+    for entry in entered.removeAll() { entry.leave(connection) }
   }
 }

@@ -70,7 +70,7 @@ extension RichConnection {
 
   /// Handles that the engine has rejected a text of this connection.
   func rejected(_ tag: String, inRoom name: String, _ connection: Connection) {
-    let head = ClientEvent.Head(room: name == room.name ? nil : name)
+    let head = ClientEvent.Head(room: name.isSame(as: room.name) ? nil : name)
     sendError(ErrorEvent(.textTooLong, "text too long for the broker", tag: tag), about: head, connection)
   }
 

@@ -89,7 +89,7 @@ final class RichConnection: ChatConnection {
     guard let messages = waiting else { return }
     room.stopWaiting(connection)
     (waiting, hasWaited) = (nil, true)
-    for message in messages { received(message.message, from: connection) }
+    for message in messages where connection.readyState == .open { received(message.message, from: connection) }
     connection.resumeReading()
   }
 
@@ -132,7 +132,7 @@ final class RichConnection: ChatConnection {
     }
     if case .enter(let enter) = event { return self.enter(enter, head, connection) }
     if case .leave = event { return leave(head, connection) }
-    guard let membership = membership(member) else {
+    guard let membership = membership(member, head.room) else {
       return sendError(ErrorEvent(.notEntered, "room not entered", tag: event.tag), connection)
     }
     switch event {
@@ -147,9 +147,9 @@ final class RichConnection: ChatConnection {
     }
   }
 
-  /// Returns the client's membership of the room of the current event; nil if it is not in the room.
-  private func membership(_ member: Member) -> Membership? {
-    guard let name = head.room, name != room.name else {
+  /// Returns the client's membership of a room; nil if it is not in the room.
+  private func membership(_ member: Member, _ name: String?) -> Membership? {
+    guard let name, !name.isSame(as: room.name) else {
       return Membership(room: room, member: member, standing: standing)
     }
     guard let entered = entered[name], let member = entered.member else { return nil }
@@ -176,7 +176,7 @@ final class RichConnection: ChatConnection {
   func send(_ json: ArraySlice<UInt8>, ofRoom name: String, _ connection: Connection) {
     if let room = entered[name]?.room {
       connection.send(Message(.text, room.withRoom(json).span))
-    } else if name == room.name {
+    } else if name.isSame(as: room.name) {
       connection.send(Message(.text, json.span))
     }
   }
@@ -235,6 +235,15 @@ final class RichConnection: ChatConnection {
     } catch {
       reject(error, connection)
     }
+  }
+
+  /// Informs the client that a verified user has taken over its name in a room, unless it has left the room or has
+  /// another name by now.
+  func wasDisplaced(_ name: Name, inRoom room: String, _ connection: Connection) {
+    guard let membership = member.flatMap({ membership($0, room) }),
+      membership.room.name(of: membership.member, connection) == name
+    else { return }
+    inform(RenamedEvent(name: name.text), in: membership.room, connection)
   }
 
   private func rename(_ rename: ClientEvent.Rename, _ membership: Membership, _ connection: Connection) {

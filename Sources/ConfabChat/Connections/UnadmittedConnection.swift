@@ -106,7 +106,7 @@ final class UnadmittedConnection {
   private func add(_ pending: PendingConnection, _ connection: Connection) {
     chat.add(connection, pending, isRich)
     guard let state = connection.handlerState as? ChatConnection else { return }
-    for message in messages { state.received(message.message, from: connection) }
+    for message in messages where connection.readyState == .open { state.received(message.message, from: connection) }
   }
 
   private func reject(_ error: AdmissionError, _ connection: Connection) {

@@ -1,6 +1,7 @@
+internal import Confab
 internal import DequeModule
 
-/// The rooms of a chat, by name. A vacant room may stay until the limit is needed for another room.
+/// The rooms of a chat, by the bytes of their names. A vacant room may stay until the limit is needed for another room.
 struct RoomTable<Room> {
   private struct Slot {
     let room: Room
@@ -10,12 +11,12 @@ struct RoomTable<Room> {
   }
 
   struct Vacancy {
-    let name: String
+    let name: ByteKey
     let since: Int
     let at: ContinuousClock.Instant
   }
 
-  private var slots: [String: Slot] = [:]
+  private var slots: [ByteKey: Slot] = [:]
   /// Vacant rooms, in the order of their last releases. Some of them may have been entered again since.
   private(set) var vacancies: Deque<Vacancy> = []
   private var vacantCount = 0
@@ -24,49 +25,54 @@ struct RoomTable<Room> {
   var count: Int { slots.count }
   var rooms: [Room] { slots.values.map(\.room) }
 
-  func room(_ name: String) -> Room? { slots[name]?.room }
+  func room(_ name: String) -> Room? { slots[ByteKey(name)]?.room }
 
   /// Occupied rooms, with their number of references.
-  var occupancy: [String: Int] { slots.filter { $0.value.references > 0 }.mapValues(\.references) }
+  var occupancy: [String: Int] {
+    let occupied = slots.lazy.filter { $0.value.references > 0 }.map { ($0.key.text, $0.value.references) }
+    return Dictionary(occupied, uniquingKeysWith: +)
+  }
 
   /// Returns whether the room exists, or fits within `limit`.
   func hasCapacity(for name: String, limit: Int) -> Bool {
-    limit == 0 || count < limit || vacantCount > 0 || slots[name] != nil
+    limit == 0 || count < limit || vacantCount > 0 || slots[ByteKey(name)] != nil
   }
 
   var hasVacancy: Bool { vacantCount > 0 }
 
   /// Removes and returns a vacant room, if opening the room `name` would exceed the limit.
   mutating func evict(for name: String, limit: Int) -> Room? {
-    limit > 0 && count >= limit && slots[name] == nil ? removeVacant() : nil
+    limit > 0 && count >= limit && slots[ByteKey(name)] == nil ? removeVacant() : nil
   }
 
   /// Counts a reference.
   mutating func enter(_ name: String, make: () -> Room) -> Room {
-    if slots[name] == nil { slots[name] = Slot(room: make()) }
-    if slots[name]?.vacantSince != nil { vacantCount -= 1 }
-    slots[name]?.vacantSince = nil
-    slots[name]?.references += 1
-    guard let room = slots[name]?.room else { preconditionFailure("room \(name) is there") }
+    let key = ByteKey(name)
+    if slots[key] == nil { slots[key] = Slot(room: make()) }
+    if slots[key]?.vacantSince != nil { vacantCount -= 1 }
+    slots[key]?.vacantSince = nil
+    slots[key]?.references += 1
+    guard let room = slots[key]?.room else { preconditionFailure("room \(name) is there") }
     return room
   }
 
   /// Releases a reference. If the room has no references left and `stays` returns false, removes and returns the room.
   @discardableResult
   mutating func leave(_ name: String, stays: (Room) -> Bool) -> Room? {
-    guard var slot = slots[name] else { return nil }
+    let key = ByteKey(name)
+    guard var slot = slots[key] else { return nil }
     slot.references -= 1
     if slot.references == 0 {
       guard stays(slot.room) else {
-        slots[name] = nil
+        slots[key] = nil
         return slot.room
       }
       releases += 1
       slot.vacantSince = releases
       vacantCount += 1
-      vacancies.append(Vacancy(name: name, since: releases, at: .now))
+      vacancies.append(Vacancy(name: key, since: releases, at: .now))
     }
-    slots[name] = slot
+    slots[key] = slot
     if vacancies.count > 2 * vacantCount + 16 { vacancies = Deque(vacancies.filter(isVacant)) }
     return nil
   }

@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import json
+import pathlib
 import secrets
+import signal
+from urllib.parse import quote
 
 import pytest
 
 from support.confab_process import confab
-from support.rich_client import open_rich, rich
+from support.raw_client import RawClient, frame
+from support.rich_client import SUBPROTOCOL, open_rich, rich
 from support.tokens import SECRET, token
 
 
@@ -241,3 +245,68 @@ def test_entered_rooms_have_the_history_of_the_file(tmp_path, options):
             assert [one["text"] for one in welcome["messages"]] == ["two"] and welcome["last"] == 2
     for test in (write, read):
         run(test, "--history", file, *options)
+
+
+def test_room_that_is_left_while_it_opens_can_be_entered_again(tmp_path):
+    def event(type, **members):
+        return frame(1, json.dumps({"type": type, **members}).encode())
+    with confab("--history", tmp_path / "history.db", "--loops", 1) as server, RawClient(server.port) as ann:
+        ann.open(Sec_WebSocket_Protocol=SUBPROTOCOL)
+        ann.send(event("hello", name="Ann"))
+        for number in range(4):
+            room = f"/{number}"
+            # In one packet, so that the file has not been read when the room is entered again.
+            ann.send(event("enter", room=room) + event("leave", room=room) + event("enter", room=room, ref="again"))
+            answers = (json.loads(payload) for _, payload in ann.messages())
+            answer = next(one for one in answers if one["type"] in ("welcome", "error") and one["room"] == room)
+            assert answer["type"] == "welcome", answer
+
+
+def test_names_that_only_newer_unicode_versions_compose_are_of_different_rooms(tmp_path):
+    """To Swift, both names are equal. utf8proc's older version of Unicode has neither of them."""
+    names = "\U00016d68", "\U00016d67\U00016d67"
+    rooms = ["/" + name for name in names]
+
+    async def write(server):
+        async with rich(server, "Ann", quote(names[0])) as ann, rich(server, "Bob", quote(names[1])) as bob:
+            for client, room in zip((ann, bob), rooms):
+                assert client.welcome["room"] == room and client.welcome["count"] == 1
+                await say(client, room)
+            assert (await enter(ann, rooms[1]))["people"] in (["Ann", "Bob"], ["Bob", "Ann"])
+            assert (await say(ann, "both", room=rooms[1]))["room"] == rooms[1]
+            await bob.until("message", text="both")
+
+    async def read(server):
+        async with rich(server, "Ann") as ann:
+            for room, texts in zip(rooms, ([rooms[0]], [rooms[1], "both"])):
+                assert [one["text"] for one in (await enter(ann, room))["messages"]] == texts
+    for test in (write, read):
+        run(test, "--history", tmp_path / "history.db", "--max-event-rate", "0")
+
+
+def stop(server):
+    """Suspends the server, so that one turn of its loop reads everything that clients send until it goes on."""
+    server.process.send_signal(signal.SIGSTOP)
+    status = pathlib.Path(f"/proc/{server.process.pid}/status")
+    while "T (stopped)" not in status.read_text():
+        pass
+
+
+def test_client_that_has_left_gets_no_name_from_a_user_that_displaced_it(tmp_path):
+    key = tmp_path / "secret"
+    key.write_text(SECRET + "\n")
+
+    async def test(server):
+        async with rich(server, "Bob") as bob, open_rich(server, "coffee") as ann:
+            await enter(bob, "/coffee", name="Ann")
+            stop(server)
+            # A user with the name joins, and the guest leaves, and comes back with another name.
+            await ann.send("hello", token=token("u1", name="Ann"))
+            await bob.send("leave", room="/coffee")
+            await bob.send("enter", room="/coffee", name="Cid")
+            server.process.send_signal(signal.SIGCONT)
+            assert (await bob.until("welcome", room="/coffee"))["name"] == "Cid"
+            await say(bob, "still Cid", room="/coffee")
+            assert (await ann.until("message"))["from"] == "Cid"
+            assert not [event for event in bob.heard if event["type"] == "renamed"]
+    run(test, "--auth-key", key, "--allow-guests", "read,say,history", "--max-event-rate", "0", "--loops", "1")

@@ -5,6 +5,7 @@ struct RoomPresence {
   /// Minimum interval between presence events.
   private static let eventInterval = Duration.milliseconds(200)
 
+  private let room: String
   private let logs: RoomLogs
   /// Informed of changes, for other servers; nil while the room is being made.
   private var engine: (any EngineRoom)?
@@ -25,7 +26,7 @@ struct RoomPresence {
   /// Calls of the program that wait for changes of members.
   private var watchers: [ObjectIdentifier: @Sendable () -> Void] = [:]
 
-  init(room: String, _ logs: RoomLogs) { (self.logs, members) = (logs, RoomMembers(room: room)) }
+  init(room: String, _ logs: RoomLogs) { (self.room, self.logs, members) = (room, logs, RoomMembers(room: room)) }
 
   mutating func attach(_ engine: any EngineRoom, sendEvent: @escaping @Sendable (EventLoop) -> Void) {
     (self.engine, self.sendEvent) = (engine, sendEvent)
@@ -134,8 +135,9 @@ struct RoomPresence {
   private mutating func wasDisplaced(_ displaced: RoomMembers<Connection>.Displaced) {
     let (connection, name) = (displaced.connection, displaced.name)
     changes.renamed(displaced.oldName, to: name)
-    let json = json(of: RenamedEvent(name: name.text), for: connection)
-    connection.loop.execute { connection.send(Message(.text, json.span)) }
+    connection.loop.execute { [room] in
+      (connection.handlerState as? RichConnection)?.wasDisplaced(name, inRoom: room, connection)
+    }
   }
 
   /// Returns an event of the room as JSON, for the connection of a member.

@@ -1,6 +1,7 @@
 """Clients whose tokens expire."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -9,6 +10,8 @@ import websockets
 from clients.admission.users import bearer, closing, plain, user
 from support.confab_process import confab
 from support.coroutines import go
+from support.raw_client import RawClient, frame
+from support.rich_client import SUBPROTOCOL, rich
 from support.tokens import token
 
 
@@ -52,3 +55,25 @@ def test_plain_client_is_closed_at_its_expiry(guarded):
                 await client.recv()
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4002, "token expired")
     go(main())
+
+
+def test_client_that_expires_before_its_welcome_joins_no_room(key_file, tmp_path):
+    """The hello waits for messages that the room does not have yet. When they come, the connection is closing."""
+    options = ["--auth-key", key_file, "--auth-grace", "0", "--allow-guests", "read,say,history", "--loops", "1",
+               "--history", tmp_path / "history.db", "--durability", "full"]
+
+    async def main(server):
+        async with rich(server, "Bob") as bob:
+            with RawClient(server.port) as eve:
+                eve.open(Sec_WebSocket_Protocol=SUBPROTOCOL)
+                eve.send(frame(1, json.dumps({
+                    "type": "hello", "name": "Eve", "token": token("u1", lifetime=2), "after": 2,
+                    "epoch": bob.welcome["epoch"]}).encode()))
+                # The client does not answer the close frame.
+                assert await asyncio.to_thread(eve.close_code) == 4002
+                await bob.say("one")
+                await bob.say("two")
+                async with rich(server, "Cid") as cid:
+                    assert sorted(cid.welcome["people"]) == ["Bob", "Cid"] and cid.welcome["count"] == 2
+    with confab(*options) as server:
+        go(main(server))
