@@ -250,8 +250,8 @@ typedef struct confab_config {
   /* Access */
 
   /* Web origins whose pages may connect, as browsers send them ("https://example.org"), ended by NULL. "*" allows every
-   * origin. If the server listens on loopback only, pages from loopback, at any port, and pages opened from a file
-   * ("null" or "file://") may also connect. If the server listens on other addresses, pages whose origin has the host
+   * origin. If the server listens on loopback only, clients on this machine may also connect from pages of loopback, at any
+   * port, and from pages opened from a file ("null" or "file://"). If the server listens on other addresses, pages whose origin has the host
    * and port of the request may also connect. Other origins get status 403. Clients that are not browsers usually send
    * no origin. Such clients are accepted unless requires_origin is set. Default: NULL, none. */
   const char *const *allowed_origins;
@@ -334,7 +334,8 @@ typedef struct confab_config {
   int limits_loopback;
   /* Maximum number of rooms. At the limit, opening a room removes the room that has been empty longest. If no room is
    * empty, a client that opens another room gets status 503. For a server without the chat, confab_join() returns
-   * CONFAB_ERROR_ROOMS at the limit. 0 means no limit. Range: 0 to 2^30. Default: 10000. */
+   * CONFAB_ERROR_ROOMS at the limit. In the chat, the rooms that clients of the rich protocol enter over one connection
+   * occupy at most three quarters of the limit. 0 means no limit. Range: 0 to 2^30. Default: 10000. */
   int64_t max_rooms;
   /* Maximum number of messages in a room's history. At the limit, the oldest messages are deleted. 0 means no history.
    * Range: 0 to 2^30. Default: 1000. */

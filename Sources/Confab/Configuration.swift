@@ -51,8 +51,8 @@ public struct Configuration: Sendable {
   // MARK: Access
 
   /// Web origins whose pages may connect, as browsers send them (`https://example.org`). `*` allows every origin. If
-  /// the server listens on loopback only, pages from loopback, at any port, and pages opened from a file (`null` or
-  /// `file://`) may also connect. If the server listens on other addresses, pages whose origin has the host and port of
+  /// the server listens on loopback only, clients on this machine may also connect from pages of loopback, at any port,
+  /// and from pages opened from a file (`null` or `file://`). If the server listens on other addresses, pages whose origin has the host and port of
   /// the request may also connect. Other origins get status 403. Clients that are not browsers usually send no origin.
   /// Such clients are accepted unless ``requiresOrigin`` is set. The default is none.
   public var allowedOrigins: [String] = []

@@ -7,8 +7,8 @@ struct AccessOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       Web origin whose pages may connect, like https://example.org; '*' allows every origin. May be given several \
-      times. If the server listens on loopback only, pages from loopback and pages opened from a file may always \
-      connect. If it listens on other addresses, pages whose origin has the host and port of the request may always \
+      times. If the server listens on loopback only, clients on this machine may always connect from pages of \
+      loopback and pages opened from a file. If it listens on other addresses, pages whose origin has the host and port of the request may always \
       connect. (default: none)
       """,
       valueName: "origin"))

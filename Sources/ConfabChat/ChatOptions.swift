@@ -5,7 +5,8 @@ public import Confab
 public struct ChatOptions: Equatable, Sendable {
   /// Maximum number of rooms. At the limit, opening a room removes the room that has been empty longest. If no room is
   /// empty, a client that opens another room gets status 503. If the ``Chat/engine`` stores the history, an empty room
-  /// is removed from memory after at most a minute. 0 means no limit. Range: 0 to 2^30. The default is 10,000.
+  /// is removed from memory after at most a minute. The rooms that clients of the rich protocol enter over one connection
+  /// occupy at most three quarters of the limit. 0 means no limit. Range: 0 to 2^30. The default is 10,000.
   public var maxRooms = 10_000
   /// Maximum number of messages in a room's history. At the limit, the oldest messages are deleted. Without history, a
   /// room is removed when its last client leaves. 0 means no history. Range: 0 to 2^30. The default is 1,000.

@@ -73,6 +73,8 @@ enum KeyFile {
     [base64(line), hexadecimal(line)].contains { bytes in
       guard let bytes else { return false }
       if DER.isSequence(bytes) || String(decoding: bytes, as: UTF8.self).hasBytes("-----BEGIN") { return true }
+      // An SSH public key begins with the length and the name of its algorithm (RFC 4253, section 6.6).
+      if ["ssh-", "ecdsa-", "sk-"].contains(where: { bytes.dropFirst(4).starts(with: $0.utf8) }) { return true }
       let isJSON = bytes.first { !isSpace($0) }.map { "{[\"".utf8.contains($0) } ?? false
       return isJSON && bytes.allSatisfy { isSpace($0) || 0x20...0x7E ~= $0 }
     }

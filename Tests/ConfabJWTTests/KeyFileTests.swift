@@ -47,6 +47,13 @@ struct KeyFileTests {
     }
   }
 
+  @Test func ssh_key_is_not_a_secret() {
+    for algorithm in ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com"] {
+      let blob = [0, 0, 0, UInt8(algorithm.utf8.count)] + Array(algorithm.utf8) + [UInt8](repeating: 7, count: 40)
+      #expect(reason(Data(blob).base64EncodedString())?.hasPrefix("it is an encoded key") == true, "\(algorithm)")
+    }
+  }
+
   @Test func json_in_another_form_is_not_a_secret() {
     let key = #"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#
     let text = #""{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}""#

@@ -81,14 +81,17 @@ struct OriginPolicy {
   let listensOnLoopbackOnly: Bool
 
   /// Returns whether to accept a request with this origin for this host.
-  func admits(origin: String?, host: String?) -> Bool {
+  ///
+  /// - Parameter isLocal: whether the client is on this machine. A trusted proxy may name a client on another one. Pages of
+  ///   that machine's loopback or files are not the operator's.
+  func admits(origin: String?, host: String?, isLocal: Bool) -> Bool {
     guard let origin else { return !isRequired }
     if allowed.contains(where: { $0.isSame(as: "*") || $0.isSame(as: origin) }) { return true }
     // A page opened from a file sends one of these (HTML Standard, section 7.1.1; Electron, some web views).
-    if origin == "null" || origin == "file://" { return listensOnLoopbackOnly }
+    if origin == "null" || origin == "file://" { return listensOnLoopbackOnly && isLocal }
     guard let origin = Origin(origin) else { return false }
     if isAllowed(origin) { return true }
-    return listensOnLoopbackOnly ? origin.isLoopback : isOwn(origin, host: host)
+    return listensOnLoopbackOnly ? isLocal && origin.isLoopback : isOwn(origin, host: host)
   }
 
   /// Returns whether the origin is in the list by name, or is the server's own. Only then do cookies show the user's

@@ -153,7 +153,8 @@ struct RequestCheck {
 
   private func checkOrigin() throws(Rejection) {
     let origin = request.origin
-    guard !loop.originPolicy.admits(origin: origin, host: http.host) else { return }
+    let isLocal = client.map { $0.isInternet && $0.isLoopback } ?? false
+    guard !loop.originPolicy.admits(origin: origin, host: http.host, isLocal: isLocal) else { return }
     let remedy =
       origin.map { "origin '\($0)' is not allowed (to allow it: --allow-origin \($0))" }
       ?? "no Origin header (required by --require-origin)"

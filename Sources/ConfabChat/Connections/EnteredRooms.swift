@@ -10,9 +10,8 @@ final class EnteredRoom {
   fileprivate(set) var member: Member?
   let standing: Standing
   var typedAt: ContinuousClock.Instant?
-  /// The `enter` event of the client, for the welcome and for errors before the welcome.
-  fileprivate let enter: ClientEvent.Hello
-  fileprivate let head: ClientEvent.Head
+  /// The `enter` event of the client, for the welcome and for errors before the welcome; nil after the welcome.
+  fileprivate var enter: (event: ClientEvent.Hello, head: ClientEvent.Head)?
   /// Whether the entry has checked that the room has all messages that the client has. It waits for them once.
   fileprivate var hasWaited = false
 
@@ -23,7 +22,7 @@ final class EnteredRoom {
     self.number = number
     self.standing = standing
     self.reference = reference
-    (self.enter, self.head) = (enter, head)
+    self.enter = (enter, head)
   }
 
   /// Leaves the room, or stops waiting for it.
@@ -75,7 +74,9 @@ extension RichConnection {
     let limit = connection.loop.maxRoomsPerConnection
     guard 1 + entered.count < limit else { return reject(.tooManyRooms, "at most \(limit) rooms") }
     guard client?.identity.mayEnter(name) ?? true else { return reject(.forbidden, "room not allowed") }
-    guard let rooms = room.rooms, rooms.hasCapacity(for: name) else { return reject(.unavailable, "too many rooms") }
+    guard let rooms = room.rooms, rooms.hasCapacity(for: name, isEntered: true) else {
+      return reject(.unavailable, "too many rooms")
+    }
     let standing = Standing(standing.moderation, at: standing.address, in: name)
     let number = entered.nextNumber()
     let entry = EnteredRoom(number, rooms.reference(to: name, on: connection.loop), standing, enter, head)
@@ -105,6 +106,7 @@ extension RichConnection {
 
   private func goOn(_ entry: EnteredRoom, _ connection: Connection) {
     let (room, name) = (entry.room, entry.room.name)
+    guard let enter = entry.enter?.event else { return }
     guard room.isOpen else { return reject(entry, ErrorEvent(.unavailable, "room not open in time"), connection) }
     if !entry.hasWaited {
       entry.hasWaited = true
@@ -112,22 +114,22 @@ extension RichConnection {
         guard let connection else { return }
         (connection.handlerState as? RichConnection)?.goOn(name, number, connection)
       }
-      if !room.hasCaughtUp(with: entry.enter, connection, resume) {
+      if !room.hasCaughtUp(with: enter, connection, resume) {
         connection.loop.execute(after: ChatRoom.catchUpTimeout, resume)
         return
       }
     }
     room.stopWaiting(connection)
-    welcome(entry, connection)
+    welcome(entry, enter, connection)
   }
 
-  private func welcome(_ entry: EnteredRoom, _ connection: Connection) {
+  private func welcome(_ entry: EnteredRoom, _ enter: ClientEvent.Hello, _ connection: Connection) {
     let (room, standing) = (entry.room, entry.standing)
     guard connection.logs.count < connection.loop.maxRoomsPerConnection else {
       return reject(entry, ErrorEvent(.tooManyRooms, "too many rooms"), connection)
     }
     let hello: ClientEvent.Hello
-    do throws(ErrorEvent) { hello = try admitted(entry.enter, to: room) } catch {
+    do throws(ErrorEvent) { hello = try admitted(enter, to: room) } catch {
       return reject(entry, error, connection)
     }
     let limit = room.options.maxNameLength
@@ -138,7 +140,7 @@ extension RichConnection {
       guard
         let join = try room.welcome(hello, as: name, client, at: standing.address, connection, isEntered: true)
       else { return }
-      (entry.member, standing.guest) = (join.session.member, join.session.guest)
+      (entry.member, standing.guest, entry.enter) = (join.session.member, join.session.guest, nil)
       charge(response: join.welcomeBytes, connection)
       checkAfterJoining(room, standing, connection)
     } catch {
@@ -149,7 +151,7 @@ extension RichConnection {
   private func reject(_ entry: EnteredRoom, _ error: ErrorEvent, _ connection: Connection) {
     entered[entry.room.name] = nil
     entry.leave(connection)
-    sendError(error, about: entry.head, connection)
+    sendError(error, about: entry.enter?.head ?? ClientEvent.Head(room: entry.room.name), connection)
   }
 
   /// Leaves a room, and confirms that.

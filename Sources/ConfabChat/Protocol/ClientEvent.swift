@@ -18,17 +18,20 @@ enum ClientEvent {
   struct Hello {
     /// Requested name. Not required if the client's name is verified.
     var name: String?
-    let token: String?
+    var token: String?
     var session: String?
     let epoch: String?
     let after: Int?
     let history: Int?
 
     fileprivate init(_ object: JSONObject<Key>) throws(WrongJSONType) {
-      (name, token) = (try object.text(.name), try object.text(.token))
-      (session, epoch) = (try object.text(.session), try object.text(.epoch))
+      (name, token) = (Hello.short(try object.text(.name)), try object.text(.token))
+      (session, epoch) = (Hello.short(try object.text(.session)), Hello.short(try object.text(.epoch)))
       (after, history) = (try object.number(.after), try object.number(.history))
     }
+
+    /// Returns the text; "" if it is longer than any name, session or epoch. An event may be stored until its room opens.
+    private static func short(_ text: String?) -> String? { text.map { $0.utf8.count <= 8 << 10 ? $0 : "" } }
   }
 
   /// A JSON member of the wrong type becomes nil, so that the error can still contain the tag.
@@ -113,7 +116,10 @@ enum ClientEvent {
     }
     switch try required(.type) {
     case "hello": self = .hello(try Hello(object))
-    case "enter": self = .enter(try Hello(object))
+    case "enter":
+      var enter = try Hello(object)
+      enter.token = nil
+      self = .enter(enter)
     case "leave": self = .leave
     case "say": self = .say(Say(tag: try? object.text(.tag), text: try? object.text(.text)))
     case "typing": self = .typing

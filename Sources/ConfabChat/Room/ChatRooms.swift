@@ -39,9 +39,11 @@ final class ChatRooms: Sendable {
   /// Occupied rooms, with their number of connections.
   var occupancy: [String: Int] { state.withLock { $0.table.occupancy } }
 
-  /// Returns whether the room exists or may be opened.
-  func hasCapacity(for name: String) -> Bool {
-    state.withLock { $0.table.hasCapacity(for: name, limit: options.maxRooms) }
+  /// Returns whether the room exists or may be opened. The last quarter of the rooms is reserved for the paths of
+  /// requests, because a few connections could enter all rooms.
+  func hasCapacity(for name: String, isEntered: Bool = false) -> Bool {
+    let reserved = isEntered ? options.maxRooms / 4 : 0
+    return state.withLock { $0.table.hasCapacity(for: name, limit: options.maxRooms, reserved: reserved) }
   }
 
   /// Returns a connection's reference to a room, which is opened if necessary.

@@ -34,8 +34,10 @@ struct RoomTable<Room> {
   }
 
   /// Returns whether the room exists, or fits within `limit`.
-  func hasCapacity(for name: String, limit: Int) -> Bool {
-    limit == 0 || count < limit || vacantCount > 0 || slots[ByteKey(name)] != nil
+  ///
+  /// - Parameter reserved: number of rooms within the limit that are for others.
+  func hasCapacity(for name: String, limit: Int, reserved: Int = 0) -> Bool {
+    limit == 0 || count - vacantCount < limit - reserved || slots[ByteKey(name)] != nil
   }
 
   var hasVacancy: Bool { vacantCount > 0 }

@@ -26,7 +26,7 @@ struct OriginTests {
       allowed: ["https://app.example.com"], isRequired: false, listensOnLoopbackOnly: false)
     // An empty string stands for a missing header.
     let (origin, host) = (origin.isEmpty ? nil : origin, host.isEmpty ? nil : host)
-    #expect(policy.admits(origin: origin, host: host) == isLetIn)
+    #expect(policy.admits(origin: origin, host: host, isLocal: true) == isLetIn)
   }
 
   @Test(arguments: [
@@ -38,8 +38,10 @@ struct OriginTests {
   ])
   func loopbackListenerAcceptsPagesOfThisMachine(_ origin: String, isLetIn: Bool) {
     let policy = OriginPolicy(allowed: [], isRequired: true, listensOnLoopbackOnly: true)
-    #expect(policy.admits(origin: origin, host: "localhost") == isLetIn)
-    #expect(!policy.admits(origin: nil, host: "localhost"))
+    #expect(policy.admits(origin: origin, host: "localhost", isLocal: true) == isLetIn)
+    #expect(!policy.admits(origin: nil, host: "localhost", isLocal: true))
+    // A client that a proxy names.
+    #expect(!policy.admits(origin: origin, host: "localhost", isLocal: false))
   }
 
   /// A browser sends cookies for every page, so pages of other servers on this machine do not count.

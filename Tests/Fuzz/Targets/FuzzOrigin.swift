@@ -9,8 +9,8 @@ func fuzzOrigin(_ input: inout Input) {
   checkList(list)
 
   let policy = OriginPolicy(allowed: [], isRequired: isRequired, listensOnLoopbackOnly: isLocal)
-  require(policy.admits(origin: nil, host: host) == !isRequired, "no origin")
-  if policy.admits(origin: origin, host: host) {
+  require(policy.admits(origin: nil, host: host, isLocal: true) == !isRequired, "no origin")
+  if policy.admits(origin: origin, host: host, isLocal: true) {
     if isLocal {
       require(origin == "null" || origin == "file://" || names127(origin), "'\(origin)' is not of this machine")
     } else {
@@ -18,7 +18,7 @@ func fuzzOrigin(_ input: inout Input) {
     }
   } else {
     let more = OriginPolicy(allowed: [allowed], isRequired: isRequired, listensOnLoopbackOnly: isLocal)
-    if more.admits(origin: origin, host: host) {
+    if more.admits(origin: origin, host: host, isLocal: true) {
       require(
         allowed == "*" || allowed == origin || Origin(allowed) != nil && Origin(allowed) == Origin(origin),
         "'\(allowed)' lets in '\(origin)'")

@@ -9,6 +9,7 @@ import signal
 from urllib.parse import quote
 
 import pytest
+import websockets
 
 from support.confab_process import confab
 from support.raw_client import RawClient, frame
@@ -172,6 +173,48 @@ def test_server_with_too_many_rooms_opens_no_other():
             await ann.send("leave", room="/2")
             await enter(ann, "/3")
     run(test, "--max-rooms", "2")
+
+
+def test_entered_rooms_leave_rooms_for_paths():
+    async def test(server):
+        async with rich(server, "Ann", "1") as ann:
+            for number in range(2, 7):
+                await enter(ann, f"/{number}")
+            assert (await ann.error("enter", room="/7"))["code"] == "unavailable"
+            # Rooms that exist can be entered, and the path of a request opens a room.
+            async with rich(server, "Bob", "7") as bob, rich(server, "Cid", "8"):
+                await enter(ann, "/7")
+                assert (await bob.error("enter", room="/9"))["code"] == "unavailable"
+    run(test, "--max-rooms", "8", "--max-event-rate", "0")
+
+
+@pytest.mark.parametrize("member", ["token", "session", "epoch", "name"])
+def test_large_enter_is_not_stored(member):
+    """An event may be as long as a legal message. Its room needs only what is in the welcome."""
+    async def test(server):
+        async with rich(server, "Ann", "0") as ann:
+            await enter(ann, "/first")
+            before = server.memory()
+            for number in range(1, 60):
+                large = {member: "x" * 200_000} | ({"after": 1} if member == "epoch" else {})
+                await ann.send_text(json.dumps({"type": "enter", "room": f"/{number}", **large}))
+                await ann.until("error" if member == "name" else "welcome", room=f"/{number}")
+            assert server.memory() - before < 6 << 20
+    run(test, "--max-event-rate", "0", "--max-byte-rate", "0")
+
+
+def test_path_that_is_too_long_as_a_name_opens_no_room():
+    """A character of 4 bytes has 12 bytes in NFC."""
+    async def test(server):
+        with pytest.raises(websockets.InvalidStatus) as error:
+            await websockets.connect(server.ws + "%F0%9D%85%A0" * 100)
+        assert error.value.response.status_code == 414
+        async with rich(server, "Ann", "%F0%9D%85%A0" * 80) as ann:
+            name = ann.welcome["room"]
+            assert len(name.encode()) == 1 + 80 * 12
+        async with rich(server, "Bob", "tea") as bob:
+            await enter(bob, name)
+    run(test)
 
 
 def test_rooms_of_all_loops_are_in_one_order():

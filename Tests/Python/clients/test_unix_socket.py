@@ -148,5 +148,12 @@ def test_clients_of_nginx_have_their_addresses(path, tmp_path):
                     connect(f"ws://127.0.0.1:{port}/tea", origin="https://evil.example")
                 assert error.value.response.status_code == 403
                 server.until_said("peer=192.0.2.7 reason=originNotAllowed")
+                # Pages of loopback and files are those of this machine's operator only without a proxy.
+                for origin in "null", "file://", "http://localhost:3000":
+                    with pytest.raises(Exception) as error:
+                        connect(f"ws://127.0.0.1:{port}/tea", origin=origin)
+                    assert error.value.response.status_code == 403
+                    with join(path, origin=origin, additional_headers={"X-Forwarded-For": "127.0.0.1"}):
+                        pass
             finally:
                 nginx.terminate()

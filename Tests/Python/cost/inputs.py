@@ -249,6 +249,8 @@ events("enter a new room and leave it", lambda number: [enter(f"/{number}"), lea
 events("enter a room with history and leave it", lambda number: [enter("/full", history=100), leave("/full")],
        room=lambda server, path: ROOMS["1,000 small messages"](server, "/full"))
 events("say in an entered room", lambda number: ([enter("/a")] if number == 0 else []) + [say(number, "/a", "x" * 64)])
+events("enter and leave with a large session", lambda number: [
+    enter(f"/{number}", session="x" * 200_000), leave(f"/{number}")], left=4096)
 event("enter of the room of the path", type="enter", room="/")
 event("enter of an invalid room", type="enter", room="/" + "a\u0301\u0302" * 60_000)
 event("leave of another room", type="leave", room="/" + "x" * 1000)

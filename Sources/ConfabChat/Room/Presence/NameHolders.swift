@@ -10,6 +10,9 @@ struct NameHolders {
   /// Whether some names have several members.
   var areShared: Bool { !others.isEmpty }
 
+  /// One member for each name.
+  var unique: some Collection<Member> { first.values }
+
   /// Returns one of the members that have the name with this key.
   subscript(key: String) -> Member? { first[key] }
 

@@ -34,8 +34,7 @@ struct RoomMembers<Connection: AnyObject> {
 
   /// Returns at most `limit` names of all servers, in no order.
   func names(_ limit: Int) -> [String] {
-    let unique = holders.areShared ? Array(Set(local.values.lazy.map(\.name)).prefix(limit)) : nil
-    let here = (unique ?? local.values.prefix(limit).map(\.name)).map(\.text)
+    let here = holders.unique.prefix(limit).compactMap { local[$0]?.name.text }
     return here + remote.names.keys.lazy.filter { !isHere($0) }.map(\.text).prefix(limit - here.count)
   }
 
