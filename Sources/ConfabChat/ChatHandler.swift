@@ -9,7 +9,9 @@ final class ChatHandler: Handler {
 
   func authorize(_ request: borrowing Request) -> Authorization {
     // A path may get longer in NFC. Such a room could not be entered or moderated.
-    guard request.room.utf8.count <= loop.maxPathLength else { return .reject(Response(status: 414, "path too long\n")) }
+    guard request.room.utf8.count <= loop.maxPathLength else {
+      return .reject(Response(status: 414, "path too long\n"))
+    }
     if chat.moderation.bans(request.remoteAddress, from: request.room) { return .banned }
     guard let admission = chat.admission else {
       // A rich client gets the reason of a ban as an event.
