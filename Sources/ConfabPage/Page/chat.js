@@ -120,6 +120,7 @@ const listener = {
   unchanged: () => notify(words.notChanged),
 
   muted: (mute) => notice.show(mute),
+  notRenamed: () => ownName.muted(),
   moderated: ({ action, name }) => notify(words.moderated[action](isolated(name ?? ""))),
   notModerated: (code) => notify(words.notModerated[code] ?? words.notModerated.unavailable),
 

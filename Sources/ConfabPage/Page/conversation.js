@@ -49,7 +49,7 @@ export class Conversation {
    * Shows the room, until `hide`. `listener` has the methods of a listener of messages, and `joined()`,
    * `rejected(code, proposal)`, `refused(code, reason)`, `named(name)`, `connection(state)`, `unchanged()` when our own
    * change of a message is not made, `presence(change)`, `typing(name)`, `muted(mute)` when we are muted, or no longer
-   * if it is undefined, `moderated(event)` and `notModerated(code)` after an event of a moderator, `unsent()` when unsent
+   * if it is undefined, `notRenamed()` when we are muted and have sent another name, `moderated(event)` and `notModerated(code)` after an event of a moderator, `unsent()` when unsent
    * messages or their states have changed, and `held(isHeld)`.
    */
   show(listener) {
@@ -225,7 +225,8 @@ export class Conversation {
     else if (tag) {
       this.sender.rejected(tag, code);
       this.flush();
-    } else if (refusals.includes(code)) this.listener?.refused(code, reason);
+    } else if (code === "muted") this.listener?.notRenamed();
+    else if (refusals.includes(code)) this.listener?.refused(code, reason);
   }
 
   /** Rate limited: repeats the pending requests later. */

@@ -63,6 +63,11 @@ export class OwnName {
     return isRenaming;
   }
 
+  /** A muted reader cannot be renamed. */
+  muted() {
+    if (this.entry.isRename && this.entry.isOpen) this.entry.reject(words.nameMuted);
+  }
+
   /** The server has accepted the name. */
   accepted(name) {
     session.set("name", name);

@@ -18,6 +18,7 @@ export const english = {
   nameEmpty: "Please enter a name.",
   nameTaken: (name) => `“${name}” is already taken here. This one is free:`,
   nameVerified: "Your name comes from your login, and cannot be changed here.",
+  nameMuted: "You are muted, and cannot change your name now.",
   nameInvalid: "That name does not work: it is too long or has invisible characters.",
 
   // The room

@@ -18,6 +18,7 @@ export const chinese = {
   nameEmpty: "请输入名字。",
   nameTaken: (name) => `“${name}”已经有人用了，可以用这个：`,
   nameVerified: "你的名字来自登录信息，不能在这里修改。",
+  nameMuted: "你已被禁言，现在不能修改名字。",
   nameInvalid: "这个名字不能用：太长，或含有看不见的字符。",
 
   // The room

@@ -99,6 +99,10 @@ def test_moderator_mutes_kicks_and_bans(server, person):
     text = bob.texts("#muted")[0]
     assert text.startswith("You are muted until ") and text.endswith("Reason: too loud")
     assert bob.run("return document.getElementById('composer').inert") is True
+    bob.find("#rename").click()
+    bob.enter("Loud")
+    bob.wait(lambda one: one.problem == "You are muted, and cannot change your name now.")
+    bob.press(Keys.ESCAPE)
     # In the other language, and after a reload.
     bob.browser.refresh()
     bob.wait(lambda one: one.is_shown("#muted"))
