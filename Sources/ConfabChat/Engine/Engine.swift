@@ -29,7 +29,7 @@ public protocol Engine: Sendable {
 
   /// Stores a change of the restrictions, which is in effect on this server already, and passes it on to other servers.
   /// `done` is called once, on any thread, now or later: when the change is stored, or will be, or with false if it never
-  /// will be. The default implementation calls it at once.
+  /// will be, or if the engine shuts down before it is known. The default implementation calls it at once.
   func store(_ change: RestrictionChange, _ done: @escaping @Sendable (_ isStored: Bool) -> Void)
 
   /// Shuts the engine down. Pending messages get their offsets, if that is possible within a few seconds. The rooms are
