@@ -74,7 +74,7 @@ public final class JetStreamEngine: Engine {
   public func openRestrictions(_ delegate: any RestrictionDelegate) { take(.openRestrictions(delegate)) }
 
   public func store(_ change: RestrictionChange, _ done: @escaping @Sendable (_ isStored: Bool) -> Void) {
-    take(.restrict(change, done))
+    if !take(.restrict(change, done)) { done(false) }
   }
 
   public func shutdown() async {
@@ -89,10 +89,18 @@ public final class JetStreamEngine: Engine {
     await withCheckedContinuation { done in connecting.async { done.resume() } }
     await withCheckedContinuation { done in
       queue.async {
+        self.endRestrictions()
         self.link.withLock { $0 = nil }
         done.resume()
       }
     }
+  }
+
+  /// Gives up the changes of restrictions that are pending.
+  private func endRestrictions() {
+    let left = inputs.withLock { exchange(&$0.pending, with: []) }
+    for case .restrict(_, let done) in left { done(false) }
+    perform { $0.endRestrictions(&$1) }
   }
 
   private var isIdle: Bool {
@@ -100,14 +108,16 @@ public final class JetStreamEngine: Engine {
       && state.withLock { $0.publishQueue.isEmpty && $0.exchange.pending.isEmpty }
   }
 
-  /// Adds an input, which is handled soon.
-  func take(_ input: Input) {
-    let isAsleep = inputs.withLock { inputs in
+  /// Adds an input, which is handled soon. Returns false after the shutdown.
+  @discardableResult func take(_ input: Input) -> Bool {
+    let (isOver, isAsleep) = inputs.withLock { inputs in
+      if inputs.isOver { return (true, false) }
       inputs.pending.append(input)
       defer { inputs.isAwake = true }
-      return !inputs.isAwake
+      return (false, !inputs.isAwake)
     }
     if isAsleep { queue.async { self.run() } }
+    return !isOver
   }
 
   // MARK: On the connecting queue
@@ -145,11 +155,12 @@ public final class JetStreamEngine: Engine {
   }
 
   private func run() {
-    let inputs = inputs.withLock { inputs in
+    let inputs: [Input] = inputs.withLock { inputs in
       inputs.isAwake = false
-      let pending = exchange(&inputs.pending, with: [])
+      // The shutdown takes the rest.
+      if inputs.isOver { return [] }
       inputs.areTaken = true
-      return inputs.isOver ? [] : pending
+      return exchange(&inputs.pending, with: [])
     }
     perform { state, effects in
       let now = ContinuousClock.now

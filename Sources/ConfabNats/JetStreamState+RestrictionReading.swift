@@ -21,12 +21,12 @@ extension JetStreamState {
   }
 
   mutating func requestRestrictionStream(_ now: Instant, _ effects: inout Effects) {
-    exchange.phase = .requested(now)
+    exchange.phase = .asking(now)
     effects.publish("$JS.API.STREAM.INFO.\(stream)", reply: "\(inbox).restrictionStream")
   }
 
   mutating func restrictionStreamFound(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) {
-    guard case .requested = exchange.phase else { return }
+    guard case .asking = exchange.phase else { return }
     let config = StreamConfig(restrictionsOf: options)
     switch Api.decode(message, as: StreamInfo.self) {
     case .success(let info):
@@ -47,6 +47,7 @@ extension JetStreamState {
     exchange.created = info.created
     exchange.generation += 1
     (exchange.count, exchange.replayed, exchange.unreadable) = (0, [:], [])
+    (exchange.end, exchange.position) = (info.state.last_seq, 0)
     (exchange.phase, exchange.receivedAt) = (.requested(now), now)
     effects.actions.append(.subscribe(restrictionDelivery))
     let request = ConsumerRequest(
@@ -65,9 +66,8 @@ extension JetStreamState {
     case .success(let info):
       exchange.receivedAt = now
       if case .requested = exchange.phase { exchange.phase = .replaying }
-      if exchange.phase == .replaying, info.num_pending <= 0, info.delivered.consumer_seq <= exchange.count {
-        restrictionsRead(now, &effects)
-      }
+      exchange.position = max(exchange.position, info.delivered.stream_seq)
+      if info.num_pending <= 0, info.delivered.consumer_seq <= exchange.count { consumerCaughtUp(now, &effects) }
     case .failure(let error):
       warn("cannot read the mutes and bans: \(error.text)", now, &effects)
       restartRestrictions(at: now + .seconds(1), &effects)
@@ -79,15 +79,20 @@ extension JetStreamState {
     exchange.receivedAt = now
     let stalled = message.headers["Nats-Consumer-Stalled"]
     if let reply = message.reply.isEmpty ? stalled : message.reply { effects.publish(reply) }
-    guard message.reply.isEmpty, let sent = message.headers["Nats-Last-Consumer"].flatMap({ Int($0) }) else { return }
-    if sent != exchange.count { restartRestrictions(at: now, &effects) }
+    guard exchange.isReading, message.reply.isEmpty,
+      let sent = message.headers["Nats-Last-Consumer"].flatMap({ Int($0) })
+    else { return }
+    guard sent == exchange.count else { return restartRestrictions(at: now, &effects) }
+    exchange.position = max(exchange.position, message.headers["Nats-Last-Stream"].flatMap { Int($0) } ?? 0)
+    // Messages that are still missing have been deleted.
+    if stalled == nil { consumerCaughtUp(now, &effects) }
   }
 
   /// Handles a message if it is from the stream of restrictions. Returns whether it is.
   mutating func receivedRestriction(_ message: NatsMessage, _ now: Instant, _ effects: inout Effects) -> Bool {
     guard message.subject.begins(with: options.restrictionPrefix) else { return false }
     guard let delivery = Delivery(message), delivery.consumer.isSame(as: restrictionConsumer) else { return true }
-    if case .waiting = exchange.phase { return true }
+    guard exchange.isReading else { return true }
     guard delivery.number == exchange.count + 1 else {
       restartRestrictions(at: now, &effects)
       return true
@@ -95,14 +100,16 @@ extension JetStreamState {
     (exchange.count, exchange.receivedAt) = (delivery.number, now)
     if case .requested = exchange.phase { exchange.phase = .replaying }
     let id = String(decoding: message.subject.utf8.dropFirst(options.restrictionPrefix.utf8.count), as: UTF8.self)
-    take(id, message.bytes, delivery.publication.position.offset, now, &effects)
-    if exchange.phase == .replaying, delivery.pending == 0 { restrictionsRead(now, &effects) }
+    exchange.position = delivery.publication.position.offset
+    take(id, message.bytes, delivery, now, &effects)
+    if delivery.pending == 0 { consumerCaughtUp(now, &effects) }
     return true
   }
 
   private mutating func take(
-    _ id: String, _ bytes: [UInt8], _ offset: Int, _ now: Instant, _ effects: inout Effects
+    _ id: String, _ bytes: [UInt8], _ delivery: Delivery, _ now: Instant, _ effects: inout Effects
   ) {
+    let offset = delivery.publication.position.offset
     let restriction = bytes.isEmpty ? nil : Restriction(json: bytes)
     let isReadable = bytes.isEmpty || restriction.map { $0.id.isSame(as: id) } ?? false
     guard isReadable else {
@@ -121,25 +128,29 @@ extension JetStreamState {
       return
     }
     let stored = RestrictionExchange.Stored(offset: offset, restriction: restriction, readAt: now)
-    if exchange.phase == .replaying { return exchange.replayed[id] = stored }
+    if exchange.phase == .replaying {
+      if offset >= exchange.replayed[id]?.offset ?? 0 { exchange.replayed[id] = stored }
+      return
+    }
+    // This server's own change may have been acknowledged before.
+    guard offset >= exchange.stored[id]?.offset ?? 0 else { return }
     exchange.stored[id] = stored
-    let change = restriction.map { RestrictionChange.set($0) } ?? .lift(id: id)
     if let pending = exchange.pending[id] {
       // A pending change of this server takes precedence. It is this message, or follows in the stream.
-      if pending.change == change { settle(id, isStored: true, &effects) }
+      if delivery.id?.isSame(as: changeID(pending.number)) ?? false { settle(id, isStored: true, &effects) }
     } else if let delegate = exchange.delegate {
-      effects.calls.append(.restriction(delegate, change))
+      effects.calls.append(.restriction(delegate, restriction.map { .set($0) } ?? .lift(id: id)))
     }
   }
 
-  /// Handles that all restrictions have been read.
-  private mutating func restrictionsRead(_ now: Instant, _ effects: inout Effects) {
+  /// Handles that the consumer has delivered all messages of its replica.
+  private mutating func consumerCaughtUp(_ now: Instant, _ effects: inout Effects) {
+    guard exchange.phase == .replaying, exchange.position >= exchange.end else { return }
     let lost = exchange.isReplaced ? exchange.stored.filter { exchange.replayed[$0.key] == nil } : [:]
     (exchange.stored, exchange.replayed, exchange.isReplaced) = (exchange.replayed, [:], false)
     // Another stream has replaced the lost stream. The restrictions that it does not have are stored again.
-    for restriction in lost.values.compactMap(\.restriction) where exchange.pending[restriction.id] == nil {
-      store(.set(restriction), { _ in }, &effects)
-    }
+    for restriction in lost.sorted(by: { $0.key < $1.key }).compactMap(\.value.restriction)
+    where exchange.pending[restriction.id] == nil { add(.set(restriction)) }
     if let delegate = exchange.delegate { effects.calls.append(.restrictions(delegate, exchange.restrictions)) }
     exchange.phase = .live
     if !exchange.unreadable.isEmpty {

@@ -72,7 +72,7 @@ struct JetStreamState {
   var publishQueue = PublishQueue()
   var erasures = Erasures()
   var presenceExchange: PresenceExchange
-  var exchange = RestrictionExchange()
+  var exchange: RestrictionExchange
   /// Rooms that have been read, but are not open yet.
   var caughtUp: Set<Int> = []
   /// Rooms whose consumer is pending, oldest first.
@@ -94,6 +94,7 @@ struct JetStreamState {
     self.instance = String(instance, radix: 36)
     phase = .disconnected(now)
     presenceExchange = PresenceExchange(self.instance, prefix: options.prefix)
+    exchange = RestrictionExchange(at: now)
   }
 
   // MARK: Rooms
@@ -152,7 +153,7 @@ struct JetStreamState {
       presenceExchange.report(number, presence, version, now, &effects)
     case .typing(let number, let name): presenceExchange.typing(number, name, &effects)
     case .tooLarge(let number): drop(number, &effects)
-    case .openRestrictions(let delegate): openRestrictions(delegate, now)
+    case .openRestrictions(let delegate): openRestrictions(delegate)
     case .restrict(let change, let done): store(change, done, &effects)
     case .event(let event): handle(event, now, &effects)
     case .unreachable(let reason): connectError = reason
@@ -208,6 +209,7 @@ struct JetStreamState {
       restrictionConsumerMade(message, now, &effects)
     case ("restrictions", 1) where numbers[0] == exchange.generation: restrictionHeartbeat(message, now, &effects)
     case ("restricted", 1): restricted(numbers[0], message, now, &effects)
+    case ("swept", 1): restrictionSwept(numbers[0], message)
     case ("ack", 1): acknowledged(numbers[0], message, now, &effects)
     case ("made", 2) where isReader(numbers[0], numbers[1]): made(numbers[0], message, now, &effects)
     case ("read", 2) where isReader(numbers[0], numbers[1]): heartbeat(numbers[0], message, now, &effects)

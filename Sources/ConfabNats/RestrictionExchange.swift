@@ -13,7 +13,9 @@ struct RestrictionExchange {
   enum Phase: Equatable {
     /// The stream will be requested at or after the instant.
     case waiting(Instant)
-    /// The stream, or the consumer, has been requested.
+    /// The stream has been requested.
+    case asking(Instant)
+    /// The consumer has been requested.
     case requested(Instant)
     /// The consumer delivers the stored restrictions.
     case replaying
@@ -38,7 +40,7 @@ struct RestrictionExchange {
     let readAt: Instant
   }
 
-  /// Maximum number of pending changes.
+  /// Maximum number of pending changes, including those that were replaced by a later one.
   static let maxPending = 10_000
   /// Time after which a change is sent again, or a request is repeated.
   static let timeout = Duration.seconds(2)
@@ -50,12 +52,16 @@ struct RestrictionExchange {
 
   /// Nil without a chat.
   var delegate: (any RestrictionDelegate)?
-  var phase = Phase.waiting(.now)
+  var phase: Phase
   /// Number that distinguishes the consumer from earlier ones.
   var generation = 0
   /// Number of messages that the consumer has delivered.
   var count = 0
-  var receivedAt = Instant.now
+  var receivedAt: Instant
+  /// Number of the newest message when the stream was requested. A replica may have fewer messages.
+  var end = 0
+  /// Number up to which the consumer has delivered all messages.
+  var position = 0
   /// Creation time of the stream; nil before it is known.
   var created: String?
   /// The messages of the stream, by the ids of the restrictions.
@@ -68,7 +74,19 @@ struct RestrictionExchange {
   var isReplaced = false
   var pending: [String: Pending] = [:]
   var lastNumber = 0
-  var sweptAt = Instant.now
+  /// Number of callbacks of pending changes.
+  var doneCount = 0
+  var sweptAt: Instant
+
+  init(at now: Instant) { (phase, receivedAt, sweptAt) = (.waiting(now), now, now) }
+
+  /// Whether the consumer has been requested.
+  var isReading: Bool {
+    switch phase {
+    case .waiting, .asking: false
+    case .requested, .replaying, .live: true
+    }
+  }
 
   /// Whether rooms may open.
   var isKnown: Bool { delegate == nil || phase == .live && unreadable.isEmpty }
@@ -80,6 +98,13 @@ struct RestrictionExchange {
       if case .set(let restriction) = change.change { all[id] = restriction } else { all[id] = nil }
     }
     return Array(all.values)
+  }
+
+  /// Keeps a message, unless a newer one is known.
+  mutating func keep(_ message: Stored, _ id: String) {
+    // Numbers of another stream are lower or higher.
+    if phase != .live || message.offset >= stored[id]?.offset ?? 0 { stored[id] = message }
+    if phase != .live, message.offset >= replayed[id]?.offset ?? 0 { replayed[id] = message }
   }
 }
 

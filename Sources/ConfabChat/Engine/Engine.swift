@@ -29,7 +29,8 @@ public protocol Engine: Sendable {
 
   /// Stores a change of the restrictions, and passes it on to other servers. The change is in effect on this server
   /// already. The engine calls `done` once, on any thread, at once or later: with true when the change is stored or
-  /// certain to be stored, with false if it will not be stored. The default implementation calls `done` at once.
+  /// certain to be stored, with false if it will not be stored, or if the engine shuts down before the result is known.
+  /// The default implementation calls `done` at once.
   func store(_ change: RestrictionChange, _ done: @escaping @Sendable (_ isStored: Bool) -> Void)
 
   /// Shuts the engine down. Pending messages get their offsets, if that is possible within a few seconds. The rooms are

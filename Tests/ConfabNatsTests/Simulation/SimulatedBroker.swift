@@ -15,6 +15,8 @@ final class SimulatedBroker {
 
   let world: World
   private(set) var streams: [SimulatedStream] = []
+  /// Nil in a world without restrictions.
+  let restrictions: SimulatedRestrictions?
   private(set) var isUp = true
   private var storedCount = 0
   private(set) var hasMajority = true
@@ -26,7 +28,10 @@ final class SimulatedBroker {
   /// Number of messages by which the reported last number is too low.
   var modesty = 0
 
-  init(_ world: World) { self.world = world }
+  init(_ world: World) {
+    self.world = world
+    restrictions = world.isModerated ? SimulatedRestrictions(world) : nil
+  }
 
   var consumerCount: Int { consumers.count }
   var isTroubled: Bool { !isUp || !hasMajority }
@@ -44,12 +49,16 @@ final class SimulatedBroker {
   func stop() {
     world.trace("the broker stops")
     (isUp, proposals, consumers) = (false, [], [:])
+    restrictions?.stop()
     for link in world.links { link.cut() }
   }
 
   func start(anew: Bool) {
     world.trace(anew ? "the broker starts without data" : "the broker starts")
-    if anew { hasStream = false }
+    if anew {
+      hasStream = false
+      loseRestrictions(isOlder: false)
+    }
     isUp = true
   }
 
@@ -59,6 +68,12 @@ final class SimulatedBroker {
     let last = max(newest.first() - 1, newest.last - Int.random(in: 0...15, using: &world.chance))
     world.trace("the broker is to start with an older state, up to \(last)")
     streams.append(newest.restored(to: last, limit: world.options.maxMessagesPerRoom))
+    loseRestrictions(isOlder: true)
+  }
+
+  private func loseRestrictions(isOlder: Bool) {
+    if isOlder { restrictions?.putBack() } else { restrictions?.lose() }
+    for server in world.servers { server.moderator?.streamLost(isOlder: isOlder) }
   }
 
   /// Deletes the oldest messages of all rooms. Does nothing after an older state was restored, because a server cannot
@@ -88,13 +103,17 @@ final class SimulatedBroker {
     world.trace("there is a majority")
     hasMajority = true
     settle(ofMinority: false, keeping: world.chance.hits(0.5) ? .max : Int.random(in: 0...2, using: &world.chance))
+    restrictions?.findMajority()
     // Consumers of the lost leader are lost.
     for name in consumers.keys.sorted() where world.chance.hits(0.3) { consumers[name] = nil }
     for consumer in sortedConsumers { send(to: consumer) }
   }
 
   /// Lets a leader without a majority return and drop the messages that only it has.
-  func forgetMinority() { settle(ofMinority: true, keeping: 0) }
+  func forgetMinority() {
+    settle(ofMinority: true, keeping: 0)
+    restrictions?.forgetMinority()
+  }
 
   private func settle(ofMinority isOfMinority: Bool, keeping count: Int) {
     let settled = proposals.filter { $0.isOfMinority == isOfMinority }
@@ -105,6 +124,7 @@ final class SimulatedBroker {
   /// Lets replicas catch up, removes consumers without a reader, and sends heartbeats of idle ones.
   func tick() {
     guard isUp else { return }
+    restrictions?.tick()
     for consumer in sortedConsumers {
       guard consumer.isWanted(at: world.timeline.now) else {
         consumers[consumer.name] = nil
@@ -122,6 +142,7 @@ final class SimulatedBroker {
 
   func received(_ message: NatsMessage, from link: SimulatedLink) {
     guard isUp else { return }
+    if restrictions?.received(message, from: link) ?? false { return }
     let tokens = message.subject.split(separator: ".").map(String.init)
     switch (tokens[0], tokens.count > 3 ? "\(tokens[2]).\(tokens[3])" : tokens[1]) {
     case ("$JS", "STREAM.INFO"), ("$JS", "STREAM.CREATE"):

@@ -31,6 +31,8 @@ final class SimulatedLink {
       && (subscriptions.contains(subject) || subject.hasPrefix(server.state.inbox + "."))
   }
 
+  var subscriptionCount: Int { subscriptions.count }
+
   // MARK: The server's side
 
   func subscribe(_ subject: String) { subscriptions.insert(subject) }
@@ -96,6 +98,7 @@ final class SimulatedLink {
       guard world.broker.isUp, !world.isCut(server) else { return comeBack(after: 0.2...0.8) }
       world.trace("\(server.name) is connected")
       state = .connected
+      server.moderator?.connected()
       server.take(.event(.connected(maxPayload: world.broker.maxPayload)))
       for message in buffer { send(message) }
       buffer = []

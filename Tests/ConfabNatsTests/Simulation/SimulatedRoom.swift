@@ -60,6 +60,7 @@ final class SimulatedRoom: RoomDelegate, @unchecked Sendable {
   }
 
   func opened(_ snapshot: RoomSnapshot) {
+    server.moderator?.checkOpening()
     world.trace("\(label) is opened, of \(snapshot.epoch), up to \(snapshot.lastOffset)")
     if epoch == snapshot.epoch {
       let streams = world.broker.states(of: snapshot.epoch).map { world.broker.streams[$0] }

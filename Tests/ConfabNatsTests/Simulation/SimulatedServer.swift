@@ -9,6 +9,8 @@ final class SimulatedServer {
   let name: String
   var state: JetStreamState
   private(set) var link: SimulatedLink!
+  /// Nil in a world without restrictions.
+  private(set) var moderator: SimulatedModerator?
   private var inputs: [Input] = []
   private var isAwake = false
   /// Rooms by name.
@@ -24,6 +26,10 @@ final class SimulatedServer {
     (self.world, self.name) = (world, name)
     state = JetStreamState(world.options, instance: world.chance.next(), now: world.instant)
     link = SimulatedLink(world, self)
+    if world.isModerated {
+      moderator = SimulatedModerator(world, self)
+      take(.openRestrictions(moderator!))
+    }
     link.comeBack(after: 0...0.5)
     look()
   }
@@ -75,9 +81,22 @@ final class SimulatedServer {
     for room in rooms.values { room.isClosed = true }
   }
 
+  /// Gives up the pending changes of restrictions, as at a shutdown.
+  func end() {
+    for case .restrict(let change, let done) in inputs {
+      var effects = Effects()
+      state.store(change, done, &effects)
+    }
+    inputs = []
+    var effects = Effects()
+    state.endRestrictions(&effects)
+    isOver = true
+    for (done, isStored) in effects.stored { done(isStored) }
+  }
+
   /// Releases everything that refers to this server.
   func release() {
-    (link, rooms, tooLarge, inputs) = (nil, [:], [:], [])
+    (link, moderator, rooms, tooLarge, inputs) = (nil, nil, [:], [:], [])
     state = JetStreamState(world.options, instance: 0, now: world.instant)
   }
 
@@ -95,6 +114,7 @@ final class SimulatedServer {
     let inputs = exchange(&inputs, with: [])
     perform { state, effects in
       for input in inputs { state.handle(input, now: world.instant, &effects) }
+      state.sendRestrictions(world.instant, time: world.milliseconds, &effects)
       state.send(world.instant, &effects)
     }
   }
@@ -102,6 +122,7 @@ final class SimulatedServer {
   private func look() {
     perform { state, effects in
       state.tick(world.instant, &effects)
+      state.sendRestrictions(world.instant, time: world.milliseconds, &effects)
       state.send(world.instant, &effects)
     }
     world.timeline.schedule(after: .milliseconds(250)) { [self] in if !isOver { look() } }
@@ -130,6 +151,7 @@ final class SimulatedServer {
         }
       }
     }
+    for (done, isStored) in effects.stored { done(isStored) }
     for call in effects.calls { call.perform { take(.presence($0, $1, $2)) } }
     for (_, text) in effects.logs { world.trace("\(name) logs: \(text)") }
     if effects.needsAnotherRun { world.timeline.schedule(after: .milliseconds(20)) { [self] in if !isOver { run() } } }

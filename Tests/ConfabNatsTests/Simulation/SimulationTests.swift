@@ -11,14 +11,17 @@ import Testing
   private static let environment = ProcessInfo.processInfo.environment
   private static let duration = Duration.seconds(environment["SIMULATE"].flatMap { Int($0) } ?? 5)
 
-  @Test func allServersHaveTheSameMessagesAndNothingIsLost() {
-    if let seed = Self.environment["SEED"].flatMap({ UInt64($0) }) { return replay(World(seed: seed)) }
+  /// Without and with changes of restrictions.
+  @Test(arguments: [false, true]) func servers_agree_and_nothing_is_lost(isModerated: Bool) {
+    if let seed = Self.environment["SEED"].flatMap({ UInt64($0) }) {
+      return replay(World(seed: seed, isModerated: isModerated))
+    }
     let end = ContinuousClock.now + Self.duration
     var (worlds, steps, seed) = (
       0, 0, Self.environment["FIRST_SEED"].flatMap { UInt64($0) } ?? 1
     )
     while ContinuousClock.now < end {
-      let world = World(seed: seed)
+      let world = World(seed: seed, isModerated: isModerated)
       if world.run() != nil {
         replay(shrunk(world))
         break
@@ -64,15 +67,19 @@ import Testing
   private func shrunk(_ world: World) -> World {
     var (faults, trouble) = (world.faults, world.trouble)
     for fault in Faults.allCases
-    where World(seed: world.seed, faults: faults.subtracting(fault), trouble: trouble).run() != nil {
+    where World(seed: world.seed, faults: faults.subtracting(fault), trouble: trouble, isModerated: world.isModerated)
+      .run() != nil
+    {
       faults.subtract(fault)
     }
     for share in [0.1, 0.2, 0.3, 0.5, 0.7, 0.85]
-    where World(seed: world.seed, faults: faults, trouble: world.trouble * share).run() != nil {
+    where World(seed: world.seed, faults: faults, trouble: world.trouble * share, isModerated: world.isModerated).run()
+      != nil
+    {
       trouble = world.trouble * share
       break
     }
-    return World(seed: world.seed, faults: faults, trouble: trouble)
+    return World(seed: world.seed, faults: faults, trouble: trouble, isModerated: world.isModerated)
   }
 
   private func replay(_ world: World) {
@@ -80,7 +87,9 @@ import Testing
     let failure = world.run()
     if failure != nil || Self.environment["SEED"] != nil { print(world.traces.suffix(300).joined(separator: "\n")) }
     if let failure {
-      Issue.record("seed \(world.seed), with the faults \(world.faults.rawValue) for \(world.trouble): \(failure)")
+      Issue.record(
+        "seed \(world.seed)\(world.isModerated ? " with restrictions" : ""), with the faults \(world.faults.rawValue) for \(world.trouble): \(failure)"
+      )
     }
   }
 }

@@ -40,6 +40,8 @@ final class World {
   /// Duration of the period with faults.
   let trouble: Duration
   let options: JetStreamOptions
+  /// Whether servers change restrictions.
+  let isModerated: Bool
   /// Duplicate window of the stream: the minimum that the engine accepts, or the one that it requests.
   let duplicateWindow: Duration
   let timeline = Timeline()
@@ -59,8 +61,8 @@ final class World {
   private let start = ContinuousClock.now
   private var serverCount = 0
 
-  init(seed: UInt64, faults: Faults = .all, trouble: Duration? = nil) {
-    (self.seed, self.faults) = (seed, faults)
+  init(seed: UInt64, faults: Faults = .all, trouble: Duration? = nil, isModerated: Bool = false) {
+    (self.seed, self.faults, self.isModerated) = (seed, faults, isModerated)
     chance = Chance(seed: seed)
     let length = chance.time(5...60)
     self.trouble = trouble ?? length
@@ -96,6 +98,7 @@ final class World {
     for _ in 0..<Int.random(in: 1...3, using: &chance) { addServer() }
     tick()
     act()
+    if isModerated { moderate() }
     timeline.run(until: trouble) { failure == nil }
     isTroubled = false
     trace("no more trouble")
@@ -104,8 +107,10 @@ final class World {
     heal()
     cutUntil = [:]
     broker.modesty = 0
+    tidyRestrictions()
     timeline.run(until: trouble + .seconds(35)) { failure == nil }
     if failure == nil { checkRest() }
+    if failure == nil && isModerated { checkRestrictions() }
     return failure
   }
 
