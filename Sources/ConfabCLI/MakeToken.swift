@@ -37,7 +37,9 @@ struct MakeToken: ParsableCommand {
     help: ArgumentHelp("Rights of the user: some of read,say,history,moderate.", valueName: "rights"))
   var rights = UserRights(.member)
 
-  @Option(name: .customLong("for"), help: ArgumentHelp("Time until the token expires: a number and s, m, h or d, such as 12h.", valueName: "time"))
+  @Option(
+    name: .customLong("for"),
+    help: ArgumentHelp("Time until the token expires: a number and s, m, h or d, such as 12h.", valueName: "time"))
   var lifetime = Lifetime(seconds: 3600)
 
   @Option(help: ArgumentHelp("Audience of the token, the claim aud. (default: none)", valueName: "text"))
