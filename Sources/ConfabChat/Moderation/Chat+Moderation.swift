@@ -82,11 +82,7 @@ extension Chat {
   /// The mutes and bans that are in effect in a room, or in all rooms and each single one if the room is nil, in the
   /// order of their ids. Any thread.
   public func restrictions(in room: String? = nil) -> [Restriction] {
-    let room = room?.composed
-    return moderation.list { restriction in
-      guard let room, let other = restriction.room else { return true }
-      return other.isSame(as: room)
-    }
+    moderation.list(of: room.map { [$0.composed, nil] })
   }
 
   /// Returns the target that restricts the member with this name in a room, on any server: the user, or the guest with

@@ -7,11 +7,12 @@ final class Standing {
   let address: AddressRange?
   private let room: String
   /// Nil before the welcome, and for clients of the plain protocol.
-  var guest: GuestID?
-  /// Version of the restrictions in which ``isMuted`` was looked up.
+  var guest: GuestID? { didSet { forget() } }
+  /// Version of the restrictions in which ``mute`` was looked up.
   private var version = -1
-  private var isMuted = false
-  /// The mute that the client has been informed of; an array, because it is rare and large.
+  /// An array, because mutes are rare and large.
+  private var mute: [Restriction] = []
+  /// The mute that the client has been informed of.
   private var reported: [Restriction] = []
 
   init(_ moderation: Moderation, at address: AddressRange?, in room: String) {
@@ -26,11 +27,10 @@ final class Standing {
   /// The mute of the client; nil if it may speak.
   func mute(of client: AdmittedClient?) -> Restriction? {
     let version = moderation.version
-    // A mute may have ended.
-    if version == self.version && !isMuted { return nil }
-    let mute = moderation.mute(of: moderated(client), in: room)
-    (self.version, isMuted) = (version, mute != nil)
-    return mute
+    if version == self.version && mute.allSatisfy({ $0.isActive(at: WallClock.milliseconds) }) { return mute.first }
+    let found = moderation.mute(of: moderated(client), in: room)
+    (self.version, mute) = (version, found.map { [$0] } ?? [])
+    return found
   }
 
   /// The ban or kick of the client; nil if it may stay.
