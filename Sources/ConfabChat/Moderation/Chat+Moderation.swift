@@ -84,11 +84,7 @@ extension Chat {
   /// Returns the mutes and bans that are in effect in a room; if `room` is nil, all mutes and bans. They are in the
   /// order of their ids. Any thread.
   public func restrictions(in room: String? = nil) -> [Restriction] {
-    let room = room?.composed
-    return moderation.list { restriction in
-      guard let room, let other = restriction.room else { return true }
-      return other.isSame(as: room)
-    }
+    moderation.list(of: room.map { [$0.composed, nil] })
   }
 
   /// Returns the target for restrictions of the member with this name in a room, on any server: the user, or the guest

@@ -41,21 +41,17 @@ final class Moderation: Sendable {
 
   // MARK: Looking up
 
-  /// Returns the restrictions of a client in a room.
-  private func restrictions(of client: ModeratedClient, in room: String) -> [Restriction] {
-    if isEmpty { return [] }
-    return table.withLock { $0.restrictions(of: client, in: room, now: WallClock.milliseconds) }
+  /// Returns the restriction of a client in a room that ends last.
+  private func longest(_ kind: Restriction.Kind, of client: ModeratedClient, in room: String) -> Restriction? {
+    if isEmpty { return nil }
+    return table.withLock { $0.longest(kind, of: client, in: room, now: WallClock.milliseconds) }
   }
 
   /// Returns the longest ban of a client; nil if the client may enter the room.
-  func ban(of client: ModeratedClient, in room: String) -> Restriction? {
-    restrictions(of: client, in: room).filter { $0.kind == .ban }.longest
-  }
+  func ban(of client: ModeratedClient, in room: String) -> Restriction? { longest(.ban, of: client, in: room) }
 
   /// Returns the longest mute of a client; nil if the client may send messages in the room.
-  func mute(of client: ModeratedClient, in room: String) -> Restriction? {
-    restrictions(of: client, in: room).filter { $0.kind == .mute }.longest
-  }
+  func mute(of client: ModeratedClient, in room: String) -> Restriction? { longest(.mute, of: client, in: room) }
 
   /// Returns whether the program has banned all clients with this address from a room, including users.
   func bans(_ address: AddressRange?, from room: String) -> Bool {
@@ -67,17 +63,18 @@ final class Moderation: Sendable {
 
   /// Returns the kick that makes a session void in a room; nil if the session is not void.
   func kick(of guest: GuestID, in room: String) -> Restriction? {
-    restrictions(of: ModeratedClient(nil, guest, at: nil), in: room).first { $0.kind == .kick }
+    longest(.kick, of: ModeratedClient(nil, guest, at: nil), in: room)
   }
 
   /// Returns a mute or ban.
   subscript(id: String) -> Restriction? { table.withLock { $0[id] } }
 
-  /// Returns the mutes and bans that have not ended, in the order of their ids.
-  func list(where isIncluded: (Restriction) -> Bool) -> [Restriction] {
+  /// Returns the mutes and bans that have not ended and whose room is one of `rooms`, in the order of their ids. Nil in
+  /// `rooms` means those that apply to all rooms. If `rooms` is nil, returns all mutes and bans.
+  func list(of rooms: [String?]?) -> [Restriction] {
     let all = table.withLock { table in
       table.removeEnded(now: WallClock.milliseconds)
-      return table.restrictions.filter { $0.kind != .kick && isIncluded($0) }
+      return rooms.map { table.mutesAndBans(of: $0) } ?? table.mutesAndBans()
     }
     return all.sorted { $0.id < $1.id }
   }
@@ -94,7 +91,7 @@ final class Moderation: Sendable {
       throw ChatError(.roomInvalid, "the room or a name is too long for a restriction")
     }
     let limit = options.maxRestrictions
-    let old = try table.withLock { table throws(ChatError) in
+    let (old, forgotten) = try table.withLock { table throws(ChatError) in
       table.removeEnded(now: WallClock.milliseconds)
       let old = table[change.id]
       switch change {
@@ -104,19 +101,24 @@ final class Moderation: Sendable {
         }
       case .lift: if old == nil { throw ChatError(.restrictionGone, "there is no such restriction") }
       }
-      self.apply(change, to: &table)
-      return old
+      return (old, self.apply(change, to: &table))
     }
     enforce(old, change)
     engine.store(change) { isStored in
       done(isStored ? nil : ChatError(.unavailable, "the restriction is in effect on this server, but is not stored"))
     }
+    lift(forgotten)
   }
 
-  private func apply(_ change: RestrictionChange, to table: inout RestrictionTable) {
-    table.apply(change)
+  /// Applies a change. Returns the ids of the kicks that are forgotten because of the limit.
+  private func apply(_ change: RestrictionChange, to table: inout RestrictionTable) -> [String] {
+    let forgotten = table.apply(change)
     changes.add(1, ordering: .releasing)
+    return forgotten.map { [$0] } ?? []
   }
+
+  /// Lifts forgotten kicks at the engine, so that it does not store more of them than the chat.
+  private func lift(_ forgotten: [String]) { for id in forgotten { engine.store(.lift(id: id)) { _ in } } }
 
   /// Makes the session of a client void after a kick of its user or network has closed it.
   func void(_ guest: GuestID, by kick: Restriction) {
@@ -130,26 +132,30 @@ final class Moderation: Sendable {
   // MARK: Changes of the engine
 
   private func apply(_ change: RestrictionChange) {
-    let (old, isNew) = table.withLock { table in
+    let applied: (old: Restriction?, forgotten: [String])? = table.withLock { table in
       let old = table[change.id]
-      if case .set(let restriction) = change, restriction == old { return (old, false) }
-      self.apply(change, to: &table)
-      return (old, true)
+      switch change {
+      case .set(let restriction): if restriction == old { return nil }
+      case .lift: if old == nil { return nil }
+      }
+      return (old, self.apply(change, to: &table))
     }
-    if isNew { enforce(old, change) }
+    guard let applied else { return }
+    enforce(applied.old, change)
+    lift(applied.forgotten)
   }
 
   private func restore(_ restrictions: [Restriction]) {
+    var forgotten: [String] = []
+    let restored = RestrictionTable(restrictions, now: WallClock.milliseconds, forgotten: &forgotten)
     let old = table.withLock { table in
-      var restored = RestrictionTable()
-      for restriction in restrictions { restored.apply(.set(restriction)) }
-      restored.removeEnded(now: WallClock.milliseconds)
       let old = Dictionary(uniqueKeysWithValues: table.restrictions.map { ($0.id, $0) })
       // Nothing changes at the start of a server without restrictions.
       if !old.isEmpty || !restored.restrictions.isEmpty { changes.add(1, ordering: .releasing) }
       table = restored
       return old
     }
+    lift(forgotten)
     let new = Set(restrictions.map(\.id))
     for restriction in restrictions where old[restriction.id] != restriction {
       enforce(old[restriction.id], .set(restriction))
@@ -174,11 +180,6 @@ final class Moderation: Sendable {
       (connection.handlerState as? ChatConnection)?.restrictionsChanged(changed, new, in: room, connection)
     }
   }
-}
-
-extension [Restriction] {
-  /// The restriction that ends last.
-  fileprivate var longest: Restriction? { self.max { $0.until ?? .max < $1.until ?? .max } }
 }
 
 extension Duration {

@@ -55,8 +55,7 @@ extension RichConnection {
   }
 
   private func list(after id: String?, _ membership: Membership, _ connection: Connection) {
-    let name = membership.room.name
-    let all = standing.moderation.list { $0.room?.isSame(as: name) ?? false }
+    let all = standing.moderation.list(of: [membership.room.name])
     let rest = id.map { id in all.drop { $0.id <= id } } ?? all[...]
     let page = rest.prefix(RestrictionsEvent.maxCount)
     let json = RestrictionsEvent(restrictions: page, more: page.count < rest.count, ref: head.ref).json

@@ -7,11 +7,12 @@ final class Standing {
   let address: AddressRange?
   private let room: String
   /// Nil before the welcome, and for clients of the plain protocol.
-  var guest: GuestID?
-  /// Version of the restrictions in which ``isMuted`` was looked up.
+  var guest: GuestID? { didSet { forget() } }
+  /// Version of the restrictions in which ``mute`` was looked up.
   private var version = -1
-  private var isMuted = false
-  /// The mute that the client has been informed of, at most one. An empty array takes less memory than an optional.
+  /// The mute of the client, at most one. An empty array takes less memory than an optional.
+  private var mute: [Restriction] = []
+  /// The mute that the client has been informed of, at most one.
   private var reported: [Restriction] = []
 
   init(_ moderation: Moderation, at address: AddressRange?, in room: String) {
@@ -26,11 +27,10 @@ final class Standing {
   /// Returns the mute of the client; nil if the client may send messages.
   func mute(of client: AdmittedClient?) -> Restriction? {
     let version = moderation.version
-    // A mute may have ended.
-    if version == self.version && !isMuted { return nil }
-    let mute = moderation.mute(of: moderated(client), in: room)
-    (self.version, isMuted) = (version, mute != nil)
-    return mute
+    if version == self.version && mute.allSatisfy({ $0.isActive(at: WallClock.milliseconds) }) { return mute.first }
+    let found = moderation.mute(of: moderated(client), in: room)
+    (self.version, mute) = (version, found.map { [$0] } ?? [])
+    return found
   }
 
   /// Returns the ban or kick of the client; nil if the client may stay.
