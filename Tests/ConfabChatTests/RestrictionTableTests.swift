@@ -155,6 +155,17 @@ extension ModerationTests {
       func shutdown() async {}
     }
 
+    @Test func ended_restriction_of_another_server_is_removed() throws {
+      let engine = StoringEngine([])
+      let chat = Chat(options: ChatOptions(), engine: engine)
+      let delegate = try #require(engine.delegate.withLock { $0 })
+      let ended = restriction(.mute, .user("u"), until: WallClock.milliseconds)
+      delegate.changed(.set(ended))
+      let other = restriction(.ban, .user("u"), until: nil)
+      delegate.changed(.set(other))
+      #expect(chat.moderation[ended.id] == nil && chat.moderation[other.id] == other)
+    }
+
     @Test func forgotten_kicks_are_lifted_at_the_engine() async throws {
       let now = WallClock.milliseconds
       let kicks = (1...RestrictionTable.maxKicks + 5).map { number in

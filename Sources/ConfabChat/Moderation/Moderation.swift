@@ -138,6 +138,7 @@ final class Moderation: Sendable {
       case .set(let restriction): if restriction == old { return nil }
       case .lift: if old == nil { return nil }
       }
+      table.removeEnded(now: WallClock.milliseconds)
       return (old, self.apply(change, to: &table))
     }
     guard let applied else { return }
