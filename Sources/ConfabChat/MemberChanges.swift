@@ -34,7 +34,7 @@ public struct MemberChanges: AsyncSequence, Sendable {
     private static let interval = Duration.milliseconds(200)
 
     private let source: MemberChanges
-    private var watcher: Watcher?
+    private var watcher: RoomObserver?
     private var known: [Member: RoomMember] = [:]
     /// Changes that have not been returned, newest first.
     private var changes: [MemberChange] = []
@@ -55,9 +55,9 @@ public struct MemberChanges: AsyncSequence, Sendable {
       return nil
     }
 
-    private func begin(isolation actor: isolated (any Actor)?) async throws(ChatError) -> Watcher {
+    private func begin(isolation actor: isolated (any Actor)?) async throws(ChatError) -> RoomObserver {
       if let watcher { return watcher }
-      let watcher = Watcher(try await source.chat.open(source.room))
+      let watcher = RoomObserver(of: .members, in: try await source.chat.open(source.room))
       self.watcher = watcher
       return watcher
     }
@@ -75,24 +75,5 @@ public struct MemberChanges: AsyncSequence, Sendable {
       changes.reverse()
       known = new
     }
-  }
-
-  /// Waits for changes of a room's members, and keeps the room open.
-  private final class Watcher: Sendable {
-    private let reference: ProgramReference
-    private let signals: AsyncStream<Void>
-    var room: ChatRoom { reference.room }
-
-    init(_ reference: ProgramReference) {
-      let (signals, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-      self.reference = reference
-      self.signals = signals
-      reference.room.watchMembers(ObjectIdentifier(reference)) { continuation.yield() }
-    }
-
-    deinit { room.stopWatchingMembers(ObjectIdentifier(reference)) }
-
-    /// Returns when the members may have changed, or the task is cancelled.
-    func wait() async { for await _ in signals { return } }
   }
 }

@@ -7,11 +7,11 @@ public struct Publications: AsyncSequence, Sendable {
   let room: String
   let after: StreamPosition?
   /// Observer since the creation of the sequence, if `after` is nil.
-  private let start: Observer?
+  private let start: RoomObserver?
 
   init(chat: Chat, room: String, after: StreamPosition?) {
     (self.chat, self.room, self.after) = (chat, room, after)
-    start = after == nil ? (try? chat.reference(to: room)).map(Observer.init) : nil
+    start = after == nil ? (try? chat.reference(to: room)).map { RoomObserver(of: .messages, in: $0) } : nil
   }
 
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
@@ -20,7 +20,7 @@ public struct Publications: AsyncSequence, Sendable {
   public final class AsyncIterator: AsyncIteratorProtocol {
     private let source: Publications
     private var position: StreamPosition?
-    private var observer: Observer?
+    private var observer: RoomObserver?
     /// Messages of the last page that have not been returned, newest first.
     private var page: [ChatMessage] = []
 
@@ -40,33 +40,12 @@ public struct Publications: AsyncSequence, Sendable {
       return nil
     }
 
-    private func begin(isolation actor: isolated (any Actor)?) async throws(ChatError) -> Observer {
+    private func begin(isolation actor: isolated (any Actor)?) async throws(ChatError) -> RoomObserver {
       if let observer { return observer }
-      let observer = Observer(try await source.chat.open(source.room))
+      let observer = RoomObserver(of: .messages, in: try await source.chat.open(source.room))
       self.observer = observer
       position = position ?? source.start?.start ?? observer.start
       return observer
     }
-  }
-
-  /// Waits for messages of a room, which it keeps open.
-  private final class Observer: Sendable {
-    private let reference: ProgramReference
-    private let signals: AsyncStream<Void>
-    var room: ChatRoom { reference.room }
-    /// Position of the newest message when the observer began; nil until the room is open.
-    var start: StreamPosition? { room.start(of: ObjectIdentifier(reference)) }
-
-    init(_ reference: ProgramReference) {
-      let (signals, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-      self.reference = reference
-      self.signals = signals
-      reference.room.observe(ObjectIdentifier(reference)) { continuation.yield() }
-    }
-
-    deinit { room.stopObserving(ObjectIdentifier(reference)) }
-
-    /// Returns when the messages may have changed, or the task is cancelled.
-    func wait() async { for await _ in signals { return } }
   }
 }

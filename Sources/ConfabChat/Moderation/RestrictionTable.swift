@@ -96,8 +96,9 @@ struct RestrictionTable {
       }
     }
     var candidates: [RestrictionOrder.Entry] = []
+    let rooms = [ByteKey(room), nil]
     for part in parts {
-      for room in [ByteKey(room), nil] {
+      for room in rooms {
         // Moderators are exempt from the restrictions of moderators.
         for isByModerator in client.isModerator ? [false] : [false, true] {
           let key = Key(kind: kind, room: room, target: part, isByModerator: isByModerator)
